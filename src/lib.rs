@@ -1,0 +1,1 @@
+//! dkb: docker build that leaves nothing behind.
