@@ -1,0 +1,93 @@
+//! The name of a project or a session: `[A-Za-z0-9][A-Za-z0-9._/-]{0,127}`.
+//!
+//! What somebody typed must be of that form; what dkb derives is mapped into it and never fails.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+const LONGEST: usize = 128;
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(String);
+
+impl Name {
+    /// Takes a name that somebody typed.
+    pub fn typed(text: &str) -> Result<Self, String> {
+        let fits =
+            text.len() <= LONGEST && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(allowed);
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!(
+                "'{}' is no name: up to {LONGEST} of A-Z a-z 0-9 . _ / -, beginning with a letter or digit",
+                text.escape_debug()
+            ))
+        }
+    }
+
+    /// Maps anything into a name; `None` where nothing of it is left.
+    pub fn derived(text: &str) -> Option<Self> {
+        let mapped: String = text.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
+        let mapped = mapped.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+        let mapped = mapped.get(..LONGEST).unwrap_or(mapped);
+        (!mapped.is_empty()).then(|| Self(mapped.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Sessions that dkb named after a working copy; they never end by themselves.
+    pub fn is_local(&self) -> bool {
+        self.0.starts_with("local-")
+    }
+}
+
+fn allowed(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '/' | '-')
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::typed(&text)
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typed_name_is_taken_whole_or_refused() {
+        for good in ["a", "0", "owner/repo", "a.b_c-d", &"x".repeat(128)] {
+            assert_eq!(Name::typed(good).expect(good).as_str(), good);
+        }
+        for bad in ["", "-a", "/a", ".a", "a b", "ä", "a\n", "a=b", &"x".repeat(129)] {
+            assert!(Name::typed(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_derived_name_is_always_one_that_could_be_typed() {
+        for (from, to) in [("owner/repo", "owner/repo"), ("my app", "my-app"), ("--x", "x"), ("größe", "gr--e")] {
+            assert_eq!(Name::derived(from).expect(from).as_str(), to);
+        }
+        assert_eq!(Name::derived("///"), None);
+        assert_eq!(Name::derived(&"x".repeat(300)).expect("a name").as_str().len(), 128);
+    }
+}

@@ -1,0 +1,116 @@
+//! What one engine said, and when: the one look that a plan is made from.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::{ImageId, Reference, Stamp};
+
+/// Who answers behind the endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// What names this engine for good, whatever path leads to it; `None` where it cannot be had.
+    pub identity: Option<String>,
+    pub endpoint: String,
+    pub version: String,
+    pub flavour: Flavour,
+    /// The engine keeps images in containerd's store, where lists and deletions cost more.
+    pub containerd_store: bool,
+    pub root_dir: String,
+    /// The engine's own clock, against which its creation times are read.
+    pub now: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    Docker,
+    Podman,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    pub id: ImageId,
+    /// Set by the classic builder, by commit and by Podman; what cannot be faked by a build's output.
+    pub parent: Option<ImageId>,
+    pub tags: Vec<Reference>,
+    /// A digest without a tag of the same repository: pulled by digest, or left behind by a later pull.
+    pub digests: Vec<String>,
+    pub created: i64,
+    pub size: u64,
+    /// Bytes of layers that other images use too, where the engine was asked for it.
+    pub shared: Option<u64>,
+    pub labels: HashMap<String, String>,
+}
+
+impl Image {
+    pub fn stamp(&self) -> Stamp {
+        Stamp::read(|key| self.labels.get(key).map(String::as_str))
+    }
+
+    /// Whether anybody but dkb gave it a name. Names below `dkb.invalid/` are left from an earlier deletion.
+    pub fn is_tagged(&self) -> bool {
+        self.tags.iter().any(|tag| !tag.is_private())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    pub id: String,
+    pub name: String,
+    /// The image it was made from, as the engine resolves it; gone images keep their ID here.
+    pub image: Option<ImageId>,
+    /// The image as the user named it when the container was made.
+    pub image_name: String,
+    pub state: ContainerState,
+    pub created: i64,
+    pub labels: HashMap<String, String>,
+    /// Names or IDs of images mounted into it, which the engine does not protect from deletion by ID.
+    pub image_mounts: Vec<String>,
+    /// Names of volumes mounted into it.
+    pub volumes: Vec<String>,
+    /// IDs of the networks it is connected to.
+    pub networks: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerState {
+    Created,
+    Running,
+    Paused,
+    Restarting,
+    Exited,
+    Dead,
+    Other(String),
+}
+
+impl ContainerState {
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// Created and exited containers hold an image but do nothing; any other state counts as at work.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::Created | Self::Exited | Self::Dead)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub engine: EngineInfo,
+    pub images: Vec<Image>,
+    pub containers: Vec<Container>,
+}
+
+impl Snapshot {
+    pub fn image(&self, id: ImageId) -> Option<&Image> {
+        self.images.iter().find(|image| image.id == id)
+    }
+}

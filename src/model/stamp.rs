@@ -1,0 +1,26 @@
+//! The labels that dkb puts on what it builds. They are a hint, never a proof: a child inherits them.
+
+use super::Name;
+
+pub const PROJECT_LABEL: &str = "dev.dkb.project";
+pub const SESSION_LABEL: &str = "dev.dkb.session";
+/// On containers, volumes and networks only. Images never carry it, since containers inherit their labels.
+pub const RUN_LABEL: &str = "dev.dkb.run";
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    pub project: Option<Name>,
+    pub session: Option<Name>,
+}
+
+impl Stamp {
+    /// Reads the stamp from a set of labels; values that dkb would never write count as none.
+    pub fn read<'a>(label: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let name = |key| label(key).and_then(|value| Name::typed(value).ok());
+        Self { project: name(PROJECT_LABEL), session: name(SESSION_LABEL) }
+    }
+
+    pub fn is_none(&self) -> bool {
+        self.project.is_none() && self.session.is_none()
+    }
+}
