@@ -1,1 +1,21 @@
-//! The lab.
+//! The lab: real, private container engines for dkb's tests, and a fluent way to say what is on them.
+//!
+//! `README.md` beside this crate says how a test is written.
+
+pub mod api;
+mod archive;
+pub mod command;
+pub mod containers;
+pub mod context;
+pub mod dkb;
+pub mod engine;
+pub mod host;
+pub mod wait;
+mod wipe;
+
+pub use api::{Api, Image};
+pub use command::{Command, Output};
+pub use context::Context;
+pub use dkb::{State, set_dkb};
+pub use engine::{Builder, Engine};
+pub use wait::eventually;

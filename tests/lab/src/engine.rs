@@ -1,0 +1,306 @@
+//! A running private engine. It lives as long as this value, or as long as the test process, whichever
+//! ends first: the script that runs it watches a pipe that only this process holds.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::api::{Api, Image};
+use crate::command::{Command, Output};
+use crate::context::{BASE, Context};
+use crate::host;
+use crate::wait::eventually;
+
+/// An engine may have to be fetched first, by this process or by another that holds the lock.
+const FETCHING: Duration = Duration::from_secs(600);
+const STARTING: Duration = Duration::from_secs(60);
+const ENDING: Duration = Duration::from_secs(20);
+
+/// What can build images for `docker build` on one engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builder {
+    Classic,
+    BuildKit,
+}
+
+impl Builder {
+    /// The value of `DOCKER_BUILDKIT` that asks for it.
+    pub fn env(self) -> &'static str {
+        match self {
+            Self::Classic => "0",
+            Self::BuildKit => "1",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Engine {
+    name: String,
+    version: String,
+    api: Api,
+    cli: PathBuf,
+    busybox: PathBuf,
+    pid: u32,
+    runner: Mutex<Runner>,
+}
+
+/// The script in the foreground, and the pipe that keeps it there.
+#[derive(Debug)]
+struct Runner {
+    script: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+/// The script that does all the work that needs root.
+pub fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("engine")
+}
+
+/// The names of all engines that the lab knows.
+pub fn names() -> &'static [String] {
+    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
+    NAMES.get_or_init(|| {
+        let list = std::process::Command::new(script()).arg("list").output().expect("the lab's script");
+        String::from_utf8_lossy(&list.stdout).lines().map(str::to_owned).collect()
+    })
+}
+
+impl Engine {
+    /// Starts a new instance, which no other test run can meet, with nothing on it but the base image.
+    pub fn start(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let instance = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut script = std::process::Command::new(script())
+            .args(["run", name, &instance])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the lab's script starts");
+        let stdin = script.stdin.take();
+        let mut stdout = BufReader::new(script.stdout.take().expect("stdout is a pipe"));
+        let facts = read_facts(&mut stdout, name);
+        let fact = |key: &str| {
+            let found = facts.iter().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            found.unwrap_or_else(|| panic!("engine {name} did not start: see the lines above")).to_owned()
+        };
+        let socket = PathBuf::from(fact("host").trim_start_matches("unix://"));
+        let mut engine = Self {
+            name: name.to_owned(),
+            version: String::new(),
+            api: Api::new(socket),
+            cli: fact("cli").into(),
+            busybox: fact("busybox").into(),
+            pid: fact("pid").parse().expect("a process id"),
+            runner: Mutex::new(Runner { script, stdin, stdout }),
+        };
+        engine.wait_until_it_answers();
+        engine.version = engine.api.version()["Version"].as_str().unwrap_or_default().to_owned();
+        engine.load_base();
+        engine
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// As the engine itself says, not as its name promises.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    pub fn socket(&self) -> &Path {
+        self.api.socket()
+    }
+
+    /// Its `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// The folder that holds its docker program and nothing else, for the front of a PATH.
+    pub fn bin(&self) -> PathBuf {
+        self.cli.join("bin")
+    }
+
+    /// The client configuration that lets that program find its plugins.
+    pub fn docker_config(&self) -> &Path {
+        &self.cli
+    }
+
+    /// A process of this machine that lives in the engine's network.
+    #[expect(dead_code, reason = "the registry will stand in this network")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub(crate) fn busybox(&self) -> &Path {
+        &self.busybox
+    }
+
+    pub fn is_podman(&self) -> bool {
+        self.name.starts_with("podman")
+    }
+
+    pub fn is_containerd_store(&self) -> bool {
+        self.name.ends_with("-containerd")
+    }
+
+    /// What `docker build` can build with here.
+    pub fn builders(&self) -> &'static [Builder] {
+        if self.is_podman() { &[Builder::Classic] } else { &[Builder::Classic, Builder::BuildKit] }
+    }
+
+    /// The environment of a program that is to use this engine and nothing else.
+    pub fn env(&self) -> Vec<(OsString, OsString)> {
+        let mut path = self.bin().into_os_string();
+        path.push(":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        let mut env: Vec<(OsString, OsString)> = vec![
+            ("PATH".into(), path),
+            ("HOME".into(), "/nonexistent".into()),
+            ("LANG".into(), "C.UTF-8".into()),
+            ("DOCKER_HOST".into(), self.host().into()),
+            ("DOCKER_CONFIG".into(), self.docker_config().into()),
+        ];
+        if self.is_podman() {
+            env.push(("DOCKER_BUILDKIT".into(), Builder::Classic.env().into()));
+        }
+        env
+    }
+
+    /// This engine's own docker program, with these arguments.
+    pub fn docker<I: IntoIterator<Item: Into<OsString>>>(&self, args: I) -> Command {
+        Command::new(self.bin().join("docker")).envs(self.env()).args(args)
+    }
+
+    /// `docker build` of this context, as a stranger to dkb would run it.
+    pub fn build(&self, builder: Builder, context: &Context, args: &[&str]) -> Output {
+        let command = self.docker(["build"]).args(args).arg(context.path());
+        command.env("DOCKER_BUILDKIT", builder.env()).run()
+    }
+
+    /// All images but the lab's own base.
+    pub fn images(&self) -> Vec<Image> {
+        let mut images = self.api.images();
+        images.retain(|i| !i.tags.iter().any(|t| is_base(t)));
+        images
+    }
+
+    /// The image of this ID or name, as it is listed now.
+    pub fn find(&self, id_or_tag: &str) -> Option<Image> {
+        let tagged = |i: &Image| i.tags.iter().any(|t| same_name(t, id_or_tag));
+        self.api.images().into_iter().find(|i| i.id == id_or_tag || tagged(i))
+    }
+
+    pub fn has(&self, id_or_tag: &str) -> bool {
+        self.find(id_or_tag).is_some()
+    }
+
+    /// The engine goes; its data stays.
+    pub fn stop(&self) {
+        self.tell("stop");
+    }
+
+    /// The same without a warning, as in a crash.
+    pub fn kill(&self) {
+        self.tell("kill");
+    }
+
+    pub fn start_again(&self) {
+        self.tell("start");
+        self.wait_until_it_answers();
+    }
+
+    pub fn restart(&self) {
+        self.stop();
+        self.start_again();
+    }
+
+    fn tell(&self, word: &str) {
+        let mut runner = self.runner.lock().expect("no test panics while it holds the runner");
+        let stdin = runner.stdin.as_mut().expect("the pipe is open while the engine lives");
+        writeln!(stdin, "{word}").expect("the engine's runner listens");
+        loop {
+            let mut line = String::new();
+            let read = runner.stdout.read_line(&mut line).expect("the engine's runner answers");
+            assert!(read > 0, "the runner of {} is gone", self.name);
+            if line.trim_end() == format!("{word}: done") {
+                return;
+            }
+        }
+    }
+
+    fn wait_until_it_answers(&self) {
+        let log = self.socket().with_file_name("log");
+        assert!(
+            eventually(STARTING, || self.api.answers()),
+            "{} did not answer after {STARTING:?}; its log:\n{}",
+            self.name,
+            std::fs::read_to_string(log).unwrap_or_default()
+        );
+    }
+
+    pub(crate) fn load_base(&self) {
+        self.api.load(&host::base_archive(self.busybox()));
+    }
+
+    /// Removes everything but the base image, as if the engine were new.
+    pub fn wipe(&self) {
+        crate::wipe::wipe(self);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let runner = self.runner.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        runner.stdin.take();
+        let start = Instant::now();
+        while start.elapsed() < ENDING {
+            if runner.script.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = runner.script.kill();
+        let _ = runner.script.wait();
+    }
+}
+
+/// Reads what the script says about its engine, with a limit on the whole.
+fn read_facts(from: &mut BufReader<ChildStdout>, name: &str) -> Vec<String> {
+    let start = Instant::now();
+    let mut facts = Vec::new();
+    for line in from.lines() {
+        let line = line.expect("the script writes text");
+        if line == "started" {
+            break;
+        }
+        facts.push(line);
+        assert!(start.elapsed() < FETCHING, "{name} took longer than {FETCHING:?} to fetch");
+    }
+    facts
+}
+
+pub(crate) fn is_base(tag: &str) -> bool {
+    same_name(tag, BASE)
+}
+
+/// Podman and the containerd store write the registry out: `docker.io/lab/base`, `localhost/app`.
+fn same_name(tag: &str, name: &str) -> bool {
+    let short = |n: &str| {
+        let n = n.strip_prefix("docker.io/").or_else(|| n.strip_prefix("localhost/")).unwrap_or(n).to_owned();
+        n.strip_prefix("library/").map(str::to_owned).unwrap_or(n)
+    };
+    let tag = short(tag);
+    let name = short(name);
+    tag == name || tag == format!("{name}:latest")
+}
