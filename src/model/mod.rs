@@ -1,17 +1,23 @@
 //! What there is, as plain data.
 
 mod amount;
+mod books;
 mod id;
 mod name;
 mod pattern;
+mod plan;
 mod reference;
 mod snapshot;
 mod stamp;
 
 pub use amount::{human_bytes, human_duration, parse_bytes, parse_duration};
+#[cfg(test)]
+pub(crate) use books::tests as books_tests;
+pub use books::{Books, Build, Record, SessionEntry, SessionKey, Taken, VERSION};
 pub use id::ImageId;
 pub use name::Name;
 pub use pattern::Pattern;
+pub use plan::{Action, EngineLabel, Guard, Kept, KeptReason, Kind, Outcome, Plan, Reason, SCHEMA, Step, Totals};
 pub use reference::Reference;
 pub use snapshot::{Container, ContainerState, EngineInfo, Flavour, Image, Snapshot};
 pub use stamp::{PROJECT_LABEL, RUN_LABEL, SESSION_LABEL, Stamp};

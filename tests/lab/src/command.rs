@@ -41,19 +41,16 @@ impl Command {
         }
     }
 
-    #[must_use]
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    #[must_use]
     pub fn args<I: IntoIterator<Item: Into<OsString>>>(mut self, args: I) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
-    #[must_use]
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         let key = key.into();
         self.env.retain(|(k, _)| *k != key);
@@ -61,38 +58,32 @@ impl Command {
         self
     }
 
-    #[must_use]
     pub fn envs<K: Into<OsString>, V: Into<OsString>>(self, env: impl IntoIterator<Item = (K, V)>) -> Self {
         env.into_iter().fold(self, |command, (k, v)| command.env(k, v))
     }
 
-    #[must_use]
     pub fn no_env(mut self, key: impl AsRef<OsStr>) -> Self {
         self.env.retain(|(k, _)| k != key.as_ref());
         self
     }
 
-    #[must_use]
     pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cwd = Some(folder.into());
         self
     }
 
-    #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
         self
     }
 
     /// After this long the command is killed and the test fails.
-    #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
     /// Keeps a temporary folder as long as this command.
-    #[must_use]
     pub(crate) fn keep(mut self, folder: Arc<TempDir>) -> Self {
         self.keeps.push(folder);
         self

@@ -25,32 +25,27 @@ impl<'e> ContainerSpec<'e> {
         Self { engine, name: None, body }
     }
 
-    #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
     }
 
-    #[must_use]
     pub fn label(mut self, key: &str, value: &str) -> Self {
         self.body["Labels"][key] = value.into();
         self
     }
 
-    #[must_use]
     pub fn command(mut self, words: &[&str]) -> Self {
         self.body["Cmd"] = json!(words);
         self
     }
 
     /// Mounts a volume; an anonymous one where the name is empty.
-    #[must_use]
     pub fn volume(self, name: &str) -> Self {
         self.mount(json!({ "Type": "volume", "Source": name, "Target": "/volume" }))
     }
 
     /// Mounts an image (`--mount type=image`, API 1.48 and later).
-    #[must_use]
     pub fn mounting_image(self, image: &str) -> Self {
         self.mount(json!({ "Type": "image", "Source": image, "Target": "/image" }))
     }

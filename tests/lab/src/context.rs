@@ -27,13 +27,11 @@ impl Context {
         Self::new().dockerfile(&format!("FROM {BASE}\n{lines}\n"))
     }
 
-    #[must_use]
     pub fn dockerfile(self, text: &str) -> Self {
         self.file("Dockerfile", text)
     }
 
     /// Writes a file, and the folders on the way to it.
-    #[must_use]
     pub fn file(self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
         self.write(name, bytes);
         self

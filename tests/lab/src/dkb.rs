@@ -95,12 +95,10 @@ impl Engine {
 
 /// What dkb is told most often.
 impl Command {
-    #[must_use]
     pub fn project(self, name: &str) -> Self {
         self.env("DKB_PROJECT", name)
     }
 
-    #[must_use]
     pub fn session(self, name: &str) -> Self {
         self.env("DKB_SESSION", name)
     }

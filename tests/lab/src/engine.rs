@@ -29,6 +29,13 @@ pub enum Builder {
 }
 
 impl Builder {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::BuildKit => "buildkit",
+        }
+    }
+
     /// The value of `DOCKER_BUILDKIT` that asks for it.
     pub fn env(self) -> &'static str {
         match self {
@@ -69,6 +76,17 @@ pub fn names() -> &'static [String] {
         let list = std::process::Command::new(script()).arg("list").output().expect("the lab's script");
         String::from_utf8_lossy(&list.stdout).lines().map(str::to_owned).collect()
     })
+}
+
+/// Why no engine can run here, in one line; nothing where they can.
+pub fn missing() -> Option<String> {
+    let said = std::process::Command::new(script()).arg("able").output().expect("the lab's script");
+    let why = String::from_utf8_lossy(&said.stderr).trim().trim_start_matches("engine: ").to_owned();
+    (!said.status.success()).then_some(why)
+}
+
+pub fn builders_of(name: &str) -> &'static [Builder] {
+    if name.starts_with("podman") { &[Builder::Classic] } else { &[Builder::Classic, Builder::BuildKit] }
 }
 
 impl Engine {
@@ -157,7 +175,7 @@ impl Engine {
 
     /// What `docker build` can build with here.
     pub fn builders(&self) -> &'static [Builder] {
-        if self.is_podman() { &[Builder::Classic] } else { &[Builder::Classic, Builder::BuildKit] }
+        builders_of(&self.name)
     }
 
     /// The environment of a program that is to use this engine and nothing else.
@@ -203,6 +221,18 @@ impl Engine {
 
     pub fn has(&self, id_or_tag: &str) -> bool {
         self.find(id_or_tag).is_some()
+    }
+
+    /// What is on it, for a person who reads about a failed test.
+    pub fn inventory(&self) -> String {
+        if !self.api.answers() {
+            return format!("{} does not answer", self.name);
+        }
+        let images: Vec<String> = self.images().iter().map(|i| format!("  {i:?}")).collect();
+        let containers = self.api.containers();
+        let containers = containers.iter().map(|c| format!("  {} {} {}", c["Id"], c["Image"], c["State"]));
+        let containers: Vec<String> = containers.collect();
+        format!("images on {}:\n{}\ncontainers:\n{}", self.name, images.join("\n"), containers.join("\n"))
     }
 
     /// The engine goes; its data stays.

@@ -54,47 +54,40 @@ impl<'e> ImageSpec<'e> {
         }
     }
 
-    #[must_use]
     pub fn tag(mut self, tag: &str) -> Self {
         self.tags.push(tag.to_owned());
         self
     }
 
-    #[must_use]
     pub fn label(mut self, key: &str, value: &str) -> Self {
         self.labels.insert(key.to_owned(), value.into());
         self
     }
 
     /// The labels of an image that `dkb build` made.
-    #[must_use]
     pub fn stamp(self, project: &str, session: &str) -> Self {
         self.label("dev.dkb.project", project).label("dev.dkb.session", session)
     }
 
     /// How many layers of its own it has above those it shares. With none, only its config tells it apart.
-    #[must_use]
     pub fn layers(mut self, count: usize) -> Self {
         self.own_layers = count;
         self
     }
 
     /// All layers of the other image lie below its own, as after `FROM other`.
-    #[must_use]
     pub fn child_of(mut self, other: &Placed) -> Self {
         self.below.clone_from(&other.layers);
         self
     }
 
     /// Nothing lies below its own layers; such an image can't be run.
-    #[must_use]
     pub fn from_scratch(mut self) -> Self {
         self.below.clear();
         self
     }
 
     /// RFC 3339, such as `1970-01-01T00:00:00Z`.
-    #[must_use]
     pub fn created(mut self, time: &str) -> Self {
         time.clone_into(&mut self.created);
         self

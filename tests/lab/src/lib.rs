@@ -10,6 +10,8 @@ pub mod context;
 pub mod dkb;
 pub mod engine;
 pub mod host;
+mod pool;
+pub mod promise;
 pub mod wait;
 mod wipe;
 
@@ -18,4 +20,6 @@ pub use command::{Command, Output};
 pub use context::Context;
 pub use dkb::{State, set_dkb};
 pub use engine::{Builder, Engine};
+pub use host::{ImageSpec, Placed};
+pub use promise::Promises;
 pub use wait::eventually;
