@@ -118,7 +118,7 @@ impl Engine {
             runner: Mutex::new(Runner { script, stdin, stdout }),
         };
         engine.wait_until_it_answers();
-        engine.version = engine.api.version()["Version"].as_str().unwrap_or_default().to_owned();
+        engine.api.version()["Version"].as_str().unwrap_or_default().clone_into(&mut engine.version);
         engine.load_base();
         engine
     }

@@ -96,7 +96,7 @@ impl<'e> ImageSpec<'e> {
     /// Puts it on the engine.
     pub fn make(self) -> Placed {
         let engine = self.engine;
-        place(engine, vec![self]).remove(0)
+        place(engine, &[self]).remove(0)
     }
 
     fn all_layers(&self) -> Vec<Layer> {
@@ -122,7 +122,7 @@ impl<'e> ImageSpec<'e> {
 }
 
 /// Loads all of them in one call and says which became which.
-fn place(engine: &Engine, specs: Vec<ImageSpec>) -> Vec<Placed> {
+fn place(engine: &Engine, specs: &[ImageSpec]) -> Vec<Placed> {
     let layers: Vec<Vec<Layer>> = specs.iter().map(ImageSpec::all_layers).collect();
     let packed: Vec<Packed> = specs
         .iter()
@@ -131,7 +131,7 @@ fn place(engine: &Engine, specs: Vec<ImageSpec>) -> Vec<Placed> {
         .collect();
     let said = engine.api().load(&archive::archive(&packed));
     let ids = if engine.is_containerd_store() {
-        ids_from(engine, &specs, &said)
+        ids_from(engine, specs, &said)
     } else {
         packed.iter().map(Packed::config_id).collect()
     };
@@ -158,7 +158,8 @@ impl Engine {
 
     /// Any number of images in one call. They share their layers unless the closure says otherwise.
     pub fn many(&self, count: usize, say: impl Fn(usize, ImageSpec) -> ImageSpec) -> Vec<Placed> {
-        place(self, (0..count).map(|i| say(i, self.image().layers(0))).collect())
+        let specs: Vec<ImageSpec> = (0..count).map(|i| say(i, self.image().layers(0))).collect();
+        place(self, &specs)
     }
 }
 

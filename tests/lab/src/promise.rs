@@ -49,6 +49,8 @@ macro_rules! promises {
     ($($name:ident),* $(,)?) => { [$((stringify!($name), $name)),*] };
 }
 
+type Named<F> = (&'static str, F);
+
 #[derive(Clone, Copy)]
 enum Body {
     Alone(fn()),
@@ -74,31 +76,33 @@ impl Promises {
         Self { file: module_path.rsplit("::").next().unwrap_or(module_path), list: Vec::new() }
     }
 
-    pub fn on_every_engine<const N: usize>(self, promises: [(&'static str, fn(&Engine)); N]) -> Self {
+    pub fn on_every_engine<const N: usize>(self, promises: [Named<fn(&Engine)>; N]) -> Self {
         self.on(every, promises)
     }
 
-    pub fn on<const N: usize>(mut self, which: Which, promises: [(&'static str, fn(&Engine)); N]) -> Self {
-        promises.into_iter().for_each(|(name, body)| self.add(name, which, Body::OnEngine(body)));
+    pub fn on<const N: usize>(mut self, which: Which, promises: [Named<fn(&Engine)>; N]) -> Self {
+        for (name, body) in promises {
+            self.add(name, which, Body::OnEngine(body));
+        }
         self
     }
 
     /// Once for each builder of each engine.
-    pub fn on_every_builder<const N: usize>(self, promises: [(&'static str, fn(&Engine, Builder)); N]) -> Self {
+    pub fn on_every_builder<const N: usize>(self, promises: [Named<fn(&Engine, Builder)>; N]) -> Self {
         self.on_builders_of(every, promises)
     }
 
-    pub fn on_builders_of<const N: usize>(
-        mut self,
-        which: Which,
-        promises: [(&'static str, fn(&Engine, Builder)); N],
-    ) -> Self {
-        promises.into_iter().for_each(|(name, body)| self.add(name, which, Body::OnBuilder(body)));
+    pub fn on_builders_of<const N: usize>(mut self, which: Which, promises: [Named<fn(&Engine, Builder)>; N]) -> Self {
+        for (name, body) in promises {
+            self.add(name, which, Body::OnBuilder(body));
+        }
         self
     }
 
-    pub fn without_engine<const N: usize>(mut self, promises: [(&'static str, fn()); N]) -> Self {
-        promises.into_iter().for_each(|(name, body)| self.add(name, every, Body::Alone(body)));
+    pub fn without_engine<const N: usize>(mut self, promises: [Named<fn()>; N]) -> Self {
+        for (name, body) in promises {
+            self.add(name, every, Body::Alone(body));
+        }
         self
     }
 
