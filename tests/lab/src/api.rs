@@ -213,7 +213,7 @@ fn read_answer(from: &mut impl BufRead) -> io::Result<Answer> {
     Ok(Answer { status, body })
 }
 
-fn read_chunks(from: &mut impl BufRead, into: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn read_chunks(from: &mut impl BufRead, into: &mut Vec<u8>) -> io::Result<()> {
     loop {
         let mut line = String::new();
         from.read_line(&mut line)?;

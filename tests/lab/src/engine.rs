@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -45,8 +45,14 @@ impl Builder {
     }
 }
 
-#[derive(Debug)]
+/// Cheap to clone, so that a piece of a test can be handed to another thread. It ends with the last clone.
+#[derive(Clone, Debug)]
 pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     name: String,
     version: String,
     api: Api,
@@ -108,7 +114,7 @@ impl Engine {
             found.unwrap_or_else(|| panic!("engine {name} did not start: see the lines above")).to_owned()
         };
         let socket = PathBuf::from(fact("host").trim_start_matches("unix://"));
-        let mut engine = Self {
+        let mut inner = Inner {
             name: name.to_owned(),
             version: String::new(),
             api: Api::new(socket),
@@ -117,27 +123,28 @@ impl Engine {
             pid: fact("pid").parse().expect("a process id"),
             runner: Mutex::new(Runner { script, stdin, stdout }),
         };
-        engine.wait_until_it_answers();
-        engine.api.version()["Version"].as_str().unwrap_or_default().clone_into(&mut engine.version);
+        inner.wait_until_it_answers();
+        inner.api.version()["Version"].as_str().unwrap_or_default().clone_into(&mut inner.version);
+        let engine = Self { inner: Arc::new(inner) };
         engine.load_base();
         engine
     }
 
     pub fn name(&self) -> &str {
-        &self.name
+        &self.inner.name
     }
 
     /// As the engine itself says, not as its name promises.
     pub fn version(&self) -> &str {
-        &self.version
+        &self.inner.version
     }
 
     pub fn api(&self) -> &Api {
-        &self.api
+        &self.inner.api
     }
 
     pub fn socket(&self) -> &Path {
-        self.api.socket()
+        self.inner.api.socket()
     }
 
     /// Its `DOCKER_HOST`.
@@ -147,35 +154,34 @@ impl Engine {
 
     /// The folder that holds its docker program and nothing else, for the front of a PATH.
     pub fn bin(&self) -> PathBuf {
-        self.cli.join("bin")
+        self.inner.cli.join("bin")
     }
 
     /// The client configuration that lets that program find its plugins.
     pub fn docker_config(&self) -> &Path {
-        &self.cli
+        &self.inner.cli
     }
 
     /// A process of this machine that lives in the engine's network.
-    #[expect(dead_code, reason = "the registry will stand in this network")]
     pub(crate) fn pid(&self) -> u32 {
-        self.pid
+        self.inner.pid
     }
 
     pub(crate) fn busybox(&self) -> &Path {
-        &self.busybox
+        &self.inner.busybox
     }
 
     pub fn is_podman(&self) -> bool {
-        self.name.starts_with("podman")
+        self.inner.name.starts_with("podman")
     }
 
     pub fn is_containerd_store(&self) -> bool {
-        self.name.ends_with("-containerd")
+        self.inner.name.ends_with("-containerd")
     }
 
     /// What `docker build` can build with here.
     pub fn builders(&self) -> &'static [Builder] {
-        builders_of(&self.name)
+        builders_of(&self.inner.name)
     }
 
     /// The environment of a program that is to use this engine and nothing else.
@@ -208,7 +214,7 @@ impl Engine {
 
     /// All images but the lab's own base.
     pub fn images(&self) -> Vec<Image> {
-        let mut images = self.api.images();
+        let mut images = self.inner.api.images();
         images.retain(|i| !i.tags.iter().any(|t| is_base(t)));
         images
     }
@@ -216,7 +222,7 @@ impl Engine {
     /// The image of this ID or name, as it is listed now.
     pub fn find(&self, id_or_tag: &str) -> Option<Image> {
         let tagged = |i: &Image| i.tags.iter().any(|t| same_name(t, id_or_tag));
-        self.api.images().into_iter().find(|i| i.id == id_or_tag || tagged(i))
+        self.inner.api.images().into_iter().find(|i| i.id == id_or_tag || tagged(i))
     }
 
     pub fn has(&self, id_or_tag: &str) -> bool {
@@ -225,14 +231,14 @@ impl Engine {
 
     /// What is on it, for a person who reads about a failed test.
     pub fn inventory(&self) -> String {
-        if !self.api.answers() {
-            return format!("{} does not answer", self.name);
+        if !self.inner.api.answers() {
+            return format!("{} does not answer", self.inner.name);
         }
         let images: Vec<String> = self.images().iter().map(|i| format!("  {i:?}")).collect();
-        let containers = self.api.containers();
+        let containers = self.inner.api.containers();
         let containers = containers.iter().map(|c| format!("  {} {} {}", c["Id"], c["Image"], c["State"]));
         let containers: Vec<String> = containers.collect();
-        format!("images on {}:\n{}\ncontainers:\n{}", self.name, images.join("\n"), containers.join("\n"))
+        format!("images on {}:\n{}\ncontainers:\n{}", self.inner.name, images.join("\n"), containers.join("\n"))
     }
 
     /// The engine goes; its data stays.
@@ -247,7 +253,7 @@ impl Engine {
 
     pub fn start_again(&self) {
         self.tell("start");
-        self.wait_until_it_answers();
+        self.inner.wait_until_it_answers();
     }
 
     pub fn restart(&self) {
@@ -256,31 +262,21 @@ impl Engine {
     }
 
     fn tell(&self, word: &str) {
-        let mut runner = self.runner.lock().expect("no test panics while it holds the runner");
+        let mut runner = self.inner.runner.lock().expect("no test panics while it holds the runner");
         let stdin = runner.stdin.as_mut().expect("the pipe is open while the engine lives");
         writeln!(stdin, "{word}").expect("the engine's runner listens");
         loop {
             let mut line = String::new();
             let read = runner.stdout.read_line(&mut line).expect("the engine's runner answers");
-            assert!(read > 0, "the runner of {} is gone", self.name);
+            assert!(read > 0, "the runner of {} is gone", self.inner.name);
             if line.trim_end() == format!("{word}: done") {
                 return;
             }
         }
     }
 
-    fn wait_until_it_answers(&self) {
-        let log = self.socket().with_file_name("log");
-        assert!(
-            eventually(STARTING, || self.api.answers()),
-            "{} did not answer after {STARTING:?}; its log:\n{}",
-            self.name,
-            std::fs::read_to_string(log).unwrap_or_default()
-        );
-    }
-
     pub(crate) fn load_base(&self) {
-        self.api.load(&host::base_archive(self.busybox()));
+        self.inner.api.load(&host::base_archive(self.busybox()));
     }
 
     /// Removes everything but the base image, as if the engine were new.
@@ -289,7 +285,19 @@ impl Engine {
     }
 }
 
-impl Drop for Engine {
+impl Inner {
+    fn wait_until_it_answers(&self) {
+        let log = self.api.socket().with_file_name("log");
+        assert!(
+            eventually(STARTING, || self.api.answers()),
+            "{} did not answer after {STARTING:?}; its log:\n{}",
+            self.name,
+            std::fs::read_to_string(log).unwrap_or_default()
+        );
+    }
+}
+
+impl Drop for Inner {
     fn drop(&mut self) {
         let runner = self.runner.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         runner.stdin.take();

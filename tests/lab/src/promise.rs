@@ -49,13 +49,16 @@ macro_rules! promises {
     ($($name:ident),* $(,)?) => { [$((stringify!($name), $name)),*] };
 }
 
-type Named<F> = (&'static str, F);
+/// Functions under their own names, as `promises![…]` writes them.
+type Named<F, const N: usize> = [(&'static str, F); N];
+type OnEngine = fn(&Engine);
+type OnBuilder = fn(&Engine, Builder);
 
 #[derive(Clone, Copy)]
 enum Body {
     Alone(fn()),
-    OnEngine(fn(&Engine)),
-    OnBuilder(fn(&Engine, Builder)),
+    OnEngine(OnEngine),
+    OnBuilder(OnBuilder),
 }
 
 struct Promise {
@@ -76,11 +79,11 @@ impl Promises {
         Self { file: module_path.rsplit("::").next().unwrap_or(module_path), list: Vec::new() }
     }
 
-    pub fn on_every_engine<const N: usize>(self, promises: [Named<fn(&Engine)>; N]) -> Self {
+    pub fn on_every_engine<const N: usize>(self, promises: Named<OnEngine, N>) -> Self {
         self.on(every, promises)
     }
 
-    pub fn on<const N: usize>(mut self, which: Which, promises: [Named<fn(&Engine)>; N]) -> Self {
+    pub fn on<const N: usize>(mut self, which: Which, promises: Named<OnEngine, N>) -> Self {
         for (name, body) in promises {
             self.add(name, which, Body::OnEngine(body));
         }
@@ -88,18 +91,18 @@ impl Promises {
     }
 
     /// Once for each builder of each engine.
-    pub fn on_every_builder<const N: usize>(self, promises: [Named<fn(&Engine, Builder)>; N]) -> Self {
+    pub fn on_every_builder<const N: usize>(self, promises: Named<OnBuilder, N>) -> Self {
         self.on_builders_of(every, promises)
     }
 
-    pub fn on_builders_of<const N: usize>(mut self, which: Which, promises: [Named<fn(&Engine, Builder)>; N]) -> Self {
+    pub fn on_builders_of<const N: usize>(mut self, which: Which, promises: Named<OnBuilder, N>) -> Self {
         for (name, body) in promises {
             self.add(name, which, Body::OnBuilder(body));
         }
         self
     }
 
-    pub fn without_engine<const N: usize>(mut self, promises: [Named<fn()>; N]) -> Self {
+    pub fn without_engine<const N: usize>(mut self, promises: Named<fn(), N>) -> Self {
         for (name, body) in promises {
             self.add(name, every, Body::Alone(body));
         }

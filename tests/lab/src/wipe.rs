@@ -26,8 +26,17 @@ pub(crate) fn wipe(engine: &Engine) {
     if !engine.is_podman() && !api.build_cache().is_empty() {
         api.post("/build/prune?all=1", &Value::Null);
     }
-    if !engine.api().images().iter().any(|i| i.tags.iter().any(|t| is_base(t))) {
-        engine.load_base();
+    restore_base(engine);
+}
+
+/// The base is kept, with its one name.
+fn restore_base(engine: &Engine) {
+    let images = engine.api().images();
+    let Some(base) = images.iter().find(|i| i.tags.iter().any(|t| is_base(t))) else {
+        return engine.load_base();
+    };
+    for tag in base.tags.iter().filter(|t| !is_base(t)) {
+        engine.untag(tag);
     }
 }
 
