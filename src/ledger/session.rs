@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{State, create_folder, lock_within_limit, open_or_create, short_hash};
 use crate::error::{Error, Result};
-use crate::model::SessionKey;
+use crate::model::{Life, SessionKey};
 
 /// Who opened a session and answers for its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,16 +20,6 @@ pub struct Owner {
     pub since: Timestamp,
     /// The name of the command, never its arguments.
     pub command: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
-    /// Somebody holds its lock.
-    Alive,
-    /// It had an owner on this machine, and nobody holds its lock.
-    Dead,
-    /// It never had an owner, or had one on another machine.
-    Unowned,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -14,6 +14,17 @@ pub struct SessionKey {
     pub session: Name,
 }
 
+/// Whether a session is at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// Somebody holds its lock.
+    Alive,
+    /// It had an owner on this machine, and nobody holds its lock.
+    Dead,
+    /// It never had an owner, or had one on another machine.
+    Unowned,
+}
+
 /// A tag that a build moved away from another image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
