@@ -5,6 +5,7 @@ mod id;
 mod name;
 mod pattern;
 mod reference;
+mod resource;
 mod snapshot;
 mod stamp;
 
@@ -13,5 +14,6 @@ pub use id::ImageId;
 pub use name::Name;
 pub use pattern::Pattern;
 pub use reference::Reference;
-pub use snapshot::{Container, ContainerState, EngineInfo, Flavour, Image, Snapshot};
+pub use resource::{CacheRecord, DiskUsage, Network, Volume};
+pub use snapshot::{Container, ContainerState, EngineInfo, Flavour, Image, ImageDetail, Snapshot};
 pub use stamp::{PROJECT_LABEL, RUN_LABEL, SESSION_LABEL, Stamp};

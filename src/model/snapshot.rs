@@ -53,6 +53,23 @@ impl Image {
     }
 }
 
+/// One image looked at closely, for the few times when the list does not say enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageDetail {
+    pub id: ImageId,
+    pub parent: Option<ImageId>,
+    pub tags: Vec<Reference>,
+    /// All of them, as the engine says them.
+    pub digests: Vec<String>,
+    /// Finer than a list's seconds; `None` where the image carries no time.
+    pub created: Option<Timestamp>,
+    pub labels: HashMap<String, String>,
+    /// The digests of its layers, from the base up.
+    pub layers: Vec<String>,
+    /// The build container that the classic builder committed it from, where the engine still says so.
+    pub container: Option<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
     pub id: String,
@@ -68,7 +85,7 @@ pub struct Container {
     pub image_mounts: Vec<String>,
     /// Names of volumes mounted into it.
     pub volumes: Vec<String>,
-    /// IDs of the networks it is connected to.
+    /// IDs of the networks it is connected to, or their names where it was not started yet.
     pub networks: Vec<String>,
 }
 
