@@ -1,1 +1,29 @@
-//! Under construction in the next commits.
+//! The only door to Docker: which engine, which docker program, and the few calls that dkb makes.
+//!
+//! - [`endpoint`]: which engine is meant, decided as the Docker CLI decides it.
+//! - [`program`]: which docker program to run, and what it is.
+//! - [`builder`]: which builder that program is going to use; [`cli_files`]: docker's own settings.
+//! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI.
+//! - `docker`: the calls; `answer`: what of the engine's answers is read.
+
+use std::ffi::OsString;
+
+mod answer;
+pub mod builder;
+pub mod cli_files;
+mod dial;
+mod docker;
+pub mod endpoint;
+mod fault;
+mod identity;
+mod outcome;
+pub mod program;
+mod wire;
+
+pub use docker::{Engine, Hello, Limits, Target};
+pub use endpoint::{DockerFlags, Endpoint};
+pub use outcome::{Outcome, Removed};
+pub use program::{Program, ProgramKind};
+
+/// The environment as a question, so that a test can answer it.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{State, create_folder, lock_within_limit, open_or_create};
 use crate::error::{Error, Result};
-use crate::model::{ImageId, Reference, SessionKey};
+use crate::model::{Candidate, ImageId, Name, Reference, SessionKey};
 
 /// What a build is about to do, noted before docker starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,17 +27,7 @@ pub struct Intent {
     pub classic: bool,
     pub tilt: bool,
     pub ci: bool,
-    pub slot: Option<crate::model::Name>,
-}
-
-/// A step that the classic builder was seen to name. It is believed only once the engine confirms it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Candidate {
-    pub id: String,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub base: bool,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub cached: bool,
+    pub slot: Option<Name>,
 }
 
 /// One line of the journal.

@@ -44,13 +44,30 @@ pub struct Image {
 
 impl Image {
     pub fn stamp(&self) -> Stamp {
-        Stamp::read(|key| self.labels.get(key).map(String::as_str))
+        Stamp::of(&self.labels)
     }
 
     /// Whether anybody but dkb gave it a name. Names below `dkb.invalid/` are left from an earlier deletion.
     pub fn is_tagged(&self) -> bool {
         self.tags.iter().any(|tag| !tag.is_private())
     }
+}
+
+/// One image looked at closely, for the few times when the list does not say enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageDetail {
+    pub id: ImageId,
+    pub parent: Option<ImageId>,
+    pub tags: Vec<Reference>,
+    /// All of them, as the engine says them.
+    pub digests: Vec<String>,
+    /// Finer than a list's seconds; `None` where the image carries no time.
+    pub created: Option<Timestamp>,
+    pub labels: HashMap<String, String>,
+    /// The digests of its layers, from the base up.
+    pub layers: Vec<String>,
+    /// The build container that the classic builder committed it from, where the engine still says so.
+    pub container: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +85,7 @@ pub struct Container {
     pub image_mounts: Vec<String>,
     /// Names of volumes mounted into it.
     pub volumes: Vec<String>,
-    /// IDs of the networks it is connected to.
+    /// IDs of the networks it is connected to, or their names where it was not started yet.
     pub networks: Vec<String>,
 }
 

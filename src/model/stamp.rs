@@ -1,5 +1,7 @@
 //! The labels that dkb puts on what it builds. They are a hint, never a proof: a child inherits them.
 
+use std::collections::HashMap;
+
 use super::Name;
 
 pub const PROJECT_LABEL: &str = "dev.dkb.project";
@@ -18,6 +20,10 @@ impl Stamp {
     pub fn read<'a>(label: impl Fn(&str) -> Option<&'a str>) -> Self {
         let name = |key| label(key).and_then(|value| Name::typed(value).ok());
         Self { project: name(PROJECT_LABEL), session: name(SESSION_LABEL) }
+    }
+
+    pub fn of(labels: &HashMap<String, String>) -> Self {
+        Self::read(|key| labels.get(key).map(String::as_str))
     }
 
     pub fn is_none(&self) -> bool {

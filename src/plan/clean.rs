@@ -23,10 +23,11 @@ use jiff::Timestamp;
 
 use super::order;
 use crate::model::{
-    Action, Books, Container, Guard, Image, ImageId, Kept, KeptReason, Kind, Life, Name, Pattern, Plan, Reason,
+    Action, Books, Build, Container, Guard, Image, ImageId, Kept, KeptReason, Kind, Life, Name, Pattern, Plan, Reason,
     Reference, SessionEntry, SessionKey, Snapshot, Step,
 };
 pub use bases::{Layers, wants_layers};
+pub(crate) use claims::build_gave;
 use claims::{Claim, Claims, Standing};
 
 /// Which sessions are to be cleaned.
@@ -248,7 +249,7 @@ impl<'a> Rules<'a> {
             policy,
             users: users(look.snapshot),
             newest: newest(look, policy),
-            needed_by_builds: needed_by_builds(look),
+            needed_by_builds: needed_by_builds(look.books, look.running),
             lent: lent(look),
             returns: returns(look, policy, claims),
         }
@@ -327,7 +328,7 @@ impl<'a> Rules<'a> {
 }
 
 /// Who uses which image. A container holds the image it was made from, and images that are mounted into it.
-fn users(snapshot: &Snapshot) -> HashMap<ImageId, Vec<&Container>> {
+pub(super) fn users(snapshot: &Snapshot) -> HashMap<ImageId, Vec<&Container>> {
     let mut users: HashMap<ImageId, Vec<&Container>> = HashMap::new();
     let mut named: HashMap<&str, ImageId> = HashMap::new();
     for image in &snapshot.images {
@@ -392,14 +393,14 @@ fn newest(look: &Look, policy: &Policy) -> HashSet<ImageId> {
 }
 
 /// What a build that runs now may be using: all that builds of the same kind, or with the same tags, produced.
-fn needed_by_builds(look: &Look) -> HashSet<ImageId> {
+pub(super) fn needed_by_builds(books: &Books, running: &[RunningBuild]) -> HashSet<ImageId> {
     let mut needed = HashSet::new();
-    for running in look.running {
-        let same = |build: &&crate::model::Build| {
+    for running in running {
+        let same = |build: &&Build| {
             build.of.project == running.of.project
                 && (build.key == running.key || build.tags.iter().any(|tag| running.tags.contains(tag)))
         };
-        needed.extend(look.books.builds.iter().filter(same).flat_map(crate::model::Build::images));
+        needed.extend(books.builds.iter().filter(same).flat_map(Build::images));
     }
     needed
 }

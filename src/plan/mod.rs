@@ -1,4 +1,6 @@
 //! What to do, as pure functions of what there is: no engine, no file, no clock, no environment.
 
+pub mod attribution;
 pub mod clean;
 pub mod order;
+pub mod superseded;
