@@ -1,1 +1,3 @@
-//! Under construction in the next commits.
+//! One short file a verb, and what they share.
+
+mod apply;

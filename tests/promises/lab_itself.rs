@@ -21,6 +21,7 @@ pub(crate) fn promises() -> Promises {
             an_engine_that_stops_keeps_its_data,
             two_instances_of_one_engine_never_meet,
             an_engine_ends_with_its_holder,
+            an_engine_on_the_default_socket_is_untouched,
             the_proxy_lets_everything_through_and_counts_it,
             the_proxy_answers_in_the_engines_place,
             the_proxy_delays_a_request,
@@ -186,6 +187,39 @@ fn an_engine_ends_with_its_holder(engine: &Engine) {
 
     assert!(eventually(Duration::from_secs(10), || !api.answers()), "the engine outlives its holder");
     assert!(engine.api().answers());
+    engine::sweep();
+    assert!(!api.socket().exists());
+}
+
+/// In a place where this engine stands in for the machine's own, another one is brought up and used.
+fn an_engine_on_the_default_socket_is_untouched(engine: &Engine) {
+    let image = engine.image().tag("theirs:1").make();
+    let running = engine.container(&image).running();
+    let before = (engine.api().images(), engine.api().containers().len(), engine.api().networks().len());
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = r#"
+        set -e; cd "$1"; mkdir others runs
+        mount --bind "$(dirname "$3")" others
+        mount -t tmpfs none /run
+        ln -s "$1/others/docker.sock" /run/docker.sock
+        export DKB_LAB_RUN=$1/runs
+        "$4" env "$2" | sed 's/.*DOCKER_CONFIG/export DOCKER_CONFIG/' >cli
+        (. ./cli; docker image inspect theirs:1 >seen)
+        "$4" up "$2"
+        echo 'FROM scratch
+LABEL a=b' | "$4" docker "$2" build -t ours:1 -
+        "$4" down "$2""#;
+    let place = Command::new("unshare")
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("HOME", std::env::var_os("HOME").unwrap_or_default());
+    let place = place.args(["--mount", "sh", "-c", script, "_"]).arg(folder.path()).arg(engine.name());
+    place.arg(engine.socket()).arg(engine::script()).run().success();
+
+    let seen = std::fs::read_to_string(folder.path().join("seen")).expect("what the default socket leads to");
+    assert!(seen.contains(&image.id), "{seen}");
+    assert_eq!(before, (engine.api().images(), engine.api().containers().len(), engine.api().networks().len()));
+    engine.docker(["exec", &running, "true"]).run().success();
 }
 
 fn the_proxy_lets_everything_through_and_counts_it(engine: &Engine) {

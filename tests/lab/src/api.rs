@@ -119,9 +119,11 @@ impl Api {
         lines.iter().filter_map(|l| l["stream"].as_str()).flat_map(str::lines).map(str::to_owned).collect()
     }
 
-    /// All images, the hidden intermediates too.
+    /// All images, the hidden intermediates too, in the order of their IDs, so that two looks compare.
     pub fn images(&self) -> Vec<Image> {
-        items(&self.get("/images/json?all=1"), "").iter().map(image).collect()
+        let mut images: Vec<Image> = items(&self.get("/images/json?all=1"), "").iter().map(image).collect();
+        images.sort_by(|a, b| a.id.cmp(&b.id));
+        images
     }
 
     /// All containers, running or not.

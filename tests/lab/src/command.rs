@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{self, Child, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,9 @@ use tempfile::TempDir;
 
 /// No command of a test takes this long; one that does has hung.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// How long after a command's end its streams may stay open; whoever pipes from it waits for that.
+const CLOSING: Duration = Duration::from_secs(10);
 
 /// A command under construction. It can be run any number of times.
 #[derive(Clone, Debug)]
@@ -128,8 +131,11 @@ pub struct Running {
     child: Child,
     line: String,
     limit: Duration,
-    readers: Option<[thread::JoinHandle<Vec<u8>>; 2]>,
+    streams: Option<[Drain; 2]>,
 }
+
+/// What comes out of one stream until it closes.
+type Drain = mpsc::Receiver<Vec<u8>>;
 
 impl Running {
     fn new(mut child: Child, command: &Command) -> Self {
@@ -137,8 +143,8 @@ impl Running {
         let bytes = command.stdin.clone();
         // On a thread, since a child that does not read would block the test. It may also close its end early.
         thread::spawn(move || stdin.write_all(&bytes));
-        let readers = [drain(child.stdout.take()), drain(child.stderr.take())];
-        Self { child, line: command.line(), limit: command.limit, readers: Some(readers) }
+        let streams = [drain(child.stdout.take()), drain(child.stderr.take())];
+        Self { child, line: command.line(), limit: command.limit, streams: Some(streams) }
     }
 
     pub fn id(&self) -> u32 {
@@ -157,7 +163,12 @@ impl Running {
 
     pub fn wait(mut self) -> Output {
         let status = self.wait_for_end();
-        let [stdout, stderr] = self.readers.take().expect("waited for once").map(|r| r.join().expect("a reader"));
+        let line = self.line.clone();
+        let close = |stream: Drain| {
+            let all = stream.recv_timeout(CLOSING);
+            all.unwrap_or_else(|_| panic!("`{line}` ended, but something it left running holds its streams open"))
+        };
+        let [stdout, stderr] = self.streams.take().expect("waited for once").map(close);
         let output = Output { line: std::mem::take(&mut self.line), status, stdout, stderr };
         output.status.expect_or(&output, self.limit);
         output
@@ -179,21 +190,23 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.readers.is_some() {
+        if self.streams.is_some() {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
     }
 }
 
-fn drain(from: Option<impl std::io::Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+fn drain(from: Option<impl std::io::Read + Send + 'static>) -> Drain {
+    let (done, all) = mpsc::channel();
     thread::spawn(move || {
-        let mut all = Vec::new();
+        let mut bytes = Vec::new();
         if let Some(mut from) = from {
-            let _ = from.read_to_end(&mut all);
+            let _ = from.read_to_end(&mut bytes);
         }
-        all
-    })
+        done.send(bytes)
+    });
+    all
 }
 
 /// How a command ended; nothing where its time ran out.

@@ -16,8 +16,6 @@ use crate::context::{BASE, Context};
 use crate::host;
 use crate::wait::eventually;
 
-/// An engine may have to be fetched first, by this process or by another that holds the lock.
-const FETCHING: Duration = Duration::from_secs(600);
 const STARTING: Duration = Duration::from_secs(60);
 const ENDING: Duration = Duration::from_secs(20);
 
@@ -91,6 +89,29 @@ pub fn missing() -> Option<String> {
     (!said.status.success()).then_some(why)
 }
 
+/// Fetches what these engines need, all at once; those that are here already take no time.
+pub(crate) fn install(names: &[&str]) -> Result<(), String> {
+    let fetches = names.iter().map(|name| {
+        let script = std::process::Command::new(script()).args(["install", name]).stdin(Stdio::null()).spawn();
+        (name, script.expect("the lab's script"))
+    });
+    // All have been started before the first is waited for.
+    let fetches: Vec<_> = fetches.collect();
+    for (name, mut script) in fetches {
+        let succeeded = script.wait().is_ok_and(|status| status.success());
+        if !succeeded {
+            return Err(format!("{name} could not be fetched: see the lines above"));
+        }
+    }
+    Ok(())
+}
+
+/// Clears away what is left of instances whose holder was killed the hard way.
+pub fn sweep() {
+    let swept = std::process::Command::new(script()).arg("sweep").status();
+    assert!(swept.is_ok_and(|s| s.success()), "the lab's leftovers could not be swept away");
+}
+
 pub fn builders_of(name: &str) -> &'static [Builder] {
     if name.starts_with("podman") { &[Builder::Classic] } else { &[Builder::Classic, Builder::BuildKit] }
 }
@@ -108,7 +129,7 @@ impl Engine {
             .expect("the lab's script starts");
         let stdin = script.stdin.take();
         let mut stdout = BufReader::new(script.stdout.take().expect("stdout is a pipe"));
-        let facts = read_facts(&mut stdout, name);
+        let facts = read_facts(&mut stdout);
         let fact = |key: &str| {
             let found = facts.iter().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
             found.unwrap_or_else(|| panic!("engine {name} did not start: see the lines above")).to_owned()
@@ -313,19 +334,10 @@ impl Drop for Inner {
     }
 }
 
-/// Reads what the script says about its engine, with a limit on the whole.
-fn read_facts(from: &mut BufReader<ChildStdout>, name: &str) -> Vec<String> {
-    let start = Instant::now();
-    let mut facts = Vec::new();
-    for line in from.lines() {
-        let line = line.expect("the script writes text");
-        if line == "started" {
-            break;
-        }
-        facts.push(line);
-        assert!(start.elapsed() < FETCHING, "{name} took longer than {FETCHING:?} to fetch");
-    }
-    facts
+/// Reads what the script says about its engine.
+fn read_facts(from: &mut BufReader<ChildStdout>) -> Vec<String> {
+    let lines = from.lines().map(|line| line.expect("the script writes text"));
+    lines.take_while(|line| line != "started").collect()
 }
 
 pub(crate) fn is_base(tag: &str) -> bool {

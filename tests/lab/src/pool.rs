@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 
 /// More images than this go faster with the whole engine than one by one.
 const WORTH_WIPING: usize = 40;
@@ -35,7 +35,7 @@ impl Pool {
     /// Takes back an engine from a test that passed. After a failure nobody knows what state one is in, so
     /// those don't come back.
     pub(crate) fn give_back(&self, engine: Engine) {
-        if engine.images().len() > WORTH_WIPING {
+        if !engine.api().answers() || engine.images().len() > WORTH_WIPING {
             return;
         }
         engine.wipe();
@@ -50,6 +50,10 @@ impl Pool {
     /// One line for each kind of engine that was used: `docker-28.5: 28.5.2 overlay2`.
     pub(crate) fn close(&self) -> Vec<String> {
         lock(&self.idle).clear();
+        let used = !lock(&self.seen).is_empty();
+        if used {
+            engine::sweep();
+        }
         lock(&self.seen).values().cloned().collect()
     }
 }

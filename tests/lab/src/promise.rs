@@ -130,6 +130,12 @@ pub fn run(files: impl IntoIterator<Item = Promises>) -> ExitCode {
     let promises: Vec<Promise> = files.into_iter().flat_map(|f| f.list).collect();
     let trials = trials(&promises, &lab, &run);
     run.expect(&trials, &arguments, &lab);
+    if !arguments.list
+        && let Err(wrong) = fetch(&trials, &arguments)
+    {
+        eprintln!("dkb-lab: {wrong}");
+        return ExitCode::from(2);
+    }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -161,6 +167,16 @@ impl Lab {
     fn reason(&self) -> String {
         self.missing.clone().unwrap_or_else(|| "DKB_LAB picks other engines".to_owned())
     }
+}
+
+/// Fetches the engines that this run needs, before the clocks of the tests tick.
+fn fetch(trials: &[Trial], arguments: &Arguments) -> Result<(), String> {
+    let needed = |engine: &&str| {
+        let is_on = |name: &str| name.contains(&format!("[{engine}]")) || name.contains(&format!("[{engine} "));
+        trials.iter().any(|t| !t.has_ignored_flag() && is_on(t.name()) && chosen(t.name(), arguments))
+    };
+    let needed: Vec<&str> = engine::names().iter().map(String::as_str).filter(needed).collect();
+    engine::install(&needed)
 }
 
 /// One trial for each promise and engine; those of one engine stand together, so that few engines run at once.
