@@ -1,4 +1,4 @@
-//! What dkb reads of an engine's answers. Fields that are missing, null or of a new kind do not spoil a list:
+//! What dkb reads of an engine's answers on itself, its images and its containers. Fields that are missing, null or of a new kind do not spoil a list:
 //! Podman leaves out some, Docker adds some with every release.
 
 use std::collections::HashMap;
@@ -6,11 +6,9 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
-use crate::model::{
-    CacheRecord, Container, ContainerState, DiskUsage, Image, ImageDetail, ImageId, Network, Reference, Volume,
-};
+use crate::model::{Container, ContainerState, Image, ImageDetail, ImageId, Reference};
 
-type Labels = Option<HashMap<String, String>>;
+pub(super) type Labels = Option<HashMap<String, String>>;
 
 /// Reads one element of a list straight into the model, so that a long list is never held twice.
 pub(super) struct Read<T>(pub(super) T);
@@ -24,12 +22,11 @@ macro_rules! read {
         }
     };
 }
+pub(super) use read;
+
 read!(RawImage => Image);
 read!(RawDetail => ImageDetail);
 read!(RawContainer => Container);
-read!(RawVolume => Volume);
-read!(RawNetwork => Network);
-read!(RawCache => CacheRecord);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -68,7 +65,7 @@ struct RawImage {
 impl TryFrom<RawImage> for Image {
     type Error = String;
     fn try_from(raw: RawImage) -> Result<Self, String> {
-        let tags = references(raw.repo_tags);
+        let tags = references(raw.repo_tags.as_deref());
         let mut digests = raw.repo_digests.unwrap_or_default();
         digests.retain(|digest| stands_alone(digest, &tags));
         digests.shrink_to_fit();
@@ -124,7 +121,7 @@ impl TryFrom<RawDetail> for ImageDetail {
         Ok(Self {
             id: raw.id.parse()?,
             parent: raw.parent.as_deref().and_then(ImageId::parse),
-            tags: references(raw.repo_tags),
+            tags: references(raw.repo_tags.as_deref()),
             digests: raw.repo_digests.unwrap_or_default(),
             created: time(raw.created),
             labels: raw.config.and_then(|config| config.labels).unwrap_or_default(),
@@ -218,167 +215,73 @@ fn state(name: String) -> ContainerState {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Volumes {
-    pub(super) volumes: Option<Vec<Read<Volume>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawVolume {
-    name: String,
-    driver: Option<String>,
-    created_at: Option<String>,
-    labels: Labels,
-    usage_data: Option<RawUsage>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawUsage {
-    size: Option<i64>,
-}
-
-impl TryFrom<RawVolume> for Volume {
-    type Error = String;
-    fn try_from(raw: RawVolume) -> Result<Self, String> {
-        Ok(Self {
-            name: raw.name,
-            driver: raw.driver.unwrap_or_default(),
-            created: time(raw.created_at),
-            labels: raw.labels.unwrap_or_default(),
-            size: raw.usage_data.and_then(|usage| usage.size).and_then(|size| u64::try_from(size).ok()),
-        })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawNetwork {
-    id: String,
-    name: Option<String>,
-    driver: Option<String>,
-    scope: Option<String>,
-    created: Option<String>,
-    labels: Labels,
-}
-
-impl TryFrom<RawNetwork> for Network {
-    type Error = String;
-    fn try_from(raw: RawNetwork) -> Result<Self, String> {
-        Ok(Self {
-            id: raw.id,
-            name: raw.name.unwrap_or_default(),
-            driver: raw.driver.unwrap_or_default(),
-            scope: raw.scope.unwrap_or_default(),
-            created: time(raw.created),
-            labels: raw.labels.unwrap_or_default(),
-        })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawCache {
-    #[serde(rename = "ID")]
-    id: String,
-    parents: Option<Vec<String>>,
-    /// How engines before 23 said it.
-    parent: Option<String>,
-    #[serde(rename = "Type")]
-    kind: Option<String>,
-    description: Option<String>,
-    in_use: Option<bool>,
-    shared: Option<bool>,
-    size: Option<i64>,
-    created_at: Option<String>,
-    last_used_at: Option<String>,
-}
-
-impl TryFrom<RawCache> for CacheRecord {
-    type Error = String;
-    fn try_from(raw: RawCache) -> Result<Self, String> {
-        let parent = raw.parent.filter(|id| !id.is_empty());
-        Ok(Self {
-            id: raw.id,
-            parents: raw.parents.unwrap_or_else(|| parent.into_iter().collect()),
-            kind: raw.kind.unwrap_or_default(),
-            description: raw.description.unwrap_or_default(),
-            in_use: raw.in_use.unwrap_or(false),
-            shared: raw.shared.unwrap_or(false),
-            size: bytes(raw.size),
-            created: time(raw.created_at),
-            last_used: time(raw.last_used_at),
-        })
-    }
-}
-
-/// `/system/df` in both of its shapes: flat lists, and since API 1.52 one summary a kind.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Usage {
-    layers_size: Option<i64>,
-    containers: Option<Vec<RawSize>>,
-    build_cache: Option<Vec<Read<CacheRecord>>>,
-    volumes: Option<Vec<Read<Volume>>>,
-    image_usage: Option<RawTotal>,
-    container_usage: Option<RawTotal>,
-    build_cache_usage: Option<RawItems<CacheRecord>>,
-    volume_usage: Option<RawItems<Volume>>,
-}
-
-#[derive(Deserialize)]
-struct RawSize {
-    #[serde(rename = "SizeRw")]
-    written: Option<i64>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawTotal {
-    total_size: Option<i64>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", bound = "Read<T>: Deserialize<'de>")]
-struct RawItems<T> {
-    items: Option<Vec<Read<T>>>,
-}
-
-impl Usage {
-    pub(super) fn cache(self) -> Vec<CacheRecord> {
-        plain(self.build_cache_usage.and_then(|usage| usage.items).or(self.build_cache))
-    }
-
-    pub(super) fn volumes(self) -> Vec<Volume> {
-        plain(self.volume_usage.and_then(|usage| usage.items).or(self.volumes))
-    }
-
-    pub(super) fn totals(self) -> DiskUsage {
-        let containers = self.containers.iter().flatten().map(|container| bytes(container.written)).sum();
-        DiskUsage {
-            layers: self.image_usage.as_ref().map_or(bytes(self.layers_size), |usage| bytes(usage.total_size)),
-            containers: self.container_usage.as_ref().map_or(containers, |usage| bytes(usage.total_size)),
-            cache: self.cache().iter().filter(|record| !record.shared).map(|record| record.size).sum(),
-        }
-    }
-}
-
 pub(super) fn plain<T>(list: Option<Vec<Read<T>>>) -> Vec<T> {
     list.unwrap_or_default().into_iter().map(|Read(item)| item).collect()
 }
 
-fn references(names: Option<Vec<String>>) -> Vec<Reference> {
-    names.iter().flatten().filter_map(|name| Reference::listed(name)).collect()
+fn references(names: Option<&[String]>) -> Vec<Reference> {
+    names.unwrap_or_default().iter().filter_map(|name| Reference::listed(name)).collect()
 }
 
 /// Engines write -1 where they did not count.
-fn bytes(size: Option<i64>) -> u64 {
+pub(super) fn bytes(size: Option<i64>) -> u64 {
     size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0)
 }
 
 /// Engines write the year 1 where there is no time.
-fn time(text: Option<String>) -> Option<Timestamp> {
+pub(super) fn time(text: Option<String>) -> Option<Timestamp> {
     text.and_then(|text| text.parse().ok()).filter(|time: &Timestamp| time.as_second() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(json: &str) -> Image {
+        serde_json::from_str::<Read<Image>>(json).unwrap_or_else(|error| panic!("{json}: {error}")).0
+    }
+
+    #[test]
+    fn every_engines_way_to_say_that_there_is_no_name_is_understood() {
+        let id = format!("sha256:{}", "ab".repeat(32));
+        for names in [
+            r#""RepoTags":["<none>:<none>"],"RepoDigests":["<none>@<none>"],"ParentId":"""#,
+            r#""RepoTags":[],"RepoDigests":[],"Labels":null"#,
+            r#""RepoTags":null,"Dangling":true,"New":{"a":[1]}"#,
+        ] {
+            let image = image(&format!(r#"{{"Id":"{id}","Created":5,"SharedSize":-1,"Size":-1,{names}}}"#));
+            assert!(image.tags.is_empty() && image.digests.is_empty() && image.parent.is_none());
+            assert_eq!((image.size, image.shared, image.created), (0, None, 5));
+        }
+    }
+
+    #[test]
+    fn a_digest_beside_a_tag_of_its_repository_says_nothing_and_one_alone_does() {
+        let id = "ab".repeat(32);
+        let json = format!(
+            r#"{{"Id":"{id}","RepoTags":["r:5000/app:1"],"RepoDigests":["r:5000/app@sha256:1","kind@sha256:2"]}}"#
+        );
+        assert_eq!(image(&json).digests, ["kind@sha256:2"]);
+    }
+
+    #[test]
+    fn a_container_tells_its_images_volumes_and_networks() {
+        let json = r#"{"Id":"27d912eedee80425","Names":["/c3"],"Image":"base","ImageID":"sha256:00","State":"stopping",
+            "Mounts":[{"Type":"volume","Name":"v"},{"Type":"image","Name":"base:two","Source":"/x"},{"Type":"bind"}],
+            "NetworkSettings":{"Networks":{"bridge":{"NetworkID":""},"net":{"NetworkID":"n1"},"odd":null}}}"#;
+        let mut container = serde_json::from_str::<Read<Container>>(json).expect("a container").0;
+        container.networks.sort();
+        assert_eq!(container.name, "c3");
+        assert_eq!((container.image_mounts, container.volumes), (vec!["base:two".to_owned()], vec!["v".to_owned()]));
+        assert_eq!(container.networks, ["bridge", "n1", "odd"]);
+        assert_eq!(container.image, None);
+        // A state that nobody here has heard of counts as at work.
+        assert!(!container.state.is_over());
+    }
+
+    #[test]
+    fn nesting_without_end_is_an_error_and_nothing_worse() {
+        let deep = format!(r#"[{{"Id":"x","New":{}"#, "[".repeat(1 << 20));
+        assert!(serde_json::from_str::<Vec<Read<Image>>>(&deep).is_err());
+    }
 }

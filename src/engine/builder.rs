@@ -14,6 +14,7 @@ pub enum BuilderKind {
 }
 
 /// All that the decision hangs on.
+#[allow(clippy::struct_excessive_bools, reason = "four facts that hang on nothing but themselves")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuilderFacts {
     pub podman: bool,

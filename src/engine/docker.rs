@@ -14,26 +14,22 @@ use bollard::query_parameters::{
     StopContainerOptions, TagImageOptionsBuilder,
 };
 use bollard::{BollardRequest, Docker};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::BodyExt;
 use hyper::header::HeaderMap;
-use hyper::{Request, StatusCode};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::answer::{self, Read, plain};
-use super::dial::LastWords;
-use super::endpoint::{Endpoint, Way};
+use super::answer_disk;
+use super::ask::{Asker, BASE, Hello, clock, reached, segment};
+use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::identity;
 use super::outcome::{Outcome, Removed};
-use super::wire::{self, Http};
 use crate::error::{Error, Result};
 use crate::model::{
     CacheRecord, Container, DiskUsage, EngineInfo, Flavour, Image, ImageDetail, ImageId, Network, Reference, Volume,
 };
-
-/// Any name will do: no stream that leads to an engine asks for it.
-const BASE: &str = "http://localhost";
 
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -50,15 +46,6 @@ impl Default for Limits {
     }
 }
 
-/// What an engine says of itself before it is asked anything.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hello {
-    pub flavour: Flavour,
-    pub api_version: String,
-    /// `2` where the engine wants BuildKit; a Docker CLI before 23 goes by it.
-    pub builder_version: Option<String>,
-}
-
 /// What to delete: an ID, or one name of the image and nothing but that name.
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'a> {
@@ -69,8 +56,7 @@ pub enum Target<'a> {
 /// One engine that has answered.
 pub struct Engine {
     docker: Docker,
-    http: Http,
-    words: LastWords,
+    asker: Asker,
     endpoint: Endpoint,
     limits: Limits,
     hello: Hello,
@@ -79,21 +65,19 @@ pub struct Engine {
 impl Engine {
     /// Connects and says hello, both within the limit for connecting.
     pub async fn connect(endpoint: Endpoint, limits: Limits) -> Result<Self> {
-        let words = LastWords::default();
-        let http = wire::client(&endpoint, limits.connect, words.clone());
-        let sender = http.clone();
+        let tried = format!("connecting to {endpoint}");
+        let asker = Asker::new(&endpoint, limits.connect);
+        let hello = asker.hello(limits.connect).await.map_err(|fault| fault.into_error(&tried))?;
+        let http = asker.http();
         let send = move |request: BollardRequest| {
-            let answer = sender.request(request.map(BodyExt::boxed_unsync));
+            let answer = http.request(request.map(BodyExt::boxed_unsync));
             async { answer.await.map_err(Bollard::from) }
         };
-        // Every call has its own limit here; bollard's would end in the middle of none of them.
-        let version = bollard::API_DEFAULT_VERSION;
-        let docker = Docker::connect_with_custom_transport(send, Some(BASE), u64::from(u32::MAX), version)
-            .map_err(|error| Error::failed("connecting to the engine", error))?;
-        let hello = Hello { flavour: Flavour::Docker, api_version: String::new(), builder_version: None };
-        let mut engine = Self { docker, http, words, endpoint, limits, hello };
-        engine.hello = engine.ping().await.map_err(|fault| fault.into_error(&engine.tried("connecting")))?;
-        Ok(engine)
+        // Every call has its limit here, from its first byte to its last; bollard's ends with the answer's head.
+        let unlimited = u64::from(u32::MAX);
+        let docker = Docker::connect_with_custom_transport(send, Some(BASE), unlimited, bollard::API_DEFAULT_VERSION)
+            .map_err(|error| Error::failed(&tried, error))?;
+        Ok(Self { docker, asker, endpoint, limits, hello })
     }
 
     pub fn endpoint(&self) -> &Endpoint {
@@ -102,23 +86,6 @@ impl Engine {
 
     pub fn hello(&self) -> &Hello {
         &self.hello
-    }
-
-    async fn ping(&self) -> Result<Hello, Fault> {
-        let (headers, _) = match self.fetch("/_ping", self.limits.connect).await {
-            // A program that carries the stream ends with a word on stderr when it can't reach the engine.
-            Err(Fault::Lost(why)) if matches!(self.endpoint.way(), Way::ThroughCli { .. }) => {
-                return Err(Fault::Unreached { why, next: "Does the docker command itself reach this engine?" });
-            }
-            answer => answer?,
-        };
-        let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let podman = headers.contains_key("libpod-api-version") || header("server").starts_with("Libpod");
-        Ok(Hello {
-            flavour: if podman { Flavour::Podman } else { Flavour::Docker },
-            api_version: header("api-version").to_owned(),
-            builder_version: Some(header("builder-version").to_owned()).filter(|version| !version.is_empty()),
-        })
     }
 
     pub async fn info(&self) -> Result<EngineInfo> {
@@ -150,7 +117,7 @@ impl Engine {
     pub async fn image(&self, name: &str) -> Result<Option<ImageDetail>> {
         let tried = format!("inspecting {name}");
         let path = format!("/images/{}/json", segment(name, &tried)?);
-        match self.get::<Read<ImageDetail>>(&path).await {
+        match self.asker.get::<Read<ImageDetail>>(&path, self.limits.ask).await {
             Ok((_, Read(image))) => Ok(Some(image)),
             Err(Fault::Answered { status: 404, .. }) => Ok(None),
             Err(fault) => Err(fault.into_error(&self.tried(&tried))),
@@ -158,14 +125,14 @@ impl Engine {
     }
 
     pub async fn volumes(&self) -> Result<Vec<Volume>> {
-        let (_, answer): (_, answer::Volumes) = self.ask("listing volumes", "/volumes").await?;
+        let (_, answer): (_, answer_disk::Volumes) = self.ask("listing volumes", "/volumes").await?;
         Ok(plain(answer.volumes))
     }
 
     /// Volumes with their sizes, for which the engine walks each of them.
     pub async fn volumes_with_sizes(&self) -> Result<Vec<Volume>> {
         let path = "/system/df?type=volume&verbose=1";
-        Ok(self.ask::<answer::Usage>("measuring volumes", path).await?.1.volumes())
+        Ok(self.ask::<answer_disk::Usage>("measuring volumes", path).await?.1.volumes())
     }
 
     pub async fn networks(&self) -> Result<Vec<Network>> {
@@ -175,13 +142,13 @@ impl Engine {
     /// The records of the build cache; Podman keeps none.
     pub async fn cache(&self) -> Result<Vec<CacheRecord>> {
         let path = "/system/df?type=build-cache&verbose=1";
-        Ok(self.ask::<answer::Usage>("listing the build cache", path).await?.1.cache())
+        Ok(self.ask::<answer_disk::Usage>("listing the build cache", path).await?.1.cache())
     }
 
     /// What images, containers and the build cache take; volumes are left out, since they cost a walk each.
     pub async fn disk_usage(&self) -> Result<DiskUsage> {
         let path = "/system/df?type=image&type=container&type=build-cache&verbose=1";
-        Ok(self.ask::<answer::Usage>("measuring the engine's disk use", path).await?.1.totals())
+        Ok(self.ask::<answer_disk::Usage>("measuring the engine's disk use", path).await?.1.totals())
     }
 
     pub async fn tag(&self, id: ImageId, name: &Reference) -> Result<Outcome> {
@@ -260,7 +227,7 @@ impl Engine {
     async fn change<T>(&self, tried: &str, call: impl Future<Output = Result<T, Bollard>>) -> Result<Outcome<T>> {
         let fault = match tokio::time::timeout(self.limits.change, call).await {
             Ok(Ok(done)) => return Ok(Outcome::Done(done)),
-            Ok(Err(error)) => self.explain(fault(error)).await,
+            Ok(Err(error)) => self.asker.explain(fault(error)).await,
             Err(_) => Fault::Late(self.limits.change),
         };
         let tried = self.tried(tried);
@@ -276,54 +243,12 @@ impl Engine {
     }
 
     async fn ask<T: DeserializeOwned>(&self, tried: &str, path: &str) -> Result<(HeaderMap, T)> {
-        self.get(path).await.map_err(|fault| fault.into_error(&self.tried(tried)))
-    }
-
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<(HeaderMap, T), Fault> {
-        let (headers, body) = self.fetch(path, self.limits.ask).await?;
-        let read = serde_json::from_slice(&body).map_err(|error| Fault::Rubbish(error.to_string()))?;
-        Ok((headers, read))
-    }
-
-    async fn fetch(&self, path: &str, limit: Duration) -> Result<(HeaderMap, Vec<u8>), Fault> {
-        match tokio::time::timeout(limit, self.fetch_all(path)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(fault)) => Err(self.explain(fault).await),
-            Err(_) => Err(Fault::Late(limit)),
-        }
-    }
-
-    async fn fetch_all(&self, path: &str) -> Result<(HeaderMap, Vec<u8>), Fault> {
-        let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-        let request = Request::get(format!("{BASE}{path}")).body(body).map_err(|error| Fault::lost(&error))?;
-        let (head, mut body) = self.http.request(request).await.map_err(|error| reached(&error))?.into_parts();
-        let mut read = Vec::new();
-        while let Some(frame) = body.frame().await {
-            if let Some(data) = frame.map_err(|error| Fault::lost(&error))?.data_ref() {
-                read.extend_from_slice(data);
-            }
-        }
-        if head.status == StatusCode::OK {
-            return Ok((head.headers, read));
-        }
-        let message = String::from_utf8_lossy(&read);
-        Err(Fault::Answered { status: head.status.as_u16(), message: message.into_owned() })
-    }
-
-    /// Where a program carries the stream, its stderr knows why it ended, a moment later.
-    async fn explain(&self, fault: Fault) -> Fault {
-        let (Fault::Lost(why), Way::ThroughCli { .. }) = (&fault, self.endpoint.way()) else { return fault };
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        Fault::Lost(self.words.get().unwrap_or_else(|| why.clone()))
+        self.asker.get(path, self.limits.ask).await.map_err(|fault| fault.into_error(&self.tried(tried)))
     }
 
     fn tried(&self, what: &str) -> String {
         format!("{what} ({})", self.endpoint)
     }
-}
-
-fn reached(error: &hyper_util::client::legacy::Error) -> Fault {
-    if error.is_connect() { Fault::unreached(error) } else { Fault::lost(error) }
 }
 
 fn fault(error: Bollard) -> Fault {
@@ -332,57 +257,5 @@ fn fault(error: Bollard) -> Fault {
         Bollard::HyperLegacyError { err } => reached(&err),
         Bollard::JsonDataError { .. } | Bollard::JsonSerdeError { .. } => Fault::Rubbish(error.to_string()),
         _ => Fault::lost(&error),
-    }
-}
-
-/// The engine's clock, against which its creation times are read; the date of its answer where it says no time.
-fn clock(system_time: Option<&str>, headers: &HeaderMap) -> Option<Timestamp> {
-    let date = || {
-        let date = headers.get("date")?.to_str().ok()?;
-        jiff::fmt::rfc2822::parse(date).ok().map(|date| date.timestamp())
-    };
-    system_time.and_then(|time| time.parse().ok()).or_else(date)
-}
-
-/// A name as part of a request's path. No name of an object has empty or dotted parts; an engine that lists one
-/// must not send us to another part of its API.
-fn segment(name: &str, tried: &str) -> Result<String> {
-    if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Err(Error::usage(tried, "an engine has nothing of that name"));
-    }
-    let mut path = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b':' | b'@' => {
-                path.push(byte.into());
-            }
-            _ => path.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    Ok(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_never_leaves_its_place_in_the_path() {
-        let encoded = |name| segment(name, "t").ok();
-        assert_eq!(encoded("host:5000/a/b:c").as_deref(), Some("host:5000/a/b:c"));
-        assert_eq!(encoded("app?force=1#x %").as_deref(), Some("app%3Fforce%3D1%23x%20%25"));
-        for name in ["", "../containers/x", "a//b", "a/.", "/a"] {
-            assert_eq!(encoded(name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_engines_clock_is_read_and_the_date_is_the_second_choice() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(clock(None, &headers), None);
-        headers.insert("date", "Sat, 21 Nov 2026 03:56:30 GMT".parse().expect("a header"));
-        let date = clock(None, &headers).expect("a date");
-        assert_eq!(date.to_string(), "2026-11-21T03:56:30Z");
-        assert!(clock(Some("2026-11-21T03:56:30.274752309Z"), &headers).expect("a time") > date);
     }
 }

@@ -206,13 +206,14 @@ mod tests {
         DockerFlags { context: context.map(str::to_owned), hosts, ..DockerFlags::default() }
     }
 
+    /// `--context`, `-H`, `DOCKER_HOST`, `DOCKER_CONTEXT`, `currentContext`, and what follows.
+    type Row<'a> = (Option<&'a str>, &'a [&'a str], &'a str, &'a str, &'a str, Option<Choice>);
+
     #[test]
     fn flags_win_over_the_environment_and_that_over_the_settings() {
         let host = |text: &str| Some(Choice::Host(text.to_owned()));
         let context = |text: &str| Some(Choice::Context(text.to_owned()));
-        type Row<'a> = (Option<&'a str>, &'a [&'a str], &'a str, &'a str, &'a str, Option<Choice>);
         let table: [Row<'_>; 13] = [
-            // --context, -H, DOCKER_HOST, DOCKER_CONTEXT, currentContext
             (None, &[], "", "", "", host("")),
             (None, &[], "", "", "cur", context("cur")),
             (None, &[], "", "", "default", host("")),

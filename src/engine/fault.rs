@@ -31,11 +31,11 @@ impl Fault {
             }
             _ => "Is it running? Another engine is named by --context, DOCKER_CONTEXT or DOCKER_HOST.",
         };
-        Self::Unreached { why: chain(error), next }
+        Self::Unreached { why: cause(error), next }
     }
 
     pub(super) fn lost(error: &(dyn StdError + 'static)) -> Self {
-        Self::Lost(chain(error))
+        Self::Lost(cause(error))
     }
 
     pub(super) fn into_error(self, tried: &str) -> Error {
@@ -69,8 +69,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Library errors say little at the top and the cause at the bottom; one line with each part once.
-fn chain(error: &(dyn StdError + 'static)) -> String {
+/// Library errors say little at the top; the cause is at the bottom.
+fn cause(error: &(dyn StdError + 'static)) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
         deepest = source;
@@ -109,10 +109,25 @@ mod tests {
         assert_eq!(clip(&"x".repeat(5000)).chars().count(), 301);
     }
 
+    #[derive(Debug)]
+    struct Wrapped(io::Error);
+
+    impl fmt::Display for Wrapped {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("client error (Connect)")
+        }
+    }
+
+    impl StdError for Wrapped {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&self.0)
+        }
+    }
+
     #[test]
-    fn the_deepest_cause_is_told_once() {
-        let inner = io::Error::from(io::ErrorKind::PermissionDenied);
-        let fault = Fault::unreached(&io::Error::other(inner));
-        assert!(matches!(&fault, Fault::Unreached { next, .. } if next.contains("group")), "{fault}");
+    fn the_deepest_cause_is_told_and_decides_what_to_do_next() {
+        let fault = Fault::unreached(&Wrapped(io::ErrorKind::PermissionDenied.into()));
+        assert_eq!(fault.to_string(), "permission denied");
+        assert!(matches!(&fault, Fault::Unreached { next, .. } if next.contains("group")));
     }
 }

@@ -4,11 +4,13 @@
 //! - [`program`]: which docker program to run, and what it is.
 //! - [`builder`]: which builder that program is going to use; [`cli_files`]: docker's own settings.
 //! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI.
-//! - `docker`: the calls; `answer`: what of the engine's answers is read.
+//! - `ask`: questions and their limits; `answer`: what of the engine's answers is read; `docker`: the calls.
 
 use std::ffi::OsString;
 
 mod answer;
+mod answer_disk;
+mod ask;
 pub mod builder;
 pub mod cli_files;
 mod dial;
@@ -20,7 +22,8 @@ mod outcome;
 pub mod program;
 mod wire;
 
-pub use docker::{Engine, Hello, Limits, Target};
+pub use ask::Hello;
+pub use docker::{Engine, Limits, Target};
 pub use endpoint::{DockerFlags, Endpoint};
 pub use outcome::{Outcome, Removed};
 pub use program::{Program, ProgramKind};
