@@ -3,6 +3,8 @@
 mod amount;
 mod books;
 mod id;
+mod label;
+mod mark;
 mod name;
 mod pattern;
 mod plan;
@@ -11,11 +13,13 @@ mod resource;
 mod snapshot;
 mod stamp;
 
-pub use amount::{human_bytes, human_duration, parse_bytes, parse_duration};
+pub use amount::{exact_bytes, exact_duration, human_bytes, human_duration, parse_bytes, parse_duration};
 #[cfg(test)]
 pub(crate) use books::tests as books_tests;
 pub use books::{Books, Build, Candidate, Life, Record, SessionEntry, SessionKey, Taken, VERSION};
 pub use id::ImageId;
+pub use label::LabelFilter;
+pub use mark::DiskMark;
 pub use name::Name;
 pub use pattern::Pattern;
 pub use plan::{Action, EngineLabel, Guard, Kept, KeptReason, Kind, Outcome, Plan, Reason, SCHEMA, Step, Totals};

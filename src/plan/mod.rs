@@ -1,9 +1,8 @@
 //! What to do, as pure functions of what there is: no engine, no file, no clock, no environment.
 
+pub mod argv;
 pub mod attribution;
+pub mod classic;
 pub mod clean;
 pub mod order;
 pub mod superseded;
-//! What to do, as pure functions of what was read and seen: no engine, no file, no clock, no environment.
-pub mod argv;
-pub mod classic;

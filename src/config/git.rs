@@ -1,0 +1,1 @@
+//! Reads of a working copy what git wrote there.
