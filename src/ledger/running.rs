@@ -210,7 +210,7 @@ mod tests {
         let state = State::at(folder.path());
         let mut running = state.begin(&intent("1")).expect("a build");
         let tag = Reference::written("app").expect("a name");
-        let step = Candidate { id: "0123456789ab".to_owned(), base: false, cached: true };
+        let step = Candidate { id: "0123456789ab".to_owned(), step: 2, base: false, cached: true };
         running.note_engine("engine", Timestamp::UNIX_EPOCH);
         running.note_before(&tag, id(7));
         running.note_step(&step);

@@ -73,10 +73,14 @@ impl Build {
     }
 }
 
-/// A step that the classic builder was seen to name. It is believed only once the engine confirms it.
+/// An image that the classic builder's output named. It is believed only once the engine confirms it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
+    /// The first digits of its ID.
     pub id: String,
+    /// The number of the step whose line was the last before it.
+    pub step: u32,
+    /// It stands behind `FROM`: a base, or the last image of an earlier stage.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub base: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
