@@ -61,37 +61,41 @@ pub fn verify(candidates: &[Candidate], evidence: &Evidence, recorded: impl Fn(I
                 && (untagged || evidence.result == Some(image.id))
                 && is_on_the_way(&stamp, &inherited.unwrap_or_default(), evidence.stamp)
     };
-    let mut ours: Vec<ImageId> = Vec::new();
-    let mut claim = |path: &[&ImageDetail]| {
-        for image in path.iter().rev().filter(|image| is_ours(image)) {
-            if !ours.contains(&image.id) {
-                ours.push(image.id);
-            }
-        }
-    };
-    // What the next step must descend from; a stage that begins from scratch has nothing.
-    let mut last: Option<ImageId> = None;
+    let mut claimed: Vec<&ImageDetail> = Vec::new();
+    // The stage that is being read: what it begins from, `None` for scratch, and what was believed of it so far.
+    let mut base: Option<ImageId> = None;
+    let mut stage: Vec<&ImageDetail> = Vec::new();
     for candidate in &candidates {
         let Some(image) = named(candidate) else { continue };
         if candidate.base {
-            last = Some(image.id);
+            claimed.append(&mut stage);
+            base = Some(image.id);
             continue;
         }
-        let path = ancestry(image, &known, last);
-        if path.is_empty() {
+        let Some(path) = ancestry(image, &known, base) else {
             if evidence.result.is_none() {
                 break;
             }
             continue;
+        };
+        let agrees = stage.iter().zip(path.iter().rev()).take_while(|(one, other)| one.id == other.id).count();
+        if agrees < stage.len() && evidence.result.is_none() {
+            break;
         }
-        claim(&path);
-        last = Some(image.id);
+        // What was believed before and is no ancestor of this was not the builder's word.
+        stage = path.into_iter().rev().collect();
     }
+    claimed.append(&mut stage);
     if let Some(result) = evidence.result.and_then(|id| known.get(&id)) {
-        let mut path = ancestry(result, &known, None);
-        let reach = path.iter().position(|image| !is_ours(image)).unwrap_or(path.len());
-        path.truncate(reach);
-        claim(&path);
+        let mut path = way_down(result, &known);
+        path.truncate(path.iter().position(|image| !is_ours(image)).unwrap_or(path.len()));
+        claimed.extend(path.into_iter().rev());
+    }
+    let mut ours: Vec<ImageId> = Vec::new();
+    for image in claimed.into_iter().filter(|image| is_ours(image)) {
+        if !ours.contains(&image.id) {
+            ours.push(image.id);
+        }
     }
     ours
 }
@@ -112,26 +116,28 @@ fn the_builders_own(candidates: &[Candidate]) -> Vec<&Candidate> {
     own
 }
 
-/// The image and what it descends from, down to `end`; empty if the way does not lead there.
+/// The image and what it descends from, as far as the engine was asked.
+fn way_down<'a>(image: &'a ImageDetail, known: &HashMap<ImageId, &'a ImageDetail>) -> Vec<&'a ImageDetail> {
+    let mut path = vec![image];
+    while let Some(parent) = path.last().and_then(|last| known.get(&last.parent?)) {
+        if path.len() > known.len() {
+            break;
+        }
+        path.push(parent);
+    }
+    path
+}
+
+/// The way from the image down to its base, which is not part of it; `None` if it does not lead there.
 fn ancestry<'a>(
     image: &'a ImageDetail,
     known: &HashMap<ImageId, &'a ImageDetail>,
-    end: Option<ImageId>,
-) -> Vec<&'a ImageDetail> {
-    let mut path = vec![image];
-    let mut next = image.parent;
-    while next != end {
-        match next.and_then(|id| known.get(&id)) {
-            Some(parent) if path.len() <= known.len() => {
-                path.push(parent);
-                next = parent.parent;
-            }
-            // Without an end every way is long enough: it stops where the engine was not asked further.
-            _ if end.is_none() && next.is_some() => return path,
-            _ => return Vec::new(),
-        }
-    }
-    path
+    base: Option<ImageId>,
+) -> Option<Vec<&'a ImageDetail>> {
+    let mut path = way_down(image, known);
+    let end = path.iter().position(|image| image.parent == base)?;
+    path.truncate(end + 1);
+    Some(path)
 }
 
 /// The classic builder adds a step a label, so a stamp appears one half after the other.

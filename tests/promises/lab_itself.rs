@@ -48,7 +48,9 @@ fn a_new_engine_holds_nothing_but_the_base(engine: &Engine) {
 fn an_image_is_built_run_listed_and_deleted(engine: &Engine, builder: Builder) {
     let context = Context::from_base("COPY greeting /greeting\nRUN cat /greeting >/copy").file("greeting", "hello");
     engine.build(builder, &context, &["-t", "app:1", "--label", "lab=yes"]).success();
-    engine.docker(["run", "--rm", "--network=none", "app:1", "cat", "/copy"]).run().success().says("hello");
+    // The exit code tells, since an engine under load may lose what a container says just before its end.
+    let check = "test $(cat /copy) = hello";
+    engine.docker(["run", "--rm", "--network=none", "app:1", "sh", "-c", check]).run().success();
 
     let image = engine.find("app:1").expect("the image is listed");
     assert_eq!(image.label("lab"), Some("yes"));
@@ -158,7 +160,7 @@ fn two_instances_of_one_engine_never_meet(engine: &Engine) {
     drop(other);
 
     assert!(!engine.has("app:2"));
-    assert_eq!(engine.docker(["exec", &container, "echo", "alive"]).run().success().out(), "alive\n");
+    engine.docker(["exec", &container, "true"]).run().success();
 }
 
 /// The holder is a process in the middle that is killed the hard way, as a test run may be.
@@ -228,11 +230,9 @@ fn the_proxy_lets_everything_through_and_counts_it(engine: &Engine) {
     let docker = |args: &[&str]| engine.docker(args.iter().copied()).env("DOCKER_HOST", proxy.host()).run().success();
     docker(&["image", "inspect", "app:1"]).says(&image);
     // A raw stream in both directions, after an upgrade.
-    let command = engine.docker(["run", "--rm", "-i", "--network=none", "app:1", "cat"]);
-    assert_eq!(
-        command.env("DOCKER_HOST", proxy.host()).stdin("there and back").run().success().out(),
-        "there and back"
-    );
+    let container = engine.container("lab/base").running();
+    let command = engine.docker(["exec", "-i", &container, "cat"]).env("DOCKER_HOST", proxy.host());
+    assert_eq!(command.stdin("there and back").run().success().out(), "there and back");
     docker(&["image", "rm", "app:1"]);
     assert_eq!(proxy.count("DELETE", "/images/"), 1);
     assert!(!engine.has(&image));
