@@ -174,7 +174,7 @@ fn a_long_line_is_known_by_its_beginning_and_costs_no_more_memory() {
 
 fn any_stream() -> impl Strategy<Value = Vec<u8>> {
     let real: Vec<Vec<u8>> =
-        [DOCKER, PODMAN].iter().flat_map(|stream| stream.split_inclusive('\n')).map(|line| line.into()).collect();
+        [DOCKER, PODMAN].iter().flat_map(|stream| stream.split_inclusive('\n')).map(Into::into).collect();
     let part = prop_oneof![
         8 => prop::sample::select(real),
         1 => prop::collection::vec(any::<u8>(), 0..40),
