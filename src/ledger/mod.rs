@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 pub use file::Ledger;
-pub use running::{Intent, Running, Unfinished, read_iid};
+pub use running::{Intent, Journal, Running, Unfinished, read_iid};
 pub use session::{Owner, SessionFile, SessionHold};
 
 use crate::error::{Error, Result};

@@ -51,9 +51,12 @@ enum Note {
 #[derive(Debug)]
 pub struct Running {
     folder: PathBuf,
-    journal: File,
     pub lock: File,
 }
+
+/// What is seen of a build while it runs, for whoever finishes its books if this dkb cannot.
+#[derive(Debug)]
+pub struct Journal(File);
 
 /// What is known of a build that another dkb began.
 #[derive(Debug)]
@@ -82,8 +85,7 @@ impl State {
             let _ = fs::remove_dir_all(&folder);
             Error::failed(format!("writing {}", path.display()), error)
         })?;
-        let journal = open_or_create(&folder.join("journal"))?;
-        Ok(Running { folder, journal, lock })
+        Ok(Running { folder, lock })
     }
 
     /// Every build that has a folder: those that run, and those that were cut off.
@@ -99,6 +101,17 @@ impl Running {
         self.folder.join("iid")
     }
 
+    pub fn journal(&self) -> Option<Journal> {
+        open_or_create(&self.folder.join("journal")).ok().map(Journal)
+    }
+
+    /// The books of this build are in the ledger.
+    pub fn finish(self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Journal {
     pub fn note_engine(&mut self, identity: &str, began: Timestamp) {
         self.note(&Note::Engine { identity: identity.to_owned(), began });
     }
@@ -115,12 +128,7 @@ impl Running {
         let mut line = serde_json::to_vec(note).unwrap_or_default();
         line.push(b'\n');
         // A journal that cannot be written costs the recovery after a crash, never the build.
-        let _ = self.journal.write_all(&line);
-    }
-
-    /// The books of this build are in the ledger.
-    pub fn finish(self) {
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = self.0.write_all(&line);
     }
 }
 
@@ -208,12 +216,13 @@ mod tests {
     fn a_build_that_was_cut_off_is_found_with_all_that_was_seen_of_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let state = State::at(folder.path());
-        let mut running = state.begin(&intent("1")).expect("a build");
+        let running = state.begin(&intent("1")).expect("a build");
         let tag = Reference::written("app").expect("a name");
         let step = Candidate { id: "0123456789ab".to_owned(), step: 2, base: false, cached: true };
-        running.note_engine("engine", Timestamp::UNIX_EPOCH);
-        running.note_before(&tag, id(7));
-        running.note_step(&step);
+        let mut journal = running.journal().expect("a journal");
+        journal.note_engine("engine", Timestamp::UNIX_EPOCH);
+        journal.note_before(&tag, id(7));
+        journal.note_step(&step);
         fs::write(running.iidfile(), id(1).to_string()).expect("docker's file");
         assert!(state.unfinished()[0].still_runs());
         drop(running);

@@ -63,6 +63,11 @@ impl Build {
         self.result.into_iter().chain(self.steps.iter().rev().copied())
     }
 
+    fn repeats(&self, known: &Self) -> bool {
+        let plain = |build: &Self| Self { build: String::new(), at: Timestamp::UNIX_EPOCH, ..build.clone() };
+        self.result == known.result && plain(self) == plain(known)
+    }
+
     fn forget(&mut self, gone: &HashSet<ImageId>) {
         self.result = self.result.filter(|id| !gone.contains(id));
         self.steps.retain(|id| !gone.contains(id));
@@ -184,6 +189,8 @@ impl Books {
             cleaned: None,
             took: build.took.drain(..).filter(|taken| !own.contains(&taken.from)).collect(),
         });
+        // The same work with the same outcome says nothing new but its time.
+        self.builds.retain(|known| !build.repeats(known));
         if !build.is_empty() {
             self.builds.push(build);
         }

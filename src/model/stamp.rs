@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Name;
+use super::{Name, SessionKey};
 
 pub const PROJECT_LABEL: &str = "dev.dkb.project";
 pub const SESSION_LABEL: &str = "dev.dkb.session";
@@ -13,6 +13,12 @@ pub const RUN_LABEL: &str = "dev.dkb.run";
 pub struct Stamp {
     pub project: Option<Name>,
     pub session: Option<Name>,
+}
+
+impl From<SessionKey> for Stamp {
+    fn from(key: SessionKey) -> Self {
+        Self { project: Some(key.project), session: Some(key.session) }
+    }
 }
 
 impl Stamp {
