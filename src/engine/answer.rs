@@ -29,7 +29,7 @@ read!(RawDetail => ImageDetail);
 read!(RawContainer => Container);
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", expecting = "facts about an engine")]
 pub(super) struct Info {
     #[serde(rename = "ID")]
     pub(super) id: Option<String>,
@@ -50,7 +50,7 @@ impl Info {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", expecting = "an image")]
 struct RawImage {
     id: String,
     parent_id: Option<String>,
@@ -90,7 +90,7 @@ fn stands_alone(digest: &str, tags: &[Reference]) -> bool {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", expecting = "an image")]
 struct RawDetail {
     id: String,
     parent: Option<String>,
@@ -132,7 +132,7 @@ impl TryFrom<RawDetail> for ImageDetail {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", expecting = "a container")]
 struct RawContainer {
     id: String,
     names: Option<Vec<String>>,

@@ -10,13 +10,13 @@ read!(RawNetwork => Network);
 read!(RawCache => CacheRecord);
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", expecting = "volumes")]
 pub(super) struct Volumes {
     pub(super) volumes: Option<Vec<Read<Volume>>>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", expecting = "a volume")]
 struct RawVolume {
     name: String,
     driver: Option<String>,
@@ -45,7 +45,7 @@ impl TryFrom<RawVolume> for Volume {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", expecting = "a network")]
 struct RawNetwork {
     id: String,
     name: Option<String>,
@@ -70,10 +70,12 @@ impl TryFrom<RawNetwork> for Network {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", expecting = "a cache record")]
 struct RawCache {
     #[serde(rename = "ID")]
     id: String,
+    /// Docker really writes a space in front.
+    #[serde(alias = " Parents")]
     parents: Option<Vec<String>>,
     /// How engines before 23 said it.
     parent: Option<String>,
@@ -107,7 +109,7 @@ impl TryFrom<RawCache> for CacheRecord {
 
 /// `/system/df` in both of its shapes: flat lists, and since API 1.52 one summary a kind.
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", expecting = "disk use")]
 pub(super) struct Usage {
     layers_size: Option<i64>,
     containers: Option<Vec<RawSize>>,
@@ -183,6 +185,7 @@ mod tests {
     fn a_record_of_the_cache_has_one_parent_on_old_engines_and_many_on_new_ones() {
         let read = |json| serde_json::from_str::<Read<CacheRecord>>(json).expect("a record").0.parents;
         assert_eq!(read(r#"{"ID":"a","Parent":"p"}"#), ["p"]);
+        assert_eq!(read(r#"{"ID":"a"," Parents":["p","q"]}"#), ["p", "q"]);
         assert_eq!(read(r#"{"ID":"a","Parents":["p","q"]}"#), ["p", "q"]);
         assert!(read(r#"{"ID":"a","Parent":""}"#).is_empty());
     }

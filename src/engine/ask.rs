@@ -88,8 +88,7 @@ impl Asker {
         if head.status == StatusCode::OK {
             return Ok((head.headers, read));
         }
-        let message = String::from_utf8_lossy(&read);
-        Err(Fault::Answered { status: head.status.as_u16(), message: message.into_owned() })
+        Err(Fault::answered(head.status.as_u16(), &read))
     }
 
     /// Where a program carries the stream, its stderr knows why it ended, a moment later.

@@ -116,7 +116,9 @@ impl Engine {
     /// One image by name or ID; `None` if there is none.
     pub async fn image(&self, name: &str) -> Result<Option<ImageDetail>> {
         let tried = format!("inspecting {name}");
-        let path = format!("/images/{}/json", segment(name, &tried)?);
+        // Podman takes 64 digits without their algorithm for a bad name once the image is gone.
+        let name = ImageId::parse(name).map_or_else(|| name.to_owned(), |id| id.to_string());
+        let path = format!("/images/{}/json", segment(&name, &tried)?);
         match self.asker.get::<Read<ImageDetail>>(&path, self.limits.ask).await {
             Ok((_, Read(image))) => Ok(Some(image)),
             Err(Fault::Answered { status: 404, .. }) => Ok(None),
@@ -211,13 +213,16 @@ impl Engine {
     }
 
     /// Deletes one record of the build cache and says how many bytes came back. There is no other call for it
-    /// than a prune that is told the ID; one that finds nothing answers with an empty list, not with 404.
+    /// than a prune that is told the ID. One that takes nothing does not say whether the record is in use, has
+    /// children or is gone, so that counts as kept.
     pub async fn delete_cache(&self, id: &str) -> Result<Outcome<u64>> {
         let tried = format!("deleting build cache {id}");
         let filters = HashMap::from([("id", vec![id])]);
         let options = PruneBuildOptionsBuilder::default().all(true).filters(&filters).build();
         Ok(match self.change(&tried, self.docker.prune_build(Some(options))).await? {
-            Outcome::Done(report) if report.caches_deleted.as_ref().is_none_or(Vec::is_empty) => Outcome::Missing,
+            Outcome::Done(report) if report.caches_deleted.as_ref().is_none_or(Vec::is_empty) => {
+                Outcome::Conflict("the engine kept it, or it was gone".to_owned())
+            }
             Outcome::Done(report) => Outcome::Done(report.space_reclaimed.and_then(|b| b.try_into().ok()).unwrap_or(0)),
             Outcome::Missing => Outcome::Refused { status: 404, message: "this engine has no such call".to_owned() },
             other => other.map(|_| 0),

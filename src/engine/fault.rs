@@ -34,8 +34,20 @@ impl Fault {
         Self::Unreached { why: cause(error), next }
     }
 
+    /// Reads a connection that failed under way; what is no HTTP is rubbish.
     pub(super) fn lost(error: &(dyn StdError + 'static)) -> Self {
-        Self::Lost(cause(error))
+        let is_parse = chain(error).any(|error| error.downcast_ref().is_some_and(hyper::Error::is_parse));
+        if is_parse { Self::Rubbish(cause(error)) } else { Self::Lost(cause(error)) }
+    }
+
+    /// Reads an engine's own error, which is `{"message": …}`.
+    pub(super) fn answered(status: u16, body: &[u8]) -> Self {
+        #[derive(serde::Deserialize)]
+        struct Said {
+            message: String,
+        }
+        let said = serde_json::from_slice(body).map(|Said { message }| message);
+        Self::Answered { status, message: said.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned()) }
     }
 
     pub(super) fn into_error(self, tried: &str) -> Error {
@@ -64,29 +76,25 @@ impl fmt::Display for Fault {
             Self::Lost(why) => write!(f, "the connection broke off: {why}"),
             Self::Late(limit) => write!(f, "no answer within {} s", limit.as_secs()),
             Self::Rubbish(why) => write!(f, "the answer makes no sense: {why}"),
-            Self::Answered { status, message } => write!(f, "{} ({status})", clip(message)),
+            Self::Answered { status, message } if message.trim().is_empty() => {
+                write!(f, "the answer is error {status}")
+            }
+            Self::Answered { status, message } => write!(f, "{} (error {status})", clip(message)),
         }
     }
 }
 
-/// Library errors say little at the top; the cause is at the bottom.
+/// An error and what is behind it. Libraries say little at the top; the cause is at the bottom.
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
 fn cause(error: &(dyn StdError + 'static)) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    clip(&deepest.to_string())
+    chain(error).last().map(|error| clip(&error.to_string())).unwrap_or_default()
 }
 
 fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
-    let mut at = Some(error);
-    while let Some(error) = at {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return Some(io.kind());
-        }
-        at = error.source();
-    }
-    None
+    chain(error).find_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind)
 }
 
 /// An engine's words are shown on one line and never by the page, and they cannot steer the terminal.
@@ -107,6 +115,14 @@ mod tests {
     fn an_engines_words_stay_on_one_short_line() {
         assert_eq!(clip(" a\nb\u{1b}[31m "), "a b [31m");
         assert_eq!(clip(&"x".repeat(5000)).chars().count(), 301);
+    }
+
+    #[test]
+    fn an_engines_error_is_its_message_and_anything_else_is_shown_as_it_is() {
+        let shown = |body: &str| Fault::answered(500, body.as_bytes()).to_string();
+        assert_eq!(shown(r#"{"message":"no space","cause":"x"}"#), "no space (error 500)");
+        assert_eq!(shown("<html>"), "<html> (error 500)");
+        assert_eq!(shown(""), "the answer is error 500");
     }
 
     #[derive(Debug)]

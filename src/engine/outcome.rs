@@ -24,7 +24,7 @@ pub enum Outcome<T = ()> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
     pub untagged: Vec<String>,
-    /// The image's own ID if it is gone; some engines name its layers too.
+    /// The image's own ID if it is gone. Podman says nothing of an image that it took from under its children.
     pub deleted: Vec<ImageId>,
 }
 
