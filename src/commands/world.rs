@@ -3,12 +3,14 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::config::Settings;
+use crate::cli::{Cli, Typed, Verb};
+use crate::config::{self, Places, Settings};
 use crate::engine::{self, Endpoint, Engine, Limits, Program};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{State, short_hash};
 use crate::model::{Name, SessionKey};
 use crate::plan::clean::Here;
+use crate::ui::clean::Loudness;
 
 pub struct World {
     pub settings: Settings,
@@ -22,14 +24,60 @@ pub struct World {
     pub verbose: bool,
 }
 
+/// Docker's global flags, as the docker that is started gets them and as dkb's own look goes by them.
+fn docker_flags(cli: &Cli) -> engine::DockerFlags {
+    let words = match &cli.verb {
+        Verb::Build(build) => build.docker.clone(),
+        _ => Vec::new(),
+    };
+    let docker = &cli.docker;
+    let tls = [docker.tlscacert.is_some(), docker.tlscert.is_some(), docker.tlskey.is_some()];
+    engine::DockerFlags {
+        words,
+        config: docker.config.clone(),
+        context: cli.common.context.last().cloned(),
+        hosts: cli.common.host.clone(),
+        tls: tls.contains(&true) || docker.tls.is_some() || docker.tlsverify.is_some(),
+    }
+}
+
 /// The environment of this process.
 pub fn env(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
 impl World {
+    pub fn new(cli: &Cli, typed: &[Typed]) -> Result<Self> {
+        let folder = std::env::current_dir().unwrap_or_default();
+        let places = Places::new(folder, &env);
+        let settings = config::load(&places, &env, cli.common.settings.as_deref(), typed, Vec::new())?;
+        let project = settings.project.clone().or_else(|| Name::derived("unnamed"));
+        let session = settings.session.clone().or_else(|| Name::derived("local-00000000"));
+        let (Some(project), Some(session)) = (project, session) else {
+            return Err(Error::usage("naming this run", "there is no name"));
+        };
+        Ok(Self {
+            named: settings.session.is_some(),
+            key: SessionKey { project, session },
+            ci: false,
+            slot: None,
+            docker: docker_flags(cli),
+            quiet: cli.common.quiet,
+            verbose: cli.common.verbose,
+            settings,
+        })
+    }
+
     pub fn here(&self) -> Here {
         Here { key: self.key.clone(), named: self.named, slot: self.slot.clone() }
+    }
+
+    pub fn loudness(&self) -> Loudness {
+        match (self.quiet, self.verbose) {
+            (true, _) => Loudness::Quiet,
+            (false, true) => Loudness::Verbose,
+            (false, false) => Loudness::Normal,
+        }
     }
 
     pub fn program(&self) -> Result<Program> {
