@@ -1,1 +1,5 @@
-//! Under construction in the next commits.
+//! One short file a verb, and what they share.
+
+mod apply;
+pub mod build;
+pub mod world;

@@ -1,1 +1,32 @@
-//! Under construction in the next commits.
+//! The only door to Docker: which engine, which docker program, and the few calls that dkb makes.
+//!
+//! - [`endpoint`]: which engine is meant, decided as the Docker CLI decides it.
+//! - [`program`]: which docker program to run, and what it is.
+//! - [`builder`]: which builder that program is going to use; [`cli_files`]: docker's own settings.
+//! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI.
+//! - `ask`: questions and their limits; `answer`: what of the engine's answers is read; `docker`: the calls.
+
+use std::ffi::OsString;
+
+mod answer;
+mod answer_disk;
+mod ask;
+pub mod builder;
+pub mod cli_files;
+mod dial;
+mod docker;
+pub mod endpoint;
+mod fault;
+mod identity;
+mod outcome;
+pub mod program;
+mod wire;
+
+pub use ask::Hello;
+pub use docker::{Engine, Limits, Target};
+pub use endpoint::{DockerFlags, Endpoint};
+pub use outcome::{Outcome, Removed};
+pub use program::{Program, ProgramKind};
+
+/// The environment as a question, so that a test can answer it.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;

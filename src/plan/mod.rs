@@ -1,5 +1,11 @@
-//! What to do, as pure functions of what is known: no engine, no file, no clock, no environment in here.
+//! What to do, as pure functions of what there is: no engine, no file, no clock, no environment.
 
+pub mod argv;
+pub mod attribution;
 pub mod ci;
+pub mod classic;
+pub mod clean;
 pub mod identity;
+pub mod order;
 pub mod remote;
+pub mod superseded;

@@ -1,0 +1,287 @@
+//! What dkb reads of an engine's answers on itself, its images and its containers. Fields that are missing, null or of a new kind do not spoil a list:
+//! Podman leaves out some, Docker adds some with every release.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer};
+
+use crate::model::{Container, ContainerState, Image, ImageDetail, ImageId, Reference};
+
+pub(super) type Labels = Option<HashMap<String, String>>;
+
+/// Reads one element of a list straight into the model, so that a long list is never held twice.
+pub(super) struct Read<T>(pub(super) T);
+
+macro_rules! read {
+    ($raw:ty => $model:ty) => {
+        impl<'de> Deserialize<'de> for Read<$model> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                <$model>::try_from(<$raw>::deserialize(deserializer)?).map(Self).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(super) use read;
+
+read!(RawImage => Image);
+read!(RawDetail => ImageDetail);
+read!(RawContainer => Container);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", expecting = "facts about an engine")]
+pub(super) struct Info {
+    #[serde(rename = "ID")]
+    pub(super) id: Option<String>,
+    pub(super) server_version: Option<String>,
+    pub(super) docker_root_dir: Option<String>,
+    pub(super) system_time: Option<String>,
+    #[serde(default)]
+    driver_status: Option<Vec<Vec<String>>>,
+}
+
+impl Info {
+    pub(super) fn has_containerd_store(&self) -> bool {
+        self.driver_status.iter().flatten().any(|pair| {
+            pair.first().is_some_and(|key| key == "driver-type")
+                && pair.get(1).is_some_and(|kind| kind.starts_with("io.containerd.snapshotter"))
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", expecting = "an image")]
+struct RawImage {
+    id: String,
+    parent_id: Option<String>,
+    repo_tags: Option<Vec<String>>,
+    repo_digests: Option<Vec<String>>,
+    created: Option<i64>,
+    size: Option<i64>,
+    shared_size: Option<i64>,
+    labels: Labels,
+}
+
+impl TryFrom<RawImage> for Image {
+    type Error = String;
+    fn try_from(raw: RawImage) -> Result<Self, String> {
+        let tags = references(raw.repo_tags.as_deref());
+        let mut digests = raw.repo_digests.unwrap_or_default();
+        digests.retain(|digest| stands_alone(digest, &tags));
+        digests.shrink_to_fit();
+        Ok(Self {
+            id: raw.id.parse()?,
+            parent: raw.parent_id.as_deref().and_then(ImageId::parse),
+            tags,
+            digests,
+            created: raw.created.unwrap_or(0),
+            size: bytes(raw.size),
+            shared: raw.shared_size.and_then(|size| u64::try_from(size).ok()),
+            labels: raw.labels.unwrap_or_default(),
+        })
+    }
+}
+
+/// The containerd store and Podman give every tagged image a digest; only one without a tag beside it means that
+/// somebody pulled by digest, or that a later pull took the tag.
+fn stands_alone(digest: &str, tags: &[Reference]) -> bool {
+    let Some((repository, _)) = digest.split_once('@') else { return false };
+    repository != "<none>" && !tags.iter().any(|tag| tag.repository() == repository)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", expecting = "an image")]
+struct RawDetail {
+    id: String,
+    parent: Option<String>,
+    repo_tags: Option<Vec<String>>,
+    repo_digests: Option<Vec<String>>,
+    created: Option<String>,
+    config: Option<RawConfig>,
+    #[serde(rename = "RootFS")]
+    root_fs: Option<RawLayers>,
+    container: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawConfig {
+    labels: Labels,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawLayers {
+    layers: Option<Vec<String>>,
+}
+
+impl TryFrom<RawDetail> for ImageDetail {
+    type Error = String;
+    fn try_from(raw: RawDetail) -> Result<Self, String> {
+        Ok(Self {
+            id: raw.id.parse()?,
+            parent: raw.parent.as_deref().and_then(ImageId::parse),
+            tags: references(raw.repo_tags.as_deref()),
+            digests: raw.repo_digests.unwrap_or_default(),
+            created: time(raw.created),
+            labels: raw.config.and_then(|config| config.labels).unwrap_or_default(),
+            layers: raw.root_fs.and_then(|fs| fs.layers).unwrap_or_default(),
+            container: raw.container.filter(|id| !id.is_empty()),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", expecting = "a container")]
+struct RawContainer {
+    id: String,
+    names: Option<Vec<String>>,
+    image: Option<String>,
+    #[serde(rename = "ImageID")]
+    image_id: Option<String>,
+    state: Option<String>,
+    created: Option<i64>,
+    labels: Labels,
+    mounts: Option<Vec<RawMount>>,
+    network_settings: Option<RawNetworks>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawMount {
+    #[serde(rename = "Type")]
+    kind: Option<String>,
+    name: Option<String>,
+    source: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawNetworks {
+    networks: Option<HashMap<String, Option<RawConnection>>>,
+}
+
+#[derive(Deserialize)]
+struct RawConnection {
+    #[serde(rename = "NetworkID")]
+    id: Option<String>,
+}
+
+impl TryFrom<RawContainer> for Container {
+    type Error = String;
+    fn try_from(raw: RawContainer) -> Result<Self, String> {
+        let (mut image_mounts, mut volumes) = (Vec::new(), Vec::new());
+        for mount in raw.mounts.unwrap_or_default() {
+            let name = mount.name.filter(|name| !name.is_empty());
+            match mount.kind.as_deref() {
+                // Where the name is left out, the source is the name.
+                Some("image") => image_mounts.extend(name.or(mount.source)),
+                Some("volume") => volumes.extend(name),
+                _ => {}
+            }
+        }
+        let connected = raw.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        Ok(Self {
+            name: raw
+                .names
+                .and_then(|names| names.into_iter().next())
+                .map_or_else(|| raw.id.chars().take(12).collect(), |name| name.trim_start_matches('/').to_owned()),
+            id: raw.id,
+            image: raw.image_id.as_deref().and_then(ImageId::parse),
+            image_name: raw.image.unwrap_or_default(),
+            state: state(raw.state.unwrap_or_default()),
+            created: raw.created.unwrap_or(0),
+            labels: raw.labels.unwrap_or_default(),
+            image_mounts,
+            volumes,
+            networks: connected
+                .into_iter()
+                .map(|(name, to)| to.and_then(|to| to.id).filter(|id| !id.is_empty()).unwrap_or(name))
+                .collect(),
+        })
+    }
+}
+
+fn state(name: String) -> ContainerState {
+    match name.as_str() {
+        // The second word is Podman's.
+        "created" | "configured" => ContainerState::Created,
+        "exited" | "stopped" => ContainerState::Exited,
+        "running" => ContainerState::Running,
+        "paused" => ContainerState::Paused,
+        "restarting" => ContainerState::Restarting,
+        "dead" => ContainerState::Dead,
+        _ => ContainerState::Other(name),
+    }
+}
+
+pub(super) fn plain<T>(list: Option<Vec<Read<T>>>) -> Vec<T> {
+    list.unwrap_or_default().into_iter().map(|Read(item)| item).collect()
+}
+
+fn references(names: Option<&[String]>) -> Vec<Reference> {
+    names.unwrap_or_default().iter().filter_map(|name| Reference::listed(name)).collect()
+}
+
+/// Engines write -1 where they did not count.
+pub(super) fn bytes(size: Option<i64>) -> u64 {
+    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0)
+}
+
+/// Engines write the year 1 where there is no time.
+pub(super) fn time(text: Option<String>) -> Option<Timestamp> {
+    text.and_then(|text| text.parse().ok()).filter(|time: &Timestamp| time.as_second() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(json: &str) -> Image {
+        serde_json::from_str::<Read<Image>>(json).unwrap_or_else(|error| panic!("{json}: {error}")).0
+    }
+
+    #[test]
+    fn every_engines_way_to_say_that_there_is_no_name_is_understood() {
+        let id = format!("sha256:{}", "ab".repeat(32));
+        for names in [
+            r#""RepoTags":["<none>:<none>"],"RepoDigests":["<none>@<none>"],"ParentId":"""#,
+            r#""RepoTags":[],"RepoDigests":[],"Labels":null"#,
+            r#""RepoTags":null,"Dangling":true,"New":{"a":[1]}"#,
+        ] {
+            let image = image(&format!(r#"{{"Id":"{id}","Created":5,"SharedSize":-1,"Size":-1,{names}}}"#));
+            assert!(image.tags.is_empty() && image.digests.is_empty() && image.parent.is_none());
+            assert_eq!((image.size, image.shared, image.created), (0, None, 5));
+        }
+    }
+
+    #[test]
+    fn a_digest_beside_a_tag_of_its_repository_says_nothing_and_one_alone_does() {
+        let id = "ab".repeat(32);
+        let json = format!(
+            r#"{{"Id":"{id}","RepoTags":["r:5000/app:1"],"RepoDigests":["r:5000/app@sha256:1","kind@sha256:2"]}}"#
+        );
+        assert_eq!(image(&json).digests, ["kind@sha256:2"]);
+    }
+
+    #[test]
+    fn a_container_tells_its_images_volumes_and_networks() {
+        let json = r#"{"Id":"27d912eedee80425","Names":["/c3"],"Image":"base","ImageID":"sha256:00","State":"stopping",
+            "Mounts":[{"Type":"volume","Name":"v"},{"Type":"image","Name":"base:two","Source":"/x"},{"Type":"bind"}],
+            "NetworkSettings":{"Networks":{"bridge":{"NetworkID":""},"net":{"NetworkID":"n1"},"odd":null}}}"#;
+        let mut container = serde_json::from_str::<Read<Container>>(json).expect("a container").0;
+        container.networks.sort();
+        assert_eq!(container.name, "c3");
+        assert_eq!((container.image_mounts, container.volumes), (vec!["base:two".to_owned()], vec!["v".to_owned()]));
+        assert_eq!(container.networks, ["bridge", "n1", "odd"]);
+        assert_eq!(container.image, None);
+        // A state that nobody here has heard of counts as at work.
+        assert!(!container.state.is_over());
+    }
+
+    #[test]
+    fn nesting_without_end_is_an_error_and_nothing_worse() {
+        let deep = format!(r#"[{{"Id":"x","New":{}"#, "[".repeat(1 << 20));
+        assert!(serde_json::from_str::<Vec<Read<Image>>>(&deep).is_err());
+    }
+}

@@ -1,0 +1,124 @@
+//! Which builder a `docker build` is going to use, known before it says its first word.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::program;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuilderKind {
+    Classic,
+    BuildKit,
+    /// Podman's own, which writes its steps differently.
+    Podman,
+}
+
+/// All that the decision hangs on.
+#[allow(clippy::struct_excessive_bools, reason = "four facts that hang on nothing but themselves")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BuilderFacts {
+    pub podman: bool,
+    /// The verb is `buildx build`.
+    pub buildx_verb: bool,
+    /// `DOCKER_BUILDKIT`, as set.
+    pub docker_buildkit: Option<String>,
+    /// `aliases.builder` in docker's settings, which `docker buildx install` writes.
+    pub builder_alias: bool,
+    pub buildx_plugin: bool,
+    /// The year of the CLI's version; `None` counts as new.
+    pub cli_major: Option<u32>,
+    /// The engine's `Builder-Version` header.
+    pub engine_builder: Option<String>,
+}
+
+pub fn builder_kind(facts: &BuilderFacts) -> BuilderKind {
+    /// The first release whose `docker build` is buildx where that is installed.
+    const BUILDX_BY_DEFAULT: u32 = 23;
+    let by = |buildkit| if buildkit { BuilderKind::BuildKit } else { BuilderKind::Classic };
+    if facts.podman {
+        return BuilderKind::Podman;
+    }
+    if facts.buildx_verb {
+        return BuilderKind::BuildKit;
+    }
+    if let Some(value) = facts.docker_buildkit.as_deref().filter(|value| !value.is_empty()) {
+        // What is no boolean makes docker fail at once; then it does not matter.
+        return by(parse_bool(value).unwrap_or(true));
+    }
+    if facts.builder_alias {
+        return BuilderKind::BuildKit;
+    }
+    if facts.cli_major.is_some_and(|major| major < BUILDX_BY_DEFAULT) {
+        return by(facts.engine_builder.as_deref() == Some("2"));
+    }
+    by(facts.buildx_plugin)
+}
+
+/// The words that Go takes for booleans, and no others.
+fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Asks the program for its version, which costs a start of it; only a `docker build` without
+/// `DOCKER_BUILDKIT` hangs on the answer.
+pub fn cli_major(docker: &Path) -> Option<u32> {
+    let output = Command::new(docker)
+        .arg("--version")
+        .env(program::INSIDE, program::inside_mark(docker))
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    major_of(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn major_of(version_line: &str) -> Option<u32> {
+    version_line.strip_prefix("Docker version ")?.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_builder_is_known_beforehand() {
+        use BuilderKind::{BuildKit, Classic, Podman};
+        let modern = BuilderFacts { buildx_plugin: true, cli_major: Some(28), ..BuilderFacts::default() };
+        let bare = BuilderFacts { buildx_plugin: false, ..modern.clone() };
+        let old = BuilderFacts { cli_major: Some(20), ..modern.clone() };
+        let env = |facts: &BuilderFacts, value: &str| BuilderFacts {
+            docker_buildkit: Some(value.to_owned()),
+            ..facts.clone()
+        };
+        let two = Some("2".to_owned());
+        for (facts, want) in [
+            (modern.clone(), BuildKit),
+            (BuilderFacts { cli_major: None, ..modern.clone() }, BuildKit),
+            (bare.clone(), Classic),
+            (BuilderFacts { engine_builder: two.clone(), ..bare.clone() }, Classic),
+            (BuilderFacts { buildx_verb: true, ..env(&bare, "0") }, BuildKit),
+            (BuilderFacts { podman: true, ..modern.clone() }, Podman),
+            (BuilderFacts { builder_alias: true, ..old.clone() }, BuildKit),
+            (old.clone(), Classic),
+            (BuilderFacts { engine_builder: two, ..old.clone() }, BuildKit),
+            (env(&old, "1"), BuildKit),
+            (env(&modern, "0"), Classic),
+            (env(&modern, "FALSE"), Classic),
+            (env(&bare, "true"), BuildKit),
+            (env(&bare, ""), Classic),
+            (env(&bare, "yes"), BuildKit),
+        ] {
+            assert_eq!(builder_kind(&facts), want, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn a_version_line_gives_its_year() {
+        assert_eq!(major_of("Docker version 20.10.24+dfsg1, build 297e128"), Some(20));
+        assert_eq!(major_of("podman version 5.4.2"), None);
+    }
+}

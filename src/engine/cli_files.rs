@@ -1,0 +1,159 @@
+//! The Docker CLI's own files: its settings and its contexts. Credentials stand in the same folder; of
+//! `config.json` only the fields named here are kept, and never `auths`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::Env;
+use crate::error::{Error, Result};
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CliConfig {
+    pub current_context: String,
+    pub cli_plugins_extra_dirs: Option<Vec<PathBuf>>,
+    aliases: Option<Aliases>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+struct Aliases {
+    builder: Option<String>,
+}
+
+impl CliConfig {
+    /// As docker does, a file that is missing or can't be read counts as empty; docker itself warns about it.
+    pub fn read(dir: Option<&Path>) -> Self {
+        dir.and_then(|dir| fs::read(dir.join("config.json")).ok())
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default()
+    }
+
+    /// `docker buildx install` makes buildx the builder by an alias.
+    pub fn has_builder_alias(&self) -> bool {
+        self.aliases.as_ref().is_some_and(|aliases| aliases.builder.as_ref().is_some_and(|name| !name.is_empty()))
+    }
+}
+
+/// The folder of docker's settings: `--config`, `DOCKER_CONFIG`, `~/.docker`.
+pub fn config_dir(flag: Option<&Path>, env: Env<'_>) -> Option<PathBuf> {
+    let set = |name| env(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from);
+    flag.map(Path::to_path_buf).or_else(|| set("DOCKER_CONFIG")).or_else(|| Some(set("HOME")?.join(".docker")))
+}
+
+/// What a context says of its engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ContextHost {
+    pub(super) host: String,
+    pub(super) tls: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Meta {
+    endpoints: Endpoints,
+}
+
+#[derive(Deserialize)]
+struct Endpoints {
+    docker: Option<DockerEndpoint>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct DockerEndpoint {
+    host: String,
+    #[serde(rename = "SkipTLSVerify")]
+    skip_tls_verify: bool,
+}
+
+pub(super) fn read_context(dir: Option<&Path>, name: &str) -> Result<ContextHost> {
+    let tried = format!("looking up docker's context '{name}'");
+    let missing = || Error::usage(&tried, "there is no such context").hint("docker context ls lists them.");
+    let dir = dir.ok_or_else(missing)?.join("contexts");
+    let hash = hex::encode(Sha256::digest(name));
+    let text = fs::read(dir.join("meta").join(&hash).join("meta.json")).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => missing(),
+        _ => Error::failed(&tried, error),
+    })?;
+    let meta: Meta = serde_json::from_slice(&text).map_err(|error| Error::failed(&tried, error))?;
+    let docker = meta.endpoints.docker.unwrap_or_default();
+    let tls = docker.skip_tls_verify || dir.join("tls").join(&hash).join("docker").is_dir();
+    Ok(ContextHost { host: docker.host, tls })
+}
+
+/// Whether docker finds buildx among its plugins.
+pub fn has_buildx(dir: Option<&Path>, config: &CliConfig) -> bool {
+    const SYSTEM: [&str; 5] = [
+        "/usr/local/lib/docker/cli-plugins",
+        "/usr/local/libexec/docker/cli-plugins",
+        "/usr/lib/docker/cli-plugins",
+        "/usr/libexec/docker/cli-plugins",
+        // Where Homebrew's docker looks.
+        "/opt/homebrew/lib/docker/cli-plugins",
+    ];
+    let own = dir.map(|dir| dir.join("cli-plugins"));
+    let extra = config.cli_plugins_extra_dirs.iter().flatten().cloned();
+    own.into_iter().chain(extra).chain(SYSTEM.map(PathBuf::from)).any(|dir| dir.join("docker-buildx").is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a folder")
+    }
+
+    fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+        fs::write(path, text).expect("a file");
+    }
+
+    #[test]
+    fn settings_are_read_past_everything_else_and_damage_counts_as_empty() {
+        let dir = folder();
+        assert_eq!(CliConfig::read(Some(dir.path())), CliConfig::default());
+        write(
+            &dir.path().join("config.json"),
+            r#"{"auths":{"r":{"auth":"secret"}},"currentContext":"far",
+            "aliases":{"builder":"buildx"},"cliPluginsExtraDirs":["/x"],"plugins":{"a":{"b":"c"}}}"#,
+        );
+        let config = CliConfig::read(Some(dir.path()));
+        assert!(config.has_builder_alias() && !format!("{config:?}").contains("secret"));
+        assert_eq!(config.current_context, "far");
+        write(&dir.path().join("config.json"), "{");
+        assert_eq!(CliConfig::read(Some(dir.path())), CliConfig::default());
+    }
+
+    #[test]
+    fn a_context_lies_below_the_hash_of_its_name() {
+        let dir = folder();
+        let hash = hex::encode(Sha256::digest("far"));
+        let meta = dir.path().join("contexts/meta").join(&hash).join("meta.json");
+        write(
+            &meta,
+            r#"{"Name":"far","Metadata":{},"Endpoints":{"docker":{"Host":"ssh://me@far","SkipTLSVerify":false}}}"#,
+        );
+        let host = |tls| ContextHost { host: "ssh://me@far".to_owned(), tls };
+        assert_eq!(read_context(Some(dir.path()), "far").expect("a context"), host(false));
+        write(&dir.path().join("contexts/tls").join(&hash).join("docker/ca.pem"), "");
+        assert_eq!(read_context(Some(dir.path()), "far").expect("a context"), host(true));
+        assert!(read_context(Some(dir.path()), "near").expect_err("no context").to_string().contains("'near'"));
+    }
+
+    #[test]
+    fn buildx_is_found_where_docker_looks() {
+        let dir = folder();
+        let config = CliConfig { cli_plugins_extra_dirs: Some(vec![dir.path().join("extra")]), ..CliConfig::default() };
+        write(&dir.path().join("extra/docker-buildx"), "");
+        assert!(has_buildx(None, &config));
+        write(&dir.path().join("home/cli-plugins/docker-buildx"), "");
+        assert!(has_buildx(Some(&dir.path().join("home")), &CliConfig::default()));
+    }
+}

@@ -1,0 +1,266 @@
+//! The calls that dkb makes to an engine, each with a limit. The only file that names bollard.
+//!
+//! What changes something goes through bollard. Lists and inspections are read past its types, on the same
+//! connections: those refuse a whole list for one container state that they do not know (Podman has some),
+//! and keep many times the memory of what dkb reads.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+
+use bollard::errors::Error as Bollard;
+use bollard::query_parameters::{
+    PruneBuildOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptions,
+    StopContainerOptions, TagImageOptionsBuilder,
+};
+use bollard::{BollardRequest, Docker};
+use http_body_util::BodyExt;
+use hyper::header::HeaderMap;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+
+use super::answer::{self, Read, plain};
+use super::answer_disk;
+use super::ask::{Asker, BASE, Hello, clock, reached, segment};
+use super::endpoint::Endpoint;
+use super::fault::Fault;
+use super::identity;
+use super::outcome::{Outcome, Removed};
+use crate::error::{Error, Result};
+use crate::model::{
+    CacheRecord, Container, DiskUsage, EngineInfo, Flavour, Image, ImageDetail, ImageId, Network, Reference, Volume,
+};
+
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub connect: Duration,
+    /// For a list or an inspection.
+    pub ask: Duration,
+    /// For a tag, a stop or a deletion.
+    pub change: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), ask: Duration::from_secs(60), change: Duration::from_secs(300) }
+    }
+}
+
+/// What to delete: an ID, or one name of the image and nothing but that name.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'a> {
+    Id(ImageId),
+    Name(&'a Reference),
+}
+
+/// One engine that has answered.
+pub struct Engine {
+    docker: Docker,
+    asker: Asker,
+    endpoint: Endpoint,
+    limits: Limits,
+    hello: Hello,
+}
+
+impl Engine {
+    /// Connects and says hello, both within the limit for connecting.
+    pub async fn connect(endpoint: Endpoint, limits: Limits) -> Result<Self> {
+        let tried = format!("connecting to {endpoint}");
+        let asker = Asker::new(&endpoint, limits.connect);
+        let hello = asker.hello(limits.connect).await.map_err(|fault| fault.into_error(&tried))?;
+        let http = asker.http();
+        let send = move |request: BollardRequest| {
+            let answer = http.request(request.map(BodyExt::boxed_unsync));
+            async { answer.await.map_err(Bollard::from) }
+        };
+        // Every call has its limit here, from its first byte to its last; bollard's ends with the answer's head.
+        let unlimited = u64::from(u32::MAX);
+        let docker = Docker::connect_with_custom_transport(send, Some(BASE), unlimited, bollard::API_DEFAULT_VERSION)
+            .map_err(|error| Error::failed(&tried, error))?;
+        Ok(Self { docker, asker, endpoint, limits, hello })
+    }
+
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    pub async fn info(&self) -> Result<EngineInfo> {
+        let (headers, info): (_, answer::Info) = self.ask("asking about itself", "/info").await?;
+        let root_dir = info.docker_root_dir.clone().unwrap_or_default();
+        Ok(EngineInfo {
+            identity: identity::of(self.hello.flavour, info.id.as_deref(), &root_dir, self.endpoint.way()),
+            endpoint: self.endpoint.to_string(),
+            version: info.server_version.clone().unwrap_or_default(),
+            flavour: self.hello.flavour,
+            containerd_store: info.has_containerd_store(),
+            root_dir,
+            now: clock(info.system_time.as_deref(), &headers).unwrap_or_else(Timestamp::now),
+        })
+    }
+
+    /// Every image, classic intermediates included. Shared sizes cost the engine a walk over all layers.
+    pub async fn images(&self, shared_sizes: bool) -> Result<Vec<Image>> {
+        let path = if shared_sizes { "/images/json?all=1&shared-size=1" } else { "/images/json?all=1" };
+        self.list("listing images", path).await
+    }
+
+    /// Every container, in whatever state.
+    pub async fn containers(&self) -> Result<Vec<Container>> {
+        self.list("listing containers", "/containers/json?all=1").await
+    }
+
+    /// One image by name or ID; `None` if there is none.
+    pub async fn image(&self, name: &str) -> Result<Option<ImageDetail>> {
+        let tried = format!("inspecting {name}");
+        // Podman takes 64 digits without their algorithm for a bad name once the image is gone.
+        let name = ImageId::parse(name).map_or_else(|| name.to_owned(), |id| id.to_string());
+        let path = format!("/images/{}/json", segment(&name, &tried)?);
+        match self.asker.get::<Read<ImageDetail>>(&path, self.limits.ask).await {
+            Ok((_, Read(image))) => Ok(Some(image)),
+            Err(Fault::Answered { status: 404, .. }) => Ok(None),
+            Err(fault) => Err(fault.into_error(&self.tried(&tried))),
+        }
+    }
+
+    pub async fn volumes(&self) -> Result<Vec<Volume>> {
+        let (_, answer): (_, answer_disk::Volumes) = self.ask("listing volumes", "/volumes").await?;
+        Ok(plain(answer.volumes))
+    }
+
+    /// Volumes with their sizes, for which the engine walks each of them.
+    pub async fn volumes_with_sizes(&self) -> Result<Vec<Volume>> {
+        let path = "/system/df?type=volume&verbose=1";
+        Ok(self.ask::<answer_disk::Usage>("measuring volumes", path).await?.1.volumes())
+    }
+
+    pub async fn networks(&self) -> Result<Vec<Network>> {
+        self.list("listing networks", "/networks").await
+    }
+
+    /// The records of the build cache; Podman keeps none.
+    pub async fn cache(&self) -> Result<Vec<CacheRecord>> {
+        let path = "/system/df?type=build-cache&verbose=1";
+        Ok(self.ask::<answer_disk::Usage>("listing the build cache", path).await?.1.cache())
+    }
+
+    /// What images, containers and the build cache take; volumes are left out, since they cost a walk each.
+    pub async fn disk_usage(&self) -> Result<DiskUsage> {
+        let path = "/system/df?type=image&type=container&type=build-cache&verbose=1";
+        Ok(self.ask::<answer_disk::Usage>("measuring the engine's disk use", path).await?.1.totals())
+    }
+
+    pub async fn tag(&self, id: ImageId, name: &Reference) -> Result<Outcome> {
+        let options = TagImageOptionsBuilder::default().repo(name.repository()).tag(name.tag()).build();
+        let (id, tried) = (id.to_string(), format!("tagging {} as {name}", id.short()));
+        self.change(&tried, self.docker.tag_image(&id, Some(options))).await
+    }
+
+    /// Deletes what is named and never its parents, never by force.
+    pub async fn delete_image(&self, target: Target<'_>) -> Result<Outcome<Removed>> {
+        let (name, tried) = match target {
+            Target::Id(id) => (id.to_string(), format!("deleting {}", id.short())),
+            Target::Name(name) => (name.to_string(), format!("deleting {name}")),
+        };
+        let options = RemoveImageOptionsBuilder::default().force(false).noprune(true).build();
+        let name = segment(&name, &tried)?;
+        let outcome = self.change(&tried, self.docker.remove_image(&name, Some(options), None)).await?;
+        let outcome = match outcome {
+            // Podman's answer where Docker says 409: several names, or children.
+            Outcome::Refused { status: 500, message } if self.hello.flavour == Flavour::Podman => {
+                Outcome::Conflict(message)
+            }
+            outcome => outcome,
+        };
+        Ok(outcome.map(|items| {
+            let mut removed = Removed::default();
+            for item in items {
+                removed.untagged.extend(item.untagged);
+                removed.deleted.extend(item.deleted.as_deref().and_then(ImageId::parse));
+            }
+            removed
+        }))
+    }
+
+    /// Removes a container that does not run, and with `volumes` the anonymous volumes made for it.
+    pub async fn remove_container(&self, id: &str, volumes: bool) -> Result<Outcome> {
+        let tried = format!("removing container {id}");
+        let options = RemoveContainerOptionsBuilder::default().v(volumes).force(false).build();
+        let id = segment(id, &tried)?;
+        self.change(&tried, self.docker.remove_container(&id, Some(options))).await
+    }
+
+    /// Stops a container by its own stop signal, within its own grace. One that does not run is done.
+    pub async fn stop_container(&self, id: &str) -> Result<Outcome> {
+        let tried = format!("stopping container {id}");
+        let id = segment(id, &tried)?;
+        self.change(&tried, self.docker.stop_container(&id, None::<StopContainerOptions>)).await
+    }
+
+    pub async fn remove_volume(&self, name: &str) -> Result<Outcome> {
+        let tried = format!("removing volume {name}");
+        let name = segment(name, &tried)?;
+        self.change(&tried, self.docker.remove_volume(&name, None::<RemoveVolumeOptions>)).await
+    }
+
+    pub async fn remove_network(&self, id: &str) -> Result<Outcome> {
+        let tried = format!("removing network {id}");
+        let id = segment(id, &tried)?;
+        self.change(&tried, self.docker.remove_network(&id)).await
+    }
+
+    /// Deletes one record of the build cache and says how many bytes came back. There is no other call for it
+    /// than a prune that is told the ID. One that takes nothing does not say whether the record is in use, has
+    /// children or is gone, so that counts as kept.
+    pub async fn delete_cache(&self, id: &str) -> Result<Outcome<u64>> {
+        let tried = format!("deleting build cache {id}");
+        let filters = HashMap::from([("id", vec![id])]);
+        let options = PruneBuildOptionsBuilder::default().all(true).filters(&filters).build();
+        Ok(match self.change(&tried, self.docker.prune_build(Some(options))).await? {
+            Outcome::Done(report) if report.caches_deleted.as_ref().is_none_or(Vec::is_empty) => {
+                Outcome::Conflict("the engine kept it, or it was gone".to_owned())
+            }
+            Outcome::Done(report) => Outcome::Done(report.space_reclaimed.and_then(|b| b.try_into().ok()).unwrap_or(0)),
+            Outcome::Missing => Outcome::Refused { status: 404, message: "this engine has no such call".to_owned() },
+            other => other.map(|_| 0),
+        })
+    }
+
+    async fn change<T>(&self, tried: &str, call: impl Future<Output = Result<T, Bollard>>) -> Result<Outcome<T>> {
+        let fault = match tokio::time::timeout(self.limits.change, call).await {
+            Ok(Ok(done)) => return Ok(Outcome::Done(done)),
+            Ok(Err(error)) => self.asker.explain(fault(error)).await,
+            Err(_) => Fault::Late(self.limits.change),
+        };
+        let tried = self.tried(tried);
+        Outcome::of(fault, &tried)
+    }
+
+    async fn list<T>(&self, tried: &str, path: &str) -> Result<Vec<T>>
+    where
+        Read<T>: DeserializeOwned,
+    {
+        // An empty list is null in some answers.
+        Ok(plain(self.ask::<Option<Vec<Read<T>>>>(tried, path).await?.1))
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, tried: &str, path: &str) -> Result<(HeaderMap, T)> {
+        self.asker.get(path, self.limits.ask).await.map_err(|fault| fault.into_error(&self.tried(tried)))
+    }
+
+    fn tried(&self, what: &str) -> String {
+        format!("{what} ({})", self.endpoint)
+    }
+}
+
+fn fault(error: Bollard) -> Fault {
+    match error {
+        Bollard::DockerResponseServerError { status_code, message } => Fault::Answered { status: status_code, message },
+        Bollard::HyperLegacyError { err } => reached(&err),
+        Bollard::JsonDataError { .. } | Bollard::JsonSerdeError { .. } => Fault::Rubbish(error.to_string()),
+        _ => Fault::lost(&error),
+    }
+}

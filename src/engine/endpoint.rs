@@ -1,0 +1,293 @@
+//! Which engine is meant, decided as the Docker CLI decides it, so that dkb never looks at another one than the
+//! docker it runs.
+//!
+//! For Docker, first match wins: `--context`; `-H`; `DOCKER_HOST`; `DOCKER_CONTEXT`; `currentContext` of docker's
+//! settings; `/var/run/docker.sock`. Sockets and plain TCP are spoken to directly, and for all else (ssh, TLS) the
+//! Docker CLI itself carries the bytes, since it has the credentials.
+//!
+//! Where the program is Podman: `CONTAINER_HOST`; `DOCKER_HOST`; on macOS the socket of its machine; for root
+//! `/run/podman/podman.sock`; for users `podman/podman.sock` in `XDG_RUNTIME_DIR`.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::cli_files::{CliConfig, ContextHost, config_dir, read_context};
+use super::program::{Program, ProgramKind};
+use super::{Env, program};
+use crate::error::{Error, Kind, Result};
+
+const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
+/// What the user wrote of docker's global flags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DockerFlags {
+    /// All of them, as written, for the docker that is to resolve them the same way.
+    pub words: Vec<OsString>,
+    pub config: Option<PathBuf>,
+    pub context: Option<String>,
+    pub hosts: Vec<String>,
+    /// Whether any of the flags for TLS is among them.
+    pub tls: bool,
+}
+
+/// How bytes get there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Unix(PathBuf),
+    /// Host and port.
+    Tcp(String),
+    ThroughCli {
+        docker: PathBuf,
+        args: Vec<OsString>,
+    },
+}
+
+/// An engine's address. It shows itself without a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    way: Way,
+    shown: String,
+}
+
+impl Endpoint {
+    /// The engine that this docker program, called with these flags in this environment, would talk to.
+    pub fn resolve(flags: &DockerFlags, env: Env<'_>, program: Option<&Program>) -> Result<Self> {
+        if let Some(program) = program.filter(|program| program.kind == ProgramKind::Podman) {
+            return podman(flags, env, program);
+        }
+        let dir = config_dir(flags.config.as_deref(), env);
+        let (host, context) = match choose(flags, env, &CliConfig::read(dir.as_deref()).current_context)? {
+            Choice::Context(name) => (read_context(dir.as_deref(), &name)?, Some(name)),
+            Choice::Host(host) => {
+                let asked = ["DOCKER_TLS_VERIFY", "DOCKER_TLS"].iter().any(|name| set(env, name).is_some());
+                (ContextHost { host, tls: flags.tls || asked }, None)
+            }
+        };
+        let Some(way) = direct(&host) else {
+            let what = context.map_or_else(|| without_password(&host.host), |name| format!("context {name}"));
+            let docker = program.ok_or_else(|| {
+                Error::new(
+                    Kind::NotFound,
+                    format!("connecting to {what}"),
+                    "only the docker command knows the way, and it is not there",
+                )
+                .hint("Put docker on PATH, or name it in DKB_DOCKER.")
+            })?;
+            let way = Way::ThroughCli { docker: docker.path.clone(), args: flags.words.clone() };
+            return Ok(Self { way, shown: without_password(&host.host) });
+        };
+        Ok(Self::new(way))
+    }
+
+    /// An engine behind a socket, without asking anybody's settings.
+    pub fn unix(path: impl Into<PathBuf>) -> Self {
+        Self::new(Way::Unix(path.into()))
+    }
+
+    fn new(way: Way) -> Self {
+        let shown = match &way {
+            Way::Unix(path) => format!("unix://{}", path.display()),
+            Way::Tcp(address) => format!("tcp://{address}"),
+            Way::ThroughCli { docker, .. } => docker.display().to_string(),
+        };
+        Self { way, shown }
+    }
+
+    pub(super) fn way(&self) -> &Way {
+        &self.way
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Choice {
+    Context(String),
+    /// Empty for the default socket.
+    Host(String),
+}
+
+fn set(env: Env<'_>, name: &str) -> Option<String> {
+    env(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
+}
+
+fn choose(flags: &DockerFlags, env: Env<'_>, current: &str) -> Result<Choice> {
+    let host = match (&flags.context, flags.hosts.as_slice()) {
+        (Some(_), [_, ..]) => return Err(Error::usage("choosing the engine", "both --context and --host are given")),
+        (_, [_, _, ..]) => return Err(Error::usage("choosing the engine", "--host is given more than once")),
+        (_, [host]) => Some(host.clone()),
+        (_, []) => None,
+    };
+    let asked = host.or_else(|| set(env, "DOCKER_HOST"));
+    let context = match &flags.context {
+        Some(name) if !name.is_empty() => name.clone(),
+        _ if asked.is_some() => String::new(),
+        _ => set(env, "DOCKER_CONTEXT").unwrap_or_else(|| current.to_owned()),
+    };
+    // The context named `default` is what there is without contexts.
+    Ok(match context.as_str() {
+        "" | "default" => Choice::Host(asked.unwrap_or_default()),
+        _ => Choice::Context(context),
+    })
+}
+
+/// The hosts that need no help; docker's own defaults fill what an address leaves out.
+fn direct(ContextHost { host, tls }: &ContextHost) -> Option<Way> {
+    let host = host.trim();
+    let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
+    match scheme {
+        _ if host.is_empty() => (!tls).then(|| Way::Unix(DEFAULT_SOCKET.into())),
+        // A name in Linux's abstract namespace is no path.
+        "unix" if rest.starts_with('@') => None,
+        "unix" => Some(Way::Unix(if rest.is_empty() { DEFAULT_SOCKET } else { rest }.into())),
+        "tcp" if !tls => {
+            let address = rest.trim_end_matches('/');
+            if address.contains(['/', '@', '?', '#']) {
+                return None;
+            }
+            let (name, port) = match address.rsplit_once(':') {
+                Some((name, port)) if !port.contains(']') => (name, port),
+                _ => (address, ""),
+            };
+            let name = if name.is_empty() { "localhost" } else { name };
+            let port = if port.is_empty() { "2375" } else { port };
+            Some(Way::Tcp(format!("{name}:{port}")))
+        }
+        _ => None,
+    }
+}
+
+fn without_password(host: &str) -> String {
+    let Some((scheme, rest)) = host.split_once("://") else { return host.to_owned() };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((who, place)) => format!("{scheme}://{}@{place}{path}", who.split(':').next().unwrap_or_default()),
+        None => format!("{scheme}://{authority}{path}"),
+    }
+}
+
+fn podman(flags: &DockerFlags, env: Env<'_>, program: &Program) -> Result<Endpoint> {
+    let named = flags.hosts.first().cloned().or_else(|| set(env, "CONTAINER_HOST")).or_else(|| set(env, "DOCKER_HOST"));
+    if let Some(host) = named {
+        return direct(&ContextHost { host: host.clone(), tls: false }).map(Endpoint::new).ok_or_else(|| {
+            Error::usage(
+                format!("connecting to Podman at {}", without_password(&host)),
+                "dkb can't speak that way to Podman",
+            )
+            .hint("Forward its socket to this machine, and name it as CONTAINER_HOST=unix://…")
+        });
+    }
+    if cfg!(target_os = "macos") {
+        return Ok(Endpoint::unix(program::podman_machine_socket(&program.path)?));
+    }
+    Ok(Endpoint::unix(podman_socket(rustix::process::geteuid().as_raw(), set(env, "XDG_RUNTIME_DIR").as_deref())))
+}
+
+fn podman_socket(user: u32, runtime_dir: Option<&str>) -> PathBuf {
+    match (user, runtime_dir) {
+        (0, _) => "/run/podman/podman.sock".into(),
+        (_, Some(dir)) => Path::new(dir).join("podman/podman.sock"),
+        (user, None) => format!("/run/user/{user}/podman/podman.sock").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(context: Option<&str>, hosts: &[&str]) -> DockerFlags {
+        let hosts = hosts.iter().map(|&host| host.to_owned()).collect();
+        DockerFlags { context: context.map(str::to_owned), hosts, ..DockerFlags::default() }
+    }
+
+    /// `--context`, `-H`, `DOCKER_HOST`, `DOCKER_CONTEXT`, `currentContext`, and what follows.
+    type Row<'a> = (Option<&'a str>, &'a [&'a str], &'a str, &'a str, &'a str, Option<Choice>);
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_settings() {
+        let host = |text: &str| Some(Choice::Host(text.to_owned()));
+        let context = |text: &str| Some(Choice::Context(text.to_owned()));
+        let table: [Row<'_>; 13] = [
+            (None, &[], "", "", "", host("")),
+            (None, &[], "", "", "cur", context("cur")),
+            (None, &[], "", "", "default", host("")),
+            (None, &[], "", "env", "cur", context("env")),
+            (None, &[], "", "default", "cur", host("")),
+            (None, &[], "tcp://h", "env", "cur", host("tcp://h")),
+            (None, &["tcp://f"], "tcp://h", "env", "cur", host("tcp://f")),
+            (Some("flag"), &[], "tcp://h", "env", "cur", context("flag")),
+            (Some("default"), &[], "tcp://h", "env", "cur", host("tcp://h")),
+            (Some("default"), &[], "", "env", "cur", host("")),
+            (Some(""), &[], "", "env", "cur", context("env")),
+            (Some("flag"), &["tcp://f"], "", "", "", None),
+            (None, &["tcp://f", "tcp://g"], "", "", "", None),
+        ];
+        for (flag, hosts, docker_host, docker_context, current, want) in table {
+            let env = |name: &str| match name {
+                "DOCKER_HOST" => Some(docker_host.into()),
+                "DOCKER_CONTEXT" => Some(docker_context.into()),
+                _ => None,
+            };
+            let row = format!("{flag:?} {hosts:?} {docker_host} {docker_context} {current}");
+            assert_eq!(choose(&flags(flag, hosts), &env, current).ok(), want, "{row}");
+        }
+    }
+
+    #[test]
+    fn sockets_and_plain_tcp_are_direct_and_all_else_goes_through_docker() {
+        let unix = |path: &str| Some(Way::Unix(path.into()));
+        let tcp = |address: &str| Some(Way::Tcp(address.to_owned()));
+        for (host, tls, want) in [
+            ("", false, unix(DEFAULT_SOCKET)),
+            ("", true, None),
+            ("unix://", false, unix(DEFAULT_SOCKET)),
+            ("unix:///run/x.sock", false, unix("/run/x.sock")),
+            ("unix:///run/x.sock", true, unix("/run/x.sock")),
+            ("unix://@abstract", false, None),
+            ("tcp://h:1", false, tcp("h:1")),
+            ("tcp://h:1/", false, tcp("h:1")),
+            ("tcp://h", false, tcp("h:2375")),
+            ("tcp://", false, tcp("localhost:2375")),
+            ("h:1", false, tcp("h:1")),
+            (":1", false, tcp("localhost:1")),
+            ("tcp://[::1]:5", false, tcp("[::1]:5")),
+            ("tcp://[::1]", false, tcp("[::1]:2375")),
+            ("tcp://h:1/base", false, None),
+            ("tcp://h:2376", true, None),
+            ("ssh://me@h", false, None),
+            ("npipe:////./pipe/x", false, None),
+        ] {
+            assert_eq!(direct(&ContextHost { host: host.to_owned(), tls }), want, "{host} {tls}");
+        }
+    }
+
+    #[test]
+    fn an_address_shows_no_password() {
+        for (host, shown) in [
+            ("ssh://me:secret@far:22/run", "ssh://me@far:22/run"),
+            ("ssh://me@far", "ssh://me@far"),
+            ("https://far/x?token=secret", "https://far/x"),
+            ("ssh://a:p@ss@far", "ssh://a@far"),
+        ] {
+            assert_eq!(without_password(host), shown);
+        }
+        assert_eq!(Endpoint::unix(DEFAULT_SOCKET).to_string(), "unix:///var/run/docker.sock");
+    }
+
+    #[test]
+    fn podmans_socket_is_the_users_own() {
+        for (user, dir, socket) in [
+            (0, Some("/run/user/0"), "/run/podman/podman.sock"),
+            (1000, Some("/tmp/me"), "/tmp/me/podman/podman.sock"),
+            (1000, None, "/run/user/1000/podman/podman.sock"),
+        ] {
+            assert_eq!(podman_socket(user, dir), Path::new(socket));
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The docker program: where it is, that it is not dkb itself, and what kind of program it is.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Metadata};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::Env;
+use crate::error::{Error, Kind, Result};
+
+/// Set for every docker that dkb starts: the programs that have been started so, one within the other. A docker
+/// that is a script around dkb would otherwise start dkb, which starts docker, without end.
+pub const INSIDE: &str = "DKB_INSIDE";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgramKind {
+    Docker,
+    Podman,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    pub path: PathBuf,
+    pub kind: ProgramKind,
+    /// A script: what it does with its arguments can't be known.
+    pub wrapper: bool,
+    /// From a snap, which sees little of the disk.
+    pub snap: bool,
+    /// A Windows program, called from WSL, which knows other paths.
+    pub windows: bool,
+}
+
+impl Program {
+    /// The program that is named in the settings, else the first `docker` on PATH that is not dkb.
+    pub fn find(setting: Option<&OsStr>, env: Env<'_>) -> Result<Self> {
+        let name = setting.filter(|name| !name.is_empty()).unwrap_or_else(|| OsStr::new("docker"));
+        let tried = format!("looking for {}", name.display());
+        let not_found = |what: &str| {
+            Error::new(Kind::NotFound, &tried, what).hint(
+                "Install the docker command, or name it in DKB_DOCKER. Podman works in its place: DKB_DOCKER=podman.",
+            )
+        };
+        let here = env::current_dir().unwrap_or_default();
+        let own = env::current_exe().and_then(fs::metadata).ok();
+        let found: Vec<_> = which::which_in_all(name, env("PATH"), here).map(Iterator::collect).unwrap_or_default();
+        let found_any = !found.is_empty();
+        let path = found.into_iter().find(|path| !own.as_ref().is_some_and(|own| is_same_file(path, own)));
+        let path =
+            path.ok_or_else(|| not_found(if found_any { "it is dkb itself" } else { "there is no such program" }))?;
+        if let Some(chain) = env(INSIDE).filter(|chain| env::split_paths(chain).any(|inside| inside == path)) {
+            return Err(Error::usage(
+                &tried,
+                format!("{} starts dkb again, endlessly ({INSIDE}={})", path.display(), chain.display()),
+            )
+            .hint("It seems to be a script around dkb. Name the real docker in DKB_DOCKER."));
+        }
+        let whole = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        let facts = classify(&path, &whole, &head(&whole));
+        Ok(Self { path, ..facts })
+    }
+}
+
+/// Through symlinks and hard links alike.
+fn is_same_file(path: &Path, own: &Metadata) -> bool {
+    fs::metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == (own.dev(), own.ino()))
+}
+
+fn head(path: &Path) -> Vec<u8> {
+    const ENOUGH_FOR_A_SCRIPT: u64 = 4096;
+    let mut head = Vec::new();
+    if let Ok(file) = File::open(path) {
+        let _ = file.take(ENOUGH_FOR_A_SCRIPT).read_to_end(&mut head);
+    }
+    head
+}
+
+fn classify(path: &Path, whole: &Path, head: &[u8]) -> Program {
+    let names_podman = |path: &Path| path.file_stem().is_some_and(|name| name.to_string_lossy().starts_with("podman"));
+    let wrapper = head.starts_with(b"#!");
+    // The package podman-docker brings a `docker` that is three lines of shell around Podman.
+    let runs_podman = wrapper
+        && String::from_utf8_lossy(head).lines().filter_map(|line| line.trim().strip_prefix("exec ")).any(|line| {
+            line.split_whitespace().next().is_some_and(|word| names_podman(Path::new(word.trim_matches(['"', '\'']))))
+        });
+    let podman = names_podman(path) || names_podman(whole) || runs_podman;
+    Program {
+        path: path.to_path_buf(),
+        kind: if podman { ProgramKind::Podman } else { ProgramKind::Docker },
+        wrapper,
+        // Every program of a snap is a link to `snap` itself.
+        snap: path.starts_with("/snap") || whole.starts_with("/snap") || whole.ends_with("bin/snap"),
+        windows: [path, whole].iter().any(|path| path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("exe"))),
+    }
+}
+
+/// What [`INSIDE`] is to say for this program.
+pub fn inside_mark(docker: &Path) -> OsString {
+    let chain = env::var_os(INSIDE).unwrap_or_default();
+    let chain = env::split_paths(&chain).filter(|path| !path.as_os_str().is_empty()).chain([docker.to_path_buf()]);
+    env::join_paths(chain).unwrap_or_else(|_| docker.into())
+}
+
+/// On macOS Podman runs in a machine of its own, and forwards its socket to a path that it only tells when asked.
+pub(super) fn podman_machine_socket(podman: &Path) -> Result<PathBuf> {
+    let tried = "asking Podman for the socket of its machine";
+    let output = Command::new(podman)
+        .args(["machine", "inspect", "--format", "{{.ConnectionInfo.PodmanSocket.Path}}"])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| Error::new(Kind::Unreachable, tried, error))?;
+    match String::from_utf8_lossy(&output.stdout).lines().next().map(str::trim) {
+        Some(path) if output.status.success() && path.starts_with('/') => Ok(path.into()),
+        _ => Err(Error::new(Kind::Unreachable, tried, "it names none")
+            .hint("Start it with podman machine start, or name the socket in CONTAINER_HOST.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_program_is_known_by_its_name_its_place_and_its_first_lines() {
+        let script = b"#!/usr/bin/sh\n[ -e /etc/containers/nodocker ] || \\\necho \"Emulate Docker CLI using podman.\" >&2\nexec /usr/bin/podman \"$@\"\n";
+        let other = b"#!/bin/sh\n# not for podman\nexec /opt/docker \"$@\"\n";
+        let elf = b"\x7fELF";
+        // path, what it links to, content → podman, wrapper, snap, windows
+        for (path, whole, head, want) in [
+            ("/usr/bin/docker", "/usr/bin/docker", &elf[..], [false, false, false, false]),
+            ("/usr/bin/podman", "/usr/bin/podman", elf, [true, false, false, false]),
+            ("/usr/bin/docker", "/usr/bin/podman", elf, [true, false, false, false]),
+            ("/opt/podman-remote", "/opt/podman-remote", elf, [true, false, false, false]),
+            ("/usr/bin/docker", "/usr/bin/docker", script, [true, true, false, false]),
+            ("/usr/bin/docker", "/usr/bin/docker", other, [false, true, false, false]),
+            ("/snap/bin/docker", "/usr/bin/snap", elf, [false, false, true, false]),
+            ("/mnt/c/docker.exe", "/mnt/c/docker.exe", b"MZ", [false, false, false, true]),
+        ] {
+            let got = classify(Path::new(path), Path::new(whole), head);
+            let got = [got.kind == ProgramKind::Podman, got.wrapper, got.snap, got.windows];
+            assert_eq!(got, want, "{path} → {whole}");
+        }
+    }
+
+    fn program(path: &Path) {
+        fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+        fs::write(path, "x").expect("a file");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+
+    #[test]
+    fn a_docker_that_is_this_very_program_is_passed_over() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (first, second, real) = (dir.path().join("a"), dir.path().join("b"), dir.path().join("c/docker"));
+        let own = env::current_exe().expect("a path");
+        for link in [&first, &second] {
+            fs::create_dir_all(link).expect("a folder");
+        }
+        symlink(&own, first.join("docker")).expect("a link");
+        // Across file systems there are no hard links, and nothing to be passed over.
+        let _ = fs::hard_link(&own, second.join("docker"));
+        let search = |folders: &[&Path]| env::join_paths(folders).expect("a path");
+        let only = search(&[&first, &second]);
+        let error = Program::find(None, &|name| (name == "PATH").then(|| only.clone())).expect_err("only dkb");
+        assert_eq!(error.kind, Kind::NotFound);
+        program(&real);
+        let all = search(&[&first, &second, real.parent().expect("a parent")]);
+        let found = Program::find(None, &|name| (name == "PATH").then(|| all.clone())).expect("the real one");
+        assert_eq!(found.path, real);
+    }
+
+    #[test]
+    fn a_docker_that_started_this_dkb_is_not_started_again() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let docker = dir.path().join("docker");
+        program(&docker);
+        let env = |inside: Option<&Path>| {
+            let (path, inside) = (dir.path().as_os_str().to_owned(), inside.map(|path| path.as_os_str().to_owned()));
+            move |name: &str| match name {
+                "PATH" => Some(path.clone()),
+                INSIDE => inside.clone(),
+                _ => None,
+            }
+        };
+        let error = Program::find(None, &env(Some(&docker))).expect_err("endless").to_string();
+        assert!(error.contains("DKB_DOCKER"), "{error}");
+        assert!(Program::find(None, &env(Some(Path::new("/else/docker")))).is_ok());
+        assert!(Program::find(Some(docker.as_os_str()), &env(None)).is_ok());
+        assert!(Program::find(Some(OsStr::new("podman-none")), &env(None)).is_err());
+    }
+}

@@ -1,0 +1,52 @@
+//! What an engine holds besides images and containers.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    pub name: String,
+    pub driver: String,
+    pub created: Option<Timestamp>,
+    pub labels: HashMap<String, String>,
+    /// Asked for only where it is needed: the engine walks the whole volume to know it.
+    pub size: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    pub id: String,
+    pub name: String,
+    pub driver: String,
+    /// `local`, or `swarm` for networks of a whole cluster.
+    pub scope: String,
+    pub created: Option<Timestamp>,
+    pub labels: HashMap<String, String>,
+}
+
+/// One record of the build cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheRecord {
+    pub id: String,
+    pub parents: Vec<String>,
+    /// `regular`, `source.local`, `exec.cachemount`, `frontend`, `internal` and the like.
+    pub kind: String,
+    pub description: String,
+    pub in_use: bool,
+    /// Its bytes belong to an image too, and stay while that image stays.
+    pub shared: bool,
+    pub size: u64,
+    pub created: Option<Timestamp>,
+    pub last_used: Option<Timestamp>,
+}
+
+/// The bytes that the engine itself counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskUsage {
+    /// All layers of all images, each counted once.
+    pub layers: u64,
+    /// What containers wrote.
+    pub containers: u64,
+    pub cache: u64,
+}
