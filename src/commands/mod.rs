@@ -3,6 +3,9 @@
 mod apply;
 pub mod build;
 pub mod clean;
+mod plan_file;
+pub mod seen;
+mod status;
 pub mod world;
 
 use std::ffi::OsString;
@@ -35,6 +38,7 @@ fn run(parsed: Parsed) -> Result<u8> {
             build::build(&world, &build.docker, &words)
         }
         Verb::Clean(clean) => clean::clean(&world, &clean),
+        Verb::Status(status) => status::status(&world, &status),
         _ => Err(crate::Error::usage("running this verb", "it is not built yet")),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod clean;
 pub mod progress;
+pub mod status;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
