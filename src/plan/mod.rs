@@ -2,7 +2,10 @@
 
 pub mod argv;
 pub mod attribution;
+pub mod ci;
 pub mod classic;
 pub mod clean;
+pub mod identity;
 pub mod order;
+pub mod remote;
 pub mod superseded;
