@@ -3,10 +3,11 @@
 //! - [`keys`]: the one table of what can be set.
 //! - [`value`], [`file`], [`merge`]: what was said, read and brought together; pure.
 //! - [`places`]: where files are and what the environment says; the edge to the disk.
-//! - [`git`]: what a working copy says about itself; the other edge.
+//! - [`git`], [`here`]: what a working copy says about itself, and who we are in it; the other edge.
 
 pub mod file;
 pub mod git;
+pub mod here;
 pub mod keys;
 pub mod merge;
 pub mod places;
@@ -118,7 +119,10 @@ pub enum HostAddress {
 impl Settings {
     /// Brings the layers together. Pure: all that comes from outside is in its arguments.
     pub fn new(layers: &Layers, hosts: &[HostEntries], state_dir: Option<PathBuf>, base: Base) -> Result<Self> {
-        let all = Merged(merge::merge(layers, base));
+        let mut all = Merged(merge::merge(layers, base));
+        if let Some(unset) = all.0.iter_mut().find(|one| one.key.name == "state_dir" && one.value.is_none()) {
+            unset.value = state_dir.map(Value::Path);
+        }
         let hosts = hosts.iter().map(|host| Host::new(host, layers, base)).collect::<Result<_>>()?;
         Ok(Self {
             project: all.name("project"),
@@ -134,7 +138,7 @@ impl Settings {
             older_than: all.duration("older_than"),
             stale_after: all.duration("stale_after").unwrap_or_default(),
             docker: all.path("docker").unwrap_or_else(|| "docker".into()),
-            state_dir: all.path("state_dir").or(state_dir),
+            state_dir: all.path("state_dir"),
             trust_stamp: all.is("trust_stamp"),
             yes: all.is("yes"),
             clean_dead: all.bool("clean_dead"),
