@@ -108,6 +108,8 @@ pub struct Host {
     pub at: HostAddress,
     pub sweep: Sweep,
     pub source: Source,
+    /// What it sets otherwise than `[sweep]`, and what then holds.
+    pub overrides: Vec<Effective>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,8 +213,10 @@ impl Host {
             (Some(context), _) => HostAddress::Context(context.clone()),
             (None, host) => HostAddress::Host(host.clone().unwrap_or_default()),
         };
-        let sweep = Sweep::new(&Merged(merge::merge(&layers, base)))?;
-        Ok(Self { name: entries.name.clone(), at, sweep, source: entries.source.clone() })
+        let mut all = Merged(merge::merge(&layers, base));
+        let sweep = Sweep::new(&all)?;
+        all.0.retain(|one| entries.sweep.iter().any(|entry| std::ptr::eq(entry.key, one.key)));
+        Ok(Self { name: entries.name.clone(), at, sweep, source: entries.source.clone(), overrides: all.0 })
     }
 }
 

@@ -2,4 +2,6 @@
 
 mod apply;
 pub mod build;
+pub mod completions;
+pub mod config;
 pub mod world;

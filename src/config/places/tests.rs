@@ -70,6 +70,15 @@ fn our_own_file_is_found_as_xdg_says() {
 }
 
 #[test]
+fn without_a_home_there_is_no_file_of_our_own() {
+    let desk = Desk::new().file("shop/dkb.toml", "yes = true").var("HOME", "");
+    let error = desk.error(&[], None);
+    assert!(error.ends_with("set it in the file that --settings names or by DKB_YES or by --yes"), "{error}");
+    let desk = Desk::new().var("HOME", "");
+    assert_eq!(desk.load(&[], None).expect("settings").state_dir, None);
+}
+
+#[test]
 fn a_named_file_stands_in_for_our_own() {
     let desk = Desk::new().file(".config/dkb/config.toml", "yes = true").file("shop/a/b/mine.toml", "keep_last = 9");
     let got = desk.load(&[], Some("mine.toml")).expect("settings");
