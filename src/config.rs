@@ -1,1 +1,279 @@
-//! Under construction in the next commits.
+//! Flags, environment and files, made into [`Settings`] once.
+//!
+//! - [`keys`]: the one table of what can be set.
+//! - [`value`], [`file`], [`merge`]: what was said, read and brought together; pure.
+//! - [`places`]: where files are and what the environment says; the edge to the disk.
+//! - [`git`]: what a working copy says about itself; the other edge.
+
+pub mod file;
+pub mod git;
+pub mod keys;
+pub mod merge;
+pub mod places;
+pub mod value;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::model::{DiskMark, LabelFilter, Name, Pattern};
+use file::HostEntries;
+use merge::{Effective, Layers};
+pub use places::{Places, load};
+use value::{Base, Source, Value};
+
+/// Which labels a built image gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StampLevel {
+    Full,
+    /// The project's label alone, so that the digest is the same from session to session.
+    Project,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What this run goes by, validated.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub project: Option<Name>,
+    pub session: Option<Name>,
+    pub stamp: StampLevel,
+    pub keep_superseded: usize,
+    pub keep: Vec<Pattern>,
+    pub keep_last: Option<usize>,
+    pub older_than: Option<Duration>,
+    pub stale_after: Duration,
+    /// A name for PATH, or a path.
+    pub docker: PathBuf,
+    /// `None` where neither a setting nor a home folder says where it could be.
+    pub state_dir: Option<PathBuf>,
+    pub trust_stamp: bool,
+    pub yes: bool,
+    /// `None`: in CI jobs only.
+    pub clean_dead: Option<bool>,
+    pub format: Format,
+    pub color: Color,
+    /// Empty: the context that docker itself would use.
+    pub contexts: Vec<String>,
+    pub sweep: Sweep,
+    pub hosts: Vec<Host>,
+    /// Every key with its value and where it comes from, in the table's order.
+    pub effective: Vec<Effective>,
+}
+
+/// What `dkb sweep` goes by, for one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // one for each kind that can be left out
+pub struct Sweep {
+    pub containers: bool,
+    pub images: bool,
+    pub volumes: bool,
+    pub networks: bool,
+    pub build_cache: bool,
+    pub all_images: bool,
+    pub until: Duration,
+    pub filter: Vec<LabelFilter>,
+    /// The patterns of `keep` among them.
+    pub keep: Vec<Pattern>,
+    pub keep_last: Option<usize>,
+    pub cache_keep: Option<u64>,
+    pub cache_until: Duration,
+    pub disk: Option<DiskPressure>,
+}
+
+/// Above the high mark something is swept, down to the low one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskPressure {
+    pub above: DiskMark,
+    pub down_to: DiskMark,
+}
+
+/// A host of the user's own file, for `dkb sweep`.
+#[derive(Clone, Debug)]
+pub struct Host {
+    pub name: String,
+    pub at: HostAddress,
+    pub sweep: Sweep,
+    pub source: Source,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostAddress {
+    Context(String),
+    Host(String),
+}
+
+impl Settings {
+    /// Brings the layers together. Pure: all that comes from outside is in its arguments.
+    pub fn new(layers: &Layers, hosts: &[HostEntries], state_dir: Option<PathBuf>, base: Base) -> Result<Self> {
+        let all = Merged(merge::merge(layers, base));
+        let hosts = hosts.iter().map(|host| Host::new(host, layers, base)).collect::<Result<_>>()?;
+        Ok(Self {
+            project: all.name("project"),
+            session: all.name("session"),
+            stamp: match all.text("stamp").as_str() {
+                "project" => StampLevel::Project,
+                "none" => StampLevel::None,
+                _ => StampLevel::Full,
+            },
+            keep_superseded: all.count("keep_superseded").unwrap_or(0),
+            keep: all.patterns("keep"),
+            keep_last: all.count("keep_last"),
+            older_than: all.duration("older_than"),
+            stale_after: all.duration("stale_after").unwrap_or_default(),
+            docker: all.path("docker").unwrap_or_else(|| "docker".into()),
+            state_dir: all.path("state_dir").or(state_dir),
+            trust_stamp: all.is("trust_stamp"),
+            yes: all.is("yes"),
+            clean_dead: all.bool("clean_dead"),
+            format: if all.text("format") == "json" { Format::Json } else { Format::Human },
+            color: match all.text("color").as_str() {
+                "always" => Color::Always,
+                "never" => Color::Never,
+                _ => Color::Auto,
+            },
+            contexts: all.list("context"),
+            sweep: Sweep::new(&all)?,
+            hosts,
+            effective: all.0,
+        })
+    }
+
+    /// Where the value of a key comes from; of a list that added up, the nearest place.
+    pub fn source(&self, key: &str) -> Option<&Source> {
+        self.effective.iter().find(|one| one.key.name == key && one.value.is_some())?.sources.first()
+    }
+}
+
+impl Sweep {
+    fn new(all: &Merged) -> Result<Self> {
+        let until = all.duration("sweep.until").unwrap_or_default();
+        let disk = match (all.mark("sweep.when_disk_above"), all.mark("sweep.down_to")) {
+            (None, None) => None,
+            (Some(above), down_to) => Some(DiskPressure { above, down_to: down_to.unwrap_or(above) }),
+            (None, Some(_)) => {
+                return Err(all.error(
+                    "sweep.down_to",
+                    "says down to where, but nothing says from where",
+                    "set when_disk_above too",
+                ));
+            }
+        };
+        match disk.and_then(|disk| {
+            disk.down_to
+                .is_within(disk.above)
+                .map_or(Some("is of another kind than"), |low| (!low).then_some("is above"))
+        }) {
+            Some(wrong) => Err(all.error(
+                "sweep.down_to",
+                &format!("{wrong} when_disk_above"),
+                "both are shares or both are sizes, down_to the lower one",
+            )),
+            None => Ok(Self {
+                containers: all.is("sweep.containers"),
+                images: all.is("sweep.images"),
+                volumes: all.is("sweep.volumes"),
+                networks: all.is("sweep.networks"),
+                build_cache: all.is("sweep.build_cache"),
+                all_images: all.is("sweep.all_images"),
+                until,
+                filter: all.list("sweep.filter").iter().filter_map(|text| LabelFilter::parse(text)).collect(),
+                keep: all.patterns("keep").into_iter().chain(all.patterns("sweep.keep")).collect(),
+                keep_last: all.count("sweep.keep_last"),
+                cache_keep: all.size("sweep.cache_keep"),
+                cache_until: all.duration("sweep.cache_until").unwrap_or(until),
+                disk,
+            }),
+        }
+    }
+}
+
+impl Host {
+    fn new(entries: &HostEntries, layers: &Layers, base: Base) -> Result<Self> {
+        let layers = Layers { host: entries.sweep.clone(), ..layers.clone() };
+        let at = match (&entries.context, &entries.host) {
+            (Some(context), _) => HostAddress::Context(context.clone()),
+            (None, host) => HostAddress::Host(host.clone().unwrap_or_default()),
+        };
+        let sweep = Sweep::new(&Merged(merge::merge(&layers, base)))?;
+        Ok(Self { name: entries.name.clone(), at, sweep, source: entries.source.clone() })
+    }
+}
+
+/// The merged values by name. A key's kind decides which of these finds it; a test asks for every key.
+struct Merged(Vec<Effective>);
+
+impl Merged {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|one| one.key.name == name)?.value.as_ref()
+    }
+
+    fn error(&self, name: &str, what: &str, next: &str) -> Error {
+        let source = self.0.iter().find(|one| one.key.name == name).and_then(|one| one.sources.first());
+        let at = source.map_or_else(|| name.to_owned(), Source::to_string);
+        Error::usage(at, format!("'{name}' {what}")).hint(next)
+    }
+
+    fn bool(&self, name: &str) -> Option<bool> {
+        if let Some(Value::Bool(value)) = self.get(name) { Some(*value) } else { None }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.bool(name).unwrap_or(false)
+    }
+
+    fn count(&self, name: &str) -> Option<usize> {
+        if let Some(Value::Count(value)) = self.get(name) {
+            Some(usize::try_from(*value).unwrap_or(usize::MAX))
+        } else {
+            None
+        }
+    }
+
+    fn duration(&self, name: &str) -> Option<Duration> {
+        if let Some(Value::Duration(value)) = self.get(name) { Some(*value) } else { None }
+    }
+
+    fn size(&self, name: &str) -> Option<u64> {
+        if let Some(Value::Size(value)) = self.get(name) { Some(*value) } else { None }
+    }
+
+    fn mark(&self, name: &str) -> Option<DiskMark> {
+        if let Some(Value::Mark(value)) = self.get(name) { Some(*value) } else { None }
+    }
+
+    fn text(&self, name: &str) -> String {
+        if let Some(Value::Text(value)) = self.get(name) { value.clone() } else { String::new() }
+    }
+
+    fn name(&self, name: &str) -> Option<Name> {
+        Name::typed(&self.text(name)).ok()
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        if let Some(Value::Path(value)) = self.get(name) { Some(value.clone()) } else { None }
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        if let Some(Value::List(value)) = self.get(name) { value.clone() } else { Vec::new() }
+    }
+
+    fn patterns(&self, name: &str) -> Vec<Pattern> {
+        self.list(name).iter().filter_map(|text| Pattern::new(text).ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

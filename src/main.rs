@@ -1,1 +1,7 @@
-fn main() {}
+//! The real world in, an exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(dkb::commands::main(std::env::args_os().collect()))
+}

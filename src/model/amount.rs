@@ -44,6 +44,28 @@ pub fn human_bytes(bytes: u64) -> String {
     humansize::format_size(bytes, humansize::DECIMAL.decimal_places(digits))
 }
 
+/// A size as it can be typed again, without losing a byte: `5GB`, `5GiB`, `1234`.
+pub fn exact_bytes(bytes: u64) -> String {
+    let units = [(1 << 40, "TiB"), (1_000_000_000_000, "TB"), (1 << 30, "GiB"), (1_000_000_000, "GB")];
+    let units = units.into_iter().chain([(1 << 20, "MiB"), (1_000_000, "MB"), (1 << 10, "KiB"), (1000, "kB")]);
+    let whole = units.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
+    whole.map_or_else(|| bytes.to_string(), |(unit, name)| format!("{}{name}", bytes / unit))
+}
+
+/// A duration as it can be typed again: `90s`, `15m`, `24h`, `7d`.
+pub fn exact_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    // A single day is written in hours, as everybody types it.
+    let (unit, name) = match seconds {
+        0 => (1, "s"),
+        _ if seconds > 86_400 && seconds.is_multiple_of(86_400) => (86_400, "d"),
+        _ if seconds.is_multiple_of(3600) => (3600, "h"),
+        _ if seconds.is_multiple_of(60) => (60, "m"),
+        _ => (1, "s"),
+    };
+    format!("{}{name}", seconds / unit)
+}
+
 /// The largest unit that fits: `3 days`, `2 hours`, `40 seconds`.
 pub fn human_duration(age: Duration) -> String {
     let seconds = age.as_secs();
@@ -87,6 +109,16 @@ mod tests {
         assert_eq!(human_bytes(0), "0 B");
         assert_eq!(human_bytes(999), "999 B");
         assert_eq!(human_bytes(212_400_000), "212.4 MB");
+    }
+
+    #[test]
+    fn what_is_written_exactly_can_be_typed_again() {
+        for text in ["90s", "15m", "24h", "7d", "36h", "61s", "0s"] {
+            assert_eq!(exact_duration(parse_duration(text).expect(text)), text);
+        }
+        for text in ["5GB", "5GiB", "500MB", "1234", "0", "3kB", "2TiB"] {
+            assert_eq!(exact_bytes(parse_bytes(text).expect(text)), text);
+        }
     }
 
     #[test]

@@ -1,19 +1,31 @@
 //! What there is, as plain data.
 
 mod amount;
+mod books;
 mod id;
+mod label;
+mod mark;
 mod name;
 mod pattern;
+mod plan;
 mod reference;
 mod resource;
 mod snapshot;
 mod stamp;
 
-pub use amount::{human_bytes, human_duration, parse_bytes, parse_duration};
+pub use amount::{exact_bytes, exact_duration, human_bytes, human_duration, parse_bytes, parse_duration};
+#[cfg(test)]
+pub(crate) use books::tests as books_tests;
+pub use books::{Books, Build, Candidate, Life, Record, SessionEntry, SessionKey, Taken, VERSION};
 pub use id::ImageId;
+pub use label::LabelFilter;
+pub use mark::DiskMark;
 pub use name::Name;
 pub use pattern::Pattern;
+pub use plan::{Action, EngineLabel, Guard, Kept, KeptReason, Kind, Outcome, Plan, Reason, SCHEMA, Step, Totals};
 pub use reference::Reference;
 pub use resource::{CacheRecord, DiskUsage, Network, Volume};
+#[cfg(test)]
+pub(crate) use snapshot::tests as image_tests;
 pub use snapshot::{Container, ContainerState, EngineInfo, Flavour, Image, ImageDetail, Snapshot};
 pub use stamp::{PROJECT_LABEL, RUN_LABEL, SESSION_LABEL, Stamp};

@@ -44,7 +44,7 @@ pub struct Image {
 
 impl Image {
     pub fn stamp(&self) -> Stamp {
-        Stamp::read(|key| self.labels.get(key).map(String::as_str))
+        Stamp::of(&self.labels)
     }
 
     /// Whether anybody but dkb gave it a name. Names below `dkb.invalid/` are left from an earlier deletion.
@@ -113,9 +113,9 @@ impl ContainerState {
         }
     }
 
-    /// Created and exited containers hold an image but do nothing; any other state counts as at work.
+    /// A container that holds an image but does nothing; any other state counts as at work.
     pub fn is_over(&self) -> bool {
-        matches!(self, Self::Created | Self::Exited | Self::Dead)
+        matches!(self, Self::Created | Self::Exited)
     }
 }
 
@@ -129,5 +129,82 @@ pub struct Snapshot {
 impl Snapshot {
     pub fn image(&self, id: ImageId) -> Option<&Image> {
         self.images.iter().find(|image| image.id == id)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::model::books_tests::id;
+    use crate::model::{PROJECT_LABEL, SESSION_LABEL, SessionKey};
+
+    /// An image on a made-up host, said in one line.
+    pub(crate) struct Draft(Image);
+
+    pub(crate) fn image(n: u8) -> Draft {
+        Draft(Image {
+            id: id(n),
+            parent: None,
+            tags: Vec::new(),
+            digests: Vec::new(),
+            created: 0,
+            size: 100,
+            shared: None,
+            labels: HashMap::new(),
+        })
+    }
+
+    impl Draft {
+        pub(crate) fn parent(mut self, n: u8) -> Self {
+            self.0.parent = Some(id(n));
+            self
+        }
+        pub(crate) fn tag(mut self, name: &str) -> Self {
+            self.0.tags.push(Reference::written(name).expect(name));
+            self
+        }
+        pub(crate) fn digest(mut self, name: &str) -> Self {
+            self.0.digests.push(name.to_owned());
+            self
+        }
+        pub(crate) fn stamp(mut self, key: &SessionKey) -> Self {
+            self.0.labels.insert(PROJECT_LABEL.to_owned(), key.project.to_string());
+            self.0.labels.insert(SESSION_LABEL.to_owned(), key.session.to_string());
+            self
+        }
+        pub(crate) fn done(self) -> Image {
+            self.0
+        }
+    }
+
+    pub(crate) fn container(name: &str, image: u8, state: ContainerState) -> Container {
+        Container {
+            id: format!("{name}-id"),
+            name: name.to_owned(),
+            image: Some(id(image)),
+            image_name: String::new(),
+            state,
+            created: 0,
+            labels: HashMap::new(),
+            image_mounts: Vec::new(),
+            volumes: Vec::new(),
+            networks: Vec::new(),
+        }
+    }
+
+    pub(crate) fn host(images: Vec<Image>, containers: Vec<Container>) -> Snapshot {
+        Snapshot {
+            engine: EngineInfo {
+                identity: Some("engine".to_owned()),
+                endpoint: "unix:///x".to_owned(),
+                version: "28.5.2".to_owned(),
+                flavour: Flavour::Docker,
+                containerd_store: false,
+                root_dir: String::new(),
+                now: Timestamp::UNIX_EPOCH,
+            },
+            images,
+            containers,
+        }
     }
 }

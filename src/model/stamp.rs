@@ -1,6 +1,8 @@
 //! The labels that dkb puts on what it builds. They are a hint, never a proof: a child inherits them.
 
-use super::Name;
+use std::collections::HashMap;
+
+use super::{Name, SessionKey};
 
 pub const PROJECT_LABEL: &str = "dev.dkb.project";
 pub const SESSION_LABEL: &str = "dev.dkb.session";
@@ -13,11 +15,21 @@ pub struct Stamp {
     pub session: Option<Name>,
 }
 
+impl From<SessionKey> for Stamp {
+    fn from(key: SessionKey) -> Self {
+        Self { project: Some(key.project), session: Some(key.session) }
+    }
+}
+
 impl Stamp {
     /// Reads the stamp from a set of labels; values that dkb would never write count as none.
     pub fn read<'a>(label: impl Fn(&str) -> Option<&'a str>) -> Self {
         let name = |key| label(key).and_then(|value| Name::typed(value).ok());
         Self { project: name(PROJECT_LABEL), session: name(SESSION_LABEL) }
+    }
+
+    pub fn of(labels: &HashMap<String, String>) -> Self {
+        Self::read(|key| labels.get(key).map(String::as_str))
     }
 
     pub fn is_none(&self) -> bool {

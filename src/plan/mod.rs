@@ -1,1 +1,12 @@
-//! Under construction in the next commits.
+//! What to do, as pure functions of what there is: no engine, no file, no clock, no environment.
+
+pub mod argv;
+pub mod attribution;
+pub mod ci;
+pub mod classic;
+pub mod clean;
+pub mod identity;
+pub mod order;
+pub mod remote;
+pub mod session_end;
+pub mod superseded;

@@ -1,0 +1,250 @@
+use super::*;
+
+fn parsed(line: &[&str]) -> Invocation {
+    match parse(line.iter().map(Into::into)).expect("a command line") {
+        Parsed::Run(invocation) => *invocation,
+        Parsed::Say(error) => panic!("{line:?}: {error}"),
+    }
+}
+
+fn said(line: &[&str]) -> clap::Error {
+    match parse(line.iter().map(Into::into)).expect("a command line") {
+        Parsed::Run(invocation) => panic!("{line:?}: {invocation:?}"),
+        Parsed::Say(error) => error,
+    }
+}
+
+fn build(line: &[&str]) -> Build {
+    match parsed(line).cli.verb {
+        Verb::Build(build) => build,
+        other => panic!("{line:?}: {other:?}"),
+    }
+}
+
+fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}
+
+#[test]
+fn the_table_of_flags_is_sound() {
+    Cli::command().debug_assert();
+    for key in KEYS.iter().filter(|key| !key.flag.is_empty()) {
+        let mut all = vec![Cli::command()];
+        all.extend(Cli::command().get_subcommands().cloned());
+        assert!(all.iter().any(|command| command.get_arguments().any(|arg| arg.get_id() == key.flag)), "{}", key.name);
+    }
+}
+
+#[test]
+fn help_fits_on_a_screen_and_names_every_verb() {
+    let help = said(&["dkb", "--help"]).to_string();
+    assert!(help.lines().count() < 24, "{}", help.lines().count());
+    for line in help.lines() {
+        assert!(line.chars().count() <= 79, "{line}");
+    }
+    for verb in Cli::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        assert!(help.contains(verb.get_name()), "{}", verb.get_name());
+    }
+}
+
+#[test]
+fn the_help_of_every_verb_has_an_example() {
+    for verb in Cli::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        let help = said(&["dkb", "help", verb.get_name()]).to_string();
+        assert!(help.contains("Example") && help.contains("dkb "), "{help}");
+    }
+}
+
+#[test]
+fn every_spelling_of_build_keeps_its_words() {
+    for (line, docker, spelling, args) in [
+        (&["dkb", "build"][..], &[][..], &["build"][..], &[][..]),
+        (&["dkb", "build", "-t", "x", "."], &[], &["build"], &["-t", "x", "."]),
+        (&["dkb", "image", "build", "."], &[], &["image", "build"], &["."]),
+        (&["dkb", "builder", "build", "."], &[], &["builder", "build"], &["."]),
+        (&["dkb", "buildx", "build", "."], &[], &["buildx", "build"], &["."]),
+        (&["dkb", "buildx", "b", "."], &[], &["buildx", "b"], &["."]),
+        (
+            &["dkb", "buildx", "--builder", "build", "-D", "build", "."],
+            &[],
+            &["buildx", "--builder", "build", "-D", "build"],
+            &["."],
+        ),
+        (&["dkb", "--context", "build", "build", "."], &["--context", "build"], &["build"], &["."]),
+        (&["dkb", "-H=unix:///x", "-l", "debug", "build"], &["-H=unix:///x", "-l", "debug"], &["build"], &[]),
+        (
+            &["dkb", "-qDv", "--tlsverify", "--tls=false", "build"],
+            &["-D", "--tlsverify", "--tls=false"],
+            &["build"],
+            &[],
+        ),
+        (&["dkb", "--project", "p", "--session=s", "build", "--session", "x"], &[], &["build"], &["--session", "x"]),
+        (&["dkb", "build", "--", "--help", "clean"], &[], &["build"], &["--", "--help", "clean"]),
+        (&["dkb", "build", "-t", "--help", "."], &[], &["build"], &["-t", "--help", "."]),
+        (&["docker-dkb", "dkb", "build", "."], &[], &["build"], &["."]),
+        (&["/x/cargo-dkb", "dkb", "build", "."], &[], &["build"], &["."]),
+        (&["docker-dkb", "--context", "dkb", "dkb", "build"], &["--context", "dkb"], &["build"], &[]),
+    ] {
+        let expected = Build { spelling: words(spelling), docker: words(docker), args: words(args) };
+        assert_eq!(build(line), expected, "{line:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn words_that_are_not_utf_8_arrive_whole() {
+    use std::os::unix::ffi::OsStringExt;
+    let odd = OsString::from_vec(b"--build-arg=x=\xff".to_vec());
+    let line = ["dkb".into(), "build".into(), odd.clone(), OsString::from_vec(vec![0xfe])];
+    let Parsed::Run(invocation) = parse(line).expect("a command line") else { panic!("help") };
+    let Verb::Build(build) = invocation.cli.verb else { panic!("another verb") };
+    assert_eq!(build.args, [odd, OsString::from_vec(vec![0xfe])]);
+}
+
+#[test]
+fn help_behind_build_is_ours() {
+    for line in [
+        &["dkb", "build", "--help"][..],
+        &["dkb", "build", ".", "--help"],
+        &["dkb", "buildx", "build", "--pull=true", "--help"],
+        &["dkb", "--project", "!", "build", "--help"],
+    ] {
+        let help = said(line);
+        assert_eq!(help.exit_code(), 0, "{line:?}");
+        assert!(help.to_string().contains("docker build --help"), "{help}");
+    }
+}
+
+#[test]
+fn flags_may_stand_on_either_side_of_a_verb_that_knows_them() {
+    for line in [
+        &["dkb", "clean", "-n", "--keep", "app", "--keep", "db", "--tagged"][..],
+        &["dkb", "-n", "--keep", "app", "clean", "--keep", "db", "--tagged"],
+        &["dkb", "--tagged", "--keep=app", "--keep", "db", "-n", "clean"],
+    ] {
+        let Invocation { cli, typed } = parsed(line);
+        let Verb::Clean(clean) = cli.verb else { panic!("{line:?}") };
+        assert!(clean.act.dry_run && clean.tagged, "{line:?}");
+        let keep = Typed { id: "keep", flag: "--keep".into(), values: words(&["app", "db"]) };
+        assert_eq!(typed, [keep], "{line:?}");
+    }
+    let contexts = parsed(&["dkb", "--context", "a", "sweep", "--context", "b"]).cli.common.context;
+    assert_eq!(contexts, ["a", "b"]);
+    assert_eq!(said(&["dkb", "--dry-run", "status"]).exit_code(), 2);
+    assert_eq!(said(&["dkb", "--dry-run", "build", "."]).exit_code(), 2);
+}
+
+#[test]
+fn the_session_before_the_verb_names_and_the_one_of_clean_is_the_scope() {
+    for (line, named, scope) in [
+        (&["dkb", "clean"][..], None, Scope::Project),
+        (&["dkb", "clean", "--session"], None, Scope::Session(None)),
+        (&["dkb", "clean", "--session", "a"], None, Scope::Session(Some("a".into()))),
+        (&["dkb", "clean", "--session=a"], None, Scope::Session(Some("a".into()))),
+        (&["dkb", "clean", "--session", ""], None, Scope::Session(Some(String::new()))),
+        (&["dkb", "clean", "--session", "-n"], None, Scope::Session(None)),
+        (&["dkb", "--session", "a", "clean"], Some("a"), Scope::Project),
+        (&["dkb", "--session", "a", "clean", "--session"], Some("a"), Scope::Session(None)),
+        (&["dkb", "clean", "--all"], None, Scope::All),
+        (&["dkb", "clean", "--stale"], None, Scope::Stale),
+    ] {
+        let Invocation { cli, typed } = parsed(line);
+        let Verb::Clean(clean) = &cli.verb else { panic!("{line:?}") };
+        assert_eq!(clean.scope(), scope, "{line:?}");
+        assert_eq!(cli.session.as_deref(), named, "{line:?}");
+        assert_eq!(typed.iter().any(|typed| typed.id == "session"), named.is_some(), "{line:?}");
+    }
+    for line in [&["dkb", "clean", "--all", "--stale"][..], &["dkb", "clean", "--all", "--trust-stamp"]] {
+        assert_eq!(said(line).exit_code(), 2, "{line:?}");
+    }
+}
+
+#[test]
+fn guard_takes_its_command_behind_two_dashes() {
+    let Verb::Guard(guard) = parsed(&["dkb", "guard", "--keep-tagged", "--", "just", "--help"]).cli.verb else {
+        panic!("another verb")
+    };
+    assert_eq!(guard.command, words(&["just", "--help"]));
+    assert_eq!(said(&["dkb", "guard"]).exit_code(), 2);
+}
+
+#[test]
+fn sweep_names_its_kinds() {
+    let typed = parsed(&["dkb", "sweep", "--only", "images,cache", "--skip", "cache"]).typed;
+    let said: Vec<_> = typed.iter().map(|typed| (typed.id, typed.values[0].to_string_lossy().into_owned())).collect();
+    let expected = [
+        ("sweep.containers", "false"),
+        ("sweep.images", "true"),
+        ("sweep.volumes", "false"),
+        ("sweep.networks", "false"),
+        ("sweep.build_cache", "false"),
+    ];
+    assert_eq!(said, expected.map(|(key, on)| (key, on.to_owned())));
+}
+
+#[test]
+fn older_than_has_another_name() {
+    for name in ["--older-than", "--until"] {
+        assert_eq!(parsed(&["dkb", "sweep", name, "7d"]).typed[0].values, words(&["7d"]));
+    }
+}
+
+#[test]
+fn dockers_other_verbs_are_dockers() {
+    for (line, error) in [
+        (
+            &["dkb", "push", "app"][..],
+            "dkb push: dkb builds and cleans up, docker does the rest\n  run: docker push …    (dkb --help says what dkb does)",
+        ),
+        (
+            &["dkb", "-D", "image", "rm", "app"],
+            "dkb image rm: dkb builds and cleans up, docker does the rest\n  run: docker image rm …    (dkb --help says what dkb does)",
+        ),
+        (
+            &["dkb", "buildx", "bake"],
+            "dkb buildx bake: dkb builds and cleans up, docker does the rest\n  run: docker buildx bake …    (dkb --help says what dkb does)",
+        ),
+    ] {
+        let got = parse(line.iter().map(Into::into)).expect_err("docker's verb");
+        assert_eq!(got.to_string(), error);
+        assert_eq!(got.kind.exit_code(), 2);
+    }
+    assert_eq!(said(&["dkb", "cleam"]).exit_code(), 2);
+    assert!(said(&["dkb", "cleam"]).to_string().contains("clean"));
+    assert_eq!(said(&["dkb", "--session"]).exit_code(), 2);
+    assert_eq!(said(&["dkb"]).exit_code(), 2);
+}
+
+#[test]
+fn no_verb_of_ours_is_taken_for_dockers() {
+    for verb in Cli::command().get_subcommands() {
+        assert!(!DOCKER_VERBS.contains(&verb.get_name()), "{}", verb.get_name());
+    }
+}
+
+proptest::proptest! {
+    /// Whatever stands behind `build`, and however many flags before it, docker's words are docker's words.
+    #[test]
+    fn docker_gets_exactly_the_words_behind_build(
+        before in proptest::collection::vec(0..8_usize, 0..5),
+        behind in proptest::collection::vec("-{0,2}[a-z=./:]{0,8}", 0..8),
+    ) {
+        let flags: [&[&str]; 8] = [
+            &["--context", "build"], &["-c=x"], &["-q"], &["--project", "clean"], &["--host=--"], &["-Dl", "x"],
+            &["--session", "-s"], &["--tlscert=build"],
+        ];
+        let behind: Vec<_> = behind.into_iter().filter(|word| word != "--help").collect();
+        let mut line = vec!["dkb"];
+        let mut seen = std::collections::HashSet::new();
+        for flag in before.into_iter().filter(|flag| seen.insert(*flag)) {
+            line.extend(flags[flag]);
+        }
+        line.push("build");
+        line.extend(behind.iter().map(String::as_str));
+        // A value that begins with a dash is clap's to refuse; docker's words are cut off before.
+        let cut = cut::cut(&Cli::command(), line.iter().map(Into::into).collect()).expect("a cut");
+        let build = cut.build.expect("a build");
+        proptest::prop_assert_eq!(build.args, behind.iter().map(OsString::from).collect::<Vec<_>>());
+        proptest::prop_assert_eq!(build.spelling, words(&["build"]));
+    }
+}

@@ -1,0 +1,219 @@
+//! After a build: which images are its own, the record of that, and what has lost its purpose.
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use jiff::Timestamp;
+
+use super::look::Before;
+use crate::commands::apply;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::ledger::{Intent, Ledger, State, Unfinished};
+use crate::model::{
+    Books, Build, Candidate, ImageDetail, ImageId, Plan, Record, Reference, SessionEntry, Snapshot, Stamp, Taken,
+};
+use crate::plan::attribution::{self, Evidence};
+use crate::plan::clean::RunningBuild;
+use crate::plan::{order, superseded};
+
+/// A build's steps are inspected one by one, a few at a time.
+const AT_ONCE: usize = 4;
+/// No Dockerfile has more steps; what descends further is not asked.
+const DEEPEST: usize = 500;
+
+/// What is known of a build once docker has ended, or was found ended.
+pub struct Facts<'a> {
+    pub intent: &'a Intent,
+    pub stamp: &'a Stamp,
+    pub began: Timestamp,
+    pub before: &'a [(Reference, ImageId)],
+    /// Every image that was there before, where that was asked.
+    pub all: Option<&'a HashSet<ImageId>>,
+    pub steps: &'a [Candidate],
+    /// What docker said it built. An ID that the engine does not know counts as none.
+    pub result: Option<ImageId>,
+    pub ok: bool,
+}
+
+/// The record of a build, as far as it made anything.
+pub async fn record(engine: &Engine, books: &Books, facts: &Facts<'_>) -> Result<Build> {
+    let recorded = books.images();
+    let is_recorded = |id: ImageId| recorded.contains_key(&id);
+    let (result, steps) = if facts.intent.classic {
+        classic(engine, facts, is_recorded).await?
+    } else {
+        let was_there = |id: ImageId| facts.all.is_some_and(|all| all.contains(&id)) && !is_recorded(id);
+        (facts.result.filter(|id| !was_there(*id)), Vec::new())
+    };
+    let took = facts.before.iter().filter(|(_, from)| facts.ok && Some(*from) != facts.result);
+    Ok(Build {
+        build: facts.intent.build.clone(),
+        of: facts.intent.of.clone(),
+        at: Timestamp::now(),
+        tags: facts.intent.tags.clone(),
+        key: facts.intent.key.clone(),
+        ok: facts.ok,
+        result,
+        steps,
+        took: took.map(|(tag, from)| Taken { tag: tag.clone(), from: *from }).collect(),
+        tilt: facts.intent.tilt,
+    })
+}
+
+async fn classic(
+    engine: &Engine,
+    facts: &Facts<'_>,
+    is_recorded: impl Fn(ImageId) -> bool,
+) -> Result<(Option<ImageId>, Vec<ImageId>)> {
+    let details = details(engine, facts).await?;
+    let evidence = Evidence {
+        details: &details,
+        began: facts.began,
+        stamp: facts.stamp,
+        result: facts.result.filter(|_| facts.ok),
+    };
+    let ours = attribution::verify(facts.steps, &evidence, is_recorded);
+    let result = facts.result.filter(|id| ours.contains(id));
+    Ok((result, ours.into_iter().filter(|id| Some(*id) != result).collect()))
+}
+
+/// Asks the engine for every image that the output named, and for what those descend from as far as it is new.
+async fn details(engine: &Engine, facts: &Facts<'_>) -> Result<Vec<ImageDetail>> {
+    let mut asked: HashSet<String> = HashSet::new();
+    let mut next: Vec<String> =
+        facts.steps.iter().map(|step| step.id.clone()).chain(facts.result.map(|id| id.to_string())).collect();
+    let mut details: HashMap<ImageId, ImageDetail> = HashMap::new();
+    while !next.is_empty() && details.len() < DEEPEST {
+        next.retain(|name| asked.insert(name.clone()));
+        let mut answers =
+            stream::iter(next.drain(..)).map(|name| async move { engine.image(&name).await }).buffer_unordered(AT_ONCE);
+        let mut found = Vec::new();
+        while let Some(answer) = answers.next().await {
+            found.extend(answer?);
+        }
+        drop(answers);
+        for image in found {
+            let new = image.created.is_some_and(|created| created >= facts.began);
+            if let Some(parent) = image.parent.filter(|parent| new && !details.contains_key(parent)) {
+                next.push(parent.to_string());
+            }
+            details.insert(image.id, image);
+        }
+    }
+    Ok(details.into_values().collect())
+}
+
+/// What goes into the ledger for a build: the session where it is new, and the build where it made anything.
+pub fn records(books: &Books, intent: &Intent, build: &Build) -> Vec<Record> {
+    if build.result.is_none() && build.steps.is_empty() {
+        return Vec::new();
+    }
+    let known = books.sessions.get(&intent.of);
+    let says_more = known.is_none_or(|known| known.ci != intent.ci || known.slot != intent.slot);
+    let entry = says_more.then(|| {
+        Record::Session(SessionEntry {
+            key: intent.of.clone(),
+            first: build.at,
+            last: build.at,
+            ci: intent.ci,
+            slot: intent.slot.clone(),
+            cleaned: None,
+            took: Vec::new(),
+        })
+    });
+    entry.into_iter().chain([Record::Build(build.clone())]).collect()
+}
+
+/// Finishes the books of builds whose dkb was killed. Only those on this very engine are touched.
+pub async fn recover(engine: &Engine, identity: &str, state: &State, ledger: &Ledger) -> Result<usize> {
+    let mut recovered = 0;
+    for unfinished in state.unfinished() {
+        if unfinished.still_runs() {
+            continue;
+        }
+        if recover_one(engine, identity, ledger, &unfinished).await? {
+            recovered += 1;
+            unfinished.finish();
+        }
+    }
+    Ok(recovered)
+}
+
+/// `false` where this engine is not the one that could tell.
+async fn recover_one(engine: &Engine, identity: &str, ledger: &Ledger, unfinished: &Unfinished) -> Result<bool> {
+    let intent = &unfinished.intent;
+    let Some((built_on, began)) = &unfinished.engine else {
+        // dkb was killed before it knew the engine: docker had hardly started, and nobody can tell where.
+        return Ok(is_long_past(intent));
+    };
+    if built_on != identity {
+        return Ok(is_long_past(intent));
+    }
+    let (books, _) = ledger.read()?;
+    let stamp = if intent.stamped { intent.of.clone().into() } else { Stamp::default() };
+    let result = match unfinished.result {
+        Some(id) => engine.image(&id.to_string()).await?.map(|image| image.id),
+        None => None,
+    };
+    let facts = Facts {
+        intent,
+        stamp: &stamp,
+        began: *began,
+        before: &unfinished.before,
+        all: None,
+        steps: &unfinished.steps,
+        result,
+        ok: result.is_some(),
+    };
+    let build = record(engine, &books, &facts).await?;
+    ledger.append(&records(&books, intent, &build))?;
+    Ok(true)
+}
+
+fn is_long_past(intent: &Intent) -> bool {
+    const WEEK: i64 = 7 * 24 * 3600;
+    Timestamp::now().duration_since(intent.started).as_secs() > WEEK
+}
+
+/// Builds that run now, but for this one.
+pub fn running(state: &State, but: &str) -> Vec<RunningBuild> {
+    let unfinished = state.unfinished();
+    let others = unfinished.into_iter().filter(|other| other.still_runs() && other.intent.build != but);
+    others.map(|other| RunningBuild { of: other.intent.of, key: other.intent.key, tags: other.intent.tags }).collect()
+}
+
+/// Takes away what the build made useless, and says how many images went.
+pub async fn take_away(
+    before: &Before,
+    state: &State,
+    ledger: &Ledger,
+    books: &Books,
+    done: &Build,
+    keep: usize,
+) -> Result<usize> {
+    let candidates = superseded::candidates(books, done, keep);
+    if candidates.is_empty() {
+        return Ok(0);
+    }
+    let engine = &before.engine;
+    let snapshot = Snapshot {
+        engine: before.info.clone(),
+        images: engine.images(false).await?,
+        containers: engine.containers().await?,
+    };
+    let running = running(state, &done.build);
+    let steps = superseded::steps(&snapshot, books, &running, &candidates);
+    let mut plan = Plan::new("build", &before.info, Timestamp::now(), steps, Vec::new());
+    let depths = order::depths(snapshot.images.iter());
+    let report =
+        apply::apply(engine, &mut plan, &depths, before.info.containerd_store, std::future::pending(), |_| {}).await;
+    let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
+    let mut gone = report.gone;
+    gone.extend(candidates.results.iter().chain(&candidates.steps).filter(|id| !there.contains(id)));
+    if !gone.is_empty() {
+        ledger.append(&[Record::Gone { at: Timestamp::now(), ids: gone }])?;
+    }
+    Ok(plan.totals.done)
+}

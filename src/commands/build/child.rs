@@ -1,0 +1,243 @@
+//! The docker that builds: started with the user's own streams, seen through where its steps are shown, and
+//! handed the signals that were meant for it.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
+use tempfile::SpooledTempFile;
+use tokio::sync::oneshot;
+
+use crate::ledger::Journal;
+use crate::model::{Candidate, ImageId};
+use crate::plan::classic::{Event, Reader};
+use crate::ui;
+
+/// What is kept in memory of a quiet build's output; more goes to a temporary file.
+const IN_MEMORY: usize = 256 * 1024;
+
+/// What happens to docker's stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdout {
+    /// It is the user's, and dkb never sees it.
+    Untouched,
+    /// It goes through dkb, which reads the steps in it.
+    Watched,
+    /// The user asked for quiet, and docker was not told: it is held until it is known what docker would show.
+    Held,
+}
+
+/// What was read in docker's stdout.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub steps: Vec<Candidate>,
+    /// The ID that the last line gave, where it gave a whole one.
+    pub id: Option<ImageId>,
+    /// What was held, stdout and stderr.
+    pub held: Option<(SpooledTempFile, SpooledTempFile)>,
+}
+
+pub struct Running {
+    reader: Option<JoinHandle<Seen>>,
+    errors: Option<JoinHandle<SpooledTempFile>>,
+    done: Option<oneshot::Receiver<io::Result<ExitStatus>>>,
+    signals: signal_hook::iterator::Handle,
+}
+
+/// Starts docker. The locks are inherited, so that a docker that outlives dkb still counts as a running build.
+pub fn start(mut command: Command, stdout: Stdout, locks: &[&File], journal: Option<Journal>) -> io::Result<Running> {
+    if stdout != Stdout::Untouched {
+        command.stdout(Stdio::piped());
+    }
+    if stdout == Stdout::Held {
+        command.stderr(Stdio::piped());
+    }
+    // Before docker starts: a signal that comes between must not end dkb and leave docker alone.
+    let signals = listen()?;
+    let mut child = with_inheritable(locks, || command.spawn())?;
+    let reader = child.stdout.take().map(|pipe| {
+        let held = stdout == Stdout::Held;
+        thread::spawn(move || watch(OwnedFd::from(pipe).into(), held, journal))
+    });
+    let errors = child.stderr.take().map(|pipe| thread::spawn(move || hold(OwnedFd::from(pipe).into())));
+    let handle = signals.handle();
+    let (tell, done) = oneshot::channel();
+    let target = Arc::new(Mutex::new(Some(Pid::from_child(&child))));
+    forward(signals, Arc::clone(&target));
+    thread::spawn(move || {
+        let _ = tell.send(wait(&mut child, &target));
+    });
+    Ok(Running { reader, errors, done: Some(done), signals: handle })
+}
+
+impl Running {
+    /// Waits until docker has ended. May be called once.
+    pub async fn ended(&mut self) -> io::Result<ExitStatus> {
+        match self.done.take() {
+            Some(done) => done.await.unwrap_or_else(|_| Err(io::Error::other("nobody waits for docker any more"))),
+            None => Err(io::Error::other("docker has ended before")),
+        }
+    }
+
+    /// What was read, once docker has ended.
+    pub fn seen(mut self) -> Seen {
+        let mut seen = self.reader.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
+        if let Some(errors) = self.errors.take().and_then(|errors| errors.join().ok()) {
+            seen.held = seen.held.map(|(stdout, _)| (stdout, errors));
+        }
+        seen
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signals.close();
+    }
+}
+
+/// Waits without taking the process's number away, so that a signal can never reach somebody who got it next.
+fn wait(child: &mut Child, target: &Mutex<Option<Pid>>) -> io::Result<ExitStatus> {
+    while let Err(rustix::io::Errno::INTR) =
+        waitid(WaitId::Pid(Pid::from_child(child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+    {}
+    let mut target = target.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    *target = None;
+    child.wait()
+}
+
+fn with_inheritable<T>(files: &[&File], act: impl FnOnce() -> T) -> T {
+    let set = |inherit: bool| {
+        for file in files {
+            if let Ok(flags) = fcntl_getfd(file.as_fd()) {
+                let flags = if inherit { flags - FdFlags::CLOEXEC } else { flags | FdFlags::CLOEXEC };
+                let _ = fcntl_setfd(file.as_fd(), flags);
+            }
+        }
+    };
+    set(true);
+    let result = act();
+    set(false);
+    result
+}
+
+fn listen() -> io::Result<SignalsInfo<WithRawSiginfo>> {
+    let ignored = ignored_signals();
+    let wanted = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
+    SignalsInfo::new(wanted)
+}
+
+/// What was to be ignored when dkb started, as under nohup, stays ignored, for docker too.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// Hands on what somebody sent to dkb alone. What the terminal sends reaches docker without us.
+fn forward(mut signals: SignalsInfo<WithRawSiginfo>, target: Arc<Mutex<Option<Pid>>>) {
+    thread::spawn(move || {
+        for info in &mut signals {
+            if !is_from_a_process(info.si_code) {
+                continue;
+            }
+            let target = target.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if let (Some(pid), Some(signal)) = (*target, Signal::from_named_raw(info.si_signo)) {
+                let _ = kill_process(pid, signal);
+            }
+        }
+    });
+}
+
+/// The kernel marks what it sends itself, such as a key on the terminal, with another code.
+fn is_from_a_process(code: i32) -> bool {
+    code == libc::SI_USER || code < 0
+}
+
+/// Reads docker's stdout as it comes, and passes it on or holds it.
+fn watch(mut pipe: File, held: bool, mut journal: Option<Journal>) -> Seen {
+    let mut reader = Reader::default();
+    let mut notes = Notes::default();
+    let mut hold = held.then(|| SpooledTempFile::new(IN_MEMORY));
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let length = match pipe.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => break,
+        };
+        let bytes = &buffer[..length];
+        reader.feed(bytes, |event| notes.take(event, journal.as_mut()));
+        let passed = match &mut hold {
+            Some(hold) => hold.write_all(bytes).is_ok(),
+            None => ui::pass(bytes),
+        };
+        if !passed {
+            // Nobody reads any more: docker is to notice, as it would without dkb.
+            break;
+        }
+    }
+    reader.finish(|event| notes.take(event, journal.as_mut()));
+    Seen { steps: notes.steps, id: notes.id, held: hold.map(|hold| (hold, SpooledTempFile::new(IN_MEMORY))) }
+}
+
+fn hold(mut pipe: File) -> SpooledTempFile {
+    let mut held = SpooledTempFile::new(IN_MEMORY);
+    let _ = io::copy(&mut pipe, &mut held);
+    held
+}
+
+#[derive(Default)]
+struct Notes {
+    step: u32,
+    steps: Vec<Candidate>,
+    id: Option<ImageId>,
+}
+
+impl Notes {
+    fn take(&mut self, event: Event, journal: Option<&mut Journal>) {
+        match event {
+            Event::Step { number, .. } => self.step = number,
+            Event::Image(image) => {
+                let step =
+                    Candidate { id: image.digits, step: self.step, base: image.after_from, cached: image.cached };
+                if let Some(journal) = journal {
+                    journal.note_step(&step);
+                }
+                self.steps.push(step);
+            }
+            Event::Built(id) => self.id = ImageId::parse(&id),
+            Event::Triggers | Event::UsingCache(_) | Event::RunningIn(_) => {}
+        }
+    }
+}
+
+/// Shows what docker would have shown, had it been told to be quiet: on success the ID, on failure all that it
+/// said, on stderr, before its last line there.
+pub fn release(held: (SpooledTempFile, SpooledTempFile), id: Option<&str>) {
+    let (mut stdout, mut stderr) = held;
+    let mut words = Vec::new();
+    let _ = stderr.rewind().and_then(|()| stderr.read_to_end(&mut words));
+    if let Some(id) = id {
+        ui::err(&words);
+        ui::out(format!("{id}\n"));
+        return;
+    }
+    let text = words.strip_suffix(b"\n").unwrap_or(&words);
+    let last = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    ui::err(&words[..last]);
+    let mut part = vec![0; 16 * 1024];
+    let _ = stdout.rewind();
+    while let Ok(length @ 1..) = stdout.read(&mut part) {
+        ui::err(&part[..length]);
+    }
+    ui::err(&words[last..]);
+}

@@ -1,0 +1,176 @@
+//! Where settings are looked for: the edge to the disk and to the environment.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::Settings;
+use super::file::{self, Entry, File, Whose};
+use super::keys::{By, KEYS, Key};
+use super::merge::Layers;
+use super::value::{Base, Source, Value};
+use crate::cli::Typed;
+use crate::error::{Error, Result};
+
+/// The name of a checkout's file.
+pub const CHECKOUT_FILE: &str = "dkb.toml";
+/// No settings file is larger; what is larger is something else.
+const LARGEST: u64 = 1 << 20;
+
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// The folders that settings and names depend on.
+#[derive(Clone, Debug)]
+pub struct Places {
+    pub folder: PathBuf,
+    pub home: Option<PathBuf>,
+    /// The user's own file where none is named.
+    pub own: PathBuf,
+    /// The ledger's folder where none is set.
+    pub state: Option<PathBuf>,
+}
+
+impl Places {
+    pub fn new(folder: PathBuf, env: Environment) -> Self {
+        // The XDG rules: a relative path in one of these is to be ignored.
+        let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = absolute("HOME").map(|home| fs::canonicalize(&home).unwrap_or(home));
+        let below_home = |folder: &str| home.as_ref().map(|home| home.join(folder));
+        let config = absolute("XDG_CONFIG_HOME").or_else(|| below_home(".config"));
+        let state = absolute("XDG_STATE_HOME").or_else(|| below_home(".local/state"));
+        let own = config.unwrap_or_else(|| "/etc".into()).join("dkb/config.toml");
+        Self { folder, own, state: state.map(|state| state.join("dkb")), home }
+    }
+
+    fn base(&self) -> Base<'_> {
+        Base { folder: &self.folder, home: self.home.as_deref() }
+    }
+
+    /// The nearest `dkb.toml`, upwards from the working directory.
+    fn checkout_file(&self) -> Option<PathBuf> {
+        self.folder.ancestors().map(|folder| folder.join(CHECKOUT_FILE)).find(|path| path.is_file())
+    }
+}
+
+/// Reads all there is and makes settings of it. `settings_flag` is `--settings`; `borrowed` are variables of
+/// other tools that a verb takes in their place.
+pub fn load(
+    places: &Places,
+    env: Environment,
+    settings_flag: Option<&Path>,
+    typed: &[Typed],
+    borrowed: Vec<Entry>,
+) -> Result<Settings> {
+    let variable = env("DKB_SETTINGS").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let named =
+        settings_flag.map(|path| (path.to_owned(), "--settings")).or(variable.map(|path| (path, "DKB_SETTINGS")));
+    let home = places.home.as_deref();
+    let (own_path, own) = match named {
+        Some((path, by)) => {
+            let path = places.folder.join(path);
+            let text = read(&path)?.ok_or_else(|| {
+                Error::usage(format!("{by} {}", path.display()), "there is no such file")
+                    .hint("name a settings file that exists, or leave it out")
+            })?;
+            let file = file::read(&text, &path, Whose::User, home)?;
+            (path, file)
+        }
+        None => {
+            let text = read(&places.own)?.unwrap_or_default();
+            (places.own.clone(), file::read(&text, &places.own, Whose::User, home)?)
+        }
+    };
+    // The same file can be both, when somebody names the checkout's by hand: then they have vouched for it.
+    let same = |path: &PathBuf| fs::canonicalize(path).ok() == fs::canonicalize(&own_path).ok();
+    let checkout = match places.checkout_file().filter(|path| !same(path)) {
+        Some(path) => {
+            let text = read(&path)?.unwrap_or_default();
+            file::read(&text, &path, Whose::Checkout { own: &own_path }, home)?
+        }
+        None => File::default(),
+    };
+    let layers = Layers {
+        flags: flags(typed, places.base())?,
+        environment: environment(env, places.base())?,
+        borrowed,
+        checkout: checkout.entries,
+        host: Vec::new(),
+        own: own.entries,
+    };
+    Settings::new(&layers, &own.hosts, places.state.clone(), places.base())
+}
+
+/// A file that is not there is no error; one that is there and can't be read is, since it may say what to keep.
+fn read(path: &Path) -> Result<Option<String>> {
+    use std::io::Read;
+    let wrong = |what: &dyn std::fmt::Display| {
+        Error::usage(format!("reading {}", path.display()), what).hint("dkb does nothing before it knows what to keep")
+    };
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) => return Err(wrong(&error)),
+    };
+    let mut text = String::new();
+    file.take(LARGEST + 1).read_to_string(&mut text).map_err(|error| wrong(&error))?;
+    if text.len() as u64 > LARGEST {
+        return Err(wrong(&"it is larger than a settings file can be (1 MiB)"));
+    }
+    Ok(Some(text))
+}
+
+fn flags(typed: &[Typed], base: Base) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for Typed { id, flag, values } in typed {
+        for key in KEYS.iter().filter(|key| key.flag == *id) {
+            let source = Source::Flag(flag.clone());
+            let value = if key.kind.is_list() {
+                // A flag is repeated rather than parted at commas.
+                let texts = values.iter().map(|value| utf8(value, &source)).collect::<Result<Vec<_>>>()?;
+                Value::from_list(key.kind, texts.into_iter()).ok_or_else(|| bad(key, &source, &texts_of(values)))?
+            } else {
+                let Some(last) = values.last() else { continue };
+                let text = utf8(last, &source)?;
+                Value::from_text(key.kind, text, base).ok_or_else(|| bad(key, &source, text))?
+            };
+            entries.push(Entry { key, value, source });
+        }
+    }
+    Ok(entries)
+}
+
+fn texts_of(values: &[OsString]) -> String {
+    values.iter().map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// An empty variable is one that is not set, as CI systems leave them behind.
+fn environment(env: Environment, base: Base) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for key in KEYS.iter() {
+        let variable = key.variable();
+        let Some(raw) = env(&variable).filter(|raw| !raw.is_empty()) else { continue };
+        let source = Source::Variable(variable);
+        if key.by == By::Flag {
+            let flag = key.flag().unwrap_or_default();
+            return Err(Error::usage(source.to_string(), format!("'{}' is taken from its flag only", key.name))
+                .hint(format!("say {flag} each time")));
+        }
+        let text = utf8(&raw, &source)?;
+        let value = Value::from_text(key.kind, text, base).ok_or_else(|| bad(key, &source, text))?;
+        entries.push(Entry { key, value, source });
+    }
+    Ok(entries)
+}
+
+fn utf8<'a>(raw: &'a OsString, source: &Source) -> Result<&'a str> {
+    raw.to_str().ok_or_else(|| Error::usage(source.to_string(), format!("'{}' is not UTF-8", raw.to_string_lossy())))
+}
+
+fn bad(key: &Key, source: &Source, got: &str) -> Error {
+    Error::usage(source.to_string(), format!("takes {}, not '{}'", key.kind.takes(), got.escape_debug()))
+        .hint(format!("{}: {}", key.name, key.doc))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! dkb's own notes on disk: what its builds produced, which builds run now, and which sessions are at work.
+//!
+//! ```text
+//! STATE/engines/<hash of the engine's identity>/ledger.jsonl   what was built there, one record a line
+//! STATE/builds/<build>/                                        a build that runs, or was cut off
+//! STATE/sessions/<hash of project and session>                 whose lock says that the session is alive
+//! ```
+//!
+//! Whoever only reads never fails over what is not there yet; whoever writes gets an error to warn about.
+
+mod file;
+mod running;
+mod session;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+pub use file::Ledger;
+pub use running::{Intent, Journal, Running, Unfinished, read_iid};
+pub use session::{Owner, SessionFile, SessionHold};
+
+use crate::error::{Error, Result};
+
+/// Locks are held for milliseconds; who waits longer than this waits for a stopped process.
+const LOCK_LIMIT: Duration = Duration::from_secs(5);
+
+/// The state folder.
+#[derive(Clone, Debug)]
+pub struct State {
+    root: PathBuf,
+}
+
+impl State {
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The ledger of the engine with this identity.
+    pub fn ledger(&self, identity: &str) -> Ledger {
+        Ledger::new(self.root.join("engines").join(short_hash(&[identity])), identity)
+    }
+}
+
+/// Sixteen hex digits that stand for these words; the words cannot run into each other.
+pub fn short_hash(words: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for word in words {
+        hash.update(word.len().to_le_bytes());
+        hash.update(word.as_bytes());
+    }
+    hex::encode(&hash.finalize()[..8])
+}
+
+fn lock_within_limit(path: &Path, mut attempt: impl FnMut() -> Result<(), TryLockError>) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_LIMIT => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(TryLockError::WouldBlock) => {
+                let tried = format!("locking {}", path.display());
+                return Err(Error::failed(tried, format!("somebody else held it for {} s", LOCK_LIMIT.as_secs()))
+                    .hint("look for a stopped dkb, and end it"));
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(Error::failed(format!("locking {}", path.display()), error));
+            }
+        }
+    }
+}
+
+fn open_or_create(path: &Path) -> Result<File> {
+    File::options()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(|error| Error::failed(format!("opening {}", path.display()), error))
+}
+
+fn create_folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|error| {
+        Error::failed(format!("making the folder {}", path.display()), error)
+            .hint("point DKB_STATE_DIR at a folder that can be written")
+    })
+}

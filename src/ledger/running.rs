@@ -1,0 +1,247 @@
+//! A build that is running, or that was cut off: what it meant to do, and what it has been seen to do so far.
+//!
+//! Its folder is locked as long as dkb or the docker that it started lives. A folder whose lock is free is a
+//! build that was killed; the next dkb finishes its books.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{State, create_folder, lock_within_limit, open_or_create};
+use crate::error::{Error, Result};
+use crate::model::{Candidate, ImageId, Name, Reference, SessionKey};
+
+/// What a build is about to do, noted before docker starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    pub build: String,
+    #[serde(flatten)]
+    pub of: SessionKey,
+    pub started: Timestamp,
+    pub tags: Vec<Reference>,
+    pub key: String,
+    pub stamped: bool,
+    pub classic: bool,
+    pub tilt: bool,
+    pub ci: bool,
+    pub slot: Option<Name>,
+}
+
+/// One line of the journal.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Note {
+    /// The identity of the engine that docker talks to, and its clock when the build began.
+    Engine {
+        identity: String,
+        began: Timestamp,
+    },
+    /// The image that a tag named before.
+    Before {
+        tag: Reference,
+        id: ImageId,
+    },
+    Step(Candidate),
+}
+
+/// The folder of a build that this dkb runs.
+#[derive(Debug)]
+pub struct Running {
+    folder: PathBuf,
+    pub lock: File,
+}
+
+/// What is seen of a build while it runs, for whoever finishes its books if this dkb cannot.
+#[derive(Debug)]
+pub struct Journal(File);
+
+/// What is known of a build that another dkb began.
+#[derive(Debug)]
+pub struct Unfinished {
+    pub intent: Intent,
+    pub engine: Option<(String, Timestamp)>,
+    pub before: Vec<(Reference, ImageId)>,
+    pub steps: Vec<Candidate>,
+    /// The ID that docker itself wrote when the build was done.
+    pub result: Option<ImageId>,
+    folder: PathBuf,
+    /// Held while the books of a dead build are finished, so that only one dkb does it; `None`: it still runs.
+    lock: Option<File>,
+}
+
+impl State {
+    pub fn begin(&self, intent: &Intent) -> Result<Running> {
+        let folder = self.root.join("builds").join(&intent.build);
+        create_folder(&folder)?;
+        let lock_path = folder.join("lock");
+        let lock = open_or_create(&lock_path)?;
+        lock_within_limit(&lock_path, || lock.try_lock())?;
+        let text = serde_json::to_vec(intent).unwrap_or_default();
+        let path = folder.join("intent.json");
+        fs::write(&path, text).map_err(|error| {
+            let _ = fs::remove_dir_all(&folder);
+            Error::failed(format!("writing {}", path.display()), error)
+        })?;
+        Ok(Running { folder, lock })
+    }
+
+    /// Every build that has a folder: those that run, and those that were cut off.
+    pub fn unfinished(&self) -> Vec<Unfinished> {
+        let Ok(entries) = fs::read_dir(self.root.join("builds")) else { return Vec::new() };
+        entries.flatten().filter_map(|entry| Unfinished::read(entry.path())).collect()
+    }
+}
+
+impl Running {
+    /// Where docker is to write the ID of the result.
+    pub fn iidfile(&self) -> PathBuf {
+        self.folder.join("iid")
+    }
+
+    pub fn journal(&self) -> Option<Journal> {
+        open_or_create(&self.folder.join("journal")).ok().map(Journal)
+    }
+
+    /// The books of this build are in the ledger.
+    pub fn finish(self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Journal {
+    pub fn note_engine(&mut self, identity: &str, began: Timestamp) {
+        self.note(&Note::Engine { identity: identity.to_owned(), began });
+    }
+
+    pub fn note_before(&mut self, tag: &Reference, id: ImageId) {
+        self.note(&Note::Before { tag: tag.clone(), id });
+    }
+
+    pub fn note_step(&mut self, step: &Candidate) {
+        self.note(&Note::Step(step.clone()));
+    }
+
+    fn note(&mut self, note: &Note) {
+        let mut line = serde_json::to_vec(note).unwrap_or_default();
+        line.push(b'\n');
+        // A journal that cannot be written costs the recovery after a crash, never the build.
+        let _ = self.0.write_all(&line);
+    }
+}
+
+impl Unfinished {
+    fn read(folder: PathBuf) -> Option<Self> {
+        let lock = File::open(folder.join("lock")).ok()?;
+        let lock = match lock.try_lock() {
+            Ok(()) => Some(lock),
+            Err(TryLockError::WouldBlock) => None,
+            Err(TryLockError::Error(_)) => return None,
+        };
+        let intent: Option<Intent> =
+            fs::read(folder.join("intent.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let Some(intent) = intent else {
+            // Killed before it had written what it meant to do: docker was not started yet.
+            if lock.is_some() && is_old(&folder) {
+                let _ = fs::remove_dir_all(&folder);
+            }
+            return None;
+        };
+        let mut unfinished = Self {
+            intent,
+            engine: None,
+            before: Vec::new(),
+            steps: Vec::new(),
+            result: read_iid(&folder.join("iid")),
+            folder,
+            lock,
+        };
+        for line in fs::read_to_string(unfinished.folder.join("journal")).unwrap_or_default().lines() {
+            match serde_json::from_str(line) {
+                Ok(Note::Engine { identity, began }) => unfinished.engine = Some((identity, began)),
+                Ok(Note::Before { tag, id }) => unfinished.before.push((tag, id)),
+                Ok(Note::Step(step)) => unfinished.steps.push(step),
+                Err(_) => {}
+            }
+        }
+        Some(unfinished)
+    }
+
+    pub fn still_runs(&self) -> bool {
+        self.lock.is_none()
+    }
+
+    /// Its books are done, or nothing can be learnt any more.
+    pub fn finish(self) {
+        if self.lock.is_some() {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// Reads what `--iidfile` holds.
+pub fn read_iid(path: &Path) -> Option<ImageId> {
+    ImageId::parse(fs::read_to_string(path).ok()?.trim())
+}
+
+/// A folder without an intent may be one that is being made right now.
+fn is_old(folder: &Path) -> bool {
+    let modified = fs::metadata(folder).and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age.as_secs() > 60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::books_tests::{id, key};
+
+    fn intent(build: &str) -> Intent {
+        Intent {
+            build: build.to_owned(),
+            of: key("p", "s"),
+            started: Timestamp::UNIX_EPOCH,
+            tags: vec![Reference::written("app").expect("a name")],
+            key: "k".to_owned(),
+            stamped: true,
+            classic: true,
+            tilt: false,
+            ci: false,
+            slot: None,
+        }
+    }
+
+    #[test]
+    fn a_build_that_was_cut_off_is_found_with_all_that_was_seen_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = State::at(folder.path());
+        let running = state.begin(&intent("1")).expect("a build");
+        let tag = Reference::written("app").expect("a name");
+        let step = Candidate { id: "0123456789ab".to_owned(), step: 2, base: false, cached: true };
+        let mut journal = running.journal().expect("a journal");
+        journal.note_engine("engine", Timestamp::UNIX_EPOCH);
+        journal.note_before(&tag, id(7));
+        journal.note_step(&step);
+        fs::write(running.iidfile(), id(1).to_string()).expect("docker's file");
+        assert!(state.unfinished()[0].still_runs());
+        drop(running);
+        let found = state.unfinished().pop().expect("the build");
+        assert!(!found.still_runs());
+        assert_eq!(found.intent, intent("1"));
+        assert_eq!(found.engine, Some(("engine".to_owned(), Timestamp::UNIX_EPOCH)));
+        assert_eq!((found.before.as_slice(), found.steps.as_slice()), (&[(tag, id(7))][..], &[step][..]));
+        assert_eq!(found.result, Some(id(1)));
+        assert!(state.unfinished()[0].still_runs(), "only one dkb at a time finishes its books");
+        found.finish();
+        assert!(state.unfinished().is_empty());
+    }
+
+    #[test]
+    fn a_build_that_ended_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = State::at(folder.path());
+        state.begin(&intent("1")).expect("a build").finish();
+        assert!(state.unfinished().is_empty());
+    }
+}

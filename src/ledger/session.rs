@@ -1,0 +1,195 @@
+//! Which sessions are at work: a file a session, whose lock says so.
+//!
+//! Every running build, guard and watcher holds the lock, shared. The kernel lets go of it when the last of
+//! them ends, however it ends, so nothing here ever guesses from a process number.
+
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{State, create_folder, lock_within_limit, open_or_create, short_hash};
+use crate::error::{Error, Result};
+use crate::model::{Life, SessionKey};
+
+/// Who opened a session and answers for its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub machine: String,
+    pub since: Timestamp,
+    /// The name of the command, never its arguments.
+    pub command: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Contents {
+    #[serde(flatten)]
+    key: SessionKey,
+    #[serde(default)]
+    owner: Option<Owner>,
+}
+
+#[derive(Clone, Debug)]
+pub struct SessionFile {
+    key: SessionKey,
+    path: PathBuf,
+    probe: PathBuf,
+}
+
+/// The lock on a session, held as long as this, or a child that inherited it, lives.
+#[derive(Debug)]
+pub struct SessionHold {
+    pub file: File,
+}
+
+impl State {
+    pub fn session(&self, key: &SessionKey) -> SessionFile {
+        let folder = self.root.join("sessions");
+        SessionFile {
+            path: folder.join(short_hash(&[key.project.as_str(), key.session.as_str()])),
+            probe: folder.join("probe"),
+            key: key.clone(),
+        }
+    }
+
+    /// Every session that has a file, with its owner.
+    pub fn sessions(&self) -> Vec<(SessionKey, Option<Owner>)> {
+        let Ok(entries) = fs::read_dir(self.root.join("sessions")) else { return Vec::new() };
+        entries
+            .flatten()
+            .filter_map(|entry| fs::read_to_string(entry.path()).ok())
+            .filter_map(|text| serde_json::from_str::<Contents>(&text).ok())
+            .map(|contents| (contents.key, contents.owner))
+            .collect()
+    }
+}
+
+impl SessionFile {
+    /// Takes the lock that says "alive". An owner, where one is given, is noted for the time after.
+    pub fn hold(&self, owner: Option<&Owner>) -> Result<SessionHold> {
+        if let Some(folder) = self.path.parent() {
+            create_folder(folder)?;
+        }
+        let file = loop {
+            let file = open_or_create(&self.path)?;
+            lock_within_limit(&self.path, || file.try_lock_shared())?;
+            // Somebody may have cleared the file away between the two: a lock on it would say nothing.
+            if is_at(&file, &self.path) {
+                break file;
+            }
+        };
+        if owner.is_some() || file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            self.write(owner)?;
+        }
+        Ok(SessionHold { file })
+    }
+
+    /// The owner has done its part: from now on nobody answers for the session. A file that says nothing and that
+    /// nobody holds is cleared away.
+    pub fn disown(&self) -> Result<()> {
+        if !self.path.exists() {
+            return Ok(());
+        }
+        self.write(None)?;
+        if let Ok(file) = File::open(&self.path)
+            && file.try_lock().is_ok()
+            && is_at(&file, &self.path)
+        {
+            let _ = fs::remove_file(&self.path);
+        }
+        Ok(())
+    }
+
+    fn write(&self, owner: Option<&Owner>) -> Result<()> {
+        let contents = Contents { key: self.key.clone(), owner: owner.cloned() };
+        let text = serde_json::to_string(&contents).unwrap_or_default();
+        // In place: a rename would leave the lock on a file that nobody finds any more.
+        fs::write(&self.path, text).map_err(|error| Error::failed(format!("writing {}", self.path.display()), error))
+    }
+
+    pub fn owner(&self) -> Option<Owner> {
+        let text = fs::read_to_string(&self.path).ok()?;
+        serde_json::from_str::<Contents>(&text).ok()?.owner
+    }
+
+    /// Whether somebody is at work in it. What cannot be found out counts as alive.
+    pub fn life(&self, machine: &str) -> Life {
+        if !self.path.exists() {
+            return Life::Unowned;
+        }
+        // One probe at a time, or two of them would take each other's lock for a living session.
+        let Ok(probe) = open_or_create(&self.probe) else { return Life::Alive };
+        if lock_within_limit(&self.probe, || probe.try_lock()).is_err() {
+            return Life::Alive;
+        }
+        let Ok(file) = File::open(&self.path) else { return Life::Alive };
+        match file.try_lock() {
+            Ok(()) => match self.owner() {
+                Some(owner) if owner.machine == machine => Life::Dead,
+                _ => Life::Unowned,
+            },
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => Life::Alive,
+        }
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let known = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    file.metadata().is_ok_and(|open| fs::metadata(path).is_ok_and(|there| known(there) == known(open)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::books_tests::key;
+
+    fn owner() -> Owner {
+        Owner { machine: "here".to_owned(), since: Timestamp::UNIX_EPOCH, command: "just".to_owned() }
+    }
+
+    #[test]
+    fn a_session_lives_as_long_as_somebody_holds_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let session = State::at(folder.path()).session(&key("p", "s"));
+        assert_eq!(session.life("here"), Life::Unowned);
+        let first = session.hold(Some(&owner())).expect("a lock");
+        let second = session.hold(None).expect("a lock");
+        assert_eq!(session.life("here"), Life::Alive);
+        drop(first);
+        assert_eq!(session.life("here"), Life::Alive);
+        drop(second);
+        assert_eq!(session.life("here"), Life::Dead);
+        assert_eq!(session.life("elsewhere"), Life::Unowned, "another machine's lock says nothing here");
+        session.disown().expect("a note");
+        assert_eq!(session.life("here"), Life::Unowned);
+    }
+
+    #[test]
+    fn a_build_in_a_session_keeps_its_owner() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = State::at(folder.path());
+        let session = state.session(&key("p", "s"));
+        drop(session.hold(Some(&owner())).expect("a lock"));
+        drop(session.hold(None).expect("a lock"));
+        assert_eq!(session.owner(), Some(owner()));
+        assert_eq!(state.sessions(), [(key("p", "s"), Some(owner()))]);
+    }
+
+    #[test]
+    fn probes_do_not_take_each_other_for_life() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let session = State::at(folder.path()).session(&key("p", "s"));
+        drop(session.hold(Some(&owner())).expect("a lock"));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        assert_eq!(session.life("here"), Life::Dead);
+                    }
+                });
+            }
+        });
+    }
+}

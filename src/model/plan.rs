@@ -1,0 +1,224 @@
+//! A plan: what is to be done, in order, and what is kept, with the reason for each.
+//!
+//! The same shape is shown, written to a file, read back and reported on, so that a dry run, a plan file and
+//! a run can never differ.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{EngineInfo, ImageId};
+
+pub const SCHEMA: u32 = 1;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Stop a running container with its own signal and grace.
+    Stop,
+    /// Take the thing away.
+    Remove,
+    /// Take one name off an image that stays.
+    Untag,
+    /// Let a name point again at the image that it was taken from.
+    GiveBack,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Container,
+    Image,
+    Volume,
+    Network,
+    BuildCache,
+}
+
+/// Why something is in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// An untagged image that one of our builds produced.
+    Leftover,
+    /// A step that the classic builder kept for its cache.
+    Intermediate,
+    /// The newer build took its tag.
+    Superseded,
+    /// A tagged output of a session that ends.
+    SessionOver,
+    /// A tagged image of ours, with `--tagged`.
+    Outdated,
+    /// A stopped container of the session, which holds one of its images.
+    HoldsImage,
+    /// A container, volume or network that bears the session's run label.
+    OfSession,
+    /// A tag that the session took from an image that was not its own.
+    TakenTag,
+    /// Stamped with the session that this process is in, with no evidence against it.
+    Stamped,
+    /// Unused, by the rules of a sweep.
+    Unused,
+}
+
+/// Why something stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeptReason {
+    InUse,
+    /// Ours and tagged, and this clean takes leftovers only.
+    Tagged,
+    /// It bears a name that no build of ours gave it.
+    ForeignTag,
+    /// Stamped, but the ledger does not know it.
+    Unrecorded,
+    /// Stamped and pulled: somebody else built it.
+    Pulled,
+    /// Stamped because it was built on an image of ours.
+    Inherited,
+    /// A kept image is built on it.
+    Base,
+    OtherSession,
+    OtherProject,
+    SessionAlive,
+    /// A build that is running now may need it.
+    BuildRunning,
+    TooYoung,
+    KeepPattern,
+    KeepLast,
+    /// A session that is alive took its tag and will give it back.
+    Lent,
+    /// It changed between the look and its turn.
+    Changed,
+    /// The engine refused, or the connection was lost.
+    Failed,
+}
+
+/// What must still be true when a step's turn comes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "still")]
+pub enum Guard {
+    /// No name but our private one.
+    Untagged,
+    /// Exactly these names.
+    Named { names: Vec<String> },
+    /// This name still points at this image.
+    NameOf { id: ImageId },
+    /// Created, exited or dead.
+    Stopped,
+    /// No container refers to it.
+    Unused,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Done,
+    /// Somebody else was faster; it is gone, which is what was wanted.
+    AlreadyGone,
+    /// The guard no longer held, or the engine named a user: left alone.
+    Kept,
+    Failed,
+    /// Its turn never came.
+    NotTried,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    pub action: Action,
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    pub id: String,
+    pub names: Vec<String>,
+    /// What comes back when this step and those before it are done, as far as the engine's list tells.
+    pub bytes: u64,
+    pub reason: Reason,
+    pub guard: Guard,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Outcome>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    pub id: String,
+    pub names: Vec<String>,
+    pub bytes: u64,
+    pub reason: KeptReason,
+    /// Who holds it: containers with their state, tags, children.
+    pub holders: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineLabel {
+    pub id: String,
+    pub endpoint: String,
+    pub version: String,
+}
+
+impl From<&EngineInfo> for EngineLabel {
+    fn from(engine: &EngineInfo) -> Self {
+        Self {
+            id: engine.identity.clone().unwrap_or_default(),
+            endpoint: engine.endpoint.clone(),
+            version: engine.version.clone(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    pub steps: usize,
+    pub done: usize,
+    pub failed: usize,
+    pub kept: usize,
+    pub bytes: u64,
+    /// Bytes that leave the images but stay on the disk as build cache.
+    pub bytes_to_cache: u64,
+    /// The bytes are an upper bound.
+    pub up_to: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub schema: u32,
+    /// The verb that made it: `clean`, `sweep`.
+    pub kind: String,
+    pub engine: EngineLabel,
+    pub created: Timestamp,
+    pub steps: Vec<Step>,
+    pub kept: Vec<Kept>,
+    pub totals: Totals,
+}
+
+impl Plan {
+    pub fn new(kind: &str, engine: &EngineInfo, now: Timestamp, steps: Vec<Step>, kept: Vec<Kept>) -> Self {
+        let mut plan = Self {
+            schema: SCHEMA,
+            kind: kind.to_owned(),
+            engine: engine.into(),
+            created: now,
+            steps,
+            kept,
+            totals: Totals::default(),
+        };
+        plan.count();
+        plan
+    }
+
+    /// Counts again, after the steps have been given their results.
+    pub fn count(&mut self) {
+        let ended = |wanted: &[Outcome]| {
+            self.steps.iter().filter(|step| step.result.is_some_and(|result| wanted.contains(&result))).count()
+        };
+        let gone = |step: &&Step| !matches!(step.result, Some(Outcome::Kept | Outcome::Failed | Outcome::NotTried));
+        self.totals = Totals {
+            steps: self.steps.len(),
+            done: ended(&[Outcome::Done, Outcome::AlreadyGone]),
+            failed: ended(&[Outcome::Failed, Outcome::NotTried]),
+            kept: self.kept.len(),
+            bytes: self.steps.iter().filter(gone).map(|step| step.bytes).sum(),
+            ..self.totals
+        };
+    }
+}

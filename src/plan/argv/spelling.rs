@@ -1,0 +1,114 @@
+//! The ways to say `build`: `build`, `image build`, `builder build`, `buildx [flags] build`.
+
+use std::ffi::{OsStr, OsString};
+
+use super::flags::BUILDX;
+use super::pflag;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spelling {
+    words: Vec<OsString>,
+    builder: Option<OsString>,
+    help: bool,
+}
+
+impl Spelling {
+    /// Takes the spelling from the front of the words behind docker's global flags, and leaves those behind
+    /// `build`. `None` for any other verb, and where docker would not come as far as `build`.
+    pub fn read(words: &[OsString]) -> Option<(Self, &[OsString])> {
+        let (first, rest) = words.split_first()?;
+        let verb = |at: usize| rest.get(at).map(OsString::as_os_str);
+        let plain = |length: usize| Self { words: words[..length].to_vec(), builder: None, help: false };
+        if first == "build" {
+            Some((plain(1), rest))
+        } else if first == "image" && verb(0) == Some(OsStr::new("build")) {
+            Some((plain(2), &rest[1..]))
+        } else if first == "buildx" || first == "builder" {
+            let (flags, at) = pflag::leading(&BUILDX, rest)?;
+            if verb(at)? != "build" && verb(at)? != "b" {
+                return None;
+            }
+            let mut spelling = plain(at + 2);
+            for flag in flags {
+                match flag.name {
+                    "builder" => spelling.builder = flag.value.filter(|name| !name.is_empty()).map(OsStr::to_owned),
+                    "help" => spelling.help = flag.is_on(),
+                    _ => {}
+                }
+            }
+            Some((spelling, &rest[at + 1..]))
+        } else {
+            None
+        }
+    }
+
+    /// The words up to `build`, as they were written.
+    pub fn words(&self) -> &[OsString] {
+        &self.words
+    }
+
+    /// `buildx` works on its current builder; every other spelling on the engine of docker's context.
+    pub fn is_buildx(&self) -> bool {
+        self.words.first().is_some_and(|word| word == "buildx")
+    }
+
+    pub fn builder(&self) -> Option<&OsStr> {
+        self.builder.as_deref()
+    }
+
+    /// `buildx --help build` shows the help of `build`.
+    pub fn asks_for_help(&self) -> bool {
+        self.help
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn every_way_to_say_build_is_known() {
+        for (line, length, builder) in [
+            ("build -t x .", 1, None),
+            ("image build .", 2, None),
+            ("builder build .", 2, None),
+            ("builder b .", 2, None),
+            ("buildx build build", 2, None),
+            ("buildx b .", 2, None),
+            ("buildx --builder x build .", 4, Some("x")),
+            ("buildx -D --builder=x --debug=false b .", 5, Some("x")),
+            ("buildx --builder build build .", 4, Some("build")),
+        ] {
+            let words = words(line);
+            let (spelling, rest) = Spelling::read(&words).expect(line);
+            assert_eq!((spelling.words(), rest), words.split_at(length), "{line}");
+            assert_eq!(spelling.builder(), builder.map(OsStr::new), "{line}");
+            assert_eq!(spelling.is_buildx(), line.starts_with("buildx"));
+        }
+    }
+
+    #[test]
+    fn everything_else_is_dockers_own() {
+        for line in [
+            "run build",
+            "image ls",
+            "image -D build .",
+            "buildx ls",
+            "buildx bake build",
+            "buildx -- build .",
+            "builder prune",
+            "buildx --builder build",
+            "buildx --config x build .",
+            "buildx -q build .",
+            "buildx --debug=maybe build .",
+            "buildx",
+        ] {
+            assert_eq!(Spelling::read(&words(line)), None, "{line}");
+        }
+        assert_eq!(Spelling::read(&[]), None);
+    }
+}

@@ -1,0 +1,281 @@
+//! Which images a classic build made, of all those that its output names.
+//!
+//! A RUN step may print anything, lines that look like the builder's own too, with the ID of a stranger's
+//! image in them. So a line is only a hint where to look, and the engine's word decides:
+//!
+//! 1. What a step prints comes before the builder's own line about that step. So of several lines for one step
+//!    the last counts, and what went before it for later steps does not.
+//! 2. A step descends from the verified step before it; the first of a stage from its base. In a build that
+//!    failed, the first line that does not hold ends all belief: the failing step may have written the rest.
+//! 3. It was made after this build began, by the engine's clock, or is on record as ours. What came out of the
+//!    cache and is not on record was made by somebody else, however new it is.
+//! 4. It has no tag, unless it is the result.
+//! 5. Its stamp is the one it inherits, or is on the way to ours.
+//!
+//! The ID of the result does not come from the output, so what it descends from needs no line at all.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::{Candidate, ImageDetail, ImageId, Stamp};
+
+/// Clocks are read at two moments, and engines date images by their own.
+const SLACK: SignedDuration = SignedDuration::from_millis(50);
+
+pub struct Evidence<'a> {
+    /// What the engine says of the images that the output named, and of what these descend from.
+    pub details: &'a [ImageDetail],
+    /// When the build began, by the engine's clock.
+    pub began: Timestamp,
+    /// What this build stamps its result with.
+    pub stamp: &'a Stamp,
+    /// What docker said it built; `None` where the build failed.
+    pub result: Option<ImageId>,
+}
+
+impl Evidence<'_> {
+    pub fn is_new(&self, image: &ImageDetail) -> bool {
+        image.created.is_some_and(|created| created + SLACK >= self.began)
+    }
+}
+
+/// The images that are this build's, oldest first, its result among them if it is.
+pub fn verify(candidates: &[Candidate], evidence: &Evidence, recorded: impl Fn(ImageId) -> bool) -> Vec<ImageId> {
+    let known: HashMap<ImageId, &ImageDetail> = evidence.details.iter().map(|image| (image.id, image)).collect();
+    let named = |candidate: &Candidate| evidence.details.iter().find(|image| image.id.starts_with(&candidate.id));
+    let candidates = the_builders_own(candidates);
+    let strangers: HashSet<ImageId> = candidates
+        .iter()
+        .filter(|candidate| candidate.cached)
+        .filter_map(|candidate| named(candidate).map(|image| image.id))
+        .filter(|id| !recorded(*id))
+        .collect();
+    let is_ours = |image: &ImageDetail| {
+        let inherited = image.parent.and_then(|id| known.get(&id)).map(|parent| Stamp::of(&parent.labels));
+        let stamp = Stamp::of(&image.labels);
+        let untagged = image.tags.iter().all(crate::model::Reference::is_private);
+        recorded(image.id)
+            || evidence.is_new(image)
+                && !strangers.contains(&image.id)
+                && (untagged || evidence.result == Some(image.id))
+                && is_on_the_way(&stamp, &inherited.unwrap_or_default(), evidence.stamp)
+    };
+    let mut claimed: Vec<&ImageDetail> = Vec::new();
+    // The stage that is being read: what it begins from, `None` for scratch, and what was believed of it so far.
+    let mut base: Option<ImageId> = None;
+    let mut stage: Vec<&ImageDetail> = Vec::new();
+    for candidate in &candidates {
+        let Some(image) = named(candidate) else { continue };
+        if candidate.base {
+            claimed.append(&mut stage);
+            base = Some(image.id);
+            continue;
+        }
+        let Some(path) = ancestry(image, &known, base) else {
+            if evidence.result.is_none() {
+                break;
+            }
+            continue;
+        };
+        let agrees = stage.iter().zip(path.iter().rev()).take_while(|(one, other)| one.id == other.id).count();
+        if agrees < stage.len() && evidence.result.is_none() {
+            break;
+        }
+        // What was believed before and is no ancestor of this was not the builder's word.
+        stage = path.into_iter().rev().collect();
+    }
+    claimed.append(&mut stage);
+    if let Some(result) = evidence.result.and_then(|id| known.get(&id)) {
+        let mut path = way_down(result, &known);
+        path.truncate(path.iter().position(|image| !is_ours(image)).unwrap_or(path.len()));
+        claimed.extend(path.into_iter().rev());
+    }
+    let mut ours: Vec<ImageId> = Vec::new();
+    for image in claimed.into_iter().filter(|image| is_ours(image)) {
+        if !ours.contains(&image.id) {
+            ours.push(image.id);
+        }
+    }
+    ours
+}
+
+/// Rule 1. Podman counts anew in every stage, so a first step begins a list of its own.
+fn the_builders_own(candidates: &[Candidate]) -> Vec<&Candidate> {
+    let mut own: Vec<&Candidate> = Vec::new();
+    let mut stage = 0;
+    for candidate in candidates {
+        if candidate.base && candidate.step == 1 {
+            stage = own.len();
+        }
+        while own.len() > stage && own.last().is_some_and(|last| last.step >= candidate.step) {
+            own.pop();
+        }
+        own.push(candidate);
+    }
+    own
+}
+
+/// The image and what it descends from, as far as the engine was asked.
+fn way_down<'a>(image: &'a ImageDetail, known: &HashMap<ImageId, &'a ImageDetail>) -> Vec<&'a ImageDetail> {
+    let mut path = vec![image];
+    while let Some(parent) = path.last().and_then(|last| known.get(&last.parent?)) {
+        if path.len() > known.len() {
+            break;
+        }
+        path.push(parent);
+    }
+    path
+}
+
+/// The way from the image down to its base, which is not part of it; `None` if it does not lead there.
+fn ancestry<'a>(
+    image: &'a ImageDetail,
+    known: &HashMap<ImageId, &'a ImageDetail>,
+    base: Option<ImageId>,
+) -> Option<Vec<&'a ImageDetail>> {
+    let mut path = way_down(image, known);
+    let end = path.iter().position(|image| image.parent == base)?;
+    path.truncate(end + 1);
+    Some(path)
+}
+
+/// The classic builder adds a step a label, so a stamp appears one half after the other.
+fn is_on_the_way(stamp: &Stamp, inherited: &Stamp, ours: &Stamp) -> bool {
+    (stamp.project == ours.project || stamp.project == inherited.project)
+        && (stamp.session == ours.session || stamp.session == inherited.session)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::books_tests::{id, key};
+    use crate::model::{PROJECT_LABEL, Reference, SESSION_LABEL, SessionKey};
+
+    const BEGAN: i64 = 1000;
+
+    fn detail(n: u8, parent: u8, created: i64) -> ImageDetail {
+        ImageDetail {
+            id: id(n),
+            parent: (parent != 0).then(|| id(parent)),
+            tags: Vec::new(),
+            digests: Vec::new(),
+            created: Timestamp::from_second(created).ok(),
+            labels: HashMap::new(),
+            layers: Vec::new(),
+            container: None,
+        }
+    }
+
+    fn stamped(mut image: ImageDetail, key: &SessionKey) -> ImageDetail {
+        image.labels.insert(PROJECT_LABEL.to_owned(), key.project.to_string());
+        image.labels.insert(SESSION_LABEL.to_owned(), key.session.to_string());
+        image
+    }
+
+    fn line(n: u8, step: u32, kind: &str) -> Candidate {
+        Candidate { id: id(n).short(), step, base: kind == "base", cached: kind == "cached" }
+    }
+
+    /// With `result` 0 the build failed.
+    fn verify_all(candidates: &[Candidate], details: &[ImageDetail], recorded: &[u8], result: u8) -> Vec<ImageId> {
+        let of = key("p", "s");
+        let stamp = Stamp { project: Some(of.project), session: Some(of.session) };
+        let began = Timestamp::from_second(BEGAN).expect("a time");
+        let result = (result != 0).then(|| id(result));
+        let evidence = Evidence { details, began, stamp: &stamp, result };
+        verify(candidates, &evidence, |image| recorded.iter().any(|&n| id(n) == image))
+    }
+
+    #[test]
+    fn a_chain_from_its_base_is_ours_and_the_base_is_not() {
+        let candidates = [line(1, 1, "base"), line(2, 2, "new"), line(3, 3, "new")];
+        let images = [detail(1, 0, 5), detail(2, 1, BEGAN), detail(3, 2, BEGAN + 1)];
+        assert_eq!(verify_all(&candidates, &images, &[], 3), [id(2), id(3)]);
+        assert_eq!(verify_all(&candidates, &images, &[], 0), [id(2), id(3)], "a failed build's steps are its own too");
+    }
+
+    #[test]
+    fn every_stage_has_a_chain_of_its_own_and_may_begin_from_scratch() {
+        let images =
+            [detail(1, 0, 5), detail(2, 0, BEGAN), detail(3, 1, BEGAN), detail(4, 2, BEGAN), detail(5, 0, BEGAN)];
+        let docker = [line(2, 2, "new"), line(1, 3, "base"), line(3, 4, "new"), line(2, 5, "base"), line(4, 6, "new")];
+        assert_eq!(verify_all(&docker, &images, &[], 4), [id(2), id(3), id(4)]);
+        let podman = [line(2, 2, "new"), line(1, 1, "base"), line(3, 2, "new"), line(2, 1, "base"), line(4, 2, "new")];
+        assert_eq!(verify_all(&podman, &images, &[], 4), [id(2), id(3), id(4)]);
+    }
+
+    #[test]
+    fn rule_1_of_several_lines_for_a_step_the_last_is_the_builders() {
+        // While step 2 runs, it names 9, a stranger's image made this very second on the same base, and then
+        // pretends that a later stage begins. The builder's own words come after that.
+        let images = [
+            detail(1, 0, 5),
+            detail(2, 1, BEGAN),
+            detail(3, 2, BEGAN),
+            detail(4, 3, BEGAN),
+            detail(7, 0, 5),
+            detail(8, 7, BEGAN),
+            detail(9, 1, BEGAN),
+        ];
+        let lines = [
+            line(1, 1, "base"),
+            line(9, 2, "new"),
+            line(7, 3, "base"),
+            line(8, 4, "new"),
+            line(2, 4, "new"),
+            line(3, 3, "new"),
+            line(4, 4, "new"),
+        ];
+        assert_eq!(verify_all(&lines, &images, &[], 4), [id(2), id(3), id(4)]);
+    }
+
+    #[test]
+    fn rule_2_what_does_not_descend_from_the_build_is_not_of_it() {
+        let images = [detail(1, 0, 5), detail(2, 1, BEGAN), detail(7, 0, 5), detail(8, 7, BEGAN), detail(9, 8, BEGAN)];
+        let lines = [line(1, 1, "base"), line(2, 2, "new"), line(9, 3, "new"), line(7, 4, "base"), line(8, 5, "new")];
+        assert_eq!(verify_all(&lines, &images, &[], 0), [id(2)], "the failing step wrote the rest");
+    }
+
+    #[test]
+    fn rule_3_what_is_older_than_the_build_is_ours_only_if_it_is_on_record() {
+        let lines =
+            [line(1, 1, "base"), line(2, 2, "cached"), line(3, 3, "cached"), line(4, 4, "new"), line(5, 5, "new")];
+        let images = [detail(1, 0, 5), detail(2, 1, 6), detail(3, 2, 7), detail(4, 3, BEGAN), detail(5, 4, BEGAN - 60)];
+        assert_eq!(verify_all(&lines, &images, &[3], 0), [id(3), id(4)]);
+        let new_but_cached = [detail(1, 0, 5), detail(2, 1, BEGAN + 1), detail(3, 2, BEGAN + 2)];
+        assert_eq!(verify_all(&lines[..3], &new_but_cached, &[], 3), [], "a stranger built it meanwhile");
+    }
+
+    #[test]
+    fn rule_4_a_step_with_a_name_belongs_to_whoever_named_it() {
+        let mut named = detail(2, 1, BEGAN);
+        named.tags.push(Reference::written("theirs").expect("a name"));
+        let mut result = detail(3, 2, BEGAN);
+        result.tags.push(Reference::written("app").expect("a name"));
+        let lines = [line(1, 1, "base"), line(2, 2, "new"), line(3, 3, "new")];
+        assert_eq!(verify_all(&lines, &[detail(1, 0, 5), named, result], &[], 3), [id(3)]);
+    }
+
+    #[test]
+    fn rule_5_a_foreign_stamp_is_a_strangers_and_an_inherited_one_is_not() {
+        let (ours, other) = (key("p", "s"), key("q", "t"));
+        let lines = [line(1, 1, "base"), line(2, 2, "new"), line(3, 3, "new")];
+        let on_theirs = [
+            stamped(detail(1, 0, 5), &other),
+            stamped(detail(2, 1, BEGAN), &other),
+            stamped(detail(3, 2, BEGAN), &ours),
+        ];
+        assert_eq!(verify_all(&lines, &on_theirs, &[], 3), [id(2), id(3)]);
+        let theirs = [detail(1, 0, 5), detail(2, 1, BEGAN), stamped(detail(3, 2, BEGAN), &other)];
+        assert_eq!(verify_all(&lines, &theirs, &[], 0), [id(2)]);
+    }
+
+    #[test]
+    fn what_the_result_descends_from_needs_no_line() {
+        // The triggers of a base run in steps that the builder does not show.
+        let images = [detail(1, 0, 5), detail(2, 1, BEGAN), detail(3, 2, BEGAN), detail(4, 3, BEGAN)];
+        assert_eq!(verify_all(&[], &images, &[], 4), [id(2), id(3), id(4)]);
+        assert_eq!(verify_all(&[line(3, 1, "base"), line(4, 2, "new")], &images, &[], 4), [id(4), id(2), id(3)]);
+    }
+}

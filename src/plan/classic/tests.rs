@@ -1,0 +1,202 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn events(pieces: &[&[u8]]) -> Vec<Event> {
+    let (mut reader, mut events) = (Reader::default(), Vec::new());
+    for piece in pieces {
+        reader.feed(piece, |event| events.push(event));
+    }
+    reader.finish(|event| events.push(event));
+    events
+}
+
+/// Events in short: `2/7`, `from 1/7`, `triggers`, `cache`, `run`, and an ID with what is known of it.
+fn told(stream: &str) -> Vec<String> {
+    let short = |event| match event {
+        Event::Step { number, of, from } => format!("{}{number}/{of}", if from { "from " } else { "" }),
+        Event::Triggers => "triggers".to_owned(),
+        Event::UsingCache(None) => "cache".to_owned(),
+        Event::UsingCache(Some(id)) => format!("cache {}", &id[..2]),
+        Event::RunningIn(_) => "run".to_owned(),
+        Event::Built(id) => format!("built {}", &id[..2]),
+        Event::Image(Candidate { digits, after_from, triggered, cached }) => {
+            let known = [(after_from, " from"), (triggered, " triggered"), (cached, " cached")];
+            let known: String = known.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
+            format!("{}{known}", &digits[..2])
+        }
+    };
+    events(&[stream.as_bytes()]).into_iter().map(short).collect()
+}
+
+const DOCKER: &str = "\
+Sending build context to Docker daemon  1.986MB\r\r
+Step 1/6 : FROM scratch AS base
+ ---> \n\
+Step 2/6 : COPY busybox /bin/busybox
+ ---> Using cache
+ ---> a1a1a1a1a1a1
+Step 3/6 : FROM base
+ ---> a1a1a1a1a1a1
+Step 4/6 : RUN printf no-newline; echo err >&2
+ ---> Running in c0c0c0c0c0c0
+no-newline\x1b[91merr
+\x1b[0m ---> Removed intermediate container c0c0c0c0c0c0
+ ---> b2b2b2b2b2b2
+Step 5/6 : RUN printf no-newline
+ ---> Running in c1c1c1c1c1c1
+no-newlineRemoving intermediate container c1c1c1c1c1c1
+ ---> c3c3c3c3c3c3
+Step 6/6 : FROM onbuild
+# Executing 2 build triggers
+ ---> Running in c2c2c2c2c2c2
+Removing intermediate container c2c2c2c2c2c2
+ ---> d4d4d4d4d4d4
+Successfully built d4d4d4d4d4d4
+Successfully tagged x:latest
+";
+
+const PODMAN: &str = "\
+[1/2] STEP 1/2: FROM scratch AS base
+[1/2] STEP 2/2: COPY busybox /bin/busybox
+--> Using cache a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1
+--> a1a1a1a1a1a1
+[2/2] STEP 1/4: FROM a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1 AS one
+[2/2] STEP 2/4: RUN printf no-newline
+no-newline--> b2b2b2b2b2b2
+[linux/arm64] [2/2] STEP 3/4: RUN printf 'x\\ry\\r'
+x\ry\rCOMMIT x
+--> c3c3c3c3c3c
+[2/2] COMMIT localhost/x:latest
+--> d4d4d4d4d4d4
+Successfully tagged localhost/x:latest
+d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4
+Successfully built d4d4d4d4d4d4
+";
+
+#[test]
+fn docker_tells_every_image_of_a_build() {
+    let want = [
+        "from 1/6",
+        "2/6",
+        "cache",
+        "a1 cached",
+        "from 3/6",
+        "a1 from",
+        "4/6",
+        "run",
+        "b2",
+        "5/6",
+        "run",
+        "c3",
+        "from 6/6",
+        "triggers",
+        "run",
+        "d4 from triggered",
+        "built d4",
+    ];
+    assert_eq!(told(DOCKER), want);
+}
+
+#[test]
+fn podman_tells_every_image_of_a_build() {
+    let want = [
+        "from 1/2",
+        "2/2",
+        "cache a1",
+        "a1 cached",
+        "from 1/4",
+        "2/4",
+        "b2",
+        "3/4",
+        "c3",
+        "d4",
+        "built d4",
+        "built d4",
+    ];
+    assert_eq!(told(PODMAN), want);
+}
+
+#[test]
+fn quiet_output_is_the_id() {
+    let id = "a1".repeat(32);
+    for line in [format!("sha256:{id}\n"), format!("{id}\n"), id.clone()] {
+        assert_eq!(events(&[line.as_bytes()]), [Event::Built(id.clone())]);
+    }
+}
+
+#[test]
+fn an_id_behind_output_without_a_newline_is_found() {
+    // As with `--rm=false`, where no line about the container comes between.
+    let stream = "Step 2/2 : RUN x\n ---> Running in c0c0c0c0c0c0\n50%\r\x1b[91merr\x1b[0m ---> a1a1a1a1a1a1\n";
+    assert_eq!(told(stream), ["2/2", "run", "a1"]);
+}
+
+#[test]
+fn a_step_that_ran_comes_from_no_cache_whatever_it_prints() {
+    let stream = "Step 2/2 : RUN x\n ---> Running in c0c0c0c0c0c0\n ---> Using cache\n ---> a1a1a1a1a1a1\n";
+    assert_eq!(told(stream), ["2/2", "run", "a1"]);
+}
+
+#[test]
+fn other_lines_tell_nothing() {
+    for line in [
+        "",
+        " ---> ",
+        " ---> A1A1A1A1A1A1",
+        " ---> a1a1a1",
+        " ---> a1a1a1a1a1a1a1",
+        " ---> a1a1a1a1a1a1 ",
+        " ---> Removed intermediate container a1a1a1a1a1a1",
+        "Removing intermediate container a1a1a1a1a1a1",
+        "x Successfully built a1a1a1a1a1a1",
+        "Step 1 : FROM x",
+        "Step 1/99999999999 : FROM x",
+        "[1/2] STEP: FROM x",
+        "[1/2] COMMIT",
+        "\x1b[2K",
+        "\x1b[",
+        "sha256:a1a1a1a1a1a1",
+    ] {
+        assert_eq!(told(line), Vec::<String>::new(), "{line:?}");
+    }
+}
+
+#[test]
+fn a_long_line_is_known_by_its_beginning_and_costs_no_more_memory() {
+    let long = "x".repeat(10 * LONGEST_LINE);
+    let stream = format!("Step 1/2 : RUN {long} ---> a1a1a1a1a1a1\n{long} ---> a1a1a1a1a1a1\n ---> b2b2b2b2b2b2");
+    assert_eq!(told(&stream), ["1/2", "b2"]);
+    let mut reader = Reader::default();
+    reader.feed(stream.as_bytes(), |_| {});
+    assert!(reader.line.capacity() <= 2 * LONGEST_LINE);
+}
+
+fn any_stream() -> impl Strategy<Value = Vec<u8>> {
+    let real: Vec<Vec<u8>> =
+        [DOCKER, PODMAN].iter().flat_map(|stream| stream.split_inclusive('\n')).map(Into::into).collect();
+    let part = prop_oneof![
+        8 => prop::sample::select(real),
+        1 => prop::collection::vec(any::<u8>(), 0..40),
+        1 => (1_usize..3 * LONGEST_LINE).prop_map(|length| vec![b'x'; length]),
+    ];
+    prop::collection::vec(part, 0..20).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_events_are_the_same_however_the_stream_is_cut(
+        stream in any_stream(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..30),
+    ) {
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+        cuts.extend([0, stream.len()]);
+        cuts.sort_unstable();
+        let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect();
+        prop_assert_eq!(events(&pieces), events(&[&stream]));
+        let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+        prop_assert_eq!(events(&bytes), events(&[&stream]));
+    }
+}

@@ -1,0 +1,165 @@
+//! Whose an image is: what the ledger says of it, and the two doors for what it does not know.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::{Look, Policy, Scope, bases, covers};
+use crate::model::{Build, Image, ImageId, KeptReason, Reference, SessionKey};
+
+/// What the builds in the scope have to say of an image.
+pub(super) struct Claim<'a> {
+    builds: Vec<&'a Build>,
+    elsewhere: Vec<&'a Build>,
+    /// When dkb last built it.
+    pub(super) at: Timestamp,
+    pub(super) intermediate: bool,
+    /// It came in by one of the doors: no build is on record.
+    pub(super) adopted: bool,
+    /// Builds outside the scope claim it too.
+    pub(super) shared_with: Option<KeptReason>,
+}
+
+impl Claim<'_> {
+    /// Whether a build in the scope, and no other, gave the image this name. Tilt tags what it was handed once
+    /// more, in the same repository.
+    pub(super) fn gave(&self, tag: &Reference) -> bool {
+        let given = |builds: &[&Build]| builds.iter().any(|build| build_gave(build, tag));
+        given(&self.builds) && !given(&self.elsewhere)
+    }
+}
+
+pub(crate) fn build_gave(build: &Build, tag: &Reference) -> bool {
+    let tag = tag.canonical();
+    let tilts = build.tilt && tag.tag().starts_with("tilt-");
+    build
+        .tags
+        .iter()
+        .map(Reference::canonical)
+        .any(|given| given == tag || tilts && given.repository() == tag.repository())
+}
+
+pub(super) enum Standing<'c, 'a> {
+    /// Neither recorded nor stamped: none of our business, and not worth a line.
+    Unseen,
+    NotOurs(KeptReason),
+    Ours(&'c Claim<'a>),
+}
+
+pub(super) struct Claims<'a> {
+    look: &'a Look<'a>,
+    policy: &'a Policy,
+    recorded: HashMap<ImageId, Vec<&'a Build>>,
+    in_scope: HashMap<ImageId, Claim<'a>>,
+}
+
+impl<'a> Claims<'a> {
+    pub(super) fn new(look: &'a Look<'a>, policy: &'a Policy) -> Self {
+        let recorded = look.books.images();
+        let mut claims = Self { look, policy, recorded, in_scope: HashMap::new() };
+        for image in &look.snapshot.images {
+            if let Some(claim) = claims.recorded_claim(image).or_else(|| claims.adopted_claim(image)) {
+                claims.in_scope.insert(image.id, claim);
+            }
+        }
+        claims
+    }
+
+    pub(super) fn standing(&self, image: &Image) -> Standing<'_, 'a> {
+        if let Some(claim) = self.in_scope.get(&image.id) {
+            return Standing::Ours(claim);
+        }
+        if let Some(builds) = self.recorded.get(&image.id) {
+            return builds.last().map_or(Standing::Unseen, |build| Standing::NotOurs(self.why_not(&build.of)));
+        }
+        let stamp = image.stamp();
+        if stamp.is_none() {
+            return Standing::Unseen;
+        }
+        Standing::NotOurs(self.evidence(image).unwrap_or(KeptReason::Unrecorded))
+    }
+
+    pub(super) fn is_in_scope(&self, id: ImageId) -> bool {
+        self.in_scope.contains_key(&id)
+    }
+
+    /// Whether a build of this session produced the image.
+    pub(super) fn gave(&self, id: ImageId, session: &SessionKey) -> bool {
+        self.recorded.get(&id).is_some_and(|builds| builds.iter().any(|build| build.of == *session))
+    }
+
+    /// The builds on record for an image.
+    pub(super) fn builds(&self, id: ImageId) -> &[&'a Build] {
+        self.recorded.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    fn recorded_claim(&self, image: &Image) -> Option<Claim<'a>> {
+        let (builds, elsewhere): (Vec<&Build>, Vec<&Build>) = self
+            .recorded
+            .get(&image.id)?
+            .iter()
+            .partition(|build| covers(self.look, self.policy, &build.of) && !self.look.is_others(&build.of));
+        let at = builds.iter().map(|build| build.at).max()?;
+        Some(Claim {
+            intermediate: builds.iter().all(|build| build.result != Some(image.id)),
+            shared_with: elsewhere.last().map(|build| self.why_not(&build.of)),
+            at,
+            adopted: false,
+            builds,
+            elsewhere,
+        })
+    }
+
+    /// The two doors. Both ask for the stamp of a session in the scope, and for no evidence against it.
+    fn adopted_claim(&self, image: &Image) -> Option<Claim<'a>> {
+        if self.recorded.contains_key(&image.id) || image.is_tagged() {
+            return None;
+        }
+        let stamp = image.stamp();
+        let key = SessionKey { project: stamp.project?, session: stamp.session? };
+        let here = self.look.here;
+        let unknown = !self.look.books.sessions.contains_key(&key);
+        let first = here.named && key == here.key && !key.session.is_local() && unknown && image.digests.is_empty();
+        let second = self.policy.trust_stamp && self.policy.scope != Scope::All;
+        let covered = match &self.policy.scope {
+            Scope::Project(project) => key.project == *project,
+            Scope::Session(session) => key == *session,
+            Scope::Stale(_) => false,
+            Scope::All => first,
+        };
+        if !(first || second) || !covered || self.look.is_others(&key) || self.evidence(image).is_some() {
+            return None;
+        }
+        Some(Claim {
+            builds: Vec::new(),
+            elsewhere: Vec::new(),
+            at: Timestamp::from_second(image.created).unwrap_or(Timestamp::MAX),
+            intermediate: false,
+            adopted: true,
+            shared_with: None,
+        })
+    }
+
+    /// What speaks against a stamp: the image was pulled, or it inherited the stamp from another image.
+    fn evidence(&self, image: &Image) -> Option<KeptReason> {
+        if !image.digests.is_empty() && !self.look.snapshot.engine.containerd_store {
+            return Some(KeptReason::Pulled);
+        }
+        bases::stamp_giver(self.look, image).map(|_| KeptReason::Inherited)
+    }
+
+    fn why_not(&self, key: &SessionKey) -> KeptReason {
+        let project = match &self.policy.scope {
+            Scope::Project(project) | Scope::Stale(project) => Some(project),
+            Scope::Session(session) => Some(&session.project),
+            Scope::All => None,
+        };
+        if project.is_some_and(|project| *project != key.project) {
+            KeptReason::OtherProject
+        } else if self.look.is_others(key) {
+            KeptReason::SessionAlive
+        } else {
+            KeptReason::OtherSession
+        }
+    }
+}

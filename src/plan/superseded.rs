@@ -1,0 +1,220 @@
+//! What a build that has just ended leaves without a purpose, and takes away itself.
+//!
+//! 1. The results of earlier builds of the same session whose tags this build has taken, but for the newest
+//!    `keep` of them. Under Tilt, whose every reference is new, those of the same repository but for the newest
+//!    two, this one included.
+//! 2. The classic intermediates of those builds, and of failed tries at this very build, that nothing else
+//!    on record uses.
+//!
+//! A candidate goes only if it is still there, nobody but us named it, nobody uses it, no other session
+//! claims it, and nothing that stays is built on it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::clean::{RunningBuild, build_gave, needed_by_builds, users};
+use super::order;
+use crate::model::{Action, Books, Build, Guard, Image, ImageId, Kind, Reason, Reference, Snapshot, Step};
+
+/// Tilt goes back to the version before when a deploy fails.
+const KEPT_UNDER_TILT: usize = 2;
+
+/// What may have lost its purpose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Candidates {
+    pub results: Vec<ImageId>,
+    pub steps: Vec<ImageId>,
+}
+
+impl Candidates {
+    pub fn is_empty(&self) -> bool {
+        self.results.is_empty() && self.steps.is_empty()
+    }
+}
+
+/// The candidates after `done`, which stands in the books already.
+pub fn candidates(books: &Books, done: &Build, keep: usize) -> Candidates {
+    let earlier = || books.of_session(&done.of).filter(|build| build.build != done.build);
+    let mut results: Vec<(jiff::Timestamp, ImageId)> = Vec::new();
+    if done.ok {
+        let same_name = |build: &Build| {
+            if done.tilt && build.tilt {
+                share(build, done, Reference::repository)
+            } else {
+                share(build, done, Reference::as_str)
+            }
+        };
+        for build in earlier().filter(|build| same_name(build)) {
+            if let Some(id) = build.result.filter(|id| Some(*id) != done.result) {
+                results.retain(|(_, known)| *known != id);
+                results.push((build.at, id));
+            }
+        }
+        results.sort_by(|a, b| b.cmp(a));
+        let kept = if done.tilt { keep.max(KEPT_UNDER_TILT - 1) } else { keep };
+        results.drain(..kept.min(results.len()));
+    }
+    let results: Vec<ImageId> = results.into_iter().map(|(_, id)| id).collect();
+
+    let past = |build: &Build| match build.result {
+        Some(id) => results.contains(&id),
+        None => build.key == done.key && build.tags == done.tags,
+    };
+    let is_past = |build: &&Build| build.of == done.of && build.build != done.build && past(build);
+    let used: HashSet<ImageId> = books.builds.iter().filter(|build| !is_past(build)).flat_map(Build::images).collect();
+    let mut seen = HashSet::new();
+    let steps = books
+        .builds
+        .iter()
+        .filter(is_past)
+        .flat_map(|build| build.steps.iter().rev().copied())
+        .filter(|id| !used.contains(id) && !results.contains(id) && seen.insert(*id))
+        .collect();
+    Candidates { results: results.into_iter().filter(|id| !used.contains(id)).collect(), steps }
+}
+
+fn share<'a>(one: &'a Build, other: &'a Build, part: impl Fn(&'a Reference) -> &'a str) -> bool {
+    one.tags.iter().any(|a| other.tags.iter().any(|b| part(a) == part(b)))
+}
+
+/// The steps that take the candidates away, children first.
+pub fn steps(snapshot: &Snapshot, books: &Books, running: &[RunningBuild], candidates: &Candidates) -> Vec<Step> {
+    let wanted: HashSet<ImageId> = candidates.results.iter().chain(&candidates.steps).copied().collect();
+    let used = users(snapshot);
+    let needed = needed_by_builds(books, running);
+    let recorded = books.images();
+    let free = |image: &&Image| {
+        wanted.contains(&image.id) && !used.contains_key(&image.id) && !needed.contains(&image.id) && {
+            let builds = recorded.get(&image.id).map_or(&[][..], Vec::as_slice);
+            let one_session = builds.windows(2).all(|pair| pair[0].of == pair[1].of);
+            one_session && names(image).all(|tag| builds.iter().any(|build| build.tilt && build_gave(build, tag)))
+        }
+    };
+    let mut going: HashMap<ImageId, &Image> =
+        snapshot.images.iter().filter(free).map(|image| (image.id, image)).collect();
+    let mut staying: Vec<&Image> = snapshot.images.iter().filter(|image| !going.contains_key(&image.id)).collect();
+    while let Some(child) = staying.pop() {
+        staying.extend(child.parent.and_then(|parent| going.remove(&parent)));
+    }
+    let depths = order::depths(snapshot.images.iter());
+    let mut images: Vec<&Image> = going.into_values().collect();
+    images.sort_by_key(|image| (std::cmp::Reverse(depths.get(&image.id).copied()), image.id));
+    images.into_iter().map(step).collect()
+}
+
+fn names(image: &Image) -> impl Iterator<Item = &Reference> {
+    image.tags.iter().filter(|tag| !tag.is_private())
+}
+
+fn step(image: &Image) -> Step {
+    let names: Vec<String> = names(image).map(ToString::to_string).collect();
+    Step {
+        action: Action::Remove,
+        kind: Kind::Image,
+        id: image.id.to_string(),
+        bytes: 0,
+        reason: Reason::Superseded,
+        guard: if names.is_empty() { Guard::Untagged } else { Guard::Named { names: names.clone() } },
+        names,
+        result: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::books_tests::{build, id, key};
+    use crate::model::image_tests::{container, host, image};
+    use crate::model::{ContainerState, Record, SessionKey};
+
+    fn books(builds: &[Build]) -> Books {
+        let mut books = Books::default();
+        for (second, build) in (0..).zip(builds) {
+            let at = jiff::Timestamp::from_second(second).expect("a time");
+            books.apply(Record::Build(Build { at, ..build.clone() }));
+        }
+        books
+    }
+
+    fn of() -> SessionKey {
+        key("p", "s")
+    }
+
+    fn found(builds: &[Build], keep: usize) -> (Vec<ImageId>, Vec<ImageId>) {
+        let books = books(builds);
+        let found = candidates(&books, books.builds.last().expect("a build"), keep);
+        (found.results, found.steps)
+    }
+
+    #[test]
+    fn the_image_that_lost_its_tag_goes_with_the_steps_that_only_it_used() {
+        let builds = [build("1", &of(), 1, &[11, 12]), build("2", &of(), 2, &[11, 13])];
+        assert_eq!(found(&builds, 0), (vec![id(1)], vec![id(12)]));
+        assert_eq!(found(&builds, 1), (vec![], vec![]), "kept for going back");
+    }
+
+    #[test]
+    fn a_build_that_changed_nothing_takes_nothing() {
+        let builds = [build("1", &of(), 1, &[11]), build("2", &of(), 1, &[11])];
+        assert_eq!(found(&builds, 0), (vec![], vec![]));
+    }
+
+    #[test]
+    fn other_sessions_other_tags_and_other_builds_are_left_alone() {
+        let other = Build {
+            tags: vec![Reference::written("tool").expect("a name")],
+            key: "t".into(),
+            ..build("1", &of(), 1, &[11])
+        };
+        let builds = [other, build("2", &key("p", "t"), 2, &[12]), build("3", &of(), 3, &[13])];
+        assert_eq!(found(&builds, 0), (vec![], vec![]));
+    }
+
+    #[test]
+    fn the_steps_of_a_failed_try_wait_for_the_next_try() {
+        let first = [build("1", &of(), 1, &[11]), build("2", &of(), 0, &[11, 12])];
+        assert_eq!(found(&first, 0), (vec![], vec![]), "a failed build takes nothing of its own");
+        let again = [first[0].clone(), first[1].clone(), build("3", &of(), 0, &[11, 13])];
+        assert_eq!(found(&again, 0), (vec![], vec![id(12)]), "failed again, by another way");
+        let fixed = [first[0].clone(), first[1].clone(), build("3", &of(), 3, &[11, 14])];
+        assert_eq!(found(&fixed, 0), (vec![id(1)], vec![id(12)]));
+    }
+
+    #[test]
+    fn under_tilt_the_newest_two_of_a_repository_stay() {
+        let tilt = |n: u8| Build {
+            tilt: true,
+            tags: vec![Reference::written(&format!("app:build-{n}")).expect("a name")],
+            ..build(&n.to_string(), &of(), n, &[])
+        };
+        assert_eq!(found(&[tilt(1), tilt(2)], 0), (vec![], vec![]));
+        assert_eq!(found(&[tilt(1), tilt(2), tilt(3)], 0), (vec![id(1)], vec![]));
+    }
+
+    #[test]
+    fn what_somebody_holds_stays_with_all_it_is_built_on() {
+        let books = books(&[build("1", &of(), 1, &[11]), build("2", &of(), 2, &[])]);
+        let wanted = candidates(&books, &books.builds[1], 0);
+        let went = |images: Vec<Image>, containers, running: &[RunningBuild]| -> Vec<String> {
+            steps(&host(images, containers), &books, running, &wanted)
+                .into_iter()
+                .map(|step| step.id[7..9].to_owned())
+                .collect()
+        };
+        let chain = || vec![image(11).done(), image(1).parent(11).done(), image(2).tag("app").done()];
+        assert_eq!(went(chain(), vec![], &[]), ["01", "0b"]);
+        assert_eq!(went(chain(), vec![container("x", 1, ContainerState::Exited)], &[]), [""; 0]);
+        let tagged = vec![image(11).done(), image(1).parent(11).tag("theirs").done()];
+        assert_eq!(went(tagged, vec![], &[]), [""; 0]);
+        let strangers_child = vec![image(11).done(), image(1).parent(11).done(), image(9).parent(11).done()];
+        assert_eq!(went(strangers_child, vec![], &[]), ["01"]);
+        let running = RunningBuild { of: of(), key: "k".into(), tags: vec![] };
+        assert_eq!(went(chain(), vec![], &[running]), [""; 0]);
+    }
+
+    #[test]
+    fn what_another_session_built_too_stays() {
+        let books = books(&[build("1", &of(), 1, &[]), build("2", &key("p", "t"), 1, &[]), build("3", &of(), 2, &[])]);
+        let wanted = Candidates { results: vec![id(1)], steps: vec![] };
+        assert_eq!(steps(&host(vec![image(1).done()], vec![]), &books, &[], &wanted), []);
+    }
+}

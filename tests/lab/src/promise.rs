@@ -1,0 +1,321 @@
+//! Promises, which are tests on real engines, and the runner that lists what was left out.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::engine::{self, Builder, Engine};
+use crate::pool::Pool;
+
+/// Tests mostly wait for engines, so there are more of them at once than a small machine has cores.
+const THREADS: usize = 4;
+/// A promise that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Which engines a promise is for, by their names.
+pub type Which = fn(&str) -> bool;
+
+pub fn every(_: &str) -> bool {
+    true
+}
+
+pub fn docker(name: &str) -> bool {
+    name.starts_with("docker")
+}
+
+pub fn podman(name: &str) -> bool {
+    name.starts_with("podman")
+}
+
+pub fn containerd_store(name: &str) -> bool {
+    name.ends_with("-containerd")
+}
+
+/// The engines that keep images in a storage driver of their own.
+pub fn graphdriver(name: &str) -> bool {
+    docker(name) && !containerd_store(name)
+}
+
+/// `promises![a, b]`: functions under their own names.
+#[macro_export]
+macro_rules! promises {
+    ($($name:ident),* $(,)?) => { [$((stringify!($name), $name)),*] };
+}
+
+/// Functions under their own names, as `promises![…]` writes them.
+type Named<F, const N: usize> = [(&'static str, F); N];
+type OnEngine = fn(&Engine);
+type OnBuilder = fn(&Engine, Builder);
+
+#[derive(Clone, Copy)]
+enum Body {
+    Alone(fn()),
+    OnEngine(OnEngine),
+    OnBuilder(OnBuilder),
+}
+
+struct Promise {
+    name: String,
+    which: Which,
+    body: Body,
+}
+
+/// The promises of one file.
+pub struct Promises {
+    file: &'static str,
+    list: Vec<Promise>,
+}
+
+impl Promises {
+    /// `Promises::of(module_path!())`.
+    pub fn of(module_path: &'static str) -> Self {
+        Self { file: module_path.rsplit("::").next().unwrap_or(module_path), list: Vec::new() }
+    }
+
+    pub fn on_every_engine<const N: usize>(self, promises: Named<OnEngine, N>) -> Self {
+        self.on(every, promises)
+    }
+
+    pub fn on<const N: usize>(mut self, which: Which, promises: Named<OnEngine, N>) -> Self {
+        for (name, body) in promises {
+            self.add(name, which, Body::OnEngine(body));
+        }
+        self
+    }
+
+    /// Once for each builder of each engine.
+    pub fn on_every_builder<const N: usize>(self, promises: Named<OnBuilder, N>) -> Self {
+        self.on_builders_of(every, promises)
+    }
+
+    pub fn on_builders_of<const N: usize>(mut self, which: Which, promises: Named<OnBuilder, N>) -> Self {
+        for (name, body) in promises {
+            self.add(name, which, Body::OnBuilder(body));
+        }
+        self
+    }
+
+    pub fn without_engine<const N: usize>(mut self, promises: Named<fn(), N>) -> Self {
+        for (name, body) in promises {
+            self.add(name, every, Body::Alone(body));
+        }
+        self
+    }
+
+    fn add(&mut self, name: &str, which: Which, body: Body) {
+        self.list.push(Promise { name: format!("{}::{name}", self.file), which, body });
+    }
+}
+
+/// The main function of a test program made of promises.
+pub fn run(files: impl IntoIterator<Item = Promises>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(THREADS));
+    let lab = match Lab::here() {
+        Ok(lab) => lab,
+        Err(wrong) => {
+            eprintln!("dkb-lab: {wrong}");
+            return ExitCode::from(2);
+        }
+    };
+    keep_panics_quiet();
+    let run = Arc::new(Run::new(arguments.test_threads.unwrap_or(THREADS)));
+    let promises: Vec<Promise> = files.into_iter().flat_map(|f| f.list).collect();
+    let trials = trials(&promises, &lab, &run);
+    run.expect(&trials, &arguments, &lab);
+    if !arguments.list
+        && let Err(wrong) = fetch(&trials, &arguments)
+    {
+        eprintln!("dkb-lab: {wrong}");
+        return ExitCode::from(2);
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Which engines are to be used, and why the others are not.
+struct Lab {
+    /// Why no engine can run here.
+    missing: Option<String>,
+    picked: HashSet<String>,
+}
+
+impl Lab {
+    fn here() -> Result<Self, String> {
+        let picked = match std::env::var("DKB_LAB") {
+            Ok(list) => list.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect(),
+            Err(_) => engine::names().iter().cloned().collect(),
+        };
+        for name in &picked {
+            if !engine::names().contains(name) {
+                return Err(format!("DKB_LAB: no engine named '{name}' (known: {})", engine::names().join(", ")));
+            }
+        }
+        Ok(Self { missing: engine::missing(), picked })
+    }
+
+    fn runs(&self, name: &str) -> bool {
+        self.missing.is_none() && self.picked.contains(name)
+    }
+
+    fn reason(&self) -> String {
+        self.missing.clone().unwrap_or_else(|| "DKB_LAB picks other engines".to_owned())
+    }
+}
+
+/// Fetches the engines that this run needs, before the clocks of the tests tick.
+fn fetch(trials: &[Trial], arguments: &Arguments) -> Result<(), String> {
+    let needed = |engine: &&str| {
+        let is_on = |name: &str| name.contains(&format!("[{engine}]")) || name.contains(&format!("[{engine} "));
+        trials.iter().any(|t| !t.has_ignored_flag() && is_on(t.name()) && chosen(t.name(), arguments))
+    };
+    let needed: Vec<&str> = engine::names().iter().map(String::as_str).filter(needed).collect();
+    engine::install(&needed)
+}
+
+/// One trial for each promise and engine; those of one engine stand together, so that few engines run at once.
+fn trials(promises: &[Promise], lab: &Lab, run: &Arc<Run>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for promise in promises {
+        if let Body::Alone(body) = promise.body {
+            let run = Arc::clone(run);
+            trials.push(Trial::test(&promise.name, move || run.counted(|| guarded(body))));
+        }
+    }
+    for engine in engine::names() {
+        for promise in promises.iter().filter(|p| (p.which)(engine)) {
+            match promise.body {
+                Body::Alone(_) => {}
+                Body::OnEngine(body) => {
+                    let name = format!("{} [{engine}]", promise.name);
+                    trials.push(on_engine(name, engine, lab, run, body));
+                }
+                Body::OnBuilder(body) => {
+                    for &builder in engine::builders_of(engine) {
+                        let name = format!("{} [{engine} {}]", promise.name, builder.name());
+                        trials.push(on_engine(name, engine, lab, run, move |engine| body(engine, builder)));
+                    }
+                }
+            }
+        }
+    }
+    trials
+}
+
+fn on_engine(
+    name: String,
+    engine: &'static str,
+    lab: &Lab,
+    run: &Arc<Run>,
+    body: impl Fn(&Engine) + Send + 'static,
+) -> Trial {
+    let left_out = (!lab.runs(engine)).then(|| lab.reason());
+    let ignored = left_out.is_some();
+    let run = Arc::clone(run);
+    let runner = move || match left_out {
+        Some(reason) => Err(Failed::from(reason)),
+        None => run.counted(|| run.on_engine(engine, body)),
+    };
+    Trial::test(name, runner).with_ignored_flag(ignored)
+}
+
+/// What is shared by all trials of one run.
+struct Run {
+    pool: Arc<Pool>,
+    /// How many trials have not ended yet. The last one closes the lab and reports, so that libtest's own
+    /// summary stays the closing line.
+    open: AtomicUsize,
+    left_out: std::sync::OnceLock<String>,
+}
+
+impl Run {
+    fn new(threads: usize) -> Self {
+        Self { pool: Arc::new(Pool::new(threads)), open: AtomicUsize::new(0), left_out: std::sync::OnceLock::new() }
+    }
+
+    fn expect(&self, trials: &[Trial], arguments: &Arguments, lab: &Lab) {
+        let chosen = || trials.iter().filter(|t| chosen(t.name(), arguments));
+        let ignored = chosen().filter(|t| t.has_ignored_flag()).count();
+        let runs = chosen().count() - if arguments.include_ignored { 0 } else { ignored };
+        let runs = if arguments.ignored { ignored } else { runs };
+        self.open.store(runs, Ordering::SeqCst);
+        if ignored > 0 {
+            let line = format!("{ignored} promises left out: {}", lab.reason());
+            if !arguments.list {
+                eprintln!("dkb-lab: {line}");
+            }
+            let _ = self.left_out.set(line);
+        }
+    }
+
+    fn counted(&self, body: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
+        let result = body();
+        if self.open.fetch_sub(1, Ordering::SeqCst) == 1 {
+            for line in self.pool.close().iter().chain(self.left_out.get()) {
+                eprintln!("dkb-lab: {line}");
+            }
+        }
+        result
+    }
+
+    fn on_engine(&self, name: &'static str, body: impl Fn(&Engine) + Send + 'static) -> Result<(), Failed> {
+        let pool = Arc::clone(&self.pool);
+        guarded(move || {
+            let engine = pool.take(name);
+            if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| body(&engine))) {
+                add_to_message(&engine.inventory());
+                panic::resume_unwind(panic);
+            }
+            pool.give_back(engine);
+        })
+    }
+}
+
+/// The same choice that libtest makes.
+fn chosen(name: &str, arguments: &Arguments) -> bool {
+    let matches = |filter: &String| if arguments.exact { name == filter } else { name.contains(filter.as_str()) };
+    arguments.filter.as_ref().is_none_or(matches) && !arguments.skip.iter().any(matches)
+}
+
+thread_local! {
+    /// What the panic hook noted on this thread; nothing on threads that run no promise.
+    static MESSAGE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// The message of a failure goes into the list of failures, not in between the lines of other tests.
+fn keep_panics_quiet() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let noted = MESSAGE.with_borrow_mut(|message| message.as_mut().map(|m| m.push_str(&info.to_string())));
+        if noted.is_none() {
+            usual(info);
+        }
+    }));
+}
+
+fn add_to_message(text: &str) {
+    MESSAGE.with_borrow_mut(|message| {
+        if let Some(message) = message {
+            message.push('\n');
+            message.push_str(text);
+        }
+    });
+}
+
+/// Runs a test body on a thread of its own, which is left behind when it hangs.
+fn guarded(body: impl FnOnce() + Send + 'static) -> Result<(), Failed> {
+    let (done, wait) = mpsc::channel();
+    thread::spawn(move || {
+        MESSAGE.set(Some(String::new()));
+        let result = panic::catch_unwind(AssertUnwindSafe(body));
+        let message = MESSAGE.take().unwrap_or_default();
+        let _ = done.send(result.map_err(|_| Failed::from(message)));
+    });
+    wait.recv_timeout(LIMIT).unwrap_or_else(|_| Err(Failed::from(format!("not done after {LIMIT:?}"))))
+}

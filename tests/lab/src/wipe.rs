@@ -1,0 +1,68 @@
+//! Making an engine as good as new between two tests.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::api::Api;
+use crate::engine::{Engine, is_base};
+
+/// The order matters: what holds goes before what it holds.
+pub(crate) fn wipe(engine: &Engine) {
+    let api = engine.api();
+    for container in api.containers() {
+        expect_gone(api, &format!("/containers/{}?force=1&v=1", text(&container, "Id")));
+    }
+    for volume in api.volumes() {
+        expect_gone(api, &format!("/volumes/{}?force=1", text(&volume, "Name")));
+    }
+    for network in api.networks() {
+        let name = text(&network, "Name");
+        if !["bridge", "host", "none", "podman"].contains(&name) {
+            expect_gone(api, &format!("/networks/{name}"));
+        }
+    }
+    remove_images(engine);
+    if !engine.is_podman() && !api.build_cache().is_empty() {
+        api.post("/build/prune?all=1", &Value::Null);
+    }
+    restore_base(engine);
+}
+
+/// The base is kept, with its one name.
+fn restore_base(engine: &Engine) {
+    let images = engine.api().images();
+    let Some(base) = images.iter().find(|i| i.tags.iter().any(|t| is_base(t))) else {
+        return engine.load_base();
+    };
+    for tag in base.tags.iter().filter(|t| !is_base(t)) {
+        engine.untag(tag);
+    }
+}
+
+/// Children bar the way to their parents, so what did not go in one round is tried again in the next.
+fn remove_images(engine: &Engine) {
+    let api = engine.api();
+    let mut stuck = HashSet::new();
+    loop {
+        let images = engine.images();
+        if images.is_empty() {
+            return;
+        }
+        let ids: HashSet<String> = images.iter().map(|i| i.id.clone()).collect();
+        assert!(ids != stuck, "these images do not go: {images:#?}");
+        for image in &images {
+            api.delete(&format!("/images/{}?force=1", image.id));
+        }
+        stuck = ids;
+    }
+}
+
+fn expect_gone(api: &Api, path: &str) {
+    let answer = api.delete(path);
+    assert!(matches!(answer.status, 200..=204 | 404), "DELETE {path}: {} {}", answer.status, answer.text());
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
