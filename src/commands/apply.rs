@@ -9,6 +9,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -20,6 +21,8 @@ use crate::model::{Action, Guard, ImageId, Kept, KeptReason, Kind, Outcome, Plan
 /// Graphdrivers delete one at a time and gain little from more; the containerd store gathers its collections.
 const AT_ONCE: usize = 4;
 const AT_ONCE_CONTAINERD: usize = 8;
+/// Stopping is mostly waiting for the container's own grace.
+const STOPS_AT_ONCE: usize = 64;
 
 /// How one step ended, with the engine's own words where they help.
 struct Ended {
@@ -70,7 +73,7 @@ pub async fn apply(
         {
             let mut running = stream::iter(steps.iter().enumerate())
                 .map(|(at, step)| async move { (at, perform(engine, step).await) })
-                .buffer_unordered(at_once);
+                .buffer_unordered(if wave.1 == Action::Stop { STOPS_AT_ONCE } else { at_once });
             loop {
                 let next = tokio::select! {
                     biased;
@@ -131,12 +134,34 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
         (Kind::Image, Action::Remove, Guard::Named { names }) => remove_named(engine, id()?, names).await,
         (Kind::Image, Action::Untag, Guard::NameOf { id }) => untag(engine, *id, &name()?).await,
         (Kind::Image, Action::GiveBack, Guard::NameOf { id: from }) => give_back(engine, *from, id()?, &name()?).await,
-        (Kind::Container, Action::Remove, Guard::Stopped) => {
-            let outcome = engine.remove_container(&step.id, true).await?;
-            Ok(plainly(outcome, |()| Outcome::Done))
+        (Kind::Container, Action::Stop, _) => Ok(plainly(engine.stop_container(&step.id).await?, |()| Outcome::Done)),
+        (Kind::Container, Action::Remove, Guard::Stopped) => remove_container(engine, &step.id).await,
+        (Kind::Network, Action::Remove, Guard::Unused) => {
+            Ok(plainly(engine.remove_network(&step.id).await?, |()| Outcome::Done))
+        }
+        (Kind::Volume, Action::Remove, Guard::Unused) => {
+            Ok(plainly(engine.remove_volume(&step.id).await?, |()| Outcome::Done))
         }
         _ => Ok(Ended::failed(Error::failed("reading the plan", "a step and its guard do not belong together"))),
     }
+}
+
+/// A container that was started with `--rm` is already going when it has been stopped: then there is only a wait.
+async fn remove_container(engine: &Engine, id: &str) -> Result<Ended> {
+    const WAIT: Duration = Duration::from_millis(100);
+    const LONGEST: usize = 50;
+    let ended = plainly(engine.remove_container(id, true).await?, |()| Outcome::Done);
+    if ended.outcome != Outcome::Kept {
+        return Ok(ended);
+    }
+    for _ in 0..LONGEST {
+        match engine.containers().await?.iter().find(|container| container.id == id) {
+            None => return Ok(Ended::plainly(Outcome::AlreadyGone)),
+            Some(container) if container.state.as_str() == "removing" => tokio::time::sleep(WAIT).await,
+            Some(_) => break,
+        }
+    }
+    Ok(ended)
 }
 
 /// Deletes an image that nobody named, by compare-and-swap.

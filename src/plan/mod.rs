@@ -8,4 +8,5 @@ pub mod clean;
 pub mod identity;
 pub mod order;
 pub mod remote;
+pub mod session_end;
 pub mod superseded;
