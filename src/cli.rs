@@ -119,6 +119,9 @@ pub enum Verb {
         /// The verb whose page it is; otherwise the page of dkb
         verb: Option<String>,
     },
+    /// What a guard starts to be outlived by
+    #[command(hide = true)]
+    Watch(Watch),
     /// What docker asks of a plugin
     #[command(name = "docker-cli-plugin-metadata", hide = true)]
     PluginMetadata,
@@ -250,6 +253,18 @@ pub struct Guard {
     /// The command and its words
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub struct Watch {
+    #[arg(long)]
+    pub command: String,
+    #[arg(long)]
+    pub pid: Option<u32>,
+    #[arg(long)]
+    pub ttl: Option<String>,
+    #[arg(long)]
+    pub keep_tagged: bool,
 }
 
 /// The kinds of things that `dkb sweep` knows, by the name they have in `--only` and `--skip`.

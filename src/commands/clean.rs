@@ -66,7 +66,7 @@ impl Seen {
         Ok(Self { engine, info, ledger, books, snapshot, lives, running })
     }
 
-    async fn layers(&self, world: &World, policy: &Policy) -> Result<Layers> {
+    pub async fn layers(&self, world: &World, policy: &Policy) -> Result<Layers> {
         let here = world.here();
         let empty = Layers::new();
         let wanted = wants_layers(&self.as_look(&here, &empty), policy);
@@ -181,7 +181,7 @@ fn wants_bar(world: &World) -> bool {
     !world.quiet && world.settings.format == Format::Human && std::io::stderr().is_terminal()
 }
 
-fn exit_code(plan: &Plan, report: &Report) -> u8 {
+pub fn exit_code(plan: &Plan, report: &Report) -> u8 {
     match (report.interrupted, plan.totals.failed, plan.totals.done) {
         (true, ..) => ErrorKind::Interrupted.exit_code(),
         (_, 0, _) => 0,

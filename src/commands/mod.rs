@@ -3,6 +3,10 @@
 mod apply;
 pub mod build;
 pub mod clean;
+mod end;
+mod guard;
+mod session;
+mod watch;
 pub mod world;
 
 use std::ffi::OsString;
@@ -35,6 +39,9 @@ fn run(parsed: Parsed) -> Result<u8> {
             build::build(&world, &build.docker, &words)
         }
         Verb::Clean(clean) => clean::clean(&world, &clean),
+        Verb::Guard(guard) => guard::guard(&world, &guard),
+        Verb::Session(session) => session::session(&world, &session),
+        Verb::Watch(watch) => watch::watch(&world, &watch),
         _ => Err(crate::Error::usage("running this verb", "it is not built yet")),
     }
 }

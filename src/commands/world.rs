@@ -1,6 +1,7 @@
 //! What every verb starts from: settings, who we are, and the way to the engine and the ledger.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{Cli, Typed, Verb};
@@ -52,11 +53,11 @@ fn identify(settings: &Settings, places: &Places, before_the_verb: Option<&str>)
 
 /// Docker's global flags, as the docker that is started gets them and as dkb's own look goes by them.
 fn docker_flags(cli: &Cli) -> engine::DockerFlags {
+    let docker = &cli.docker;
     let words = match &cli.verb {
         Verb::Build(build) => build.docker.clone(),
-        _ => Vec::new(),
+        _ => written_again(cli),
     };
-    let docker = &cli.docker;
     let tls = [docker.tlscacert.is_some(), docker.tlscert.is_some(), docker.tlskey.is_some()];
     engine::DockerFlags {
         words,
@@ -65,6 +66,30 @@ fn docker_flags(cli: &Cli) -> engine::DockerFlags {
         hosts: cli.common.host.clone(),
         tls: tls.contains(&true) || docker.tls.is_some() || docker.tlsverify.is_some(),
     }
+}
+
+/// The flags that lead a docker, or another dkb, to the same engine.
+fn written_again(cli: &Cli) -> Vec<OsString> {
+    let docker = &cli.docker;
+    let path = |path: &Option<PathBuf>| path.clone().map(PathBuf::into_os_string);
+    let text = |text: &Option<String>| text.clone().map(OsString::from);
+    let hosts = cli.common.host.iter().map(|host| ("--host", Some(host.into())));
+    let flags = [
+        ("--config", path(&docker.config)),
+        ("--context", cli.common.context.last().map(Into::into)),
+        ("--tls", text(&docker.tls)),
+        ("--tlscacert", path(&docker.tlscacert)),
+        ("--tlscert", path(&docker.tlscert)),
+        ("--tlskey", path(&docker.tlskey)),
+        ("--tlsverify", text(&docker.tlsverify)),
+    ];
+    let joined = |(flag, value): (&str, Option<OsString>)| {
+        let mut word = OsString::from(flag);
+        word.push("=");
+        word.push(value?);
+        Some(word)
+    };
+    flags.into_iter().chain(hosts).filter_map(joined).collect()
 }
 
 /// The environment of this process.
@@ -95,6 +120,20 @@ impl World {
 
     pub fn slot(&self) -> Option<Name> {
         self.identity.ci.as_ref().and_then(|job| job.slot.clone())
+    }
+
+    /// The flags that lead another dkb to the same engine and settings.
+    pub fn engine_flags(&self) -> Vec<OsString> {
+        let docker = &self.docker;
+        let mut words: Vec<OsString> = Vec::new();
+        let mut add =
+            |flag: &str, value: Option<OsString>| words.extend(value.into_iter().flat_map(|v| [flag.into(), v]));
+        add("--context", docker.context.clone().map(Into::into));
+        add("--config", docker.config.clone().map(Into::into));
+        for host in &docker.hosts {
+            add("--host", Some(host.into()));
+        }
+        words
     }
 
     pub fn loudness(&self) -> Loudness {

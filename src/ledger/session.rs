@@ -4,7 +4,8 @@
 //! them ends, however it ends, so nothing here ever guesses from a process number.
 
 use std::fs::{self, File, TryLockError};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -71,17 +72,34 @@ impl SessionFile {
         if let Some(folder) = self.path.parent() {
             create_folder(folder)?;
         }
-        let file = open_or_create(&self.path)?;
-        lock_within_limit(&self.path, || file.try_lock_shared())?;
+        let file = loop {
+            let file = open_or_create(&self.path)?;
+            lock_within_limit(&self.path, || file.try_lock_shared())?;
+            // Somebody may have cleared the file away between the two: a lock on it would say nothing.
+            if is_at(&file, &self.path) {
+                break file;
+            }
+        };
         if owner.is_some() || file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
             self.write(owner)?;
         }
         Ok(SessionHold { file })
     }
 
-    /// The owner has done its part: from now on the session is one that nobody answers for.
+    /// The owner has done its part: from now on nobody answers for the session. A file that says nothing and that
+    /// nobody holds is cleared away.
     pub fn disown(&self) -> Result<()> {
-        if self.path.exists() { self.write(None) } else { Ok(()) }
+        if !self.path.exists() {
+            return Ok(());
+        }
+        self.write(None)?;
+        if let Ok(file) = File::open(&self.path)
+            && file.try_lock().is_ok()
+            && is_at(&file, &self.path)
+        {
+            let _ = fs::remove_file(&self.path);
+        }
+        Ok(())
     }
 
     fn write(&self, owner: Option<&Owner>) -> Result<()> {
@@ -115,6 +133,11 @@ impl SessionFile {
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => Life::Alive,
         }
     }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let known = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    file.metadata().is_ok_and(|open| fs::metadata(path).is_ok_and(|there| known(there) == known(open)))
 }
 
 #[cfg(test)]

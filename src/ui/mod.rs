@@ -1,6 +1,7 @@
 //! What people and programs see. The only room that writes to stdout and stderr.
 
 pub mod clean;
+pub mod guard;
 pub mod progress;
 
 use std::fmt::Display;
