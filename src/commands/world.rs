@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{Cli, Typed, Verb};
-use crate::config::{self, Places, Settings, git};
+use crate::config::{self, Places, Settings, here};
 use crate::engine::{self, Endpoint, Engine, Limits, Program};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{State, short_hash};
 use crate::model::{Name, SessionKey};
 use crate::plan::clean::Here;
-use crate::plan::identity::{Facts, Identity};
+use crate::plan::identity::Identity;
 use crate::ui::clean::Loudness;
 
 pub struct World {
@@ -23,32 +23,6 @@ pub struct World {
     pub identity: Identity,
     pub quiet: bool,
     pub verbose: bool,
-}
-
-fn identify(settings: &Settings, places: &Places, before_the_verb: Option<&str>) -> Result<Identity> {
-    let given = |key: &str, name: &Option<Name>| {
-        let from = settings.source(key).map_or_else(String::new, ToString::to_string);
-        name.clone().map(|name| (name, from))
-    };
-    let session = match before_the_verb {
-        Some(id) => {
-            let name = Name::typed(id).map_err(|wrong| Error::usage("reading --session", wrong))?;
-            Some((name, "--session".to_owned()))
-        }
-        None => given("session", &settings.session),
-    };
-    let folder = std::fs::canonicalize(&places.folder).unwrap_or_else(|_| places.folder.clone());
-    let checkout = git::checkout(&folder);
-    Ok(Identity::of(&Facts {
-        project: given("project", &settings.project),
-        session,
-        env: &|name| std::env::var(name).ok(),
-        folder: &folder,
-        home: places.home.as_deref(),
-        checkout: checkout.as_ref(),
-        machine: &machine(),
-        user: &rustix::process::getuid().as_raw().to_string(),
-    }))
 }
 
 /// Docker's global flags, as the docker that is started gets them and as dkb's own look goes by them.
@@ -102,7 +76,7 @@ impl World {
         let folder = std::env::current_dir().unwrap_or_default();
         let places = Places::new(folder.clone(), &env);
         let settings = config::load(&places, &env, cli.common.settings.as_deref(), typed, Vec::new())?;
-        let identity = identify(&settings, &places, cli.session.as_deref())?;
+        let identity = here::identity(&settings, &places, &env);
         Ok(Self {
             named: identity.session_is_sure(),
             key: SessionKey { project: identity.project.clone(), session: identity.session.clone() },
@@ -168,9 +142,7 @@ impl World {
 
 /// What names this machine in the notes about sessions. It never leaves the state folder.
 pub fn machine() -> String {
-    let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| std::fs::read_to_string(path).ok());
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    short_hash(&[id.as_deref().unwrap_or_default().trim(), &host])
+    short_hash(&[&here::machine()])
 }
 
 /// One thread is enough: dkb waits most of the time.
