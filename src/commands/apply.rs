@@ -18,6 +18,8 @@ use crate::model::{Action, Guard, ImageId, Kind, Outcome, Plan, Reference, Step}
 /// Graphdrivers delete one at a time and gain little from more; the containerd store gathers its collections.
 const AT_ONCE: usize = 4;
 const AT_ONCE_CONTAINERD: usize = 8;
+/// Stopping is mostly waiting for the container's own grace.
+const STOPS_AT_ONCE: usize = 64;
 
 /// How long steps that were already asked for are waited for once it is over: a user who asked to stop, or an
 /// engine that went away, leaves no more than this.
@@ -78,6 +80,7 @@ pub(super) async fn apply(
         let wave = wave(&plan.steps[from], depths);
         let length = plan.steps[from..].iter().take_while(|step| self::wave(step, depths) == wave).count();
         let steps = &plan.steps[from..from + length];
+        let at_once = if wave.1 == Action::Stop { STOPS_AT_ONCE } else { at_once };
         let ended = side_by_side(engine, steps, at_once, stop.as_mut(), &mut report, &mut progress).await;
         for (step, Ended { outcome, why, .. }) in plan.steps[from..].iter_mut().zip(ended) {
             step.result = Some(outcome);
@@ -168,12 +171,35 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
         (Kind::Image, Action::GiveBack, Guard::NameOf { id: from }) => {
             image::give_back(engine, *from, id()?, &name()?).await
         }
-        (Kind::Container, Action::Remove, Guard::Stopped) => {
-            // Not forced, so one that was started meanwhile makes the engine refuse.
-            Ok(plainly(engine.remove_container(&step.id, true).await?, |()| Outcome::Done))
+        (Kind::Container, Action::Stop, _) => Ok(plainly(engine.stop_container(&step.id).await?, |()| Outcome::Done)),
+        (Kind::Container, Action::Remove, Guard::Stopped) => remove_container(engine, &step.id).await,
+        (Kind::Network, Action::Remove, Guard::Unused) => {
+            Ok(plainly(engine.remove_network(&step.id).await?, |()| Outcome::Done))
+        }
+        (Kind::Volume, Action::Remove, Guard::Unused) => {
+            Ok(plainly(engine.remove_volume(&step.id).await?, |()| Outcome::Done))
         }
         _ => Ok(Ended::failed(Error::failed("reading the plan", "a step and its guard do not belong together"))),
     }
+}
+
+/// Not forced, so one that was started meanwhile makes the engine refuse. A container that was started with
+/// `--rm` is already going when it has been stopped: then there is only a wait.
+async fn remove_container(engine: &Engine, id: &str) -> Result<Ended> {
+    const WAIT: Duration = Duration::from_millis(100);
+    const LONGEST: usize = 50;
+    let ended = plainly(engine.remove_container(id, true).await?, |()| Outcome::Done);
+    if ended.outcome != Outcome::Kept {
+        return Ok(ended);
+    }
+    for _ in 0..LONGEST {
+        match engine.containers().await?.iter().find(|container| container.id == id) {
+            None => return Ok(Ended::plainly(Outcome::AlreadyGone)),
+            Some(container) if container.state.as_str() == "removing" => tokio::time::sleep(WAIT).await,
+            Some(_) => break,
+        }
+    }
+    Ok(ended)
 }
 
 fn plainly<T>(outcome: engine::Outcome<T>, done: impl FnOnce(T) -> Outcome) -> Ended {

@@ -4,7 +4,7 @@
 //! docker runs it.
 
 mod books;
-mod child;
+pub(super) mod child;
 mod look;
 
 use std::ffi::OsString;
@@ -345,7 +345,7 @@ fn cli_version(program: &Program, state: Option<&State>) -> Option<u32> {
 }
 
 /// As a shell says it: the code, or 128 and the number of the signal.
-fn exit_code(status: ExitStatus) -> u8 {
+pub(super) fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }

@@ -3,13 +3,14 @@
 use std::io::IsTerminal;
 
 use super::apply::{self, Report};
+use super::end;
 use super::plan_file;
 use super::seen::Seen;
 use super::world::{World, runtime};
 use crate::cli::{self, Clean};
 use crate::config::Format;
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::model::{KeptReason, Name, Plan, Record, SessionKey};
+use crate::model::{KeptReason, Life, Name, Plan, Record, SessionKey};
 use crate::plan::clean::{Layers, Policy, Scope, sessions};
 use crate::plan::order;
 use crate::ui;
@@ -21,6 +22,7 @@ pub fn clean(world: &World, flags: &Clean) -> Result<u8> {
     runtime()?.block_on(async {
         let policy = policy(world, flags)?;
         let seen = Seen::look(world).await?;
+        end::tell_of_the_dead(world, &seen.lives);
         let mut made = match &flags.act.apply {
             Some(file) => {
                 let mut plan = plan_file::read(file, "clean", &seen.info)?;
@@ -80,7 +82,7 @@ fn wants_bar(world: &World) -> bool {
     !world.quiet && world.settings.format == Format::Human && std::io::stderr().is_terminal()
 }
 
-fn exit_code(plan: &Plan, report: &Report) -> u8 {
+pub fn exit_code(plan: &Plan, report: &Report) -> u8 {
     match (report.interrupted, plan.totals.failed, plan.totals.done) {
         (true, ..) => ErrorKind::Interrupted.exit_code(),
         (_, 0, _) => 0,
@@ -101,7 +103,14 @@ fn note(seen: &Seen, policy: &Policy, plan: &Plan, report: &Report, world: &Worl
         let (layers, here) = (Layers::new(), world.here());
         let look = seen.as_look(&here, &layers);
         // As of the look: what a build has made since was not seen, and is not cleaned.
-        records.extend(sessions(&look, policy).map(|key| Record::Cleaned { key: key.clone(), at: seen.began }));
+        for key in sessions(&look, policy) {
+            records.push(Record::Cleaned { key: key.clone(), at: seen.began });
+            if seen.lives.get(key) == Some(&Life::Dead)
+                && let Ok(state) = world.state()
+            {
+                let _ = state.session(key).disown();
+            }
+        }
     }
     if let Err(error) = seen.ledger.append(&records) {
         ui::warn(error);

@@ -15,6 +15,7 @@ use crate::model::{Books, EngineInfo, Flavour, Life, Plan, Record, SessionKey, S
 use crate::plan::clean::{
     Here, Layers, Look, Policy, RunningBuild, Scope, missing, plan, share_with_cache, wants_layers,
 };
+use crate::plan::session_end;
 use crate::ui;
 
 /// Images that are asked for their layers at the same time.
@@ -72,7 +73,12 @@ impl Seen {
     pub async fn plan(&self, world: &World, policy: &Policy) -> Result<Plan> {
         let here = world.here();
         let layers = self.layers(&here, policy).await?;
-        let mut plan = plan(&self.as_look(&here, &layers), policy);
+        let look = self.as_look(&here, &layers);
+        let mut plan = match policy.scope {
+            // What a session that died still runs goes too.
+            Scope::Stale(_) if policy.containers => session_end::plan(&look, &self.extras().await?, policy),
+            _ => plan(&look, policy),
+        };
         self.share_with_cache(&mut plan).await;
         Ok(plan)
     }
@@ -84,7 +90,12 @@ impl Seen {
         }
     }
 
-    async fn layers(&self, here: &Here, policy: &Policy) -> Result<Layers> {
+    pub async fn extras(&self) -> Result<session_end::Extras> {
+        let networks = self.engine.networks().await?;
+        Ok(session_end::Extras { networks, volumes: self.engine.volumes().await? })
+    }
+
+    pub async fn layers(&self, here: &Here, policy: &Policy) -> Result<Layers> {
         let empty = Layers::new();
         let wanted = wants_layers(&self.as_look(here, &empty), policy);
         let mut asked = stream::iter(wanted)

@@ -65,6 +65,7 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeptReason {
+    /// A container uses it, in whatever state, or mounts it.
     InUse,
     /// Ours and tagged, and this clean takes leftovers only.
     Tagged,
@@ -78,13 +79,19 @@ pub enum KeptReason {
     Inherited,
     /// A kept image is built on it.
     Base,
+    /// Another session of the project built it.
     OtherSession,
+    /// Another project built it.
     OtherProject,
+    /// A session that is at work built it.
     SessionAlive,
     /// A build that is running now may need it.
     BuildRunning,
+    /// It was built too short a while ago.
     TooYoung,
+    /// One of its names is to be kept.
     KeepPattern,
+    /// It is among the newest of a repository.
     KeepLast,
     /// A session that is alive took its tag and will give it back.
     Lent,
@@ -114,11 +121,13 @@ pub enum Guard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
+    /// Done, as planned.
     Done,
     /// Somebody else was faster; it is gone, which is what was wanted.
     AlreadyGone,
     /// The guard no longer held, or the engine named a user: left alone.
     Kept,
+    /// The engine refused, or the connection was lost.
     Failed,
     /// Asked for, but it was over before the engine answered: a later look tells.
     Unknown,

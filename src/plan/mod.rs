@@ -8,5 +8,6 @@ pub mod clean;
 pub mod identity;
 pub mod order;
 pub mod remote;
+pub mod session_end;
 pub mod status;
 pub mod superseded;

@@ -1,0 +1,99 @@
+//! The end of a session: all that it left in the engine goes.
+
+use std::collections::HashMap;
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use super::apply::{self, Report};
+use super::seen::Seen;
+use super::world::World;
+use crate::error::Result;
+use crate::model::{KeptReason, Life, Plan, Record, SessionKey};
+use crate::plan::clean::{Policy, Scope};
+use crate::plan::{order, session_end};
+use crate::ui;
+
+/// Cleans one session and says what became of it. It counts as cleaned once nothing more could go.
+pub(super) async fn end(
+    world: &World,
+    key: &SessionKey,
+    keep_tagged: bool,
+    stop: impl Future<Output = ()>,
+) -> Result<(Plan, Report)> {
+    let seen = Seen::look(world).await?;
+    let settings = &world.settings;
+    let policy = Policy {
+        scope: Scope::Session(key.clone()),
+        tags: !keep_tagged,
+        containers: true,
+        keep: settings.keep.clone(),
+        keep_last: settings.keep_last,
+        older_than: settings.older_than,
+        stale_after: settings.stale_after,
+        trust_stamp: false,
+    };
+    let extras = seen.extras().await?;
+    let mut here = world.here();
+    // Whoever ends a session speaks for it, alive or not.
+    here.key = key.clone();
+    let layers = seen.layers(&here, &policy).await?;
+    let mut plan = session_end::plan(&seen.as_look(&here, &layers), &extras, &policy);
+    seen.share_with_cache(&mut plan).await;
+    let depths = order::depths(seen.snapshot.images.iter());
+    let report = apply::apply(&seen.engine, &mut plan, &depths, seen.info.containerd_store, stop, |_| {}).await;
+    let now = Timestamp::now();
+    let mut records = Vec::new();
+    if !report.gone.is_empty() {
+        records.push(Record::Gone { at: now, ids: report.gone.clone() });
+    }
+    if is_over(&plan) && seen.books.sessions.contains_key(key) {
+        records.push(Record::Cleaned { key: key.clone(), at: seen.began });
+    }
+    seen.ledger.append(&records)?;
+    Ok((plan, report))
+}
+
+/// Nothing of the session waits for a later clean.
+pub(super) fn is_over(plan: &Plan) -> bool {
+    let waits = |reason| {
+        matches!(reason, KeptReason::InUse | KeptReason::BuildRunning | KeptReason::Changed | KeptReason::Failed)
+    };
+    plan.totals.failed == 0 && !plan.kept.iter().any(|kept| waits(kept.reason))
+}
+
+/// Says, once for each, which sessions died with guard and watcher: nobody has cleaned up after them.
+pub fn tell_of_the_dead(world: &World, lives: &HashMap<SessionKey, Life>) {
+    let Ok(state) = world.state() else { return };
+    let mut dead: Vec<&SessionKey> =
+        lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key).collect();
+    dead.sort();
+    for key in dead {
+        let session = state.session(key);
+        if let Some(owner) = session.owner().filter(|_| session.tell_once()) {
+            ui::say(format_args!(
+                "session {} of {} ({}, since {}) was cut off and not cleaned; dkb clean --stale takes it away",
+                key.session,
+                key.project,
+                owner.command,
+                owner.since.strftime("%Y-%m-%d %H:%M")
+            ));
+        }
+    }
+}
+
+/// Cleans the sessions of this project that died, where the settings say that this is to be done without a word.
+pub async fn end_dead(world: &World, lives: &HashMap<SessionKey, Life>) -> Result<()> {
+    if !world.settings.clean_dead.unwrap_or(world.identity.ci.is_some()) {
+        return Ok(());
+    }
+    for (key, life) in lives {
+        if *life == Life::Dead && key.project == world.key.project && *key != world.key {
+            let (plan, _) = end(world, key, false, std::future::pending()).await?;
+            if is_over(&plan) {
+                world.state()?.session(key).disown()?;
+            }
+        }
+    }
+    Ok(())
+}
