@@ -1,22 +1,30 @@
 //! What dkb promises, one file a theme, tried on every engine of the lab.
 
+mod clean_at_a_terminal;
 mod clean_faults;
 mod clean_host;
+mod clean_ledger;
 mod clean_races;
 mod clean_random;
 mod clean_takes_ours;
+mod clean_together;
 mod guard;
 mod lab_itself;
+mod status_shows;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     dkb_lab::set_dkb(env!("CARGO_BIN_EXE_dkb"));
     dkb_lab::promise::run([
+        clean_at_a_terminal::promises(),
         clean_faults::promises(),
+        clean_ledger::promises(),
         clean_races::promises(),
         clean_random::promises(),
         clean_takes_ours::promises(),
+        clean_together::promises(),
+        status_shows::promises(),
         guard::promises(),
         lab_itself::promises(),
     ])
