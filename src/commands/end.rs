@@ -13,7 +13,7 @@ use crate::plan::clean::{Policy, Scope};
 use crate::plan::{order, session_end};
 
 /// Cleans one session and says what became of it. It counts as cleaned once nothing more could go.
-pub async fn end(
+pub(super) async fn end(
     world: &World,
     key: &SessionKey,
     keep_tagged: bool,
@@ -62,7 +62,7 @@ async fn end_seen(
 }
 
 /// Nothing of the session waits for a later clean.
-pub fn is_over(plan: &Plan) -> bool {
+pub(super) fn is_over(plan: &Plan) -> bool {
     let waits = |reason| {
         matches!(reason, KeptReason::InUse | KeptReason::BuildRunning | KeptReason::Changed | KeptReason::Failed)
     };
@@ -70,7 +70,7 @@ pub fn is_over(plan: &Plan) -> bool {
 }
 
 /// Sessions of this project on this engine whose guard died, watcher and all, and that nobody has cleaned since.
-pub fn dead(world: &World, seen: &Seen) -> Vec<SessionKey> {
+pub(super) fn dead(world: &World, seen: &Seen) -> Vec<SessionKey> {
     let uncleaned = |key: &SessionKey| {
         seen.books.sessions.get(key).is_some_and(|entry| entry.cleaned.is_none_or(|cleaned| cleaned < entry.last))
     };
@@ -84,7 +84,7 @@ pub fn dead(world: &World, seen: &Seen) -> Vec<SessionKey> {
 }
 
 /// Cleans the sessions that died, one after the other. A session that can't be cleaned now waits for the next time.
-pub async fn end_dead(world: &World, seen: &Seen) -> Result<Vec<Plan>> {
+pub(super) async fn end_dead(world: &World, seen: &Seen) -> Result<Vec<Plan>> {
     let mut plans = Vec::new();
     for key in dead(world, seen) {
         let (plan, _) = end_seen(world, seen, &key, false, std::future::pending()).await?;

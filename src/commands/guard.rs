@@ -19,7 +19,7 @@ use crate::model::{Name, RUN_LABEL, SessionKey};
 use crate::plan::identity::Origin;
 use crate::ui;
 
-pub fn guard(world: &World, flags: &Guard) -> Result<u8> {
+pub(super) fn guard(world: &World, flags: &Guard) -> Result<u8> {
     let state = world.state();
     if let (Ok(state), None) = (&state, &flags.session)
         && let Some(key) = outer(state, world)
@@ -65,7 +65,7 @@ fn session_of(world: &World, flags: &Guard) -> Result<SessionKey> {
 }
 
 /// A name that nobody else has, and that says nothing of who or where.
-pub fn fresh() -> Result<Name> {
+pub(super) fn fresh() -> Result<Name> {
     let moment = Timestamp::now().as_nanosecond().to_string();
     let hash = short_hash(&[&machine(), &std::process::id().to_string(), &moment]);
     Name::typed(&format!("run-{}", &hash[..12])).map_err(|wrong| Error::usage("naming the session", wrong))
@@ -89,6 +89,13 @@ impl Opened {
             Some(watch::start(world, key, &Until::Line, flags.keep_tagged, command)?)
         };
         Ok(Self { state, key: key.clone(), hold, watcher })
+    }
+
+    /// It stays on record as dead, for the next dkb.
+    fn give_up(mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            watcher.done();
+        }
     }
 
     /// The session is over, or left as it is: nobody answers for it any more.
@@ -149,16 +156,15 @@ fn clean(world: &World, key: &SessionKey, flags: &Guard, opened: Option<Opened>)
             }
             match opened {
                 Some(opened) if end::is_over(&plan) => opened.leave(),
-                // It stays on record as dead, for the next dkb.
-                Some(mut opened) => drop(opened.watcher.take().map(Watcher::done)),
+                Some(opened) => opened.give_up(),
                 None => {}
             }
         }
         Err(error) => {
             ui::say(format_args!("session {} was not cleaned: {error}", key.session));
             ui::say("the next dkb on that engine will say so; dkb clean --stale takes it away");
-            if let Some(mut opened) = opened {
-                drop(opened.watcher.take().map(Watcher::done));
+            if let Some(opened) = opened {
+                opened.give_up();
             }
         }
     }

@@ -1,5 +1,6 @@
 //! `dkb plugin`: the links by which docker and cargo find dkb as a verb of their own.
 
+use std::fmt::Write;
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::ui;
 
 /// What docker asks a plugin before it lists it.
-pub fn metadata() -> u8 {
+pub(super) fn metadata() -> u8 {
     let metadata = serde_json::json!({
         "SchemaVersion": "0.1.0",
         "Vendor": "dkb",
@@ -40,7 +41,7 @@ enum There {
     Foreign,
 }
 
-pub fn plugin(verb: Plugin, docker_config: Option<&Path>) -> Result<u8> {
+pub(super) fn plugin(verb: Plugin, docker_config: Option<&Path>) -> Result<u8> {
     let own = std::env::current_exe()
         .and_then(std::fs::canonicalize)
         .map_err(|error| Error::failed("looking for the dkb that runs", error))?;
@@ -59,7 +60,7 @@ pub fn plugin(verb: Plugin, docker_config: Option<&Path>) -> Result<u8> {
             failed += 1;
             error.to_string()
         });
-        lines += &format!("{:<11} {said}\n", place.command);
+        let _ = writeln!(lines, "{:<11} {said}", place.command);
     }
     ui::out(lines);
     Ok(match failed {

@@ -10,7 +10,7 @@ use crate::model::{Name, SessionKey, parse_duration};
 use crate::plan::identity::Origin;
 use crate::ui;
 
-pub fn session(world: &World, verb: &Session) -> Result<u8> {
+pub(super) fn session(world: &World, verb: &Session) -> Result<u8> {
     match verb {
         Session::Start { watch_pid, ttl } => start(world, *watch_pid, ttl),
         Session::End { id, keep_tagged } => finish(world, id, *keep_tagged),

@@ -32,13 +32,13 @@ const HUNTED: [&str; 5] =
     ["RUNNER_TRACKING_ID", "BUILD_ID", "BUILD_TAG", "JENKINS_NODE_COOKIE", "HUDSON_SERVER_COOKIE"];
 
 /// A watcher that a guard has started. Dropping it without [`Watcher::done`] lets it clean.
-pub struct Watcher {
+pub(super) struct Watcher {
     child: Child,
     line: Option<ChildStdin>,
 }
 
 /// What the watcher waits for.
-pub enum Until {
+pub(super) enum Until {
     /// Its stdin ends.
     Line,
     Process(u32),
@@ -46,7 +46,13 @@ pub enum Until {
 }
 
 /// Starts a watcher for this session, and returns when it is ready.
-pub fn start(world: &World, key: &SessionKey, until: &Until, keep_tagged: bool, command: &str) -> Result<Watcher> {
+pub(super) fn start(
+    world: &World,
+    key: &SessionKey,
+    until: &Until,
+    keep_tagged: bool,
+    command: &str,
+) -> Result<Watcher> {
     let failed = |error: std::io::Error| Error::failed("starting the watcher", error);
     let own = std::env::current_exe().map_err(failed)?;
     let mut watcher = Command::new(own);
@@ -77,7 +83,7 @@ pub fn start(world: &World, key: &SessionKey, until: &Until, keep_tagged: bool, 
 
 impl Watcher {
     /// The session has been cleaned, or is to be left: there is nothing to watch any more.
-    pub fn done(mut self) {
+    pub(super) fn done(mut self) {
         if let Some(mut line) = self.line.take() {
             let _ = line.write_all(&[DONE]);
         }
@@ -86,7 +92,7 @@ impl Watcher {
 }
 
 /// The watcher's whole life.
-pub fn watch(world: &World, flags: &cli::Watch) -> Result<u8> {
+pub(super) fn watch(world: &World, flags: &cli::Watch) -> Result<u8> {
     leave_the_guard();
     let key = world.key.clone();
     let state = world.state()?;
@@ -221,12 +227,12 @@ async fn introduce(world: &World, state: &State) -> Result<()> {
 }
 
 /// The name of a command, and never its arguments.
-pub fn name_of(command: &std::ffi::OsStr) -> String {
+pub(super) fn name_of(command: &std::ffi::OsStr) -> String {
     Path::new(command).file_name().unwrap_or(command).to_string_lossy().into_owned()
 }
 
 /// The guard that this process runs in, if it names a session that is alive.
-pub fn outer(state: &State, world: &World) -> Option<SessionKey> {
+pub(super) fn outer(state: &State, world: &World) -> Option<SessionKey> {
     let session = env("DKB_GUARD")?.into_string().ok().and_then(|name| crate::model::Name::typed(&name).ok())?;
     let key = SessionKey { project: world.key.project.clone(), session };
     (state.session(&key).life(&machine()) == crate::model::Life::Alive).then_some(key)
