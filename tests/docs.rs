@@ -1,6 +1,6 @@
 //! What the docs say is so: tables are read off the code, commands are run by a test or at least parse.
 //!
-//! `DKB_WRITE=1 cargo test --test docs` writes what is read off the code again.
+//! `SNAPSHOTS=overwrite cargo test --test docs` writes what is read off the code again.
 //!
 //! Every fenced block of the README and of `docs/` is of one of these kinds:
 //! - `console`: run, line by line, by the promise `readme::every_console_block_runs`;
@@ -31,10 +31,10 @@ fn what_is_read_off_the_code_is_in_the_docs() {
     for path in pages() {
         let text = read(&path);
         let expected = with_generated(&text);
-        if std::env::var_os("DKB_WRITE").is_some() {
+        if std::env::var_os("SNAPSHOTS").is_some_and(|how| how == "overwrite") {
             fs::write(&path, &expected).expect("the page");
         } else {
-            let hint = "DKB_WRITE=1 cargo test --test docs writes it again";
+            let hint = "SNAPSHOTS=overwrite cargo test --test docs writes it again";
             assert!(text == expected, "{} is behind the code: {hint}", path.display());
         }
     }
