@@ -94,11 +94,35 @@ pub struct Candidate {
     pub id: String,
     /// The number of the step whose line was the last before it.
     pub step: u32,
+    /// Grows from stage to stage, in which Podman counts the steps anew.
+    #[serde(default)]
+    pub stage: u32,
     /// It stands behind `FROM`: a base, or the last image of an earlier stage.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub base: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,
+    /// The first container that was said to run since the line of the image before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran: Option<String>,
+}
+
+/// What a classic build's output has shown so far, lines that a step printed among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    pub images: Vec<Candidate>,
+    /// The stage and the step that began last.
+    pub stage: u32,
+    pub step: u32,
+    /// The first container that was said to run since the last image.
+    pub ran: Option<String>,
+}
+
+impl Shown {
+    /// Whether any container ran at all: before that every line is the builder's own.
+    pub fn was_running(&self) -> bool {
+        self.ran.is_some() || self.images.iter().any(|image| image.ran.is_some())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
