@@ -1,5 +1,6 @@
 //! Does what a plan says: each step is checked again when its turn comes, and none is ever added.
 
+mod container;
 mod explain;
 mod image;
 
@@ -80,8 +81,15 @@ pub(super) async fn apply(
         let wave = wave(&plan.steps[from], depths);
         let length = plan.steps[from..].iter().take_while(|step| self::wave(step, depths) == wave).count();
         let steps = &plan.steps[from..from + length];
-        let at_once = if wave.1 == Action::Stop { STOPS_AT_ONCE } else { at_once };
-        let ended = side_by_side(engine, steps, at_once, stop.as_mut(), &mut report, &mut progress).await;
+        let ended = side_by_side(
+            engine,
+            steps,
+            if wave.1 == Action::Stop { STOPS_AT_ONCE } else { at_once },
+            stop.as_mut(),
+            &mut report,
+            &mut progress,
+        )
+        .await;
         for (step, Ended { outcome, why, .. }) in plan.steps[from..].iter_mut().zip(ended) {
             step.result = Some(outcome);
             if let Some(why) = why.filter(|why| !report.errors.contains(why)) {
@@ -171,7 +179,7 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
             image::give_back(engine, *from, id()?, &name()?).await
         }
         (Kind::Container, Action::Stop, _) => Ok(plainly(engine.stop_container(&step.id).await?, |()| Outcome::Done)),
-        (Kind::Container, Action::Remove, Guard::Stopped) => remove_container(engine, &step.id).await,
+        (Kind::Container, Action::Remove, Guard::Stopped) => container::remove(engine, &step.id).await,
         (Kind::Network, Action::Remove, Guard::Unused) => {
             Ok(plainly(engine.remove_network(&step.id).await?, |()| Outcome::Done))
         }
@@ -180,25 +188,6 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
         }
         _ => Ok(Ended::failed(Error::failed("reading the plan", "a step and its guard do not belong together"))),
     }
-}
-
-/// Not forced, so one that was started meanwhile makes the engine refuse. A container that was started with
-/// `--rm` is already going when it has been stopped: then there is only a wait.
-async fn remove_container(engine: &Engine, id: &str) -> Result<Ended> {
-    const WAIT: Duration = Duration::from_millis(100);
-    const LONGEST: usize = 50;
-    let ended = plainly(engine.remove_container(id, true).await?, |()| Outcome::Done);
-    if ended.outcome != Outcome::Kept {
-        return Ok(ended);
-    }
-    for _ in 0..LONGEST {
-        match engine.containers().await?.iter().find(|container| container.id == id) {
-            None => return Ok(Ended::plainly(Outcome::AlreadyGone)),
-            Some(container) if container.state.as_str() == "removing" => tokio::time::sleep(WAIT).await,
-            Some(_) => break,
-        }
-    }
-    Ok(ended)
 }
 
 fn plainly<T>(outcome: engine::Outcome<T>, done: impl FnOnce(T) -> Outcome) -> Ended {

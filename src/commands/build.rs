@@ -246,9 +246,10 @@ impl Job {
             began: before.began,
             before: &before.tags,
             all: before.all.as_ref(),
-            steps: &seen.steps,
+            shown: &seen.shown,
             result,
             ok,
+            ran: seen.shown.was_running() && !before.info.containerd_store,
         };
         let build = books::record(&before.engine, &books, &facts).await?;
         ledger.append(&books::records(&books, &self.intent, &build))?;

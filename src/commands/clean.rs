@@ -59,7 +59,7 @@ pub fn clean(world: &World, flags: &Clean) -> Result<u8> {
 }
 
 /// Somebody wants this to end: at the keyboard, or whoever runs the CI job.
-async fn stop() {
+pub async fn stop() {
     use tokio::signal::unix::{SignalKind, signal};
     let term = async {
         match signal(SignalKind::terminate()) {
@@ -105,8 +105,8 @@ fn note(seen: &Seen, policy: &Policy, plan: &Plan, report: &Report, world: &Worl
         // As of the look: what a build has made since was not seen, and is not cleaned.
         for key in sessions(&look, policy) {
             records.push(Record::Cleaned { key: key.clone(), at: seen.began });
-            if seen.lives.get(key) == Some(&Life::Dead)
-                && let Ok(state) = world.state()
+            if let Ok(state) = world.state()
+                && seen.lives.get(key) == Some(&Life::Dead)
             {
                 let _ = state.session(key).disown();
             }

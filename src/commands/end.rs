@@ -6,6 +6,7 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use super::apply::{self, Report};
+use super::clean::policy_for;
 use super::seen::Seen;
 use super::world::World;
 use crate::error::Result;
@@ -22,18 +23,9 @@ pub(super) async fn end(
     stop: impl Future<Output = ()>,
 ) -> Result<(Plan, Report)> {
     let seen = Seen::look(world).await?;
-    let settings = &world.settings;
-    let policy = Policy {
-        scope: Scope::Session(key.clone()),
-        tags: !keep_tagged,
-        containers: true,
-        keep: settings.keep.clone(),
-        keep_last: settings.keep_last,
-        older_than: settings.older_than,
-        stale_after: settings.stale_after,
-        trust_stamp: false,
-    };
-    let extras = seen.extras().await?;
+    let scope = Scope::Session(key.clone());
+    let policy = Policy { trust_stamp: false, ..policy_for(world, scope, !keep_tagged) };
+    let extras = session_end::Extras { networks: seen.engine.networks().await?, volumes: seen.engine.volumes().await? };
     let mut here = world.here();
     // Whoever ends a session speaks for it, alive or not.
     here.key = key.clone();

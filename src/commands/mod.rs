@@ -56,7 +56,6 @@ fn run(parsed: Parsed) -> Result<u8> {
             build::build(&world, &build.docker, &words)
         }
         Verb::Clean(clean) => clean::clean(&world, &clean),
-        Verb::Status(status) => status::status(&world, &status),
         Verb::Guard(guard) => guard::guard(&world, &guard),
         Verb::Session(session) => session::session(&world, &session),
         Verb::Watch(watch) => watch::watch(&world, &watch),
@@ -64,6 +63,7 @@ fn run(parsed: Parsed) -> Result<u8> {
             config::run(&world.settings, &world.identity);
             Ok(0)
         }
+        Verb::Status(status) => status::status(&world, &status),
         _ => Err(crate::Error::usage("running this verb", "it is not built yet")),
     }
 }

@@ -90,6 +90,7 @@ impl Seen {
         }
     }
 
+    /// What a session can leave besides containers and images.
     pub async fn extras(&self) -> Result<session_end::Extras> {
         let networks = self.engine.networks().await?;
         Ok(session_end::Extras { networks, volumes: self.engine.volumes().await? })

@@ -8,7 +8,7 @@ use serde_json::{Value, json as document};
 
 use super::Style;
 use super::clean::{plural, words};
-use crate::ledger::Owner;
+use crate::model::Owner;
 use crate::model::{Image, KeptReason, Life, Plan, Reference, SessionKey, Stamp, human_bytes, human_duration};
 use crate::plan::status::{Owned, SessionSummary};
 

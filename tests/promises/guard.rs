@@ -28,6 +28,7 @@ pub(crate) fn promises() -> Promises {
                 an_engine_that_is_gone_at_the_end_is_said_and_the_next_dkb_finishes,
                 what_is_to_be_kept_is_kept_and_can_be_ended_by_hand,
                 a_session_that_was_started_by_hand_ends_with_its_process,
+                the_harness_of_the_docs_leaves_nothing,
             ],
         )
         .without_engine(promises![a_guard_is_its_command_in_all_but_the_end])
@@ -254,6 +255,38 @@ fn a_session_that_was_started_by_hand_ends_with_its_process(engine: &Engine) {
     assert!(scene.holds_something());
     harness.kill().and_then(|()| harness.wait()).expect("its end");
     scene.is_clean();
+}
+
+/// Runs the very program that the docs show, with dkb on its PATH.
+fn the_harness_of_the_docs_leaves_nothing(engine: &Engine) {
+    let state = State::new();
+    let bin = state.work().join("bin");
+    std::fs::create_dir(&bin).expect("a folder");
+    std::os::unix::fs::symlink(dkb_path(), bin.join("dkb")).expect("a link");
+    let profile = dkb_path().parent().expect("the folder of the build");
+    let harness = profile.join("examples/harness");
+    if !harness.exists() {
+        // `cargo test` builds examples too, but a run of this file alone does not.
+        let target = profile.parent().expect("the target folder");
+        let build = std::process::Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--example", "harness"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env("CARGO_TARGET_DIR", target)
+            .status();
+        assert!(build.is_ok_and(|status| status.success()), "the example does not build");
+    }
+    let dkb = engine.dkb_in(&state).project("p").to_std();
+    let environment = dkb.get_envs().map(|(key, value)| (key.to_owned(), value.unwrap_or_default().to_owned()));
+    let path = format!("{}:{}", bin.display(), engine_path(engine));
+    let context = Context::from_base("RUN echo tested >/tested");
+    Command::new(harness).envs(environment).env("PATH", path).cwd(context.path()).run().success();
+    let is_clean = || engine.images().is_empty() && engine.api().containers().is_empty();
+    assert!(eventually(SOON, is_clean), "the harness left\n{}", engine.inventory());
+}
+
+fn engine_path(engine: &Engine) -> String {
+    let path = engine.env().into_iter().find(|(key, _)| key == "PATH").expect("the engine's PATH").1;
+    path.to_string_lossy().into_owned()
 }
 
 fn a_guard_is_its_command_in_all_but_the_end() {

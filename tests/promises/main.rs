@@ -1,5 +1,13 @@
 //! What dkb promises, one file a theme, tried on every engine of the lab.
 
+mod build_at_once;
+mod build_constant;
+mod build_engine_trouble;
+mod build_foreign;
+mod build_state_trouble;
+mod build_tilt;
+mod build_twice;
+mod building;
 mod clean_at_a_terminal;
 mod clean_faults;
 mod clean_host;
@@ -10,6 +18,7 @@ mod clean_takes_ours;
 mod clean_together;
 mod guard;
 mod lab_itself;
+mod readme;
 mod status_shows;
 
 use std::process::ExitCode;
@@ -17,6 +26,13 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     dkb_lab::set_dkb(env!("CARGO_BIN_EXE_dkb"));
     dkb_lab::promise::run([
+        build_at_once::promises(),
+        build_constant::promises(),
+        build_engine_trouble::promises(),
+        build_foreign::promises(),
+        build_state_trouble::promises(),
+        build_tilt::promises(),
+        build_twice::promises(),
         clean_at_a_terminal::promises(),
         clean_faults::promises(),
         clean_ledger::promises(),
@@ -24,8 +40,9 @@ fn main() -> ExitCode {
         clean_random::promises(),
         clean_takes_ours::promises(),
         clean_together::promises(),
-        status_shows::promises(),
         guard::promises(),
         lab_itself::promises(),
+        readme::promises(),
+        status_shows::promises(),
     ])
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ledger::Journal;
 use crate::model::{EngineInfo, ImageId, Reference};
 
-pub struct Before {
+pub(super) struct Before {
     pub engine: Engine,
     pub info: EngineInfo,
     pub identity: String,
@@ -22,7 +22,7 @@ pub struct Before {
     pub all: Option<HashSet<ImageId>>,
 }
 
-pub async fn look(
+pub(super) async fn look(
     endpoint: Endpoint,
     tags: &[Reference],
     all: bool,
