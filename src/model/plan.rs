@@ -107,6 +107,8 @@ pub enum KeptReason {
 pub enum Guard {
     /// No name but our private one.
     Untagged,
+    /// No name but our private one and these digests, under which our builds' images were pushed.
+    Pushed { digests: Vec<String> },
     /// Exactly these names.
     Named { names: Vec<String> },
     /// This name still points at this image.
