@@ -95,8 +95,22 @@ pub(super) async fn give_back(engine: &Engine, from: ImageId, to: ImageId, name:
     match engine.image(name.as_str()).await? {
         Some(now) if now.id == from => Ok(match engine.tag(to, name).await? {
             engine::Outcome::Missing => Ended::plainly(Outcome::Kept),
+            engine::Outcome::Done(()) => {
+                let_go(engine, to).await?;
+                Ended::plainly(Outcome::Done)
+            }
             outcome => plainly(outcome, |()| Outcome::Done),
         }),
         _ => Ok(Ended::plainly(Outcome::Kept)),
     }
+}
+
+/// Where an image had to be held by our private name until its own came back, that name is not needed any more.
+async fn let_go(engine: &Engine, id: ImageId) -> Result<()> {
+    let private = id.private_tag();
+    let names = engine.image(&id.to_string()).await?.map(|image| image.tags).unwrap_or_default();
+    if names.contains(&private) && names.len() > 1 {
+        let _ = engine.delete_image(Target::Name(&private)).await?;
+    }
+    Ok(())
 }
