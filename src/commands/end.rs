@@ -42,6 +42,7 @@ pub(super) async fn end_seen(
     here.key = key.clone();
     let layers = seen.layers(&here, &policy).await?;
     let mut plan = session_end::plan(&seen.as_look(&here, &layers), &extras, &policy);
+    seen.share_with_cache(&mut plan).await;
     let depths = order::depths(seen.snapshot.images.iter());
     let report = apply::apply(&seen.engine, &mut plan, &depths, seen.info.containerd_store, stop, |_| {}).await;
     let now = Timestamp::now();

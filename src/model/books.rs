@@ -173,7 +173,31 @@ pub struct Books {
     /// In the order in which they ended.
     pub builds: Vec<Build>,
     pub sessions: BTreeMap<SessionKey, SessionEntry>,
+    met: Met,
 }
+
+/// What was ever met, so that most builds need not be compared with all others. It says nothing by itself.
+#[derive(Clone, Debug, Default)]
+struct Met {
+    builds: HashSet<String>,
+    images: HashSet<ImageId>,
+}
+
+impl Met {
+    /// Whether neither the build nor its first image was met before.
+    fn is_new(&mut self, build: &Build) -> bool {
+        let new = self.builds.insert(build.build.clone());
+        build.images().next().is_some_and(|image| self.images.insert(image)) && new
+    }
+}
+
+impl PartialEq for Met {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Met {}
 
 impl Books {
     pub fn apply(&mut self, record: Record) {
@@ -210,9 +234,16 @@ impl Books {
     }
 
     fn add(&mut self, mut build: Build) {
+        let is_new = self.met.is_new(&build);
         // A build that was recorded and then recovered once more counts once.
-        self.builds.retain(|known| known.build != build.build);
-        let own: HashSet<ImageId> = self.of_session(&build.of).flat_map(Build::images).collect();
+        if !is_new {
+            self.builds.retain(|known| known.build != build.build);
+        }
+        let own: HashSet<ImageId> = if build.took.is_empty() {
+            HashSet::new()
+        } else {
+            self.of_session(&build.of).flat_map(Build::images).collect()
+        };
         self.meet(SessionEntry {
             key: build.of.clone(),
             first: build.at,
@@ -223,7 +254,9 @@ impl Books {
             took: build.took.drain(..).filter(|taken| !own.contains(&taken.from)).collect(),
         });
         // The same work with the same outcome says nothing new but its time.
-        self.builds.retain(|known| !build.repeats(known));
+        if !is_new {
+            self.builds.retain(|known| !build.repeats(known));
+        }
         if !build.is_empty() {
             self.builds.push(build);
         }

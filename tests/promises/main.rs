@@ -8,9 +8,18 @@ mod build_state_trouble;
 mod build_tilt;
 mod build_twice;
 mod building;
+mod clean_at_a_terminal;
+mod clean_faults;
+mod clean_host;
+mod clean_ledger;
+mod clean_races;
+mod clean_random;
+mod clean_takes_ours;
+mod clean_together;
 mod guard;
 mod lab_itself;
 mod readme;
+mod status_shows;
 
 use std::process::ExitCode;
 
@@ -24,8 +33,16 @@ fn main() -> ExitCode {
         build_state_trouble::promises(),
         build_tilt::promises(),
         build_twice::promises(),
+        clean_at_a_terminal::promises(),
+        clean_faults::promises(),
+        clean_ledger::promises(),
+        clean_races::promises(),
+        clean_random::promises(),
+        clean_takes_ours::promises(),
+        clean_together::promises(),
         guard::promises(),
         lab_itself::promises(),
         readme::promises(),
+        status_shows::promises(),
     ])
 }
