@@ -6,7 +6,9 @@
 //! - `console`: run, line by line, by the promise `readme::every_console_block_runs`;
 //! - behind `<!-- run: COMMAND -->`: a recipe that a promise of the same file runs with the real program;
 //! - `sh` and `yaml`: each command of dkb in it parses, each other command stands in [`ELSEWHERE`];
-//! - `python`, `json`: dkb's commands in it parse.
+//! - `python`, `json`: dkb's commands in it parse;
+//! - `rust`, behind `<!-- file: PATH -->`: that file, word for word, which is compiled and run;
+//! - `java`, `go`: to be copied by the reader.
 
 use std::fmt::Write;
 use std::fs;
@@ -24,7 +26,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("./e2e shop:e2e", "the reader's own tests"),
 ];
 
-const KINDS: &[&str] = &["console", "sh", "yaml", "make", "just", "python", "json", "toml"];
+const KINDS: &[&str] = &["console", "sh", "yaml", "make", "just", "python", "json", "toml", "rust", "java", "go"];
 
 #[test]
 fn what_is_read_off_the_code_is_in_the_docs() {
@@ -68,11 +70,22 @@ fn every_other_command_in_the_docs_is_run_somewhere() {
     }
 }
 
+#[test]
+fn code_in_the_docs_is_the_code_that_runs() {
+    for (page, block) in blocks().iter().filter(|(_, block)| block.kind == "rust") {
+        let path = block.file.as_ref().unwrap_or_else(|| panic!("{page}: nobody compiles {block:?}"));
+        let text = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
+        assert_eq!(text.trim(), block.lines.join("\n").trim(), "{page} is behind {path}");
+    }
+}
+
 #[derive(Debug)]
 struct Block {
     kind: String,
     /// What the comment before it says is run with it.
     run: Option<String>,
+    /// The file that it is, which the comment before it names.
+    file: Option<String>,
     lines: Vec<String>,
 }
 
@@ -103,16 +116,21 @@ fn blocks() -> Vec<(String, Block)> {
     for path in pages() {
         let page = path.file_name().expect("a page").to_string_lossy().into_owned();
         let text = read(&path);
-        let (mut open, mut run): (Option<Block>, Option<String>) = (None, None);
+        let (mut open, mut run, mut file): (Option<Block>, Option<String>, Option<String>) = (None, None, None);
+        let comment = |line: &str, what: &str| {
+            let said = line.strip_prefix("<!-- ")?.strip_prefix(what)?.strip_suffix(" -->");
+            said.map(str::to_owned)
+        };
         for line in text.lines() {
             match (&mut open, line.strip_prefix("```")) {
                 (Some(_), Some(_)) => blocks.extend(open.take().map(|block| (page.clone(), block))),
                 (Some(block), None) => block.lines.push(line.to_owned()),
                 (None, Some(kind)) => {
-                    open = Some(Block { kind: kind.to_owned(), run: run.take(), lines: Vec::new() });
+                    open = Some(Block { kind: kind.to_owned(), run: run.take(), file: file.take(), lines: Vec::new() });
                 }
                 (None, None) => {
-                    run = line.strip_prefix("<!-- run: ").and_then(|l| l.strip_suffix(" -->")).map(str::to_owned);
+                    run = comment(line, "run: ");
+                    file = comment(line, "file: ");
                 }
             }
         }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::apply::{self, Report};
 use super::build;
+use super::end;
 use super::world::{World, machine, runtime};
 use crate::cli::{self, Clean};
 use crate::config::Format;
@@ -18,7 +19,7 @@ use crate::model::{
     Action, Books, EngineInfo, Kept, KeptReason, Kind, Life, Name, Plan, Record, SCHEMA, SessionKey, Snapshot, Step,
 };
 use crate::plan::clean::{Layers, Look, Policy, RunningBuild, Scope, missing, plan, sessions, wants_layers};
-use crate::plan::order;
+use crate::plan::{order, session_end};
 use crate::ui;
 
 /// An engine, what it said, and what the ledger says of it.
@@ -79,6 +80,11 @@ impl Seen {
         Ok(layers)
     }
 
+    pub async fn extras(&self) -> Result<session_end::Extras> {
+        let networks = self.engine.networks().await?;
+        Ok(session_end::Extras { networks, volumes: self.engine.volumes().await? })
+    }
+
     /// All that any clean could take now: a plan from a file may not go beyond it.
     async fn widest(&self, world: &World, policy: &Policy) -> Result<Plan> {
         let here = world.here();
@@ -131,6 +137,7 @@ pub fn clean(world: &World, flags: &Clean) -> Result<u8> {
     runtime()?.block_on(async {
         let seen = Seen::look(world).await?;
         let policy = policy(world, flags)?;
+        end::tell_of_the_dead(world, &seen.lives);
         let mut made = match &flags.act.apply {
             Some(file) => {
                 let mut plan = read_plan(file, &seen.info)?;
@@ -140,7 +147,12 @@ pub fn clean(world: &World, flags: &Clean) -> Result<u8> {
             None => {
                 let layers = seen.layers(world, &policy).await?;
                 let here = world.here();
-                plan(&seen.as_look(&here, &layers), &policy)
+                let look = seen.as_look(&here, &layers);
+                match policy.scope {
+                    // What a session that died still runs goes too.
+                    Scope::Stale(_) => session_end::plan(&look, &seen.extras().await?, &policy),
+                    _ => plan(&look, &policy),
+                }
             }
         };
         if let Some(file) = &flags.act.plan {
@@ -163,7 +175,7 @@ pub fn clean(world: &World, flags: &Clean) -> Result<u8> {
         let report =
             apply::apply(&seen.engine, &mut made, &depths, seen.info.containerd_store, stop, |_| bar.step()).await;
         bar.end();
-        note(&seen, &policy, &made, &report, &world.here());
+        note(world, &seen, &policy, &made, &report);
         show(world, &made, &policy, true);
         for error in &report.errors {
             ui::say(error);
@@ -191,7 +203,7 @@ pub fn exit_code(plan: &Plan, report: &Report) -> u8 {
 }
 
 /// What is gone leaves the ledger, and sessions that were cleaned whole are over.
-fn note(seen: &Seen, policy: &Policy, plan: &Plan, report: &Report, here: &crate::plan::clean::Here) {
+fn note(world: &World, seen: &Seen, policy: &Policy, plan: &Plan, report: &Report) {
     let now = Timestamp::now();
     let mut records = Vec::new();
     if !report.gone.is_empty() {
@@ -205,9 +217,16 @@ fn note(seen: &Seen, policy: &Policy, plan: &Plan, report: &Report, here: &crate
         )
     });
     if ends && plan.totals.failed == 0 && !waits {
-        let layers = Layers::new();
-        let look = seen.as_look(here, &layers);
-        records.extend(sessions(&look, policy).map(|key| Record::Cleaned { key: key.clone(), at: now }));
+        let (layers, here) = (Layers::new(), world.here());
+        let look = seen.as_look(&here, &layers);
+        for key in sessions(&look, policy) {
+            records.push(Record::Cleaned { key: key.clone(), at: now });
+            if let Ok(state) = world.state()
+                && seen.lives.get(key) == Some(&Life::Dead)
+            {
+                let _ = state.session(key).disown();
+            }
+        }
     }
     if let Err(error) = seen.ledger.append(&records) {
         ui::warn(error);

@@ -1,5 +1,6 @@
 //! The end of a session: all that it left in the engine goes.
 
+use std::collections::HashMap;
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use crate::error::Result;
 use crate::model::{KeptReason, Life, Plan, Record, SessionKey};
 use crate::plan::clean::{Policy, Scope};
 use crate::plan::{order, session_end};
+use crate::ui;
 
 /// Cleans one session and says what became of it. It counts as cleaned once nothing more could go.
 pub(super) async fn end(
@@ -20,16 +22,6 @@ pub(super) async fn end(
     stop: impl Future<Output = ()>,
 ) -> Result<(Plan, Report)> {
     let seen = Seen::look(world).await?;
-    end_seen(world, &seen, key, keep_tagged, stop).await
-}
-
-async fn end_seen(
-    world: &World,
-    seen: &Seen,
-    key: &SessionKey,
-    keep_tagged: bool,
-    stop: impl Future<Output = ()>,
-) -> Result<(Plan, Report)> {
     let settings = &world.settings;
     let policy = Policy {
         scope: Scope::Session(key.clone()),
@@ -69,29 +61,38 @@ pub(super) fn is_over(plan: &Plan) -> bool {
     plan.totals.failed == 0 && !plan.kept.iter().any(|kept| waits(kept.reason))
 }
 
-/// Sessions of this project on this engine whose guard died, watcher and all, and that nobody has cleaned since.
-pub(super) fn dead(world: &World, seen: &Seen) -> Vec<SessionKey> {
-    let uncleaned = |key: &SessionKey| {
-        seen.books.sessions.get(key).is_some_and(|entry| entry.cleaned.is_none_or(|cleaned| cleaned < entry.last))
-    };
-    let dead = seen.lives.iter().filter(|(_, life)| **life == Life::Dead);
-    let mut dead: Vec<SessionKey> = dead
-        .map(|(key, _)| key.clone())
-        .filter(|key| key.project == world.key.project && *key != world.key && uncleaned(key))
-        .collect();
+/// Says, once for each, which sessions died with guard and watcher: nobody has cleaned up after them.
+pub fn tell_of_the_dead(world: &World, lives: &HashMap<SessionKey, Life>) {
+    let Ok(state) = world.state() else { return };
+    let mut dead: Vec<&SessionKey> =
+        lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key).collect();
     dead.sort();
-    dead
+    for key in dead {
+        let session = state.session(key);
+        if let Some(owner) = session.owner().filter(|_| session.tell_once()) {
+            ui::say(format_args!(
+                "session {} of {} ({}, since {}) was cut off and not cleaned; dkb clean --stale takes it away",
+                key.session,
+                key.project,
+                owner.command,
+                owner.since.strftime("%Y-%m-%d %H:%M")
+            ));
+        }
+    }
 }
 
-/// Cleans the sessions that died, one after the other. A session that can't be cleaned now waits for the next time.
-pub(super) async fn end_dead(world: &World, seen: &Seen) -> Result<Vec<Plan>> {
-    let mut plans = Vec::new();
-    for key in dead(world, seen) {
-        let (plan, _) = end_seen(world, seen, &key, false, std::future::pending()).await?;
-        if is_over(&plan) {
-            world.state()?.session(&key).disown()?;
-        }
-        plans.push(plan);
+/// Cleans the sessions of this project that died, where the settings say that this is to be done without a word.
+pub async fn end_dead(world: &World, lives: &HashMap<SessionKey, Life>) -> Result<()> {
+    if !world.settings.clean_dead.unwrap_or(world.identity.ci.is_some()) {
+        return Ok(());
     }
-    Ok(plans)
+    for (key, life) in lives {
+        if *life == Life::Dead && key.project == world.key.project && *key != world.key {
+            let (plan, _) = end(world, key, false, std::future::pending()).await?;
+            if is_over(&plan) {
+                world.state()?.session(key).disown()?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -29,6 +29,9 @@ struct Contents {
     key: SessionKey,
     #[serde(default)]
     owner: Option<Owner>,
+    /// That it died has been said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    told: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -102,9 +105,19 @@ impl SessionFile {
         Ok(())
     }
 
+    /// Whether nobody has said yet that this session died; from now on somebody has.
+    pub fn tell_once(&self) -> bool {
+        let contents =
+            fs::read_to_string(&self.path).ok().and_then(|text| serde_json::from_str::<Contents>(&text).ok());
+        contents.is_some_and(|contents| !contents.told && self.write_all(&Contents { told: true, ..contents }).is_ok())
+    }
+
     fn write(&self, owner: Option<&Owner>) -> Result<()> {
-        let contents = Contents { key: self.key.clone(), owner: owner.cloned() };
-        let text = serde_json::to_string(&contents).unwrap_or_default();
+        self.write_all(&Contents { key: self.key.clone(), owner: owner.cloned(), told: false })
+    }
+
+    fn write_all(&self, contents: &Contents) -> Result<()> {
+        let text = serde_json::to_string(contents).unwrap_or_default();
         // In place: a rename would leave the lock on a file that nobody finds any more.
         fs::write(&self.path, text).map_err(|error| Error::failed(format!("writing {}", self.path.display()), error))
     }
