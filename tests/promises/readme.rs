@@ -157,7 +157,7 @@ fn a_job_of_github_actions_leaves_nothing_behind(engine: &Engine) {
 }
 
 fn a_job_of_gitlab_leaves_nothing_behind(engine: &Engine) {
-    let recipe = block("yaml", "before_script");
+    let recipe = block("yaml", "script:");
     let steps: Vec<&str> = recipe.lines().filter_map(|line| line.trim().strip_prefix("- ")).collect();
     job(
         engine,
