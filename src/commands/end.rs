@@ -6,7 +6,8 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use super::apply::{self, Report};
-use super::clean::Seen;
+use super::clean::policy_for;
+use super::seen::Seen;
 use super::world::World;
 use crate::error::Result;
 use crate::model::{KeptReason, Life, Plan, Record, SessionKey};
@@ -22,22 +23,13 @@ pub(super) async fn end(
     stop: impl Future<Output = ()>,
 ) -> Result<(Plan, Report)> {
     let seen = Seen::look(world).await?;
-    let settings = &world.settings;
-    let policy = Policy {
-        scope: Scope::Session(key.clone()),
-        tags: !keep_tagged,
-        containers: true,
-        keep: settings.keep.clone(),
-        keep_last: settings.keep_last,
-        older_than: settings.older_than,
-        stale_after: settings.stale_after,
-        trust_stamp: false,
-    };
+    let scope = Scope::Session(key.clone());
+    let policy = Policy { trust_stamp: false, ..policy_for(world, scope, !keep_tagged) };
     let extras = session_end::Extras { networks: seen.engine.networks().await?, volumes: seen.engine.volumes().await? };
-    let layers = seen.layers(world, &policy).await?;
     let mut here = world.here();
     // Whoever ends a session speaks for it, alive or not.
     here.key = key.clone();
+    let layers = seen.layers(&here, &policy).await?;
     let mut plan = session_end::plan(&seen.as_look(&here, &layers), &extras, &policy);
     let depths = order::depths(seen.snapshot.images.iter());
     let report = apply::apply(&seen.engine, &mut plan, &depths, seen.info.containerd_store, stop, |_| {}).await;
@@ -47,7 +39,7 @@ pub(super) async fn end(
         records.push(Record::Gone { at: now, ids: report.gone.clone() });
     }
     if is_over(&plan) && seen.books.sessions.contains_key(key) {
-        records.push(Record::Cleaned { key: key.clone(), at: now });
+        records.push(Record::Cleaned { key: key.clone(), at: seen.began });
     }
     seen.ledger.append(&records)?;
     Ok((plan, report))

@@ -14,8 +14,8 @@ use super::watch::{self, Until, Watcher, name_of, outer};
 use super::world::{World, machine, runtime};
 use crate::cli::Guard;
 use crate::error::{Error, Kind, Result};
-use crate::ledger::{Owner, SessionHold, State, short_hash};
-use crate::model::{Name, RUN_LABEL, SessionKey};
+use crate::ledger::{SessionHold, State, short_hash};
+use crate::model::{Name, Owner, RUN_LABEL, SessionKey};
 use crate::plan::identity::Origin;
 use crate::ui;
 

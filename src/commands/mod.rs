@@ -7,8 +7,11 @@ pub mod completions;
 pub mod config;
 mod end;
 mod guard;
+mod plan_file;
 mod plugin;
+pub mod seen;
 mod session;
+mod status;
 mod watch;
 pub mod world;
 
@@ -60,6 +63,7 @@ fn run(parsed: Parsed) -> Result<u8> {
             config::run(&world.settings, &world.identity);
             Ok(0)
         }
+        Verb::Status(status) => status::status(&world, &status),
         _ => Err(crate::Error::usage("running this verb", "it is not built yet")),
     }
 }

@@ -12,16 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{State, create_folder, lock_within_limit, open_or_create, short_hash};
 use crate::error::{Error, Result};
-use crate::model::{Life, SessionKey};
-
-/// Who opened a session and answers for its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    pub machine: String,
-    pub since: Timestamp,
-    /// The name of the command, never its arguments.
-    pub command: String,
-}
+use crate::model::{Life, Owner, SessionKey};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Contents {

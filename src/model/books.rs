@@ -14,6 +14,15 @@ pub struct SessionKey {
     pub session: Name,
 }
 
+/// Who opened a session and answers for its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub machine: String,
+    pub since: Timestamp,
+    /// The name of the command, never its arguments.
+    pub command: String,
+}
+
 /// Whether a session is at work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {

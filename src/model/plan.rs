@@ -3,10 +3,12 @@
 //! The same shape is shown, written to a file, read back and reported on, so that a dry run, a plan file and
 //! a run can never differ.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{EngineInfo, ImageId};
+use super::{EngineInfo, Flavour, ImageId};
 
 pub const SCHEMA: u32 = 1;
 
@@ -127,6 +129,8 @@ pub enum Outcome {
     Kept,
     /// The engine refused, or the connection was lost.
     Failed,
+    /// Asked for, but it was over before the engine answered: a later look tells.
+    Unknown,
     /// Its turn never came.
     NotTried,
 }
@@ -163,6 +167,16 @@ pub struct EngineLabel {
     pub id: String,
     pub endpoint: String,
     pub version: String,
+    /// `docker` or `podman`, for people.
+    #[serde(skip)]
+    pub flavour: &'static str,
+}
+
+impl EngineLabel {
+    /// As people call it: `docker 28.5.2`.
+    pub fn called(&self) -> String {
+        format!("{} {}", self.flavour, self.version).trim().to_owned()
+    }
 }
 
 impl From<&EngineInfo> for EngineLabel {
@@ -171,6 +185,10 @@ impl From<&EngineInfo> for EngineLabel {
             id: engine.identity.clone().unwrap_or_default(),
             endpoint: engine.endpoint.clone(),
             version: engine.version.clone(),
+            flavour: match engine.flavour {
+                Flavour::Docker => "docker",
+                Flavour::Podman => "podman",
+            },
         }
     }
 }
@@ -198,6 +216,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     pub kept: Vec<Kept>,
     pub totals: Totals,
+    /// Of which images how many bytes stay on the disk as build cache, by ID.
+    #[serde(skip)]
+    pub to_cache: HashMap<String, u64>,
 }
 
 impl Plan {
@@ -210,6 +231,7 @@ impl Plan {
             steps,
             kept,
             totals: Totals::default(),
+            to_cache: HashMap::new(),
         };
         plan.count();
         plan
@@ -220,14 +242,17 @@ impl Plan {
         let ended = |wanted: &[Outcome]| {
             self.steps.iter().filter(|step| step.result.is_some_and(|result| wanted.contains(&result))).count()
         };
-        let gone = |step: &&Step| !matches!(step.result, Some(Outcome::Kept | Outcome::Failed | Outcome::NotTried));
+        let gone = |step: &&Step| {
+            !matches!(step.result, Some(Outcome::Kept | Outcome::Failed | Outcome::Unknown | Outcome::NotTried))
+        };
         self.totals = Totals {
             steps: self.steps.len(),
             done: ended(&[Outcome::Done, Outcome::AlreadyGone]),
-            failed: ended(&[Outcome::Failed, Outcome::NotTried]),
+            failed: ended(&[Outcome::Failed, Outcome::Unknown, Outcome::NotTried]),
             kept: self.kept.len(),
             bytes: self.steps.iter().filter(gone).map(|step| step.bytes).sum(),
-            ..self.totals
+            bytes_to_cache: self.steps.iter().filter(gone).filter_map(|step| self.to_cache.get(&step.id)).sum(),
+            up_to: self.totals.up_to,
         };
     }
 }

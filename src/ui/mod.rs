@@ -3,6 +3,7 @@
 pub mod clean;
 pub mod guard;
 pub mod progress;
+pub mod status;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};

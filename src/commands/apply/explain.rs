@@ -1,0 +1,72 @@
+//! What was to go and did not is kept, and the report says for whom.
+
+use std::collections::HashMap;
+
+use crate::engine::Engine;
+use crate::model::{Action, Container, Image, ImageId, Kept, KeptReason, Kind, Outcome, Plan, Reference};
+
+/// A question each, on stores where a whole list costs seconds. More than this changing under a clean is not
+/// explained one by one.
+const ASKED: usize = 20;
+
+pub(super) async fn explain(engine: &Engine, plan: &mut Plan, containerd_store: bool) {
+    let unfinished: Vec<usize> = (0..plan.steps.len())
+        .filter(|&at| {
+            let step = &plan.steps[at];
+            step.action == Action::Remove && matches!(step.result, Some(Outcome::Kept | Outcome::Failed))
+        })
+        .collect();
+    if unfinished.is_empty() {
+        return;
+    }
+    let containers = engine.containers().await.unwrap_or_default();
+    let mut users: HashMap<ImageId, Vec<&Container>> = HashMap::new();
+    for container in &containers {
+        if let Some(image) = container.image {
+            users.entry(image).or_default().push(container);
+        }
+    }
+    let images = if containerd_store { Vec::new() } else { engine.images(false).await.unwrap_or_default() };
+    let mut children: HashMap<ImageId, Vec<&Image>> = HashMap::new();
+    for image in &images {
+        if let Some(parent) = image.parent {
+            children.entry(parent).or_default().push(image);
+        }
+    }
+    let listed: HashMap<ImageId, &Image> = images.iter().map(|image| (image.id, image)).collect();
+    for (nth, at) in unfinished.into_iter().enumerate() {
+        let step = &plan.steps[at];
+        let id = ImageId::parse(&step.id).filter(|_| step.kind == Kind::Image);
+        let mut names = Vec::new();
+        let (mut reason, mut holders) = (KeptReason::Changed, Vec::new());
+        if let Some(id) = id {
+            names = match listed.get(&id) {
+                Some(image) => shown(&image.tags),
+                None if containerd_store && nth < ASKED => {
+                    engine.image(&id.to_string()).await.ok().flatten().map_or(Vec::new(), |image| shown(&image.tags))
+                }
+                None => Vec::new(),
+            };
+            if let Some(users) = users.get(&id) {
+                reason = KeptReason::InUse;
+                holders = users.iter().map(|user| format!("{} ({})", user.name, user.state.as_str())).collect();
+            } else if let Some(children) = children.get(&id) {
+                reason = KeptReason::Base;
+                holders = children.iter().map(|child| child.id.short()).collect();
+            } else {
+                holders.clone_from(&names);
+            }
+        } else {
+            names.clone_from(&step.names);
+        }
+        if step.result == Some(Outcome::Failed) {
+            (reason, holders) = (KeptReason::Failed, Vec::new());
+        }
+        let kept = Kept { kind: step.kind, id: step.id.clone(), names, bytes: step.bytes, reason, holders };
+        plan.kept.push(kept);
+    }
+}
+
+fn shown(tags: &[Reference]) -> Vec<String> {
+    tags.iter().filter(|tag| !tag.is_private()).map(ToString::to_string).collect()
+}
