@@ -15,7 +15,7 @@ use futures_util::stream;
 
 use crate::engine::{self, Engine, Removed, Target};
 use crate::error::{Error, Result};
-use crate::model::{Action, Guard, ImageId, Kept, KeptReason, Kind, Outcome, Plan, Reference, Step};
+use crate::model::{Action, Container, Guard, ImageId, Kept, KeptReason, Kind, Outcome, Plan, Reason, Reference, Step};
 
 /// Graphdrivers delete one at a time and gain little from more; the containerd store gathers its collections.
 const AT_ONCE: usize = 4;
@@ -66,6 +66,8 @@ pub async fn apply(
         let wave = wave(&plan.steps[from], depths);
         let length = plan.steps[from..].iter().take_while(|step| self::wave(step, depths) == wave).count();
         let steps = &plan.steps[from..from + length];
+        // Build cache goes children first, and the engine takes one at a time anyway.
+        let at_once = if wave.0 == Kind::BuildCache { 1 } else { at_once };
         let mut ended: Vec<Option<Ended>> = steps.iter().map(|_| None).collect();
         {
             let mut running = stream::iter(steps.iter().enumerate())
@@ -131,11 +133,53 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
         (Kind::Image, Action::Remove, Guard::Named { names }) => remove_named(engine, id()?, names).await,
         (Kind::Image, Action::Untag, Guard::NameOf { id }) => untag(engine, *id, &name()?).await,
         (Kind::Image, Action::GiveBack, Guard::NameOf { id: from }) => give_back(engine, *from, id()?, &name()?).await,
-        (Kind::Container, Action::Remove, Guard::Stopped) => {
-            let outcome = engine.remove_container(&step.id, true).await?;
-            Ok(plainly(outcome, |()| Outcome::Done))
+        (Kind::Container, Action::Remove, Guard::Stopped) => remove_container(engine, step).await,
+        (Kind::Volume, Action::Remove, Guard::Unused) => {
+            let outcome = engine.remove_volume(&step.id).await?;
+            settle(outcome, async || Ok(engine.volumes().await?.iter().all(|volume| volume.name != step.id))).await
         }
+        (Kind::Network, Action::Remove, Guard::Unused) => remove_network(engine, step).await,
+        (Kind::BuildCache, Action::Remove, Guard::Unused) => remove_cache(engine, step).await,
         _ => Ok(Ended::failed(Error::failed("reading the plan", "a step and its guard do not belong together"))),
+    }
+}
+
+async fn remove_container(engine: &Engine, step: &Step) -> Result<Ended> {
+    // What a sweep takes may have left data in anonymous volumes, and those have rules of their own.
+    let volumes = step.reason != Reason::Stopped;
+    let outcome = engine.remove_container(&step.id, volumes).await?;
+    settle(outcome, async || Ok(engine.containers().await?.iter().all(|container| container.id != step.id))).await
+}
+
+/// The engine guards a network only for containers that run, so those that do not are looked for here.
+async fn remove_network(engine: &Engine, step: &Step) -> Result<Ended> {
+    let names = |of: &String| *of == step.id || step.names.contains(of);
+    if engine.containers().await?.iter().any(|container| container.networks.iter().any(names)) {
+        return Ok(Ended::plainly(Outcome::Kept));
+    }
+    match engine.remove_network(&step.id).await? {
+        // How Docker says that something is connected to it.
+        engine::Outcome::Refused { status: 403, .. } => Ok(Ended::plainly(Outcome::Kept)),
+        outcome => {
+            settle(outcome, async || Ok(engine.networks().await?.iter().all(|network| network.id != step.id))).await
+        }
+    }
+}
+
+async fn remove_cache(engine: &Engine, step: &Step) -> Result<Ended> {
+    match engine.delete_cache(&step.id).await? {
+        engine::Outcome::Refused { status, .. } if engine::is_no_such_call(status) => Ok(Ended::plainly(Outcome::Kept)),
+        outcome => Ok(plainly(outcome, |_| Outcome::Done)),
+    }
+}
+
+/// Without an answer, only another look can tell whether it was done.
+async fn settle(outcome: engine::Outcome, gone: impl AsyncFnOnce() -> Result<bool>) -> Result<Ended> {
+    match outcome {
+        engine::Outcome::Unknown(error) => {
+            Ok(if gone().await? { Ended::plainly(Outcome::Done) } else { Ended::failed(error) })
+        }
+        outcome => Ok(plainly(outcome, |()| Outcome::Done)),
     }
 }
 
@@ -156,17 +200,25 @@ async fn remove_named(engine: &Engine, id: ImageId, names: &[String]) -> Result<
     if !has.is_subset(&known) {
         return Ok(Ended::plainly(Outcome::Kept));
     }
-    if now.tags.len() == 1 && has.len() == 1 {
+    // A digest without a tag is a name too; the containerd store lists it among the tags.
+    let digests: Vec<Reference> = now
+        .digests
+        .iter()
+        .filter(|digest| known.contains(digest.as_str()))
+        .filter_map(|d| Reference::listed(d))
+        .collect();
+    let digests: Vec<&Reference> = digests.iter().filter(|digest| !has.contains(digest.as_str())).collect();
+    if now.tags.len() == 1 && has.len() == 1 && digests.is_empty() {
         return delete(engine, id, Target::Id(id)).await;
     }
-    if !has.is_empty() {
+    if !has.is_empty() || !digests.is_empty() {
         // Our own name first, so that taking the others off can never take the image along.
         match engine.tag(id, &id.private_tag()).await? {
             engine::Outcome::Done(()) => {}
             other => return Ok(plainly(other, |()| Outcome::Done)),
         }
     }
-    for name in now.tags.iter().filter(|tag| !tag.is_private()) {
+    for name in now.tags.iter().filter(|tag| !tag.is_private()).chain(digests) {
         match engine.delete_image(Target::Name(name)).await? {
             engine::Outcome::Done(_) | engine::Outcome::Missing => {}
             other => return Ok(plainly(other, |_| Outcome::Done)),
@@ -230,22 +282,30 @@ async fn explain_kept(engine: &Engine, plan: &mut Plan) {
     let mut kept = Vec::new();
     for step in plan.steps.iter().filter(unfinished) {
         let id = ImageId::parse(&step.id);
+        let uses = |container: &&Container| match step.kind {
+            Kind::Container => container.id == step.id,
+            Kind::Image => id.is_some() && container.image == id,
+            Kind::Volume => container.volumes.contains(&step.id),
+            Kind::Network => container.networks.iter().any(|of| *of == step.id || step.names.contains(of)),
+            Kind::BuildCache => false,
+        };
         let users: Vec<String> = containers
             .iter()
-            .filter(|container| id.is_some() && container.image == id)
+            .filter(uses)
             .map(|container| format!("{} ({})", container.name, container.state.as_str()))
             .collect();
         let image = images.iter().find(|image| Some(image.id) == id);
         let names: Vec<String> = image
             .map(|image| image.tags.iter().filter(|tag| !tag.is_private()).map(ToString::to_string).collect())
-            .unwrap_or_default();
+            .unwrap_or_else(|| if step.kind == Kind::Image { Vec::new() } else { step.names.clone() });
         let children: Vec<String> =
             images.iter().filter(|image| id.is_some() && image.parent == id).map(|image| image.id.short()).collect();
         let (reason, holders) = match step.result {
             Some(Outcome::Failed) => (KeptReason::Failed, Vec::new()),
             _ if !users.is_empty() => (KeptReason::InUse, users),
             _ if !children.is_empty() => (KeptReason::Base, children),
-            _ => (KeptReason::Changed, names.clone()),
+            _ if step.kind == Kind::Image => (KeptReason::Changed, names.clone()),
+            _ => (KeptReason::Changed, Vec::new()),
         };
         kept.push(Kept { kind: step.kind, id: step.id.clone(), names, bytes: step.bytes, reason, holders });
     }

@@ -50,7 +50,11 @@ impl World {
     pub fn new(cli: &Cli, typed: &[Typed]) -> Result<Self> {
         let folder = std::env::current_dir().unwrap_or_default();
         let places = Places::new(folder, &env);
-        let settings = config::load(&places, &env, cli.common.settings.as_deref(), typed, Vec::new())?;
+        let borrowed = match &cli.verb {
+            Verb::Sweep(_) => config::seed::read(&env)?.entries,
+            _ => Vec::new(),
+        };
+        let settings = config::load(&places, &env, cli.common.settings.as_deref(), typed, borrowed)?;
         let project = settings.project.clone().or_else(|| Name::derived("unnamed"));
         let session = settings.session.clone().or_else(|| Name::derived("local-00000000"));
         let (Some(project), Some(session)) = (project, session) else {

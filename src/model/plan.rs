@@ -55,7 +55,11 @@ pub enum Reason {
     TakenTag,
     /// Stamped with the session that this process is in, with no evidence against it.
     Stamped,
-    /// Unused, by the rules of a sweep.
+    /// A container that does not run.
+    Stopped,
+    /// An image without a name.
+    Dangling,
+    /// No container uses it.
     Unused,
 }
 
@@ -86,6 +90,16 @@ pub enum KeptReason {
     KeepLast,
     /// A session that is alive took its tag and will give it back.
     Lent,
+    /// A filter on labels does not let it through.
+    Filtered,
+    /// The engine's own.
+    BuiltIn,
+    /// Build cache whose bytes belong to an image too.
+    Shared,
+    /// So much build cache was to stay.
+    CacheKeep,
+    /// Enough came back without it.
+    Enough,
     /// It changed between the look and its turn.
     Changed,
     /// The engine refused, or the connection was lost.

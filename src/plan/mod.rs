@@ -6,3 +6,4 @@ pub mod classic;
 pub mod clean;
 pub mod order;
 pub mod superseded;
+pub mod sweep;
