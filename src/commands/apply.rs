@@ -9,6 +9,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -20,6 +21,8 @@ use crate::model::{Action, Container, Guard, ImageId, Kept, KeptReason, Kind, Ou
 /// Graphdrivers delete one at a time and gain little from more; the containerd store gathers its collections.
 const AT_ONCE: usize = 4;
 const AT_ONCE_CONTAINERD: usize = 8;
+/// Stopping is mostly waiting for the container's own grace.
+const STOPS_AT_ONCE: usize = 64;
 
 /// How one step ended, with the engine's own words where they help.
 struct Ended {
@@ -72,7 +75,7 @@ pub async fn apply(
         {
             let mut running = stream::iter(steps.iter().enumerate())
                 .map(|(at, step)| async move { (at, perform(engine, step).await) })
-                .buffer_unordered(at_once);
+                .buffer_unordered(if wave.1 == Action::Stop { STOPS_AT_ONCE } else { at_once });
             loop {
                 let next = tokio::select! {
                     biased;
@@ -133,6 +136,7 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
         (Kind::Image, Action::Remove, Guard::Named { names }) => remove_named(engine, id()?, names).await,
         (Kind::Image, Action::Untag, Guard::NameOf { id }) => untag(engine, *id, &name()?).await,
         (Kind::Image, Action::GiveBack, Guard::NameOf { id: from }) => give_back(engine, *from, id()?, &name()?).await,
+        (Kind::Container, Action::Stop, _) => Ok(plainly(engine.stop_container(&step.id).await?, |()| Outcome::Done)),
         (Kind::Container, Action::Remove, Guard::Stopped) => remove_container(engine, step).await,
         (Kind::Volume, Action::Remove, Guard::Unused) => {
             let outcome = engine.remove_volume(&step.id).await?;
@@ -144,11 +148,26 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
     }
 }
 
+/// A container that was started with `--rm` is already going when it has been stopped: then there is only a wait.
 async fn remove_container(engine: &Engine, step: &Step) -> Result<Ended> {
+    const WAIT: Duration = Duration::from_millis(100);
+    const LONGEST: usize = 50;
     // What a sweep takes may have left data in anonymous volumes, and those have rules of their own.
     let volumes = step.reason != Reason::Stopped;
-    let outcome = engine.remove_container(&step.id, volumes).await?;
-    settle(outcome, async || Ok(engine.containers().await?.iter().all(|container| container.id != step.id))).await
+    let find = async || Ok(engine.containers().await?.into_iter().find(|container| container.id == step.id));
+    let removed = engine.remove_container(&step.id, volumes).await?;
+    let ended = settle(removed, async || find().await.map(|found: Option<Container>| found.is_none())).await?;
+    if ended.outcome != Outcome::Kept {
+        return Ok(ended);
+    }
+    for _ in 0..LONGEST {
+        match find().await? {
+            None => return Ok(Ended::plainly(Outcome::AlreadyGone)),
+            Some(container) if container.state.as_str() == "removing" => tokio::time::sleep(WAIT).await,
+            Some(_) => break,
+        }
+    }
+    Ok(ended)
 }
 
 /// The engine guards a network only for containers that run, so those that do not are looked for here.

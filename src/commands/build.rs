@@ -124,8 +124,8 @@ impl Job {
             stamped: !stamp.is_none(),
             classic,
             tilt: env("EXPECTED_REF").is_some(),
-            ci: world.ci,
-            slot: world.slot.clone(),
+            ci: world.identity.ci.is_some(),
+            slot: world.slot(),
         };
         let mut job = Self {
             program,

@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::cli::{Cli, Typed, Verb};
-use crate::config::{self, Places, Settings};
+use crate::config::{self, Places, Settings, git};
 use crate::engine::{self, Endpoint, Engine, Limits, Program};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{State, short_hash};
 use crate::model::{Name, SessionKey};
 use crate::plan::clean::Here;
+use crate::plan::identity::{Facts, Identity};
 use crate::ui::clean::Loudness;
 
 pub struct World {
@@ -18,10 +19,35 @@ pub struct World {
     pub key: SessionKey,
     /// The session was named by a flag, a variable or the CI job.
     pub named: bool,
-    pub ci: bool,
-    pub slot: Option<Name>,
+    pub identity: Identity,
     pub quiet: bool,
     pub verbose: bool,
+}
+
+fn identify(settings: &Settings, places: &Places, before_the_verb: Option<&str>) -> Result<Identity> {
+    let given = |key: &str, name: &Option<Name>| {
+        let from = settings.source(key).map_or_else(String::new, ToString::to_string);
+        name.clone().map(|name| (name, from))
+    };
+    let session = match before_the_verb {
+        Some(id) => {
+            let name = Name::typed(id).map_err(|wrong| Error::usage("reading --session", wrong))?;
+            Some((name, "--session".to_owned()))
+        }
+        None => given("session", &settings.session),
+    };
+    let folder = std::fs::canonicalize(&places.folder).unwrap_or_else(|_| places.folder.clone());
+    let checkout = git::checkout(&folder);
+    Ok(Identity::of(&Facts {
+        project: given("project", &settings.project),
+        session,
+        env: &|name| std::env::var(name).ok(),
+        folder: &folder,
+        home: places.home.as_deref(),
+        checkout: checkout.as_ref(),
+        machine: &machine(),
+        user: &rustix::process::getuid().as_raw().to_string(),
+    }))
 }
 
 /// Docker's global flags, as the docker that is started gets them and as dkb's own look goes by them.
@@ -49,31 +75,30 @@ pub fn env(name: &str) -> Option<OsString> {
 impl World {
     pub fn new(cli: &Cli, typed: &[Typed]) -> Result<Self> {
         let folder = std::env::current_dir().unwrap_or_default();
-        let places = Places::new(folder, &env);
+        let places = Places::new(folder.clone(), &env);
         let borrowed = match &cli.verb {
             Verb::Sweep(_) => config::seed::read(&env)?.entries,
             _ => Vec::new(),
         };
         let settings = config::load(&places, &env, cli.common.settings.as_deref(), typed, borrowed)?;
-        let project = settings.project.clone().or_else(|| Name::derived("unnamed"));
-        let session = settings.session.clone().or_else(|| Name::derived("local-00000000"));
-        let (Some(project), Some(session)) = (project, session) else {
-            return Err(Error::usage("naming this run", "there is no name"));
-        };
+        let identity = identify(&settings, &places, cli.session.as_deref())?;
         Ok(Self {
-            named: settings.session.is_some(),
-            key: SessionKey { project, session },
-            ci: false,
-            slot: None,
+            named: identity.session_is_sure(),
+            key: SessionKey { project: identity.project.clone(), session: identity.session.clone() },
             docker: docker_flags(cli),
             quiet: cli.common.quiet,
             verbose: cli.common.verbose,
             settings,
+            identity,
         })
     }
 
     pub fn here(&self) -> Here {
-        Here { key: self.key.clone(), named: self.named, slot: self.slot.clone() }
+        Here { key: self.key.clone(), named: self.named, slot: self.slot() }
+    }
+
+    pub fn slot(&self) -> Option<Name> {
+        self.identity.ci.as_ref().and_then(|job| job.slot.clone())
     }
 
     pub fn loudness(&self) -> Loudness {

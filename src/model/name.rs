@@ -6,23 +6,25 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-const LONGEST: usize = 128;
-
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
 
 impl Name {
+    pub const LONGEST: usize = 128;
+
     /// Takes a name that somebody typed.
     pub fn typed(text: &str) -> Result<Self, String> {
-        let fits =
-            text.len() <= LONGEST && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(allowed);
+        let fits = text.len() <= Self::LONGEST
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.chars().all(allowed);
         if fits {
             Ok(Self(text.to_owned()))
         } else {
             Err(format!(
-                "'{}' is no name: up to {LONGEST} of A-Z a-z 0-9 . _ / -, beginning with a letter or digit",
-                text.escape_debug()
+                "'{}' is no name: up to {} of A-Z a-z 0-9 . _ / -, beginning with a letter or digit",
+                text.escape_debug(),
+                Self::LONGEST
             ))
         }
     }
@@ -31,8 +33,13 @@ impl Name {
     pub fn derived(text: &str) -> Option<Self> {
         let mapped: String = text.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
         let mapped = mapped.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-        let mapped = mapped.get(..LONGEST).unwrap_or(mapped);
+        let mapped = mapped.get(..Self::LONGEST).unwrap_or(mapped);
         (!mapped.is_empty()).then(|| Self(mapped.to_owned()))
+    }
+
+    /// The project of a place that nothing names.
+    pub fn unnamed() -> Self {
+        Self("unnamed".to_owned())
     }
 
     pub fn as_str(&self) -> &str {

@@ -12,7 +12,9 @@ mod spelling;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -30,13 +32,14 @@ use pflag::{Flag, Token};
 /// What the tool will make of the words behind `build`. Of single values the last one counts, as in docker.
 ///
 /// Where a word was not understood, `unread` names it and all else is as if nothing had been written: nothing
-/// is inferred from half a reading. Build arguments, secrets and the like are not kept.
+/// is inferred from half a reading. Build arguments and secrets are in the words alone, which go to docker and
+/// are shown nowhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the tool's own switches")]
 pub struct BuildWords {
-    raw: Vec<OsString>,
+    raw: Raw,
     pub tool: Tool,
-    /// The first word that the tool will refuse, or whose flag dkb does not know.
+    /// The first word that the tool will refuse, or whose flag dkb does not know. It may hold a secret.
     pub unread: Option<OsString>,
     /// The names that the result will get, as the engine will list them: `-t`, or else `-o type=image,name=…`.
     pub tags: Vec<Reference>,
@@ -69,6 +72,15 @@ pub struct BuildWords {
     pub help: bool,
     /// Where `--quiet` was turned on: the word, and the bytes of it.
     quiet_at: Vec<(usize, Range<usize>)>,
+}
+
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Raw(Vec<OsString>);
+
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} words", self.0.len())
+    }
 }
 
 impl BuildWords {
@@ -139,7 +151,7 @@ fn asks(value: &OsStr) -> bool {
 }
 
 pub fn read(tool: Tool, words: &[OsString]) -> BuildWords {
-    let blank = || BuildWords { tool, raw: words.to_vec(), ..BuildWords::default() };
+    let blank = || BuildWords { tool, raw: Raw(words.to_vec()), ..BuildWords::default() };
     understand(blank(), words).unwrap_or_else(|word| BuildWords { unread: Some(word.to_owned()), ..blank() })
 }
 
@@ -197,6 +209,6 @@ pub fn inject(spelling: &Spelling, words: &BuildWords, injection: &Injection<'_>
         argv.extend(["--iidfile".into(), file.into()]);
     }
     let gone = if injection.without_quiet && words.quiet { words.quiet_at.as_slice() } else { &[] };
-    argv.extend(pflag::without(&words.raw, gone).into_iter().map(std::borrow::Cow::into_owned));
+    argv.extend(pflag::without(&words.raw.0, gone).into_iter().map(Cow::into_owned));
     argv
 }

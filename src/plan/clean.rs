@@ -72,6 +72,7 @@ pub struct RunningBuild {
 }
 
 /// All that the plan is made from.
+#[derive(Clone, Copy)]
 pub struct Look<'a> {
     pub snapshot: &'a Snapshot,
     pub books: &'a Books,

@@ -2,8 +2,12 @@
 
 pub mod argv;
 pub mod attribution;
+pub mod ci;
 pub mod classic;
 pub mod clean;
+pub mod identity;
 pub mod order;
+pub mod remote;
+pub mod session_end;
 pub mod superseded;
 pub mod sweep;

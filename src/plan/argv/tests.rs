@@ -103,7 +103,7 @@ fn nothing_is_inferred_from_what_docker_refuses_or_dkb_does_not_know() {
     ] {
         let read = docker(line);
         assert_eq!(read.unread.as_deref(), Some(OsStr::new(word)), "{line}");
-        let blank = BuildWords { raw: words(line), unread: read.unread.clone(), ..BuildWords::default() };
+        let blank = BuildWords { raw: Raw(words(line)), unread: read.unread.clone(), ..BuildWords::default() };
         assert_eq!(read, blank, "{line}");
     }
 }
@@ -255,4 +255,9 @@ fn a_key_stands_for_dockerfile_and_target() {
     assert_ne!(key("-f - .", "/other"), key("-f - .", "/src"), "stdin is another Dockerfile elsewhere");
     assert_eq!(key("https://example.com/x.git", "/other"), key("https://example.com/x.git", "/src"));
     assert_eq!(base.to_string().len(), 32);
+}
+
+#[test]
+fn a_build_argument_is_not_shown_by_accident() {
+    assert!(!format!("{:?}", docker("--build-arg TOKEN=s3cret --secret id=s3cret -t x .")).contains("s3cret"));
 }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::clean::needed_by_builds;
 use super::{Look, Policy};
-use crate::model::{Build, Container, Image, ImageId, KeptReason, Life, Name, RUN_LABEL, SessionKey, Stamp};
+use crate::model::{Build, Container, Image, ImageId, KeptReason, Life, RUN_LABEL, SessionKey, Stamp};
 
 /// 2000-01-01: what is dated before was given a made-up date, to make its build repeatable.
 const CREDIBLE: i64 = 946_684_800;
@@ -64,14 +64,12 @@ impl<'a> Rules<'a> {
         if self.alive.is_empty() {
             return false;
         }
-        let run = labels.get(RUN_LABEL).map(String::as_str);
+        let run = labels.get(RUN_LABEL);
         let stamp = Stamp::of(labels);
         self.alive.iter().any(|key| {
             let stamped = stamp.session.as_ref() == Some(&key.session)
-                && stamp.project.as_ref().is_none_or(|project: &Name| *project == key.project);
-            stamped
-                || run
-                    .is_some_and(|run| run == key.session.as_str() || run == format!("{}/{}", key.project, key.session))
+                && stamp.project.as_ref().is_none_or(|project| *project == key.project);
+            stamped || run.is_some_and(|run| run == key.session.as_str())
         })
     }
 

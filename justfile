@@ -1,0 +1,42 @@
+# Everything here also runs without just: each recipe calls what the README and .ci/run call.
+
+[private]
+default:
+    @just --list --unsorted
+
+# Show what dkb does, on a private engine; leaves nothing behind
+demo *ARGS:
+    cargo demo {{ARGS}}
+
+# Run every test on every engine
+test *ARGS:
+    cargo test {{ARGS}}
+
+# Run the tests that need no engine
+test-fast:
+    DKB_LAB= cargo test
+
+# Run the randomised tests for long: 10,000 random hosts instead of 200
+soak HOSTS="10000":
+    DKB_SOAK={{HOSTS}} cargo test --test promises random
+
+# Check the formatting, and let no warning pass
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Write the completions again, and the parts of the docs that are read off the code
+completions:
+    DKB_WRITE=1 cargo test --test docs
+
+# Measure dkb against raw docker; prints the README's tables
+bench *ARGS:
+    cargo bench --bench against_docker -- {{ARGS}}
+
+# Install dkb for this user
+install:
+    cargo install --path . --locked
+
+# Run everything that must hold before a change goes in
+ci:
+    .ci/run

@@ -1,0 +1,192 @@
+//! The walls between the rooms of the house, as `src/lib.rs` draws them: what a room must not know of, it must
+//! not name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+struct Wall {
+    /// Files and folders below `src`; a folder ends with a slash.
+    rooms: &'static [&'static str],
+    but: &'static [&'static str],
+    never: &'static [&'static str],
+}
+
+const WALLS: &[Wall] = &[
+    // What there is and what to do about it: data in, data out. No engine, no disk, no clock, no surroundings.
+    Wall {
+        rooms: &["model/", "plan/"],
+        but: &[],
+        never: &[
+            "bollard",
+            "tokio",
+            "std::fs",
+            "std::env",
+            "std::net",
+            "std::process",
+            "std::thread",
+            "std::io",
+            "env::var",
+            "SystemTime::now",
+            "Instant::now",
+            "Timestamp::now",
+            "Zoned::now",
+            "crate::engine",
+            "crate::ledger",
+            "crate::config",
+            "crate::commands",
+            "crate::ui",
+            "crate::cli",
+        ],
+    },
+    // Data goes into a plan; plans don't come back into it.
+    Wall { rooms: &["model/"], but: &[], never: &["crate::plan"] },
+    Wall {
+        rooms: &["ui/"],
+        but: &[],
+        never: &["crate::engine", "crate::ledger", "crate::commands", "bollard", "tokio"],
+    },
+    Wall { rooms: &["engine/", "ledger/"], but: &[], never: &["crate::ui", "crate::commands", "crate::plan::clean"] },
+    Wall { rooms: &[""], but: &["engine/docker.rs"], never: &["bollard"] },
+    // Everything that a person or a program reads goes through one room.
+    Wall {
+        rooms: &[""],
+        but: &["ui/"],
+        never: &["print!", "println!", "eprint!", "eprintln!", "dbg!", "io::stdout", "io::stderr"],
+    },
+    Wall { rooms: &[""], but: &[], never: &["unsafe"] },
+    // Nothing goes by force, nothing takes its parents along, and no engine decides what goes.
+    Wall {
+        rooms: &[""],
+        but: &[],
+        never: &[
+            "force(true)",
+            "force=1",
+            "force=true",
+            "\"--force\"",
+            "noprune(false)",
+            "prune_images",
+            "prune_containers",
+            "prune_networks",
+            "prune_volumes",
+            "images/prune",
+            "containers/prune",
+            "networks/prune",
+            "volumes/prune",
+        ],
+    },
+];
+
+#[test]
+fn no_room_names_what_it_must_not_know_of() {
+    let mut breaches = Vec::new();
+    for (path, code) in source() {
+        for wall in WALLS {
+            let within = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
+            if within(wall.rooms) && !within(wall.but) {
+                breaches
+                    .extend(wall.never.iter().filter(|word| names(&code, word)).map(|word| format!("{path}: {word}")));
+            }
+        }
+    }
+    assert!(breaches.is_empty(), "through the walls:\n{}", breaches.join("\n"));
+}
+
+#[test]
+fn every_wall_stands_around_something() {
+    let files: Vec<String> = source().into_iter().map(|(path, _)| path).collect();
+    for place in WALLS.iter().flat_map(|wall| wall.rooms.iter().chain(wall.but)) {
+        assert!(files.iter().any(|file| file.starts_with(place)), "there is no src/{place}");
+    }
+}
+
+#[test]
+fn a_name_is_found_however_it_is_brought_in() {
+    let code = |text: &str| without_comments_and_tests(text);
+    assert!(names(&code("use std::{env, fs::{self, File}};"), "std::fs"));
+    assert!(names(&code("use std::{\n    env,\n    fs,\n};"), "std::env"));
+    assert!(names(&code("let now = jiff::Timestamp::now();"), "Timestamp::now"));
+    assert!(!names(&code("// std::fs is far away\nfn f() {}"), "std::fs"));
+    assert!(!names(&code("let url = \"tcp://x\"; let n = \"std\";"), "std::fs"));
+    assert!(!names(&code("fn f() {}\n#[cfg(test)]\nmod tests { use std::fs; }"), "std::fs"));
+    assert!(!names(&code("crate::engineer();"), "crate::engine"));
+    assert!(!names(&code("sprint!();"), "print!"));
+}
+
+/// Every file below `src`, by its path there, without its comments and its tests.
+fn source() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    let named = files.iter().map(|path| {
+        let text = fs::read_to_string(path).expect("a source file");
+        let path = path.strip_prefix(&root).expect("below src").to_str().expect("a plain name").to_owned();
+        (path, without_comments_and_tests(&text))
+    });
+    named.filter(|(path, _)| !path.ends_with("tests.rs") && !path.contains("tests/")).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder below src") {
+        let path = entry.expect("its entry").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// Unit tests stand at the end of a file. What they name is their own affair.
+fn without_comments_and_tests(text: &str) -> String {
+    let mut code = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let next = lines.peek().map(|next| next.trim_start()).unwrap_or_default();
+        if line.trim() == "#[cfg(test)]" && (next.starts_with("mod ") || next.starts_with("pub(crate) mod ")) {
+            break;
+        }
+        if !line.trim_start().starts_with("//") {
+            code.push_str(line);
+            code.push('\n');
+        }
+    }
+    // Asking whether somebody sits at a stream is no writing to it.
+    expand_std(&code.replace("().is_terminal()", "_is_terminal()"))
+}
+
+/// Writes `use std::{a, b::c};` out as `use std::a; use std::b::c;`, one level deep.
+fn expand_std(code: &str) -> String {
+    let mut expanded = code.to_owned();
+    for group in code.split("use std::{").skip(1) {
+        let (mut depth, mut name) = (0, String::new());
+        for c in group.chars() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => name.clear(),
+                c if depth == 0 && !c.is_whitespace() => {
+                    if name.is_empty() {
+                        expanded.push_str("\nuse std::");
+                    }
+                    name.push(c);
+                    expanded.push(c);
+                }
+                _ => {}
+            }
+        }
+    }
+    expanded
+}
+
+/// Whether the words stand in the code, not as a part of longer ones.
+fn names(code: &str, words: &str) -> bool {
+    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let begins_a_word = part(words.chars().next());
+    let ends_a_word = part(words.chars().last());
+    code.match_indices(words).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let after = code[at + words.len()..].chars().next();
+        !(begins_a_word && part(before)) && !(ends_a_word && part(after))
+    })
+}
