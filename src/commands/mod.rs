@@ -3,6 +3,8 @@
 mod apply;
 pub mod build;
 pub mod clean;
+mod plan_file;
+pub mod sweep;
 pub mod world;
 
 use std::ffi::OsString;
@@ -35,6 +37,7 @@ fn run(parsed: Parsed) -> Result<u8> {
             build::build(&world, &build.docker, &words)
         }
         Verb::Clean(clean) => clean::clean(&world, &clean),
+        Verb::Sweep(sweep) => sweep::sweep(&world, &sweep),
         _ => Err(crate::Error::usage("running this verb", "it is not built yet")),
     }
 }

@@ -1,0 +1,65 @@
+//! Plans in files: what one run wrote, another may do, each step checked again and never more.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::model::{Action, EngineInfo, Kept, KeptReason, Kind, Plan, SCHEMA, Step};
+
+pub(super) fn write(path: &Path, plan: &Plan) -> Result<()> {
+    let failed = |error: std::io::Error| Error::failed(format!("writing the plan {}", path.display()), error);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let text = serde_json::to_string_pretty(plan).unwrap_or_default();
+    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
+    file.persist(path).map(drop).map_err(|error| failed(error.error))
+}
+
+/// A plan is for one verb and one engine, and says which.
+pub(super) fn read(path: &Path, verb: &str, engine: &EngineInfo) -> Result<Plan> {
+    let tried = || format!("reading the plan {}", path.display());
+    let again = |error: Error| error.hint(format!("make a new plan here with dkb {verb} --plan FILE"));
+    let text = std::fs::read(path).map_err(|error| Error::usage(tried(), error))?;
+    let mut plan: Plan = serde_json::from_slice(&text).map_err(|error| again(Error::usage(tried(), error)))?;
+    if plan.schema != SCHEMA {
+        return Err(Error::usage(tried(), format!("its schema is {}, and this dkb knows {SCHEMA}", plan.schema)));
+    }
+    if plan.kind != verb {
+        return Err(again(Error::usage(tried(), format!("it is a plan of dkb {}", plan.kind.escape_debug()))));
+    }
+    if Some(&plan.engine.id) != engine.identity.as_ref() {
+        let other = format!("it was made for the engine at {}, and this is another one", plan.engine.endpoint);
+        return Err(again(Error::usage(tried(), other)));
+    }
+    for step in &mut plan.steps {
+        step.result = None;
+    }
+    Ok(plan)
+}
+
+/// A step whose thing is no longer there to take, or is used now, falls out and is kept.
+pub(super) fn drop_what_no_longer_holds(plan: &mut Plan, widest: &Plan) {
+    let allowed: HashSet<(Kind, &str)> = widest
+        .steps
+        .iter()
+        .filter(|step| step.action == Action::Remove)
+        .map(|step| (step.kind, step.id.as_str()))
+        .collect();
+    let (steps, dropped): (Vec<Step>, Vec<Step>) = std::mem::take(&mut plan.steps)
+        .into_iter()
+        .partition(|step| step.action == Action::Remove && allowed.contains(&(step.kind, step.id.as_str())));
+    plan.steps = steps;
+    plan.kept.extend(dropped.into_iter().map(|step| {
+        let now = widest.kept.iter().find(|kept| kept.kind == step.kind && kept.id == step.id).cloned();
+        now.unwrap_or(Kept {
+            kind: step.kind,
+            id: step.id,
+            names: step.names,
+            bytes: step.bytes,
+            reason: KeptReason::Changed,
+            holders: Vec::new(),
+        })
+    }));
+    plan.count();
+}
