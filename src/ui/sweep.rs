@@ -62,7 +62,7 @@ impl Told {
     }
 
     fn bytes(&self) -> u64 {
-        self.plan.as_ref().map_or(0, |plan| plan.totals.bytes.saturating_sub(plan.totals.bytes_to_cache))
+        self.plan.as_ref().map_or(0, |plan| plan.totals.bytes)
     }
 
     fn up_to(&self) -> bool {
@@ -159,11 +159,11 @@ impl Voice {
         part: &Plan,
         unlisted: &[&Error],
         errors: &[Error],
-        to_cache: u64,
+        up_to: bool,
         took: Duration,
     ) {
         match &self.tongue {
-            Tongue::Log(log) => log.kind(self.of(host), kind, part, unlisted, errors, to_cache, took),
+            Tongue::Log(log) => log.kind(self.of(host), kind, part, unlisted, errors, up_to, took),
             _ => {
                 for error in unlisted.iter().copied().chain(errors) {
                     say(format_args!("{}{}: {error}", self.prefix(host), human::plural(kind)));

@@ -52,9 +52,9 @@ pub(super) async fn carry_out(
             apply::apply(&seen.engine, &mut part, &depths, seen.info.containerd_store, stop.clone(), |_| {}).await;
         gone.extend(report.gone);
         told.interrupted |= report.interrupted;
-        let taken = if kind == Kind::Image { plan.totals.bytes_to_cache } else { 0 };
+        let up_to = kind == Kind::Image && plan.totals.up_to;
         let could_list = told.failed.iter().filter(|(of, _)| *of == kind).map(|(_, error)| error).collect::<Vec<_>>();
-        voice.kind(host, kind, &part, &could_list, &report.errors, taken, began.elapsed());
+        voice.kind(host, kind, &part, &could_list, &report.errors, up_to, began.elapsed());
         told.errors.extend(report.errors.into_iter().map(|error| (kind, error)));
         steps.append(&mut part.steps);
         plan.kept.append(&mut part.kept);

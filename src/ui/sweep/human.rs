@@ -52,7 +52,7 @@ fn heading(host: Option<&str>, plan: &Plan, style: Style) -> String {
 
 fn total(plan: &Plan) -> String {
     let up_to = if plan.totals.up_to { "up to " } else { "" };
-    format!("{up_to}{}", human_bytes(plan.totals.bytes.saturating_sub(plan.totals.bytes_to_cache)))
+    format!("{up_to}{}", human_bytes(plan.totals.bytes))
 }
 
 pub(super) fn plan(host: Option<&str>, plan: &Plan, since: &Since, verbose: bool, style: Style) -> String {
@@ -83,7 +83,7 @@ pub(super) fn plan(host: Option<&str>, plan: &Plan, since: &Since, verbose: bool
     }
     if plan.totals.bytes_to_cache > 0 {
         let _ =
-            writeln!(text, "  up to {} more only move into the build cache", human_bytes(plan.totals.bytes_to_cache));
+            writeln!(text, "  up to {} of it only move into the build cache", human_bytes(plan.totals.bytes_to_cache));
     }
     text + &kept(plan, verbose)
 }

@@ -128,8 +128,7 @@ impl Log {
     pub(super) fn plan(&self, host: Option<&str>, plan: &Plan, since: &Since, kinds: &[Kind]) {
         for &kind in kinds {
             let steps: Vec<Step> = plan.steps.iter().filter(|step| step.kind == kind).cloned().collect();
-            let to_cache = if kind == Kind::Image { plan.totals.bytes_to_cache } else { 0 };
-            let bytes = steps.iter().map(|step| step.bytes).sum::<u64>().saturating_sub(to_cache);
+            let bytes: u64 = steps.iter().map(|step| step.bytes).sum();
             for step in &steps {
                 let age = age(step, since, plan.created).unwrap_or_else(|| "unknown age".to_owned());
                 let text =
@@ -138,14 +137,14 @@ impl Log {
                 self.plain(LogLevel::Info, operation(kind), host, text, more);
             }
             self.kept(host, plan, kind);
-            let up_to = if plan.totals.up_to && kind == Kind::Image { "up to " } else { "" };
+            let up_to = if plan.totals.up_to && kind == Kind::Image && bytes > 0 { "up to " } else { "" };
             let count = steps.len();
             let things = things(kind, &steps);
             self.say(Line {
                 level: LogLevel::Info,
                 operation: operation(kind),
                 host,
-                text: format!("Would remove {count} {things} ({up_to}{})", human_bytes(bytes)),
+                text: format!("Would remove {} ({up_to}{})", counted(count, things), human_bytes(bytes)),
                 message: format!("Would remove {things}"),
                 fields: fields(json!({ "count": count, "space_freed_bytes": bytes })),
             });
@@ -179,14 +178,15 @@ impl Log {
         part: &Plan,
         unlisted: &[&Error],
         errors: &[Error],
-        to_cache: u64,
+        up_to: bool,
         took: Duration,
     ) {
         let ended = |wanted: [Outcome; 2]| -> Vec<&Step> {
             part.steps.iter().filter(|step| step.result.is_some_and(|result| wanted.contains(&result))).collect()
         };
         let done = ended([Outcome::Done, Outcome::AlreadyGone]);
-        let bytes = done.iter().map(|step| step.bytes).sum::<u64>().saturating_sub(to_cache);
+        let bytes: u64 = done.iter().map(|step| step.bytes).sum();
+        let up_to = if up_to && bytes > 0 { "up to " } else { "" };
         for step in &done {
             self.plain(
                 LogLevel::Debug,
@@ -223,7 +223,7 @@ impl Log {
             level: LogLevel::Info,
             operation: operation(kind),
             host,
-            text: format!("Removed {} {things} ({} freed)", done.len(), human_bytes(bytes)),
+            text: format!("Removed {} ({up_to}{} freed)", counted(done.len(), things), human_bytes(bytes)),
             message: format!("Removed {things}"),
             fields: fields(json!({
                 "count": done.len(), "space_freed_bytes": bytes, "duration_seconds": seconds(took.as_secs_f64()),
@@ -251,7 +251,7 @@ impl Log {
             }
             failed += plan.totals.failed;
             kept += plan.totals.kept;
-            bytes += plan.totals.bytes.saturating_sub(plan.totals.bytes_to_cache);
+            bytes += plan.totals.bytes;
         }
         let operations: usize = told.iter().map(|told| told.kinds.len()).sum();
         let operations_failed: usize = told.iter().map(Told::kinds_failed).sum();
@@ -280,6 +280,10 @@ impl Log {
             fields: more,
         });
     }
+}
+
+fn counted(n: usize, things: &str) -> String {
+    if n == 1 { format!("1 {}", things.strip_suffix('s').unwrap_or(things)) } else { format!("{n} {things}") }
 }
 
 /// To the millisecond: nobody reads more of it.
