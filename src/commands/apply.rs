@@ -187,7 +187,10 @@ async fn remove_network(engine: &Engine, step: &Step) -> Result<Ended> {
 
 async fn remove_cache(engine: &Engine, step: &Step) -> Result<Ended> {
     match engine.delete_cache(&step.id).await? {
-        engine::Outcome::Refused { status, .. } if engine::is_no_such_call(status) => Ok(Ended::plainly(Outcome::Kept)),
+        engine::Outcome::Refused { status, .. } if engine::is_no_such_call(status) => Ok(Ended {
+            outcome: Outcome::Kept,
+            why: Some(Error::failed("deleting build cache", "the engine, or a proxy before it, has no such call")),
+        }),
         outcome => Ok(plainly(outcome, |_| Outcome::Done)),
     }
 }

@@ -1,6 +1,8 @@
 //! One look at a host: all that its plan is made from. What can't be listed fails its kind and no other.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -96,12 +98,16 @@ impl Seen {
 
     async fn list(&mut self) {
         let (engine, policy) = (&self.engine, &self.policy);
-        let (containers, images, volumes, networks, cache) = tokio::join!(
+        // Both are parts of one long answer, and engines before 23 refuse to work on two at a time.
+        let disk = async {
+            let volumes = if policy.volumes { again(|| engine.volumes_with_sizes()).await } else { Ok(Vec::new()) };
+            (volumes, if policy.cache { again(|| engine.cache()).await } else { Ok(None) })
+        };
+        let (containers, images, networks, (volumes, cache)) = tokio::join!(
             engine.containers(),
             async { if policy.images { engine.images(true).await } else { Ok(Vec::new()) } },
-            async { if policy.volumes { engine.volumes_with_sizes().await } else { Ok(Vec::new()) } },
             async { if policy.networks { engine.networks().await } else { Ok(Vec::new()) } },
-            async { if policy.cache { engine.cache().await } else { Ok(None) } },
+            disk,
         );
         self.snapshot.images = self.or_fail(Kind::Image, images);
         self.volumes = self.or_fail(Kind::Volume, volumes);
@@ -224,6 +230,19 @@ impl Seen {
     pub(super) fn is_root_here(&self) -> bool {
         self.info.flavour == Flavour::Docker && pressure::is_root_here(&self.info, &self.snapshot.images)
     }
+}
+
+/// Somebody else may be measuring right now, and then an old engine refuses; that passes.
+async fn again<T, A: Future<Output = Result<T>>>(ask: impl Fn() -> A) -> Result<T> {
+    const TIMES: usize = 3;
+    const PAUSE: Duration = Duration::from_millis(200);
+    for _ in 1..TIMES {
+        match ask().await {
+            Err(error) if error.kind == ErrorKind::Failed => tokio::time::sleep(PAUSE).await,
+            answer => return answer,
+        }
+    }
+    ask().await
 }
 
 /// Every session that the books or the state folder know, and whether somebody is at work in it.

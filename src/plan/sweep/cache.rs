@@ -34,7 +34,7 @@ pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
             children.entry(parent).or_default().push((Kind::BuildCache, record.id.clone()));
         }
         sorted.going.push(Candidate {
-            step: step(record),
+            step: step(rules.look, record),
             since: since(record),
             last_use,
             after: children.remove(record.id.as_str()).unwrap_or_default(),
@@ -161,14 +161,15 @@ fn kept(record: &CacheRecord, reason: KeptReason, holders: Vec<String>) -> Kept 
     Kept { kind: Kind::BuildCache, id: record.id.clone(), names: names(record), bytes: record.size, reason, holders }
 }
 
-fn step(record: &CacheRecord) -> Step {
+fn step(look: &Look, record: &CacheRecord) -> Step {
+    // Shared bytes come back with the image, or not at all; the containerd store counts them in both places.
+    let elsewhere = record.shared && !look.snapshot.engine.containerd_store;
     Step {
         action: Action::Remove,
         kind: Kind::BuildCache,
         id: record.id.clone(),
         names: names(record),
-        // Shared bytes come back with the image, or not at all.
-        bytes: if record.shared { 0 } else { record.size },
+        bytes: if elsewhere { 0 } else { record.size },
         reason: Reason::Unused,
         guard: Guard::Unused,
         result: None,

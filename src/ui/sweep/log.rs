@@ -196,7 +196,9 @@ impl Log {
                 json!({ "id": step.id }),
             );
         }
-        for kept in &part.kept {
+        // One reason for all of them is said once, below.
+        let said_below = kind == Kind::BuildCache && !errors.is_empty();
+        for kept in part.kept.iter().filter(|_| !said_below) {
             let name = kept.names.first().unwrap_or(&kept.id);
             if kept.reason != KeptReason::Failed {
                 let by = if kept.holders.is_empty() {
