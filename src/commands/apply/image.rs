@@ -34,7 +34,15 @@ pub(super) async fn remove_named(engine: &Engine, id: ImageId, known: &[String])
     // Each round takes one name; more rounds mean that somebody adds names as fast as they go.
     for _ in 0..known.len() + 3 {
         let Some(now) = engine.image(&id.to_string()).await? else { return Ok(Ended::plainly(Outcome::AlreadyGone)) };
-        let (private, names): (Vec<&Reference>, Vec<&Reference>) = now.tags.iter().partition(|tag| tag.is_private());
+        let (private, mut names): (Vec<Reference>, Vec<Reference>) =
+            now.tags.into_iter().partition(Reference::is_private);
+        // A digest without a tag is a name too; the containerd store lists it among the tags.
+        let digests = now.digests.iter().filter(|digest| known.contains(digest.as_str()));
+        for digest in digests.filter_map(|digest| Reference::listed(digest)) {
+            if !names.contains(&digest) {
+                names.push(digest);
+            }
+        }
         if names.iter().any(|name| !known.contains(name.as_str())) {
             return Ok(Ended::plainly(Outcome::Kept));
         }
