@@ -70,6 +70,8 @@ pub struct ImageDetail {
     pub layers: Vec<String>,
     /// The build container that the classic builder committed it from, where the engine still says so.
     pub container: Option<String>,
+    /// When it was last given a name, where the engine keeps that.
+    pub last_tagged: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -50,7 +50,15 @@ pub(super) async fn remove_named(engine: &Engine, id: ImageId, known: &[String])
     // Each round takes one name; more rounds mean that somebody adds names as fast as they go.
     for _ in 0..known.len() + 3 {
         let Some(now) = engine.image(&id.to_string()).await? else { return Ok(Ended::plainly(Outcome::AlreadyGone)) };
-        let (private, names): (Vec<&Reference>, Vec<&Reference>) = now.tags.iter().partition(|tag| tag.is_private());
+        let (private, mut names): (Vec<Reference>, Vec<Reference>) =
+            now.tags.into_iter().partition(Reference::is_private);
+        // A digest without a tag is a name too; the containerd store lists it among the tags.
+        let digests = now.digests.iter().filter(|digest| known.contains(digest.as_str()));
+        for digest in digests.filter_map(|digest| Reference::listed(digest)) {
+            if !names.contains(&digest) {
+                names.push(digest);
+            }
+        }
         if names.iter().any(|name| !known.contains(name.as_str())) {
             return Ok(Ended::plainly(Outcome::Kept));
         }
@@ -120,8 +128,22 @@ pub(super) async fn give_back(engine: &Engine, from: ImageId, to: ImageId, name:
     match engine.image(name.as_str()).await? {
         Some(now) if now.id == from => Ok(match engine.tag(to, name).await? {
             engine::Outcome::Missing => Ended::plainly(Outcome::Kept),
+            engine::Outcome::Done(()) => {
+                let_go(engine, to).await?;
+                Ended::plainly(Outcome::Done)
+            }
             outcome => plainly(outcome, |()| Outcome::Done),
         }),
         _ => Ok(Ended::plainly(Outcome::Kept)),
     }
+}
+
+/// Where an image had to be held by our private name until its own came back, that name is not needed any more.
+async fn let_go(engine: &Engine, id: ImageId) -> Result<()> {
+    let private = id.private_tag();
+    let names = engine.image(&id.to_string()).await?.map(|image| image.tags).unwrap_or_default();
+    if names.contains(&private) && names.len() > 1 {
+        let _ = engine.delete_image(Target::Name(&private)).await?;
+    }
+    Ok(())
 }
