@@ -34,8 +34,9 @@ fn two_builds_of_one_tag_at_once_lose_nothing(engine: &Engine, builder: Builder)
 
 fn fifty_builds_of_different_tags_at_once_lose_nothing(engine: &Engine) {
     let maker = Maker::new(engine, Builder::BuildKit);
-    let contexts: Vec<Context> =
-        (0..50).map(|n| Context::new().dockerfile("FROM scratch\nCOPY seed /seed\n").file("seed", n.to_string())).collect();
+    let contexts: Vec<Context> = (0..50)
+        .map(|n| Context::new().dockerfile("FROM scratch\nCOPY seed /seed\n").file("seed", n.to_string()))
+        .collect();
     let command = |n: usize| maker.command(&contexts[n], &["-q", "-t", &format!("app:{n}")]);
     let running: Vec<_> = (0..50).map(|n| command(n).spawn()).collect();
     for build in running {

@@ -27,7 +27,7 @@ pub(super) async fn look(
     tags: &[Reference],
     all: bool,
     started: Instant,
-    journal: Option<&mut Journal>,
+    mut journal: Option<&mut Journal>,
 ) -> Result<Before> {
     let engine = Engine::connect(endpoint, BUILD_LIMITS).await?;
     let info = engine.info().await?;
@@ -42,12 +42,16 @@ pub(super) async fn look(
             before.tags.push((tag.clone(), image.id));
         }
     }
-    if let Some(journal) = journal {
+    if let Some(journal) = &mut journal {
         journal.note_engine(&before.identity, began);
         before.tags.iter().for_each(|(tag, id)| journal.note_before(tag, *id));
     }
     if all {
-        before.all = Some(before.engine.images(false).await?.into_iter().map(|image| image.id).collect());
+        let images: HashSet<ImageId> = before.engine.images(false).await?.into_iter().map(|image| image.id).collect();
+        if let Some(journal) = journal {
+            journal.note_all(images.iter().copied());
+        }
+        before.all = Some(images);
     }
     Ok(before)
 }
