@@ -13,6 +13,9 @@ pub(crate) fn promises() -> Promises {
     ])
 }
 
+/// Milliseconds after its start at which a build is killed.
+const KILLS: [u128; 4] = [30, 300, 450, 650];
+
 fn what_a_killed_dkb_had_built_is_found_again(engine: &Engine, builder: Builder) {
     killed(engine, builder, "");
 }
@@ -22,15 +25,16 @@ fn what_a_killed_dkb_and_docker_had_built_is_found_again(engine: &Engine, builde
 }
 
 /// Kills builds of a few steps, each a little later than the one before, and then lets a stranger go on with the
-/// steps that they left: those are the stranger's. Where the engine does not say which container an image came
-/// from, the one that was made in the very moment may stay behind unnoticed.
+/// steps that they left: those are the stranger's. What the classic builder made in the moment between the last
+/// line that was read and docker's end cannot be told from what a stranger made on top, but where a container
+/// proves it; so a kill may cost one image, which then counts as foreign.
 fn killed(engine: &Engine, builder: Builder, group: &str) {
     let maker = Maker::new(engine, builder);
     let foreign = engine.image().make();
     let context =
         Context::from_base("COPY seed /seed\nRUN sleep 0.1\nENV A=1\nRUN sleep 0.1\nENV B=2\nRUN sleep 0.1\n");
     let mut missed = 0;
-    for delay in [30, 250, 400, 550, 700] {
+    for delay in KILLS {
         context.write("seed", format!("{builder:?} {group} {delay}"));
         // A session of its own, so that dkb and docker can be killed at one stroke.
         let command = maker.command(&context, &["-t", "app"]);
@@ -72,7 +76,7 @@ fn killed(engine: &Engine, builder: Builder, group: &str) {
         engine.docker(["image", "rm", "--no-prune", "raw"]).run();
     }
     assert_eq!(open_builds(&maker.state), 0, "builds that nobody has closed");
-    let tells = builder == Builder::BuildKit || engine.name().starts_with("docker") && !engine.is_containerd_store();
-    assert!(missed <= if tells { 1 } else { 4 }, "{missed} images were built and not found");
+    let most = if builder == Builder::BuildKit { 0 } else { KILLS.len() };
+    assert!(missed <= most, "{missed} images were built and not found");
     assert!(!maker.recorded().contains(&foreign.id) && engine.has(&foreign));
 }

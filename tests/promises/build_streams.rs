@@ -107,6 +107,8 @@ fn ctrl_c_ends_the_build_and_what_it_made_is_noted(engine: &Engine, builder: Bui
     let status = terminal.wait();
     assert_ne!(status.exit_code(), 0, "{}", terminal.screen());
     assert!(!terminal.seen().contains("dkb: "), "{}", terminal.screen());
+    // The engine takes the build's container away in its own time.
+    assert!(eventually(Duration::from_secs(30), || engine.api().containers().is_empty()));
     maker.dkb().args(["clean", "--dry-run"]).run();
     assert!(maker.lost().is_empty(), "steps of the interrupted build: {:?}", maker.lost());
 }
