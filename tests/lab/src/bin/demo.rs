@@ -116,6 +116,7 @@ fn tell(place: &Place, builders: &[Option<Builder>]) -> Result<()> {
         }
     }
     let raw = place.count(Side::Raw)?;
+    place.say_and_run(&["status"])?;
     println!("\nWhat dkb left with the classic builder is the newest version's own cache. It goes when you say so:");
     place.say_and_run(&["clean"])?;
     println!("\nWhat docker build made is all still there: no dkb built it, so no dkb takes it.");
