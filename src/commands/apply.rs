@@ -99,16 +99,15 @@ pub(super) async fn apply(
         from += length;
     }
     for step in &mut plan.steps {
-        let result = *step.result.get_or_insert(Outcome::NotTried);
-        let is_gone = matches!(result, Outcome::Done | Outcome::AlreadyGone);
-        if is_gone && step.kind == Kind::Image && step.action == Action::Remove {
-            report.gone.extend(ImageId::parse(&step.id));
-        }
+        step.result.get_or_insert(Outcome::NotTried);
     }
     // Whoever asked to stop is not kept waiting for explanations, and an engine that is gone has none.
     if !report.is_over() {
         explain::explain(engine, plan, containerd_store).await;
     }
+    let is_gone = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
+    let images = plan.steps.iter().filter(|step| step.kind == Kind::Image && step.action == Action::Remove);
+    report.gone = images.filter(is_gone).filter_map(|step| ImageId::parse(&step.id)).collect();
     plan.count();
     report
 }

@@ -76,7 +76,7 @@ impl Seen {
         let look = self.as_look(&here, &layers);
         let mut plan = match policy.scope {
             // What a session that died still runs goes too.
-            Scope::Stale(_) => session_end::plan(&look, &self.extras().await?, policy),
+            Scope::Stale(_) if policy.containers => session_end::plan(&look, &self.extras().await?, policy),
             _ => plan(&look, policy),
         };
         self.share_with_cache(&mut plan).await;

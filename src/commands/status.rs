@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::clean::policy_for;
+use super::end;
 use super::seen::Seen;
 use super::world::{World, runtime};
 use crate::cli;
@@ -17,6 +18,7 @@ use crate::ui::status::{About, Shown};
 pub fn status(world: &World, flags: &cli::Status) -> Result<u8> {
     runtime()?.block_on(async {
         let seen = Seen::look(world).await?;
+        end::tell_of_the_dead(world, &seen.lives);
         match &flags.image {
             Some(image) => one(world, &seen, image).await,
             None => all(world, &seen, flags.all).await,

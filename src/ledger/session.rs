@@ -87,13 +87,19 @@ impl SessionFile {
             return Ok(());
         }
         self.write(None)?;
-        if let Ok(file) = File::open(&self.path)
+        self.clear();
+        Ok(())
+    }
+
+    /// Clears the file away where it says nothing: no owner, and nobody holds it.
+    pub fn clear(&self) {
+        if self.owner().is_none()
+            && let Ok(file) = File::open(&self.path)
             && file.try_lock().is_ok()
             && is_at(&file, &self.path)
         {
             let _ = fs::remove_file(&self.path);
         }
-        Ok(())
     }
 
     /// Whether nobody has said yet that this session died; from now on somebody has.

@@ -92,10 +92,13 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
     };
     let mut anything = false;
     for (kind, action, what, did, would) in [
+        (Kind::Container, Action::Stop, "container", "stopped", "would stop"),
         (Kind::Container, Action::Remove, "container", "removed", "would remove"),
+        (Kind::Network, Action::Remove, "network", "removed", "would remove"),
         (Kind::Image, Action::GiveBack, "tag", "gave back", "would give back"),
         (Kind::Image, Action::Untag, "tag", "untagged", "would untag"),
         (Kind::Image, Action::Remove, "image", "removed", "would remove"),
+        (Kind::Volume, Action::Remove, "volume", "removed", "would remove"),
     ] {
         let steps: Vec<&Step> = of(kind, action).into_iter().filter(|step| ended(step, Outcome::Done)).collect();
         if steps.is_empty() {
@@ -198,6 +201,10 @@ fn list(names: &[String]) -> String {
     let more = names.len().saturating_sub(SHOWN);
     let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
+pub fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 pub fn plural(n: usize, what: &'static str) -> &'static str {

@@ -1,4 +1,5 @@
-//! What was to go and did not is kept, and the report says for whom.
+//! What was to go and did not is kept, and the report says for whom. What another dkb was deleting at the same
+//! time may be gone by now.
 
 use std::collections::HashMap;
 
@@ -7,7 +8,7 @@ use crate::model::{Action, Container, Image, ImageId, Kept, KeptReason, Kind, Ou
 
 /// A question each, on stores where a whole list costs seconds. More than this changing under a clean is not
 /// explained one by one.
-const ASKED: usize = 20;
+const ASKED: usize = 100;
 
 pub(super) async fn explain(engine: &Engine, plan: &mut Plan, containerd_store: bool) {
     let unfinished: Vec<usize> = (0..plan.steps.len())
@@ -26,9 +27,10 @@ pub(super) async fn explain(engine: &Engine, plan: &mut Plan, containerd_store: 
             users.entry(image).or_default().push(container);
         }
     }
-    let images = if containerd_store { Vec::new() } else { engine.images(false).await.unwrap_or_default() };
+    let list = if containerd_store { None } else { engine.images(false).await.ok() };
+    let images = list.as_deref().unwrap_or_default();
     let mut children: HashMap<ImageId, Vec<&Image>> = HashMap::new();
-    for image in &images {
+    for image in images {
         if let Some(parent) = image.parent {
             children.entry(parent).or_default().push(image);
         }
@@ -40,13 +42,19 @@ pub(super) async fn explain(engine: &Engine, plan: &mut Plan, containerd_store: 
         let mut names = Vec::new();
         let (mut reason, mut holders) = (KeptReason::Changed, Vec::new());
         if let Some(id) = id {
-            names = match listed.get(&id) {
-                Some(image) => shown(&image.tags),
-                None if containerd_store && nth < ASKED => {
-                    engine.image(&id.to_string()).await.ok().flatten().map_or(Vec::new(), |image| shown(&image.tags))
+            let asked = match &list {
+                Some(_) => Some(listed.get(&id).map(|image| shown(&image.tags))),
+                None if nth < ASKED => {
+                    let answer = engine.image(&id.to_string()).await;
+                    answer.ok().map(|image| image.map(|image| shown(&image.tags)))
                 }
-                None => Vec::new(),
+                None => None,
             };
+            if asked == Some(None) {
+                plan.steps[at].result = Some(Outcome::AlreadyGone);
+                continue;
+            }
+            names = asked.flatten().unwrap_or_default();
             if let Some(users) = users.get(&id) {
                 reason = KeptReason::InUse;
                 holders = users.iter().map(|user| format!("{} ({})", user.name, user.state.as_str())).collect();

@@ -24,7 +24,7 @@ pub(super) async fn remove_untagged(engine: &Engine, id: ImageId) -> Result<Ende
     let private = id.private_tag();
     match engine.tag(id, &private).await? {
         engine::Outcome::Done(()) => delete(engine, id, Target::Name(&private)).await,
-        other => Ok(plainly(other, |()| Outcome::Done)),
+        other => settle(engine, id, plainly(other, |()| Outcome::Done)).await,
     }
 }
 
@@ -69,7 +69,7 @@ async fn delete(engine: &Engine, id: ImageId, target: Target<'_>) -> Result<Ende
         // Our private name is gone: another dkb took it, and the image only if nobody had named it.
         engine::Outcome::Missing => (Outcome::AlreadyGone, None),
         engine::Outcome::Unknown(error) => (Outcome::Done, Some(error)),
-        other => return Ok(plainly(other, |_| Outcome::Done)),
+        other => return settle(engine, id, plainly(other, |_| Outcome::Done)).await,
     };
     Ok(match (engine.image(&id.to_string()).await, error) {
         (Ok(None), _) => Ended::plainly(outcome),
@@ -78,6 +78,15 @@ async fn delete(engine: &Engine, id: ImageId, target: Target<'_>) -> Result<Ende
         // It was asked for, and the engine went away before it said what came of it.
         (Err(lost), error) => Ended { outcome: Outcome::Unknown, why: Some(error.unwrap_or(lost)), lost: true },
     })
+}
+
+/// Two that delete an image at the same moment make some engines stumble: it is gone, and the answer is an
+/// error of theirs. So after a failure the image is looked up.
+async fn settle(engine: &Engine, id: ImageId, ended: Ended) -> Result<Ended> {
+    if ended.outcome == Outcome::Failed && engine.image(&id.to_string()).await?.is_none() {
+        return Ok(Ended::plainly(Outcome::AlreadyGone));
+    }
+    Ok(ended)
 }
 
 /// Takes a name off an image that has others.
@@ -95,8 +104,22 @@ pub(super) async fn give_back(engine: &Engine, from: ImageId, to: ImageId, name:
     match engine.image(name.as_str()).await? {
         Some(now) if now.id == from => Ok(match engine.tag(to, name).await? {
             engine::Outcome::Missing => Ended::plainly(Outcome::Kept),
+            engine::Outcome::Done(()) => {
+                let_go(engine, to).await?;
+                Ended::plainly(Outcome::Done)
+            }
             outcome => plainly(outcome, |()| Outcome::Done),
         }),
         _ => Ok(Ended::plainly(Outcome::Kept)),
     }
+}
+
+/// Where an image had to be held by our private name until its own came back, that name is not needed any more.
+async fn let_go(engine: &Engine, id: ImageId) -> Result<()> {
+    let private = id.private_tag();
+    let names = engine.image(&id.to_string()).await?.map(|image| image.tags).unwrap_or_default();
+    if names.contains(&private) && names.len() > 1 {
+        let _ = engine.delete_image(Target::Name(&private)).await?;
+    }
+    Ok(())
 }

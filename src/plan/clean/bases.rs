@@ -25,7 +25,8 @@ pub fn wants_layers(look: &Look, policy: &Policy) -> Vec<ImageId> {
     let named: Vec<&Image> = going.values().filter(|found| !found.names.is_empty()).map(|found| found.image).collect();
     if !named.is_empty() {
         // A child bears the labels of its base, unless dkb built it too and gave it its own.
-        let inherited: HashSet<Stamp> = named.iter().map(|image| image.stamp()).collect();
+        let inherited: HashSet<Stamp> =
+            named.iter().map(|image| image.stamp()).filter(|stamp| !stamp.is_none()).collect();
         let used = users(look.snapshot);
         let children: Vec<ImageId> = look
             .snapshot
