@@ -139,7 +139,9 @@ fn table() -> Result<()> {
     let dkb = build_dkb()?;
     println!("| engine | builder | `docker build` leaves | `dkb build` leaves | after `dkb clean` |");
     println!("|---|---|---|---|---|");
-    for name in engine::names() {
+    let picked = std::env::var("DKB_LAB").ok();
+    let is_picked = |name: &&String| picked.as_ref().is_none_or(|list| list.split(',').any(|one| one == *name));
+    for name in engine::names().iter().filter(is_picked) {
         for builder in engine::builders_of(name) {
             let engine = Engine::start(name);
             let place = Place::private(&engine, dkb.clone())?;
