@@ -12,6 +12,7 @@ mod plugin;
 pub mod seen;
 mod session;
 mod status;
+pub mod sweep;
 mod watch;
 pub mod world;
 
@@ -64,6 +65,7 @@ fn run(parsed: Parsed) -> Result<u8> {
             Ok(0)
         }
         Verb::Status(status) => status::status(&world, &status),
+        Verb::Sweep(sweep) => sweep::sweep(&world, &sweep),
         _ => Err(crate::Error::usage("running this verb", "it is not built yet")),
     }
 }

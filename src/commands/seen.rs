@@ -86,7 +86,7 @@ impl Seen {
     /// Counts apart what stays on the disk as build cache. An engine that does not say keeps no cache.
     pub async fn share_with_cache(&self, plan: &mut Plan) {
         if plan.totals.bytes > 0 && self.info.flavour == Flavour::Docker {
-            share_with_cache(plan, &self.books, &self.engine.cache().await.unwrap_or_default());
+            share_with_cache(plan, &self.books, &self.engine.cache().await.ok().flatten().unwrap_or_default());
         }
     }
 

@@ -87,6 +87,22 @@ pub(super) fn read_context(dir: Option<&Path>, name: &str) -> Result<ContextHost
     Ok(ContextHost { host: docker.host, tls })
 }
 
+/// The names of all contexts but `default`, in their order.
+pub fn contexts(dir: Option<&Path>) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(rename = "Name")]
+        name: String,
+    }
+    let entries = dir.and_then(|dir| fs::read_dir(dir.join("contexts/meta")).ok());
+    let texts =
+        entries.into_iter().flatten().flatten().filter_map(|entry| fs::read(entry.path().join("meta.json")).ok());
+    let mut names: Vec<String> =
+        texts.filter_map(|text| serde_json::from_slice::<Named>(&text).ok()).map(|named| named.name).collect();
+    names.sort();
+    names
+}
+
 /// Whether docker finds buildx among its plugins.
 pub fn has_buildx(dir: Option<&Path>, config: &CliConfig) -> bool {
     const SYSTEM: [&str; 5] = [

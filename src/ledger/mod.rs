@@ -11,6 +11,7 @@
 mod file;
 mod running;
 mod session;
+mod sights;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};

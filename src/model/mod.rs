@@ -24,7 +24,7 @@ pub use name::Name;
 pub use pattern::Pattern;
 pub use plan::{Action, EngineLabel, Guard, Kept, KeptReason, Kind, Outcome, Plan, Reason, SCHEMA, Step, Totals};
 pub use reference::Reference;
-pub use resource::{CacheRecord, DiskUsage, Network, Volume};
+pub use resource::{CacheRecord, DiskUsage, Ended, Network, Volume};
 #[cfg(test)]
 pub(crate) use snapshot::tests as image_tests;
 pub use snapshot::{Container, ContainerState, EngineInfo, Flavour, Image, ImageDetail, Snapshot};

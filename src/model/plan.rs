@@ -57,7 +57,11 @@ pub enum Reason {
     TakenTag,
     /// Stamped with the session that this process is in, with no evidence against it.
     Stamped,
-    /// Unused, by the rules of a sweep.
+    /// A container that does not run.
+    Stopped,
+    /// An image without a name.
+    Dangling,
+    /// No container uses it.
     Unused,
 }
 
@@ -95,6 +99,16 @@ pub enum KeptReason {
     KeepLast,
     /// A session that is alive took its tag and will give it back.
     Lent,
+    /// A filter on labels does not let it through.
+    Filtered,
+    /// The engine's own.
+    BuiltIn,
+    /// Build cache whose bytes belong to an image too.
+    Shared,
+    /// So much build cache was to stay.
+    CacheKeep,
+    /// Enough came back without it.
+    Enough,
     /// It changed between the look and its turn.
     Changed,
     /// The engine refused, or the connection was lost.
@@ -107,6 +121,8 @@ pub enum KeptReason {
 pub enum Guard {
     /// No name but our private one.
     Untagged,
+    /// No name but our private one and these digests, under which our builds' images were pushed.
+    Pushed { digests: Vec<String> },
     /// Exactly these names.
     Named { names: Vec<String> },
     /// This name still points at this image.
@@ -251,7 +267,11 @@ impl Plan {
             failed: ended(&[Outcome::Failed, Outcome::Unknown, Outcome::NotTried]),
             kept: self.kept.len(),
             bytes: self.steps.iter().filter(gone).map(|step| step.bytes).sum(),
-            bytes_to_cache: self.steps.iter().filter(gone).filter_map(|step| self.to_cache.get(&step.id)).sum(),
+            // A sweep knows the sum only, since its images share what moves.
+            bytes_to_cache: match self.to_cache.is_empty() {
+                true => self.totals.bytes_to_cache,
+                false => self.steps.iter().filter(gone).filter_map(|step| self.to_cache.get(&step.id)).sum(),
+            },
             up_to: self.totals.up_to,
         };
     }

@@ -11,3 +11,4 @@ pub mod remote;
 pub mod session_end;
 pub mod status;
 pub mod superseded;
+pub mod sweep;

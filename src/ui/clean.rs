@@ -175,6 +175,11 @@ pub fn words(reason: KeptReason) -> &'static str {
         KeptReason::KeepPattern => "asked to keep",
         KeptReason::KeepLast => "among the last",
         KeptReason::Lent => "tag lent",
+        KeptReason::Filtered => "filtered",
+        KeptReason::BuiltIn => "built in",
+        KeptReason::Shared => "shared",
+        KeptReason::CacheKeep => "cache to keep",
+        KeptReason::Enough => "not needed",
         KeptReason::Changed => "changed since",
         KeptReason::Failed => "failed",
     }

@@ -20,6 +20,10 @@ mod guard;
 mod lab_itself;
 mod readme;
 mod status_shows;
+mod sweep_faults;
+mod sweep_hosts;
+mod sweep_random;
+mod sweep_seed;
 
 use std::process::ExitCode;
 
@@ -44,5 +48,9 @@ fn main() -> ExitCode {
         lab_itself::promises(),
         readme::promises(),
         status_shows::promises(),
+        sweep_faults::promises(),
+        sweep_hosts::promises(),
+        sweep_random::promises(),
+        sweep_seed::promises(),
     ])
 }

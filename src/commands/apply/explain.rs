@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::engine::Engine;
-use crate::model::{Action, Container, Image, ImageId, Kept, KeptReason, Kind, Outcome, Plan, Reference};
+use crate::model::{Action, Container, Image, ImageId, Kept, KeptReason, Kind, Outcome, Plan, Reference, Step};
 
 /// A question each, on stores where a whole list costs seconds. More than this changing under a clean is not
 /// explained one by one.
@@ -66,12 +66,27 @@ pub(super) async fn explain(engine: &Engine, plan: &mut Plan, containerd_store: 
             }
         } else {
             names.clone_from(&step.names);
+            let users: Vec<&Container> = containers.iter().filter(|container| uses(container, step)).collect();
+            if !users.is_empty() {
+                reason = KeptReason::InUse;
+                holders = users.iter().map(|user| format!("{} ({})", user.name, user.state.as_str())).collect();
+            }
         }
         if step.result == Some(Outcome::Failed) {
             (reason, holders) = (KeptReason::Failed, Vec::new());
         }
         let kept = Kept { kind: step.kind, id: step.id.clone(), names, bytes: step.bytes, reason, holders };
         plan.kept.push(kept);
+    }
+}
+
+/// Whether a container is, or uses, what a step was to take.
+fn uses(container: &Container, step: &Step) -> bool {
+    match step.kind {
+        Kind::Container => container.id == step.id,
+        Kind::Volume => container.volumes.contains(&step.id),
+        Kind::Network => container.networks.iter().any(|of| *of == step.id || step.names.contains(of)),
+        Kind::Image | Kind::BuildCache => false,
     }
 }
 
