@@ -27,7 +27,7 @@ lint:
 
 # Write the completions again, and the parts of the docs that are read off the code
 completions:
-    DKB_WRITE=1 cargo test --test docs
+    SNAPSHOTS=overwrite cargo test --test completions_drift --test docs
 
 # Measure dkb against raw docker; prints the README's tables
 bench *ARGS:

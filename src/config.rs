@@ -4,10 +4,11 @@
 //! - [`value`], [`file`], [`merge`]: what was said, read and brought together; pure.
 //! - [`places`]: where files are and what the environment says; the edge to the disk.
 //! - [`seed`]: the variables of the docker-cleaner container, which `sweep` takes too.
-//! - [`git`]: what a working copy says about itself; the other edge.
+//! - [`git`], [`here`]: what a working copy says about itself, and who we are in it; the other edge.
 
 pub mod file;
 pub mod git;
+pub mod here;
 pub mod keys;
 pub mod merge;
 pub mod places;
@@ -109,6 +110,8 @@ pub struct Host {
     pub at: HostAddress,
     pub sweep: Sweep,
     pub source: Source,
+    /// What it sets otherwise than `[sweep]`, and what then holds.
+    pub overrides: Vec<Effective>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +123,10 @@ pub enum HostAddress {
 impl Settings {
     /// Brings the layers together. Pure: all that comes from outside is in its arguments.
     pub fn new(layers: &Layers, hosts: &[HostEntries], state_dir: Option<PathBuf>, base: Base) -> Result<Self> {
-        let all = Merged(merge::merge(layers, base));
+        let mut all = Merged(merge::merge(layers, base));
+        if let Some(unset) = all.0.iter_mut().find(|one| one.key.name == "state_dir" && one.value.is_none()) {
+            unset.value = state_dir.map(Value::Path);
+        }
         let hosts = hosts.iter().map(|host| Host::new(host, layers, base)).collect::<Result<_>>()?;
         Ok(Self {
             project: all.name("project"),
@@ -136,7 +142,7 @@ impl Settings {
             older_than: all.duration("older_than"),
             stale_after: all.duration("stale_after").unwrap_or_default(),
             docker: all.path("docker").unwrap_or_else(|| "docker".into()),
-            state_dir: all.path("state_dir").or(state_dir),
+            state_dir: all.path("state_dir"),
             trust_stamp: all.is("trust_stamp"),
             yes: all.is("yes"),
             clean_dead: all.bool("clean_dead"),
@@ -209,8 +215,10 @@ impl Host {
             (Some(context), _) => HostAddress::Context(context.clone()),
             (None, host) => HostAddress::Host(host.clone().unwrap_or_default()),
         };
-        let sweep = Sweep::new(&Merged(merge::merge(&layers, base)))?;
-        Ok(Self { name: entries.name.clone(), at, sweep, source: entries.source.clone() })
+        let mut all = Merged(merge::merge(&layers, base));
+        let sweep = Sweep::new(&all)?;
+        all.0.retain(|one| entries.sweep.iter().any(|entry| std::ptr::eq(entry.key, one.key)));
+        Ok(Self { name: entries.name.clone(), at, sweep, source: entries.source.clone(), overrides: all.0 })
     }
 }
 

@@ -252,7 +252,7 @@ fn flags_of<'a>(command: &'a Command, word: &OsStr) -> Vec<Flag<'a>> {
 }
 
 /// Looks for a flag: dkb's own level first, then the verbs'. A flag means the same wherever it stands.
-fn find<'a>(command: &'a Command, is: impl Fn(&Arg) -> bool + Copy) -> Option<(&'a Arg, bool)> {
+fn find(command: &Command, is: impl Fn(&Arg) -> bool + Copy) -> Option<(&Arg, bool)> {
     let mut own = command.get_arguments();
     if let Some(arg) = own.find(|arg| is(arg)) {
         return Some((arg, !arg.is_global_set()));

@@ -4,7 +4,8 @@
 //! docker runs it.
 
 mod books;
-mod child;
+pub(super) mod child;
+mod lent;
 mod look;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::world::{World, env, runtime};
+use super::{end, seen};
 use crate::config::StampLevel;
 use crate::engine::builder::{self, BuilderFacts, BuilderKind};
 use crate::engine::cli_files::{CliConfig, config_dir, has_buildx};
@@ -28,7 +30,7 @@ use crate::plan::argv::{self, BuildWords, Builder, IdFile, Injection, Spelling, 
 use crate::ui;
 pub use books::{recover, running};
 use child::{Seen, Stdout};
-use look::Before;
+use look::{Before, Wanted};
 
 /// How long dkb may keep the user waiting after docker has ended.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -154,7 +156,9 @@ impl Job {
         }
         let endpoint = world.endpoint(Some(&self.program))?;
         let all = world.settings.stamp != StampLevel::Full && !self.classic;
-        look::look(endpoint, &self.words.tags, all, started, journal.as_mut()).await.map(Some)
+        let lends = self.state.as_ref().ok().filter(|state| state.session(&self.intent.of).owner().is_some());
+        let wanted = Wanted { tags: &self.words.tags, all, lends: lends.map(|state| (state, &self.intent.of)) };
+        look::look(endpoint, &wanted, started, journal.as_mut()).await.map(Some)
     }
 
     fn makes_an_image(&self) -> bool {
@@ -223,6 +227,12 @@ impl Job {
                 }
             }
         }
+        // A session that only builds needs no file once nobody is at work in it.
+        if self.hold.take().is_some()
+            && let Ok(state) = &self.state
+        {
+            state.session(&self.intent.of).clear();
+        }
         // Without a look at the engine the folder stays: the next dkb finishes these books.
         if let Some(running) = self.running.take().filter(|_| before.is_some()) {
             running.finish();
@@ -237,6 +247,7 @@ impl Job {
 
     async fn keep_books(&self, world: &World, ok: bool, seen: &Seen, before: &Before, state: &State) -> Result<usize> {
         let ledger = state.ledger(&before.identity);
+        lent::release(before, &before.held).await?;
         recover(&before.engine, &before.identity, state, &ledger).await?;
         let (mut books, _) = ledger.read()?;
         let result = if ok { self.result(seen, before).await? } else { None };
@@ -246,14 +257,17 @@ impl Job {
             began: before.began,
             before: &before.tags,
             all: before.all.as_ref(),
-            steps: &seen.steps,
+            shown: &seen.shown,
             result,
             ok,
+            ran: seen.shown.was_running() && !before.info.containerd_store,
         };
         let build = books::record(&before.engine, &books, &facts).await?;
         ledger.append(&books::records(&books, &self.intent, &build))?;
         books.apply(crate::model::Record::Build(build.clone()));
-        books::take_away(before, state, &ledger, &books, &build, world.settings.keep_superseded).await
+        let went = books::take_away(before, state, &ledger, &books, &build, world.settings.keep_superseded).await?;
+        end::see_to_the_dead(world, &seen::lives(state, &books)).await?;
+        Ok(went)
     }
 
     /// The image that docker built, by its own word where it gave one, else by the tags.
@@ -345,7 +359,7 @@ fn cli_version(program: &Program, state: Option<&State>) -> Option<u32> {
 }
 
 /// As a shell says it: the code, or 128 and the number of the signal.
-fn exit_code(status: ExitStatus) -> u8 {
+pub(super) fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }

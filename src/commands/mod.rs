@@ -3,8 +3,17 @@
 mod apply;
 pub mod build;
 pub mod clean;
+pub mod completions;
+pub mod config;
+mod end;
+mod guard;
 mod plan_file;
-pub mod sweep;
+mod plugin;
+pub mod seen;
+mod session;
+mod status;
+mod sweep;
+mod watch;
 pub mod world;
 
 use std::ffi::OsString;
@@ -30,6 +39,17 @@ fn run(parsed: Parsed) -> Result<u8> {
         Parsed::Run(invocation) => *invocation,
         Parsed::Say(message) => return Ok(ui::clap(&message)),
     };
+    // These need neither settings nor an engine, and work where both are broken.
+    match &cli.verb {
+        Verb::Completions { shell } => {
+            completions::run(*shell);
+            return Ok(0);
+        }
+        Verb::Man { verb } => return completions::run_man(verb).map(|()| 0),
+        Verb::PluginMetadata => return Ok(plugin::metadata()),
+        Verb::Plugin(verb) => return plugin::plugin(*verb, cli.docker.config.as_deref()),
+        _ => {}
+    }
     let world = World::new(&cli, &typed)?;
     match cli.verb {
         Verb::Build(build) => {
@@ -38,6 +58,14 @@ fn run(parsed: Parsed) -> Result<u8> {
         }
         Verb::Clean(clean) => clean::clean(&world, &clean),
         Verb::Sweep(sweep) => sweep::sweep(&world, &sweep),
+        Verb::Guard(guard) => guard::guard(&world, &guard),
+        Verb::Session(session) => session::session(&world, &session),
+        Verb::Watch(watch) => watch::watch(&world, &watch),
+        Verb::Config => {
+            config::run(&world.settings, &world.identity);
+            Ok(0)
+        }
+        Verb::Status(status) => status::status(&world, &status),
         _ => Err(crate::Error::usage("running this verb", "it is not built yet")),
     }
 }

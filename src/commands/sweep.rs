@@ -25,7 +25,7 @@ use look::Seen;
 
 /// An engine that can't be reached is given up soon enough for a nightly job to say so and go on.
 const LIMITS: Limits =
-    Limits { connect: Duration::from_secs(4), ask: Duration::from_secs(60), change: Duration::from_secs(300) };
+    Limits { connect: Duration::from_secs(3), ask: Duration::from_secs(60), change: Duration::from_secs(300) };
 
 /// What this run is to do with its plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ async fn prepare(world: &World, flags: &cli::Sweep, host: &Host, voice: &Voice) 
             let mut seen = Seen::look(world, host, widest(asked), LIMITS).await?;
             let mut swept = seen.plan().await;
             let mut plan = plan_file::read(file, "sweep", &seen.info)?;
-            plan_file::drop_what_no_longer_holds(&mut plan, &swept.plan);
+            plan_file::narrow(&mut plan, &swept.plan);
             swept.plan = plan;
             Ready { seen, swept, began }
         }

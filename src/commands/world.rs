@@ -1,16 +1,17 @@
 //! What every verb starts from: settings, who we are, and the way to the engine and the ledger.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{Cli, Typed, Verb};
-use crate::config::{self, Places, Settings, git};
+use crate::config::{self, Places, Settings, here};
 use crate::engine::{self, Endpoint, Engine, Limits, Program};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{State, short_hash};
 use crate::model::{Name, SessionKey};
 use crate::plan::clean::Here;
-use crate::plan::identity::{Facts, Identity};
+use crate::plan::identity::Identity;
 use crate::ui::clean::Loudness;
 
 pub struct World {
@@ -24,39 +25,13 @@ pub struct World {
     pub verbose: bool,
 }
 
-fn identify(settings: &Settings, places: &Places, before_the_verb: Option<&str>) -> Result<Identity> {
-    let given = |key: &str, name: &Option<Name>| {
-        let from = settings.source(key).map_or_else(String::new, ToString::to_string);
-        name.clone().map(|name| (name, from))
-    };
-    let session = match before_the_verb {
-        Some(id) => {
-            let name = Name::typed(id).map_err(|wrong| Error::usage("reading --session", wrong))?;
-            Some((name, "--session".to_owned()))
-        }
-        None => given("session", &settings.session),
-    };
-    let folder = std::fs::canonicalize(&places.folder).unwrap_or_else(|_| places.folder.clone());
-    let checkout = git::checkout(&folder);
-    Ok(Identity::of(&Facts {
-        project: given("project", &settings.project),
-        session,
-        env: &|name| std::env::var(name).ok(),
-        folder: &folder,
-        home: places.home.as_deref(),
-        checkout: checkout.as_ref(),
-        machine: &machine(),
-        user: &rustix::process::getuid().as_raw().to_string(),
-    }))
-}
-
 /// Docker's global flags, as the docker that is started gets them and as dkb's own look goes by them.
 fn docker_flags(cli: &Cli) -> engine::DockerFlags {
+    let docker = &cli.docker;
     let words = match &cli.verb {
         Verb::Build(build) => build.docker.clone(),
-        _ => Vec::new(),
+        _ => written_again(cli),
     };
-    let docker = &cli.docker;
     let tls = [docker.tlscacert.is_some(), docker.tlscert.is_some(), docker.tlskey.is_some()];
     engine::DockerFlags {
         words,
@@ -65,6 +40,30 @@ fn docker_flags(cli: &Cli) -> engine::DockerFlags {
         hosts: cli.common.host.clone(),
         tls: tls.contains(&true) || docker.tls.is_some() || docker.tlsverify.is_some(),
     }
+}
+
+/// The flags that lead a docker, or another dkb, to the same engine.
+fn written_again(cli: &Cli) -> Vec<OsString> {
+    let docker = &cli.docker;
+    let path = |path: &Option<PathBuf>| path.clone().map(PathBuf::into_os_string);
+    let text = |text: &Option<String>| text.clone().map(OsString::from);
+    let hosts = cli.common.host.iter().map(|host| ("--host", Some(host.into())));
+    let flags = [
+        ("--config", path(&docker.config)),
+        ("--context", cli.common.context.last().map(Into::into)),
+        ("--tls", text(&docker.tls)),
+        ("--tlscacert", path(&docker.tlscacert)),
+        ("--tlscert", path(&docker.tlscert)),
+        ("--tlskey", path(&docker.tlskey)),
+        ("--tlsverify", text(&docker.tlsverify)),
+    ];
+    let joined = |(flag, value): (&str, Option<OsString>)| {
+        let mut word = OsString::from(flag);
+        word.push("=");
+        word.push(value?);
+        Some(word)
+    };
+    flags.into_iter().chain(hosts).filter_map(joined).collect()
 }
 
 /// The environment of this process.
@@ -81,7 +80,7 @@ impl World {
             _ => Vec::new(),
         };
         let settings = config::load(&places, &env, cli.common.settings.as_deref(), typed, borrowed)?;
-        let identity = identify(&settings, &places, cli.session.as_deref())?;
+        let identity = here::identity(&settings, &places, &env);
         Ok(Self {
             named: identity.session_is_sure(),
             key: SessionKey { project: identity.project.clone(), session: identity.session.clone() },
@@ -99,6 +98,20 @@ impl World {
 
     pub fn slot(&self) -> Option<Name> {
         self.identity.ci.as_ref().and_then(|job| job.slot.clone())
+    }
+
+    /// The flags that lead another dkb to the same engine and settings.
+    pub fn engine_flags(&self) -> Vec<OsString> {
+        let docker = &self.docker;
+        let mut words: Vec<OsString> = Vec::new();
+        let mut add =
+            |flag: &str, value: Option<OsString>| words.extend(value.into_iter().flat_map(|v| [flag.into(), v]));
+        add("--context", docker.context.clone().map(Into::into));
+        add("--config", docker.config.clone().map(Into::into));
+        for host in &docker.hosts {
+            add("--host", Some(host.into()));
+        }
+        words
     }
 
     pub fn loudness(&self) -> Loudness {
@@ -133,9 +146,7 @@ impl World {
 
 /// What names this machine in the notes about sessions. It never leaves the state folder.
 pub fn machine() -> String {
-    let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| std::fs::read_to_string(path).ok());
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    short_hash(&[id.as_deref().unwrap_or_default().trim(), &host])
+    short_hash(&[&here::machine()])
 }
 
 /// One thread is enough: dkb waits most of the time.

@@ -37,7 +37,7 @@ pub struct File {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose<'a> {
     User,
-    /// A checkout's `dkb.toml`, and where the user's own file would be, for the hint.
+    /// A checkout's `dkb.toml`, and where the user's own file would be, for the hint; empty where nowhere.
     Checkout {
         own: &'a Path,
     },
@@ -87,8 +87,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn source(&self, at: usize) -> Source {
-        let before = self.text.as_bytes().get(..at).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = self.text.get(..at).unwrap_or_default().matches('\n').count() + 1;
         Source::File { path: self.path.to_owned(), line }
     }
 
@@ -110,7 +109,12 @@ impl Reader<'_> {
         );
         let mut places = Vec::new();
         if let (Whose::Checkout { own }, true) = (self.whose, key.is_none_or(|key| key.by == By::User)) {
-            places.push(format!("in {}", own.display()));
+            let own = if own.as_os_str().is_empty() {
+                "the file that --settings names".into()
+            } else {
+                own.display().to_string()
+            };
+            places.push(format!("in {own}"));
         }
         if let Some(key) = key {
             if key.by != By::Flag {
@@ -198,7 +202,7 @@ impl Reader<'_> {
                 "context" => host.context = text("the docker context that leads there")?,
                 "host" => host.host = text("the engine's address, such as ssh://me@nas")?,
                 _ if find(&format!("sweep.{name}")).is_some() => {
-                    host.sweep.push(self.entry("sweep.", name, at, value)?)
+                    host.sweep.push(self.entry("sweep.", name, at, value)?);
                 }
                 _ => return Err(self.unknown("sweep.", name, at, &["context", "host"])),
             }

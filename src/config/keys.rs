@@ -1,5 +1,7 @@
 //! The one table of keys. Parsing, errors, `dkb config` and the table in the docs are read off it.
 
+use std::fmt::Write;
+
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -114,7 +116,8 @@ pub const COLORS: &[&str] = &["auto", "always", "never"];
 
 #[rustfmt::skip]
 pub static KEYS: &[Key] = {
-    use {By::*, Kind::*};
+    use By::{Anyone, Flag, Narrowing, Run, User};
+    use Kind::{Bool, Choice, Contexts, Count, Duration, Filters, Folder, Mark, Name, Patterns, Program, Size};
     &[
         key("project", "project", Name, Anyone, "", "the software that is built here, across checkouts and machines"),
         key("session", "session", Name, Run, "", "the stretch of work that this run belongs to"),
@@ -169,7 +172,7 @@ pub fn markdown() -> String {
             checkout.to_owned(),
             key.doc.to_owned(),
         ];
-        table.push_str(&format!("| {} |\n", row.join(" | ")));
+        let _ = writeln!(table, "| {} |", row.join(" | "));
     }
     table
 }

@@ -25,8 +25,8 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 pub struct Places {
     pub folder: PathBuf,
     pub home: Option<PathBuf>,
-    /// The user's own file where none is named.
-    pub own: PathBuf,
+    /// The user's own file where none is named; `None` for a user without a home.
+    pub own: Option<PathBuf>,
     /// The ledger's folder where none is set.
     pub state: Option<PathBuf>,
 }
@@ -39,7 +39,7 @@ impl Places {
         let below_home = |folder: &str| home.as_ref().map(|home| home.join(folder));
         let config = absolute("XDG_CONFIG_HOME").or_else(|| below_home(".config"));
         let state = absolute("XDG_STATE_HOME").or_else(|| below_home(".local/state"));
-        let own = config.unwrap_or_else(|| "/etc".into()).join("dkb/config.toml");
+        let own = config.map(|config| config.join("dkb/config.toml"));
         Self { folder, own, state: state.map(|state| state.join("dkb")), home }
     }
 
@@ -66,23 +66,25 @@ pub fn load(
     let named =
         settings_flag.map(|path| (path.to_owned(), "--settings")).or(variable.map(|path| (path, "DKB_SETTINGS")));
     let home = places.home.as_deref();
-    let (own_path, own) = match named {
+    let (own_path, text) = match named {
+        None => {
+            let text = places.own.as_deref().map(read).transpose()?.flatten().unwrap_or_default();
+            (places.own.clone().unwrap_or_default(), text)
+        }
         Some((path, by)) => {
             let path = places.folder.join(path);
             let text = read(&path)?.ok_or_else(|| {
                 Error::usage(format!("{by} {}", path.display()), "there is no such file")
                     .hint("name a settings file that exists, or leave it out")
             })?;
-            let file = file::read(&text, &path, Whose::User, home)?;
-            (path, file)
-        }
-        None => {
-            let text = read(&places.own)?.unwrap_or_default();
-            (places.own.clone(), file::read(&text, &places.own, Whose::User, home)?)
+            (path, text)
         }
     };
+    let own = file::read(&text, &own_path, Whose::User, home)?;
     // The same file can be both, when somebody names the checkout's by hand: then they have vouched for it.
-    let same = |path: &PathBuf| fs::canonicalize(path).ok() == fs::canonicalize(&own_path).ok();
+    let same = |path: &PathBuf| {
+        fs::canonicalize(path).is_ok_and(|path| fs::canonicalize(&own_path).is_ok_and(|own| own == path))
+    };
     let checkout = match places.checkout_file().filter(|path| !same(path)) {
         Some(path) => {
             let text = read(&path)?.unwrap_or_default();
@@ -149,7 +151,7 @@ fn texts_of(values: &[OsString]) -> String {
 /// An empty variable is one that is not set, as CI systems leave them behind.
 fn environment(env: Environment, base: Base) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    for key in KEYS.iter() {
+    for key in KEYS {
         let variable = key.variable();
         let Some(raw) = env(&variable).filter(|raw| !raw.is_empty()) else { continue };
         let source = Source::Variable(variable);

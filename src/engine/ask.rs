@@ -94,8 +94,7 @@ impl Asker {
     /// Where a program carries the stream, its stderr knows why it ended, a moment later.
     pub(super) async fn explain(&self, fault: Fault) -> Fault {
         let (Fault::Lost(why), Way::ThroughCli { .. }) = (&fault, &self.way) else { return fault };
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        Fault::Lost(self.words.get().unwrap_or_else(|| why.clone()))
+        Fault::Lost(self.words.get().await.unwrap_or_else(|| why.clone()))
     }
 }
 

@@ -8,20 +8,33 @@ use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::oneshot;
 
 use super::program;
+
+/// How long a program may take to say why its stream ended.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// What the program said on stderr, which is the reason when its stream just ends.
 #[derive(Clone, Default)]
 pub(super) struct LastWords(Arc<Mutex<String>>);
 
 impl LastWords {
-    pub(super) fn get(&self) -> Option<String> {
-        let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(super::fault::clip(&words)).filter(|words| !words.is_empty())
+    /// Waits a moment for a word, where it is known that something went wrong.
+    pub(super) async fn get(&self) -> Option<String> {
+        const STEP: Duration = Duration::from_millis(10);
+        for _ in 0..GRACE.as_millis() / STEP.as_millis() {
+            let words = super::fault::clip(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
+            if !words.is_empty() {
+                return Some(words);
+            }
+            tokio::time::sleep(STEP).await;
+        }
+        None
     }
 
     /// Only the first page is kept.
@@ -34,11 +47,11 @@ impl LastWords {
     }
 }
 
-/// One running `dial-stdio`. It is killed with the connection that it carries.
+/// One running `dial-stdio`. It ends, or is ended, with the connection that it carries.
 pub(super) struct Dialled {
-    _child: Child,
     to: ChildStdin,
     from: ChildStdout,
+    _held: oneshot::Sender<()>,
 }
 
 pub(super) fn dial(docker: &Path, args: &[OsString], words: &LastWords) -> io::Result<Dialled> {
@@ -54,14 +67,30 @@ pub(super) fn dial(docker: &Path, args: &[OsString], words: &LastWords) -> io::R
     let (Some(to), Some(from), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
         return Err(io::Error::other("a pipe is missing"));
     };
-    let words = words.clone();
-    tokio::spawn(async move {
-        let (mut said, mut errors) = ([0; 1024], errors);
+    let (held, dropped) = oneshot::channel();
+    tokio::spawn(keep(child, errors, words.clone(), dropped));
+    Ok(Dialled { to, from, _held: held })
+}
+
+/// Listens to the program and reaps it. A program whose stream ended still has to say why, so it is not killed
+/// at once; closed pipes end it by themselves.
+async fn keep(mut child: Child, mut errors: ChildStderr, words: LastWords, dropped: oneshot::Receiver<()>) {
+    let ends = async {
+        let mut said = [0; 1024];
         while let Ok(read @ 1..) = errors.read(&mut said).await {
             words.hear(&said[..read]);
         }
-    });
-    Ok(Dialled { _child: child, to, from })
+        let _ = child.wait().await;
+    };
+    let too_long = async {
+        let _ = dropped.await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        () = ends => {}
+        () = too_long => {}
+    }
+    let _ = child.kill().await;
 }
 
 impl AsyncRead for Dialled {

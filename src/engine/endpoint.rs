@@ -85,7 +85,7 @@ impl Endpoint {
         Self::new(Way::Unix(path.into()))
     }
 
-    fn new(way: Way) -> Self {
+    pub(super) fn new(way: Way) -> Self {
         let shown = match &way {
             Way::Unix(path) => format!("unix://{}", path.display()),
             Way::Tcp(address) => format!("tcp://{address}"),

@@ -17,6 +17,8 @@ mod dial;
 mod docker;
 pub mod endpoint;
 mod fault;
+#[cfg(test)]
+mod faults;
 mod identity;
 mod outcome;
 pub mod program;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{State, create_folder, lock_within_limit, open_or_create};
 use crate::error::{Error, Result};
-use crate::model::{Candidate, ImageId, Name, Reference, SessionKey};
+use crate::model::{Candidate, ImageId, Name, Reference, SessionKey, Shown};
 
 /// What a build is about to do, noted before docker starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,11 @@ enum Note {
         tag: Reference,
         id: ImageId,
     },
-    Step(Candidate),
+    /// A step begins.
+    Step(u32, u32),
+    /// A container runs for it.
+    Ran(String),
+    Image(Candidate),
 }
 
 /// The folder of a build that this dkb runs.
@@ -64,7 +68,7 @@ pub struct Unfinished {
     pub intent: Intent,
     pub engine: Option<(String, Timestamp)>,
     pub before: Vec<(Reference, ImageId)>,
-    pub steps: Vec<Candidate>,
+    pub shown: Shown,
     /// The ID that docker itself wrote when the build was done.
     pub result: Option<ImageId>,
     folder: PathBuf,
@@ -120,8 +124,16 @@ impl Journal {
         self.note(&Note::Before { tag: tag.clone(), id });
     }
 
-    pub fn note_step(&mut self, step: &Candidate) {
-        self.note(&Note::Step(step.clone()));
+    pub fn note_step(&mut self, stage: u32, step: u32) {
+        self.note(&Note::Step(stage, step));
+    }
+
+    pub fn note_container(&mut self, id: &str) {
+        self.note(&Note::Ran(id.to_owned()));
+    }
+
+    pub fn note_image(&mut self, image: &Candidate) {
+        self.note(&Note::Image(image.clone()));
     }
 
     fn note(&mut self, note: &Note) {
@@ -153,7 +165,7 @@ impl Unfinished {
             intent,
             engine: None,
             before: Vec::new(),
-            steps: Vec::new(),
+            shown: Shown::default(),
             result: read_iid(&folder.join("iid")),
             folder,
             lock,
@@ -162,7 +174,12 @@ impl Unfinished {
             match serde_json::from_str(line) {
                 Ok(Note::Engine { identity, began }) => unfinished.engine = Some((identity, began)),
                 Ok(Note::Before { tag, id }) => unfinished.before.push((tag, id)),
-                Ok(Note::Step(step)) => unfinished.steps.push(step),
+                Ok(Note::Step(stage, step)) => (unfinished.shown.stage, unfinished.shown.step) = (stage, step),
+                Ok(Note::Ran(container)) => unfinished.shown.ran = Some(container),
+                Ok(Note::Image(image)) => {
+                    unfinished.shown.ran = None;
+                    unfinished.shown.images.push(image);
+                }
                 Err(_) => {}
             }
         }
@@ -218,11 +235,14 @@ mod tests {
         let state = State::at(folder.path());
         let running = state.begin(&intent("1")).expect("a build");
         let tag = Reference::written("app").expect("a name");
-        let step = Candidate { id: "0123456789ab".to_owned(), step: 2, base: false, cached: true };
+        let image =
+            Candidate { id: "0123456789ab".to_owned(), stage: 1, step: 2, base: false, cached: true, ran: None };
         let mut journal = running.journal().expect("a journal");
         journal.note_engine("engine", Timestamp::UNIX_EPOCH);
         journal.note_before(&tag, id(7));
-        journal.note_step(&step);
+        journal.note_image(&image);
+        journal.note_step(1, 3);
+        journal.note_container("ba9876543210");
         fs::write(running.iidfile(), id(1).to_string()).expect("docker's file");
         assert!(state.unfinished()[0].still_runs());
         drop(running);
@@ -230,7 +250,8 @@ mod tests {
         assert!(!found.still_runs());
         assert_eq!(found.intent, intent("1"));
         assert_eq!(found.engine, Some(("engine".to_owned(), Timestamp::UNIX_EPOCH)));
-        assert_eq!((found.before.as_slice(), found.steps.as_slice()), (&[(tag, id(7))][..], &[step][..]));
+        assert_eq!(found.before, [(tag, id(7))]);
+        assert_eq!(found.shown, Shown { images: vec![image], stage: 1, step: 3, ran: Some("ba9876543210".to_owned()) });
         assert_eq!(found.result, Some(id(1)));
         assert!(state.unfinished()[0].still_runs(), "only one dkb at a time finishes its books");
         found.finish();

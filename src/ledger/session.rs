@@ -4,23 +4,15 @@
 //! them ends, however it ends, so nothing here ever guesses from a process number.
 
 use std::fs::{self, File, TryLockError};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{State, create_folder, lock_within_limit, open_or_create, short_hash};
 use crate::error::{Error, Result};
-use crate::model::{Life, SessionKey};
-
-/// Who opened a session and answers for its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    pub machine: String,
-    pub since: Timestamp,
-    /// The name of the command, never its arguments.
-    pub command: String,
-}
+use crate::model::{Life, Owner, SessionKey};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Contents {
@@ -28,6 +20,9 @@ struct Contents {
     key: SessionKey,
     #[serde(default)]
     owner: Option<Owner>,
+    /// That it died has been said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    told: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -71,22 +66,55 @@ impl SessionFile {
         if let Some(folder) = self.path.parent() {
             create_folder(folder)?;
         }
-        let file = open_or_create(&self.path)?;
-        lock_within_limit(&self.path, || file.try_lock_shared())?;
+        let file = loop {
+            let file = open_or_create(&self.path)?;
+            lock_within_limit(&self.path, || file.try_lock_shared())?;
+            // Somebody may have cleared the file away between the two: a lock on it would say nothing.
+            if is_at(&file, &self.path) {
+                break file;
+            }
+        };
         if owner.is_some() || file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
             self.write(owner)?;
         }
         Ok(SessionHold { file })
     }
 
-    /// The owner has done its part: from now on the session is one that nobody answers for.
+    /// The owner has done its part: from now on nobody answers for the session. A file that says nothing and that
+    /// nobody holds is cleared away.
     pub fn disown(&self) -> Result<()> {
-        if self.path.exists() { self.write(None) } else { Ok(()) }
+        if !self.path.exists() {
+            return Ok(());
+        }
+        self.write(None)?;
+        self.clear();
+        Ok(())
+    }
+
+    /// Clears the file away where it says nothing: no owner, and nobody holds it.
+    pub fn clear(&self) {
+        if self.owner().is_none()
+            && let Ok(file) = File::open(&self.path)
+            && file.try_lock().is_ok()
+            && is_at(&file, &self.path)
+        {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
+    /// Whether nobody has said yet that this session died; from now on somebody has.
+    pub fn tell_once(&self) -> bool {
+        let contents =
+            fs::read_to_string(&self.path).ok().and_then(|text| serde_json::from_str::<Contents>(&text).ok());
+        contents.is_some_and(|contents| !contents.told && self.write_all(&Contents { told: true, ..contents }).is_ok())
     }
 
     fn write(&self, owner: Option<&Owner>) -> Result<()> {
-        let contents = Contents { key: self.key.clone(), owner: owner.cloned() };
-        let text = serde_json::to_string(&contents).unwrap_or_default();
+        self.write_all(&Contents { key: self.key.clone(), owner: owner.cloned(), told: false })
+    }
+
+    fn write_all(&self, contents: &Contents) -> Result<()> {
+        let text = serde_json::to_string(contents).unwrap_or_default();
         // In place: a rename would leave the lock on a file that nobody finds any more.
         fs::write(&self.path, text).map_err(|error| Error::failed(format!("writing {}", self.path.display()), error))
     }
@@ -115,6 +143,11 @@ impl SessionFile {
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => Life::Alive,
         }
     }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let known = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    file.metadata().is_ok_and(|open| fs::metadata(path).is_ok_and(|there| known(there) == known(open)))
 }
 
 #[cfg(test)]

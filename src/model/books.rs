@@ -14,6 +14,15 @@ pub struct SessionKey {
     pub session: Name,
 }
 
+/// Who opened a session and answers for its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub machine: String,
+    pub since: Timestamp,
+    /// The name of the command, never its arguments.
+    pub command: String,
+}
+
 /// Whether a session is at work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
@@ -85,11 +94,35 @@ pub struct Candidate {
     pub id: String,
     /// The number of the step whose line was the last before it.
     pub step: u32,
+    /// Grows from stage to stage, in which Podman counts the steps anew.
+    #[serde(default)]
+    pub stage: u32,
     /// It stands behind `FROM`: a base, or the last image of an earlier stage.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub base: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,
+    /// The first container that was said to run since the line of the image before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran: Option<String>,
+}
+
+/// What a classic build's output has shown so far, lines that a step printed among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    pub images: Vec<Candidate>,
+    /// The stage and the step that began last.
+    pub stage: u32,
+    pub step: u32,
+    /// The first container that was said to run since the last image.
+    pub ran: Option<String>,
+}
+
+impl Shown {
+    /// Whether any container ran at all: before that every line is the builder's own.
+    pub fn was_running(&self) -> bool {
+        self.ran.is_some() || self.images.iter().any(|image| image.ran.is_some())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,7 +173,31 @@ pub struct Books {
     /// In the order in which they ended.
     pub builds: Vec<Build>,
     pub sessions: BTreeMap<SessionKey, SessionEntry>,
+    met: Met,
 }
+
+/// What was ever met, so that most builds need not be compared with all others. It says nothing by itself.
+#[derive(Clone, Debug, Default)]
+struct Met {
+    builds: HashSet<String>,
+    images: HashSet<ImageId>,
+}
+
+impl Met {
+    /// Whether neither the build nor its first image was met before.
+    fn is_new(&mut self, build: &Build) -> bool {
+        let new = self.builds.insert(build.build.clone());
+        build.images().next().is_some_and(|image| self.images.insert(image)) && new
+    }
+}
+
+impl PartialEq for Met {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Met {}
 
 impl Books {
     pub fn apply(&mut self, record: Record) {
@@ -177,9 +234,16 @@ impl Books {
     }
 
     fn add(&mut self, mut build: Build) {
+        let is_new = self.met.is_new(&build);
         // A build that was recorded and then recovered once more counts once.
-        self.builds.retain(|known| known.build != build.build);
-        let own: HashSet<ImageId> = self.of_session(&build.of).flat_map(Build::images).collect();
+        if !is_new {
+            self.builds.retain(|known| known.build != build.build);
+        }
+        let own: HashSet<ImageId> = if build.took.is_empty() {
+            HashSet::new()
+        } else {
+            self.of_session(&build.of).flat_map(Build::images).collect()
+        };
         self.meet(SessionEntry {
             key: build.of.clone(),
             first: build.at,
@@ -190,7 +254,9 @@ impl Books {
             took: build.took.drain(..).filter(|taken| !own.contains(&taken.from)).collect(),
         });
         // The same work with the same outcome says nothing new but its time.
-        self.builds.retain(|known| !build.repeats(known));
+        if !is_new {
+            self.builds.retain(|known| !build.repeats(known));
+        }
         if !build.is_empty() {
             self.builds.push(build);
         }

@@ -3,10 +3,12 @@
 //! The same shape is shown, written to a file, read back and reported on, so that a dry run, a plan file and
 //! a run can never differ.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{EngineInfo, ImageId};
+use super::{EngineInfo, Flavour, ImageId};
 
 pub const SCHEMA: u32 = 1;
 
@@ -67,6 +69,7 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeptReason {
+    /// A container uses it, in whatever state, or mounts it.
     InUse,
     /// Ours and tagged, and this clean takes leftovers only.
     Tagged,
@@ -80,13 +83,19 @@ pub enum KeptReason {
     Inherited,
     /// A kept image is built on it.
     Base,
+    /// Another session of the project built it.
     OtherSession,
+    /// Another project built it.
     OtherProject,
+    /// A session that is at work built it.
     SessionAlive,
     /// A build that is running now may need it.
     BuildRunning,
+    /// It was built too short a while ago.
     TooYoung,
+    /// One of its names is to be kept.
     KeepPattern,
+    /// It is among the newest of a repository.
     KeepLast,
     /// A session that is alive took its tag and will give it back.
     Lent,
@@ -126,12 +135,16 @@ pub enum Guard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
+    /// Done, as planned.
     Done,
     /// Somebody else was faster; it is gone, which is what was wanted.
     AlreadyGone,
     /// The guard no longer held, or the engine named a user: left alone.
     Kept,
+    /// The engine refused, or the connection was lost.
     Failed,
+    /// Asked for, but it was over before the engine answered: a later look tells.
+    Unknown,
     /// Its turn never came.
     NotTried,
 }
@@ -168,6 +181,16 @@ pub struct EngineLabel {
     pub id: String,
     pub endpoint: String,
     pub version: String,
+    /// `docker` or `podman`, for people.
+    #[serde(skip)]
+    pub flavour: &'static str,
+}
+
+impl EngineLabel {
+    /// As people call it: `docker 28.5.2`.
+    pub fn called(&self) -> String {
+        format!("{} {}", self.flavour, self.version).trim().to_owned()
+    }
 }
 
 impl From<&EngineInfo> for EngineLabel {
@@ -176,6 +199,10 @@ impl From<&EngineInfo> for EngineLabel {
             id: engine.identity.clone().unwrap_or_default(),
             endpoint: engine.endpoint.clone(),
             version: engine.version.clone(),
+            flavour: match engine.flavour {
+                Flavour::Docker => "docker",
+                Flavour::Podman => "podman",
+            },
         }
     }
 }
@@ -203,6 +230,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     pub kept: Vec<Kept>,
     pub totals: Totals,
+    /// Of which images how many bytes stay on the disk as build cache, by ID.
+    #[serde(skip)]
+    pub to_cache: HashMap<String, u64>,
 }
 
 impl Plan {
@@ -215,6 +245,7 @@ impl Plan {
             steps,
             kept,
             totals: Totals::default(),
+            to_cache: HashMap::new(),
         };
         plan.count();
         plan
@@ -225,14 +256,17 @@ impl Plan {
         let ended = |wanted: &[Outcome]| {
             self.steps.iter().filter(|step| step.result.is_some_and(|result| wanted.contains(&result))).count()
         };
-        let gone = |step: &&Step| !matches!(step.result, Some(Outcome::Kept | Outcome::Failed | Outcome::NotTried));
+        let gone = |step: &&Step| {
+            !matches!(step.result, Some(Outcome::Kept | Outcome::Failed | Outcome::Unknown | Outcome::NotTried))
+        };
         self.totals = Totals {
             steps: self.steps.len(),
             done: ended(&[Outcome::Done, Outcome::AlreadyGone]),
-            failed: ended(&[Outcome::Failed, Outcome::NotTried]),
+            failed: ended(&[Outcome::Failed, Outcome::Unknown, Outcome::NotTried]),
             kept: self.kept.len(),
             bytes: self.steps.iter().filter(gone).map(|step| step.bytes).sum(),
-            ..self.totals
+            bytes_to_cache: self.steps.iter().filter(gone).filter_map(|step| self.to_cache.get(&step.id)).sum(),
+            up_to: self.totals.up_to,
         };
     }
 }

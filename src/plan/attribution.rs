@@ -3,8 +3,11 @@
 //! A RUN step may print anything, lines that look like the builder's own too, with the ID of a stranger's
 //! image in them. So a line is only a hint where to look, and the engine's word decides:
 //!
-//! 1. What a step prints comes before the builder's own line about that step. So of several lines for one step
-//!    the last counts, and what went before it for later steps does not.
+//! 1. Before the first container runs, every line is the builder's. From then on its step may write, until a
+//!    line names the image that was committed from that very container. Where the engine does not say from
+//!    which one it was (the containerd store, Podman), what a step prints comes before the builder's own line
+//!    about it: of several lines for one step the last counts, what went before it for later steps does not,
+//!    and of the last step of a build that failed none does.
 //! 2. A step descends from the verified step before it; the first of a stage from its base. In a build that
 //!    failed, the first line that does not hold ends all belief: the failing step may have written the rest.
 //! 3. It was made after this build began, by the engine's clock, or is on record as ours. What came out of the
@@ -12,45 +15,82 @@
 //! 4. It has no tag, unless it is the result.
 //! 5. Its stamp is the one it inherits, or is on the way to ours.
 //!
-//! The ID of the result does not come from the output, so what it descends from needs no line at all.
+//! The ID of the result does not come from the output, so what it descends from needs no line at all. Nor does
+//! an image that was committed from the container that ran when the output ended.
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::model::{Candidate, ImageDetail, ImageId, Stamp};
-
-/// Clocks are read at two moments, and engines date images by their own.
-const SLACK: SignedDuration = SignedDuration::from_millis(50);
+use crate::model::{Candidate, ImageDetail, ImageId, Shown, Stamp};
 
 pub struct Evidence<'a> {
     /// What the engine says of the images that the output named, and of what these descend from.
     pub details: &'a [ImageDetail],
-    /// When the build began, by the engine's clock.
+    /// When the build began, by the engine's clock: a moment before docker was started.
     pub began: Timestamp,
     /// What this build stamps its result with.
     pub stamp: &'a Stamp,
     /// What docker said it built; `None` where the build failed.
     pub result: Option<ImageId>,
+    /// The engine says of an image which container it was committed from.
+    pub tells_containers: bool,
 }
 
-impl Evidence<'_> {
+impl<'a> Evidence<'a> {
     pub fn is_new(&self, image: &ImageDetail) -> bool {
-        image.created.is_some_and(|created| created + SLACK >= self.began)
+        image.created.is_some_and(|created| created >= self.began)
+    }
+
+    fn named(&self, candidate: &Candidate) -> Option<&'a ImageDetail> {
+        self.details.iter().find(|image| image.id.starts_with(&candidate.id))
+    }
+
+    /// Rule 1, and the container whose image no line has named.
+    fn believed<'s>(&self, shown: &'s Shown) -> (Vec<&'s Candidate>, Option<&'s str>) {
+        if !self.tells_containers {
+            let mut believed = the_builders_own(&shown.images);
+            while self.result.is_none()
+                && believed.last().is_some_and(|last| (last.stage, last.step) == (shown.stage, shown.step))
+            {
+                believed.pop();
+            }
+            return (believed, None);
+        }
+        let mut running: Option<&str> = None;
+        let mut believed = Vec::new();
+        for candidate in &shown.images {
+            running = running.or(candidate.ran.as_deref());
+            if running.is_none_or(|container| self.named(candidate).is_some_and(|image| is_of(image, container))) {
+                running = None;
+                believed.push(candidate);
+            }
+        }
+        (believed, running.or(shown.ran.as_deref()))
     }
 }
 
+fn is_of(image: &ImageDetail, container: &str) -> bool {
+    image.container.as_ref().is_some_and(|known| known.starts_with(container))
+}
+
 /// The images that are this build's, oldest first, its result among them if it is.
-pub fn verify(candidates: &[Candidate], evidence: &Evidence, recorded: impl Fn(ImageId) -> bool) -> Vec<ImageId> {
+pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> bool) -> Vec<ImageId> {
     let known: HashMap<ImageId, &ImageDetail> = evidence.details.iter().map(|image| (image.id, image)).collect();
-    let named = |candidate: &Candidate| evidence.details.iter().find(|image| image.id.starts_with(&candidate.id));
-    let candidates = the_builders_own(candidates);
-    let strangers: HashSet<ImageId> = candidates
-        .iter()
-        .filter(|candidate| candidate.cached)
-        .filter_map(|candidate| named(candidate).map(|image| image.id))
-        .filter(|id| !recorded(*id))
-        .collect();
+    let (candidates, running) = evidence.believed(shown);
+    let (mut strangers, mut made) = (HashSet::new(), HashSet::new());
+    for (candidate, image) in candidates.iter().filter_map(|line| Some((line, evidence.named(line)?))) {
+        // A step that another stage took from the cache later may have been made by this very build; and a build
+        // that adds nothing to its base has made nothing.
+        if made.contains(&image.id) {
+            continue;
+        }
+        if candidate.cached || candidate.base && evidence.result == Some(image.id) {
+            strangers.insert(image.id);
+        } else if !candidate.base {
+            made.insert(image.id);
+        }
+    }
     let is_ours = |image: &ImageDetail| {
         let inherited = image.parent.and_then(|id| known.get(&id)).map(|parent| Stamp::of(&parent.labels));
         let stamp = Stamp::of(&image.labels);
@@ -65,14 +105,18 @@ pub fn verify(candidates: &[Candidate], evidence: &Evidence, recorded: impl Fn(I
     // The stage that is being read: what it begins from, `None` for scratch, and what was believed of it so far.
     let mut base: Option<ImageId> = None;
     let mut stage: Vec<&ImageDetail> = Vec::new();
+    let mut at = None;
     for candidate in &candidates {
-        let Some(image) = named(candidate) else { continue };
-        if candidate.base {
+        let Some(image) = evidence.named(candidate) else { continue };
+        if at.replace(candidate.stage) != Some(candidate.stage) || candidate.base {
             claimed.append(&mut stage);
+            base = None;
+        }
+        if candidate.base {
             base = Some(image.id);
             continue;
         }
-        let Some(path) = ancestry(image, &known, base) else {
+        let Some(path) = ancestry(image, &known, base, |image| evidence.is_new(image) || recorded(image.id)) else {
             if evidence.result.is_none() {
                 break;
             }
@@ -84,6 +128,11 @@ pub fn verify(candidates: &[Candidate], evidence: &Evidence, recorded: impl Fn(I
         }
         // What was believed before and is no ancestor of this was not the builder's word.
         stage = path.into_iter().rev().collect();
+    }
+    if let Some(container) = running {
+        let parent = stage.last().map(|image| image.id).or(base);
+        let committed = |image: &&ImageDetail| is_of(image, container) && image.parent == parent;
+        stage.extend(evidence.details.iter().find(committed));
     }
     claimed.append(&mut stage);
     if let Some(result) = evidence.result.and_then(|id| known.get(&id)) {
@@ -100,15 +149,12 @@ pub fn verify(candidates: &[Candidate], evidence: &Evidence, recorded: impl Fn(I
     ours
 }
 
-/// Rule 1. Podman counts anew in every stage, so a first step begins a list of its own.
+/// Of several lines for one step the last, and nothing of what went before it for later ones.
 fn the_builders_own(candidates: &[Candidate]) -> Vec<&Candidate> {
+    let at = |candidate: &Candidate| (candidate.stage, candidate.step);
     let mut own: Vec<&Candidate> = Vec::new();
-    let mut stage = 0;
     for candidate in candidates {
-        if candidate.base && candidate.step == 1 {
-            stage = own.len();
-        }
-        while own.len() > stage && own.last().is_some_and(|last| last.step >= candidate.step) {
+        while own.last().is_some_and(|last| at(last) >= at(candidate)) {
             own.pop();
         }
         own.push(candidate);
@@ -128,15 +174,20 @@ fn way_down<'a>(image: &'a ImageDetail, known: &HashMap<ImageId, &'a ImageDetail
     path
 }
 
-/// The way from the image down to its base, which is not part of it; `None` if it does not lead there.
+/// The way from the image down to its base, which is not part of it; `None` if it does not lead there. Podman
+/// does not show the base: there it is the first image on the way that is neither new nor on record.
 fn ancestry<'a>(
     image: &'a ImageDetail,
     known: &HashMap<ImageId, &'a ImageDetail>,
     base: Option<ImageId>,
+    is_new: impl Fn(&ImageDetail) -> bool,
 ) -> Option<Vec<&'a ImageDetail>> {
     let mut path = way_down(image, known);
-    let end = path.iter().position(|image| image.parent == base)?;
-    path.truncate(end + 1);
+    let is_first = |image: &&ImageDetail| match base {
+        Some(_) => image.parent == base,
+        None => image.parent.and_then(|parent| known.get(&parent)).is_none_or(|parent| !is_new(parent)),
+    };
+    path.truncate(path.iter().position(is_first)? + 1);
     Some(path)
 }
 
@@ -175,7 +226,7 @@ mod tests {
     }
 
     fn line(n: u8, step: u32, kind: &str) -> Candidate {
-        Candidate { id: id(n).short(), step, base: kind == "base", cached: kind == "cached" }
+        Candidate { id: id(n).short(), step, stage: 1, base: kind == "base", cached: kind == "cached", ran: None }
     }
 
     /// With `result` 0 the build failed.
@@ -184,8 +235,12 @@ mod tests {
         let stamp = Stamp { project: Some(of.project), session: Some(of.session) };
         let began = Timestamp::from_second(BEGAN).expect("a time");
         let result = (result != 0).then(|| id(result));
-        let evidence = Evidence { details, began, stamp: &stamp, result };
-        verify(candidates, &evidence, |image| recorded.iter().any(|&n| id(n) == image))
+        let tells_containers = details.iter().any(|image| image.container.is_some());
+        let evidence = Evidence { details, began, stamp: &stamp, result, tells_containers };
+        // Unless a test says more, a step began after the last line.
+        let step = candidates.iter().map(|line| line.step).max().unwrap_or(0) + 1;
+        let shown = Shown { images: candidates.to_vec(), stage: 9, step, ran: None };
+        verify(&shown, &evidence, |image| recorded.iter().any(|&n| id(n) == image))
     }
 
     #[test]
@@ -202,8 +257,43 @@ mod tests {
             [detail(1, 0, 5), detail(2, 0, BEGAN), detail(3, 1, BEGAN), detail(4, 2, BEGAN), detail(5, 0, BEGAN)];
         let docker = [line(2, 2, "new"), line(1, 3, "base"), line(3, 4, "new"), line(2, 5, "base"), line(4, 6, "new")];
         assert_eq!(verify_all(&docker, &images, &[], 4), [id(2), id(3), id(4)]);
-        let podman = [line(2, 2, "new"), line(1, 1, "base"), line(3, 2, "new"), line(2, 1, "base"), line(4, 2, "new")];
+        // Podman shows no image behind FROM, and counts anew in every stage.
+        let of = |stage, line| Candidate { stage, ..line };
+        let podman = [of(1, line(2, 2, "new")), of(2, line(3, 2, "new")), of(3, line(4, 2, "new"))];
         assert_eq!(verify_all(&podman, &images, &[], 4), [id(2), id(3), id(4)]);
+        let reused = [of(1, line(2, 2, "new")), of(2, line(2, 2, "cached")), of(2, line(4, 3, "new"))];
+        assert_eq!(verify_all(&reused, &images, &[], 4), [id(2), id(4)], "the cache is this build's own");
+    }
+
+    #[test]
+    fn rule_1_what_a_container_was_committed_to_is_proved_by_it() {
+        let ran = |container: &str, line| Candidate { ran: Some(container.to_owned()), ..line };
+        let by = |container: &str, image| ImageDetail { container: Some(container.repeat(6)), ..image };
+        // While a1 runs it names 9, of a stranger's container, and pretends that another container runs.
+        let images =
+            [detail(1, 0, 5), by("a1", detail(2, 1, BEGAN)), by("ff", detail(9, 1, BEGAN)), detail(3, 2, BEGAN)];
+        let lines = [line(1, 1, "base"), ran("a1a1", line(9, 2, "new")), ran("ffff", line(9, 3, "new"))];
+        assert_eq!(verify_all(&lines, &images, &[], 0), [id(2)], "its own line has not come yet, and is not needed");
+        let lines = [&lines[..], &[ran("ffff", line(2, 2, "new")), line(3, 3, "new")]].concat();
+        assert_eq!(verify_all(&lines, &images, &[], 0), [id(2), id(3)]);
+    }
+
+    #[test]
+    fn an_image_that_was_committed_when_the_output_ended_is_found_by_its_container() {
+        let by = |container: &str, image| ImageDetail { container: Some(container.repeat(6)), ..image };
+        let images = [
+            detail(1, 0, 5),
+            by("a1", detail(2, 1, BEGAN)),
+            by("b2", detail(3, 2, BEGAN)),
+            by("ff", detail(9, 2, BEGAN)),
+        ];
+        let of = key("p", "s");
+        let stamp = Stamp { project: Some(of.project), session: Some(of.session) };
+        let began = Timestamp::from_second(BEGAN).expect("a time");
+        let evidence = Evidence { details: &images, began, stamp: &stamp, result: None, tells_containers: true };
+        let one = Candidate { ran: Some("a1a1".to_owned()), ..line(2, 2, "new") };
+        let shown = Shown { images: vec![line(1, 1, "base"), one], stage: 1, step: 3, ran: Some("b2b2".to_owned()) };
+        assert_eq!(verify(&shown, &evidence, |_| false), [id(2), id(3)]);
     }
 
     #[test]

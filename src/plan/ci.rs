@@ -12,6 +12,8 @@
 //! GitHub's job name is the same for all legs of a matrix; the runner's name tells them apart, since a runner runs
 //! one job at a time. Runners of Gitea, Forgejo and `act` set GitHub's variables but run several at once.
 
+use std::fmt::Write;
+
 use sha2::{Digest, Sha256};
 
 use super::remote::project_of;
@@ -275,7 +277,7 @@ pub fn markdown() -> String {
             repository,
         ];
         let cells = cells.map(|cell| if cell.is_empty() { "-".to_owned() } else { cell });
-        table.push_str(&format!("| {} |\n", cells.join(" | ")));
+        let _ = writeln!(table, "| {} |", cells.join(" | "));
     }
     table
 }

@@ -25,6 +25,8 @@ mod tests;
 
 /// No line of the builder's own that matters is longer, but for a step, and of a step the beginning is enough.
 const LONGEST_LINE: usize = 4096;
+/// No Dockerfile has more.
+const MOST_STAGES: u32 = 1000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -33,6 +35,8 @@ pub enum Event {
         of: u32,
         /// A new stage begins here.
         from: bool,
+        /// Grows from stage to stage.
+        stage: u32,
     },
     /// The `ONBUILD` triggers of a base run as part of its `FROM` step.
     Triggers,
@@ -69,6 +73,11 @@ pub struct Reader {
 
 #[derive(Debug, Default)]
 struct Step {
+    /// Where the builder is in its own count; what does not go on from there was printed by a step.
+    count: Option<Count>,
+    stage: u32,
+    /// What the stages of the platforms before this one are counted as.
+    earlier: u32,
     from: bool,
     triggered: bool,
     origin: Origin,
@@ -117,10 +126,20 @@ impl Reader {
 impl Step {
     fn event(&mut self, line: &str, cut: bool) -> Option<Event> {
         if let Some(step) = step(line) {
-            if let Event::Step { from, .. } = step {
-                *self = Self { from, ..Self::default() };
+            let (count, from) = step;
+            if self.count.as_ref().is_some_and(|last| !last.leads_to(&count)) {
+                return None;
             }
-            return Some(step);
+            let again = count.platform && self.count.as_ref().is_some_and(|last| last.stage > count.stage);
+            let earlier = self.earlier + if again { MOST_STAGES } else { 0 };
+            let stage = match (count.podman, from) {
+                (true, _) => earlier + count.stage,
+                (false, true) => count.number,
+                (false, false) => self.stage,
+            };
+            let event = Event::Step { number: count.number, of: count.of, from, stage };
+            *self = Self { count: Some(count), from, stage, earlier, ..Self::default() };
+            return Some(event);
         }
         // The end of a line that was cut is not its end.
         if cut {
@@ -166,18 +185,50 @@ fn plain(mut line: &str) -> &str {
 }
 
 /// `Step 2/7 : RUN …`, or `STEP 2/7: RUN …` behind any number of `[…] `.
-fn step(line: &str) -> Option<Event> {
-    let mut podman = line;
-    while let Some((_, rest)) = podman.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
-        podman = rest;
+#[derive(Debug, PartialEq, Eq)]
+struct Count {
+    /// Docker counts through all stages, and has one here.
+    stage: u32,
+    stages: u32,
+    number: u32,
+    of: u32,
+    podman: bool,
+    /// Podman builds for several platforms, each from the start.
+    platform: bool,
+}
+
+impl Count {
+    fn leads_to(&self, next: &Self) -> bool {
+        let goes_on = self.stage == next.stage && self.of == next.of && self.number + 1 == next.number;
+        let new_stage = next.podman && self.stage < next.stage && next.number == 1;
+        self.podman == next.podman
+            && (self.platform && next.platform || self.stages == next.stages && (goes_on || new_stage))
+    }
+}
+
+fn step(line: &str) -> Option<(Count, bool)> {
+    let (mut rest, mut stages, mut platform) = (line, (1, 1), false);
+    while let Some((said, behind)) = rest.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+        match fraction(said) {
+            Some(counted) => stages = counted,
+            None => platform = true,
+        }
+        rest = behind;
     }
     let (count, instruction) = match line.strip_prefix("Step ") {
         Some(rest) => rest.split_once(" : ")?,
-        None => podman.strip_prefix("STEP ")?.split_once(": ")?,
+        None => rest.strip_prefix("STEP ")?.split_once(": ")?,
     };
-    let (number, of) = count.split_once('/')?;
+    let (number, of) = fraction(count)?;
     let word = instruction.split_ascii_whitespace().next().unwrap_or_default();
-    Some(Event::Step { number: number.parse().ok()?, of: of.parse().ok()?, from: word.eq_ignore_ascii_case("from") })
+    let podman = !line.starts_with("Step ");
+    let count = Count { stage: stages.0, stages: stages.1, number, of, podman, platform };
+    Some((count, word.eq_ignore_ascii_case("from")))
+}
+
+fn fraction(text: &str) -> Option<(u32, u32)> {
+    let (number, of) = text.split_once('/')?;
+    Some((number.parse().ok()?, of.parse().ok()?))
 }
 
 fn short(text: &str) -> Option<String> {

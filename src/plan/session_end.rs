@@ -10,8 +10,8 @@ use std::collections::HashSet;
 
 use super::clean::{self, Look, Policy, Scope};
 use crate::model::{
-    Action, Container, ContainerState, Guard, ImageId, Kind, Network, Plan, RUN_LABEL, Reason, SessionKey, Snapshot,
-    Step, Volume,
+    Action, Container, ContainerState, Guard, ImageId, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey,
+    Snapshot, Step, Volume,
 };
 
 /// What the engine holds that can bear a run label, besides containers.
@@ -22,11 +22,11 @@ pub struct Extras {
 }
 
 pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
-    let ending: HashSet<&SessionKey> = clean::sessions(look, policy).collect();
     let own: Vec<&SessionKey> = match &policy.scope {
         // A session that never built anything is not in the books, and may have run things all the same.
         Scope::Session(key) => vec![key],
-        _ => ending.into_iter().collect(),
+        // What runs is stopped only where somebody answered for the session and is gone.
+        _ => clean::sessions(look, policy).filter(|key| look.lives.get(key) == Some(&Life::Dead)).collect(),
     };
     let runs = |label: Option<&String>| label.is_some_and(|run| own.iter().any(|key| key.session.as_str() == run));
     let built = built_by(look, &own);
@@ -47,7 +47,9 @@ pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
     steps.extend(images.steps);
     let volumes = extras.volumes.iter().filter(|volume| runs(volume.labels.get(RUN_LABEL)));
     steps.extend(volumes.map(|volume| step(Kind::Volume, &volume.name, &volume.name, Guard::Unused)));
-    Plan::new("clean", &look.snapshot.engine, look.now, steps, images.kept)
+    let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, images.kept);
+    plan.totals.up_to = images.totals.up_to;
+    plan
 }
 
 /// Images that these sessions built and no other did.
@@ -83,7 +85,7 @@ mod tests {
     use super::*;
     use crate::model::books_tests::{build, key};
     use crate::model::image_tests::{container, host, image};
-    use crate::model::{Books, Life, Record};
+    use crate::model::{Books, Record};
     use crate::plan::clean::{Here, Layers};
 
     fn labelled(labels: &[(&str, &str)]) -> HashMap<String, String> {

@@ -1,7 +1,9 @@
 //! What people and programs see. The only room that writes to stdout and stderr.
 
 pub mod clean;
+pub mod guard;
 pub mod progress;
+pub mod status;
 pub mod sweep;
 
 use std::fmt::Display;
@@ -82,9 +84,9 @@ pub fn pass(bytes: &[u8]) -> bool {
 /// Help, the version, or what is wrong with a command line, on the stream and with the code that belong to it.
 pub fn clap(message: &clap::Error) -> u8 {
     if message.use_stderr() {
-        err(message.to_string())
+        err(message.to_string());
     } else {
-        out(message.to_string())
+        out(message.to_string());
     }
     u8::try_from(message.exit_code()).unwrap_or(2)
 }

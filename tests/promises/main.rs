@@ -1,6 +1,25 @@
 //! What dkb promises, one file a theme, tried on every engine of the lab.
 
+mod build_at_once;
+mod build_constant;
+mod build_engine_trouble;
+mod build_foreign;
+mod build_state_trouble;
+mod build_tilt;
+mod build_twice;
+mod building;
+mod clean_at_a_terminal;
+mod clean_faults;
+mod clean_host;
+mod clean_ledger;
+mod clean_races;
+mod clean_random;
+mod clean_takes_ours;
+mod clean_together;
+mod guard;
 mod lab_itself;
+mod readme;
+mod status_shows;
 mod sweep_faults;
 mod sweep_hosts;
 mod sweep_random;
@@ -11,7 +30,24 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     dkb_lab::set_dkb(env!("CARGO_BIN_EXE_dkb"));
     dkb_lab::promise::run([
+        build_at_once::promises(),
+        build_constant::promises(),
+        build_engine_trouble::promises(),
+        build_foreign::promises(),
+        build_state_trouble::promises(),
+        build_tilt::promises(),
+        build_twice::promises(),
+        clean_at_a_terminal::promises(),
+        clean_faults::promises(),
+        clean_ledger::promises(),
+        clean_races::promises(),
+        clean_random::promises(),
+        clean_takes_ours::promises(),
+        clean_together::promises(),
+        guard::promises(),
         lab_itself::promises(),
+        readme::promises(),
+        status_shows::promises(),
         sweep_faults::promises(),
         sweep_hosts::promises(),
         sweep_random::promises(),

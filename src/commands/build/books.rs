@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Intent, Ledger, State, Unfinished};
 use crate::model::{
-    Books, Build, Candidate, ImageDetail, ImageId, Plan, Record, Reference, SessionEntry, Snapshot, Stamp, Taken,
+    Books, Build, Image, ImageDetail, ImageId, Plan, Record, Reference, SessionEntry, Shown, Snapshot, Stamp, Taken,
 };
 use crate::plan::attribution::{self, Evidence};
 use crate::plan::clean::RunningBuild;
@@ -24,21 +24,23 @@ const AT_ONCE: usize = 4;
 const DEEPEST: usize = 500;
 
 /// What is known of a build once docker has ended, or was found ended.
-pub struct Facts<'a> {
+pub(super) struct Facts<'a> {
     pub intent: &'a Intent,
     pub stamp: &'a Stamp,
     pub began: Timestamp,
     pub before: &'a [(Reference, ImageId)],
     /// Every image that was there before, where that was asked.
     pub all: Option<&'a HashSet<ImageId>>,
-    pub steps: &'a [Candidate],
+    pub shown: &'a Shown,
     /// What docker said it built. An ID that the engine does not know counts as none.
     pub result: Option<ImageId>,
     pub ok: bool,
+    /// A container ran whose image may not have been shown any more.
+    pub ran: bool,
 }
 
 /// The record of a build, as far as it made anything.
-pub async fn record(engine: &Engine, books: &Books, facts: &Facts<'_>) -> Result<Build> {
+pub(super) async fn record(engine: &Engine, books: &Books, facts: &Facts<'_>) -> Result<Build> {
     let recorded = books.images();
     let is_recorded = |id: ImageId| recorded.contains_key(&id);
     let (result, steps) = if facts.intent.classic {
@@ -73,18 +75,39 @@ async fn classic(
         began: facts.began,
         stamp: facts.stamp,
         result: facts.result.filter(|_| facts.ok),
+        tells_containers: details.iter().any(|image| image.container.is_some()),
     };
-    let ours = attribution::verify(facts.steps, &evidence, is_recorded);
+    let ours = attribution::verify(facts.shown, &evidence, is_recorded);
     let result = facts.result.filter(|id| ours.contains(id));
     Ok((result, ours.into_iter().filter(|id| Some(*id) != result).collect()))
 }
 
 /// Asks the engine for every image that the output named, and for what those descend from as far as it is new.
+/// Of a build that was cut off, also for what was made on top of them.
 async fn details(engine: &Engine, facts: &Facts<'_>) -> Result<Vec<ImageDetail>> {
+    let mut details = HashMap::new();
+    let named = facts.shown.images.iter().map(|image| image.id.clone());
+    inspect(engine, facts, named.chain(facts.result.map(|id| id.to_string())).collect(), &mut details).await?;
+    if !facts.ok && facts.ran && facts.intent.classic {
+        let began = facts.began.as_second();
+        let is_on_top = |image: &Image| {
+            let on_top = image.parent.is_none_or(|parent| details.contains_key(&parent));
+            on_top && image.created >= began && !image.is_tagged() && !details.contains_key(&image.id)
+        };
+        let images = engine.images(false).await?;
+        let on_top = images.into_iter().filter(is_on_top).map(|image| image.id.to_string()).collect();
+        inspect(engine, facts, on_top, &mut details).await?;
+    }
+    Ok(details.into_values().collect())
+}
+
+async fn inspect(
+    engine: &Engine,
+    facts: &Facts<'_>,
+    mut next: Vec<String>,
+    details: &mut HashMap<ImageId, ImageDetail>,
+) -> Result<()> {
     let mut asked: HashSet<String> = HashSet::new();
-    let mut next: Vec<String> =
-        facts.steps.iter().map(|step| step.id.clone()).chain(facts.result.map(|id| id.to_string())).collect();
-    let mut details: HashMap<ImageId, ImageDetail> = HashMap::new();
     while !next.is_empty() && details.len() < DEEPEST {
         next.retain(|name| asked.insert(name.clone()));
         let mut answers =
@@ -102,11 +125,11 @@ async fn details(engine: &Engine, facts: &Facts<'_>) -> Result<Vec<ImageDetail>>
             details.insert(image.id, image);
         }
     }
-    Ok(details.into_values().collect())
+    Ok(())
 }
 
 /// What goes into the ledger for a build: the session where it is new, and the build where it made anything.
-pub fn records(books: &Books, intent: &Intent, build: &Build) -> Vec<Record> {
+pub(super) fn records(books: &Books, intent: &Intent, build: &Build) -> Vec<Record> {
     if build.result.is_none() && build.steps.is_empty() {
         return Vec::new();
     }
@@ -163,9 +186,10 @@ async fn recover_one(engine: &Engine, identity: &str, ledger: &Ledger, unfinishe
         began: *began,
         before: &unfinished.before,
         all: None,
-        steps: &unfinished.steps,
+        shown: &unfinished.shown,
         result,
         ok: result.is_some(),
+        ran: unfinished.shown.was_running(),
     };
     let build = record(engine, &books, &facts).await?;
     ledger.append(&records(&books, intent, &build))?;
@@ -185,7 +209,7 @@ pub fn running(state: &State, but: &str) -> Vec<RunningBuild> {
 }
 
 /// Takes away what the build made useless, and says how many images went.
-pub async fn take_away(
+pub(super) async fn take_away(
     before: &Before,
     state: &State,
     ledger: &Ledger,

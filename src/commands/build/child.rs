@@ -17,7 +17,7 @@ use tempfile::SpooledTempFile;
 use tokio::sync::oneshot;
 
 use crate::ledger::Journal;
-use crate::model::{Candidate, ImageId};
+use crate::model::{Candidate, ImageId, Shown};
 use crate::plan::classic::{Event, Reader};
 use crate::ui;
 
@@ -26,7 +26,7 @@ const IN_MEMORY: usize = 256 * 1024;
 
 /// What happens to docker's stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stdout {
+pub(crate) enum Stdout {
     /// It is the user's, and dkb never sees it.
     Untouched,
     /// It goes through dkb, which reads the steps in it.
@@ -37,15 +37,15 @@ pub enum Stdout {
 
 /// What was read in docker's stdout.
 #[derive(Debug, Default)]
-pub struct Seen {
-    pub steps: Vec<Candidate>,
+pub(crate) struct Seen {
+    pub shown: Shown,
     /// The ID that the last line gave, where it gave a whole one.
     pub id: Option<ImageId>,
     /// What was held, stdout and stderr.
     pub held: Option<(SpooledTempFile, SpooledTempFile)>,
 }
 
-pub struct Running {
+pub(crate) struct Running {
     reader: Option<JoinHandle<Seen>>,
     errors: Option<JoinHandle<SpooledTempFile>>,
     done: Option<oneshot::Receiver<io::Result<ExitStatus>>>,
@@ -53,7 +53,12 @@ pub struct Running {
 }
 
 /// Starts docker. The locks are inherited, so that a docker that outlives dkb still counts as a running build.
-pub fn start(mut command: Command, stdout: Stdout, locks: &[&File], journal: Option<Journal>) -> io::Result<Running> {
+pub(crate) fn start(
+    mut command: Command,
+    stdout: Stdout,
+    locks: &[&File],
+    journal: Option<Journal>,
+) -> io::Result<Running> {
     if stdout != Stdout::Untouched {
         command.stdout(Stdio::piped());
     }
@@ -80,7 +85,7 @@ pub fn start(mut command: Command, stdout: Stdout, locks: &[&File], journal: Opt
 
 impl Running {
     /// Waits until docker has ended. May be called once.
-    pub async fn ended(&mut self) -> io::Result<ExitStatus> {
+    pub(crate) async fn ended(&mut self) -> io::Result<ExitStatus> {
         match self.done.take() {
             Some(done) => done.await.unwrap_or_else(|_| Err(io::Error::other("nobody waits for docker any more"))),
             None => Err(io::Error::other("docker has ended before")),
@@ -88,7 +93,7 @@ impl Running {
     }
 
     /// What was read, once docker has ended.
-    pub fn seen(mut self) -> Seen {
+    pub(crate) fn seen(mut self) -> Seen {
         let mut seen = self.reader.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
         if let Some(errors) = self.errors.take().and_then(|errors| errors.join().ok()) {
             seen.held = seen.held.map(|(stdout, _)| (stdout, errors));
@@ -186,7 +191,7 @@ fn watch(mut pipe: File, held: bool, mut journal: Option<Journal>) -> Seen {
         }
     }
     reader.finish(|event| notes.take(event, journal.as_mut()));
-    Seen { steps: notes.steps, id: notes.id, held: hold.map(|hold| (hold, SpooledTempFile::new(IN_MEMORY))) }
+    Seen { shown: notes.shown, id: notes.id, held: hold.map(|hold| (hold, SpooledTempFile::new(IN_MEMORY))) }
 }
 
 fn hold(mut pipe: File) -> SpooledTempFile {
@@ -197,32 +202,53 @@ fn hold(mut pipe: File) -> SpooledTempFile {
 
 #[derive(Default)]
 struct Notes {
-    step: u32,
-    steps: Vec<Candidate>,
+    shown: Shown,
+    /// The triggers of a base run in containers of their own, of which no image is shown.
+    triggers: bool,
     id: Option<ImageId>,
 }
 
 impl Notes {
-    fn take(&mut self, event: Event, journal: Option<&mut Journal>) {
+    fn take(&mut self, event: Event, mut journal: Option<&mut Journal>) {
+        let shown = &mut self.shown;
         match event {
-            Event::Step { number, .. } => self.step = number,
-            Event::Image(image) => {
-                let step =
-                    Candidate { id: image.digits, step: self.step, base: image.after_from, cached: image.cached };
-                if let Some(journal) = journal {
-                    journal.note_step(&step);
+            Event::Step { number, stage, .. } => {
+                (shown.stage, shown.step) = (stage, number);
+                if let Some(journal) = &mut journal {
+                    journal.note_step(stage, number);
                 }
-                self.steps.push(step);
+            }
+            Event::Triggers => self.triggers = shown.ran.is_none(),
+            Event::RunningIn(container) if shown.ran.is_none() && !self.triggers => {
+                if let Some(journal) = &mut journal {
+                    journal.note_container(&container);
+                }
+                shown.ran = Some(container);
+            }
+            Event::Image(image) => {
+                self.triggers = false;
+                let image = Candidate {
+                    id: image.digits,
+                    step: shown.step,
+                    stage: shown.stage,
+                    base: image.after_from,
+                    cached: image.cached,
+                    ran: shown.ran.take(),
+                };
+                if let Some(journal) = &mut journal {
+                    journal.note_image(&image);
+                }
+                shown.images.push(image);
             }
             Event::Built(id) => self.id = ImageId::parse(&id),
-            Event::Triggers | Event::UsingCache(_) | Event::RunningIn(_) => {}
+            Event::UsingCache(_) | Event::RunningIn(_) => {}
         }
     }
 }
 
 /// Shows what docker would have shown, had it been told to be quiet: on success the ID, on failure all that it
 /// said, on stderr, before its last line there.
-pub fn release(held: (SpooledTempFile, SpooledTempFile), id: Option<&str>) {
+pub(crate) fn release(held: (SpooledTempFile, SpooledTempFile), id: Option<&str>) {
     let (mut stdout, mut stderr) = held;
     let mut words = Vec::new();
     let _ = stderr.rewind().and_then(|()| stderr.read_to_end(&mut words));

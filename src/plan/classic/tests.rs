@@ -14,7 +14,7 @@ fn events(pieces: &[&[u8]]) -> Vec<Event> {
 /// Events in short: `2/7`, `from 1/7`, `triggers`, `cache`, `run`, and an ID with what is known of it.
 fn told(stream: &str) -> Vec<String> {
     let short = |event| match event {
-        Event::Step { number, of, from } => format!("{}{number}/{of}", if from { "from " } else { "" }),
+        Event::Step { number, of, from, .. } => format!("{}{number}/{of}", if from { "from " } else { "" }),
         Event::Triggers => "triggers".to_owned(),
         Event::UsingCache(None) => "cache".to_owned(),
         Event::UsingCache(Some(id)) => format!("cache {}", &id[..2]),

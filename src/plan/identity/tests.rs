@@ -32,8 +32,8 @@ const JOB: &[(&str, &str)] = &[
     ("RUNNER_NAME", "r"),
 ];
 
-fn at(root: &str, main: &str, origin: Option<&str>) -> Option<Checkout> {
-    Some(Checkout { root: root.into(), main: main.into(), origin: origin.map(str::to_owned) })
+fn at(root: &str, main: &str, origin: Option<&str>) -> Checkout {
+    Checkout { root: root.into(), main: main.into(), origin: origin.map(str::to_owned) }
 }
 
 fn identity(desk: &Desk) -> Identity {
@@ -55,11 +55,11 @@ fn a_project_is_named_by_the_first_that_can() {
     let remote = || at("/home/joe/src/shop", "/home/joe/src/shop", Some("git@x:acme/shop.git"));
     let given = Origin::Given("--project".to_owned());
     for (desk, project, from) in [
-        (Desk { project: Some("p"), env: JOB, checkout: remote(), ..DESK }, "p", given),
-        (Desk { env: JOB, checkout: remote(), ..DESK }, "acme/from-ci", Origin::CiVariable("GITHUB_REPOSITORY")),
-        (Desk { checkout: remote(), ..DESK }, "acme/shop", Origin::Remote),
-        (Desk { checkout: at("/w/feature", "/w/shop", None), ..DESK }, "shop", Origin::MainWorktree),
-        (Desk { checkout: at("/w/shop", "/w/shop.git", Some("")), ..DESK }, "shop", Origin::MainWorktree),
+        (Desk { project: Some("p"), env: JOB, checkout: Some(remote()), ..DESK }, "p", given),
+        (Desk { env: JOB, checkout: Some(remote()), ..DESK }, "acme/from-ci", Origin::CiVariable("GITHUB_REPOSITORY")),
+        (Desk { checkout: Some(remote()), ..DESK }, "acme/shop", Origin::Remote),
+        (Desk { checkout: Some(at("/w/feature", "/w/shop", None)), ..DESK }, "shop", Origin::MainWorktree),
+        (Desk { checkout: Some(at("/w/shop", "/w/shop.git", Some(""))), ..DESK }, "shop", Origin::MainWorktree),
         (DESK, "web", Origin::Folder),
     ] {
         let got = identity(&desk);
@@ -74,11 +74,11 @@ fn home_and_the_root_name_nothing() {
         (Desk { folder: "/home/joe", ..DESK }, "unnamed", Origin::Nothing),
         (Desk { folder: "/", ..DESK }, "unnamed", Origin::Nothing),
         (Desk { folder: "/", home: None, ..DESK }, "unnamed", Origin::Nothing),
-        (Desk { folder: "/home/joe", checkout: dotfiles(), ..DESK }, "unnamed", Origin::Nothing),
-        (Desk { folder: "/home/joe/shop", checkout: dotfiles(), ..DESK }, "shop", Origin::Folder),
+        (Desk { folder: "/home/joe", checkout: Some(dotfiles()), ..DESK }, "unnamed", Origin::Nothing),
+        (Desk { folder: "/home/joe/shop", checkout: Some(dotfiles()), ..DESK }, "shop", Origin::Folder),
         (Desk { folder: "/srv/---", ..DESK }, "unnamed", Origin::Nothing),
         // A worktree of the dotfiles is not named after the user either.
-        (Desk { folder: "/tmp/wt", checkout: at("/tmp/wt", "/home/joe", None), ..DESK }, "wt", Origin::Folder),
+        (Desk { folder: "/tmp/wt", checkout: Some(at("/tmp/wt", "/home/joe", None)), ..DESK }, "wt", Origin::Folder),
         (Desk { folder: "/", env: JOB, ..DESK }, "acme/from-ci", Origin::CiVariable("GITHUB_REPOSITORY")),
     ] {
         let got = identity(&desk);
@@ -116,12 +116,12 @@ fn a_job_that_can_not_be_told_apart_still_names_the_project() {
 fn a_local_session_is_the_working_copys_on_this_machine() {
     let session = |desk: &Desk| identity(desk).session;
     let shop = || at("/home/joe/src/shop", "/home/joe/src/shop", None);
-    let here = Desk { checkout: shop(), ..DESK };
-    assert_eq!(session(&here), session(&Desk { folder: "/home/joe/src/shop", checkout: shop(), ..DESK }));
+    let here = Desk { checkout: Some(shop()), ..DESK };
+    assert_eq!(session(&here), session(&Desk { folder: "/home/joe/src/shop", checkout: Some(shop()), ..DESK }));
     for other in [
-        Desk { checkout: at("/home/joe/src/wt", "/home/joe/src/shop", None), ..DESK },
-        Desk { checkout: shop(), machine: "m2", ..DESK },
-        Desk { checkout: shop(), user: "1001", ..DESK },
+        Desk { checkout: Some(at("/home/joe/src/wt", "/home/joe/src/shop", None)), ..DESK },
+        Desk { checkout: Some(shop()), machine: "m2", ..DESK },
+        Desk { checkout: Some(shop()), user: "1001", ..DESK },
         Desk { folder: "/home/joe/src/other", ..DESK },
     ] {
         assert_ne!(session(&here), session(&other));

@@ -106,6 +106,14 @@ pub(crate) fn install(names: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
+/// Fetches make and just, which run the recipes of the docs; the folder for PATH that just is in.
+pub fn runners() -> PathBuf {
+    let said = std::process::Command::new(script()).arg("runners").stderr(Stdio::inherit()).output();
+    let said = said.expect("the lab's script");
+    assert!(said.status.success(), "make and just could not be fetched: see the lines above");
+    String::from_utf8_lossy(&said.stdout).trim().into()
+}
+
 /// Clears away what is left of instances whose holder was killed the hard way.
 pub fn sweep() {
     let swept = std::process::Command::new(script()).arg("sweep").status();

@@ -1,0 +1,247 @@
+//! The flags of each verb.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::Typed;
+
+/// `dkb build`, in any of docker's spellings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct Build {
+    /// docker's words up to and with its verb: `build`, `image build`, `buildx --builder b build`
+    #[arg(skip)]
+    pub spelling: Vec<OsString>,
+    /// docker's global flags that stood before the verb, as they were typed
+    #[arg(skip)]
+    pub docker: Vec<OsString>,
+    /// Everything behind the verb, docker's and untouched
+    #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // flags as they are typed
+#[command(group = clap::ArgGroup::new("scope").multiple(false))]
+pub struct Clean {
+    /// Clean this session of the project, and its tags with it
+    #[arg(id = "scope_session", long = "session", group = "scope", value_name = "ID", num_args = 0..=1, help_heading = "Scope")]
+    pub session: Option<Option<String>>,
+    /// Clean sessions that are over and were never cleaned, and their tags with them
+    #[arg(long, group = "scope", help_heading = "Scope")]
+    pub stale: bool,
+    /// Clean every project
+    #[arg(long, group = "scope", help_heading = "Scope")]
+    pub all: bool,
+    /// Take away tags too, those that dkb's builds gave
+    #[arg(long, conflicts_with = "keep_tagged", help_heading = "What goes")]
+    pub tagged: bool,
+    /// Leave tagged images where --session and --stale would take them
+    #[arg(long, help_heading = "What goes")]
+    pub keep_tagged: bool,
+    /// Leave created and exited containers, and so the images they use
+    #[arg(long, help_heading = "What goes")]
+    pub keep_containers: bool,
+    /// Take the stamp for a proof where the ledger knows nothing of an image
+    #[arg(long, conflicts_with = "all", help_heading = "What goes")]
+    pub trust_stamp: bool,
+    /// Let an unowned CI session count as over after this long
+    #[arg(long, value_name = "DUR", help_heading = "What stays")]
+    pub stale_after: Option<String>,
+    #[command(flatten)]
+    pub retention: Retention,
+    #[command(flatten)]
+    pub act: Act,
+}
+
+/// What `dkb clean` is to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Project,
+    /// This session; the one that this run is in where no ID was typed.
+    Session(Option<String>),
+    Stale,
+    All,
+}
+
+impl Clean {
+    pub fn scope(&self) -> Scope {
+        match &self.session {
+            Some(id) => Scope::Session(id.clone()),
+            None if self.stale => Scope::Stale,
+            None if self.all => Scope::All,
+            None => Scope::Project,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What stays")]
+pub struct Retention {
+    /// Keep what matches; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub keep: Vec<String>,
+    /// Keep the newest N of every repository
+    #[arg(long, value_name = "N")]
+    pub keep_last: Option<String>,
+    /// Keep what is younger
+    #[arg(long, visible_alias = "until", value_name = "DUR")]
+    pub older_than: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How")]
+pub struct Act {
+    /// Show what would be done, exactly, and do nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Write the plan to a file, and do nothing
+    #[arg(long, value_name = "FILE", conflicts_with = "apply")]
+    pub plan: Option<PathBuf>,
+    /// Do what a plan says, each step checked again, and never more
+    #[arg(long, value_name = "FILE")]
+    pub apply: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Show every project
+    #[arg(long, conflicts_with = "image")]
+    pub all: bool,
+    /// Say whose this image is, and why it is kept
+    pub image: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Guard {
+    /// Use this session; otherwise a fresh one
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+    /// Leave tagged images
+    #[arg(long)]
+    pub keep_tagged: bool,
+    /// Leave everything for a look when the command failed
+    #[arg(long)]
+    pub keep_on_failure: bool,
+    /// Name the session, and leave everything
+    #[arg(long)]
+    pub no_clean: bool,
+    /// The command and its words
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub struct Watch {
+    #[arg(long)]
+    pub command: String,
+    #[arg(long)]
+    pub pid: Option<u32>,
+    #[arg(long)]
+    pub ttl: Option<String>,
+    #[arg(long)]
+    pub keep_tagged: bool,
+}
+
+/// The kinds of things that `dkb sweep` knows, by the name they have in `--only` and `--skip`.
+pub const SWEEP_KINDS: &[(&str, &str)] = &[
+    ("containers", "sweep.containers"),
+    ("images", "sweep.images"),
+    ("volumes", "sweep.volumes"),
+    ("networks", "sweep.networks"),
+    ("cache", "sweep.build_cache"),
+];
+
+#[derive(Debug, Args)]
+pub struct Sweep {
+    /// Sweep these kinds and no other: containers, images, volumes, networks, cache
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds(), hide_possible_values = true, help_heading = "What goes")]
+    pub only: Vec<String>,
+    /// Leave these kinds out
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds(), hide_possible_values = true, help_heading = "What goes")]
+    pub skip: Vec<String>,
+    /// Sweep all unused images, not only untagged ones
+    #[arg(long, help_heading = "What goes")]
+    pub all_images: bool,
+    /// Sweep unused volumes, named ones too
+    #[arg(long, help_heading = "What goes")]
+    pub volumes: bool,
+    /// Sweep only what this lets through: label=K, label=K=V, label!=K, label!=K=V; may be repeated
+    #[arg(long, value_name = "FILTER", help_heading = "What goes")]
+    pub filter: Vec<String>,
+    #[command(flatten)]
+    pub retention: Retention,
+    /// Keep this much build cache
+    #[arg(long, value_name = "SIZE", help_heading = "What stays")]
+    pub cache_keep: Option<String>,
+    /// Keep build cache that was used since
+    #[arg(long, value_name = "DUR", help_heading = "What stays")]
+    pub cache_until: Option<String>,
+    /// Do nothing unless the engine's disk is fuller: 85%, 200GB
+    #[arg(long, value_name = "MARK", help_heading = "Disk pressure")]
+    pub when_disk_above: Option<String>,
+    /// Then sweep the least valuable first, down to here and no further
+    #[arg(long, value_name = "MARK", help_heading = "Disk pressure")]
+    pub down_to: Option<String>,
+    /// Sweep every docker context
+    #[arg(long, conflicts_with_all = ["context", "host"], help_heading = "Many hosts")]
+    pub all_contexts: bool,
+    #[command(flatten)]
+    pub act: Act,
+}
+
+impl Sweep {
+    /// `--only` and `--skip` in the words of the keys.
+    pub(super) fn kinds_typed(&self) -> impl Iterator<Item = Typed> + '_ {
+        SWEEP_KINDS.iter().filter_map(|(name, key)| {
+            let named = |list: &[String]| list.iter().any(|kind| kind == name);
+            let (flag, on) = match (named(&self.skip), named(&self.only)) {
+                (true, _) => ("--skip", false),
+                (_, true) => ("--only", true),
+                _ if !self.only.is_empty() => ("--only", false),
+                _ => return None,
+            };
+            Some(Typed { id: key, flag: flag.to_owned(), values: vec![on.to_string().into()] })
+        })
+    }
+}
+
+fn kinds() -> Vec<&'static str> {
+    SWEEP_KINDS.iter().map(|(name, _)| *name).collect()
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Session {
+    /// Open a session and print its ID
+    #[command(after_help = "Example:\n  DKB_SESSION=$(dkb session start --watch-pid $$)")]
+    Start {
+        /// End the session when this process ends
+        #[arg(long, value_name = "PID", conflicts_with = "ttl")]
+        watch_pid: Option<u32>,
+        /// End it after this long
+        #[arg(long, value_name = "DUR", default_value = "24h")]
+        ttl: String,
+    },
+    /// End a session and clean what it left
+    #[command(after_help = "Example:\n  dkb session end \"$DKB_SESSION\"")]
+    End {
+        id: String,
+        /// Leave tagged images
+        #[arg(long)]
+        keep_tagged: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Plugin {
+    /// Link dkb into docker's plugin folder and cargo's bin
+    Install,
+    /// Take these links away
+    Uninstall,
+    /// Say which links there are
+    Status,
+}

@@ -1,0 +1,239 @@
+//! The watcher: a small process of its own that ends a session when the process it belongs to is gone.
+//!
+//! It is told of the end by the kernel, never by asking whether a process number still means the same process:
+//! a guard holds the other end of its stdin, and another process is watched through a handle on it.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::end;
+use super::world::{World, env, machine, runtime};
+use crate::engine::Limits;
+use crate::error::{Error, Result};
+use crate::ledger::State;
+use crate::model::{Owner, Record, SessionEntry, SessionKey};
+use crate::{cli, ui};
+
+/// What a guard writes when it has cleaned up itself.
+const DONE: u8 = b'd';
+/// How often a session is looked at that somebody else may have ended.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long an engine that does not answer is waited for. After that the session is dead, and the next dkb's.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Variables by which a CI runner finds processes that a job left behind. A watcher is one on purpose.
+const HUNTED: [&str; 5] =
+    ["RUNNER_TRACKING_ID", "BUILD_ID", "BUILD_TAG", "JENKINS_NODE_COOKIE", "HUDSON_SERVER_COOKIE"];
+
+/// A watcher that a guard has started. Dropping it without [`Watcher::done`] lets it clean.
+pub(super) struct Watcher {
+    child: Child,
+    line: Option<ChildStdin>,
+}
+
+/// What the watcher waits for.
+pub(super) enum Until {
+    /// Its stdin ends.
+    Line,
+    Process(u32),
+    Elapsed(Duration),
+}
+
+/// Starts a watcher for this session, and returns when it is ready.
+pub(super) fn start(
+    world: &World,
+    key: &SessionKey,
+    until: &Until,
+    keep_tagged: bool,
+    command: &str,
+) -> Result<Watcher> {
+    let failed = |error: std::io::Error| Error::failed("starting the watcher", error);
+    let own = std::env::current_exe().map_err(failed)?;
+    let mut watcher = Command::new(own);
+    for name in HUNTED {
+        watcher.env_remove(name);
+    }
+    watcher.args(["--project", key.project.as_str(), "--session", key.session.as_str()]);
+    watcher.args(&world.docker.words).arg("watch").args(["--command", command]);
+    match until {
+        Until::Line => {}
+        Until::Process(pid) => drop(watcher.args(["--pid", &pid.to_string()])),
+        Until::Elapsed(time) => drop(watcher.args(["--ttl", &format!("{}s", time.as_secs())])),
+    }
+    if keep_tagged {
+        watcher.arg("--keep-tagged");
+    }
+    let line = if matches!(until, Until::Line) { Stdio::piped() } else { Stdio::null() };
+    watcher.stdin(line).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = watcher.spawn().map_err(failed)?;
+    let mut ready = [0];
+    let answered = child.stdout.take().is_some_and(|mut stdout| stdout.read_exact(&mut ready).is_ok());
+    if !answered {
+        let _ = child.wait();
+        return Err(Error::failed("starting the watcher", "it ended at once"));
+    }
+    Ok(Watcher { line: child.stdin.take(), child })
+}
+
+impl Watcher {
+    /// The session has been cleaned, or is to be left: there is nothing to watch any more.
+    pub(super) fn done(mut self) {
+        if let Some(mut line) = self.line.take() {
+            let _ = line.write_all(&[DONE]);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// The watcher's whole life.
+pub(super) fn watch(world: &World, flags: &cli::Watch) -> Result<u8> {
+    leave_the_guard();
+    let key = world.key.clone();
+    let state = world.state()?;
+    let session = state.session(&key);
+    let owner = Owner { machine: machine(), since: Timestamp::now(), command: flags.command.clone() };
+    let hold = session.hold(Some(&owner))?;
+    let told = listen(flags)?;
+    ui::out([b'r']);
+    close_stdout();
+    let runtime = runtime()?;
+    // The session is made known on the engine, so that the next dkb finds it even if this one is killed too.
+    let _ = runtime.block_on(introduce(world, &state));
+    loop {
+        match told.recv_timeout(LOOK) {
+            Ok(End::Done) => return Ok(0),
+            Ok(End::Gone) | Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) if session.owner().is_none() => return Ok(0),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        while state.unfinished().iter().any(|build| build.still_runs() && build.intent.of == key) {
+            thread::sleep(Duration::from_millis(50));
+        }
+        let ended = runtime.block_on(end::end(world, &key, flags.keep_tagged, std::future::pending()));
+        if ended.is_ok_and(|(plan, _)| end::is_over(&plan)) {
+            session.disown()?;
+            drop(hold);
+            return Ok(0);
+        }
+        if Instant::now() > deadline {
+            return Ok(1);
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
+enum End {
+    /// The guard has cleaned up.
+    Done,
+    /// Whoever was watched is gone.
+    Gone,
+}
+
+/// A session, a folder and file handles of its own: nothing ties the watcher to who started it.
+fn leave_the_guard() {
+    let _ = rustix::process::setsid();
+    let _ = std::env::set_current_dir("/");
+    let folder = if Path::new("/proc/self/fd").exists() { "/proc/self/fd" } else { "/dev/fd" };
+    let open: Vec<i32> = std::fs::read_dir(folder)
+        .map(|entries| entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+        .unwrap_or_default();
+    for handle in open.into_iter().filter(|handle| *handle > 2) {
+        let _ = nix::unistd::close(handle);
+    }
+}
+
+/// Whoever waits for the guard's output must not wait for the watcher.
+fn close_stdout() {
+    if let Ok(null) = std::fs::File::options().write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdout(&null);
+    }
+}
+
+fn listen(flags: &cli::Watch) -> Result<mpsc::Receiver<End>> {
+    let (tell, told) = mpsc::channel();
+    let ttl = flags.ttl.as_deref().map(crate::model::parse_duration).transpose();
+    let ttl = ttl.map_err(|wrong| Error::usage("reading --ttl", wrong))?;
+    match (flags.pid, ttl) {
+        (Some(pid), _) => {
+            let wait = process_end(pid)?;
+            thread::spawn(move || {
+                wait();
+                let _ = tell.send(End::Gone);
+            });
+        }
+        (None, Some(time)) => {
+            thread::spawn(move || {
+                thread::sleep(time);
+                let _ = tell.send(End::Gone);
+            });
+        }
+        (None, None) => {
+            thread::spawn(move || {
+                let mut word = [0];
+                let done = std::io::stdin().read_exact(&mut word).is_ok() && word == [DONE];
+                let _ = tell.send(if done { End::Done } else { End::Gone });
+            });
+        }
+    }
+    Ok(told)
+}
+
+/// Takes hold of a process now, and gives a way to wait for its end.
+#[cfg(target_os = "linux")]
+fn process_end(pid: u32) -> Result<impl FnOnce() + Send> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let wrong = |why: &dyn std::fmt::Display| Error::usage(format!("watching process {pid}"), why);
+    let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| wrong(&"it is no process number"))?;
+    let handle = pidfd_open(number, PidfdFlags::empty()).map_err(|error| wrong(&error))?;
+    Ok(move || while poll(&mut [PollFd::new(&handle, PollFlags::IN)], None).is_err() {})
+}
+
+#[cfg(not(target_os = "linux"))]
+fn process_end(pid: u32) -> Result<impl FnOnce() + Send> {
+    use rustix::process::{Pid, test_kill_process};
+    let wrong = |why: &dyn std::fmt::Display| Error::usage(format!("watching process {pid}"), why);
+    let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| wrong(&"it is no process number"))?;
+    test_kill_process(number).map_err(|error| wrong(&error))?;
+    Ok(move || {
+        while test_kill_process(number) != Err(rustix::io::Errno::SRCH) {
+            thread::sleep(Duration::from_millis(200));
+        }
+    })
+}
+
+async fn introduce(world: &World, state: &State) -> Result<()> {
+    let engine = world.engine(Limits::default()).await?;
+    let Some(identity) = engine.info().await?.identity else { return Ok(()) };
+    let now = Timestamp::now();
+    state.ledger(&identity).append(&[Record::Session(SessionEntry {
+        key: world.key.clone(),
+        first: now,
+        last: now,
+        ci: world.identity.ci.is_some(),
+        slot: world.slot(),
+        cleaned: None,
+        took: Vec::new(),
+    })])
+}
+
+/// The name of a command, and never its arguments.
+pub(super) fn name_of(command: &std::ffi::OsStr) -> String {
+    Path::new(command).file_name().unwrap_or(command).to_string_lossy().into_owned()
+}
+
+/// The guard that this process runs in, if it names a session that is alive.
+pub(super) fn outer(state: &State, world: &World) -> Option<SessionKey> {
+    let session = env("DKB_GUARD")?.into_string().ok().and_then(|name| crate::model::Name::typed(&name).ok())?;
+    let key = SessionKey { project: world.key.project.clone(), session };
+    (state.session(&key).life(&machine()) == crate::model::Life::Alive).then_some(key)
+}

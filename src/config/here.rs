@@ -1,0 +1,38 @@
+//! Who runs this, and where: the facts that names are derived from, gathered.
+
+use std::fs;
+use std::path::Path;
+
+use super::Settings;
+use super::git;
+use super::places::{Environment, Places};
+use crate::plan::identity::{Facts, Identity};
+
+/// Which project and session this run is in.
+pub fn identity(settings: &Settings, places: &Places, env: Environment) -> Identity {
+    let checkout = git::checkout(&places.folder);
+    let given = |key: &str, name: &Option<_>| {
+        name.clone().map(|name| (name, settings.source(key).map(ToString::to_string).unwrap_or_default()))
+    };
+    Identity::of(&Facts {
+        project: given("project", &settings.project),
+        session: given("session", &settings.session),
+        env: &|name| env(name).map(|value| value.to_string_lossy().into_owned()),
+        folder: &places.folder,
+        home: places.home.as_deref(),
+        checkout: checkout.as_ref(),
+        machine: &machine(),
+        user: &rustix::process::getuid().as_raw().to_string(),
+    })
+}
+
+/// What tells this machine from others. A host's name changes with the network that it is in, on a laptop, and a
+/// session should not; so it stands in only where the machine has no ID of its own, as in most containers.
+pub fn machine() -> String {
+    let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| {
+        let text = fs::read_to_string(Path::new(path)).ok()?;
+        let id = text.trim();
+        (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
+    });
+    id.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+}

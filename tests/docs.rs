@@ -1,0 +1,206 @@
+//! What the docs say is so: tables are read off the code, commands are run by a test or at least parse.
+//!
+//! `SNAPSHOTS=overwrite cargo test --test docs` writes what is read off the code again.
+//!
+//! Every fenced block of the README and of `docs/` is of one of these kinds:
+//! - `console`: run, line by line, by the promise `readme::every_console_block_runs`;
+//! - behind `<!-- run: COMMAND -->`: a recipe that a promise of the same file runs with the real program;
+//! - `sh` and `yaml`: each command of dkb in it parses, each other command stands in [`ELSEWHERE`];
+//! - `python`, `json`: dkb's commands in it parse;
+//! - `rust`, behind `<!-- file: PATH -->`: that file, word for word, which is compiled and run;
+//! - `java`, `go`: to be copied by the reader.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dkb::cli::{self, Parsed};
+use dkb::model::{Action, KeptReason, Outcome, Reason};
+use serde::de::DeserializeOwned;
+
+/// Commands of other programs that the docs name, and who runs them.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("cargo demo", ".ci/run"),
+    ("cargo test", ".ci/run"),
+    ("cargo install --path . --locked", "just install; .ci/run builds and packages the same"),
+];
+
+const KINDS: &[&str] = &["console", "sh", "yaml", "make", "just", "python", "json", "toml", "rust", "java", "go"];
+
+#[test]
+fn what_is_read_off_the_code_is_in_the_docs() {
+    for path in pages() {
+        let text = read(&path);
+        let expected = with_generated(&text);
+        if std::env::var_os("SNAPSHOTS").is_some_and(|how| how == "overwrite") {
+            fs::write(&path, &expected).expect("the page");
+        } else {
+            let hint = "SNAPSHOTS=overwrite cargo test --test docs writes it again";
+            assert!(text == expected, "{} is behind the code: {hint}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_command_of_dkb_in_the_docs_parses() {
+    for (page, block) in blocks() {
+        for command in block.commands().filter(|command| command.starts_with("dkb ")) {
+            let words = command.split_whitespace().map(Into::into);
+            let parsed = cli::parse(words);
+            assert!(matches!(parsed, Ok(Parsed::Run(_))), "{page}: `{command}` does not parse: {parsed:?}");
+        }
+    }
+}
+
+#[test]
+fn every_other_command_in_the_docs_is_run_somewhere() {
+    for (page, block) in blocks() {
+        assert!(KINDS.contains(&block.kind.as_str()), "{page}: a block of kind '{}'", block.kind);
+        assert!(
+            block.run.is_some() || !["make", "just"].contains(&block.kind.as_str()),
+            "{page}: nobody runs {block:?}"
+        );
+        if ["sh", "yaml"].contains(&block.kind.as_str()) {
+            for command in block.commands().filter(|command| !command.starts_with("dkb ")) {
+                let known = ELSEWHERE.iter().any(|(known, _)| *known == command);
+                assert!(known, "{page}: nobody runs `{command}`");
+            }
+        }
+    }
+}
+
+#[test]
+fn code_in_the_docs_is_the_code_that_runs() {
+    for (page, block) in blocks().iter().filter(|(_, block)| block.kind == "rust") {
+        let path = block.file.as_ref().unwrap_or_else(|| panic!("{page}: nobody compiles {block:?}"));
+        let text = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
+        assert_eq!(text.trim(), block.lines.join("\n").trim(), "{page} is behind {path}");
+    }
+}
+
+#[derive(Debug)]
+struct Block {
+    kind: String,
+    /// What the comment before it says is run with it.
+    run: Option<String>,
+    /// The file that it is, which the comment before it names.
+    file: Option<String>,
+    lines: Vec<String>,
+}
+
+impl Block {
+    /// The commands in it, as far as its kind has any.
+    fn commands(&self) -> impl Iterator<Item = String> {
+        let kind = self.kind.clone();
+        self.lines.iter().filter_map(move |line| {
+            let line = line.trim();
+            match kind.as_str() {
+                "console" => line.strip_prefix("$ ").map(str::to_owned),
+                "sh" => (!line.is_empty() && !line.starts_with('#')).then(|| line.to_owned()),
+                "yaml" => {
+                    let step = line.trim_start_matches("- ").trim_start_matches("run: ");
+                    let is_command = line.contains("run: ") || line.starts_with("- dkb") || line.starts_with("- ./");
+                    is_command.then(|| step.to_owned())
+                }
+                "python" => line.strip_prefix('\'')?.strip_suffix("',").filter(|l| l.contains(' ')).map(str::to_owned),
+                _ => None,
+            }
+        })
+    }
+}
+
+/// Every fenced block of every page.
+fn blocks() -> Vec<(String, Block)> {
+    let mut blocks = Vec::new();
+    for path in pages() {
+        let page = path.file_name().expect("a page").to_string_lossy().into_owned();
+        let text = read(&path);
+        let (mut open, mut run, mut file): (Option<Block>, Option<String>, Option<String>) = (None, None, None);
+        let comment = |line: &str, what: &str| {
+            let said = line.strip_prefix("<!-- ")?.strip_prefix(what)?.strip_suffix(" -->");
+            said.map(str::to_owned)
+        };
+        for line in text.lines() {
+            match (&mut open, line.strip_prefix("```")) {
+                (Some(_), Some(_)) => blocks.extend(open.take().map(|block| (page.clone(), block))),
+                (Some(block), None) => block.lines.push(line.to_owned()),
+                (None, Some(kind)) => {
+                    open = Some(Block { kind: kind.to_owned(), run: run.take(), file: file.take(), lines: Vec::new() });
+                }
+                (None, None) => {
+                    run = comment(line, "run: ");
+                    file = comment(line, "file: ");
+                }
+            }
+        }
+    }
+    assert!(!blocks.is_empty());
+    blocks
+}
+
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = fs::read_dir(root.join("docs")).expect("the docs").map(|entry| entry.expect("a page").path());
+    std::iter::once(root.join("README.md")).chain(docs).collect()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// The page with every part between `<!-- generated: NAME -->` and `<!-- end -->` as the code has it.
+fn with_generated(page: &str) -> String {
+    let mut text = String::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        text.push_str(line);
+        text.push('\n');
+        if let Some(name) = line.strip_prefix("<!-- generated: ").and_then(|l| l.strip_suffix(" -->")) {
+            let old = lines.by_ref().take_while(|line| *line != "<!-- end -->").count();
+            assert!(old < 1000, "'{name}' never ends");
+            write!(text, "\n{}\n<!-- end -->\n", generated(name)).expect("writing to memory");
+        }
+    }
+    text
+}
+
+fn generated(name: &str) -> String {
+    match name {
+        "settings" => dkb::config::keys::markdown(),
+        "ci" => dkb::plan::ci::markdown(),
+        "actions" => variants::<Action>("Action"),
+        "reasons" => variants::<Reason>("Reason"),
+        "kept reasons" => variants::<KeptReason>("KeptReason"),
+        "results" => variants::<Outcome>("Outcome"),
+        _ => panic!("nothing is read off the code under the name '{name}'"),
+    }
+}
+
+/// A table of an enum's variants, as they are written in JSON, with what their doc comments say.
+fn variants<E: DeserializeOwned>(name: &str) -> String {
+    let source = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/model/plan.rs"));
+    let body = source.split(&format!("pub enum {name} {{\n")).nth(1).expect("the enum");
+    let mut table = "| | |\n|---|---|\n".to_owned();
+    let mut doc = String::new();
+    for line in body.lines().map(str::trim).take_while(|line| *line != "}") {
+        if let Some(more) = line.strip_prefix("/// ") {
+            doc = format!("{doc} {more}").trim().to_owned();
+        } else if let Some(variant) = line.strip_suffix(',') {
+            assert!(!doc.is_empty(), "{name}::{variant} needs a sentence");
+            let word = snake(variant);
+            assert!(serde_json::from_value::<E>(word.as_str().into()).is_ok(), "{word} is no {name}");
+            writeln!(table, "| `{word}` | {} |", std::mem::take(&mut doc)).expect("writing to memory");
+        }
+    }
+    table
+}
+
+fn snake(variant: &str) -> String {
+    variant.chars().enumerate().fold(String::new(), |mut word, (at, c)| {
+        if c.is_uppercase() && at > 0 {
+            word.push('_');
+        }
+        word.push(c.to_ascii_lowercase());
+        word
+    })
+}

@@ -1,0 +1,84 @@
+//! Promise 5: an engine that is down, slow or refuses dkb's own questions costs a warning, never the build.
+
+use std::time::{Duration, Instant};
+
+use dkb_lab::{Builder, Context, Engine, Promises, promises};
+
+use crate::building::{Maker, dangling, own_lines, warns_once};
+
+pub(crate) fn promises() -> Promises {
+    Promises::of(module_path!())
+        .on_every_builder(promises![
+            an_engine_that_refuses_dkbs_questions_still_builds,
+            an_engine_that_is_slow_with_dkb_still_builds_and_nobody_waits_for_it,
+        ])
+        .on_every_engine(promises![an_engine_that_is_down_fails_the_build_as_docker_does])
+}
+
+/// Questions that only dkb asks, each answered with an error, rubbish or the end of the connection in its turn.
+/// What dkb cannot do is left undone, and the next build does it.
+fn an_engine_that_refuses_dkbs_questions_still_builds(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let context = Context::from_base("COPY seed /seed").file("seed", "0");
+    maker.build(&context, &["-t", "app"]).success();
+    let size = dangling(engine).len();
+    for (round, path) in
+        ["/info", "/images/app", "/images/sha256", "/images/json", "/containers/json"].iter().enumerate()
+    {
+        // Such questions come from docker's own build too, if the builder asks them.
+        let proxy = engine.proxy();
+        match round % 3 {
+            0 => proxy.on("GET", path).answer(500, "not today"),
+            1 => proxy.on("GET", path).rubbish(b"\x00\xff no HTTP\r\n"),
+            _ => proxy.on("GET", path).answer(403, "forbidden"),
+        }
+        context.write("seed", format!("round {round}"));
+        let command = maker.command(&context, &["-t", "app"]).env("DOCKER_HOST", proxy.host());
+        let before = engine.find("app").map(|image| image.id);
+        let output = command.run().success();
+        let asked = proxy.requests().iter().any(|request| request.is("GET", path));
+        if asked {
+            warns_once(&output);
+        }
+        assert_ne!(engine.find("app").map(|image| image.id), before, "{path}: it was built");
+    }
+    // All is well again: what could not be noted is, and what was to go goes.
+    context.write("seed", "well again");
+    let output = maker.build(&context, &["-t", "app"]).success();
+    assert!(own_lines(&output).is_empty(), "{output}");
+    assert!(maker.recorded().contains(&maker.id("app")));
+    maker.clean();
+    assert!(maker.lost().len() <= size * 5, "what dkb could not know of is left alone");
+}
+
+/// The engine answers dkb's first question after a minute. Docker asks it too, so it goes its own way here.
+fn an_engine_that_is_slow_with_dkb_still_builds_and_nobody_waits_for_it(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let context = Context::from_base("COPY seed /seed").file("seed", "1");
+    let proxy = engine.proxy();
+    proxy.on("GET", "/info").delay(Duration::from_secs(20));
+    let folder = tempfile::tempdir().expect("a folder");
+    let direct = folder.path().join("docker");
+    let script =
+        format!("#!/bin/sh\nDOCKER_HOST={} exec {} \"$@\"\n", engine.host(), engine.bin().join("docker").display());
+    std::fs::write(&direct, script).expect("a script");
+    std::fs::set_permissions(&direct, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
+    let began = Instant::now();
+    let command = maker.command(&context, &["-t", "app"]).env("DOCKER_HOST", proxy.host()).env("DKB_DOCKER", direct);
+    let output = command.run().success();
+    assert!(began.elapsed() < Duration::from_secs(15), "it took {:?}", began.elapsed());
+    warns_once(&output);
+    assert!(engine.has("app"));
+}
+
+fn an_engine_that_is_down_fails_the_build_as_docker_does(engine: &Engine) {
+    let maker = Maker::new(engine, engine.builders()[0]);
+    let context = Context::from_base("ENV A=1");
+    let nowhere = "unix:///nonexistent/docker.sock";
+    let raw = engine.docker(["build"]).arg(context.path()).env("DOCKER_HOST", nowhere);
+    let raw = raw.env("DOCKER_BUILDKIT", maker.builder.env()).run();
+    let ours = maker.command(&context, &[]).env("DOCKER_HOST", nowhere).run();
+    assert_eq!((ours.exit_code(), &ours.stdout), (raw.exit_code(), &raw.stdout), "{ours}");
+    assert!(ours.err().contains(raw.err().trim_end()), "docker's own words\n{raw}\n{ours}");
+    warns_once(&ours);
+}

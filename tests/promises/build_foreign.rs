@@ -1,0 +1,161 @@
+//! Promise 3: what is not this session's own is never touched by a build.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dkb_lab::{Builder, Context, Engine, Promises, promises};
+
+use crate::building::{Maker, dangling};
+
+pub(crate) fn promises() -> Promises {
+    Promises::of(module_path!())
+        .on_every_builder(promises![
+            strangers_children_names_and_sessions_are_left_alone,
+            an_image_that_a_container_or_a_name_got_hold_of_in_the_meantime_stays,
+            an_image_that_was_there_before_is_not_ours_without_a_stamp,
+        ])
+        .on_every_engine(promises![
+            lines_that_a_step_prints_do_not_make_a_strangers_image_ours,
+            the_lines_of_a_step_that_fails_do_not_either,
+        ])
+}
+
+fn app(seed: &str) -> Context {
+    Context::from_base("COPY seed /seed\nENV A=1").file("seed", seed)
+}
+
+fn strangers_children_names_and_sessions_are_left_alone(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let foreign = engine.image().make();
+
+    // A stranger builds on our image, and the child inherits its stamp.
+    maker.build(&app("1"), &["-t", "app"]).success();
+    let first = maker.id("app");
+    let before = dangling(engine);
+    engine.build(builder, &Context::new().dockerfile("FROM app\nENV THEIRS=1\n"), &[]).success();
+    let children: Vec<String> = dangling(engine).difference(&before).cloned().collect();
+    assert!(!children.is_empty(), "the stranger's build has made an image");
+
+    // Somebody names the second image.
+    maker.build(&app("2"), &["-t", "app"]).success();
+    let second = maker.id("app");
+    engine.docker(["tag", "app", "theirs:1"]).run().success();
+
+    // Another session builds the third under the same tag, and then we take the tag back.
+    let app_3 = app("3");
+    maker.command(&app_3, &["-t", "app"]).session("two").run().success();
+    let third = maker.id("app");
+    maker.build(&app("4"), &["-t", "app"]).success();
+    let fourth = maker.id("app");
+    maker.build(&app("5"), &["-t", "app"]).success();
+
+    assert!(engine.has(&foreign));
+    assert!(children.iter().all(|child| engine.has(child)), "a child that inherited the stamp");
+    assert!(children.iter().all(|child| !maker.recorded().contains(child)));
+    assert_eq!(engine.find("theirs:1").map(|image| image.id), Some(second));
+    if !maker.engine_drops_untagged() {
+        assert!(engine.has(&third), "another session's image");
+        assert_eq!(engine.has(&first), builder == Builder::Classic, "what a stranger's child is built on");
+    }
+    assert!(!engine.has(&fourth), "our own went");
+}
+
+/// Just before dkb's first change to the engine a container is made of the image that is to go; and the next
+/// time somebody names it.
+fn an_image_that_a_container_or_a_name_got_hold_of_in_the_meantime_stays(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    for how in ["container", "name"] {
+        maker.build(&app(&format!("{how} 1")), &["-t", "app"]).success();
+        let old = maker.id("app");
+        let proxy = engine.proxy();
+        let came = Arc::new(AtomicBool::new(false));
+        let (late, id, flag) = (engine.clone(), old.clone(), Arc::clone(&came));
+        let name = format!("{}:mine", if how == "name" { "theirs" } else { "unused" });
+        proxy.on("DELETE", "/images/").first(1).run(move |_| {
+            flag.store(true, Ordering::SeqCst);
+            match how {
+                "container" => drop(late.container(&id).created()),
+                _ => late.tag(&id, &name),
+            }
+        });
+        let changed = app(&format!("{how} 2"));
+        maker.command(&changed, &["-t", "app"]).env("DOCKER_HOST", proxy.host()).run().success();
+        // Where the engine itself drops what lost its tag, there was nothing for dkb to do.
+        assert_eq!(came.load(Ordering::SeqCst) && !engine.has(&old), false, "{how}: it is gone");
+        assert!(came.load(Ordering::SeqCst) || maker.engine_drops_untagged(), "{how}: dkb did not try");
+    }
+}
+
+/// With `stamp = "none"` a build that adds nothing to its base gives the base itself.
+fn an_image_that_was_there_before_is_not_ours_without_a_stamp(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    engine.build(builder, &app("theirs"), &["-t", "theirs"]).success();
+    let there: Vec<String> = engine.images().into_iter().map(|image| image.id).collect();
+    for level in ["none", "project"] {
+        let build = |context: &Context| maker.command(context, &["-t", "app"]).env("DKB_STAMP", level).run().success();
+        build(&Context::new().dockerfile("FROM theirs\n"));
+        build(&app("theirs"));
+        let recorded = maker.recorded();
+        assert!(there.iter().all(|id| !recorded.contains(id)), "{level}: a stranger's image is on record");
+        build(&app(&format!("ours {level}")));
+        assert!(maker.recorded().contains(&maker.id("app")), "{level}: our own is not on record");
+    }
+    maker.clean();
+    assert!(there.iter().all(|id| engine.has(id)), "a stranger's image is gone");
+}
+
+fn lines_that_a_step_prints_do_not_make_a_strangers_image_ours(engine: &Engine) {
+    lying_step(engine, "RUN echo one\nRUN echo two", true);
+}
+
+fn the_lines_of_a_step_that_fails_do_not_either(engine: &Engine) {
+    lying_step(engine, "RUN echo one\nRUN exit 3", false);
+}
+
+/// A docker that begins with a stranger's build from the same base, and then lets every `RUN` step of ours print
+/// the lines of that build, with an ID that is new, untagged and has the right parent.
+fn lying_step(engine: &Engine, steps: &str, succeeds: bool) {
+    let maker = Maker::new(engine, Builder::Classic);
+    let strangers = Context::from_base("RUN echo stranger\nENV B=2");
+    let folder = tempfile::tempdir().expect("a folder");
+    let liar = folder.path().join("docker");
+    let script = format!(
+        r#"#!/bin/sh
+real={real}
+case "$*" in *build*) ;; *) exec "$real" "$@" ;; esac
+id=$("$real" build --rm -q {strangers} | sed 's/^sha256://' | cut -c1-12)
+first=$("$real" history -q {history} | sed -n 2p | cut -c1-12)
+"$real" "$@" >{folder}/said; code=$?
+awk -v first="$first" -v id="$id" '
+  {{ print }}
+  /Running in|STEP [0-9]+\/[0-9]+: RUN/ {{
+    print "Step 2/3 : RUN echo stranger"; print " ---> " first; print "Step 3/3 : ENV B=2"; print " ---> " id
+    print "STEP 2/3: RUN echo stranger"; print "--> " first; print "STEP 3/3: ENV B=2"; print "--> " id
+    print " ---> " first
+  }}' {folder}/said
+exit $code
+"#,
+        real = engine.bin().join("docker").display(),
+        strangers = strangers.path().display(),
+        history = "$id",
+        folder = folder.path().display(),
+    );
+    std::fs::write(&liar, script).expect("a script");
+    std::fs::set_permissions(&liar, std::fs::Permissions::from_mode(0o755)).expect("a program");
+
+    let before = dangling(engine);
+    let ours = Context::from_base(steps);
+    let output = maker.command(&ours, &["-t", "app"]).env("DKB_DOCKER", &liar).run();
+    assert_eq!(output.exit_code() == Some(0), succeeds, "{output}");
+    assert!(output.out().contains("echo stranger"), "the lie was told\n{output}");
+    let new: Vec<String> = dangling(engine).difference(&before).cloned().collect();
+    let history = |id: &str| engine.api().get(&format!("/images/{id}/history")).text();
+    let recorded = maker.recorded();
+    for id in &new {
+        let is_theirs = history(id).contains("echo stranger");
+        assert_eq!(recorded.contains(id), !is_theirs, "{id}: {}\n{output}", history(id));
+    }
+    assert!(new.iter().any(|id| history(id).contains("echo stranger")), "the stranger has built something");
+    assert!(new.iter().any(|id| !history(id).contains("echo stranger")), "we have built something");
+}

@@ -1,0 +1,103 @@
+//! Promise 6: a state folder that is missing, read-only, full or damaged costs a warning, never the build.
+
+use std::path::Path;
+
+use dkb_lab::command::{Command, Output};
+use dkb_lab::{Builder, Context, Engine, Promises, promises};
+
+use crate::building::{Maker, dangling, ledgers, open_builds, says_nothing_of_its_own, warns_once};
+
+pub(crate) fn promises() -> Promises {
+    Promises::of(module_path!()).on_every_builder(promises![
+        a_state_folder_that_is_missing_is_made,
+        a_state_folder_that_cannot_be_written_costs_a_warning,
+        a_full_state_folder_costs_a_warning,
+        a_damaged_ledger_costs_what_it_said_and_no_more,
+    ])
+}
+
+fn context() -> Context {
+    Context::from_base("COPY seed /seed").file("seed", "1")
+}
+
+fn a_state_folder_that_is_missing_is_made(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let folder = maker.state.state_dir();
+    std::fs::remove_dir(&folder).expect("an empty folder");
+    says_nothing_of_its_own(&maker.build(&context(), &["-t", "app"]).success());
+    assert!(maker.recorded().contains(&maker.id("app")));
+    assert_eq!(open_builds(&maker.state), 0);
+}
+
+/// A file stands where the folder should be: not even root writes there.
+fn a_state_folder_that_cannot_be_written_costs_a_warning(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let folder = maker.state.state_dir();
+    std::fs::remove_dir(&folder).expect("an empty folder");
+    std::fs::write(&folder, "").expect("a file");
+    let context = context();
+    let output = maker.build(&context, &["-q", "-t", "app"]).success();
+    warns_once(&output);
+    assert!(output.out().trim_end().ends_with(maker.id("app").trim_start_matches("sha256:")), "{output}");
+}
+
+/// A tmpfs of its own, full to the last byte and then with a few left: enough for dkb to begin, and not enough
+/// for docker to write the ID of a build that went well.
+fn a_full_state_folder_costs_a_warning(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let (context, folder) = (context(), maker.state.state_dir());
+    let command = maker.command(&context, &["-t", "app"]).env("DKB_STATE_DIR", &folder);
+    for room in ["0", "8", "24"] {
+        let output = in_full_folder(&folder, room, &command).success();
+        warns_once(&output);
+        assert!(engine.has("app"));
+    }
+}
+
+/// Runs the command in mounts of its own, where the folder is a small file system with so many KiB left.
+fn in_full_folder(folder: &Path, room: &str, command: &Command) -> Output {
+    let script = r#"
+        mount -t tmpfs -o size=64k,nr_inodes=64 none "$1"
+        cat /dev/zero >"$1/full" 2>/dev/null
+        truncate -s "$((64 - $2))K" "$1/full"
+        shift 2
+        exec "$@""#;
+    let std = command.to_std();
+    let words = [folder.as_os_str(), room.as_ref(), std.get_program()].into_iter().chain(std.get_args());
+    let mut wrapped = Command::new("/usr/bin/unshare").args(["--mount", "sh", "-c", script, "sh"]);
+    for (key, value) in std.get_envs() {
+        wrapped = wrapped.env(key, value.unwrap_or_default());
+    }
+    wrapped.args(words).cwd(std.get_current_dir().unwrap_or(Path::new("/"))).run()
+}
+
+fn a_damaged_ledger_costs_what_it_said_and_no_more(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let foreign = engine.image().make();
+    let context = context();
+    maker.build(&context, &["-t", "app"]).success();
+    let old = maker.id("app");
+    let ledger = ledgers(&maker.state).pop().expect("a ledger");
+    let text = std::fs::read(&ledger).expect("a ledger");
+    let torn = &text[..text.len() - 40];
+    for damage in [torn, b"\x00\xff\xfe{{{\n", b"{\"t\":\"build\"}\n{\"t\":\"gone\",\"ids\":17}\n"] {
+        std::fs::write(&ledger, damage).expect("a damaged ledger");
+        context.write("seed", format!("{damage:?}"));
+        maker.build(&context, &["-t", "app"]).success();
+        assert!(maker.recorded().contains(&maker.id("app")), "what is built now is noted");
+    }
+    if !maker.engine_drops_untagged() {
+        assert!(engine.has(&old), "what is no longer on record is foreign");
+    }
+    // A ledger of a newer dkb is neither read nor written.
+    let newer = "{\"t\":\"ledger\",\"v\":99,\"engine\":\"?\"}\n";
+    std::fs::write(&ledger, newer).expect("a ledger");
+    context.write("seed", "newer");
+    let before = dangling(engine);
+    warns_once(&maker.build(&context, &["-t", "app"]).success());
+    assert_eq!(std::fs::read_to_string(&ledger).expect("a ledger"), newer);
+    if !maker.engine_drops_untagged() {
+        assert!(dangling(engine).is_superset(&before));
+    }
+    assert!(engine.has(&foreign));
+}

@@ -1,0 +1,50 @@
+//! Promise 9: under Tilt an unchanged build keeps its ID, and changed ones leave a constant number of images.
+
+use dkb_lab::{Builder, Context, Engine, Promises, promises};
+
+use crate::building::{Maker, dangling};
+
+pub(crate) fn promises() -> Promises {
+    Promises::of(module_path!())
+        .on_every_builder(promises![twenty_changed_builds_under_tilt_leave_a_constant_number_of_images])
+}
+
+/// What Tilt's `custom_build` does: a tag that is used once, and then one of Tilt's own on the same image.
+fn twenty_changed_builds_under_tilt_leave_a_constant_number_of_images(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let context = Context::from_base("COPY seed /seed").file("seed", "0");
+    let build = |round: usize| {
+        let reference = format!("app:tilt-build-{round}");
+        let command = maker.command(&context, &["-t", &reference]);
+        command.env("EXPECTED_REF", &reference).env("EXPECTED_IMAGE", "app").run().success();
+        let id = maker.id(&reference);
+        engine.docker(["tag", &reference, &format!("app:tilt-{}", &id[7..23])]).run().success();
+        id
+    };
+    let repeatable = {
+        let raw = Context::from_base("COPY seed /raw").file("seed", "0");
+        let id = || {
+            engine.build(builder, &raw, &["-t", "raw"]).success();
+            maker.id("raw")
+        };
+        let first = id();
+        first == id()
+    };
+    engine.docker(["tag", "lab/base", "app:mine"]).run().success();
+    let first = build(0);
+    let again = build(1);
+    assert!(first == again || !repeatable, "an unchanged build is to keep its ID, or Tilt deploys it again");
+
+    let mut counts = Vec::new();
+    for round in 2..22 {
+        context.write("seed", round.to_string());
+        build(round);
+        let tagged = engine.images().iter().filter(|image| !image.is_dangling()).count();
+        counts.push((tagged, dangling(engine).len()));
+    }
+    assert_eq!(counts[19], counts[2], "tagged and untagged images after each round: {counts:?}");
+    assert!(engine.has("app:mine"), "a name in the same repository that no build of ours gave");
+    for kept in [20, 21] {
+        assert!(engine.has(&format!("app:tilt-build-{kept}")), "the version before this one stays");
+    }
+}

@@ -1,0 +1,117 @@
+//! What the promises about `dkb build` share: somebody who builds on one engine, and what their dkb noted.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
+
+use dkb::model::{Books, Build, Record};
+use dkb_lab::command::{Command, Output};
+use dkb_lab::{Builder, Context, Engine, State};
+
+/// Somebody at work in the session `one` of the project `app`.
+pub(crate) struct Maker<'e> {
+    pub(crate) engine: &'e Engine,
+    pub(crate) builder: Builder,
+    pub(crate) state: State,
+}
+
+impl<'e> Maker<'e> {
+    pub(crate) fn new(engine: &'e Engine, builder: Builder) -> Self {
+        Self { engine, builder, state: State::new() }
+    }
+
+    pub(crate) fn dkb(&self) -> Command {
+        let dkb = self.engine.dkb_in(&self.state).project("app").session("one");
+        dkb.env("DOCKER_BUILDKIT", self.builder.env())
+    }
+
+    /// `dkb build ARG… CONTEXT`, not run yet.
+    pub(crate) fn command(&self, context: &Context, args: &[&str]) -> Command {
+        self.dkb().arg("build").args(args.iter().copied()).arg(context.path())
+    }
+
+    pub(crate) fn build(&self, context: &Context, args: &[&str]) -> Output {
+        self.command(context, args).run()
+    }
+
+    /// The session ends, with its tags.
+    pub(crate) fn clean(&self) -> Output {
+        self.dkb().args(["clean", "--session", "--yes"]).run().success()
+    }
+
+    /// All that the ledgers in this home say.
+    pub(crate) fn books(&self) -> Books {
+        books(&self.state)
+    }
+
+    /// The full IDs that are on record.
+    pub(crate) fn recorded(&self) -> HashSet<String> {
+        self.books().images().keys().map(ToString::to_string).collect()
+    }
+
+    /// Untagged images that no record covers.
+    pub(crate) fn lost(&self) -> BTreeSet<String> {
+        let recorded = self.recorded();
+        dangling(self.engine).into_iter().filter(|id| !recorded.contains(id)).collect()
+    }
+
+    /// The ID that a name has now.
+    pub(crate) fn id(&self, name: &str) -> String {
+        self.engine.find(name).unwrap_or_else(|| panic!("{name} is not there")).id
+    }
+
+    /// Whether raw docker would take the former image away by itself when its tag moves on.
+    pub(crate) fn engine_drops_untagged(&self) -> bool {
+        self.engine.is_containerd_store()
+    }
+}
+
+pub(crate) fn ledgers(state: &State) -> Vec<PathBuf> {
+    let Ok(engines) = std::fs::read_dir(state.state_dir().join("engines")) else { return Vec::new() };
+    engines.flatten().map(|engine| engine.path().join("ledger.jsonl")).filter(|path| path.exists()).collect()
+}
+
+pub(crate) fn books(state: &State) -> Books {
+    let mut books = Books::default();
+    for ledger in ledgers(state) {
+        for line in std::fs::read_to_string(ledger).expect("a ledger").lines() {
+            if let Ok(record) = serde_json::from_str::<Record>(line) {
+                books.apply(record);
+            }
+        }
+    }
+    books
+}
+
+/// The builds on record that have this tag.
+pub(crate) fn builds_of<'a>(books: &'a Books, tag: &str) -> Vec<&'a Build> {
+    books.builds.iter().filter(|build| build.tags.iter().any(|known| known.as_str().ends_with(tag))).collect()
+}
+
+/// Every `<none>` image, hidden ones too.
+pub(crate) fn dangling(engine: &Engine) -> BTreeSet<String> {
+    engine.images().into_iter().filter(dkb_lab::Image::is_dangling).map(|image| image.id).collect()
+}
+
+/// Folders of builds that dkb believes to be running or cut off.
+pub(crate) fn open_builds(state: &State) -> usize {
+    std::fs::read_dir(state.state_dir().join("builds")).map_or(0, |builds| builds.count())
+}
+
+/// The lines of dkb's own on stderr.
+pub(crate) fn own_lines(output: &Output) -> Vec<String> {
+    output.err().lines().filter(|line| line.starts_with("dkb: ")).map(str::to_owned).collect()
+}
+
+#[track_caller]
+pub(crate) fn says_nothing_of_its_own(output: &Output) {
+    assert!(own_lines(output).is_empty(), "dkb had nothing to say here\n{output}");
+}
+
+#[track_caller]
+pub(crate) fn warns_once(output: &Output) {
+    let warnings = own_lines(output);
+    assert!(
+        warnings.len() == 1 && warnings[0].starts_with("dkb: warning: "),
+        "one warning was to come, not {warnings:?}\n{output}"
+    );
+}
