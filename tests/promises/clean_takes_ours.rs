@@ -6,7 +6,7 @@ use dkb_lab::{Engine, Promises, promises};
 
 use crate::clean_host::{Books, PROJECT, SESSION, images, key, reason, set, steps};
 
-pub fn promises() -> Promises {
+pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_engine(promises![
             every_kind_of_clean_takes_exactly_what_is_its_own,
