@@ -135,9 +135,9 @@ async fn side_by_side(
     let mut patience = pin!(tokio::time::sleep(GRACE));
     loop {
         while !report.is_over() && running.len() < at_once {
-            let Some((at, step)) = waiting.next() else { break };
+            let Some((at, next)) = waiting.next() else { break };
             begun = at + 1;
-            running.push(async move { (at, perform(engine, step).await) });
+            running.push(async move { (at, perform(engine, next).await) });
         }
         let next = tokio::select! {
             biased;
