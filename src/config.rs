@@ -3,6 +3,7 @@
 //! - [`keys`]: the one table of what can be set.
 //! - [`value`], [`file`], [`merge`]: what was said, read and brought together; pure.
 //! - [`places`]: where files are and what the environment says; the edge to the disk.
+//! - [`seed`]: the variables of the docker-cleaner container, which `sweep` takes too.
 //! - [`git`], [`here`]: what a working copy says about itself, and who we are in it; the other edge.
 
 pub mod file;
@@ -11,6 +12,7 @@ pub mod here;
 pub mod keys;
 pub mod merge;
 pub mod places;
+pub mod seed;
 pub mod value;
 
 use std::path::PathBuf;

@@ -23,7 +23,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo demo", ".ci/run"),
     ("cargo test", ".ci/run"),
     ("cargo install --path . --locked", "just install; .ci/run builds and packages the same"),
-    ("./e2e shop:e2e", "the reader's own tests"),
 ];
 
 const KINDS: &[&str] = &["console", "sh", "yaml", "make", "just", "python", "json", "toml", "rust", "java", "go"];

@@ -1,22 +1,21 @@
 //! Does what a plan says: each step is checked again when its turn comes, and none is ever added.
-//!
-//! Deletions are never forced and never take parents along. How an image goes depends on its names:
-//!
-//! - none: it gets our private name, and that name is deleted. If nobody named it meanwhile it goes with the
-//!   name; if somebody did, only our name goes. There is no moment in which a stranger's name can be lost.
-//! - one, ours: by ID. A name that was added makes the engine refuse.
-//! - several, all ours: the names are compared one request before, then go one by one, and it as with none.
 
-use std::collections::{HashMap, HashSet};
+mod container;
+mod explain;
+mod host;
+mod image;
+
+use std::collections::HashMap;
 use std::future::Future;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::stream::FuturesUnordered;
 
-use crate::engine::{self, Engine, Removed, Target};
+use crate::engine::{self, Engine};
 use crate::error::{Error, Result};
-use crate::model::{Action, Guard, ImageId, Kept, KeptReason, Kind, Outcome, Plan, Reference, Step};
+use crate::model::{Action, Guard, ImageId, Kind, Outcome, Plan, Reference, Step};
 
 /// Graphdrivers delete one at a time and gain little from more; the containerd store gathers its collections.
 const AT_ONCE: usize = 4;
@@ -24,35 +23,50 @@ const AT_ONCE_CONTAINERD: usize = 8;
 /// Stopping is mostly waiting for the container's own grace.
 const STOPS_AT_ONCE: usize = 64;
 
+/// How long steps that were already asked for are waited for once it is over: a user who asked to stop, or an
+/// engine that went away, leaves no more than this.
+const GRACE: Duration = Duration::from_millis(400);
+
 /// How one step ended, with the engine's own words where they help.
+#[derive(Debug)]
 struct Ended {
     outcome: Outcome,
     why: Option<Error>,
+    /// The engine is out of reach: what has not begun is not tried.
+    lost: bool,
 }
 
 impl Ended {
     const fn plainly(outcome: Outcome) -> Self {
-        Self { outcome, why: None }
+        Self { outcome, why: None, lost: false }
     }
 
     fn failed(why: Error) -> Self {
-        Self { outcome: Outcome::Failed, why: Some(why) }
+        Self { outcome: Outcome::Failed, why: Some(why), lost: false }
     }
 }
 
 /// What became of a plan, besides the results that now stand in its steps.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(super) struct Report {
     /// Images that are gone from the engine, by our hand or another's.
     pub gone: Vec<ImageId>,
     /// What went wrong, each thing once.
     pub errors: Vec<Error>,
     pub interrupted: bool,
+    /// The engine went out of reach before the end.
+    pub lost: bool,
+}
+
+impl Report {
+    const fn is_over(&self) -> bool {
+        self.interrupted || self.lost
+    }
 }
 
 /// Does the steps in their order, a few at a time where they do not hang on each other. `stop` ends it early;
 /// `progress` hears of each step that has ended.
-pub async fn apply(
+pub(super) async fn apply(
     engine: &Engine,
     plan: &mut Plan,
     depths: &HashMap<ImageId, usize>,
@@ -62,39 +76,20 @@ pub async fn apply(
 ) -> Report {
     let at_once = if containerd_store { AT_ONCE_CONTAINERD } else { AT_ONCE };
     let mut report = Report::default();
-    let mut stop = std::pin::pin!(stop);
-    let mut lost = false;
+    let mut stop = pin!(stop);
     let mut from = 0;
-    while from < plan.steps.len() && !lost && !report.interrupted {
+    while from < plan.steps.len() && !report.is_over() {
         let wave = wave(&plan.steps[from], depths);
         let length = plan.steps[from..].iter().take_while(|step| self::wave(step, depths) == wave).count();
         let steps = &plan.steps[from..from + length];
-        let mut ended: Vec<Option<Ended>> = steps.iter().map(|_| None).collect();
-        {
-            let mut running = stream::iter(steps.iter().enumerate())
-                .map(|(at, step)| async move { (at, perform(engine, step).await) })
-                .buffer_unordered(if wave.1 == Action::Stop { STOPS_AT_ONCE } else { at_once });
-            loop {
-                let next = tokio::select! {
-                    biased;
-                    () = &mut stop, if !report.interrupted => { report.interrupted = true; break; }
-                    next = running.next() => next,
-                };
-                let Some((at, end)) = next else { break };
-                let end = end.unwrap_or_else(|error| {
-                    // The engine is out of reach: what has not begun is not tried.
-                    lost = true;
-                    Ended::failed(error)
-                });
-                progress(&steps[at]);
-                ended[at] = Some(end);
-                if lost {
-                    break;
-                }
-            }
-        }
-        for (step, end) in plan.steps[from..].iter_mut().zip(ended) {
-            let Some(Ended { outcome, why }) = end else { continue };
+        let at_once = match wave {
+            // Build cache goes children first, and the engine takes one at a time anyway.
+            (Kind::BuildCache, ..) => 1,
+            (_, Action::Stop, _) => STOPS_AT_ONCE,
+            _ => at_once,
+        };
+        let ended = side_by_side(engine, steps, at_once, stop.as_mut(), &mut report, &mut progress).await;
+        for (step, Ended { outcome, why, .. }) in plan.steps[from..].iter_mut().zip(ended) {
             step.result = Some(outcome);
             if let Some(why) = why.filter(|why| !report.errors.contains(why)) {
                 report.errors.push(why);
@@ -103,15 +98,61 @@ pub async fn apply(
         from += length;
     }
     for step in &mut plan.steps {
-        let result = *step.result.get_or_insert(Outcome::NotTried);
-        let is_gone = matches!(result, Outcome::Done | Outcome::AlreadyGone);
-        if is_gone && step.kind == Kind::Image && step.action == Action::Remove {
-            report.gone.extend(ImageId::parse(&step.id));
-        }
+        step.result.get_or_insert(Outcome::NotTried);
     }
-    explain_kept(engine, plan).await;
+    // Whoever asked to stop is not kept waiting for explanations, and an engine that is gone has none.
+    if !report.is_over() {
+        explain::explain(engine, plan, containerd_store).await;
+    }
+    let is_gone = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
+    let images = plan.steps.iter().filter(|step| step.kind == Kind::Image && step.action == Action::Remove);
+    report.gone = images.filter(is_gone).filter_map(|step| ImageId::parse(&step.id)).collect();
     plan.count();
     report
+}
+
+/// Does the steps of one wave. Once it is over none is begun, and those under way get a moment to end: what is
+/// still open then was asked for, and nobody knows what came of it.
+async fn side_by_side(
+    engine: &Engine,
+    steps: &[Step],
+    at_once: usize,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+    report: &mut Report,
+    progress: &mut impl FnMut(&Step),
+) -> Vec<Ended> {
+    let mut ended: Vec<Option<Ended>> = steps.iter().map(|_| None).collect();
+    let mut waiting = steps.iter().enumerate();
+    let mut begun = 0;
+    let mut running = FuturesUnordered::new();
+    let mut patience = pin!(tokio::time::sleep(GRACE));
+    loop {
+        while !report.is_over() && running.len() < at_once {
+            let Some((at, step)) = waiting.next() else { break };
+            begun = at + 1;
+            running.push(async move { (at, perform(engine, step).await) });
+        }
+        let next = tokio::select! {
+            biased;
+            () = stop.as_mut(), if !report.is_over() => {
+                report.interrupted = true;
+                patience.as_mut().reset(tokio::time::Instant::now() + GRACE);
+                continue;
+            }
+            () = patience.as_mut(), if report.is_over() => break,
+            next = running.next() => next,
+        };
+        let Some((at, end)) = next else { break };
+        let end = end.unwrap_or_else(|error| Ended { lost: true, ..Ended::failed(error) });
+        if end.lost && !report.is_over() {
+            report.lost = true;
+            patience.as_mut().reset(tokio::time::Instant::now() + GRACE);
+        }
+        progress(&steps[at]);
+        ended[at] = Some(end);
+    }
+    let untold = |at| Ended::plainly(if at < begun { Outcome::Unknown } else { Outcome::NotTried });
+    ended.into_iter().enumerate().map(|(at, end)| end.unwrap_or_else(|| untold(at))).collect()
 }
 
 /// Steps with the same key may run side by side: they are neighbours that cannot hang on each other.
@@ -130,104 +171,29 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
             .ok_or_else(|| Error::failed("reading the plan", "a step names no tag"))
     };
     match (step.kind, step.action, &step.guard) {
-        (Kind::Image, Action::Remove, Guard::Untagged) => remove_untagged(engine, id()?).await,
-        (Kind::Image, Action::Remove, Guard::Named { names }) => remove_named(engine, id()?, names).await,
-        (Kind::Image, Action::Untag, Guard::NameOf { id }) => untag(engine, *id, &name()?).await,
-        (Kind::Image, Action::GiveBack, Guard::NameOf { id: from }) => give_back(engine, *from, id()?, &name()?).await,
+        (Kind::Image, Action::Remove, Guard::Untagged) => image::remove_untagged(engine, id()?).await,
+        (Kind::Image, Action::Remove, Guard::Pushed { digests }) => image::remove_pushed(engine, id()?, digests).await,
+        (Kind::Image, Action::Remove, Guard::Named { names }) => image::remove_named(engine, id()?, names).await,
+        (Kind::Image, Action::Untag, Guard::NameOf { id }) => image::untag(engine, *id, &name()?).await,
+        (Kind::Image, Action::GiveBack, Guard::NameOf { id: from }) => {
+            image::give_back(engine, *from, id()?, &name()?).await
+        }
         (Kind::Container, Action::Stop, _) => Ok(plainly(engine.stop_container(&step.id).await?, |()| Outcome::Done)),
-        (Kind::Container, Action::Remove, Guard::Stopped) => remove_container(engine, &step.id).await,
-        (Kind::Network, Action::Remove, Guard::Unused) => {
-            Ok(plainly(engine.remove_network(&step.id).await?, |()| Outcome::Done))
-        }
-        (Kind::Volume, Action::Remove, Guard::Unused) => {
-            Ok(plainly(engine.remove_volume(&step.id).await?, |()| Outcome::Done))
-        }
+        (Kind::Container, Action::Remove, Guard::Stopped) => container::remove(engine, step).await,
+        (Kind::Volume, Action::Remove, Guard::Unused) => host::remove_volume(engine, step).await,
+        (Kind::Network, Action::Remove, Guard::Unused) => host::remove_network(engine, step).await,
+        (Kind::BuildCache, Action::Remove, Guard::Unused) => host::remove_cache(engine, step).await,
         _ => Ok(Ended::failed(Error::failed("reading the plan", "a step and its guard do not belong together"))),
     }
 }
 
-/// A container that was started with `--rm` is already going when it has been stopped: then there is only a wait.
-async fn remove_container(engine: &Engine, id: &str) -> Result<Ended> {
-    const WAIT: Duration = Duration::from_millis(100);
-    const LONGEST: usize = 50;
-    let ended = plainly(engine.remove_container(id, true).await?, |()| Outcome::Done);
-    if ended.outcome != Outcome::Kept {
-        return Ok(ended);
-    }
-    for _ in 0..LONGEST {
-        match engine.containers().await?.iter().find(|container| container.id == id) {
-            None => return Ok(Ended::plainly(Outcome::AlreadyGone)),
-            Some(container) if container.state.as_str() == "removing" => tokio::time::sleep(WAIT).await,
-            Some(_) => break,
+/// Without an answer, only another look can tell whether it was done.
+async fn settle(outcome: engine::Outcome, gone: impl AsyncFnOnce() -> Result<bool>) -> Result<Ended> {
+    match outcome {
+        engine::Outcome::Unknown(error) => {
+            Ok(if gone().await? { Ended::plainly(Outcome::Done) } else { Ended::failed(error) })
         }
-    }
-    Ok(ended)
-}
-
-/// Deletes an image that nobody named, by compare-and-swap.
-async fn remove_untagged(engine: &Engine, id: ImageId) -> Result<Ended> {
-    let private = id.private_tag();
-    match engine.tag(id, &private).await? {
-        engine::Outcome::Done(()) => {}
-        other => return Ok(plainly(other, |()| Outcome::Done)),
-    }
-    delete(engine, id, Target::Name(&private)).await
-}
-
-async fn remove_named(engine: &Engine, id: ImageId, names: &[String]) -> Result<Ended> {
-    let Some(now) = engine.image(&id.to_string()).await? else { return Ok(Ended::plainly(Outcome::AlreadyGone)) };
-    let has: HashSet<&str> = now.tags.iter().filter(|tag| !tag.is_private()).map(Reference::as_str).collect();
-    let known: HashSet<&str> = names.iter().map(String::as_str).collect();
-    if !has.is_subset(&known) {
-        return Ok(Ended::plainly(Outcome::Kept));
-    }
-    if now.tags.len() == 1 && has.len() == 1 {
-        return delete(engine, id, Target::Id(id)).await;
-    }
-    if !has.is_empty() {
-        // Our own name first, so that taking the others off can never take the image along.
-        match engine.tag(id, &id.private_tag()).await? {
-            engine::Outcome::Done(()) => {}
-            other => return Ok(plainly(other, |()| Outcome::Done)),
-        }
-    }
-    for name in now.tags.iter().filter(|tag| !tag.is_private()) {
-        match engine.delete_image(Target::Name(name)).await? {
-            engine::Outcome::Done(_) | engine::Outcome::Missing => {}
-            other => return Ok(plainly(other, |_| Outcome::Done)),
-        }
-    }
-    remove_untagged(engine, id).await
-}
-
-async fn delete(engine: &Engine, id: ImageId, target: Target<'_>) -> Result<Ended> {
-    let gone = |removed: Removed| if removed.deleted.contains(&id) { Outcome::Done } else { Outcome::Kept };
-    Ok(match engine.delete_image(target).await? {
-        // No answer: whether it was done, only another look can tell.
-        engine::Outcome::Unknown(error) => match engine.image(&id.to_string()).await? {
-            None => Ended::plainly(Outcome::Done),
-            Some(_) => Ended::failed(error),
-        },
-        outcome => plainly(outcome, gone),
-    })
-}
-
-async fn untag(engine: &Engine, id: ImageId, name: &Reference) -> Result<Ended> {
-    match engine.image(name.as_str()).await? {
-        None => Ok(Ended::plainly(Outcome::AlreadyGone)),
-        // With its last name the image would go too, and it was to stay.
-        Some(now) if now.id != id || now.tags.len() < 2 => Ok(Ended::plainly(Outcome::Kept)),
-        Some(_) => Ok(plainly(engine.delete_image(Target::Name(name)).await?, |_| Outcome::Done)),
-    }
-}
-
-async fn give_back(engine: &Engine, from: ImageId, to: ImageId, name: &Reference) -> Result<Ended> {
-    match engine.image(name.as_str()).await? {
-        Some(now) if now.id == from => Ok(match engine.tag(to, name).await? {
-            engine::Outcome::Missing => Ended::plainly(Outcome::Kept),
-            outcome => plainly(outcome, |()| Outcome::Done),
-        }),
-        _ => Ok(Ended::plainly(Outcome::Kept)),
+        outcome => Ok(plainly(outcome, |()| Outcome::Done)),
     }
 }
 
@@ -241,38 +207,4 @@ fn plainly<T>(outcome: engine::Outcome<T>, done: impl FnOnce(T) -> Outcome) -> E
         }
         engine::Outcome::Unknown(error) => Ended::failed(error),
     }
-}
-
-/// What was to go and did not is kept, and the report says for whom.
-async fn explain_kept(engine: &Engine, plan: &mut Plan) {
-    let unfinished =
-        |step: &&Step| step.action == Action::Remove && matches!(step.result, Some(Outcome::Kept | Outcome::Failed));
-    if !plan.steps.iter().any(|step| unfinished(&step)) {
-        return;
-    }
-    let containers = engine.containers().await.unwrap_or_default();
-    let images = engine.images(false).await.unwrap_or_default();
-    let mut kept = Vec::new();
-    for step in plan.steps.iter().filter(unfinished) {
-        let id = ImageId::parse(&step.id);
-        let users: Vec<String> = containers
-            .iter()
-            .filter(|container| id.is_some() && container.image == id)
-            .map(|container| format!("{} ({})", container.name, container.state.as_str()))
-            .collect();
-        let image = images.iter().find(|image| Some(image.id) == id);
-        let names: Vec<String> = image
-            .map(|image| image.tags.iter().filter(|tag| !tag.is_private()).map(ToString::to_string).collect())
-            .unwrap_or_default();
-        let children: Vec<String> =
-            images.iter().filter(|image| id.is_some() && image.parent == id).map(|image| image.id.short()).collect();
-        let (reason, holders) = match step.result {
-            Some(Outcome::Failed) => (KeptReason::Failed, Vec::new()),
-            _ if !users.is_empty() => (KeptReason::InUse, users),
-            _ if !children.is_empty() => (KeptReason::Base, children),
-            _ => (KeptReason::Changed, names.clone()),
-        };
-        kept.push(Kept { kind: step.kind, id: step.id.clone(), names, bytes: step.bytes, reason, holders });
-    }
-    plan.kept.extend(kept);
 }

@@ -4,8 +4,9 @@
 //! docker runs it.
 
 mod books;
-pub mod child;
+pub(super) mod child;
 mod job;
+mod lent;
 mod look;
 mod route;
 

@@ -6,7 +6,8 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use super::apply::{self, Report};
-use super::clean::Seen;
+use super::clean::policy_for;
+use super::seen::Seen;
 use super::world::World;
 use crate::error::Result;
 use crate::model::{KeptReason, Life, Plan, Record, SessionKey};
@@ -22,23 +23,26 @@ pub(super) async fn end(
     stop: impl Future<Output = ()>,
 ) -> Result<(Plan, Report)> {
     let seen = Seen::look(world).await?;
-    let settings = &world.settings;
-    let policy = Policy {
-        scope: Scope::Session(key.clone()),
-        tags: !keep_tagged,
-        containers: true,
-        keep: settings.keep.clone(),
-        keep_last: settings.keep_last,
-        older_than: settings.older_than,
-        stale_after: settings.stale_after,
-        trust_stamp: false,
-    };
+    end_seen(world, &seen, key, keep_tagged, stop).await
+}
+
+/// The same, for whoever has looked already.
+pub(super) async fn end_seen(
+    world: &World,
+    seen: &Seen,
+    key: &SessionKey,
+    keep_tagged: bool,
+    stop: impl Future<Output = ()>,
+) -> Result<(Plan, Report)> {
+    let scope = Scope::Session(key.clone());
+    let policy = Policy { trust_stamp: false, ..policy_for(world, scope, !keep_tagged) };
     let extras = session_end::Extras { networks: seen.engine.networks().await?, volumes: seen.engine.volumes().await? };
-    let layers = seen.layers(world, &policy).await?;
     let mut here = world.here();
     // Whoever ends a session speaks for it, alive or not.
     here.key = key.clone();
+    let layers = seen.layers(&here, &policy).await?;
     let mut plan = session_end::plan(&seen.as_look(&here, &layers), &extras, &policy);
+    seen.share_with_cache(&mut plan).await;
     let depths = order::depths(seen.snapshot.images.iter());
     let report = apply::apply(&seen.engine, &mut plan, &depths, seen.info.containerd_store, stop, |_| {}).await;
     let now = Timestamp::now();
@@ -47,7 +51,7 @@ pub(super) async fn end(
         records.push(Record::Gone { at: now, ids: report.gone.clone() });
     }
     if is_over(&plan) && seen.books.sessions.contains_key(key) {
-        records.push(Record::Cleaned { key: key.clone(), at: now });
+        records.push(Record::Cleaned { key: key.clone(), at: seen.began });
     }
     seen.ledger.append(&records)?;
     Ok((plan, report))
@@ -70,7 +74,7 @@ pub fn tell_of_the_dead(world: &World, lives: &HashMap<SessionKey, Life>) {
     for key in dead {
         let session = state.session(key);
         if let Some(owner) = session.owner().filter(|_| session.tell_once()) {
-            ui::say(format_args!(
+            ui::warn(format_args!(
                 "session {} of {} ({}, since {}) was cut off and not cleaned; dkb clean --stale takes it away",
                 key.session,
                 key.project,
@@ -81,18 +85,21 @@ pub fn tell_of_the_dead(world: &World, lives: &HashMap<SessionKey, Life>) {
     }
 }
 
-/// Cleans the sessions of this project that died, where the settings say that this is to be done without a word.
-pub async fn end_dead(world: &World, lives: &HashMap<SessionKey, Life>) -> Result<()> {
-    if !world.settings.clean_dead.unwrap_or(world.identity.ci.is_some()) {
-        return Ok(());
-    }
-    for (key, life) in lives {
-        if *life == Life::Dead && key.project == world.key.project && *key != world.key {
-            let (plan, _) = end(world, key, false, std::future::pending()).await?;
-            if is_over(&plan) {
-                world.state()?.session(key).disown()?;
+/// What a build or a guard does about sessions that were cut off: it takes those of its own project away where
+/// the settings say so, by default in CI, and speaks of the others.
+pub async fn see_to_the_dead(world: &World, lives: &HashMap<SessionKey, Life>) -> Result<()> {
+    let mut others = lives.clone();
+    if world.settings.clean_dead.unwrap_or(world.identity.ci.is_some()) {
+        for (key, life) in lives {
+            if *life == Life::Dead && key.project == world.key.project && *key != world.key {
+                others.remove(key);
+                let (plan, _) = end(world, key, false, std::future::pending()).await?;
+                if is_over(&plan) {
+                    world.state()?.session(key).disown()?;
+                }
             }
         }
     }
+    tell_of_the_dead(world, &others);
     Ok(())
 }

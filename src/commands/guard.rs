@@ -10,12 +10,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::build::{child, exit_code};
 use super::end;
+use super::seen::Seen;
 use super::watch::{self, Until, Watcher, name_of, outer};
 use super::world::{World, machine, runtime};
 use crate::cli::Guard;
 use crate::error::{Error, Kind, Result};
-use crate::ledger::{Owner, SessionHold, State, short_hash};
-use crate::model::{Name, RUN_LABEL, SessionKey};
+use crate::ledger::{SessionHold, State, short_hash};
+use crate::model::{Name, Owner, RUN_LABEL, SessionKey};
 use crate::plan::identity::Origin;
 use crate::ui;
 
@@ -139,7 +140,11 @@ fn run(key: &SessionKey, words: &[OsString], opened: &mut Option<Opened>) -> Res
 fn clean(world: &World, key: &SessionKey, flags: &Guard, opened: Option<Opened>) {
     let cleaned = runtime().and_then(|runtime| {
         runtime.block_on(async {
-            let ended = end::end(world, key, flags.keep_tagged, asked_to_stop()).await?;
+            let seen = Seen::look(world).await?;
+            let ended = end::end_seen(world, &seen, key, flags.keep_tagged, asked_to_stop()).await?;
+            // This session has just been cleaned, and is still held.
+            let others = seen.lives.iter().filter(|(other, _)| *other != key);
+            end::see_to_the_dead(world, &others.map(|(key, life)| (key.clone(), *life)).collect()).await?;
             Ok::<_, Error>(ended)
         })
     });

@@ -7,8 +7,12 @@ pub mod completions;
 pub mod config;
 mod end;
 mod guard;
+mod plan_file;
 mod plugin;
+pub mod seen;
 mod session;
+mod status;
+pub mod sweep;
 mod watch;
 pub mod world;
 
@@ -60,6 +64,8 @@ fn run(parsed: Parsed) -> Result<u8> {
             config::run(&world.settings, &world.identity);
             Ok(0)
         }
+        Verb::Status(status) => status::status(&world, &status),
+        Verb::Sweep(sweep) => sweep::sweep(&world, &sweep),
         _ => Err(crate::Error::usage("running this verb", "it is not built yet")),
     }
 }

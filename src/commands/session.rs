@@ -35,10 +35,7 @@ fn start(world: &World, pid: Option<u32>, ttl: &str) -> Result<u8> {
 fn finish(world: &World, id: &str, keep_tagged: bool) -> Result<u8> {
     let session = Name::typed(id).map_err(|wrong| Error::usage("reading the session's ID", wrong))?;
     let key = SessionKey { project: world.key.project.clone(), session };
-    let stop = async {
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    let (plan, report) = runtime()?.block_on(end::end(world, &key, keep_tagged, stop))?;
+    let (plan, report) = runtime()?.block_on(end::end(world, &key, keep_tagged, super::clean::stop()))?;
     if end::is_over(&plan) {
         world.state()?.session(&key).disown()?;
     }

@@ -16,8 +16,8 @@ use super::end;
 use super::world::{World, env, machine, runtime};
 use crate::engine::Limits;
 use crate::error::{Error, Result};
-use crate::ledger::{Owner, State};
-use crate::model::{Record, SessionEntry, SessionKey};
+use crate::ledger::State;
+use crate::model::{Owner, Record, SessionEntry, SessionKey};
 use crate::{cli, ui};
 
 /// What a guard writes when it has cleaned up itself.

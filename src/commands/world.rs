@@ -75,7 +75,11 @@ impl World {
     pub fn new(cli: &Cli, typed: &[Typed]) -> Result<Self> {
         let folder = std::env::current_dir().unwrap_or_default();
         let places = Places::new(folder.clone(), &env);
-        let settings = config::load(&places, &env, cli.common.settings.as_deref(), typed, Vec::new())?;
+        let borrowed = match &cli.verb {
+            Verb::Sweep(_) => config::seed::read(&env)?.entries,
+            _ => Vec::new(),
+        };
+        let settings = config::load(&places, &env, cli.common.settings.as_deref(), typed, borrowed)?;
         let identity = here::identity(&settings, &places, &env);
         Ok(Self {
             named: identity.session_is_sure(),

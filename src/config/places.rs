@@ -125,7 +125,9 @@ fn read(path: &Path) -> Result<Option<String>> {
 fn flags(typed: &[Typed], base: Base) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for Typed { id, flag, values } in typed {
-        for key in KEYS.iter().filter(|key| key.flag == *id) {
+        // `--only` and `--skip` name keys that have no flag of their own.
+        let named = |key: &&Key| if id.contains('.') { key.name == *id } else { key.flag == *id };
+        for key in KEYS.iter().filter(named) {
             let source = Source::Flag(flag.clone());
             let value = if key.kind.is_list() {
                 // A flag is repeated rather than parted at commas.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
-use crate::model::{Container, ContainerState, Image, ImageDetail, ImageId, Reference};
+use crate::model::{Container, ContainerState, Ended, Image, ImageDetail, ImageId, Reference};
 
 pub(super) type Labels = Option<HashMap<String, String>>;
 
@@ -27,6 +27,7 @@ pub(super) use read;
 read!(RawImage => Image);
 read!(RawDetail => ImageDetail);
 read!(RawContainer => Container);
+read!(RawEnded => Ended);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", expecting = "facts about an engine")]
@@ -67,6 +68,7 @@ impl TryFrom<RawImage> for Image {
     fn try_from(raw: RawImage) -> Result<Self, String> {
         let tags = references(raw.repo_tags.as_deref());
         let mut digests = raw.repo_digests.unwrap_or_default();
+        let travelled = digests.iter().any(|digest| !digest.starts_with("<none>"));
         digests.retain(|digest| stands_alone(digest, &tags));
         digests.shrink_to_fit();
         Ok(Self {
@@ -74,6 +76,7 @@ impl TryFrom<RawImage> for Image {
             parent: raw.parent_id.as_deref().and_then(ImageId::parse),
             tags,
             digests,
+            travelled,
             created: raw.created.unwrap_or(0),
             size: bytes(raw.size),
             shared: raw.shared_size.and_then(|size| u64::try_from(size).ok()),
@@ -101,6 +104,13 @@ struct RawDetail {
     #[serde(rename = "RootFS")]
     root_fs: Option<RawLayers>,
     container: Option<String>,
+    metadata: Option<RawMetadata>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawMetadata {
+    last_tag_time: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -127,6 +137,7 @@ impl TryFrom<RawDetail> for ImageDetail {
             labels: raw.config.and_then(|config| config.labels).unwrap_or_default(),
             layers: raw.root_fs.and_then(|fs| fs.layers).unwrap_or_default(),
             container: raw.container.filter(|id| !id.is_empty()),
+            last_tagged: raw.metadata.and_then(|metadata| time(metadata.last_tag_time)),
         })
     }
 }
@@ -199,6 +210,29 @@ impl TryFrom<RawContainer> for Container {
                 .map(|(name, to)| to.and_then(|to| to.id).filter(|id| !id.is_empty()).unwrap_or(name))
                 .collect(),
         })
+    }
+}
+
+/// A container looked at closely.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", expecting = "a container")]
+struct RawEnded {
+    created: Option<String>,
+    state: Option<RawState>,
+    size_rw: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawState {
+    finished_at: Option<String>,
+}
+
+impl TryFrom<RawEnded> for Ended {
+    type Error = String;
+    fn try_from(raw: RawEnded) -> Result<Self, String> {
+        let end = raw.state.and_then(|state| time(state.finished_at));
+        Ok(Self { at: end.max(time(raw.created)), written: bytes(raw.size_rw) })
     }
 }
 

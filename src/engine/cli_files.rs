@@ -88,6 +88,22 @@ pub(super) fn read_context(dir: Option<&Path>, name: &str) -> Result<ContextHost
     Ok(ContextHost { host: docker.host, tls })
 }
 
+/// The names of all contexts but `default`, in their order.
+pub fn contexts(dir: Option<&Path>) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(rename = "Name")]
+        name: String,
+    }
+    let entries = dir.and_then(|dir| fs::read_dir(dir.join("contexts/meta")).ok());
+    let texts =
+        entries.into_iter().flatten().flatten().filter_map(|entry| fs::read(entry.path().join("meta.json")).ok());
+    let mut names: Vec<String> =
+        texts.filter_map(|text| serde_json::from_slice::<Named>(&text).ok()).map(|named| named.name).collect();
+    names.sort();
+    names
+}
+
 /// What buildx remembers of builders, beside docker's settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuildxFiles {

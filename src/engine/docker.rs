@@ -28,7 +28,8 @@ use super::identity;
 use super::outcome::{Outcome, Removed};
 use crate::error::{Error, Result};
 use crate::model::{
-    CacheRecord, Container, DiskUsage, EngineInfo, Flavour, Image, ImageDetail, ImageId, Network, Reference, Volume,
+    CacheRecord, Container, DiskUsage, Ended, EngineInfo, Flavour, Image, ImageDetail, ImageId, Network, Reference,
+    Volume,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +127,17 @@ impl Engine {
         }
     }
 
+    /// When a container ended and what it wrote; `None` if it is gone. Measuring costs the engine a walk.
+    pub async fn ended(&self, id: &str) -> Result<Option<Ended>> {
+        let tried = format!("inspecting container {id}");
+        let path = format!("/containers/{}/json?size=1", segment(id, &tried)?);
+        match self.asker.get::<Read<Ended>>(&path, self.limits.ask).await {
+            Ok((_, Read(ended))) => Ok(Some(ended)),
+            Err(Fault::Answered { status: 404, .. }) => Ok(None),
+            Err(fault) => Err(fault.into_error(&self.tried(&tried))),
+        }
+    }
+
     pub async fn volumes(&self) -> Result<Vec<Volume>> {
         let (_, answer): (_, answer_disk::Volumes) = self.ask("listing volumes", "/volumes").await?;
         Ok(plain(answer.volumes))
@@ -141,10 +153,17 @@ impl Engine {
         self.list("listing networks", "/networks").await
     }
 
-    /// The records of the build cache; Podman keeps none.
-    pub async fn cache(&self) -> Result<Vec<CacheRecord>> {
+    /// The records of the build cache; `None` where the engine, or a proxy before it, has no such call.
+    pub async fn cache(&self) -> Result<Option<Vec<CacheRecord>>> {
+        if self.hello.flavour == Flavour::Podman {
+            return Ok(None);
+        }
         let path = "/system/df?type=build-cache&verbose=1";
-        Ok(self.ask::<answer_disk::Usage>("listing the build cache", path).await?.1.cache())
+        match self.asker.get::<answer_disk::Usage>(path, self.limits.ask).await {
+            Ok((_, usage)) => Ok(Some(usage.cache())),
+            Err(Fault::Answered { status, .. }) if is_no_such_call(status) => Ok(None),
+            Err(fault) => Err(fault.into_error(&self.tried("listing the build cache"))),
+        }
     }
 
     /// What images, containers and the build cache take; volumes are left out, since they cost a walk each.
@@ -254,6 +273,11 @@ impl Engine {
     fn tried(&self, what: &str) -> String {
         format!("{what} ({})", self.endpoint)
     }
+}
+
+/// How engines and proxies say that they don't know a call, or don't let it through.
+pub fn is_no_such_call(status: u16) -> bool {
+    matches!(status, 403 | 404 | 405 | 501)
 }
 
 fn fault(error: Bollard) -> Fault {

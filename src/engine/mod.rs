@@ -25,7 +25,7 @@ pub mod program;
 mod wire;
 
 pub use ask::Hello;
-pub use docker::{Engine, Limits, Target};
+pub use docker::{Engine, Limits, Target, is_no_such_call};
 pub use endpoint::{DockerFlags, Endpoint};
 pub use outcome::{Outcome, Removed};
 pub use program::{Program, ProgramKind};

@@ -11,6 +11,7 @@
 mod file;
 mod running;
 mod session;
+mod sights;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub use file::Ledger;
 pub use running::{Intent, Journal, Running, Unfinished, read_iid};
-pub use session::{Owner, SessionFile, SessionHold};
+pub use session::{SessionFile, SessionHold};
 
 use crate::error::{Error, Result};
 

@@ -12,16 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{State, create_folder, lock_within_limit, open_or_create, short_hash};
 use crate::error::{Error, Result};
-use crate::model::{Life, SessionKey};
-
-/// Who opened a session and answers for its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    pub machine: String,
-    pub since: Timestamp,
-    /// The name of the command, never its arguments.
-    pub command: String,
-}
+use crate::model::{Life, Owner, SessionKey};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Contents {
@@ -96,13 +87,19 @@ impl SessionFile {
             return Ok(());
         }
         self.write(None)?;
-        if let Ok(file) = File::open(&self.path)
+        self.clear();
+        Ok(())
+    }
+
+    /// Clears the file away where it says nothing: no owner, and nobody holds it.
+    pub fn clear(&self) {
+        if self.owner().is_none()
+            && let Ok(file) = File::open(&self.path)
             && file.try_lock().is_ok()
             && is_at(&file, &self.path)
         {
             let _ = fs::remove_file(&self.path);
         }
-        Ok(())
     }
 
     /// Whether nobody has said yet that this session died; from now on somebody has.

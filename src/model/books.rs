@@ -14,6 +14,15 @@ pub struct SessionKey {
     pub session: Name,
 }
 
+/// Who opened a session and answers for its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub machine: String,
+    pub since: Timestamp,
+    /// The name of the command, never its arguments.
+    pub command: String,
+}
+
 /// Whether a session is at work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
@@ -144,6 +153,9 @@ pub enum Record {
     Ledger {
         v: u32,
         engine: String,
+        /// The file that it was written to, so that a copy knows itself: what ended since then is not in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<u64>,
     },
     Session(SessionEntry),
     Build(Build),
@@ -164,7 +176,33 @@ pub struct Books {
     /// In the order in which they ended.
     pub builds: Vec<Build>,
     pub sessions: BTreeMap<SessionKey, SessionEntry>,
+    /// They were read from a copy of the ledger, out of a CI cache or a backup: records may have ended since.
+    pub copied: bool,
+    met: Met,
 }
+
+/// What was ever met, so that most builds need not be compared with all others. It says nothing by itself.
+#[derive(Clone, Debug, Default)]
+struct Met {
+    builds: HashSet<String>,
+    images: HashSet<ImageId>,
+}
+
+impl Met {
+    /// Whether neither the build nor its first image was met before.
+    fn is_new(&mut self, build: &Build) -> bool {
+        let new = self.builds.insert(build.build.clone());
+        build.images().next().is_some_and(|image| self.images.insert(image)) && new
+    }
+}
+
+impl PartialEq for Met {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Met {}
 
 impl Books {
     pub fn apply(&mut self, record: Record) {
@@ -201,9 +239,16 @@ impl Books {
     }
 
     fn add(&mut self, mut build: Build) {
+        let is_new = self.met.is_new(&build);
         // A build that was recorded and then recovered once more counts once.
-        self.builds.retain(|known| known.build != build.build);
-        let own: HashSet<ImageId> = self.of_session(&build.of).flat_map(Build::images).collect();
+        if !is_new {
+            self.builds.retain(|known| known.build != build.build);
+        }
+        let own: HashSet<ImageId> = if build.took.is_empty() {
+            HashSet::new()
+        } else {
+            self.of_session(&build.of).flat_map(Build::images).collect()
+        };
         self.meet(SessionEntry {
             key: build.of.clone(),
             first: build.at,
@@ -214,7 +259,9 @@ impl Books {
             took: build.took.drain(..).filter(|taken| !own.contains(&taken.from)).collect(),
         });
         // The same work with the same outcome says nothing new but its time.
-        self.builds.retain(|known| !build.repeats(known));
+        if !is_new {
+            self.builds.retain(|known| !build.repeats(known));
+        }
         if !build.is_empty() {
             self.builds.push(build);
         }
@@ -248,7 +295,7 @@ impl Books {
 
     /// The shortest list of records that says the same. Sessions are never forgotten.
     pub fn records(&self, engine: &str) -> Vec<Record> {
-        let header = Record::Ledger { v: VERSION, engine: engine.to_owned() };
+        let header = Record::Ledger { v: VERSION, engine: engine.to_owned(), file: None };
         let sessions = self.sessions.values().cloned().map(Record::Session);
         let builds = self.builds.iter().cloned().map(Record::Build);
         std::iter::once(header).chain(sessions).chain(builds).collect()

@@ -16,7 +16,7 @@ mod stamp;
 pub use amount::{exact_bytes, exact_duration, human_bytes, human_duration, parse_bytes, parse_duration};
 #[cfg(test)]
 pub(crate) use books::tests as books_tests;
-pub use books::{Books, Build, Candidate, Life, Record, SessionEntry, SessionKey, Shown, Taken, VERSION};
+pub use books::{Books, Build, Candidate, Life, Owner, Record, SessionEntry, SessionKey, Shown, Taken, VERSION};
 pub use id::ImageId;
 pub use label::LabelFilter;
 pub use mark::DiskMark;
@@ -24,7 +24,7 @@ pub use name::Name;
 pub use pattern::Pattern;
 pub use plan::{Action, EngineLabel, Guard, Kept, KeptReason, Kind, Outcome, Plan, Reason, SCHEMA, Step, Totals};
 pub use reference::Reference;
-pub use resource::{CacheRecord, DiskUsage, Network, Volume};
+pub use resource::{CacheRecord, DiskUsage, Ended, Network, Volume};
 #[cfg(test)]
 pub(crate) use snapshot::tests as image_tests;
 pub use snapshot::{Container, ContainerState, EngineInfo, Flavour, Image, ImageDetail, Snapshot};

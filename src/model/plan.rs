@@ -3,10 +3,12 @@
 //! The same shape is shown, written to a file, read back and reported on, so that a dry run, a plan file and
 //! a run can never differ.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{EngineInfo, ImageId};
+use super::{EngineInfo, Flavour, ImageId};
 
 pub const SCHEMA: u32 = 1;
 
@@ -55,7 +57,11 @@ pub enum Reason {
     TakenTag,
     /// Stamped with the session that this process is in, with no evidence against it.
     Stamped,
-    /// Unused, by the rules of a sweep.
+    /// A container that does not run.
+    Stopped,
+    /// An image without a name.
+    Dangling,
+    /// No container uses it.
     Unused,
 }
 
@@ -93,6 +99,16 @@ pub enum KeptReason {
     KeepLast,
     /// A session that is alive took its tag and will give it back.
     Lent,
+    /// A filter on labels does not let it through.
+    Filtered,
+    /// The engine's own.
+    BuiltIn,
+    /// Build cache whose bytes belong to an image too.
+    Shared,
+    /// So much build cache was to stay.
+    CacheKeep,
+    /// Enough came back without it.
+    Enough,
     /// It changed between the look and its turn.
     Changed,
     /// The engine refused, or the connection was lost.
@@ -105,6 +121,8 @@ pub enum KeptReason {
 pub enum Guard {
     /// No name but our private one.
     Untagged,
+    /// No name but our private one and these digests, under which our builds' images were pushed.
+    Pushed { digests: Vec<String> },
     /// Exactly these names.
     Named { names: Vec<String> },
     /// This name still points at this image.
@@ -127,6 +145,8 @@ pub enum Outcome {
     Kept,
     /// The engine refused, or the connection was lost.
     Failed,
+    /// Asked for, but it was over before the engine answered: a later look tells.
+    Unknown,
     /// Its turn never came.
     NotTried,
 }
@@ -163,6 +183,16 @@ pub struct EngineLabel {
     pub id: String,
     pub endpoint: String,
     pub version: String,
+    /// `docker` or `podman`, for people.
+    #[serde(skip)]
+    pub flavour: &'static str,
+}
+
+impl EngineLabel {
+    /// As people call it: `docker 28.5.2`.
+    pub fn called(&self) -> String {
+        format!("{} {}", self.flavour, self.version).trim().to_owned()
+    }
 }
 
 impl From<&EngineInfo> for EngineLabel {
@@ -171,6 +201,10 @@ impl From<&EngineInfo> for EngineLabel {
             id: engine.identity.clone().unwrap_or_default(),
             endpoint: engine.endpoint.clone(),
             version: engine.version.clone(),
+            flavour: match engine.flavour {
+                Flavour::Docker => "docker",
+                Flavour::Podman => "podman",
+            },
         }
     }
 }
@@ -198,6 +232,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     pub kept: Vec<Kept>,
     pub totals: Totals,
+    /// Of which images how many bytes stay on the disk as build cache, by ID.
+    #[serde(skip)]
+    pub to_cache: HashMap<String, u64>,
 }
 
 impl Plan {
@@ -210,6 +247,7 @@ impl Plan {
             steps,
             kept,
             totals: Totals::default(),
+            to_cache: HashMap::new(),
         };
         plan.count();
         plan
@@ -220,14 +258,21 @@ impl Plan {
         let ended = |wanted: &[Outcome]| {
             self.steps.iter().filter(|step| step.result.is_some_and(|result| wanted.contains(&result))).count()
         };
-        let gone = |step: &&Step| !matches!(step.result, Some(Outcome::Kept | Outcome::Failed | Outcome::NotTried));
+        let gone = |step: &&Step| {
+            !matches!(step.result, Some(Outcome::Kept | Outcome::Failed | Outcome::Unknown | Outcome::NotTried))
+        };
         self.totals = Totals {
             steps: self.steps.len(),
             done: ended(&[Outcome::Done, Outcome::AlreadyGone]),
-            failed: ended(&[Outcome::Failed, Outcome::NotTried]),
+            failed: ended(&[Outcome::Failed, Outcome::Unknown, Outcome::NotTried]),
             kept: self.kept.len(),
             bytes: self.steps.iter().filter(gone).map(|step| step.bytes).sum(),
-            ..self.totals
+            // A sweep knows the sum only, since its images share what moves.
+            bytes_to_cache: match self.to_cache.is_empty() {
+                true => self.totals.bytes_to_cache,
+                false => self.steps.iter().filter(gone).filter_map(|step| self.to_cache.get(&step.id)).sum(),
+            },
+            up_to: self.totals.up_to,
         };
     }
 }

@@ -4,6 +4,15 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+/// What is known of a container that does not run, beyond the list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// When it ended; when it was made, where it never ran.
+    pub at: Option<Timestamp>,
+    /// The bytes that it wrote.
+    pub written: u64,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
     pub name: String,

@@ -215,6 +215,7 @@ mod tests {
             labels: HashMap::new(),
             layers: Vec::new(),
             container: None,
+            last_tagged: None,
         }
     }
 

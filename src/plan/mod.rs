@@ -9,4 +9,6 @@ pub mod identity;
 pub mod order;
 pub mod remote;
 pub mod session_end;
+pub mod status;
 pub mod superseded;
+pub mod sweep;

@@ -47,7 +47,9 @@ pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
     steps.extend(images.steps);
     let volumes = extras.volumes.iter().filter(|volume| runs(volume.labels.get(RUN_LABEL)));
     steps.extend(volumes.map(|volume| step(Kind::Volume, &volume.name, &volume.name, Guard::Unused)));
-    Plan::new("clean", &look.snapshot.engine, look.now, steps, images.kept)
+    let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, images.kept);
+    plan.totals.up_to = images.totals.up_to;
+    plan
 }
 
 /// Images that these sessions built and no other did.

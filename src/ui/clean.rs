@@ -45,82 +45,116 @@ pub fn whose(scope: &Scope, project: &str) -> String {
 }
 
 pub fn human(plan: &Plan, whose: &str, done: bool, verbose: bool, style: Style) -> String {
-    let mut text =
-        format!("{}\n", style.dim(&format!("{whose} · {} at {}", plan.engine.version, plan.engine.endpoint)));
-    let went = |step: &&Step| !done || matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
-    let of = |kind: Kind, action: Action| -> Vec<&Step> {
-        plan.steps.iter().filter(|step| step.kind == kind && step.action == action).filter(went).collect()
-    };
-    let containers = of(Kind::Container, Action::Remove);
-    if !containers.is_empty() {
-        let _ = writeln!(
-            text,
-            "{}",
-            line(done, "removed", "would remove", &count(containers.len(), "container"), "", &names(&containers))
-        );
-    }
-    for (action, did, would) in
-        [(Action::GiveBack, "gave back", "would give back"), (Action::Untag, "untagged", "would untag")]
-    {
-        let steps = of(Kind::Image, action);
-        if !steps.is_empty() {
-            let _ = writeln!(text, "{}", line(done, did, would, &count(steps.len(), "tag"), "", &names(&steps)));
-        }
-    }
-    let images = of(Kind::Image, Action::Remove);
-    let anything = plan.steps.iter().any(|step| went(&step));
-    if !images.is_empty() {
-        let bytes = format!("{}{}", if plan.totals.up_to { "up to " } else { "" }, human_bytes(plan.totals.bytes));
-        let _ = writeln!(
-            text,
-            "{}",
-            line(done, "removed", "would remove", &count(images.len(), "image"), &bytes, &names(&images))
-        );
-    } else if !anything {
-        let _ = writeln!(text, "{}", if done { "removed  nothing" } else { "would remove  nothing" });
-    }
-    if plan.totals.bytes_to_cache > 0 {
-        let _ = writeln!(text, "         {} of it now reclaimable cache", human_bytes(plan.totals.bytes_to_cache));
-    }
-    text += &kept(plan, verbose);
+    let engine = &plan.engine;
+    let mut text = format!("{}\n", style.dim(&format!("{whose} · {} at {}", engine.called(), engine.endpoint)));
+    let mut table = Table::default();
+    steps(&mut table, plan, done);
+    kept(&mut table, plan, verbose);
+    unfinished(&mut table, plan);
+    text += &table.render();
     if verbose {
         for step in &plan.steps {
             let _ = writeln!(text, "  {}", style.dim(&describe(step)));
         }
     }
-    let untried = plan.steps.iter().filter(|step| step.result == Some(Outcome::NotTried)).count();
-    if untried > 0 {
-        let _ = writeln!(text, "left     {}, not tried", count(untried, "step"));
-    }
     text
 }
 
-fn line(done: bool, did: &str, would: &str, count: &str, bytes: &str, names: &str) -> String {
-    let verb = if done { did } else { would };
-    format!("{verb:<8} {count:<13} {bytes:<9} {names}").trim_end().to_owned()
+/// Lines of a verb, a number, what is counted, and the rest, each in its column.
+#[derive(Default)]
+struct Table(Vec<[String; 4]>);
+
+impl Table {
+    fn line(&mut self, verb: &str, n: usize, what: &str, rest: String) {
+        self.0.push([verb.to_owned(), n.to_string(), what.to_owned(), rest]);
+    }
+
+    /// One more line of the same kind as the last.
+    fn more(&mut self, rest: String) {
+        self.0.push([String::new(), String::new(), String::new(), rest]);
+    }
+
+    fn render(&self) -> String {
+        let width = |column: usize| self.0.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+        let (verb, n, what) = (width(0), width(1).max(2), width(2).max(10));
+        let mut text = String::new();
+        for [a, b, c, rest] in &self.0 {
+            let _ = writeln!(text, "{}", format!("{a:<verb$}  {b:>n$} {c:<what$}  {rest}").trim_end());
+        }
+        text
+    }
 }
 
-fn kept(plan: &Plan, verbose: bool) -> String {
+fn steps(table: &mut Table, plan: &Plan, done: bool) {
+    let ended = |step: &&Step, wanted: Outcome| !done || step.result == Some(wanted);
+    let of = |kind: Kind, action: Action| -> Vec<&Step> {
+        plan.steps.iter().filter(|step| step.kind == kind && step.action == action).collect()
+    };
+    let mut anything = false;
+    for (kind, action, what, did, would) in [
+        (Kind::Container, Action::Stop, "container", "stopped", "would stop"),
+        (Kind::Container, Action::Remove, "container", "removed", "would remove"),
+        (Kind::Network, Action::Remove, "network", "removed", "would remove"),
+        (Kind::Image, Action::GiveBack, "tag", "gave back", "would give back"),
+        (Kind::Image, Action::Untag, "tag", "untagged", "would untag"),
+        (Kind::Image, Action::Remove, "image", "removed", "would remove"),
+        (Kind::Volume, Action::Remove, "volume", "removed", "would remove"),
+    ] {
+        let steps: Vec<&Step> = of(kind, action).into_iter().filter(|step| ended(step, Outcome::Done)).collect();
+        if steps.is_empty() {
+            continue;
+        }
+        anything = true;
+        let names: Vec<String> = steps.iter().flat_map(|step| step.names.clone()).collect();
+        let mut rest = list(&names);
+        if (kind, action) == (Kind::Image, Action::Remove) {
+            let up_to = if plan.totals.up_to { "up to " } else { "" };
+            rest = format!("{up_to}{:<10}  {rest}", human_bytes(plan.totals.bytes)).trim_end().to_owned();
+        }
+        table.line(if done { did } else { would }, steps.len(), plural(steps.len(), what), rest);
+        if (kind, action) == (Kind::Image, Action::Remove) && plan.totals.bytes_to_cache > 0 {
+            table.more(format!("{} now reclaimable cache", human_bytes(plan.totals.bytes_to_cache)));
+        }
+    }
+    let gone = plan.steps.iter().filter(|step| step.result == Some(Outcome::AlreadyGone)).count();
+    if gone > 0 {
+        table.line("gone", gone, "already", "somebody else was quicker".to_owned());
+    } else if !anything && plan.steps.iter().all(|step| step.result.is_none()) {
+        table.line(if done { "removed" } else { "would remove" }, 0, "images", String::new());
+    }
+}
+
+fn unfinished(table: &mut Table, plan: &Plan) {
+    let with = |result: Outcome| plan.steps.iter().filter(|step| step.result == Some(result)).count();
+    for (result, verb, what) in [
+        (Outcome::Unknown, "unknown", "asked for, and it ended before the engine answered"),
+        (Outcome::NotTried, "left", "not tried"),
+    ] {
+        if with(result) > 0 {
+            table.line(verb, with(result), plural(with(result), "step"), what.to_owned());
+        }
+    }
+}
+
+fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
     let mut groups: BTreeMap<KeptReason, Vec<&Kept>> = BTreeMap::new();
     for kept in &plan.kept {
         groups.entry(kept.reason).or_default().push(kept);
     }
-    let mut text = String::new();
     for (reason, group) in groups {
         let elsewhere = matches!(reason, KeptReason::OtherProject | KeptReason::OtherSession);
-        if elsewhere && !verbose {
-            continue;
-        }
-        if verbose || reason == KeptReason::InUse || reason == KeptReason::Failed {
+        let verb = if reason == KeptReason::Failed { "failed" } else { "kept" };
+        let word = if reason == KeptReason::Failed { plural(group.len(), "step") } else { words(reason) };
+        let held = matches!(reason, KeptReason::InUse | KeptReason::Base | KeptReason::ForeignTag);
+        if verbose || held && group.len() <= SHOWN {
             for one in group {
-                let _ = writeln!(text, "kept     {:>3} {:<12} {}", 1, words(reason), who(one));
+                table.line(verb, 1, word, who(one));
             }
-        } else {
+        } else if !elsewhere {
             let who: Vec<String> = group.iter().map(|one| short(one)).collect();
-            let _ = writeln!(text, "kept     {:>3} {:<12} {}", group.len(), words(reason), list(&who));
+            table.line(verb, group.len(), word, list(&who));
         }
     }
-    text
 }
 
 /// The reasons in words.
@@ -141,14 +175,22 @@ pub fn words(reason: KeptReason) -> &'static str {
         KeptReason::KeepPattern => "asked to keep",
         KeptReason::KeepLast => "among the last",
         KeptReason::Lent => "tag lent",
+        KeptReason::Filtered => "filtered",
+        KeptReason::BuiltIn => "built in",
+        KeptReason::Shared => "shared",
+        KeptReason::CacheKeep => "cache to keep",
+        KeptReason::Enough => "not needed",
         KeptReason::Changed => "changed since",
         KeptReason::Failed => "failed",
     }
 }
 
+/// The thing itself, and who holds it.
 fn who(kept: &Kept) -> String {
-    let name = kept.names.first().cloned().unwrap_or_else(|| short_id(&kept.id).to_owned());
-    format!("{name}  {}", kept.holders.join(", ")).trim_end().to_owned()
+    let name = short(kept);
+    let id = short_id(&kept.id);
+    let what = if name == id { name } else { format!("{id}  {name}") };
+    format!("{what}  {}", kept.holders.join(", ")).trim_end().to_owned()
 }
 
 fn short(kept: &Kept) -> String {
@@ -160,11 +202,6 @@ pub fn short_id(id: &str) -> &str {
     digits.get(..12).unwrap_or(digits)
 }
 
-fn names(steps: &[&Step]) -> String {
-    let names: Vec<String> = steps.iter().flat_map(|step| step.names.clone()).collect();
-    list(&names)
-}
-
 fn list(names: &[String]) -> String {
     let more = names.len().saturating_sub(SHOWN);
     let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
@@ -173,6 +210,19 @@ fn list(names: &[String]) -> String {
 
 pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+pub fn plural(n: usize, what: &'static str) -> &'static str {
+    match (n, what) {
+        (1, _) => what,
+        (_, "image") => "images",
+        (_, "tag") => "tags",
+        (_, "step") => "steps",
+        (_, "container") => "containers",
+        (_, "network") => "networks",
+        (_, "volume") => "volumes",
+        _ => what,
+    }
 }
 
 fn describe(step: &Step) -> String {

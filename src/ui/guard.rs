@@ -1,20 +1,20 @@
 //! What a guard says when it has cleaned up: one line on stderr, since stdout is the command's.
 
-use super::clean::{Loudness, count};
+use super::clean::{Loudness, plural};
 use crate::model::{Action, Kind, Outcome, Plan, SessionKey};
 
 pub fn show(loudness: Loudness, plan: &Plan, key: &SessionKey) {
     if loudness == Loudness::Quiet {
         return;
     }
-    let gone = |kind: Kind, what: &str| {
+    let gone = |kind: Kind, what: &'static str| {
         let went = |step: &&crate::model::Step| {
             step.kind == kind
                 && step.action == Action::Remove
                 && matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone))
         };
         let n = plan.steps.iter().filter(went).count();
-        (n > 0).then(|| count(n, what))
+        (n > 0).then(|| format!("{n} {}", plural(n, what)))
     };
     let kinds =
         [(Kind::Container, "container"), (Kind::Network, "network"), (Kind::Image, "image"), (Kind::Volume, "volume")];

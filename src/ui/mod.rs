@@ -3,6 +3,8 @@
 pub mod clean;
 pub mod guard;
 pub mod progress;
+pub mod status;
+pub mod sweep;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -59,6 +61,18 @@ pub fn say(text: impl Display) {
 
 pub fn warn(text: impl Display) {
     err(format!("dkb: warning: {text}\n"));
+}
+
+/// Asks a question on the terminal; anything but a yes is a no.
+pub fn asks(question: &str) -> bool {
+    err(question);
+    let mut answer = String::new();
+    let _ = io::stdin().read_line(&mut answer);
+    let yes = matches!(answer.trim(), "y" | "Y" | "yes");
+    if !yes {
+        say("nothing was removed");
+    }
+    yes
 }
 
 /// Passes a part of a stream on as it is; `false` where nobody reads it.

@@ -10,9 +10,22 @@ mod build_streams;
 mod build_tilt;
 mod build_twice;
 mod building;
+mod clean_at_a_terminal;
+mod clean_faults;
+mod clean_host;
+mod clean_ledger;
+mod clean_races;
+mod clean_random;
+mod clean_takes_ours;
+mod clean_together;
 mod guard;
 mod lab_itself;
 mod readme;
+mod status_shows;
+mod sweep_faults;
+mod sweep_hosts;
+mod sweep_random;
+mod sweep_seed;
 
 use std::process::ExitCode;
 
@@ -28,8 +41,20 @@ fn main() -> ExitCode {
         build_streams::promises(),
         build_tilt::promises(),
         build_twice::promises(),
+        clean_at_a_terminal::promises(),
+        clean_faults::promises(),
+        clean_ledger::promises(),
+        clean_races::promises(),
+        clean_random::promises(),
+        clean_takes_ours::promises(),
+        clean_together::promises(),
         guard::promises(),
         lab_itself::promises(),
         readme::promises(),
+        status_shows::promises(),
+        sweep_faults::promises(),
+        sweep_hosts::promises(),
+        sweep_random::promises(),
+        sweep_seed::promises(),
     ])
 }

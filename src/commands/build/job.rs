@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::child::{self, Seen, Stdout};
-use super::look::{self, Before};
-use super::{books, recover, route};
+use super::look::{self, Before, Wanted};
+use super::{books, lent, recover, route};
 use crate::commands::world::{World, env};
+use crate::commands::{end, seen};
 use crate::config::StampLevel;
 use crate::engine::builder::BuilderKind;
 use crate::engine::{Program, program};
@@ -113,7 +114,9 @@ impl Job {
         }
         let endpoint = world.endpoint(Some(&self.program))?;
         let all = world.settings.stamp != StampLevel::Full && !self.classic;
-        look::look(endpoint, &self.words.tags, all, started, journal.as_mut()).await.map(Some)
+        let lends = self.state.as_ref().ok().filter(|state| state.session(&self.intent.of).owner().is_some());
+        let wanted = Wanted { tags: &self.words.tags, all, lends: lends.map(|state| (state, &self.intent.of)) };
+        look::look(endpoint, &wanted, started, journal.as_mut()).await.map(Some)
     }
 
     fn id_file(&self) -> IdFile<'_> {
@@ -201,6 +204,12 @@ impl Job {
                 }
             }
         }
+        // A session that only builds needs no file once nobody is at work in it.
+        if self.hold.take().is_some()
+            && let Ok(state) = &self.state
+        {
+            state.session(&self.intent.of).clear();
+        }
         if let Some(trouble) = &self.trouble {
             ui::warn(format_args!("this build was not noted: {trouble}"));
         }
@@ -208,6 +217,7 @@ impl Job {
 
     async fn keep_books(&self, world: &World, ok: bool, seen: &Seen, before: &Before, state: &State) -> Result<usize> {
         let ledger = state.ledger(&before.identity);
+        lent::release(before, &before.held).await?;
         // What another build left open is its own trouble, and stays open until it can be closed.
         let _ = recover(&before.engine, &before.identity, state, &ledger).await;
         let (mut books, _) = ledger.read()?;
@@ -226,7 +236,9 @@ impl Job {
         let build = books::record(&before.engine, &books, &facts).await?;
         ledger.append(&books::records(&books, &self.intent, &build))?;
         books.apply(Record::Build(build.clone()));
-        books::take_away(before, state, &ledger, &books, &build, world.settings.keep_superseded).await
+        let went = books::take_away(before, state, &ledger, &books, &build, world.settings.keep_superseded).await?;
+        end::see_to_the_dead(world, &seen::lives(state, &books)).await?;
+        Ok(went)
     }
 
     /// The image that docker built, by its own word where it gave one, else by the tags.

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::lent;
 use crate::commands::world::BUILD_LIMITS;
 use crate::engine::{Endpoint, Engine};
 use crate::error::{Error, Kind, Result};
-use crate::ledger::Journal;
-use crate::model::{EngineInfo, ImageId, Reference};
+use crate::ledger::{Journal, State};
+use crate::model::{EngineInfo, ImageId, Reference, SessionKey};
 
 pub(super) struct Before {
     pub engine: Engine,
@@ -20,12 +21,22 @@ pub(super) struct Before {
     pub tags: Vec<(Reference, ImageId)>,
     /// Every image that was there, where a label cannot tell a new image from an old one.
     pub all: Option<HashSet<ImageId>>,
+    /// What was given a private name, so that it outlives the tag it is about to lose.
+    pub held: Vec<ImageId>,
+}
+
+/// What a build wants to know beforehand.
+pub(super) struct Wanted<'a> {
+    pub tags: &'a [Reference],
+    /// Every image that is there.
+    pub all: bool,
+    /// The session gives back at its end what it takes now.
+    pub lends: Option<(&'a State, &'a SessionKey)>,
 }
 
 pub(super) async fn look(
     endpoint: Endpoint,
-    tags: &[Reference],
-    all: bool,
+    wanted: &Wanted<'_>,
     started: Instant,
     mut journal: Option<&mut Journal>,
 ) -> Result<Before> {
@@ -36,17 +47,21 @@ pub(super) async fn look(
         Error::new(Kind::Failed, format!("asking {} who it is", info.endpoint), "it does not say")
             .hint("dkb keeps no books on an engine that it could not know again")
     })?;
-    let mut before = Before { engine, info, identity, began, tags: Vec::new(), all: None };
-    for tag in tags {
+    let mut before = Before { engine, info, identity, began, tags: Vec::new(), all: None, held: Vec::new() };
+    for tag in wanted.tags {
         if let Some(image) = before.engine.image(tag.as_str()).await? {
             before.tags.push((tag.clone(), image.id));
         }
+    }
+    if let Some((state, of)) = wanted.lends.filter(|_| before.info.containerd_store) {
+        let (books, _) = state.ledger(&before.identity).read()?;
+        before.held = lent::hold(&before, &books, of).await?;
     }
     if let Some(journal) = &mut journal {
         journal.note_engine(&before.identity, began);
         before.tags.iter().for_each(|(tag, id)| journal.note_before(tag, *id));
     }
-    if all {
+    if wanted.all {
         let images: HashSet<ImageId> = before.engine.images(false).await?.into_iter().map(|image| image.id).collect();
         if let Some(journal) = journal {
             journal.note_all(images.iter().copied());

@@ -1,44 +1,83 @@
 //! Which image is built on which. The classic builder and Podman name a parent; `BuildKit` does not, and there
 //! the layers tell: what begins with all layers of another image, and has more, may be its child.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::claims::Claims;
-use super::{Going, Look, Policy, Scope};
-use crate::model::{Image, ImageId};
+use super::{Decided, Going, Look, Policy, decide, users};
+use crate::model::{Image, ImageId, Stamp};
 
 /// The layers of those images for which they were asked, lowest first.
 pub type Layers = HashMap<ImageId, Vec<String>>;
 
-/// The images whose layers the plan needs: one question each, so they are few. Only what bears a stamp or is on
-/// record can be a child that matters, since a child inherits the labels of its base.
+/// The images whose layers the plan needs. They cost one question each, so the plan is first made without them:
+/// they matter for a named image that would go, which something that stays may be built on, and for a stamped
+/// image that would come in by a door, which may have inherited its stamp.
 pub fn wants_layers(look: &Look, policy: &Policy) -> Vec<ImageId> {
-    let recorded = look.books.images();
-    let seen = |image: &&Image| recorded.contains_key(&image.id) || !image.stamp().is_none();
-    let stranger = |image: &Image| !recorded.contains_key(&image.id) && !image.stamp().is_none();
-    let doors = look.here.named || policy.trust_stamp;
-    let tags_go = policy.tags && look.snapshot.images.iter().any(|image| image.is_tagged() && seen(&image));
-    let strangers = doors && policy.scope != Scope::All && look.snapshot.images.iter().any(stranger);
-    if !tags_go && !strangers {
-        return Vec::new();
+    let claims = Claims::new(look, policy);
+    let Decided { going, .. } = decide(look, policy, &claims);
+    let mut wanted = HashSet::new();
+    let stamps: HashSet<Stamp> = going.values().filter_map(|found| stamp_of(found, &claims)).collect();
+    if !stamps.is_empty() {
+        wanted
+            .extend(look.snapshot.images.iter().filter(|image| stamps.contains(&image.stamp())).map(|image| image.id));
     }
-    let wanted = |image: &&Image| seen(image) && (strangers || image.is_tagged());
-    look.snapshot.images.iter().filter(wanted).map(|image| image.id).collect()
+    let named: Vec<&Image> = going.values().filter(|found| !found.names.is_empty()).map(|found| found.image).collect();
+    if !named.is_empty() {
+        // A child bears the labels of its base, unless dkb built it too and gave it its own.
+        let inherited: HashSet<Stamp> =
+            named.iter().map(|image| image.stamp()).filter(|stamp| !stamp.is_none()).collect();
+        let used = users(look.snapshot);
+        let children: Vec<ImageId> = look
+            .snapshot
+            .images
+            .iter()
+            .filter(|image| !going.contains_key(&image.id))
+            .filter(|image| image.is_tagged() || used.contains_key(&image.id))
+            .filter(|image| claims.is_recorded(image.id) || inherited.contains(&image.stamp()))
+            .map(|image| image.id)
+            .collect();
+        if !children.is_empty() {
+            wanted.extend(children.into_iter().chain(named.iter().map(|image| image.id)));
+        }
+    }
+    let mut wanted: Vec<ImageId> = wanted.into_iter().collect();
+    wanted.sort_unstable();
+    wanted
 }
 
-/// Another image with the same stamp, on which this one seems to be built: it would have inherited the stamp.
-pub(super) fn stamp_giver<'a>(look: &Look<'a>, image: &Image) -> Option<&'a Image> {
-    let stamp = image.stamp();
-    look.snapshot.images.iter().find(|base| base.id != image.id && base.stamp() == stamp && is_base(look, base, image))
+/// The stamp by which an image came in that the ledger does not know.
+fn stamp_of(found: &Going, claims: &Claims) -> Option<Stamp> {
+    (!claims.is_recorded(found.image.id)).then(|| found.image.stamp())
 }
 
-fn is_base(look: &Look, base: &Image, child: &Image) -> bool {
-    if child.parent == Some(base.id) {
-        return true;
+/// The images whose stamp others may have inherited, by what those others would begin with.
+pub(super) struct StampGivers<'a> {
+    look: &'a Look<'a>,
+    stamps: HashMap<ImageId, Stamp>,
+    layered: HashSet<(Stamp, &'a [String])>,
+}
+
+impl<'a> StampGivers<'a> {
+    pub(super) fn new(look: &'a Look<'a>) -> Self {
+        let stamped = look.snapshot.images.iter().map(|image| (image.id, image.stamp()));
+        let stamps: HashMap<ImageId, Stamp> = stamped.filter(|(_, stamp)| !stamp.is_none()).collect();
+        let layered = stamps
+            .iter()
+            .filter_map(|(id, stamp)| Some((stamp.clone(), look.layers.get(id)?.as_slice())))
+            .filter(|(_, layers)| !layers.is_empty())
+            .collect();
+        Self { look, stamps, layered }
     }
-    match (look.layers.get(&base.id), look.layers.get(&child.id)) {
-        (Some(base), Some(child)) => !base.is_empty() && child.len() > base.len() && child.starts_with(base),
-        _ => false,
+
+    /// Whether the image seems to be built on another with the same stamp.
+    pub(super) fn gave_to(&self, image: &Image) -> bool {
+        let Some(stamp) = self.stamps.get(&image.id) else { return false };
+        if image.parent.is_some_and(|parent| self.stamps.get(&parent) == Some(stamp)) {
+            return true;
+        }
+        let layers = self.look.layers.get(&image.id).map_or(&[][..], Vec::as_slice);
+        (1..layers.len()).any(|below| self.layered.contains(&(stamp.clone(), &layers[..below])))
     }
 }
 
@@ -51,11 +90,19 @@ pub(super) fn held<'a>(
 ) -> Vec<(&'a Image, String)> {
     let mut held: Vec<(&Image, String)> = Vec::new();
     let mut gone: HashMap<ImageId, &Going> = going.iter().map(|(id, found)| (*id, found)).collect();
-    let named: Vec<&Going> = going.values().filter(|found| !found.names.is_empty()).collect();
+    // A base that has a name can be built on by that name.
+    let mut named: HashMap<&[String], Vec<&Going>> = HashMap::new();
+    for found in going.values().filter(|found| !found.names.is_empty()) {
+        if let Some(layers) = look.layers.get(&found.image.id).filter(|layers| !layers.is_empty()) {
+            named.entry(layers).or_default().push(found);
+        }
+    }
     let mut staying: Vec<&Image> = look.snapshot.images.iter().filter(|image| !gone.contains_key(&image.id)).collect();
     while let Some(child) = staying.pop() {
         let parent = child.parent.and_then(|id| gone.get(&id).copied());
-        let bases = named.iter().copied().filter(|base| is_named_base(look, claims, base, child));
+        let layers = look.layers.get(&child.id).filter(|_| !named.is_empty()).map_or(&[][..], Vec::as_slice);
+        let below = (1..layers.len()).filter_map(|below| named.get(&layers[..below])).flatten().copied();
+        let bases = below.filter(|base| !are_versions(claims, base.image.id, child.id));
         for base in parent.into_iter().chain(bases).map(|found| found.image) {
             if gone.remove(&base.id).is_some() {
                 held.push((base, name_of(child)));
@@ -66,16 +113,13 @@ pub(super) fn held<'a>(
     held
 }
 
-/// A base that has a name can be built on by that name. A later version of the same Dockerfile has its layers
-/// too, without being a child: it comes from the same kind of build.
-fn is_named_base(look: &Look, claims: &Claims, base: &Going, child: &Image) -> bool {
-    if base.names.is_empty() || !is_base(look, base.image, child) {
-        return false;
-    }
-    let siblings = claims.builds(base.image.id).iter().any(|one| {
-        claims.builds(child.id).iter().any(|other| one.of.project == other.of.project && one.key == other.key)
-    });
-    !siblings
+/// A later version of the same Dockerfile has the layers of the former too, without being its child: it comes
+/// from the same kind of build.
+fn are_versions(claims: &Claims, one: ImageId, other: ImageId) -> bool {
+    claims
+        .builds(one)
+        .iter()
+        .any(|one| claims.builds(other).iter().any(|other| one.of.project == other.of.project && one.key == other.key))
 }
 
 fn name_of(image: &Image) -> String {

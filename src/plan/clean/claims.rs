@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::{Look, Policy, Scope, bases, covers};
+use super::bases::StampGivers;
+use super::{Look, Policy, Scope, covers};
 use crate::model::{Build, Image, ImageId, KeptReason, Reference, SessionKey};
 
 /// What the builds in the scope have to say of an image.
@@ -29,6 +30,15 @@ impl Claim<'_> {
     }
 }
 
+impl Claim<'_> {
+    /// Whether a build in the scope named an image in this repository.
+    pub(super) fn named(&self, repository: &str) -> bool {
+        let Some(wanted) = Reference::written(repository) else { return false };
+        let is_it = |tag: &Reference| tag.canonical().repository() == wanted.canonical().repository();
+        self.builds.iter().flat_map(|build| &build.tags).any(is_it)
+    }
+}
+
 pub(crate) fn build_gave(build: &Build, tag: &Reference) -> bool {
     let tag = tag.canonical();
     let tilts = build.tilt && tag.tag().starts_with("tilt-");
@@ -50,13 +60,14 @@ pub(super) struct Claims<'a> {
     look: &'a Look<'a>,
     policy: &'a Policy,
     recorded: HashMap<ImageId, Vec<&'a Build>>,
+    givers: StampGivers<'a>,
     in_scope: HashMap<ImageId, Claim<'a>>,
 }
 
 impl<'a> Claims<'a> {
     pub(super) fn new(look: &'a Look<'a>, policy: &'a Policy) -> Self {
         let recorded = look.books.images();
-        let mut claims = Self { look, policy, recorded, in_scope: HashMap::new() };
+        let mut claims = Self { look, policy, recorded, givers: StampGivers::new(look), in_scope: HashMap::new() };
         for image in &look.snapshot.images {
             if let Some(claim) = claims.recorded_claim(image).or_else(|| claims.adopted_claim(image)) {
                 claims.in_scope.insert(image.id, claim);
@@ -79,8 +90,12 @@ impl<'a> Claims<'a> {
         Standing::NotOurs(self.evidence(image).unwrap_or(KeptReason::Unrecorded))
     }
 
-    pub(super) fn is_in_scope(&self, id: ImageId) -> bool {
-        self.in_scope.contains_key(&id)
+    pub(super) fn in_scope(&self, id: ImageId) -> Option<&Claim<'a>> {
+        self.in_scope.get(&id)
+    }
+
+    pub(super) fn is_recorded(&self, id: ImageId) -> bool {
+        self.recorded.contains_key(&id)
     }
 
     /// Whether a build of this session produced the image.
@@ -145,7 +160,7 @@ impl<'a> Claims<'a> {
         if !image.digests.is_empty() && !self.look.snapshot.engine.containerd_store {
             return Some(KeptReason::Pulled);
         }
-        bases::stamp_giver(self.look, image).map(|_| KeptReason::Inherited)
+        self.givers.gave_to(image).then_some(KeptReason::Inherited)
     }
 
     fn why_not(&self, key: &SessionKey) -> KeptReason {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
-use crate::model::{Build, ContainerState, Record, Taken};
+use crate::model::{Action, Build, Container, ContainerState, Guard, Image, Kind, Record, Taken};
 
 struct Case {
     snapshot: Snapshot,

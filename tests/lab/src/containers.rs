@@ -40,6 +40,12 @@ impl<'e> ContainerSpec<'e> {
         self
     }
 
+    /// Connects it to this network, when it is started.
+    pub fn network(mut self, name: &str) -> Self {
+        self.body["HostConfig"]["NetworkMode"] = name.into();
+        self
+    }
+
     /// Mounts a volume; an anonymous one where the name is empty.
     pub fn volume(self, name: &str) -> Self {
         self.mount(json!({ "Type": "volume", "Source": name, "Target": "/volume" }))

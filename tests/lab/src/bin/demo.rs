@@ -1,7 +1,7 @@
 //! dkb's main job, shown: the same day's builds by `docker build` and by `dkb build`, and what is left of them.
 //!
 //! `cargo demo` shows it on one private engine, or on the engine at hand where the lab can't run.
-//! `cargo demo --table` does it on every engine of the lab and prints the README's table.
+//! `cargo demo --table` does it on every engine of the lab, and prints the README's table of what is left.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -116,6 +116,7 @@ fn tell(place: &Place, builders: &[Option<Builder>]) -> Result<()> {
         }
     }
     let raw = place.count(Side::Raw)?;
+    place.say_and_run(&["status"])?;
     println!("\nWhat dkb left with the classic builder is the newest version's own cache. It goes when you say so:");
     place.say_and_run(&["clean"])?;
     println!("\nWhat docker build made is all still there: no dkb built it, so no dkb takes it.");
@@ -136,30 +137,24 @@ fn table() -> Result<()> {
         return Err(why);
     }
     let dkb = build_dkb()?;
-    println!(
-        "| engine | builder | left by | `<none>` images | hidden steps | stopped containers | after `dkb clean` |"
-    );
-    println!("|---|---|---|--:|--:|--:|--:|");
-    for name in engine::names() {
+    println!("| engine | builder | `docker build` leaves | `dkb build` leaves | after `dkb clean` |");
+    println!("|---|---|---|---|---|");
+    let picked = std::env::var("DKB_LAB").ok();
+    let is_picked = |name: &&String| picked.as_ref().is_none_or(|list| list.split(',').any(|one| one == *name));
+    for name in engine::names().iter().filter(is_picked) {
         for builder in engine::builders_of(name) {
             let engine = Engine::start(name);
             let place = Place::private(&engine, dkb.clone())?;
             place.make_bases()?;
-            let left = place.day(Some(*builder))?;
+            let day = place.day(Some(*builder))?;
             place.dkb(["clean", "--quiet"])?;
             let cleaned = place.count(Side::Dkb)?;
-            for (by, left, then) in [
-                ("`docker build`", left.raw, "-".to_owned()),
-                ("`dkb build`", left.dkb, format!("{} + {} hidden", cleaned.none, cleaned.hidden)),
-            ] {
-                let (engine, builder) = (engine.version(), described(*builder));
-                let store = if name.ends_with("containerd") { ", containerd store" } else { "" };
-                let kind = if name.starts_with("podman") { "Podman" } else { "Docker" };
-                println!(
-                    "| {kind} {engine}{store} | {builder} | {by} | {} | {} | {} | {then} |",
-                    left.none, left.hidden, left.containers
-                );
-            }
+            let kind = if engine.is_podman() { "Podman" } else { "Docker" };
+            let version = engine.version().split('+').next().unwrap_or_default();
+            let store = if engine.is_containerd_store() { ", containerd store" } else { "" };
+            let builder = if engine.is_podman() { "its own" } else { described(*builder) };
+            let [raw, dkb, cleaned] = [day.raw, day.dkb, cleaned].map(Left::in_words);
+            println!("| {kind} {version}{store} | {builder} | {raw} | {dkb} | {cleaned} |");
         }
     }
     Ok(())
@@ -217,6 +212,19 @@ struct Left {
     hidden: usize,
     tagged: usize,
     containers: usize,
+}
+
+impl Left {
+    fn in_words(self) -> String {
+        let count = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}"));
+        let words = [
+            count(self.none, "`<none>`"),
+            count(self.hidden, "hidden"),
+            count(self.containers, if self.containers == 1 { "container" } else { "containers" }),
+        ];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
+    }
 }
 
 type Count = fn(&Left) -> usize;

@@ -1,0 +1,270 @@
+//! dkb against raw docker: ratios of one run on one machine, in pairs by turns, medians.
+//!
+//! `cargo bench --bench against_docker` prints the tables of the README; `-- build` and `-- clean` one of them.
+//! `DKB_LAB=docker-28.5` picks engines. Nothing here fails for being slow: the numbers are for people.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dkb::ledger::{self, Ledger};
+use dkb::model::{Build, ImageId, Name, Record, SessionKey};
+use dkb_lab::{Builder, Context, Engine, Placed, State, engine};
+use jiff::Timestamp;
+
+const ENGINES: [&str; 2] = ["docker-28.5", "docker-28.5-containerd"];
+const PROJECT: &str = "bench";
+const SESSION: &str = "run";
+const BUILDS: usize = 31;
+
+/// The shell loop takes a process an image; with more images than this nobody wants to wait for it.
+const PATIENCE: usize = 300;
+
+/// As people write it.
+const SHELL_LOOP: &str =
+    "for stale in $(docker images | grep '<none>' | awk '{print $3}'); do docker image rm $stale; done";
+
+fn main() {
+    dkb_lab::set_dkb(env!("CARGO_BIN_EXE_dkb"));
+    if let Some(why) = engine::missing() {
+        println!("left out: {why}");
+        return;
+    }
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|word| word == part);
+    let picked = std::env::var("DKB_LAB").ok();
+    let engines: Vec<&str> = ENGINES
+        .into_iter()
+        .filter(|name| picked.as_ref().is_none_or(|list| list.split(',').any(|n| n == *name)))
+        .collect();
+    if wants("build") {
+        println!("| engine | builder | `docker build -q` | `dkb build -q` | ratio | difference | peak memory of dkb |");
+        println!("|---|---|--:|--:|--:|--:|--:|");
+        for name in &engines {
+            let engine = Engine::start(name);
+            for builder in engine.builders() {
+                cached_build(&engine, *builder);
+            }
+        }
+        println!();
+    }
+    if wants("clean") {
+        println!(
+            "| engine | images | `dkb clean` | against `docker image prune` | against the shell loop | peak memory of dkb |"
+        );
+        println!("|---|--:|--:|--:|--:|--:|");
+        for name in &engines {
+            for count in [300, 3000] {
+                clean(&Engine::start(name), count);
+            }
+        }
+        println!();
+        println!("| engine | | one listing | `dkb clean --session` | difference |");
+        println!("|---|---|--:|--:|--:|");
+        for name in &engines {
+            few_among_many(&Engine::start(name));
+        }
+    }
+}
+
+/// A build in which every step is cached, by turns.
+fn cached_build(engine: &Engine, builder: Builder) {
+    let home = State::new();
+    let context = Context::from_base("COPY a /a\nRUN cat /a >/b").file("a", "a");
+    let run = |dkb: bool| {
+        let command = if dkb { engine.dkb_in(&home).project(PROJECT) } else { engine.docker([] as [&str; 0]) };
+        let tag = if dkb { "by-dkb" } else { "by-docker" };
+        let command = command.args(["build", "-q", "-t", tag]).arg(context.path());
+        measure(&mut command.env("DOCKER_BUILDKIT", builder.env()).to_std())
+    };
+    let (mut raw, mut ours, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+    run(false);
+    run(true);
+    for _ in 0..BUILDS {
+        raw.push(run(false).time);
+        let run = run(true);
+        ours.push(run.time);
+        memory.push(run.memory);
+    }
+    let (raw, ours) = (median(raw), median(ours));
+    println!(
+        "| {} | {} | {} | {} | {:.2} | {:+.1} ms | {} |",
+        describe(engine),
+        if builder == Builder::Classic { "classic" } else { "BuildKit" },
+        milliseconds(raw),
+        milliseconds(ours),
+        ratio(ours, raw),
+        (ours.as_secs_f64() - raw.as_secs_f64()) * 1e3,
+        megabytes(memory),
+    );
+}
+
+/// So many dangling images, all ours, taken away in three ways by turns.
+fn clean(engine: &Engine, count: usize) {
+    let rounds = if count > 1000 { 1 } else { 5 };
+    let home = State::new();
+    let ledger = Books::open(engine, &home);
+    let (mut dkb, mut prune, mut looped, mut memory) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let fill = || engine.many(count, |_, image| image.layers(1).stamp(PROJECT, SESSION));
+    for _ in 0..rounds {
+        ledger.note(&fill());
+        let run = measure(&mut engine.dkb_in(&home).project(PROJECT).args(["clean", "-q"]).to_std());
+        expect_empty(engine, "dkb clean");
+        dkb.push(run.time);
+        memory.push(run.memory);
+
+        fill();
+        let filter = format!("label=dev.dkb.project={PROJECT}");
+        prune.push(measure(&mut engine.docker(["image", "prune", "-f", "--filter", &filter]).to_std()).time);
+        expect_empty(engine, "docker image prune");
+
+        if count > PATIENCE {
+            continue;
+        }
+        fill();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", SHELL_LOOP]).env_clear().envs(engine.env());
+        looped.push(measure(&mut shell).time);
+        expect_empty(engine, "the shell loop");
+    }
+    let (dkb, prune) = (median(dkb), median(prune));
+    let looped = if looped.is_empty() { "-".to_owned() } else { against(dkb, median(looped)) };
+    println!(
+        "| {} | {count} | {} | {} | {looped} | {} |",
+        describe(engine),
+        milliseconds(dkb),
+        against(dkb, prune),
+        megabytes(memory),
+    );
+}
+
+/// Ten images of ours among three thousand that are somebody else's.
+fn few_among_many(engine: &Engine) {
+    let home = State::new();
+    let ledger = Books::open(engine, &home);
+    engine.many(3000, |_, image| image);
+    let (mut listing, mut dkb) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        ledger.note(&engine.many(10, |_, image| image.stamp(PROJECT, SESSION)));
+        let start = Instant::now();
+        engine.api().get("/images/json?all=1");
+        listing.push(start.elapsed());
+        let clean = engine.dkb_in(&home).project(PROJECT).session(SESSION).args(["clean", "--session", "-q"]);
+        dkb.push(measure(&mut clean.to_std()).time);
+    }
+    assert!(engine.images().len() == 3000, "ours are gone, and no others");
+    let (listing, dkb) = (median(listing), median(dkb));
+    println!(
+        "| {} | 10 of ours among 3,000 | {} | {} | {} |",
+        describe(engine),
+        milliseconds(listing),
+        milliseconds(dkb),
+        milliseconds(dkb.saturating_sub(listing)),
+    );
+}
+
+/// The ledger of one engine in one home.
+struct Books(Ledger);
+
+impl Books {
+    /// A first build begins the ledger, and says by what name it knows the engine.
+    fn open(engine: &Engine, home: &State) -> Self {
+        let context = Context::from_base("LABEL first=build");
+        let build = engine.dkb_in(home).project(PROJECT).session(SESSION).args(["build", "-q", "-t", "first"]);
+        build.arg(context.path()).run().success();
+        engine.docker(["image", "rm", "first"]).run().success();
+        let engines = std::fs::read_dir(home.state_dir().join("engines")).expect("the ledger's folder");
+        let folder = engines.flatten().next().expect("the engine's folder").path();
+        let text = std::fs::read_to_string(folder.join("ledger.jsonl")).expect("the ledger");
+        match text.lines().next().map(serde_json::from_str) {
+            Some(Ok(Record::Ledger { engine, .. })) => Self(ledger::State::at(home.state_dir()).ledger(&engine)),
+            other => panic!("the ledger begins with {other:?}"),
+        }
+    }
+
+    /// Records them as results of builds.
+    fn note(&self, images: &[Placed]) {
+        let name = |text| Name::typed(text).expect("a name");
+        let builds = images.iter().enumerate().map(|(n, image)| {
+            Record::Build(Build {
+                build: n.to_string(),
+                of: SessionKey { project: name(PROJECT), session: name(SESSION) },
+                at: Timestamp::now(),
+                tags: Vec::new(),
+                key: String::new(),
+                ok: true,
+                result: ImageId::parse(&image.id),
+                steps: Vec::new(),
+                took: Vec::new(),
+                tilt: false,
+            })
+        });
+        self.0.append(&builds.collect::<Vec<_>>()).expect("the ledger can be written");
+    }
+}
+
+struct Measured {
+    time: Duration,
+    /// The most memory that the program itself had, in bytes; not that of programs it ran.
+    memory: u64,
+}
+
+/// Runs a program to its end. What it says is not looked at.
+fn measure(command: &mut Command) -> Measured {
+    let start = Instant::now();
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let status = format!("/proc/{}/status", child.id());
+    // The kernel keeps the high mark, so looking now and then is enough, until there is nothing left to look at.
+    let watch = thread::spawn(move || {
+        let mut highest = 0;
+        while let Some(now) = high_mark(Path::new(&status)) {
+            highest = now.max(highest);
+            thread::sleep(Duration::from_millis(2));
+        }
+        highest
+    });
+    let ended = child.wait().expect("the program ends");
+    let time = start.elapsed();
+    assert!(ended.success(), "{command:?}: {ended}");
+    Measured { time, memory: watch.join().expect("the watch ends") }
+}
+
+fn high_mark(status: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(status).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+fn expect_empty(engine: &Engine, who: &str) {
+    let left = engine.images().len();
+    assert!(left == 0, "{who} left {left} images");
+}
+
+fn describe(engine: &Engine) -> String {
+    let store = if engine.is_containerd_store() { ", containerd store" } else { "" };
+    format!("Docker {}{store}", engine.version())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn ratio(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / other.as_secs_f64()
+}
+
+fn against(one: Duration, other: Duration) -> String {
+    format!("{:.2} ({})", ratio(one, other), milliseconds(other))
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.0} ms", time.as_secs_f64() * 1e3)
+}
+
+fn megabytes(bytes: Vec<u64>) -> String {
+    let most = bytes.into_iter().max().unwrap_or_default();
+    format!("{}.{} MB", most / 1_000_000, most / 100_000 % 10)
+}

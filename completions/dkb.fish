@@ -1,0 +1,320 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_dkb_global_optspecs
+    string join \n c/context= H/host= project= settings= format= color= q/quiet v/verbose config= D/debug= l/log-level= tls= tlscacert= tlscert= tlskey= tlsverify= session= h/help V/version
+end
+
+function __fish_dkb_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_dkb_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_dkb_using_subcommand
+    set -l cmd (__fish_dkb_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c dkb -n "__fish_dkb_needs_command" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_needs_command" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_needs_command" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_needs_command" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_needs_command" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_needs_command" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_needs_command" -l config -d 'Take docker\'s settings from this folder' -r -F
+complete -c dkb -n "__fish_dkb_needs_command" -s D -l debug -d 'Let docker say what it does' -r
+complete -c dkb -n "__fish_dkb_needs_command" -s l -l log-level -d 'Let docker log from this level on' -r
+complete -c dkb -n "__fish_dkb_needs_command" -l tls -d 'Use TLS' -r
+complete -c dkb -n "__fish_dkb_needs_command" -l tlscacert -d 'Trust certificates signed by this authority only' -r -F
+complete -c dkb -n "__fish_dkb_needs_command" -l tlscert -d 'Use this certificate' -r -F
+complete -c dkb -n "__fish_dkb_needs_command" -l tlskey -d 'Use this key' -r -F
+complete -c dkb -n "__fish_dkb_needs_command" -l tlsverify -d 'Use TLS and check the engine\'s certificate' -r
+complete -c dkb -n "__fish_dkb_needs_command" -l session -d 'Name the session that this run belongs to; before the verb' -r
+complete -c dkb -n "__fish_dkb_needs_command" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_needs_command" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_needs_command" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_needs_command" -s V -l version -d 'Print version'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "build" -d 'Build as docker build does, and take away what it leaves behind'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "clean" -d 'Remove what dkb\'s builds made here, and nothing else'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "status" -d 'Show what is ours, and what clean would free'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "guard" -d 'Run a command in a session of its own, and clean up after it however it ends'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "sweep" -d 'Clean the whole host: containers, images, volumes, networks, build cache'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "session" -d 'Open and end sessions by hand, for test harnesses that can\'t be wrapped'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "config" -d 'Show every setting that is in effect and where it comes from'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "plugin" -d 'Make dkb a plugin of docker and of cargo'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "completions" -d 'Print a shell\'s completions'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "man" -d 'Print a manual page'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "watch" -d 'What a guard starts to be outlived by'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "docker-cli-plugin-metadata" -d 'What docker asks of a plugin'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand build" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand build" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l session -d 'Clean this session of the project, and its tags with it' -r
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l stale-after -d 'Let an unowned CI session count as over after this long' -r
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep -d 'Keep what matches; may be repeated' -r
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-last -d 'Keep the newest N of every repository' -r
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l older-than -l until -d 'Keep what is younger' -r
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l plan -d 'Write the plan to a file, and do nothing' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l apply -d 'Do what a plan says, each step checked again, and never more' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l stale -d 'Clean sessions that are over and were never cleaned, and their tags with them'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l all -d 'Clean every project'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l tagged -d 'Take away tags too, those that dkb\'s builds gave'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-tagged -d 'Leave tagged images where --session and --stale would take them'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-containers -d 'Leave created and exited containers, and so the images they use'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l trust-stamp -d 'Take the stamp for a proof where the ledger knows nothing of an image'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -s n -l dry-run -d 'Show what would be done, exactly, and do nothing'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -s y -l yes -d 'Do not ask'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand status" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand status" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand status" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand status" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand status" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand status" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand status" -l all -d 'Show every project'
+complete -c dkb -n "__fish_dkb_using_subcommand status" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand status" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand status" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -l session -d 'Use this session; otherwise a fresh one' -r
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -l keep-tagged -d 'Leave tagged images'
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -l keep-on-failure -d 'Leave everything for a look when the command failed'
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -l no-clean -d 'Name the session, and leave everything'
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l only -d 'Sweep these kinds and no other: containers, images, volumes, networks, cache' -r -f -a "containers\t''
+images\t''
+volumes\t''
+networks\t''
+cache\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l skip -d 'Leave these kinds out' -r -f -a "containers\t''
+images\t''
+volumes\t''
+networks\t''
+cache\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l filter -d 'Sweep only what this lets through: label=K, label=K=V, label!=K, label!=K=V; may be repeated' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l keep -d 'Keep what matches; may be repeated' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l keep-last -d 'Keep the newest N of every repository' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l older-than -l until -d 'Keep what is younger' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l cache-keep -d 'Keep this much build cache' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l cache-until -d 'Keep build cache that was used since' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l when-disk-above -d 'Do nothing unless the engine\'s disk is fuller: 85%, 200GB' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l down-to -d 'Then sweep the least valuable first, down to here and no further' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l plan -d 'Write the plan to a file, and do nothing' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l apply -d 'Do what a plan says, each step checked again, and never more' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l all-images -d 'Sweep all unused images, not only untagged ones'
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l volumes -d 'Sweep unused volumes, named ones too'
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l all-contexts -d 'Sweep every docker context'
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s n -l dry-run -d 'Show what would be done, exactly, and do nothing'
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s y -l yes -d 'Do not ask'
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -f -a "start" -d 'Open a session and print its ID'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -f -a "end" -d 'End a session and clean what it left'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -l watch-pid -d 'End the session when this process ends' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -l ttl -d 'End it after this long' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -l keep-tagged -d 'Leave tagged images'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand config" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand config" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand config" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand config" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand config" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand config" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand config" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand config" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand config" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -f -a "install" -d 'Link dkb into docker\'s plugin folder and cargo\'s bin'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -f -a "uninstall" -d 'Take these links away'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -f -a "status" -d 'Say which links there are'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from status" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from status" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from status" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from status" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from status" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from status" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand completions" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand completions" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand completions" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand completions" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand completions" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand completions" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand completions" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand completions" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand man" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand man" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand man" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand man" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand man" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand man" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand man" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand man" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand man" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -l command -r
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -l pid -r
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -l ttl -r
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -l keep-tagged
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -s h -l help -d 'Print help'

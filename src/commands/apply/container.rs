@@ -1,0 +1,33 @@
+//! How a container goes: never by force, so one that was started meanwhile makes the engine refuse.
+
+use std::time::Duration;
+
+use super::settle;
+use super::{Ended, Step};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::model::{Container, Outcome, Reason};
+
+/// How long a removal that the engine began by itself is waited for.
+const LOOKS: usize = 50;
+const BETWEEN: Duration = Duration::from_millis(100);
+
+/// A container that was started with `--rm` is already going once it has been stopped: then there is only a wait.
+pub(super) async fn remove(engine: &Engine, step: &Step) -> Result<Ended> {
+    // What a sweep takes may have left data in anonymous volumes, and those have rules of their own.
+    let volumes = step.reason != Reason::Stopped;
+    let find = async || Ok(engine.containers().await?.into_iter().find(|container| container.id == step.id));
+    let removed = engine.remove_container(&step.id, volumes).await?;
+    let ended = settle(removed, async || find().await.map(|found: Option<Container>| found.is_none())).await?;
+    if ended.outcome != Outcome::Kept {
+        return Ok(ended);
+    }
+    for _ in 0..LOOKS {
+        match find().await? {
+            None => return Ok(Ended::plainly(Outcome::AlreadyGone)),
+            Some(container) if container.state.as_str() == "removing" => tokio::time::sleep(BETWEEN).await,
+            Some(_) => break,
+        }
+    }
+    Ok(ended)
+}

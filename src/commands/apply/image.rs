@@ -1,0 +1,149 @@
+//! How an image goes. Deletions are never forced and never take parents along. It depends on the names:
+//!
+//! - none: it gets our private name, and that name is deleted. If nobody named it meanwhile it goes with the
+//!   name; if somebody did, only our name goes. There is no moment in which a stranger's name can be lost.
+//! - one, ours: by ID, one request after its names were read. A name that was added makes the engine refuse, a
+//!   name that was moved leaves an untagged image of ours. What remains is a name moved away *and* another one
+//!   added between these two requests: then the engine takes the new one with the image.
+//! - several, all ours: each but the last is looked up and deleted in the next request, the last goes as above.
+//!   What remains is a name that is moved between these two requests: it is lost to the image it went to.
+//!
+//! No engine can delete a name on the condition that it still means a certain image, so those two gaps of one
+//! request stay. A container holds its image against all of this; an image mounted into a container is seen
+//! only when the engine is looked at, before the plan.
+
+use std::collections::HashSet;
+
+use super::{Ended, plainly};
+use crate::engine::{self, Engine, Target};
+use crate::error::Result;
+use crate::model::{ImageId, Outcome, Reference};
+
+/// Deletes an image that nobody named, by compare-and-swap.
+pub(super) async fn remove_untagged(engine: &Engine, id: ImageId) -> Result<Ended> {
+    let private = id.private_tag();
+    match engine.tag(id, &private).await? {
+        engine::Outcome::Done(()) => delete(engine, id, Target::Name(&private)).await,
+        other => settle(engine, id, plainly(other, |()| Outcome::Done)).await,
+    }
+}
+
+/// Deletes an image that has no name but digests. A digest can't be moved to another image, and with our private
+/// name in place none of them takes the image along.
+pub(super) async fn remove_pushed(engine: &Engine, id: ImageId, digests: &[String]) -> Result<Ended> {
+    match engine.tag(id, &id.private_tag()).await? {
+        engine::Outcome::Done(()) => {}
+        other => return settle(engine, id, plainly(other, |()| Outcome::Done)).await,
+    }
+    for digest in digests.iter().filter_map(|digest| Reference::listed(digest)) {
+        match engine.delete_image(Target::Name(&digest)).await? {
+            engine::Outcome::Done(_) | engine::Outcome::Missing => {}
+            other => return settle(engine, id, plainly(other, |_| Outcome::Done)).await,
+        }
+    }
+    remove_untagged(engine, id).await
+}
+
+/// Deletes an image if it has none but these names.
+pub(super) async fn remove_named(engine: &Engine, id: ImageId, known: &[String]) -> Result<Ended> {
+    let known: HashSet<&str> = known.iter().map(String::as_str).collect();
+    // Each round takes one name; more rounds mean that somebody adds names as fast as they go.
+    for _ in 0..known.len() + 3 {
+        let Some(now) = engine.image(&id.to_string()).await? else { return Ok(Ended::plainly(Outcome::AlreadyGone)) };
+        let (private, mut names): (Vec<Reference>, Vec<Reference>) =
+            now.tags.into_iter().partition(Reference::is_private);
+        // A digest without a tag is a name too; the containerd store lists it among the tags.
+        let digests = now.digests.iter().filter(|digest| known.contains(digest.as_str()));
+        for digest in digests.filter_map(|digest| Reference::listed(digest)) {
+            if !names.contains(&digest) {
+                names.push(digest);
+            }
+        }
+        if names.iter().any(|name| !known.contains(name.as_str())) {
+            return Ok(Ended::plainly(Outcome::Kept));
+        }
+        let surplus = match (names.as_slice(), private.as_slice()) {
+            ([], _) => return remove_untagged(engine, id).await,
+            ([_], []) => return delete(engine, id, Target::Id(id)).await,
+            // Left from a deletion that was cut off. Our own name can't have been moved by anybody else.
+            ([_], [left, ..]) => left,
+            ([first, ..], _) => {
+                if engine.image(first.as_str()).await?.is_none_or(|image| image.id != id) {
+                    continue;
+                }
+                first
+            }
+        };
+        match engine.delete_image(Target::Name(surplus)).await? {
+            engine::Outcome::Done(removed) if removed.deleted.contains(&id) => {
+                return Ok(Ended::plainly(Outcome::Done));
+            }
+            engine::Outcome::Done(_) | engine::Outcome::Missing => {}
+            other => return Ok(plainly(other, |_| Outcome::Done)),
+        }
+    }
+    Ok(Ended::plainly(Outcome::Kept))
+}
+
+async fn delete(engine: &Engine, id: ImageId, target: Target<'_>) -> Result<Ended> {
+    let (outcome, error) = match engine.delete_image(target).await? {
+        engine::Outcome::Done(removed) if removed.deleted.contains(&id) => return Ok(Ended::plainly(Outcome::Done)),
+        // Podman does not say so when an image that was a base is gone too.
+        engine::Outcome::Done(_) => (Outcome::Done, None),
+        // Our private name is gone: another dkb took it, and the image only if nobody had named it.
+        engine::Outcome::Missing => (Outcome::AlreadyGone, None),
+        engine::Outcome::Unknown(error) => (Outcome::Done, Some(error)),
+        other => return settle(engine, id, plainly(other, |_| Outcome::Done)).await,
+    };
+    Ok(match (engine.image(&id.to_string()).await, error) {
+        (Ok(None), _) => Ended::plainly(outcome),
+        (Ok(Some(_)), None) => Ended::plainly(Outcome::Kept),
+        (Ok(Some(_)), Some(error)) => Ended::failed(error),
+        // It was asked for, and the engine went away before it said what came of it.
+        (Err(lost), error) => Ended { outcome: Outcome::Unknown, why: Some(error.unwrap_or(lost)), lost: true },
+    })
+}
+
+/// Two that delete an image at the same moment make some engines stumble: it is gone, and the answer is an
+/// error of theirs. So after a failure the image is looked up.
+async fn settle(engine: &Engine, id: ImageId, ended: Ended) -> Result<Ended> {
+    if ended.outcome == Outcome::Failed && engine.image(&id.to_string()).await?.is_none() {
+        return Ok(Ended::plainly(Outcome::AlreadyGone));
+    }
+    Ok(ended)
+}
+
+/// Takes a name off an image that has others.
+pub(super) async fn untag(engine: &Engine, id: ImageId, name: &Reference) -> Result<Ended> {
+    match engine.image(name.as_str()).await? {
+        None => Ok(Ended::plainly(Outcome::AlreadyGone)),
+        // With its last name the image would go too, and it was to stay.
+        Some(now) if now.id != id || now.tags.len() < 2 => Ok(Ended::plainly(Outcome::Kept)),
+        Some(_) => Ok(plainly(engine.delete_image(Target::Name(name)).await?, |_| Outcome::Done)),
+    }
+}
+
+/// Lets a name that still means `from` mean `to` again.
+pub(super) async fn give_back(engine: &Engine, from: ImageId, to: ImageId, name: &Reference) -> Result<Ended> {
+    match engine.image(name.as_str()).await? {
+        Some(now) if now.id == from => Ok(match engine.tag(to, name).await? {
+            engine::Outcome::Missing => Ended::plainly(Outcome::Kept),
+            engine::Outcome::Done(()) => {
+                let_go(engine, to).await?;
+                Ended::plainly(Outcome::Done)
+            }
+            outcome => plainly(outcome, |()| Outcome::Done),
+        }),
+        _ => Ok(Ended::plainly(Outcome::Kept)),
+    }
+}
+
+/// Where an image had to be held by our private name until its own came back, that name is not needed any more.
+async fn let_go(engine: &Engine, id: ImageId) -> Result<()> {
+    let private = id.private_tag();
+    let names = engine.image(&id.to_string()).await?.map(|image| image.tags).unwrap_or_default();
+    if names.contains(&private) && names.len() > 1 {
+        let _ = engine.delete_image(Target::Name(&private)).await?;
+    }
+    Ok(())
+}

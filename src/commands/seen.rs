@@ -1,0 +1,161 @@
+//! The one look at an engine and its ledger that clean and status start from.
+
+use std::collections::HashMap;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use jiff::Timestamp;
+
+use super::build;
+use super::world::{World, machine};
+use crate::engine::{Engine, Limits};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::ledger::{Ledger, State};
+use crate::model::{Books, EngineInfo, Flavour, Life, Plan, Record, SessionKey, Snapshot};
+use crate::plan::clean::{
+    Here, Layers, Look, Policy, RunningBuild, Scope, missing, plan, share_with_cache, wants_layers,
+};
+use crate::plan::session_end;
+use crate::ui;
+
+/// Images that are asked for their layers at the same time.
+const AT_ONCE: usize = 8;
+
+/// An engine, what it said, and what the ledger says of it.
+pub struct Seen {
+    pub engine: Engine,
+    pub info: EngineInfo,
+    pub ledger: Ledger,
+    pub books: Books,
+    pub snapshot: Snapshot,
+    pub lives: HashMap<SessionKey, Life>,
+    pub running: Vec<RunningBuild>,
+    /// Before anything was asked: what ended later is not in it.
+    pub began: Timestamp,
+}
+
+impl Seen {
+    /// The one look: images and containers are listed once each.
+    pub async fn look(world: &World) -> Result<Self> {
+        let began = Timestamp::now();
+        let state = world.state()?;
+        let engine = world.engine(Limits::default()).await?;
+        let info = engine.info().await?;
+        let Some(identity) = &info.identity else {
+            return Err(Error::new(
+                ErrorKind::Failed,
+                format!("asking {} who it is", info.endpoint),
+                "it does not say",
+            )
+            .hint("dkb deletes nothing on an engine that it could not know again"));
+        };
+        let ledger = state.ledger(identity);
+        build::recover(&engine, identity, &state, &ledger).await?;
+        // Read before the engine is asked, so that what a build notes meanwhile cannot seem to be missing.
+        let (mut books, damaged) = ledger.read()?;
+        if damaged > 0 {
+            ui::warn(format_args!(
+                "{damaged} damaged line{} in {}: what they said is forgotten, and left alone",
+                if damaged == 1 { "" } else { "s" },
+                ledger.path().display()
+            ));
+        }
+        let images = engine.images(true).await?;
+        let containers = engine.containers().await?;
+        let snapshot = Snapshot { engine: info.clone(), images, containers };
+        end_records(&ledger, &mut books, &snapshot);
+        let lives = lives(&state, &books);
+        let running = build::running(&state, "");
+        Ok(Self { engine, info, ledger, books, snapshot, lives, running, began })
+    }
+
+    /// The plan for this policy, and the few questions that it takes besides the look.
+    pub async fn plan(&self, world: &World, policy: &Policy) -> Result<Plan> {
+        let here = world.here();
+        let layers = self.layers(&here, policy).await?;
+        let look = self.as_look(&here, &layers);
+        let mut plan = match policy.scope {
+            // What a session that died still runs goes too.
+            Scope::Stale(_) if policy.containers => session_end::plan(&look, &self.extras().await?, policy),
+            _ => plan(&look, policy),
+        };
+        self.share_with_cache(&mut plan).await;
+        Ok(plan)
+    }
+
+    /// Counts apart what stays on the disk as build cache. An engine that does not say keeps no cache.
+    pub async fn share_with_cache(&self, plan: &mut Plan) {
+        if plan.totals.bytes > 0 && self.info.flavour == Flavour::Docker {
+            share_with_cache(plan, &self.books, &self.engine.cache().await.ok().flatten().unwrap_or_default());
+        }
+    }
+
+    /// What a session can leave besides containers and images.
+    pub async fn extras(&self) -> Result<session_end::Extras> {
+        let networks = self.engine.networks().await?;
+        Ok(session_end::Extras { networks, volumes: self.engine.volumes().await? })
+    }
+
+    pub async fn layers(&self, here: &Here, policy: &Policy) -> Result<Layers> {
+        let empty = Layers::new();
+        let wanted = wants_layers(&self.as_look(here, &empty), policy);
+        let mut asked = stream::iter(wanted)
+            .map(|id| async move { self.engine.image(&id.to_string()).await.map(|image| (id, image)) })
+            .buffer_unordered(AT_ONCE);
+        let mut layers = Layers::new();
+        while let Some(answer) = asked.next().await {
+            if let (id, Some(image)) = answer? {
+                layers.insert(id, image.layers);
+            }
+        }
+        drop(asked);
+        Ok(layers)
+    }
+
+    /// All that any clean could take now: a plan from a file may not go beyond it.
+    pub async fn widest(&self, world: &World, policy: &Policy) -> Result<Plan> {
+        let scope = if policy.trust_stamp { Scope::Project(world.key.project.clone()) } else { Scope::All };
+        let wide = Policy {
+            scope,
+            tags: true,
+            containers: true,
+            keep: Vec::new(),
+            keep_last: None,
+            older_than: None,
+            ..policy.clone()
+        };
+        let here = world.here();
+        let layers = self.layers(&here, &wide).await?;
+        Ok(plan(&self.as_look(&here, &layers), &wide))
+    }
+
+    pub fn as_look<'a>(&'a self, here: &'a Here, layers: &'a Layers) -> Look<'a> {
+        Look {
+            snapshot: &self.snapshot,
+            books: &self.books,
+            lives: &self.lives,
+            running: &self.running,
+            layers,
+            here,
+            now: Timestamp::now(),
+        }
+    }
+}
+
+/// Records of images that are no longer there end. A ledger that can't be written only means that they end later.
+fn end_records(ledger: &Ledger, books: &mut Books, snapshot: &Snapshot) {
+    let missing = missing(books, snapshot);
+    if missing.is_empty() {
+        return;
+    }
+    books.forget(&missing);
+    let gone = Record::Gone { at: Timestamp::now(), ids: missing.into_iter().collect() };
+    if let Err(error) = ledger.append(&[gone]) {
+        ui::warn(error);
+    }
+}
+
+pub fn lives(state: &State, books: &Books) -> HashMap<SessionKey, Life> {
+    let machine = machine();
+    books.sessions.keys().map(|key| (key.clone(), state.session(key).life(&machine))).collect()
+}

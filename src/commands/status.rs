@@ -1,0 +1,125 @@
+//! `dkb status`: what is ours, who is at work, and what a clean would free.
+
+use jiff::Timestamp;
+
+use super::clean::policy_for;
+use super::end;
+use super::seen::Seen;
+use super::world::{World, runtime};
+use crate::cli;
+use crate::config::Format;
+use crate::error::{Error, Result};
+use crate::model::{ImageId, Kept, KeptReason, Kind, Life, Plan, SessionKey};
+use crate::plan::clean::{Layers, Scope, build_gave};
+use crate::plan::status::sessions;
+use crate::ui;
+use crate::ui::status::{About, Shown};
+
+pub fn status(world: &World, flags: &cli::Status) -> Result<u8> {
+    runtime()?.block_on(async {
+        let seen = Seen::look(world).await?;
+        end::tell_of_the_dead(world, &seen.lives);
+        match &flags.image {
+            Some(image) => one(world, &seen, image).await,
+            None => all(world, &seen, flags.all).await,
+        }
+    })
+}
+
+async fn all(world: &World, seen: &Seen, every: bool) -> Result<u8> {
+    let project = &world.key.project;
+    let scope = if every { Scope::All } else { Scope::Project(project.clone()) };
+    let plan = seen.plan(world, &policy_for(world, scope, false)).await?;
+    let shown = shown(world, seen, |key| every || key.project == *project)?;
+    if world.settings.format == Format::Json {
+        ui::out(ui::status::json(&document(plan), &shown));
+    } else {
+        let whose = if every { "all projects" } else { project.as_str() };
+        ui::out(ui::status::human(&plan, whose, &shown, Timestamp::now(), world.verbose, style(world)));
+    }
+    Ok(0)
+}
+
+fn style(world: &World) -> ui::Style {
+    ui::Style::for_stdout(world.settings.color)
+}
+
+/// A status has the shape of a plan, and is none: it says its own kind, and `--apply` does not take it.
+fn document(plan: Plan) -> Plan {
+    Plan { kind: "status".to_owned(), ..plan }
+}
+
+fn shown(world: &World, seen: &Seen, wanted: impl Fn(&SessionKey) -> bool) -> Result<Vec<Shown>> {
+    let (here, layers) = (world.here(), Layers::new());
+    let summaries = sessions(&seen.as_look(&here, &layers), wanted);
+    let state = world.state()?;
+    Ok(summaries.into_iter().map(|session| Shown { owner: state.session(&session.key).owner(), session }).collect())
+}
+
+/// Why one image is kept, and whose it is.
+async fn one(world: &World, seen: &Seen, name: &str) -> Result<u8> {
+    let tried = || format!("looking for the image {name}");
+    let found = seen.engine.image(name).await?;
+    let id = found.map(|image| image.id).or_else(|| shortened(seen, name));
+    let Some(image) = id.and_then(|id| seen.snapshot.image(id)) else {
+        return Err(Error::failed(tried(), format!("{} has no such image", seen.info.endpoint))
+            .hint("dkb status --all -v lists every image that is ours"));
+    };
+    let recorded = seen.books.images();
+    let builds = recorded.get(&image.id).map_or(&[][..], Vec::as_slice);
+    let of = builds.iter().max_by_key(|build| build.at).map(|build| build.of.clone());
+    let everywhere = seen.plan(world, &policy_for(world, Scope::All, false)).await?;
+    let ending = match &of {
+        Some(of) => Some(only(seen.plan(world, &policy_for(world, Scope::Session(of.clone()), true)).await?, image.id)),
+        None => None,
+    };
+    let mut plan = only(everywhere, image.id);
+    if plan.steps.is_empty() && plan.kept.is_empty() {
+        // Neither recorded nor stamped: a plan has no line for it.
+        plan.kept.push(Kept {
+            kind: Kind::Image,
+            id: image.id.to_string(),
+            names: image.tags.iter().map(ToString::to_string).collect(),
+            bytes: image.size,
+            reason: KeptReason::Unrecorded,
+            holders: Vec::new(),
+        });
+        plan.count();
+    }
+    let owner = match &of {
+        Some(of) => world.state()?.session(of).owner(),
+        None => None,
+    };
+    let about = About {
+        image,
+        stamp: image.stamp(),
+        gave: image.tags.iter().filter(|tag| builds.iter().any(|build| build_gave(build, tag))).cloned().collect(),
+        built: builds.iter().map(|build| build.at).max(),
+        life: of.as_ref().map(|of| seen.lives.get(of).copied().unwrap_or(Life::Unowned)),
+        of,
+        owner,
+        ending,
+    };
+    if world.settings.format == Format::Json {
+        ui::out(ui::status::json(&document(plan), &[]));
+    } else {
+        ui::out(ui::status::about(&about, &plan, Timestamp::now(), style(world)));
+    }
+    Ok(0)
+}
+
+/// An ID that is cut short, as docker shows it, where exactly one image has it.
+fn shortened(seen: &Seen, digits: &str) -> Option<ImageId> {
+    let digits = digits.strip_prefix("sha256:").unwrap_or(digits);
+    let mut found = seen.snapshot.images.iter().filter(|image| digits.len() >= 4 && image.id.starts_with(digits));
+    found.next().filter(|_| found.next().is_none()).map(|image| image.id)
+}
+
+/// The part of a plan that is about one image.
+fn only(mut plan: Plan, id: ImageId) -> Plan {
+    let id = id.to_string();
+    plan.steps.retain(|step| step.kind == Kind::Image && step.id == id);
+    plan.kept.retain(|kept| kept.id == id);
+    plan.count();
+    plan
+}

@@ -1,0 +1,213 @@
+//! `dkb sweep`: a look at each host, a plan for each, and then what the plans say, hosts side by side.
+
+mod hosts;
+mod look;
+mod pressure;
+mod run;
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+
+use super::plan_file;
+use super::world::{World, env, runtime};
+use crate::cli;
+use crate::config::{Format, Sweep, seed};
+use crate::engine::Limits;
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::plan::sweep::{Policy, Swept};
+use crate::ui;
+use crate::ui::sweep::{Told, Voice};
+use hosts::Host;
+use look::Seen;
+
+/// An engine that can't be reached is given up soon enough for a nightly job to say so and go on.
+const LIMITS: Limits =
+    Limits { connect: Duration::from_secs(4), ask: Duration::from_secs(60), change: Duration::from_secs(300) };
+
+/// What this run is to do with its plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Show,
+    Ask,
+    Do,
+}
+
+/// A host that was looked at.
+struct Ready {
+    seen: Seen,
+    swept: Swept,
+    began: Instant,
+}
+
+pub fn sweep(world: &World, flags: &cli::Sweep) -> Result<u8> {
+    let seed = seed::read(&env)?;
+    seed.warnings.iter().for_each(ui::warn);
+    if world.settings.format == Format::Json && seed.format.is_some() {
+        return Err(Error::usage("choosing the output", "--format json and LOG_FORMAT are both set")
+            .hint("--format json is one document, LOG_FORMAT gives lines: unset one of them"));
+    }
+    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let yes = world.settings.yes || seed.is_forced(terminal);
+    let mode = match flags.act.dry_run || flags.act.plan.is_some() || seed.dry_run {
+        true => Mode::Show,
+        false if yes => Mode::Do,
+        false if terminal => Mode::Ask,
+        false => {
+            return Err(Error::usage("sweeping this host", "there is nobody to ask")
+                .hint("say --yes or set PRUNE_FORCE=true, after a look at what --dry-run shows"));
+        }
+    };
+    let hosts = hosts::hosts(world, flags)?;
+    let voice = Voice::new(&world.settings, world.loudness(), &seed, hosts.len() > 1, mode == Mode::Show);
+    runtime()?.block_on(async {
+        let stop = async {
+            let _ = tokio::signal::ctrl_c().await;
+        };
+        let stop = stop.boxed_local().shared();
+        let told = if mode == Mode::Ask {
+            let looks = join_all(hosts.iter().map(|host| prepare(world, flags, host, &voice))).await;
+            if !agreed(&hosts, &looks, &voice) {
+                return Ok(0);
+            }
+            let done =
+                hosts.iter().zip(looks).map(|(host, ready)| run::carry_out(&host.name, ready, &voice, stop.clone()));
+            join_all(done).await
+        } else {
+            let whole = hosts.iter().map(|host| async {
+                let ready = prepare(world, flags, host, &voice).await;
+                match (mode, ready) {
+                    (Mode::Show, ready) => show(&host.name, ready, flags, &voice),
+                    (_, ready) => run::carry_out(&host.name, ready, &voice, stop.clone()).await,
+                }
+            });
+            join_all(whole).await
+        };
+        voice.summary(&told);
+        Ok(exit_code(&told))
+    })
+}
+
+async fn prepare(world: &World, flags: &cli::Sweep, host: &Host, voice: &Voice) -> Result<Ready> {
+    let began = Instant::now();
+    voice.starts(&host.name);
+    let asked = policy(&host.sweep);
+    let looked = match &flags.act.apply {
+        None => {
+            let mut seen = Seen::look(world, host, asked, LIMITS).await?;
+            if let Some(disk) = host.sweep.disk {
+                seen.policy.need = Some(pressure::need(&seen, disk).await?);
+            }
+            let swept = seen.plan().await;
+            Ready { seen, swept, began }
+        }
+        Some(file) => {
+            let mut seen = Seen::look(world, host, widest(asked), LIMITS).await?;
+            let mut swept = seen.plan().await;
+            let mut plan = plan_file::read(file, "sweep", &seen.info)?;
+            plan_file::narrow(&mut plan, &swept.plan);
+            swept.plan = plan;
+            Ready { seen, swept, began }
+        }
+    };
+    for (kind, note) in &looked.seen.notes {
+        voice.note(&host.name, *kind, note);
+    }
+    Ok(looked)
+}
+
+fn policy(sweep: &Sweep) -> Policy {
+    Policy {
+        containers: sweep.containers,
+        images: sweep.images,
+        volumes: sweep.volumes,
+        networks: sweep.networks,
+        cache: sweep.build_cache,
+        all_images: sweep.all_images,
+        until: sweep.until,
+        filter: sweep.filter.clone(),
+        keep: sweep.keep.clone(),
+        keep_last: sweep.keep_last,
+        cache_keep: sweep.cache_keep,
+        cache_until: sweep.cache_until,
+        need: None,
+    }
+}
+
+/// All that any sweep could take: a plan from a file may not go beyond it.
+fn widest(asked: Policy) -> Policy {
+    Policy {
+        containers: true,
+        images: true,
+        volumes: true,
+        networks: true,
+        cache: true,
+        all_images: true,
+        until: Duration::ZERO,
+        filter: Vec::new(),
+        keep: Vec::new(),
+        keep_last: None,
+        cache_keep: None,
+        cache_until: Duration::ZERO,
+        ..asked
+    }
+}
+
+fn show(host: &str, ready: Result<Ready>, flags: &cli::Sweep, voice: &Voice) -> Told {
+    let told = ready.and_then(|Ready { seen, swept, began }| {
+        if let Some(file) = &flags.act.plan {
+            plan_file::write(file, &swept.plan)?;
+        }
+        let kinds = run::kinds(&seen);
+        voice.plan(host, &swept, &kinds);
+        let failed = seen.failed;
+        failed.iter().for_each(|(kind, error)| voice.failure(host, *kind, error));
+        Ok(Told {
+            host: host.to_owned(),
+            kinds,
+            failed,
+            seconds: began.elapsed().as_secs_f64(),
+            ..Told::of(swept.plan)
+        })
+    });
+    told.unwrap_or_else(|error| voice.lost(host, error))
+}
+
+fn agreed(hosts: &[Host], looks: &[Result<Ready>], voice: &Voice) -> bool {
+    let mut steps = 0;
+    for (host, ready) in hosts.iter().zip(looks) {
+        if let Ok(ready) = ready {
+            voice.plan(&host.name, &ready.swept, &run::kinds(&ready.seen));
+            steps += ready.swept.plan.steps.len();
+        }
+    }
+    // With nothing to agree to there is nothing to ask; what failed is told all the same.
+    steps == 0 || ui::asks("Remove all this? [y/N] ")
+}
+
+/// As the docker-cleaner's: 1 where some of it failed, 2 where all of it did.
+fn exit_code(told: &[Told]) -> u8 {
+    let codes: Vec<u8> = told.iter().map(host_code).collect();
+    if told.iter().any(|told| told.interrupted) {
+        ErrorKind::Interrupted.exit_code()
+    } else if codes.iter().all(|code| *code == 0) {
+        0
+    } else if codes.iter().all(|code| *code == 2) {
+        2
+    } else {
+        1
+    }
+}
+
+fn host_code(told: &Told) -> u8 {
+    if told.error.is_some() {
+        return 2;
+    }
+    match (told.kinds_failed(), told.kinds.iter().filter(|kind| !told.failed_whole(**kind)).count()) {
+        (0, _) => 0,
+        (_, 0) => 2,
+        _ => 1,
+    }
+}

@@ -1,0 +1,253 @@
+//! One look at a host: all that its plan is made from. What can't be listed fails its kind and no other.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use jiff::{SignedDuration, Timestamp};
+
+use super::hosts::Host;
+use super::pressure;
+use crate::commands::build;
+use crate::commands::world::{World, machine};
+use crate::engine::{Engine, Limits};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::ledger::{Ledger, State};
+use crate::model::{
+    Books, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, Flavour, ImageId, Kind, Life, Network,
+    SessionKey, Snapshot, Volume,
+};
+use crate::plan::clean::RunningBuild;
+use crate::plan::sweep::{Look, Policy, Swept, is_stopped, needs_first_sight, plan};
+
+/// How many questions are asked at a time.
+const AT_ONCE: usize = 8;
+
+pub(super) struct Seen {
+    pub(super) engine: Engine,
+    pub(super) info: EngineInfo,
+    pub(super) ledger: Ledger,
+    pub(super) snapshot: Snapshot,
+    pub(super) policy: Policy,
+    /// The kinds that were asked for and could not be listed.
+    pub(super) failed: Vec<(Kind, Error)>,
+    /// What is to be said once, and is no failure.
+    pub(super) notes: Vec<(Kind, String)>,
+    books: Books,
+    lives: HashMap<SessionKey, Life>,
+    running: Vec<RunningBuild>,
+    ended: HashMap<String, Ended>,
+    volumes: Vec<Volume>,
+    networks: Vec<Network>,
+    cache: Vec<CacheRecord>,
+    layers: HashMap<ImageId, Vec<String>>,
+    tagged: HashMap<ImageId, Timestamp>,
+    first_seen: HashMap<ImageId, Timestamp>,
+}
+
+impl Seen {
+    /// `policy` may be wider than what the host's settings say, to check a plan from a file.
+    pub(super) async fn look(world: &World, host: &Host, policy: Policy, limits: Limits) -> Result<Self> {
+        let state = world.state()?;
+        let engine = Engine::connect(host.endpoint.clone()?, limits).await?;
+        let info = engine.info().await?;
+        let Some(identity) = info.identity.clone() else {
+            return Err(Error::new(
+                ErrorKind::Failed,
+                format!("asking {} who it is", info.endpoint),
+                "it does not say",
+            )
+            .hint("dkb deletes nothing on an engine that it could not know again"));
+        };
+        let ledger = state.ledger(&identity);
+        build::recover(&engine, &identity, &state, &ledger).await?;
+        let (books, _) = ledger.read()?;
+        let mut seen = Self {
+            snapshot: Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() },
+            lives: lives(&state, &books),
+            running: build::running(&state, ""),
+            engine,
+            info,
+            ledger,
+            policy,
+            books,
+            failed: Vec::new(),
+            notes: Vec::new(),
+            ended: HashMap::new(),
+            volumes: Vec::new(),
+            networks: Vec::new(),
+            cache: Vec::new(),
+            layers: HashMap::new(),
+            tagged: HashMap::new(),
+            first_seen: HashMap::new(),
+        };
+        seen.list().await;
+        seen.look_into_containers().await;
+        let ids: Vec<_> = seen.snapshot.images.iter().filter(|image| needs_first_sight(image)).map(|i| i.id).collect();
+        if seen.policy.images {
+            let now = seen.info.now;
+            seen.first_seen = seen.ledger.first_seen(&ids, now).unwrap_or_else(|error| {
+                seen.notes.push((Kind::Image, error.to_string()));
+                HashMap::new()
+            });
+        }
+        Ok(seen)
+    }
+
+    async fn list(&mut self) {
+        let (engine, policy) = (&self.engine, &self.policy);
+        // Both are parts of one long answer, and engines before 23 refuse to work on two at a time.
+        let disk = async {
+            let volumes = if policy.volumes { again(|| engine.volumes_with_sizes()).await } else { Ok(Vec::new()) };
+            (volumes, if policy.cache { again(|| engine.cache()).await } else { Ok(None) })
+        };
+        let (containers, images, networks, (volumes, cache)) = tokio::join!(
+            engine.containers(),
+            async { if policy.images { engine.images(true).await } else { Ok(Vec::new()) } },
+            async { if policy.networks { engine.networks().await } else { Ok(Vec::new()) } },
+            disk,
+        );
+        self.snapshot.images = self.or_fail(Kind::Image, images);
+        self.volumes = self.or_fail(Kind::Volume, volumes);
+        self.networks = self.or_fail(Kind::Network, networks);
+        match cache {
+            Ok(None) if self.policy.cache => {
+                self.policy.cache = false;
+                self.notes.push((Kind::BuildCache, "this engine has no calls for its build cache".to_owned()));
+            }
+            cache => self.cache = self.or_fail(Kind::BuildCache, cache.map(Option::unwrap_or_default)),
+        }
+        match containers {
+            Ok(containers) => self.snapshot.containers = containers,
+            // Without them nobody can say what is used.
+            Err(error) => {
+                for kind in [Kind::Container, Kind::Image, Kind::Volume, Kind::Network] {
+                    self.fail(kind, error.clone());
+                }
+            }
+        }
+    }
+
+    fn or_fail<T>(&mut self, kind: Kind, list: Result<Vec<T>>) -> Vec<T> {
+        list.unwrap_or_else(|error| {
+            self.fail(kind, error);
+            Vec::new()
+        })
+    }
+
+    fn fail(&mut self, kind: Kind, error: Error) {
+        let policy = &mut self.policy;
+        let takes = match kind {
+            Kind::Container => &mut policy.containers,
+            Kind::Image => &mut policy.images,
+            Kind::Volume => &mut policy.volumes,
+            Kind::Network => &mut policy.networks,
+            Kind::BuildCache => &mut policy.cache,
+        };
+        if std::mem::replace(takes, false) {
+            self.failed.push((kind, error));
+        }
+    }
+
+    /// Asks when stopped containers ended, one question each; not of those that were made too late anyway.
+    async fn look_into_containers(&mut self) {
+        if !self.policy.containers {
+            return;
+        }
+        let until = SignedDuration::try_from(self.policy.until).unwrap_or(SignedDuration::MAX);
+        let now = self.info.now;
+        let made = |container: &Container| Timestamp::from_second(container.created).ok();
+        let old = |container: &&Container| {
+            until.is_zero() || made(container).is_some_and(|made| now.duration_since(made) >= until)
+        };
+        let (engine, containers) = (&self.engine, &self.snapshot.containers);
+        let asked: Vec<_> = stream::iter(containers.iter().filter(|c| is_stopped(c)).filter(old))
+            .map(|container| async move { (container.id.clone(), engine.ended(&container.id).await) })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        let young = containers.iter().filter(|c| c.state == ContainerState::Created);
+        self.ended.extend(young.map(|c| (c.id.clone(), Ended { at: made(c), written: 0 })));
+        for (id, ended) in asked {
+            match ended {
+                Ok(ended) => self.ended.extend(ended.map(|ended| (id, ended))),
+                // What does not say when it ended is young, and stays.
+                Err(error) => self.failed.push((Kind::Container, error)),
+            }
+        }
+        self.failed.dedup_by(|a, b| a == b);
+    }
+
+    /// Looks into the images where a plan takes any: that alone says which bytes come back.
+    pub(super) async fn plan(&mut self) -> Swept {
+        let rough = self.plan_now(&self.policy);
+        let takes_images = rough.plan.steps.iter().any(|step| step.kind == Kind::Image);
+        if !takes_images || !self.layers.is_empty() {
+            return rough;
+        }
+        let engine = &self.engine;
+        let details: Vec<_> = stream::iter(self.snapshot.images.iter().map(|image| image.id))
+            .map(|id| async move { engine.image(&id.to_string()).await })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        // One that can't be looked into makes the count an upper bound, and no more.
+        for detail in details.into_iter().flatten().flatten() {
+            self.tagged.extend(detail.last_tagged.map(|at| (detail.id, at)));
+            self.layers.insert(detail.id, detail.layers);
+        }
+        self.plan_now(&self.policy)
+    }
+
+    pub(super) fn plan_now(&self, policy: &Policy) -> Swept {
+        let look = Look {
+            snapshot: &self.snapshot,
+            ended: &self.ended,
+            volumes: &self.volumes,
+            networks: &self.networks,
+            cache: &self.cache,
+            layers: &self.layers,
+            tagged: &self.tagged,
+            first_seen: &self.first_seen,
+            books: &self.books,
+            lives: &self.lives,
+            running: &self.running,
+            now: self.info.now,
+        };
+        plan(&look, policy)
+    }
+
+    /// What the engine holds, as it counts itself; volumes where they were measured.
+    pub(super) async fn disk(&self) -> Result<u64> {
+        let DiskUsage { layers, containers, cache } = self.engine.disk_usage().await?;
+        let volumes: u64 = self.volumes.iter().filter_map(|volume| volume.size).sum();
+        Ok(layers + containers + cache + volumes)
+    }
+
+    /// Whether the engine's folder is a folder of this machine: it holds the very images that the engine lists.
+    pub(super) fn is_root_here(&self) -> bool {
+        self.info.flavour == Flavour::Docker && pressure::is_root_here(&self.info, &self.snapshot.images)
+    }
+}
+
+/// Somebody else may be measuring right now, and then an old engine refuses; that passes.
+async fn again<T, A: Future<Output = Result<T>>>(ask: impl Fn() -> A) -> Result<T> {
+    const TIMES: usize = 3;
+    const PAUSE: Duration = Duration::from_millis(200);
+    for _ in 1..TIMES {
+        match ask().await {
+            Err(error) if error.kind == ErrorKind::Failed => tokio::time::sleep(PAUSE).await,
+            answer => return answer,
+        }
+    }
+    ask().await
+}
+
+/// Every session that the books or the state folder know, and whether somebody is at work in it.
+fn lives(state: &State, books: &Books) -> HashMap<SessionKey, Life> {
+    let machine = machine();
+    let known = state.sessions().into_iter().map(|(key, _)| key);
+    known.chain(books.sessions.keys().cloned()).map(|key| (key.clone(), state.session(&key).life(&machine))).collect()
+}

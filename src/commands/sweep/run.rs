@@ -1,0 +1,88 @@
+//! Does what one host's plan says, a kind after the other, so that one that fails does not stop the next.
+
+use std::future::Future;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::Ready;
+use super::look::Seen;
+use crate::commands::apply;
+use crate::error::Result;
+use crate::model::{Kind, Plan, Record, Step, Totals};
+use crate::plan::order;
+use crate::ui;
+use crate::ui::sweep::{Told, Voice};
+
+/// In this order: what holds goes before what it holds.
+const ORDER: [Kind; 5] = [Kind::Container, Kind::Image, Kind::Volume, Kind::Network, Kind::BuildCache];
+
+/// The kinds that were asked for, those that could not be listed among them.
+pub(super) fn kinds(seen: &Seen) -> Vec<Kind> {
+    let failed = |kind: Kind| seen.failed.iter().any(|(of, _)| *of == kind);
+    ORDER.into_iter().filter(|kind| seen.policy.takes(*kind) || failed(*kind)).collect()
+}
+
+pub(super) async fn carry_out(
+    host: &str,
+    ready: Result<Ready>,
+    voice: &Voice,
+    stop: impl Future<Output = ()> + Clone,
+) -> Told {
+    let Ready { seen, swept, began } = match ready {
+        Ok(ready) => ready,
+        Err(error) => return voice.lost(host, error),
+    };
+    let depths = order::depths(seen.snapshot.images.iter());
+    let kinds = kinds(&seen);
+    let mut plan = swept.plan;
+    let mut told =
+        Told { host: host.to_owned(), kinds: kinds.clone(), failed: seen.failed, ..Told::of(part(&plan, Vec::new())) };
+    let (mut steps, mut gone) = (Vec::with_capacity(plan.steps.len()), Vec::new());
+    for kind in ORDER {
+        let (own, rest): (Vec<Step>, Vec<Step>) =
+            std::mem::take(&mut plan.steps).into_iter().partition(|step| step.kind == kind);
+        plan.steps = rest;
+        if own.is_empty() && !kinds.contains(&kind) {
+            continue;
+        }
+        let began = Instant::now();
+        let mut part = part(&plan, own);
+        let report =
+            apply::apply(&seen.engine, &mut part, &depths, seen.info.containerd_store, stop.clone(), |_| {}).await;
+        gone.extend(report.gone);
+        told.interrupted |= report.interrupted;
+        let up_to = kind == Kind::Image && plan.totals.up_to;
+        let could_list = told.failed.iter().filter(|(of, _)| *of == kind).map(|(_, error)| error).collect::<Vec<_>>();
+        voice.kind(host, kind, &part, &could_list, &report.errors, up_to, began.elapsed());
+        told.errors.extend(report.errors.into_iter().map(|error| (kind, error)));
+        steps.append(&mut part.steps);
+        plan.kept.append(&mut part.kept);
+    }
+    plan.steps = steps;
+    plan.count();
+    if !gone.is_empty()
+        && let Err(error) = seen.ledger.append(&[Record::Gone { at: Timestamp::now(), ids: gone }])
+    {
+        ui::warn(error);
+    }
+    told.plan = Some(plan);
+    told.seconds = began.elapsed().as_secs_f64();
+    voice.host_done(&told);
+    told
+}
+
+/// A plan of these steps, under the same heading.
+fn part(plan: &Plan, steps: Vec<Step>) -> Plan {
+    let (kind, engine) = (plan.kind.clone(), plan.engine.clone());
+    Plan {
+        schema: plan.schema,
+        kind,
+        engine,
+        created: plan.created,
+        steps,
+        kept: Vec::new(),
+        totals: Totals::default(),
+        to_cache: plan.to_cache.clone(),
+    }
+}

@@ -1,0 +1,120 @@
+//! How many bytes come back, as far as one list of images tells.
+//!
+//! An engine says of each image how large it is and how much of that it shares with any other. What it shares with
+//! nobody comes back for sure. What images that go share with each other comes back too, unless something that
+//! stays has it as well, and the list does not say which. Images whose shared part is of the very same size, to
+//! the byte, are taken to share the same layers: one that stays keeps them, and where none stays they are counted
+//! once, and the sum is called an upper bound. To know better, each layer of each image would have to be asked for.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::model::{Action, Books, CacheRecord, Image, ImageId, Kind, Plan};
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Freed {
+    /// In the order in which the images go: what comes back with each, after those before it.
+    pub(super) each: Vec<u64>,
+    pub(super) up_to: bool,
+}
+
+pub(super) fn freed<'a>(all: &'a [Image], going: impl Iterator<Item = &'a Image> + Clone) -> Freed {
+    let goes: HashSet<ImageId> = going.clone().map(|image| image.id).collect();
+    let bases_of_going: HashSet<ImageId> = going.clone().filter_map(|image| image.parent).collect();
+    let sizes: HashMap<ImageId, u64> =
+        all.iter().filter(|image| bases_of_going.contains(&image.id)).map(|image| (image.id, image.size)).collect();
+    let stays: HashSet<u64> =
+        all.iter().filter(|image| !goes.contains(&image.id)).filter_map(|image| image.shared).collect();
+    let mut up_to = false;
+    let mut shared: HashMap<u64, usize> = HashMap::new();
+    let mut each: Vec<u64> = Vec::with_capacity(goes.len());
+    for image in going {
+        let over_parent =
+            image.parent.and_then(|parent| sizes.get(&parent)).map(|below| image.size.saturating_sub(*below));
+        let unshared = image.shared.map(|shared| image.size.saturating_sub(shared));
+        let own = match (over_parent, unshared) {
+            // Its children go before it, and what it is built on is counted on its own or stays.
+            (Some(over), _) if bases_of_going.contains(&image.id) || goes_with_parent(image, &goes) => over,
+            (Some(over), Some(unshared)) => over.min(unshared),
+            (Some(over), None) => over,
+            (None, Some(unshared)) => {
+                if let Some(part) = image.shared.filter(|part| *part > 0 && !stays.contains(part)) {
+                    shared.insert(part, each.len());
+                }
+                unshared
+            }
+            (None, None) => {
+                up_to = true;
+                image.size
+            }
+        };
+        each.push(own);
+    }
+    for (part, last) in shared {
+        up_to = true;
+        each[last] += part;
+    }
+    Freed { each, up_to }
+}
+
+fn goes_with_parent(image: &Image, goes: &HashSet<ImageId>) -> bool {
+    image.parent.is_some_and(|parent| goes.contains(&parent))
+}
+
+/// Of what `BuildKit` built, the cache holds the layers too: they leave the images and stay on the disk until the
+/// cache goes. Those bytes are counted apart. The classic builder's images are their own cache.
+pub fn share_with_cache(plan: &mut Plan, books: &Books, cache: &[CacheRecord]) {
+    let mut held: u64 = cache.iter().filter(|record| record.shared).map(|record| record.size).sum();
+    let by_buildkit: HashSet<ImageId> = built_by_buildkit(books).collect();
+    for step in plan.steps.iter_mut().filter(|step| step.kind == Kind::Image && step.action == Action::Remove) {
+        if !ImageId::parse(&step.id).is_some_and(|id| by_buildkit.contains(&id)) {
+            continue;
+        }
+        let stays = step.bytes.min(held);
+        if stays > 0 {
+            held -= stays;
+            step.bytes -= stays;
+            plan.to_cache.insert(step.id.clone(), stays);
+        }
+    }
+    plan.count();
+}
+
+fn built_by_buildkit(books: &Books) -> impl Iterator<Item = ImageId> + '_ {
+    books.builds.iter().filter(|build| build.steps.is_empty()).filter_map(|build| build.result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::image_tests::image;
+
+    fn sized(n: u8, size: u64, shared: u64) -> Image {
+        Image { size, shared: Some(shared), ..image(n).done() }
+    }
+
+    #[test]
+    fn what_is_shared_with_something_that_stays_is_not_counted() {
+        let all = [sized(1, 100, 90), sized(2, 95, 90), sized(3, 90, 90)];
+        assert_eq!(freed(&all, all[..2].iter()), Freed { each: vec![10, 5], up_to: false });
+    }
+
+    #[test]
+    fn what_only_images_that_go_share_is_counted_once_and_called_an_upper_bound() {
+        let all = [sized(1, 100, 90), sized(2, 95, 90), sized(3, 50, 0)];
+        assert_eq!(freed(&all, all[..2].iter()), Freed { each: vec![10, 95], up_to: true });
+    }
+
+    #[test]
+    fn a_chain_of_steps_is_counted_step_by_step_from_what_stays_below() {
+        let chain =
+            |n, parent, size| Image { parent: Some(crate::model::books_tests::id(parent)), ..sized(n, size, 80) };
+        let all = [chain(3, 2, 110), chain(2, 1, 100), sized(1, 80, 80)];
+        assert_eq!(freed(&all, all[..2].iter()), Freed { each: vec![10, 20], up_to: false });
+    }
+
+    #[test]
+    fn an_engine_that_does_not_say_what_is_shared_gives_an_upper_bound() {
+        let all = [Image { shared: None, ..sized(1, 100, 0) }];
+        assert_eq!(freed(&all, all.iter()), Freed { each: vec![100], up_to: true });
+    }
+}

@@ -1,0 +1,151 @@
+//! The rules 3 to 8: what becomes of an image that is ours.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::claims::{Claim, Claims};
+use super::steps::{Going, Return};
+use super::uses::{lent, needed_by_builds, newest, returns, users};
+use super::{Look, Policy, Scope};
+use crate::model::{Container, Flavour, Image, ImageId, KeptReason, Reason, Reference};
+
+pub(super) enum Verdict<'a> {
+    Go(Going<'a>),
+    Keep { reason: KeptReason, holders: Vec<String>, untag: Vec<Reference> },
+}
+
+/// The rules 3 to 8, with what each of them needs worked out once.
+pub(super) struct Rules<'a> {
+    look: &'a Look<'a>,
+    policy: &'a Policy,
+    users: HashMap<ImageId, Vec<&'a Container>>,
+    newest: HashSet<ImageId>,
+    needed_by_builds: HashSet<ImageId>,
+    lent: HashSet<ImageId>,
+    pub(super) returns: BTreeMap<Reference, Return>,
+}
+
+impl<'a> Rules<'a> {
+    pub(super) fn new(look: &'a Look<'a>, policy: &'a Policy, claims: &Claims) -> Self {
+        let mut rules = Self {
+            look,
+            policy,
+            users: users(look.snapshot),
+            newest: newest(look, policy),
+            needed_by_builds: needed_by_builds(look.books, look.running),
+            lent: lent(look),
+            returns: BTreeMap::new(),
+        };
+        rules.returns = returns(look, policy, claims);
+        // What is asked to stay, or is being built on, stays with its name.
+        let stays = |id: ImageId| {
+            let image = look.snapshot.images.iter().find(|image| image.id == id);
+            let claim = image.and_then(|image| claims.in_scope(image.id).map(|claim| (image, claim)));
+            rules.needed_by_builds.contains(&id)
+                || claim.is_some_and(|(image, claim)| rules.retained(image, claim).is_some())
+        };
+        let staying: Vec<Reference> =
+            rules.returns.iter().filter(|(_, back)| stays(back.from)).map(|(tag, _)| tag.clone()).collect();
+        rules.returns.retain(|tag, _| !staying.contains(tag));
+        rules
+    }
+
+    pub(super) fn verdict(&self, image: &'a Image, claim: &Claim) -> Verdict<'a> {
+        let policy = self.policy;
+        let (ours, others) = self.sort_tags(image, claim);
+        let keep = |reason, holders| Verdict::Keep { reason, holders, untag: Vec::new() };
+        let retained = self.retained(image, claim);
+        // Our names leave an image that has to stay for somebody else.
+        let keep_for_others = |reason, holders| {
+            let untag = if policy.tags && retained.is_none() { ours.clone() } else { Vec::new() };
+            Verdict::Keep { reason, holders, untag }
+        };
+        if self.came_from_elsewhere(image, claim) {
+            return keep(KeptReason::Pulled, Vec::new());
+        }
+        if let Some(reason) = claim.shared_with {
+            return keep_for_others(reason, Vec::new());
+        }
+        if self.needed_by_builds.contains(&image.id) {
+            return keep(KeptReason::BuildRunning, Vec::new());
+        }
+        let users = self.users.get(&image.id).map_or(&[][..], Vec::as_slice);
+        let (over, at_work): (Vec<&Container>, Vec<&Container>) = users
+            .iter()
+            .partition(|container| policy.containers && container.state.is_over() && container.image == Some(image.id));
+        if !at_work.is_empty() {
+            return keep(KeptReason::InUse, at_work.into_iter().map(describe).collect());
+        }
+        if let Some(reason) = retained {
+            return keep(reason, Vec::new());
+        }
+        if !others.is_empty() {
+            return keep_for_others(KeptReason::ForeignTag, others.iter().map(ToString::to_string).collect());
+        }
+        if !policy.tags && !ours.is_empty() {
+            return keep(KeptReason::Tagged, Vec::new());
+        }
+        if self.lent.contains(&image.id) {
+            return keep(KeptReason::Lent, Vec::new());
+        }
+        let reason = match (&policy.scope, ours.is_empty()) {
+            (_, true) if claim.adopted => Reason::Stamped,
+            (_, true) if claim.intermediate => Reason::Intermediate,
+            (_, true) => Reason::Leftover,
+            (Scope::Session(_) | Scope::Stale(_), false) => Reason::SessionOver,
+            (Scope::Project(_) | Scope::All, false) => Reason::Outdated,
+        };
+        let digests = if self.tells_travel() { image.digests.clone() } else { Vec::new() };
+        Verdict::Go(Going { image, reason, names: ours, digests, containers: over })
+    }
+
+    /// On a graphdriver a digest says that an image was pushed or pulled; elsewhere every image has one.
+    fn tells_travel(&self) -> bool {
+        let engine = &self.look.snapshot.engine;
+        engine.flavour == Flavour::Docker && !engine.containerd_store
+    }
+
+    /// Whether it may have been deleted and pulled since it was recorded. Under a digest of a repository that our
+    /// builds named it was pushed from here, unless the ledger is a copy, which does not know what ended since.
+    fn came_from_elsewhere(&self, image: &Image, claim: &Claim) -> bool {
+        let pushed = |digest: &String| digest.split_once('@').is_some_and(|(name, _)| claim.named(name));
+        let doubtful = self.look.books.copied && image.travelled;
+        self.tells_travel() && (doubtful || !image.digests.iter().all(pushed))
+    }
+
+    /// Rule 5: what the user asked to keep.
+    fn retained(&self, image: &Image, claim: &Claim) -> Option<KeptReason> {
+        let policy = self.policy;
+        if image.tags.iter().any(|tag| policy.keep.iter().any(|pattern| pattern.matches(tag.as_str()))) {
+            Some(KeptReason::KeepPattern)
+        } else if self.newest.contains(&image.id) {
+            Some(KeptReason::KeepLast)
+        } else if policy.older_than.is_some_and(|age| is_younger(self.look.now, claim.at, age)) {
+            Some(KeptReason::TooYoung)
+        } else {
+            None
+        }
+    }
+
+    /// The names that go with a session's or project's images, and those that somebody else relies on.
+    /// Private names and names that are about to be given back are neither.
+    fn sort_tags(&self, image: &Image, claim: &Claim) -> (Vec<Reference>, Vec<Reference>) {
+        image
+            .tags
+            .iter()
+            .filter(|tag| !tag.is_private())
+            .filter(|tag| self.returns.get(*tag).is_none_or(|back| back.from != image.id))
+            .cloned()
+            .partition(|tag| claim.gave(tag))
+    }
+}
+
+fn is_younger(now: Timestamp, at: Timestamp, age: Duration) -> bool {
+    at > now || now.duration_since(at).unsigned_abs() < age
+}
+
+fn describe(container: &Container) -> String {
+    format!("{} ({})", container.name, container.state.as_str())
+}

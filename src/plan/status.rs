@@ -1,0 +1,64 @@
+//! What is ours, by project and session, as a pure function of the look.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+
+use super::clean::Look;
+use crate::model::{Build, Image, ImageId, Life, SessionKey};
+
+/// One session: what it left, and whether anybody is still at work in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionSummary {
+    pub key: SessionKey,
+    pub life: Life,
+    /// The session that this run is in.
+    pub here: bool,
+    /// When its last build ended.
+    pub last: Timestamp,
+    pub images: Vec<Owned>,
+}
+
+/// An image that a build of the session produced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owned {
+    pub id: ImageId,
+    pub names: Vec<String>,
+    pub built: Timestamp,
+    /// What no other image has.
+    pub bytes: u64,
+}
+
+impl SessionSummary {
+    pub fn bytes(&self) -> u64 {
+        self.images.iter().map(|image| image.bytes).sum()
+    }
+
+    pub fn tagged(&self) -> usize {
+        self.images.iter().filter(|image| !image.names.is_empty()).count()
+    }
+}
+
+/// The sessions that `wanted` lets through and that have an image left or are at work, each image with the last
+/// build that made it.
+pub fn sessions(look: &Look, wanted: impl Fn(&SessionKey) -> bool) -> Vec<SessionSummary> {
+    let listed: HashMap<ImageId, &Image> = look.snapshot.images.iter().map(|image| (image.id, image)).collect();
+    let mut owned: BTreeMap<&SessionKey, Vec<Owned>> = BTreeMap::new();
+    for (id, builds) in &look.books.images() {
+        let last: Option<&&Build> = builds.iter().max_by_key(|build| build.at);
+        if let (Some(image), Some(build)) = (listed.get(id), last) {
+            let below = image.parent.and_then(|parent| listed.get(&parent)).map_or(0, |parent| parent.size);
+            let names = image.tags.iter().filter(|tag| !tag.is_private()).map(ToString::to_string).collect();
+            let bytes = image.size.saturating_sub(if below > 0 { below } else { image.shared.unwrap_or(0) });
+            owned.entry(&build.of).or_default().push(Owned { id: *id, names, built: build.at, bytes });
+        }
+    }
+    let summaries = look.books.sessions.values().filter(|entry| wanted(&entry.key)).map(|entry| {
+        let mut images = owned.remove(&entry.key).unwrap_or_default();
+        // The newest first; among equals the order of IDs, so that two looks read the same.
+        images.sort_by(|a, b| (b.built, a.id).cmp(&(a.built, b.id)));
+        let life = look.lives.get(&entry.key).copied().unwrap_or(Life::Unowned);
+        SessionSummary { here: entry.key == look.here.key, key: entry.key.clone(), life, last: entry.last, images }
+    });
+    summaries.filter(|session| !session.images.is_empty() || session.life == Life::Alive).collect()
+}

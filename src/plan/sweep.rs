@@ -1,0 +1,167 @@
+//! What `dkb sweep` takes from a whole host and what it leaves.
+//!
+//! Containers are decided on first, then what they use, as if the containers in the plan were gone already:
+//! one look is enough to know what each step frees for the next. The rules, in the order in which they are
+//! asked; the first that holds decides:
+//!
+//! 1. What is at work stays: a container that was not only created, has not exited and is not dead, build cache
+//!    in use. What the engine made for itself stays.
+//! 2. What a container that stays uses, whatever its state, stays: images, mounted ones too, volumes, networks.
+//! 3. What belongs to a dkb session that lives, or what a build that is running may need, stays.
+//! 4. Every filter on labels must let it through. Build cache bears no labels.
+//! 5. A keep pattern keeps containers, images, volumes and networks by any of their names.
+//! 6. What is younger than `until` stays. A container's age runs from its end; an image's from the newest of its
+//!    date and our note of its build, and one dated before 2000 from when it was first seen. Build cache goes by
+//!    its last use and `cache_until`. What does not say how old it is is young.
+//! 7. Without `all_images` an image with a name stays, and build cache whose bytes are an image's too. With it,
+//!    `keep_last` keeps the newest of every repository.
+//! 8. What something that stays is built on stays: an image's parent, a record's parents.
+//! 9. `cache_keep` bytes of build cache stay, those used last.
+//! 10. Where only so many bytes are needed, what was unused longest goes first, then what is largest, and
+//!     nothing once they are reached. Networks, which take no space, stay then.
+
+mod cache;
+mod containers;
+mod disk;
+mod images;
+mod pressure;
+mod rules;
+mod spare;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::clean::RunningBuild;
+use crate::model::{
+    Books, CacheRecord, Ended, ImageId, Kept, KeptReason, Kind, LabelFilter, Life, Network, Pattern, Plan, SessionKey,
+    Snapshot, Step, Volume,
+};
+pub use containers::is_stopped;
+use disk::Disk;
+use rules::Rules;
+pub use rules::needs_first_sight;
+
+/// What goes, for one host.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub containers: bool,
+    pub images: bool,
+    pub volumes: bool,
+    pub networks: bool,
+    pub cache: bool,
+    pub all_images: bool,
+    pub until: Duration,
+    pub filter: Vec<LabelFilter>,
+    pub keep: Vec<Pattern>,
+    pub keep_last: Option<usize>,
+    pub cache_keep: Option<u64>,
+    pub cache_until: Duration,
+    /// Under disk pressure: how many bytes are to come back, and no more.
+    pub need: Option<u64>,
+}
+
+impl Policy {
+    pub fn takes(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Container => self.containers,
+            Kind::Image => self.images,
+            Kind::Volume => self.volumes,
+            Kind::Network => self.networks,
+            Kind::BuildCache => self.cache,
+        }
+    }
+}
+
+/// All that the plan is made from.
+pub struct Look<'a> {
+    pub snapshot: &'a Snapshot,
+    pub ended: &'a HashMap<String, Ended>,
+    pub volumes: &'a [Volume],
+    pub networks: &'a [Network],
+    pub cache: &'a [CacheRecord],
+    /// The layers of every image, lowest first.
+    pub layers: &'a HashMap<ImageId, Vec<String>>,
+    /// When an image was last given a name; asked for under disk pressure only.
+    pub tagged: &'a HashMap<ImageId, Timestamp>,
+    /// When images without a credible date were seen here first.
+    pub first_seen: &'a HashMap<ImageId, Timestamp>,
+    pub books: &'a Books,
+    pub lives: &'a HashMap<SessionKey, Life>,
+    pub running: &'a [RunningBuild],
+    /// By the engine's clock.
+    pub now: Timestamp,
+}
+
+/// What names one thing on a host.
+pub type Key = (Kind, String);
+
+/// A plan, and since when the things in it have been idle, for showing.
+#[derive(Clone, Debug)]
+pub struct Swept {
+    pub plan: Plan,
+    pub since: HashMap<Key, Timestamp>,
+}
+
+/// Something that no rule keeps for its own sake.
+struct Candidate {
+    step: Step,
+    since: Option<Timestamp>,
+    last_use: Timestamp,
+    /// What goes too, and must go before it.
+    after: Vec<Key>,
+}
+
+impl Candidate {
+    fn key(&self) -> Key {
+        (self.step.kind, self.step.id.clone())
+    }
+
+    fn into_kept(self, reason: KeptReason) -> Kept {
+        let Step { kind, id, names, bytes, .. } = self.step;
+        Kept { kind, id, names, bytes, reason, holders: Vec::new() }
+    }
+}
+
+/// Everything that was seen, sorted: the candidates in the order in which they would go.
+#[derive(Default)]
+struct Sorted {
+    going: Vec<Candidate>,
+    kept: Vec<Kept>,
+}
+
+pub fn plan(look: &Look, policy: &Policy) -> Swept {
+    let rules = Rules::new(look, policy);
+    let mut sorted = Sorted::default();
+    containers::sort(&rules, &mut sorted);
+    images::sort(&rules, &mut sorted);
+    spare::sort_volumes(&rules, &mut sorted);
+    spare::sort_networks(&rules, &mut sorted);
+    cache::sort(&rules, &mut sorted);
+    if let Some(need) = policy.need {
+        pressure::narrow(&mut sorted, need, Disk::new(look));
+    }
+    let mut disk = Disk::new(look);
+    let mut since = HashMap::new();
+    let mut steps = Vec::with_capacity(sorted.going.len());
+    for mut candidate in sorted.going {
+        since.extend(candidate.since.map(|at| (candidate.key(), at)));
+        if let Some(image) = image_of(&candidate.step) {
+            candidate.step.bytes = disk.take(image);
+        }
+        steps.push(candidate.step);
+    }
+    sorted.kept.sort_by(|a, b| (a.kind, a.reason, &a.id).cmp(&(b.kind, b.reason, &b.id)));
+    let mut plan = Plan::new("sweep", &look.snapshot.engine, look.now, steps, sorted.kept);
+    plan.totals.bytes_to_cache = cache::bytes_that_stay(look, &plan);
+    plan.totals.up_to = disk.is_imprecise() || plan.totals.bytes_to_cache > 0;
+    Swept { plan, since }
+}
+
+fn image_of(step: &Step) -> Option<ImageId> {
+    (step.kind == Kind::Image).then(|| ImageId::parse(&step.id)).flatten()
+}
+
+#[cfg(test)]
+mod tests;

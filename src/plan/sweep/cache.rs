@@ -1,0 +1,177 @@
+//! Build cache: records that nothing uses, children first.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::rules::Rules;
+use super::{Candidate, Key, Look, Sorted};
+use crate::model::{Action, CacheRecord, Guard, Kept, KeptReason, Kind, Plan, Reason, Step};
+
+pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
+    if !rules.policy.cache {
+        return;
+    }
+    let records = rules.look.cache;
+    let mut going: HashMap<&str, &CacheRecord> = HashMap::new();
+    for record in records {
+        match verdict(rules, record) {
+            Some(reason) => sorted.kept.push(kept(record, reason, Vec::new())),
+            None => {
+                going.insert(&record.id, record);
+            }
+        }
+    }
+    hold_parents(records, &mut going, sorted);
+    let mut order = in_order(records, &going);
+    if let Some(limit) = rules.policy.cache_keep {
+        keep_the_last(records, limit, &mut order, sorted);
+    }
+    let mut children: HashMap<&str, Vec<Key>> = HashMap::new();
+    for Ranked { record, last_use, .. } in order {
+        for parent in &record.parents {
+            children.entry(parent).or_default().push((Kind::BuildCache, record.id.clone()));
+        }
+        sorted.going.push(Candidate {
+            step: step(rules.look, record),
+            since: since(record),
+            last_use,
+            after: children.remove(record.id.as_str()).unwrap_or_default(),
+        });
+    }
+}
+
+fn verdict(rules: &Rules, record: &CacheRecord) -> Option<KeptReason> {
+    let policy = rules.policy;
+    let none = HashMap::new();
+    if record.in_use {
+        Some(KeptReason::InUse)
+    } else if !policy.filter.iter().all(|filter| filter.lets_through(&none)) {
+        Some(KeptReason::Filtered)
+    } else if rules.is_young(since(record), policy.cache_until) {
+        Some(KeptReason::TooYoung)
+    } else if record.shared && !policy.all_images {
+        Some(KeptReason::Shared)
+    } else {
+        None
+    }
+}
+
+fn since(record: &CacheRecord) -> Option<Timestamp> {
+    record.last_used.max(record.created)
+}
+
+/// Rule 8: a record that stays keeps what it was made from.
+fn hold_parents(records: &[CacheRecord], going: &mut HashMap<&str, &CacheRecord>, sorted: &mut Sorted) {
+    let mut staying: Vec<&CacheRecord> =
+        records.iter().filter(|record| !going.contains_key(record.id.as_str())).collect();
+    while let Some(child) = staying.pop() {
+        for parent in &child.parents {
+            if let Some(base) = going.remove(parent.as_str()) {
+                sorted.kept.push(kept(base, KeptReason::Base, vec![child.id.clone()]));
+                staying.push(base);
+            }
+        }
+    }
+}
+
+/// A record that goes, and when it or what was made from it was last used.
+struct Ranked<'a> {
+    record: &'a CacheRecord,
+    last_use: Timestamp,
+    depth: usize,
+}
+
+/// Unused longest first, and no record before what was made from it.
+fn in_order<'a>(records: &'a [CacheRecord], going: &HashMap<&str, &'a CacheRecord>) -> Vec<Ranked<'a>> {
+    let by_id: HashMap<&str, &CacheRecord> = records.iter().map(|record| (record.id.as_str(), record)).collect();
+    let mut depths = HashMap::new();
+    for record in records {
+        depth(record, &by_id, &mut depths, &mut HashSet::new());
+    }
+    let depth_of = |record: &CacheRecord| depths.get(record.id.as_str()).copied().unwrap_or(0);
+    let mut deepest_first: Vec<&CacheRecord> = going.values().copied().collect();
+    deepest_first.sort_by(|a, b| (Reverse(depth_of(a)), &a.id).cmp(&(Reverse(depth_of(b)), &b.id)));
+    let mut last_uses: HashMap<&str, Timestamp> = HashMap::new();
+    let mut order = Vec::with_capacity(deepest_first.len());
+    for record in deepest_first {
+        let of_children = last_uses.get(record.id.as_str()).copied();
+        let last_use = since(record).max(of_children).unwrap_or(Timestamp::MIN);
+        for parent in &record.parents {
+            last_uses.entry(parent).and_modify(|known| *known = last_use.max(*known)).or_insert(last_use);
+        }
+        order.push(Ranked { record, last_use, depth: depth_of(record) });
+    }
+    order.sort_by(|a, b| {
+        let key = |ranked: &Ranked<'a>| (ranked.last_use, Reverse(ranked.depth), Reverse(ranked.record.size));
+        key(a).cmp(&key(b)).then_with(|| a.record.id.cmp(&b.record.id))
+    });
+    order
+}
+
+/// How many records lie below one, at most; a circle, which no engine makes, ends the count.
+fn depth<'a>(
+    record: &'a CacheRecord,
+    by_id: &HashMap<&str, &'a CacheRecord>,
+    depths: &mut HashMap<&'a str, usize>,
+    path: &mut HashSet<&'a str>,
+) -> usize {
+    if let Some(&known) = depths.get(record.id.as_str()) {
+        return known;
+    }
+    if !path.insert(&record.id) {
+        return 0;
+    }
+    let parents = record.parents.iter().filter_map(|id| by_id.get(id.as_str()));
+    let depth = parents.map(|parent| depth(parent, by_id, depths, path) + 1).max().unwrap_or(0);
+    path.remove(record.id.as_str());
+    depths.insert(&record.id, depth);
+    depth
+}
+
+/// Rule 9. Only bytes that are the cache's alone count.
+fn keep_the_last(records: &[CacheRecord], limit: u64, order: &mut Vec<Ranked>, sorted: &mut Sorted) {
+    let own = |record: &CacheRecord| if record.shared { 0 } else { record.size };
+    let mut left: u64 = records.iter().map(own).sum();
+    let enough = order.iter().position(|ranked| {
+        let reached = left <= limit;
+        left -= if reached { 0 } else { own(ranked.record) };
+        reached
+    });
+    let stays = order.split_off(enough.unwrap_or(order.len()));
+    sorted.kept.extend(stays.into_iter().map(|ranked| kept(ranked.record, KeptReason::CacheKeep, Vec::new())));
+}
+
+/// How many of the bytes that images lose are the cache's too, at most, and so stay on the disk.
+pub(super) fn bytes_that_stay(look: &Look, plan: &Plan) -> u64 {
+    let going: HashSet<&str> =
+        plan.steps.iter().filter(|step| step.kind == Kind::BuildCache).map(|step| step.id.as_str()).collect();
+    let stays = |record: &&CacheRecord| record.shared && !going.contains(record.id.as_str());
+    let shared: u64 = look.cache.iter().filter(stays).map(|record| record.size).sum();
+    let images: u64 = plan.steps.iter().filter(|step| step.kind == Kind::Image).map(|step| step.bytes).sum();
+    shared.min(images)
+}
+
+fn names(record: &CacheRecord) -> Vec<String> {
+    Some(record.description.clone()).filter(|text| !text.is_empty()).into_iter().collect()
+}
+
+fn kept(record: &CacheRecord, reason: KeptReason, holders: Vec<String>) -> Kept {
+    Kept { kind: Kind::BuildCache, id: record.id.clone(), names: names(record), bytes: record.size, reason, holders }
+}
+
+fn step(look: &Look, record: &CacheRecord) -> Step {
+    // Shared bytes come back with the image, or not at all; the containerd store counts them in both places.
+    let elsewhere = record.shared && !look.snapshot.engine.containerd_store;
+    Step {
+        action: Action::Remove,
+        kind: Kind::BuildCache,
+        id: record.id.clone(),
+        names: names(record),
+        bytes: if elsewhere { 0 } else { record.size },
+        reason: Reason::Unused,
+        guard: Guard::Unused,
+        result: None,
+    }
+}

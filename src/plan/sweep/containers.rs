@@ -1,0 +1,52 @@
+//! Containers: those that do not run, and that nobody asked to keep.
+
+use jiff::Timestamp;
+
+use super::rules::{Rules, Thing};
+use super::{Candidate, Sorted};
+use crate::model::{Action, Container, ContainerState, Guard, Kept, KeptReason, Kind, Reason, Step};
+
+/// A container that a sweep may take: it does nothing.
+pub fn is_stopped(container: &Container) -> bool {
+    matches!(container.state, ContainerState::Created | ContainerState::Exited | ContainerState::Dead)
+}
+
+pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
+    if !rules.policy.containers {
+        return;
+    }
+    let mut containers: Vec<&Container> = rules.look.snapshot.containers.iter().collect();
+    containers.sort_by(|a, b| a.id.cmp(&b.id));
+    for container in containers {
+        let names = vec![container.name.clone()];
+        let since = rules.end(container);
+        let thing = Thing { image: container.image, labels: &container.labels, names: &names, since };
+        let bytes = rules.look.ended.get(&container.id).map_or(0, |ended| ended.written);
+        let keep = if is_stopped(container) {
+            rules.retained(&thing).map(|reason| (reason, Vec::new()))
+        } else {
+            Some((KeptReason::InUse, vec![container.state.as_str().to_owned()]))
+        };
+        let id = container.id.clone();
+        match keep {
+            Some((reason, holders)) => {
+                sorted.kept.push(Kept { kind: Kind::Container, id, names, bytes, reason, holders });
+            }
+            None => sorted.going.push(Candidate {
+                step: Step {
+                    action: Action::Remove,
+                    kind: Kind::Container,
+                    id,
+                    names,
+                    bytes,
+                    reason: Reason::Stopped,
+                    guard: Guard::Stopped,
+                    result: None,
+                },
+                since,
+                last_use: since.unwrap_or(Timestamp::MIN),
+                after: Vec::new(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Images: those that nobody uses and, unless all are asked for, that have no name.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::super::clean::users;
+use super::super::order;
+use super::rules::{Rules, Thing, describe};
+use super::{Candidate, Key, Sorted};
+use crate::model::{Action, Container, Guard, Image, ImageId, Kept, KeptReason, Kind, Reason, Step};
+
+pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
+    if !rules.policy.images {
+        return;
+    }
+    let snapshot = rules.look.snapshot;
+    let users = users(snapshot);
+    let leaving: HashSet<String> = sorted.going.iter().map(|candidate| candidate.step.id.clone()).collect();
+    let newest = newest(rules);
+    let mut going: HashMap<ImageId, &Image> = HashMap::new();
+    for image in &snapshot.images {
+        let staying: Vec<&&Container> =
+            users.get(&image.id).into_iter().flatten().filter(|user| !leaving.contains(&user.id)).collect();
+        let keep = if staying.is_empty() {
+            verdict(rules, image, &newest).map(|reason| (reason, Vec::new()))
+        } else {
+            Some((KeptReason::InUse, staying.into_iter().map(|user| describe(user)).collect()))
+        };
+        match keep {
+            Some((reason, holders)) => sorted.kept.push(kept(image, reason, holders)),
+            None => {
+                going.insert(image.id, image);
+            }
+        }
+    }
+    hold_bases(&snapshot.images, &mut going, sorted);
+
+    let depths = order::depths(snapshot.images.iter());
+    let mut order: Vec<&Image> = going.values().copied().collect();
+    order.sort_by_key(|image| (Reverse(depths.get(&image.id).copied()), image.id));
+    let mut last_uses: HashMap<ImageId, Timestamp> = HashMap::new();
+    let mut children: HashMap<ImageId, Vec<Key>> = HashMap::new();
+    for image in order {
+        let containers = users.get(&image.id).map_or(&[][..], Vec::as_slice);
+        let ends = containers.iter().filter_map(|user| rules.end(user));
+        let noted = [rules.since(image), rules.look.tagged.get(&image.id).copied()];
+        let of_children = last_uses.get(&image.id).copied();
+        let last_use = ends.chain(noted.into_iter().flatten()).chain(of_children).max().unwrap_or(Timestamp::MIN);
+        if let Some(parent) = image.parent {
+            // Children come first here, so that a parent never seems idler than what is built on it.
+            last_uses.entry(parent).and_modify(|known| *known = last_use.max(*known)).or_insert(last_use);
+            children.entry(parent).or_default().push((Kind::Image, image.id.to_string()));
+        }
+        let mut after = children.remove(&image.id).unwrap_or_default();
+        after.extend(containers.iter().map(|user| (Kind::Container, user.id.clone())));
+        sorted.going.push(Candidate { step: step(image), since: rules.since(image), last_use, after });
+    }
+}
+
+fn verdict(rules: &Rules, image: &Image, newest: &HashSet<ImageId>) -> Option<KeptReason> {
+    let names = names(image);
+    let thing = Thing { image: Some(image.id), labels: &image.labels, names: &names, since: rules.since(image) };
+    let tagged = || (!rules.policy.all_images && !names.is_empty()).then_some(KeptReason::Tagged);
+    let last = || newest.contains(&image.id).then_some(KeptReason::KeepLast);
+    rules.retained(&thing).or_else(tagged).or_else(last)
+}
+
+/// Every name by which somebody may ask for it: tags, and digests that stand without one.
+fn names(image: &Image) -> Vec<String> {
+    let tags = image.tags.iter().filter(|tag| !tag.is_private()).map(ToString::to_string);
+    tags.chain(image.digests.iter().cloned()).collect()
+}
+
+/// The newest of every repository, by their date; of two of one date the one with the higher ID.
+fn newest(rules: &Rules) -> HashSet<ImageId> {
+    let Some(n) = rules.policy.keep_last.filter(|_| rules.policy.all_images) else { return HashSet::new() };
+    let mut repositories: HashMap<String, Vec<(Option<Timestamp>, ImageId)>> = HashMap::new();
+    for image in &rules.look.snapshot.images {
+        let of: HashSet<String> = image
+            .tags
+            .iter()
+            .filter(|tag| !tag.is_private())
+            .map(|tag| tag.canonical().repository().split('@').next().unwrap_or_default().to_owned())
+            .collect();
+        for repository in of {
+            repositories.entry(repository).or_default().push((rules.since(image), image.id));
+        }
+    }
+    let mut newest = HashSet::new();
+    for mut versions in repositories.into_values() {
+        versions.sort_unstable_by(|a, b| b.cmp(a));
+        newest.extend(versions.into_iter().take(n).map(|(_, id)| id));
+    }
+    newest
+}
+
+/// Rule 8: all that lies below an image that stays.
+fn hold_bases(images: &[Image], going: &mut HashMap<ImageId, &Image>, sorted: &mut Sorted) {
+    let mut staying: Vec<&Image> = images.iter().filter(|image| !going.contains_key(&image.id)).collect();
+    while let Some(child) = staying.pop() {
+        if let Some(base) = child.parent.and_then(|id| going.remove(&id)) {
+            let name = names(child).into_iter().next().unwrap_or_else(|| child.id.short());
+            sorted.kept.push(kept(base, KeptReason::Base, vec![name]));
+            staying.push(base);
+        }
+    }
+}
+
+fn kept(image: &Image, reason: KeptReason, holders: Vec<String>) -> Kept {
+    Kept { kind: Kind::Image, id: image.id.to_string(), names: names(image), bytes: image.size, reason, holders }
+}
+
+fn step(image: &Image) -> Step {
+    let names = names(image);
+    Step {
+        action: Action::Remove,
+        kind: Kind::Image,
+        id: image.id.to_string(),
+        bytes: image.size,
+        reason: if names.is_empty() { Reason::Dangling } else { Reason::Unused },
+        guard: if names.is_empty() { Guard::Untagged } else { Guard::Named { names: names.clone() } },
+        names,
+        result: None,
+    }
+}

@@ -1,0 +1,114 @@
+//! The rules that hold for several kinds, with what each needs worked out once.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::clean::needed_by_builds;
+use super::{Look, Policy};
+use crate::model::{Build, Container, Image, ImageId, KeptReason, Life, RUN_LABEL, SessionKey, Stamp};
+
+/// 2000-01-01: what is dated before was given a made-up date, to make its build repeatable.
+const CREDIBLE: i64 = 946_684_800;
+
+pub(super) struct Rules<'a> {
+    pub(super) look: &'a Look<'a>,
+    pub(super) policy: &'a Policy,
+    /// Images by the newest note of their build.
+    noted: HashMap<ImageId, Timestamp>,
+    alive: Vec<&'a SessionKey>,
+    of_living: HashSet<ImageId>,
+    needed_by_builds: HashSet<ImageId>,
+}
+
+impl<'a> Rules<'a> {
+    pub(super) fn new(look: &'a Look<'a>, policy: &'a Policy) -> Self {
+        let is_alive = |key: &SessionKey| look.lives.get(key) == Some(&Life::Alive);
+        let living = look.books.builds.iter().filter(|build| is_alive(&build.of));
+        let mut of_living: HashSet<ImageId> = living.flat_map(Build::images).collect();
+        // What a living session took a tag from: it will want to give it back.
+        let entries = look.books.sessions.values().filter(|entry| is_alive(&entry.key));
+        of_living.extend(entries.flat_map(|entry| &entry.took).map(|taken| taken.from));
+        let noted = look.books.images().into_iter();
+        Self {
+            look,
+            policy,
+            noted: noted.filter_map(|(id, builds)| Some((id, builds.iter().map(|build| build.at).max()?))).collect(),
+            alive: look.lives.iter().filter(|(_, life)| **life == Life::Alive).map(|(key, _)| key).collect(),
+            of_living,
+            needed_by_builds: needed_by_builds(look.books, look.running),
+        }
+    }
+
+    /// The rules 3 to 6, for anything that has labels, names and an age.
+    pub(super) fn retained(&self, thing: &Thing) -> Option<KeptReason> {
+        let policy = self.policy;
+        if thing.image.is_some_and(|id| self.of_living.contains(&id)) || self.is_of_living_session(thing.labels) {
+            Some(KeptReason::SessionAlive)
+        } else if thing.image.is_some_and(|id| self.needed_by_builds.contains(&id)) {
+            Some(KeptReason::BuildRunning)
+        } else if !policy.filter.iter().all(|filter| filter.lets_through(thing.labels)) {
+            Some(KeptReason::Filtered)
+        } else if thing.names.iter().any(|name| policy.keep.iter().any(|pattern| pattern.matches(name))) {
+            Some(KeptReason::KeepPattern)
+        } else if self.is_young(thing.since, policy.until) {
+            Some(KeptReason::TooYoung)
+        } else {
+            None
+        }
+    }
+
+    /// By the label on what a session's tests made, or by the stamp, which its containers inherit.
+    fn is_of_living_session(&self, labels: &HashMap<String, String>) -> bool {
+        if self.alive.is_empty() {
+            return false;
+        }
+        let run = labels.get(RUN_LABEL);
+        let stamp = Stamp::of(labels);
+        self.alive.iter().any(|key| {
+            let stamped = stamp.session.as_ref() == Some(&key.session)
+                && stamp.project.as_ref().is_none_or(|project| *project == key.project);
+            stamped || run.is_some_and(|run| run == key.session.as_str())
+        })
+    }
+
+    pub(super) fn is_young(&self, since: Option<Timestamp>, until: Duration) -> bool {
+        let until = SignedDuration::try_from(until).unwrap_or(SignedDuration::MAX);
+        !until.is_zero() && since.is_none_or(|since| self.look.now.duration_since(since) < until)
+    }
+
+    /// Since when an image has been there, as far as anybody can tell.
+    pub(super) fn since(&self, image: &Image) -> Option<Timestamp> {
+        let dated = if image.created < CREDIBLE {
+            self.look.first_seen.get(&image.id).copied()
+        } else {
+            Timestamp::from_second(image.created).ok()
+        };
+        dated.max(self.noted.get(&image.id).copied())
+    }
+
+    /// When a container that does not run ended; one that never ran was made then.
+    pub(super) fn end(&self, container: &Container) -> Option<Timestamp> {
+        self.look.ended.get(&container.id).and_then(|ended| ended.at)
+    }
+}
+
+/// What the rules that hold for several kinds look at.
+pub(super) struct Thing<'a> {
+    /// The image itself, or the one that a container was made from.
+    pub(super) image: Option<ImageId>,
+    pub(super) labels: &'a HashMap<String, String>,
+    pub(super) names: &'a [String],
+    pub(super) since: Option<Timestamp>,
+}
+
+/// Whether an image's date says nothing, so that its first sight counts.
+pub fn needs_first_sight(image: &Image) -> bool {
+    image.created < CREDIBLE
+}
+
+/// A container and what it does, for whoever asks why something stays.
+pub(super) fn describe(container: &Container) -> String {
+    format!("{} ({})", container.name, container.state.as_str())
+}

@@ -1,0 +1,110 @@
+//! Volumes and networks: those that no container which stays refers to.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use super::rules::{Rules, Thing, describe};
+use super::{Candidate, Sorted};
+use crate::model::{Action, Container, Guard, Kept, KeptReason, Kind, Network, Reason, Step, Volume};
+
+/// The networks that engines make for themselves.
+const BUILT_IN: [&str; 7] = ["bridge", "host", "none", "default", "podman", "ingress", "docker_gwbridge"];
+
+/// What volumes and networks have in common.
+struct Spare<'a> {
+    kind: Kind,
+    id: &'a str,
+    name: &'a str,
+    labels: &'a std::collections::HashMap<String, String>,
+    created: Option<Timestamp>,
+    bytes: u64,
+    built_in: bool,
+}
+
+pub(super) fn sort_volumes(rules: &Rules, sorted: &mut Sorted) {
+    if !rules.policy.volumes {
+        return;
+    }
+    let mut volumes: Vec<&Volume> = rules.look.volumes.iter().collect();
+    volumes.sort_by(|a, b| a.name.cmp(&b.name));
+    for volume in volumes {
+        let spare = Spare {
+            kind: Kind::Volume,
+            id: &volume.name,
+            name: &volume.name,
+            labels: &volume.labels,
+            created: volume.created,
+            bytes: volume.size.unwrap_or(0),
+            built_in: false,
+        };
+        let used = |container: &Container| container.volumes.iter().any(|name| *name == volume.name);
+        sort(rules, sorted, &spare, used);
+    }
+}
+
+pub(super) fn sort_networks(rules: &Rules, sorted: &mut Sorted) {
+    if !rules.policy.networks {
+        return;
+    }
+    let mut networks: Vec<&Network> = rules.look.networks.iter().collect();
+    networks.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    for network in networks {
+        let own_driver = matches!(network.driver.as_str(), "host" | "null");
+        let spare = Spare {
+            kind: Kind::Network,
+            id: &network.id,
+            name: &network.name,
+            labels: &network.labels,
+            created: network.created,
+            bytes: 0,
+            built_in: own_driver || network.scope == "swarm" || BUILT_IN.contains(&network.name.as_str()),
+        };
+        let used = |container: &Container| {
+            container.networks.iter().any(|network_of| *network_of == network.id || *network_of == network.name)
+        };
+        sort(rules, sorted, &spare, used);
+    }
+}
+
+fn sort(rules: &Rules, sorted: &mut Sorted, spare: &Spare, used: impl Fn(&Container) -> bool) {
+    let leaving: HashSet<&str> = sorted
+        .going
+        .iter()
+        .filter(|candidate| candidate.step.kind == Kind::Container)
+        .map(|candidate| candidate.step.id.as_str())
+        .collect();
+    let users: Vec<&Container> = rules.look.snapshot.containers.iter().filter(|container| used(container)).collect();
+    let staying: Vec<String> =
+        users.iter().filter(|user| !leaving.contains(user.id.as_str())).map(|user| describe(user)).collect();
+    let names = vec![spare.name.to_owned()];
+    let thing = Thing { image: None, labels: spare.labels, names: &names, since: spare.created };
+    let keep = if spare.built_in {
+        Some(KeptReason::BuiltIn)
+    } else if !staying.is_empty() {
+        Some(KeptReason::InUse)
+    } else {
+        rules.retained(&thing)
+    };
+    let id = spare.id.to_owned();
+    if let Some(reason) = keep {
+        sorted.kept.push(Kept { kind: spare.kind, id, names, bytes: spare.bytes, reason, holders: staying });
+        return;
+    }
+    let last_use = users.iter().filter_map(|user| rules.end(user)).chain(spare.created).max();
+    sorted.going.push(Candidate {
+        step: Step {
+            action: Action::Remove,
+            kind: spare.kind,
+            id,
+            names,
+            bytes: spare.bytes,
+            reason: Reason::Unused,
+            guard: Guard::Unused,
+            result: None,
+        },
+        since: spare.created,
+        last_use: last_use.unwrap_or(Timestamp::MIN),
+        after: users.iter().map(|user| (Kind::Container, user.id.clone())).collect(),
+    });
+}

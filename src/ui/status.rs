@@ -1,0 +1,212 @@
+//! What `dkb status` says.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json as document};
+
+use super::Style;
+use super::clean::{plural, words};
+use crate::model::Owner;
+use crate::model::{Image, KeptReason, Life, Plan, Reference, SessionKey, Stamp, human_bytes, human_duration};
+use crate::plan::status::{Owned, SessionSummary};
+
+/// Images of one session that are named before the rest is counted.
+const SHOWN: usize = 5;
+
+/// A session and who opened it.
+#[derive(Debug)]
+pub struct Shown {
+    pub session: SessionSummary,
+    pub owner: Option<Owner>,
+}
+
+/// All that is known of one image.
+#[derive(Debug)]
+pub struct About<'a> {
+    pub image: &'a Image,
+    pub stamp: Stamp,
+    /// The names that our builds gave it.
+    pub gave: Vec<Reference>,
+    pub built: Option<Timestamp>,
+    pub of: Option<SessionKey>,
+    pub life: Option<Life>,
+    pub owner: Option<Owner>,
+    /// What the end of its session would do with it.
+    pub ending: Option<Plan>,
+}
+
+/// The one document, and the sessions beside it.
+pub fn json(plan: &Plan, shown: &[Shown]) -> String {
+    let sessions: Vec<Value> = shown.iter().map(session_json).collect();
+    let mut whole = serde_json::to_value(plan).unwrap_or_default();
+    whole["sessions"] = sessions.into();
+    let mut text = serde_json::to_string_pretty(&whole).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn session_json(Shown { session, owner }: &Shown) -> Value {
+    let images: Vec<Value> = session
+        .images
+        .iter()
+        .map(|image| {
+            let (id, built) = (image.id.to_string(), image.built.to_string());
+            document!({ "id": id, "names": image.names, "built": built, "bytes": image.bytes })
+        })
+        .collect();
+    document!({
+        "project": session.key.project.as_str(),
+        "session": session.key.session.as_str(),
+        "state": state(session.life),
+        "here": session.here,
+        "since": owner.as_ref().map(|owner| owner.since.to_string()),
+        "command": owner.as_ref().map(|owner| owner.command.as_str()),
+        "last": session.last.to_string(),
+        "bytes": session.bytes(),
+        "images": images,
+    })
+}
+
+pub fn human(plan: &Plan, whose: &str, shown: &[Shown], now: Timestamp, verbose: bool, style: Style) -> String {
+    let engine = &plan.engine;
+    let mut text = format!("{}\n", style.dim(&format!("{whose} · {} at {}", engine.called(), engine.endpoint)));
+    let mut project = None;
+    for Shown { session, owner } in shown {
+        if project != Some(&session.key.project) {
+            project = Some(&session.key.project);
+            let _ = writeln!(text, "{}", style.bold(session.key.project.as_str()));
+        }
+        let here = if session.here { ", this one" } else { "" };
+        let _ = writeln!(
+            text,
+            "  session {}{here}: {}",
+            session.key.session,
+            at_work(session.life, owner.as_ref(), session.last, now)
+        );
+        images(&mut text, &session.images, now, verbose);
+    }
+    if shown.is_empty() {
+        text += "nothing here is ours\n";
+        return text;
+    }
+    let images = plan.steps.iter().filter(|step| step.names.is_empty()).count();
+    let up_to = if plan.totals.up_to { "up to " } else { "" };
+    let all = if whose == "all projects" { " --all" } else { "" };
+    let bytes = human_bytes(plan.totals.bytes);
+    let _ = writeln!(text, "dkb clean{all} would free {up_to}{bytes} in {images} {}", plural(images, "image"));
+    if plan.totals.bytes_to_cache > 0 {
+        let _ = writeln!(text, "and turn {} into reclaimable cache", human_bytes(plan.totals.bytes_to_cache));
+    }
+    text
+}
+
+fn images(text: &mut String, images: &[Owned], now: Timestamp, verbose: bool) {
+    let (named, rest): (Vec<&Owned>, Vec<&Owned>) = images.iter().partition(|image| verbose || !image.names.is_empty());
+    let shown = if verbose { named.len() } else { named.len().min(SHOWN) };
+    let names: Vec<String> = named[..shown].iter().map(|image| image.names.join(", ")).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    for (image, name) in named[..shown].iter().zip(&names) {
+        let (id, bytes) = (image.id.short(), human_bytes(image.bytes));
+        let _ = writeln!(text, "    {id}  {name:<width$}  {bytes:>8}  {}", ago(image.built, now));
+    }
+    let bytes = |images: &[&Owned]| human_bytes(images.iter().map(|image| image.bytes).sum());
+    if named.len() > shown {
+        let more = &named[shown..];
+        let _ = writeln!(text, "    and {} more with names, {}", more.len(), bytes(more));
+    }
+    if !rest.is_empty() {
+        let n = rest.len();
+        let _ = writeln!(text, "    {n} untagged {}, {}", plural(n, "image"), bytes(&rest));
+    }
+}
+
+/// `alive since 12 minutes (just)`, `dead, was just, last build 2 hours ago`.
+fn at_work(life: Life, owner: Option<&Owner>, last: Timestamp, now: Timestamp) -> String {
+    match (life, owner) {
+        (Life::Alive, Some(owner)) => {
+            format!("alive since {} ({})", human_duration(age(owner.since, now)), owner.command)
+        }
+        (Life::Alive, None) => "alive, a build is running".to_owned(),
+        (Life::Dead, Some(owner)) => format!("dead, was {}, last build {}", owner.command, ago(last, now)),
+        (life, _) => format!("{}, last build {}", state(life), ago(last, now)),
+    }
+}
+
+pub fn state(life: Life) -> &'static str {
+    match life {
+        Life::Alive => "alive",
+        Life::Dead => "dead",
+        Life::Unowned => "unowned",
+    }
+}
+
+fn age(at: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(at)).unwrap_or_default()
+}
+
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ago", human_duration(age(at, now)))
+}
+
+pub fn about(about: &About, plan: &Plan, now: Timestamp, style: Style) -> String {
+    let names: Vec<&str> = about.image.tags.iter().filter(|tag| !tag.is_private()).map(Reference::as_str).collect();
+    let names = if names.is_empty() { "untagged".to_owned() } else { names.join(", ") };
+    let mut text = format!("{}\n", style.bold(&format!("{}  {names}", about.image.id.short())));
+    match (&about.of, about.built) {
+        (Some(of), Some(built)) => {
+            let life = about.life.unwrap_or(Life::Unowned);
+            let at_work = at_work(life, about.owner.as_ref(), built, now);
+            let _ =
+                writeln!(text, "ours: built {} by {}, session {} ({at_work})", ago(built, now), of.project, of.session);
+        }
+        _ => {
+            let why = match plan.kept.first().map(|kept| kept.reason) {
+                Some(KeptReason::Pulled) => "it was pulled",
+                Some(KeptReason::Inherited) => "it was built on an image of ours, and inherited its stamp",
+                _ if about.stamp.is_none() => "no build of dkb made it",
+                _ => "the ledger does not know it",
+            };
+            let stamp = match (&about.stamp.project, &about.stamp.session) {
+                (None, None) => String::new(),
+                (project, session) => {
+                    let part =
+                        |name: &Option<crate::model::Name>| name.as_ref().map_or("-".to_owned(), ToString::to_string);
+                    format!(", though stamped {} {}", part(project), part(session))
+                }
+            };
+            let _ = writeln!(text, "not ours: {why}{stamp}");
+        }
+    }
+    let others: Vec<&str> = about
+        .image
+        .tags
+        .iter()
+        .filter(|tag| !tag.is_private() && !about.gave.contains(tag))
+        .map(Reference::as_str)
+        .collect();
+    if about.of.is_some() && !others.is_empty() {
+        let _ = writeln!(text, "named by others: {}", others.join(", "));
+    }
+    let _ = writeln!(text, "dkb clean {}", fate(plan));
+    if let Some(ending) = &about.ending {
+        let _ = writeln!(
+            text,
+            "dkb clean --session {} {}",
+            about.of.as_ref().map_or("", |of| of.session.as_str()),
+            fate(ending)
+        );
+    }
+    text
+}
+
+/// What a plan does with its one image.
+fn fate(plan: &Plan) -> String {
+    match (plan.steps.first(), plan.kept.first()) {
+        (_, Some(kept)) if kept.holders.is_empty() => format!("keeps it: {}", words(kept.reason)),
+        (_, Some(kept)) => format!("keeps it: {}, {}", words(kept.reason), kept.holders.join(", ")),
+        (Some(step), None) => format!("removes it, {}", human_bytes(step.bytes)),
+        (None, None) => "has nothing to do with it".to_owned(),
+    }
+}

@@ -1,0 +1,178 @@
+//! Tables for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::super::Style;
+use super::super::clean::{short_id, words};
+use super::{Since, Told};
+use crate::model::{KeptReason, Kind, Outcome, Plan, Reason, Step, human_bytes, human_duration};
+
+pub(super) const ORDER: [Kind; 5] = [Kind::Container, Kind::Image, Kind::Volume, Kind::Network, Kind::BuildCache];
+
+pub(super) fn plural(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Container => "containers",
+        Kind::Image => "images",
+        Kind::Volume => "volumes",
+        Kind::Network => "networks",
+        Kind::BuildCache => "build cache",
+    }
+}
+
+pub(super) fn why(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Stopped => "stopped",
+        Reason::Dangling => "dangling",
+        _ => "unused",
+    }
+}
+
+/// By its name; a thing without one by its ID.
+pub(super) fn name(step: &Step) -> String {
+    match step.names.as_slice() {
+        [] => short_id(&step.id).to_owned(),
+        _ if step.kind == Kind::BuildCache => short_id(&step.id).to_owned(),
+        names => names.join(" "),
+    }
+}
+
+pub(super) fn age(step: &Step, since: &Since, now: Timestamp) -> Option<String> {
+    let since = since.get(&(step.kind, step.id.clone()))?;
+    Some(human_duration(Duration::try_from(now.duration_since(*since)).unwrap_or_default()))
+}
+
+fn heading(host: Option<&str>, plan: &Plan, style: Style) -> String {
+    let host = host.map(|host| format!("{host} · ")).unwrap_or_default();
+    format!("{}\n", style.dim(&format!("{host}{} at {}", plan.engine.version, plan.engine.endpoint)))
+}
+
+fn total(plan: &Plan) -> String {
+    let up_to = if plan.totals.up_to { "up to " } else { "" };
+    format!("{up_to}{}", human_bytes(plan.totals.bytes))
+}
+
+pub(super) fn plan(host: Option<&str>, plan: &Plan, since: &Since, verbose: bool, style: Style) -> String {
+    let mut text = heading(host, plan, style);
+    for kind in ORDER {
+        let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.kind == kind).collect();
+        if steps.is_empty() {
+            continue;
+        }
+        let rows: Vec<(String, String, String)> = steps
+            .iter()
+            .map(|step| {
+                let age = age(step, since, plan.created).unwrap_or_else(|| "?".to_owned());
+                (name(step), age, human_bytes(step.bytes))
+            })
+            .collect();
+        let width = rows.iter().map(|row| row.0.chars().count()).max().unwrap_or(0).clamp(12, 48);
+        let _ =
+            writeln!(text, "{}", style.bold(&format!("{:<width$}  {:<10}  {:>9}  why", plural(kind), "age", "size")));
+        for (step, (name, age, size)) in steps.iter().zip(&rows) {
+            let _ = writeln!(text, "{name:<width$}  {age:<10}  {size:>9}  {}", why(step.reason));
+        }
+    }
+    if plan.steps.is_empty() {
+        let _ = writeln!(text, "nothing to remove");
+    } else {
+        let _ = writeln!(text, "would remove  {}, {}", counts(plan, |_| true), total(plan));
+    }
+    if plan.totals.bytes_to_cache > 0 {
+        let _ =
+            writeln!(text, "  up to {} of it only move into the build cache", human_bytes(plan.totals.bytes_to_cache));
+    }
+    text + &kept(plan, verbose)
+}
+
+pub(super) fn done(host: Option<&str>, plan: &Plan, seconds: f64, style: Style) -> String {
+    let mut text = heading(host, plan, style);
+    let went = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
+    let removed = counts(plan, went);
+    let removed = if removed.is_empty() { "nothing".to_owned() } else { format!("{removed}, {}", total(plan)) };
+    let _ = writeln!(text, "removed  {removed}  {}", style.dim(&format!("({seconds:.1} s)")));
+    for step in plan.steps.iter().filter(|step| step.result == Some(Outcome::Kept)) {
+        let kept = plan.kept.iter().rfind(|kept| kept.kind == step.kind && kept.id == step.id);
+        let reason = kept.map_or("changed since", |kept| words(kept.reason));
+        let holders = kept.map(|kept| kept.holders.join(", ")).unwrap_or_default();
+        let _ = writeln!(text, "{}", format!("kept     {} {}  {holders}", name(step), reason).trim_end());
+    }
+    if plan.totals.failed > 0 {
+        let _ = writeln!(
+            text,
+            "failed   {}",
+            counts(plan, |step| { matches!(step.result, Some(Outcome::Failed | Outcome::NotTried)) })
+        );
+    }
+    text
+}
+
+/// `5 containers, 12 images`.
+fn counts(plan: &Plan, of: impl Fn(&&Step) -> bool) -> String {
+    let counts = ORDER.into_iter().filter_map(|kind| {
+        let n = plan.steps.iter().filter(|step| step.kind == kind).filter(&of).count();
+        let word = match (kind, n) {
+            (Kind::BuildCache, 1) => "cache record",
+            (Kind::BuildCache, _) => "cache records",
+            (_, 1) => plural(kind).trim_end_matches('s'),
+            _ => plural(kind),
+        };
+        (n > 0).then(|| format!("{n} {word}"))
+    });
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+fn kept(plan: &Plan, verbose: bool) -> String {
+    let mut text = String::new();
+    if verbose {
+        for kept in &plan.kept {
+            let name = kept.names.first().map_or_else(|| short_id(&kept.id), String::as_str);
+            let line =
+                format!("kept     {} {name}: {} {}", plural(kept.kind), words(kept.reason), kept.holders.join(", "));
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        return text;
+    }
+    let mut reasons: BTreeMap<KeptReason, usize> = BTreeMap::new();
+    for kept in plan.kept.iter().filter(|kept| kept.reason != KeptReason::BuiltIn) {
+        *reasons.entry(kept.reason).or_default() += 1;
+    }
+    let reasons: Vec<String> = reasons.into_iter().map(|(reason, n)| format!("{n} {}", words(reason))).collect();
+    if !reasons.is_empty() {
+        let _ = writeln!(text, "kept          {}", reasons.join(", "));
+    }
+    text
+}
+
+/// One line a host, what failed in words.
+pub(super) fn summary(told: &[Told], dry: bool, style: Style) -> String {
+    let width = told.iter().map(|told| told.host.chars().count()).max().unwrap_or(0).max(4);
+    let verb = if dry { "would go" } else { "removed" };
+    let head = format!("{:<width$}  {verb:>8}  {:>9}  {:>7}", "host", "bytes", "seconds");
+    let mut text = format!("{}\n", style.bold(&head));
+    for told in told {
+        let line = match (&told.plan, &told.error) {
+            (Some(plan), None) => {
+                let n = if dry { plan.totals.steps } else { told.removed() };
+                let failed = told.kinds.iter().filter(|kind| told.failed_at_all(**kind)).map(|kind| plural(*kind));
+                let failed = failed.collect::<Vec<_>>().join(", ");
+                let failed = if failed.is_empty() { failed } else { format!("  failed: {failed}") };
+                format!(
+                    "{:<width$}  {n:>8}  {:>9}  {:>7.1}{failed}",
+                    told.host,
+                    human_bytes(told.bytes()),
+                    told.seconds
+                )
+            }
+            (_, error) => {
+                let why = error.as_ref().map(ToString::to_string).unwrap_or_default();
+                format!("{:<width$}  failed: {}", told.host, why.lines().next().unwrap_or_default())
+            }
+        };
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}

@@ -1,0 +1,154 @@
+//! Between the plan and a deletion others go on working: nothing that they now rely on is lost.
+
+use std::sync::Mutex;
+
+use dkb_lab::proxy::Request;
+use dkb_lab::{Engine, Placed, Promises, Proxy, promises};
+
+use crate::clean_host::{Books, PROJECT, SESSION, id, key};
+
+/// Of each race.
+const ROUNDS: usize = 50;
+
+pub fn promises() -> Promises {
+    Promises::of(module_path!()).on_every_engine(promises![
+        a_tag_that_is_added_is_kept,
+        a_tag_that_is_moved_stays_with_its_new_image,
+        a_tag_that_is_moved_while_another_is_added_costs_neither,
+        a_container_that_is_created_keeps_its_image,
+        what_another_dkb_deletes_is_gone_and_no_failure,
+    ])
+}
+
+/// The image that a request is about, where it is one of these.
+fn meant<'a>(images: &'a [Placed], request: &Request) -> Option<(usize, &'a Placed)> {
+    images.iter().enumerate().find(|(n, image)| {
+        let digits = &image.id["sha256:".len()..];
+        request.path.contains(digits) || request.path.contains(&format!("app:{n}"))
+    })
+}
+
+/// Runs `piece` once for each image, just before the first request about it that `when` lets through.
+fn meddle(
+    proxy: &Proxy,
+    images: &[Placed],
+    when: fn(&Request) -> bool,
+    piece: impl Fn(usize, &Placed) + Send + Sync + 'static,
+) {
+    let done = Mutex::new(vec![false; images.len()]);
+    let images = images.to_vec();
+    proxy.on_request(when).run(move |request| {
+        if let Some((n, image)) = meant(&images, request)
+            && !std::mem::replace(&mut done.lock().expect("no test panics here")[n], true)
+        {
+            piece(n, image);
+        }
+    });
+}
+
+fn deletion(request: &Request) -> bool {
+    request.method == "DELETE"
+}
+
+fn first_touch(request: &Request) -> bool {
+    request.path.contains("/images/") && !request.path.contains("/images/json?")
+}
+
+/// Untagged images that are ours.
+fn untagged(engine: &Engine, books: &Books) -> Vec<Placed> {
+    let images = engine.many(ROUNDS, |n, image| image.label("n", &n.to_string()));
+    books.built_many(&key(PROJECT, SESSION), images.iter().map(|image| &*image.id));
+    images
+}
+
+/// Images that are ours, each under one name that a build gave it.
+fn tagged(engine: &Engine, books: &Books) -> Vec<Placed> {
+    let images = engine.many(ROUNDS, |n, image| image.tag(&format!("app:{n}")));
+    for (n, image) in images.iter().enumerate() {
+        books.built(&key(PROJECT, SESSION), image, &[&format!("app:{n}")]);
+    }
+    images
+}
+
+fn clean(engine: &Engine, books: &Books, proxy: &Proxy) -> serde_json::Value {
+    let command = books.dkb(engine).env("DOCKER_HOST", proxy.host());
+    command.args(["clean", "--session", "--format", "json"]).run().success().json()
+}
+
+fn a_tag_that_is_added_is_kept(engine: &Engine) {
+    for (make, when) in [(untagged as fn(&_, &_) -> _, deletion as fn(&_) -> _), (tagged, deletion)] {
+        let (books, proxy) = (Books::of(engine), engine.proxy());
+        let images = make(engine, &books);
+        let them = engine.clone();
+        meddle(&proxy, &images, when, move |n, image| them.tag(image, &format!("theirs:{n}")));
+        let document = clean(engine, &books, &proxy);
+        let lost = (0..ROUNDS).filter(|n| !engine.has(&format!("theirs:{n}"))).count();
+        assert_eq!(lost, 0, "of {ROUNDS}");
+        assert_eq!(document["totals"]["done"], 0, "{document:#}");
+        let private = |image: &dkb_lab::Image| image.tags.iter().any(|tag| tag.contains("dkb.invalid"));
+        assert!(!engine.images().iter().any(private), "our own names are gone");
+        engine.wipe();
+    }
+}
+
+fn a_tag_that_is_moved_stays_with_its_new_image(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let images = tagged(engine, &books);
+    let others = engine.many(ROUNDS, |n, image| image.label("new", &n.to_string()));
+    let (them, new) = (engine.clone(), others.clone());
+    meddle(&proxy, &images, deletion, move |n, _| them.tag(&new[n], &format!("app:{n}")));
+    clean(engine, &books, &proxy);
+    let lost = (0..ROUNDS).filter(|n| engine.find(&format!("app:{n}")).is_none_or(|now| now.id != others[*n].id));
+    assert_eq!(lost.count(), 0, "of {ROUNDS}");
+}
+
+/// Before the names are read, that is: of both in the one request between reading and deletion, see `apply`.
+fn a_tag_that_is_moved_while_another_is_added_costs_neither(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let images = tagged(engine, &books);
+    let others = engine.many(ROUNDS, |n, image| image.label("new", &n.to_string()));
+    let (them, new) = (engine.clone(), others.clone());
+    meddle(&proxy, &images, first_touch, move |n, image| {
+        them.tag(&new[n], &format!("app:{n}"));
+        them.tag(image, &format!("theirs:{n}"));
+    });
+    clean(engine, &books, &proxy);
+    for (n, image) in images.iter().enumerate() {
+        assert_eq!(engine.find(&format!("theirs:{n}")).expect("their name").id, image.id);
+        assert_eq!(engine.find(&format!("app:{n}")).expect("the moved name").id, others[n].id);
+    }
+}
+
+fn a_container_that_is_created_keeps_its_image(engine: &Engine) {
+    for make in [untagged as fn(&_, &_) -> _, tagged] {
+        let (books, proxy) = (Books::of(engine), engine.proxy());
+        let images = make(engine, &books);
+        let them = engine.clone();
+        meddle(&proxy, &images, deletion, move |_, image| {
+            them.container(image).created();
+        });
+        let document = clean(engine, &books, &proxy);
+        let lost = images.iter().filter(|image| !engine.has(image)).count();
+        assert_eq!(lost, 0, "of {ROUNDS}");
+        let held = document["kept"].as_array().expect("kept").iter().filter(|kept| kept["reason"] == "in_use");
+        assert_eq!(held.count(), ROUNDS, "{document:#}");
+        engine.wipe();
+    }
+}
+
+fn what_another_dkb_deletes_is_gone_and_no_failure(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let images = untagged(engine, &books);
+    let them = engine.clone();
+    // Their private name is ours too, and the image goes with it.
+    meddle(&proxy, &images, first_touch, move |_, image| {
+        let name = id(image).private_tag().to_string();
+        them.tag(image, &name);
+        them.untag(&name);
+    });
+    let document = clean(engine, &books, &proxy);
+    assert!(engine.images().is_empty());
+    assert_eq!((&document["totals"]["done"], &document["totals"]["failed"]), (&ROUNDS.into(), &0.into()));
+    let (books, _) = books.ledger.read().expect("the ledger");
+    assert!(books.builds.is_empty(), "what is gone is ours no longer");
+}

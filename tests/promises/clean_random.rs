@@ -1,0 +1,227 @@
+//! Random hosts: what the plan says, what is gone afterwards, and what a small model written another way says
+//! are the same. `DKB_SOAK=10000` tries so many hosts on each engine; `DKB_SEED` repeats one.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dkb::model::{Record, SessionKey};
+use dkb_lab::{Engine, Placed, Promises, promises};
+
+use crate::clean_host::{Books, PROJECT, SESSION, images, key, steps};
+
+pub fn promises() -> Promises {
+    Promises::of(module_path!()).on_every_engine(promises![plan_run_and_model_agree])
+}
+
+/// Small numbers from one seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+
+    fn one_in(&mut self, sides: u64) -> bool {
+        self.roll(sides) == 0
+    }
+}
+
+/// One image, as the dice and not as the engine say it.
+struct Thing {
+    placed: Placed,
+    /// The builds that made it: of which session, how many hours ago.
+    builds: Vec<(usize, u64)>,
+    /// Its names, and whether the builds gave them.
+    names: Vec<(String, bool)>,
+    container: bool,
+    /// It bears the stamp of the session that cleans, whoever made it.
+    stamped: bool,
+}
+
+const SESSIONS: [(&str, &str); 5] =
+    [(PROJECT, SESSION), (PROJECT, "busy"), (PROJECT, "former"), (PROJECT, "young"), ("tool", SESSION)];
+const HERE: usize = 0;
+const BUSY: usize = 1;
+const FORMER: usize = 2;
+const TOOL: usize = 4;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scope {
+    Project,
+    Session,
+    Stale,
+    All,
+}
+
+#[derive(Debug)]
+struct Call {
+    scope: Scope,
+    tags: bool,
+    containers: bool,
+    keep: bool,
+    older_than: Option<u64>,
+}
+
+impl Call {
+    fn new(dice: &mut Dice) -> Self {
+        let scope =
+            [Scope::Project, Scope::Session, Scope::Stale, Scope::All][usize::try_from(dice.roll(4)).expect("few")];
+        let ends = matches!(scope, Scope::Session | Scope::Stale);
+        Self {
+            scope,
+            tags: if ends { !dice.one_in(4) } else { dice.one_in(2) },
+            containers: ends && !dice.one_in(4),
+            keep: dice.one_in(4),
+            older_than: dice.one_in(3).then_some(5),
+        }
+    }
+
+    fn words(&self) -> Vec<String> {
+        let ends = matches!(self.scope, Scope::Session | Scope::Stale);
+        let words = [
+            Some("clean"),
+            (self.scope == Scope::Session).then_some("--session"),
+            (self.scope == Scope::Stale).then_some("--stale"),
+            (self.scope == Scope::All).then_some("--all"),
+            (self.tags && !ends).then_some("--tagged"),
+            (!self.tags && ends).then_some("--keep-tagged"),
+            (!self.containers && ends).then_some("--keep-containers"),
+            self.keep.then_some("--keep=keep-*"),
+            self.older_than.map(|_| "--older-than=5h"),
+            Some("--yes"),
+            Some("--format=json"),
+        ];
+        words.into_iter().flatten().map(str::to_owned).collect()
+    }
+
+    /// The reference: whose builds count, and what then speaks for the image.
+    fn takes(&self, thing: &Thing, here_is_known: bool) -> bool {
+        if thing.builds.is_empty() {
+            // The books of a job may be on another machine; then its stamp counts.
+            let door = thing.stamped && !here_is_known && self.scope != Scope::Stale;
+            return door && thing.names.is_empty() && (self.containers || !thing.container);
+        }
+        let covered = |session: usize| match self.scope {
+            Scope::Project => session != TOOL && session != BUSY,
+            Scope::Session => session == HERE,
+            Scope::Stale => session == FORMER,
+            Scope::All => session != BUSY,
+        };
+        let others = thing.names.iter().any(|(_, given)| !given);
+        let kept = self.keep && thing.names.iter().any(|(name, _)| name.starts_with("keep-"));
+        let young = |limit: u64| thing.builds.iter().any(|(_, hours)| *hours < limit);
+        thing.builds.iter().all(|(session, _)| covered(*session))
+            && (self.containers || !thing.container)
+            && (self.tags || thing.names.is_empty())
+            && !others
+            && !kept
+            && !self.older_than.is_some_and(young)
+    }
+}
+
+fn place(engine: &Engine, books: &Books, dice: &mut Dice) -> Vec<Thing> {
+    let count = 3 + dice.roll(8);
+    let stamps: Vec<bool> = (0..count).map(|_| dice.one_in(2)).collect();
+    let placed = engine.many(stamps.len(), |n, image| if stamps[n] { image.stamp(PROJECT, SESSION) } else { image });
+    let things = placed.into_iter().enumerate().map(|(n, placed)| {
+        let builds: Vec<(usize, u64)> = (0..dice.roll(3))
+            .map(|_| (usize::try_from(dice.roll(SESSIONS.len() as u64)).expect("few"), 2 + 2 * dice.roll(4)))
+            .collect();
+        let names = (0..dice.roll(3).min(dice.roll(3)))
+            .map(|m| {
+                (
+                    format!("{}{n}:{m}", if dice.one_in(4) { "keep-" } else { "app-" }),
+                    !builds.is_empty() && !dice.one_in(4),
+                )
+            })
+            .collect();
+        Thing { placed, builds, names, container: dice.one_in(4), stamped: stamps[n] }
+    });
+    let things: Vec<Thing> = things.collect();
+    let mut records = Vec::new();
+    for thing in &things {
+        for (name, _) in &thing.names {
+            engine.tag(&thing.placed, name);
+        }
+        if thing.container {
+            engine.container(&thing.placed).created();
+        }
+        let given: Vec<&str> = thing.names.iter().filter(|(_, given)| *given).map(|(name, _)| name.as_str()).collect();
+        for (session, hours) in &thing.builds {
+            let age = Duration::from_secs(hours * 3600);
+            records.push(Record::Build(books.build(&session_key(*session), &thing.placed, &given, age)));
+        }
+    }
+    books.note(&records);
+    things
+}
+
+fn session_key(n: usize) -> SessionKey {
+    key(SESSIONS[n].0, SESSIONS[n].1)
+}
+
+fn agree(engine: &Engine, seed: u64) {
+    let mut dice = Dice(seed);
+    let books = Books::of(engine);
+    let _at_work = books.alive(&session_key(BUSY));
+    let things = place(engine, &books, &mut dice);
+    // Two CI sessions whose last sign of life is long ago and just now.
+    books.ci_session(&session_key(FORMER), "elsewhere", Duration::from_secs(3600 * 24));
+    books.ci_session(&session_key(3), "elsewhere", Duration::ZERO);
+    let call = Call::new(&mut dice);
+    let here_is_known = things.iter().any(|t| t.builds.iter().any(|(session, _)| *session == HERE));
+    let former_is_over = things.iter().all(|t| t.builds.iter().all(|(s, hours)| *s != FORMER || *hours >= 6));
+    let expected: BTreeSet<String> = things
+        .iter()
+        .filter(|thing| call.takes(thing, here_is_known) && (call.scope != Scope::Stale || former_is_over))
+        .map(|thing| thing.placed.id.clone())
+        .collect();
+    let before = images(engine);
+    let dkb = |more: &str| books.dkb(engine).args(call.words()).args([more]).run().success().json();
+    let plan = dkb("--dry-run");
+    let said = dkb("--color=never");
+    let gone: BTreeSet<String> = before.difference(&images(engine)).cloned().collect();
+    let story = || {
+        let things: Vec<String> = things
+            .iter()
+            .map(|t| {
+                format!(
+                    "{} {:?} {:?} container: {} stamped: {}",
+                    &t.placed.id[7..19],
+                    t.builds,
+                    t.names,
+                    t.container,
+                    t.stamped
+                )
+            })
+            .collect();
+        format!("DKB_SEED={seed}\n{call:?}\n{}\n{said:#}", things.join("\n"))
+    };
+    assert_eq!(gone, expected, "gone, and what the model says\n{}", story());
+    assert_eq!(steps(&plan, "image", None), gone, "the plan, and what is gone\n{}", story());
+    assert_eq!(steps(&said, "image", Some("done")), gone, "the report, and what is gone\n{}", story());
+}
+
+fn plan_run_and_model_agree(engine: &Engine) {
+    let variable = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = variable("DKB_SEED") {
+        return agree(engine, seed);
+    }
+    // A list costs the containerd store as much as a whole host the others.
+    let usual = if engine.is_containerd_store() || engine.is_podman() { 25 } else { 50 };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_nanos();
+    let first = u64::try_from(now % 1_000_000_000_000).expect("it fits") | 1;
+    let hosts = variable("DKB_SOAK").unwrap_or(usual);
+    let began = std::time::Instant::now();
+    for n in 0..hosts {
+        agree(engine, first + 2 * n);
+        engine.wipe();
+        // A slow machine tries fewer; the soak has all the time it needs.
+        if variable("DKB_SOAK").is_none() && began.elapsed() > Duration::from_secs(60) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Several dkb at once on one engine and one ledger: all succeed, and none touches what is another's.
+
+use std::thread;
+use std::time::Duration;
+
+use dkb_lab::{Builder, Context, Engine, Promises, promises};
+
+use crate::clean_host::{Books, PROJECT, SESSION, key};
+
+pub fn promises() -> Promises {
+    Promises::of(module_path!())
+        .on_every_engine(promises![two_jobs_of_a_matrix_never_touch_each_other])
+        .on_every_builder(promises![
+            two_cleans_and_a_build_at_once_all_succeed,
+            after_builds_of_all_kinds_nothing_is_left
+        ])
+}
+
+fn two_cleans_and_a_build_at_once_all_succeed(engine: &Engine, builder: Builder) {
+    let books = Books::of(engine);
+    let context = Context::from_base("COPY a /a\nRUN cat /a >/b\nRUN true").file("a", "0");
+    let build = || {
+        books.dkb(engine).env("DOCKER_BUILDKIT", builder.env()).args(["build", "-q", "-t", "app:1"]).arg(context.path())
+    };
+    build().run().success();
+    for round in 0..4 {
+        let placed = engine.many(30, |_, image| image);
+        books.built_many(&key(PROJECT, SESSION), placed.iter().map(|image| &*image.id));
+        context.write("a", round.to_string());
+        let (first, second, build) = (books.dkb(engine).arg("clean"), books.dkb(engine).arg("clean"), build());
+        let builds = thread::spawn(move || build.run());
+        let cleans = thread::spawn(move || first.run());
+        second.run().success();
+        cleans.join().expect("a clean").success();
+        builds.join().expect("a build").success();
+        assert!(engine.has("app:1"));
+        assert!(placed.iter().all(|image| !engine.has(image)));
+    }
+    books.dkb(engine).args(["clean", "--session"]).run().success();
+    assert!(engine.images().is_empty(), "{}", engine.inventory());
+}
+
+/// Builds that succeed, fail and are killed, one over the other: the end of the session takes all of it.
+fn after_builds_of_all_kinds_nothing_is_left(engine: &Engine, builder: Builder) {
+    let books = Books::of(engine);
+    let dkb = |args: &[&str], context: &Context| {
+        let dkb = books.dkb(engine).env("DOCKER_BUILDKIT", builder.env());
+        dkb.arg("build").args(args.iter().copied()).arg(context.path())
+    };
+    let staged = "RUN echo one >/one\nRUN echo two >/two\nFROM lab/base\nCOPY --from=0 /one /one\nRUN cat /one >/three";
+    let context = Context::from_base(staged);
+    dkb(&["-t", "app:1"], &context).run().success();
+    dkb(&["-t", "app:2", "--no-cache"], &context).run().success();
+    dkb(&[], &context).run().success();
+    let failing = Context::from_base("RUN echo here >/here\nRUN echo there >/there\nRUN false");
+    dkb(&["-t", "app:3"], &failing).run().fails();
+    let endless = Context::from_base("RUN echo begun >/begun\nRUN sleep 1000");
+    let running = dkb(&["-t", "app:4"], &endless).spawn();
+    let begun =
+        || engine.images().len() > 6 || engine.api().containers().iter().any(|c| c.to_string().contains("sleep"));
+    dkb_lab::eventually(Duration::from_secs(4), begun);
+    running.signal("INT");
+    running.wait().fails();
+    books.dkb(engine).args(["clean", "--session"]).run().success();
+    assert!(engine.images().is_empty(), "{}", engine.inventory());
+}
+
+fn two_jobs_of_a_matrix_never_touch_each_other(engine: &Engine) {
+    let books = Books::of(engine);
+    let builder = engine.builders()[0];
+    let job = |runner: &str, run: u32| {
+        let name = runner.to_owned();
+        books
+            .dkb(engine)
+            .no_env("DKB_SESSION")
+            .env("DOCKER_BUILDKIT", builder.env())
+            .env("CI", "true")
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_REPOSITORY", "team/app")
+            .env("GITHUB_RUN_ID", run.to_string())
+            .env("GITHUB_RUN_ATTEMPT", "1")
+            .env("GITHUB_JOB", "e2e")
+            .env("RUNNER_NAME", name)
+    };
+    let build = |runner: &str, run: u32, tag: &str| {
+        let context = Context::from_base(&format!("RUN echo {tag} >/tag"));
+        job(runner, run).args(["build", "-t", tag]).arg(context.path()).run().success();
+    };
+    let clean = |runner: &str, run: u32, scope: &str| {
+        job(runner, run).args(["clean", scope]).run().success();
+    };
+    // Both jobs of run 1 work side by side; the one on runner a is killed before its last step.
+    clean("a", 1, "--stale");
+    build("a", 1, "app:a1");
+    clean("b", 1, "--stale");
+    assert!(engine.has("app:a1"), "another executor's job is not over");
+    build("b", 1, "app:b1");
+    clean("b", 1, "--session");
+    assert!(engine.has("app:a1") && !engine.has("app:b1"));
+    // The next job on runner b has nothing to do with it, the next on runner a takes what was left.
+    clean("b", 2, "--stale");
+    assert!(engine.has("app:a1"));
+    build("b", 2, "app:b2");
+    clean("a", 2, "--stale");
+    assert!(!engine.has("app:a1") && engine.has("app:b2"));
+    clean("b", 2, "--session");
+    assert!(engine.images().is_empty(), "{}", engine.inventory());
+}

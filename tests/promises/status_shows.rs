@@ -1,0 +1,65 @@
+//! Status: what is ours, who is at work, what a clean would free, and why one image is kept.
+
+use dkb::ledger::State;
+use dkb::model::Owner;
+use dkb_lab::{Engine, Promises, promises};
+use jiff::Timestamp;
+
+use crate::clean_host::{Books, PROJECT, SESSION, key, reason, steps};
+
+pub fn promises() -> Promises {
+    Promises::of(module_path!()).on_every_engine(promises![
+        what_is_ours_is_shown_by_session_with_who_is_at_work,
+        an_images_status_says_whose_it_is_and_why_it_is_kept,
+    ])
+}
+
+fn what_is_ours_is_shown_by_session_with_who_is_at_work(engine: &Engine) {
+    let books = Books::of(engine);
+    let (here, dead, elsewhere) = (key(PROJECT, SESSION), key(PROJECT, "job-0"), key("tool", "t"));
+    let leftover = engine.image().make();
+    let tagged = engine.image().tag("app:1").make();
+    let of_dead = engine.image().tag("app:0").make();
+    let of_tool = engine.image().make();
+    books.built(&here, &leftover, &[]);
+    books.built(&here, &tagged, &["app:1"]);
+    books.built(&dead, &of_dead, &["app:0"]);
+    books.built(&elsewhere, &of_tool, &[]);
+    let state = State::at(books.state.state_dir());
+    let machine = dkb::commands::world::machine();
+    let owner =
+        |command: &str| Owner { machine: machine.clone(), since: Timestamp::now(), command: command.to_owned() };
+    drop(state.session(&dead).hold(Some(&owner("just"))).expect("a lock"));
+    let _alive = state.session(&here).hold(Some(&owner("make"))).expect("a lock");
+
+    let said = books.dkb(engine).arg("status").run().success();
+    let said = said.says("job-1, this one: alive since").says("(make)").says("job-0: dead, was just");
+    let said = said.says("app:1").says("1 untagged image").says("dkb clean would free");
+    assert!(!said.out().contains("tool"), "{said}");
+    books.dkb(engine).args(["status", "--all"]).run().success().says("session t: unowned");
+    let document = books.dkb(engine).args(["status", "--all", "--format", "json"]).run().success().json();
+    assert_eq!(document["kind"], "status");
+    assert_eq!(document["sessions"].as_array().expect("sessions").len(), 3);
+    assert_eq!(steps(&document, "image", None), crate::clean_host::set([&*leftover.id, &*of_tool.id]));
+    assert_eq!(reason(&document, &tagged), "tagged");
+    assert_eq!(engine.images().len(), 4, "a status changes nothing");
+    std::fs::write(books.state.work().join("status.json"), document.to_string()).expect("a file");
+    books.dkb(engine).args(["clean", "--apply", "status.json"]).run().code(2);
+}
+
+fn an_images_status_says_whose_it_is_and_why_it_is_kept(engine: &Engine) {
+    let books = Books::of(engine);
+    let ours = engine.image().tag("app:1").make();
+    books.built(&key(PROJECT, SESSION), &ours, &["app:1"]);
+    let foreign = engine.image().tag("theirs:1").make();
+    let stamped = engine.image().stamp(PROJECT, "lost").make();
+    engine.container(&ours).name("e2e").created();
+    let status = |image: &str| books.dkb(engine).args(["status", image]).run();
+    let said = status("app:1").success().says("ours: built").says("session job-1").says("in use, e2e (created)");
+    assert!(said.out().lines().count() <= 6, "{said}");
+    status(&ours.id[7..19]).success().says("app:1");
+    status("theirs:1").success().says("not ours: no build of dkb made it");
+    status(&stamped.id).success().says("not ours: the ledger does not know it, though stamped app lost");
+    status("nothing:1").code(2).warns("no such image");
+    assert!(engine.has(&foreign));
+}

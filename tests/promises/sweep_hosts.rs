@@ -1,0 +1,103 @@
+//! Many hosts at once: each its own plan and overrides, and none waits for another's trouble.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use dkb_lab::promise::{Promises, graphdriver};
+use dkb_lab::{Engine, State, promises};
+use serde_json::json;
+
+pub fn promises() -> Promises {
+    Promises::of(module_path!()).on(
+        graphdriver,
+        promises![one_dead_and_one_slow_host_do_not_hold_up_the_fine_one, each_host_of_the_file_has_its_own_overrides,],
+    )
+}
+
+/// A context as `docker context create` writes it.
+fn context(state: &State, name: &str, host: &str) {
+    use sha2::Digest;
+    let hash = hex::encode(sha2::Sha256::digest(name));
+    let folder = state.docker_config().join("contexts/meta").join(hash);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let meta =
+        json!({ "Name": name, "Metadata": {}, "Endpoints": { "docker": { "Host": host, "SkipTLSVerify": false } } });
+    std::fs::write(folder.join("meta.json"), meta.to_string()).expect("a context");
+}
+
+fn mute(folder: &Path) -> (std::os::unix::net::UnixListener, String) {
+    let socket = folder.join("mute.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    (listener, format!("unix://{}", socket.display()))
+}
+
+fn one_dead_and_one_slow_host_do_not_hold_up_the_fine_one(engine: &Engine) {
+    let slow = Engine::start(engine.name());
+    let lag = Duration::from_secs(3);
+    let proxy = slow.proxy();
+    proxy.on("GET", "/info").delay(lag);
+    for engine in [engine, &slow] {
+        engine.container("lab/base").created();
+    }
+    let state = State::new();
+    let dead = state.work().join("nobody.sock");
+    for (name, host) in
+        [("fine", engine.host()), ("slow", proxy.host()), ("dead", format!("unix://{}", dead.display()))]
+    {
+        context(&state, name, &host);
+    }
+    let sweep = || {
+        let command =
+            state.dkb().no_env("DOCKER_HOST").env("PATH", std::env::join_paths([engine.bin()]).expect("a path"));
+        command.args(["sweep", "--yes", "--until", "0s"])
+    };
+    let began = Instant::now();
+    let told = sweep().args(["--context", "fine", "--context", "slow", "--context", "dead"]).run().code(1);
+    let took = began.elapsed();
+    assert!(took < lag + Duration::from_secs(1), "{took:?}");
+    assert!(engine.api().containers().is_empty() && slow.api().containers().is_empty());
+    let lines = told.out();
+    for part in
+        ["fine: Removed 1 stopped container", "slow: Removed 1 stopped container", "dead: Failed: connecting to"]
+    {
+        assert!(lines.contains(part), "{lines}");
+    }
+    assert!(lines.contains("[SUMMARY]") && lines.contains("1 of 3 hosts failed"), "{lines}");
+
+    let all = sweep().arg("--all-contexts").args(["--format", "json"]).run().code(1).json();
+    let names: Vec<&str> = all["hosts"].as_array().expect("hosts").iter().filter_map(|h| h["host"].as_str()).collect();
+    assert_eq!(names, ["default", "dead", "fine", "slow"]);
+    sweep().args(["--context", "dead"]).run().code(2);
+
+    let (_listener, host) = mute(&state.work());
+    context(&state, "mute", &host);
+    let began = Instant::now();
+    sweep().args(["--context", "fine", "--context", "mute"]).run().code(1).says("mute: Failed");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+fn each_host_of_the_file_has_its_own_overrides(engine: &Engine) {
+    let other = Engine::start(engine.name());
+    for engine in [engine, &other] {
+        engine.container("lab/base").created();
+        engine.volume("spare", &[]);
+    }
+    let state = State::new();
+    let file = state.home().join(".config/dkb/config.toml");
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+    let text = format!(
+        "[sweep]\nuntil = \"0s\"\n[hosts.build]\nhost = \"{}\"\nvolumes = true\n[hosts.nas]\nhost = \"{}\"\ncontainers = false\n",
+        engine.host(),
+        other.host()
+    );
+    std::fs::write(&file, text).expect("the settings");
+    state
+        .dkb()
+        .no_env("DOCKER_HOST")
+        .args(["sweep", "--yes"])
+        .run()
+        .success()
+        .says("build: Removed 1 stopped container");
+    assert!(engine.api().containers().is_empty() && engine.api().volumes().is_empty());
+    assert_eq!((other.api().containers().len(), other.api().volumes().len()), (1, 1));
+}

@@ -1,0 +1,397 @@
+//! Random hosts: what the dry run says, what is removed, and a tiny model that knows only what was put there
+//! agree one for one, and the bytes that were promised come back.
+
+use std::collections::BTreeSet;
+
+use dkb_lab::promise::{Promises, docker};
+use dkb_lab::{Builder, Command, Context, Engine, State, promises};
+use serde_json::Value;
+
+pub fn promises() -> Promises {
+    Promises::of(module_path!())
+        .on_every_engine(promises![random_hosts_are_swept_as_the_dry_run_says_and_as_a_tiny_model_says])
+        .on(docker, promises![a_host_with_build_cache_is_swept_to_the_last_record])
+}
+
+/// How many random hosts there are over all engines of the lab: `DKB_SOAK`, else 200.
+fn hosts_here() -> u64 {
+    let all = std::env::var("DKB_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+    u64::div_ceil(all, dkb_lab::engine::names().len() as u64)
+}
+
+/// So many hosts' things are on the engine side by side.
+const TOGETHER: u64 = 8;
+
+/// A small generator (SplitMix64): the same seed, the same host, on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+
+    fn one_in(&mut self, sides: u64) -> bool {
+        self.roll(sides) == 0
+    }
+}
+
+/// Says which host failed, so that it can be made again by `DKB_SEED`.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("sweep_random: DKB_SEED={} makes this host again", self.0);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Age {
+    Old,
+    /// Its date says nothing; it is seen for the first time.
+    Undated,
+}
+
+#[derive(Debug)]
+struct Image {
+    tags: Vec<String>,
+    on: Option<usize>,
+    layers: usize,
+    age: Age,
+    month: u64,
+    keep: bool,
+}
+
+#[derive(Debug)]
+struct Container {
+    image: Option<usize>,
+    state: u64,
+    volume: Option<usize>,
+    anonymous: bool,
+    network: Option<usize>,
+    keep: bool,
+}
+
+/// One random host, as it is meant to be, and how it is to be swept.
+#[derive(Debug)]
+struct Host {
+    label: String,
+    images: Vec<Image>,
+    containers: Vec<Container>,
+    /// Whether each is to be kept.
+    volumes: Vec<bool>,
+    networks: Vec<bool>,
+    all_images: bool,
+    with_volumes: bool,
+    without_containers: bool,
+    young_stay: bool,
+    pattern: Option<String>,
+    keep_last: Option<usize>,
+}
+
+const RUNNING: u64 = 0;
+const EXITED: u64 = 1;
+
+impl Host {
+    fn random(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let d = &mut dice;
+        let label = format!("h{seed}");
+        let images: Vec<Image> = (0..1 + d.roll(5) as usize)
+            .map(|n| Image {
+                tags: (0..d.roll(3)).map(|t| format!("{label}/app{}:{n}.{t}", d.roll(2))).collect(),
+                on: (n > 0 && d.one_in(3)).then(|| d.roll(n as u64) as usize),
+                layers: 1 + d.roll(2) as usize,
+                age: if d.one_in(4) { Age::Undated } else { Age::Old },
+                month: n as u64 + 1,
+                keep: d.one_in(6),
+            })
+            .collect();
+        let volumes: Vec<bool> = (0..d.roll(3)).map(|_| d.one_in(4)).collect();
+        let networks: Vec<bool> = (0..d.roll(2)).map(|_| d.one_in(4)).collect();
+        let pick = |d: &mut Dice, n: usize| (n > 0 && d.one_in(2)).then(|| d.roll(n as u64) as usize);
+        let containers = (0..d.roll(4))
+            .map(|_| Container {
+                image: pick(d, images.len()),
+                // Most were only created: starting costs the engine a hundred times more.
+                state: d.roll(10),
+                volume: pick(d, volumes.len()),
+                anonymous: d.one_in(6),
+                network: pick(d, networks.len()).filter(|_| true),
+                keep: d.one_in(6),
+            })
+            .collect();
+        Self {
+            containers,
+            volumes,
+            networks,
+            all_images: d.one_in(2),
+            with_volumes: d.one_in(2),
+            without_containers: d.one_in(8),
+            young_stay: d.one_in(6),
+            pattern: d.one_in(4).then(|| format!("{label}*{}", d.roll(3))),
+            keep_last: d.one_in(4).then(|| d.roll(3) as usize),
+            images,
+            label,
+        }
+    }
+
+    fn command(&self, engine: &Engine, state: &State) -> Command {
+        let mut command = engine.dkb_in(state).args(["sweep", "--format", "json", "--filter"]);
+        command = command.arg(format!("label=host={}", self.label));
+        command = command.args(["--until", if self.young_stay { "2h" } else { "0s" }]);
+        for (flag, on) in [("--all-images", self.all_images), ("--volumes", self.with_volumes)] {
+            command = if on { command.arg(flag) } else { command };
+        }
+        if self.without_containers {
+            command = command.args(["--skip", "containers"]);
+        }
+        if let Some(pattern) = &self.pattern {
+            command = command.args(["--keep", pattern]);
+        }
+        if let Some(n) = self.keep_last {
+            command = command.args(["--keep-last", &n.to_string()]);
+        }
+        command
+    }
+}
+
+/// What an engine gave the things of a host for names.
+#[derive(Debug, Default)]
+struct Ids {
+    images: Vec<String>,
+    containers: Vec<String>,
+    networks: Vec<String>,
+}
+
+/// What is on an engine, or goes from it: `image sha256:…`, `volume data`.
+type Things = BTreeSet<String>;
+
+fn put(engine: &Engine, host: &Host) -> Ids {
+    let mut placed: Vec<dkb_lab::Placed> = Vec::new();
+    for image in &host.images {
+        let mut spec = engine.image().label("host", &host.label).layers(image.layers);
+        spec = match image.age {
+            Age::Old => spec.created(&format!("2025-{:02}-01T00:00:00Z", image.month)),
+            Age::Undated => spec.created("1970-01-01T00:00:00Z"),
+        };
+        if let Some(below) = image.on {
+            spec = spec.child_of(&placed[below]);
+        }
+        if image.keep {
+            spec = spec.label("keep", "true");
+        }
+        placed.push(image.tags.iter().fold(spec, |spec, tag| spec.tag(tag)).make());
+    }
+    let labels = |keep: bool| {
+        let mut labels = vec![("host", host.label.as_str())];
+        labels.extend(keep.then_some(("keep", "true")));
+        labels
+    };
+    for (n, keep) in host.volumes.iter().enumerate() {
+        engine.volume(&name(host, "volume", n), &labels(*keep));
+    }
+    let networks =
+        host.networks.iter().enumerate().map(|(n, keep)| engine.network(&name(host, "network", n), &labels(*keep)));
+    let networks: Vec<String> = networks.collect();
+    let containers = host.containers.iter().enumerate().map(|(n, container)| {
+        let image = container.image.map_or("lab/base", |image| &*placed[image]);
+        let mut spec = engine.container(image).name(&name(host, "container", n)).label("host", &host.label);
+        if container.keep {
+            spec = spec.label("keep", "true");
+        }
+        if let Some(volume) = container.volume {
+            spec = spec.volume(&name(host, "volume", volume));
+        } else if container.anonymous {
+            spec = spec.volume("");
+        }
+        if let Some(network) = container.network {
+            spec = spec.network(&name(host, "network", network));
+        }
+        match container.state {
+            RUNNING => spec.running(),
+            EXITED => spec.stopped(),
+            _ => spec.created(),
+        }
+    });
+    let containers = containers.collect();
+    Ids { images: placed.iter().map(|image| image.id.clone()).collect(), containers, networks }
+}
+
+fn name(host: &Host, kind: &str, n: usize) -> String {
+    format!("{}-{kind}-{n}", host.label)
+}
+
+/// The model: it looks at one thing at a time and takes it if nothing forbids it, again and again, until a whole
+/// round took nothing. It knows nothing of plans.
+fn model(host: &Host, ids: &Ids) -> Things {
+    let kept_by_name = |name: &str| {
+        // Patterns here are `label*digit`.
+        let Some((start, end)) = host.pattern.as_ref().and_then(|pattern| pattern.split_once('*')) else {
+            return false;
+        };
+        let fits = |text: &str| text.len() >= start.len() + end.len() && text.starts_with(start) && text.ends_with(end);
+        let last = name.rsplit('/').next().unwrap_or(name);
+        [name, last].iter().any(|text| fits(text) || text.rsplit_once(':').is_some_and(|(before, _)| fits(before)))
+    };
+    let among_the_last = |n: usize| {
+        let Some(count) = host.keep_last.filter(|_| host.all_images) else { return false };
+        let repository = |tag: &str| tag.split(':').next().unwrap_or_default().to_owned();
+        // What was seen first just now is newer than all that has a date; of those, the higher ID is the newer.
+        let rank = |n: usize| match host.images[n].age {
+            Age::Undated => (1, 0, ids.images[n].clone()),
+            Age::Old => (0, host.images[n].month, String::new()),
+        };
+        host.images[n].tags.iter().any(|tag| {
+            let others = (0..host.images.len())
+                .filter(|other| host.images[*other].tags.iter().any(|t| repository(t) == repository(tag)));
+            others.filter(|other| rank(*other) > rank(n)).count() < count
+        })
+    };
+    let mut gone = Things::new();
+    loop {
+        let mut round = Things::new();
+        for (n, container) in host.containers.iter().enumerate() {
+            let inherits = container.image.is_some_and(|image| host.images[image].keep);
+            let stays = host.without_containers
+                || host.young_stay
+                || container.state == RUNNING
+                || container.keep
+                || inherits
+                || kept_by_name(&name(host, "container", n));
+            if !stays {
+                round.insert(format!("container {}", ids.containers[n]));
+            }
+        }
+        let used = |uses: &dyn Fn(&Container) -> bool| {
+            let still = |n: usize| !gone.contains(&format!("container {}", ids.containers[n]));
+            host.containers.iter().enumerate().any(|(n, container)| uses(container) && still(n))
+        };
+        for (n, image) in host.images.iter().enumerate() {
+            let stays = used(&|container| container.image == Some(n))
+                || image.keep
+                || (!host.all_images && !image.tags.is_empty())
+                || (host.young_stay && image.age == Age::Undated)
+                || image.tags.iter().any(|tag| kept_by_name(tag))
+                || among_the_last(n);
+            if !stays {
+                round.insert(format!("image {}", ids.images[n]));
+            }
+        }
+        for (n, keep) in host.volumes.iter().enumerate().filter(|_| host.with_volumes && !host.young_stay) {
+            let name = name(host, "volume", n);
+            if !keep && !kept_by_name(&name) && !used(&|container| container.volume == Some(n)) {
+                round.insert(format!("volume {name}"));
+            }
+        }
+        for (n, keep) in host.networks.iter().enumerate().filter(|_| !host.young_stay) {
+            let name = name(host, "network", n);
+            if !keep && !kept_by_name(&name) && !used(&|container| container.network == Some(n)) {
+                round.insert(format!("network {}", ids.networks[n]));
+            }
+        }
+        if round.is_subset(&gone) {
+            return gone;
+        }
+        gone.extend(round);
+    }
+}
+
+/// Everything on the engine, by kind and ID.
+fn there(engine: &Engine) -> Things {
+    let api = engine.api();
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let images = api.images().into_iter().map(|image| format!("image {}", image.id));
+    let containers = api.containers().into_iter().map(|c| format!("container {}", text(&c, "Id")));
+    let volumes = api.volumes().into_iter().map(|v| format!("volume {}", text(&v, "Name")));
+    let networks = api.networks().into_iter().map(|n| format!("network {}", text(&n, "Id")));
+    let cache = if engine.is_podman() { Vec::new() } else { api.build_cache() };
+    let cache = cache.into_iter().map(|record| format!("build_cache {}", text(&record, "ID")));
+    images.chain(containers).chain(volumes).chain(networks).chain(cache).collect()
+}
+
+fn steps(plan: &Value) -> Things {
+    let steps = plan["steps"].as_array().expect("steps").iter();
+    let text = |step: &Value, key: &str| step[key].as_str().expect("a text").to_owned();
+    steps.map(|step| format!("{} {}", text(step, "type"), text(step, "id"))).collect()
+}
+
+/// The engine's own count of its disk, as `docker system df` sums it up.
+fn disk(engine: &Engine) -> i64 {
+    let df = engine.api().disk_usage();
+    let sum =
+        |list: &str, size: &dyn Fn(&Value) -> i64| -> i64 { df[list].as_array().into_iter().flatten().map(size).sum() };
+    df["LayersSize"].as_i64().unwrap_or(0)
+        + sum("Containers", &|c| c["SizeRw"].as_i64().unwrap_or(0))
+        + sum("Volumes", &|v| v["UsageData"]["Size"].as_i64().unwrap_or(0).max(0))
+        + sum("BuildCache", &|b| if b["Shared"] == true { 0 } else { b["Size"].as_i64().unwrap_or(0) })
+}
+
+/// Sweeps and compares: the dry run, what went, and the bytes. The plan that was done.
+fn sweep_and_compare(engine: &Engine, command: &Command, about: &str) -> (Things, Value) {
+    let dry = command.clone().arg("--dry-run").run().success().json();
+    let (before, held) = (there(engine), disk(engine));
+    let done = command.clone().arg("--yes").run().success().json();
+    let (after, holds) = (there(engine), disk(engine));
+    let gone: Things = before.difference(&after).cloned().collect();
+    assert_eq!(steps(&dry), gone, "the dry run and the run differ: {about}");
+    assert!(after.is_subset(&before), "something came up: {about}");
+    let (said, fell) = (dry["totals"]["bytes"].as_i64().expect("bytes"), held - holds);
+    let slack = said / 100;
+    if dry["totals"]["up_to"] == true {
+        assert!(fell <= said + slack, "up to {said} were promised, {fell} came back: {about}");
+    } else {
+        assert!((said - fell).abs() <= slack, "{said} were promised, {fell} came back: {about}");
+    }
+    (gone, done)
+}
+
+fn random_hosts_are_swept_as_the_dry_run_says_and_as_a_tiny_model_says(engine: &Engine) {
+    let given = std::env::var("DKB_SEED").ok().and_then(|seed| seed.parse().ok());
+    let clock =
+        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
+    let first: u64 = given.unwrap_or_else(|| clock() % 1_000_000_000);
+    let hosts = if given.is_some() { 1 } else { hosts_here() };
+    let state = State::new();
+    for batch in (0..hosts).step_by(TOGETHER as usize) {
+        let seeds = (first + batch)..(first + hosts.min(batch + TOGETHER));
+        let drafts: Vec<(u64, Host)> = seeds.map(|seed| (seed, Host::random(seed))).collect();
+        let placed: Vec<Ids> = drafts.iter().map(|(_, host)| put(engine, host)).collect();
+        for ((seed, host), ids) in drafts.iter().zip(&placed) {
+            let _seed = Seed(*seed);
+            let about = format!("seed {seed} {host:#?}");
+            let (gone, _) = sweep_and_compare(engine, &host.command(engine, &state), &about);
+            assert_eq!(gone, model(host, ids), "the model differs: {about}");
+        }
+        // What is left goes but for what is at work: anonymous volumes too, which bear no host's label.
+        let rest =
+            engine.dkb_in(&state).args(["sweep", "--format", "json", "--until", "0s", "--all-images", "--volumes"]);
+        sweep_and_compare(engine, &rest.args(["--keep", "*lab/base"]), &format!("the rest after {first}+{batch}"));
+        engine.wipe();
+    }
+}
+
+fn a_host_with_build_cache_is_swept_to_the_last_record(engine: &Engine) {
+    let context = Context::from_base("RUN head -c 300000 /dev/urandom >/a\nRUN head -c 200000 /dev/urandom >/b");
+    for tag in ["app:1", "app:2"] {
+        engine.build(Builder::BuildKit, &context, &["--no-cache", "-t", tag]).success();
+    }
+    engine.build(Builder::BuildKit, &Context::from_base("RUN head -c 400000 /dev/urandom >/c\nRUN false"), &[]);
+    engine.build(Builder::Classic, &context, &["-t", "app:1"]).success();
+    let state = State::new();
+    let sweep = |args: &[&str]| {
+        let command = engine.dkb_in(&state).args(["sweep", "--format", "json", "--until", "0s", "--keep", "*lab/base"]);
+        sweep_and_compare(engine, &command.args(args.iter().copied()), &format!("{args:?}"))
+    };
+    let (gone, _) = sweep(&[]);
+    assert!(gone.iter().any(|thing| thing.starts_with("build_cache")), "{gone:?}");
+    assert!(engine.has("app:1") && engine.has("app:2"));
+    let (gone, done) = sweep(&["--all-images"]);
+    assert_eq!(done["totals"]["bytes_to_cache"], 0, "the cache goes too: {gone:?}");
+    assert!(engine.images().is_empty() && engine.api().build_cache().is_empty());
+}
