@@ -76,7 +76,8 @@ fn killed(engine: &Engine, builder: Builder, group: &str) {
         engine.docker(["image", "rm", "--no-prune", "raw"]).run();
     }
     assert_eq!(open_builds(&maker.state), 0, "builds that nobody has closed");
-    let most = if builder == Builder::BuildKit { 0 } else { KILLS.len() };
+    // A dkb that is killed before it has heard which engine this is leaves nobody who could tell.
+    let most = if builder == Builder::BuildKit { 1 } else { KILLS.len() };
     assert!(missed <= most, "{missed} images were built and not found");
     assert!(!maker.recorded().contains(&foreign.id) && engine.has(&foreign));
 }
