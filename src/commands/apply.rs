@@ -2,8 +2,8 @@
 
 mod container;
 mod explain;
-mod host;
 mod image;
+mod spare;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -82,13 +82,20 @@ pub(super) async fn apply(
         let wave = wave(&plan.steps[from], depths);
         let length = plan.steps[from..].iter().take_while(|step| self::wave(step, depths) == wave).count();
         let steps = &plan.steps[from..from + length];
-        let at_once = match wave {
-            // Build cache goes children first, and the engine takes one at a time anyway.
-            (Kind::BuildCache, ..) => 1,
-            (_, Action::Stop, _) => STOPS_AT_ONCE,
-            _ => at_once,
-        };
-        let ended = side_by_side(engine, steps, at_once, stop.as_mut(), &mut report, &mut progress).await;
+        let ended = side_by_side(
+            engine,
+            steps,
+            match wave {
+                (_, Action::Stop, _) => STOPS_AT_ONCE,
+                // Children first, and the engine takes one at a time anyway.
+                (Kind::BuildCache, ..) => 1,
+                _ => at_once,
+            },
+            stop.as_mut(),
+            &mut report,
+            &mut progress,
+        )
+        .await;
         for (step, Ended { outcome, why, .. }) in plan.steps[from..].iter_mut().zip(ended) {
             step.result = Some(outcome);
             if let Some(why) = why.filter(|why| !report.errors.contains(why)) {
@@ -172,7 +179,6 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
     };
     match (step.kind, step.action, &step.guard) {
         (Kind::Image, Action::Remove, Guard::Untagged) => image::remove_untagged(engine, id()?).await,
-        (Kind::Image, Action::Remove, Guard::Pushed { digests }) => image::remove_pushed(engine, id()?, digests).await,
         (Kind::Image, Action::Remove, Guard::Named { names }) => image::remove_named(engine, id()?, names).await,
         (Kind::Image, Action::Untag, Guard::NameOf { id }) => image::untag(engine, *id, &name()?).await,
         (Kind::Image, Action::GiveBack, Guard::NameOf { id: from }) => {
@@ -180,19 +186,21 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
         }
         (Kind::Container, Action::Stop, _) => Ok(plainly(engine.stop_container(&step.id).await?, |()| Outcome::Done)),
         (Kind::Container, Action::Remove, Guard::Stopped) => container::remove(engine, step).await,
-        (Kind::Volume, Action::Remove, Guard::Unused) => host::remove_volume(engine, step).await,
-        (Kind::Network, Action::Remove, Guard::Unused) => host::remove_network(engine, step).await,
-        (Kind::BuildCache, Action::Remove, Guard::Unused) => host::remove_cache(engine, step).await,
+        (Kind::Network, Action::Remove, Guard::Unused) => spare::remove_network(engine, step).await,
+        (Kind::Volume, Action::Remove, Guard::Unused) => spare::remove_volume(engine, step).await,
+        (Kind::BuildCache, Action::Remove, Guard::Unused) => spare::remove_cache(engine, step).await,
         _ => Ok(Ended::failed(Error::failed("reading the plan", "a step and its guard do not belong together"))),
     }
 }
 
 /// Without an answer, only another look can tell whether it was done.
-async fn settle(outcome: engine::Outcome, gone: impl AsyncFnOnce() -> Result<bool>) -> Result<Ended> {
+async fn settle(outcome: engine::Outcome, is_gone: impl AsyncFnOnce() -> Result<bool>) -> Result<Ended> {
     match outcome {
-        engine::Outcome::Unknown(error) => {
-            Ok(if gone().await? { Ended::plainly(Outcome::Done) } else { Ended::failed(error) })
-        }
+        engine::Outcome::Unknown(error) => Ok(match is_gone().await {
+            Ok(true) => Ended::plainly(Outcome::Done),
+            Ok(false) => Ended::failed(error),
+            Err(_) => Ended { outcome: Outcome::Unknown, why: Some(error), lost: true },
+        }),
         outcome => Ok(plainly(outcome, |()| Outcome::Done)),
     }
 }

@@ -25,7 +25,7 @@ use look::Seen;
 
 /// An engine that can't be reached is given up soon enough for a nightly job to say so and go on.
 const LIMITS: Limits =
-    Limits { connect: Duration::from_secs(4), ask: Duration::from_secs(60), change: Duration::from_secs(300) };
+    Limits { connect: Duration::from_secs(3), ask: Duration::from_secs(60), change: Duration::from_secs(300) };
 
 /// What this run is to do with its plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -143,10 +143,12 @@ impl Engine {
         Ok(plain(answer.volumes))
     }
 
-    /// Volumes with their sizes, for which the engine walks each of them.
-    pub async fn volumes_with_sizes(&self) -> Result<Vec<Volume>> {
+    /// The sizes of volumes by name, for which the engine walks each of them. Podman leaves the labels out of
+    /// this answer, so nothing is decided by it.
+    pub async fn volume_sizes(&self) -> Result<HashMap<String, u64>> {
         let path = "/system/df?type=volume&verbose=1";
-        Ok(self.ask::<answer_disk::Usage>("measuring volumes", path).await?.1.volumes())
+        let volumes = self.ask::<answer_disk::Usage>("measuring volumes", path).await?.1.volumes();
+        Ok(volumes.into_iter().filter_map(|volume| Some((volume.name, volume.size?))).collect())
     }
 
     pub async fn networks(&self) -> Result<Vec<Network>> {
@@ -209,7 +211,13 @@ impl Engine {
         let tried = format!("removing container {id}");
         let options = RemoveContainerOptionsBuilder::default().v(volumes).force(false).build();
         let id = segment(id, &tried)?;
-        self.change(&tried, self.docker.remove_container(&id, Some(options))).await
+        Ok(match self.change(&tried, self.docker.remove_container(&id, Some(options))).await? {
+            // Podman's answer where Docker says 409: it runs.
+            Outcome::Refused { status: 500, message } if self.hello.flavour == Flavour::Podman => {
+                Outcome::Conflict(message)
+            }
+            outcome => outcome,
+        })
     }
 
     /// Stops a container by its own stop signal, within its own grace. One that does not run is done.

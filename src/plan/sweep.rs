@@ -154,8 +154,9 @@ pub fn plan(look: &Look, policy: &Policy) -> Swept {
     }
     sorted.kept.sort_by(|a, b| (a.kind, a.reason, &a.id).cmp(&(b.kind, b.reason, &b.id)));
     let mut plan = Plan::new("sweep", &look.snapshot.engine, look.now, steps, sorted.kept);
-    plan.totals.bytes_to_cache = cache::bytes_that_stay(look, &plan);
-    plan.totals.up_to = disk.is_imprecise() || plan.totals.bytes_to_cache > 0;
+    plan.to_cache = cache::bytes_that_stay(look, &plan);
+    plan.totals.up_to = disk.is_imprecise() || !plan.to_cache.is_empty();
+    plan.count();
     Swept { plan, since }
 }
 

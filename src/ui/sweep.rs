@@ -45,7 +45,8 @@ impl Told {
     }
 
     fn failed_at_all(&self, kind: Kind) -> bool {
-        self.failed.iter().any(|(of, _)| *of == kind) || self.ended(kind, &[Outcome::Failed, Outcome::NotTried]) > 0
+        self.failed.iter().any(|(of, _)| *of == kind)
+            || self.ended(kind, &[Outcome::Failed, Outcome::Unknown, Outcome::NotTried]) > 0
     }
 
     /// Nothing of this kind was done, though some was to be.
@@ -119,8 +120,8 @@ impl Voice {
     /// Something that was left out, and is no failure.
     pub fn note(&self, host: &str, kind: Kind, note: &str) {
         match &self.tongue {
-            Tongue::Log(log) => log.skipped(self.of(host), kind, note),
-            _ => say(format_args!("{}{}: left out: {note}", self.prefix(host), human::plural(kind))),
+            Tongue::Log(log) => log.note(self.of(host), kind, note),
+            _ => say(format_args!("{}{}: {note}", self.prefix(host), human::plural(kind))),
         }
     }
 

@@ -87,7 +87,7 @@ fn a_fault_in_one_kind_does_not_stop_the_other_four(engine: &Engine) {
 fn a_list_that_fails_fails_its_kind_alone(engine: &Engine) {
     for (path, operation, kind) in [
         ("/images/json", "IMAGE", 1),
-        ("type=volume", "VOLUME", 2),
+        ("/volumes", "VOLUME", 2),
         ("/networks", "NETWORK", 3),
         ("type=build-cache", "BUILD_CACHE", 4),
     ] {
@@ -209,9 +209,8 @@ fn a_plan_from_a_file_is_done_and_never_more(engine: &Engine) {
     assert!(engine.api().volumes().iter().any(|volume| volume["Name"] == "later"));
     let other = Engine::start(engine.name());
     let elsewhere = other.dkb_in(&state).args(["sweep", "--yes"]).arg("--apply").arg(&file).run();
-    if engine.is_podman() {
-        // Its identity is this machine's and its folder's, and the lab's engines have each their own folder.
-        return;
+    // Two of the lab's oldest engines share the key that they are named after.
+    if engine.api().info()["ID"] != other.api().info()["ID"] {
+        elsewhere.code(2).warns("another one");
     }
-    elsewhere.code(2).warns("another one");
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::settle;
-use super::{Ended, Step};
+use super::{Ended, settle};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::model::{Container, Outcome, Reason};
+use crate::model::{Container, Outcome, Reason, Step};
 
 /// How long a removal that the engine began by itself is waited for.
 const LOOKS: usize = 50;
@@ -16,9 +15,11 @@ const BETWEEN: Duration = Duration::from_millis(100);
 pub(super) async fn remove(engine: &Engine, step: &Step) -> Result<Ended> {
     // What a sweep takes may have left data in anonymous volumes, and those have rules of their own.
     let volumes = step.reason != Reason::Stopped;
-    let find = async || Ok(engine.containers().await?.into_iter().find(|container| container.id == step.id));
+    let find = async || -> Result<Option<Container>> {
+        Ok(engine.containers().await?.into_iter().find(|container| container.id == step.id))
+    };
     let removed = engine.remove_container(&step.id, volumes).await?;
-    let ended = settle(removed, async || find().await.map(|found: Option<Container>| found.is_none())).await?;
+    let ended = settle(removed, async || Ok(find().await?.is_none())).await?;
     if ended.outcome != Outcome::Kept {
         return Ok(ended);
     }

@@ -57,7 +57,7 @@ pub(super) async fn explain(engine: &Engine, plan: &mut Plan, containerd_store: 
             names = asked.flatten().unwrap_or_default();
             if let Some(users) = users.get(&id) {
                 reason = KeptReason::InUse;
-                holders = users.iter().map(|user| format!("{} ({})", user.name, user.state.as_str())).collect();
+                holders = users.iter().map(|user| describe(user)).collect();
             } else if let Some(children) = children.get(&id) {
                 reason = KeptReason::Base;
                 holders = children.iter().map(|child| child.id.short()).collect();
@@ -66,11 +66,8 @@ pub(super) async fn explain(engine: &Engine, plan: &mut Plan, containerd_store: 
             }
         } else {
             names.clone_from(&step.names);
-            let users: Vec<&Container> = containers.iter().filter(|container| uses(container, step)).collect();
-            if !users.is_empty() {
-                reason = KeptReason::InUse;
-                holders = users.iter().map(|user| format!("{} ({})", user.name, user.state.as_str())).collect();
-            }
+            holders = users_of(step, &containers);
+            reason = if holders.is_empty() { reason } else { KeptReason::InUse };
         }
         if step.result == Some(Outcome::Failed) {
             (reason, holders) = (KeptReason::Failed, Vec::new());
@@ -80,14 +77,19 @@ pub(super) async fn explain(engine: &Engine, plan: &mut Plan, containerd_store: 
     }
 }
 
-/// Whether a container is, or uses, what a step was to take.
-fn uses(container: &Container, step: &Step) -> bool {
-    match step.kind {
+/// The containers that came to use something that is no image; a container that runs uses itself.
+fn users_of(step: &Step, containers: &[Container]) -> Vec<String> {
+    let uses = |container: &&Container| match step.kind {
         Kind::Container => container.id == step.id,
         Kind::Volume => container.volumes.contains(&step.id),
         Kind::Network => container.networks.iter().any(|of| *of == step.id || step.names.contains(of)),
         Kind::Image | Kind::BuildCache => false,
-    }
+    };
+    containers.iter().filter(uses).map(describe).collect()
+}
+
+fn describe(container: &Container) -> String {
+    format!("{} ({})", container.name, container.state.as_str())
 }
 
 fn shown(tags: &[Reference]) -> Vec<String> {

@@ -100,22 +100,27 @@ impl Seen {
         let (engine, policy) = (&self.engine, &self.policy);
         // Both are parts of one long answer, and engines before 23 refuse to work on two at a time.
         let disk = async {
-            let volumes = if policy.volumes { again(|| engine.volumes_with_sizes()).await } else { Ok(Vec::new()) };
-            (volumes, if policy.cache { again(|| engine.cache()).await } else { Ok(None) })
+            let sizes = if policy.volumes { again(|| engine.volume_sizes()).await } else { Ok(HashMap::new()) };
+            (sizes, if policy.cache { again(|| engine.cache()).await } else { Ok(None) })
         };
-        let (containers, images, networks, (volumes, cache)) = tokio::join!(
+        let (containers, images, volumes, networks, (sizes, cache)) = tokio::join!(
             engine.containers(),
             async { if policy.images { engine.images(true).await } else { Ok(Vec::new()) } },
+            async { if policy.volumes { engine.volumes().await } else { Ok(Vec::new()) } },
             async { if policy.networks { engine.networks().await } else { Ok(Vec::new()) } },
             disk,
         );
         self.snapshot.images = self.or_fail(Kind::Image, images);
         self.volumes = self.or_fail(Kind::Volume, volumes);
+        match sizes {
+            Ok(sizes) => self.volumes.iter_mut().for_each(|volume| volume.size = sizes.get(&volume.name).copied()),
+            Err(error) => self.notes.push((Kind::Volume, format!("Sizes are not known: {error}"))),
+        }
         self.networks = self.or_fail(Kind::Network, networks);
         match cache {
             Ok(None) if self.policy.cache => {
                 self.policy.cache = false;
-                self.notes.push((Kind::BuildCache, "this engine has no calls for its build cache".to_owned()));
+                self.notes.push((Kind::BuildCache, "Skipped: this engine has no calls for its build cache".to_owned()));
             }
             cache => self.cache = self.or_fail(Kind::BuildCache, cache.map(Option::unwrap_or_default)),
         }

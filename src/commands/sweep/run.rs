@@ -74,15 +74,7 @@ pub(super) async fn carry_out(
 
 /// A plan of these steps, under the same heading.
 fn part(plan: &Plan, steps: Vec<Step>) -> Plan {
-    let (kind, engine) = (plan.kind.clone(), plan.engine.clone());
-    Plan {
-        schema: plan.schema,
-        kind,
-        engine,
-        created: plan.created,
-        steps,
-        kept: Vec::new(),
-        totals: Totals::default(),
-        to_cache: plan.to_cache.clone(),
-    }
+    let totals = Totals { up_to: plan.totals.up_to, ..Totals::default() };
+    let to_cache = plan.to_cache.clone();
+    Plan { kind: plan.kind.clone(), engine: plan.engine.clone(), steps, kept: Vec::new(), totals, to_cache, ..*plan }
 }

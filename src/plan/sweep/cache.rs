@@ -143,14 +143,22 @@ fn keep_the_last(records: &[CacheRecord], limit: u64, order: &mut Vec<Ranked>, s
     sorted.kept.extend(stays.into_iter().map(|ranked| kept(ranked.record, KeptReason::CacheKeep, Vec::new())));
 }
 
-/// How many of the bytes that images lose are the cache's too, at most, and so stay on the disk.
-pub(super) fn bytes_that_stay(look: &Look, plan: &Plan) -> u64 {
+/// Of the bytes that images lose, those that are the cache's too and stay on the disk, at most. Which image
+/// shares with which record no engine tells, so all that is shared counts for the first images.
+pub(super) fn bytes_that_stay(look: &Look, plan: &Plan) -> HashMap<String, u64> {
     let going: HashSet<&str> =
         plan.steps.iter().filter(|step| step.kind == Kind::BuildCache).map(|step| step.id.as_str()).collect();
     let stays = |record: &&CacheRecord| record.shared && !going.contains(record.id.as_str());
-    let shared: u64 = look.cache.iter().filter(stays).map(|record| record.size).sum();
-    let images: u64 = plan.steps.iter().filter(|step| step.kind == Kind::Image).map(|step| step.bytes).sum();
-    shared.min(images)
+    let mut shared: u64 = look.cache.iter().filter(stays).map(|record| record.size).sum();
+    let mut held = HashMap::new();
+    for step in plan.steps.iter().filter(|step| step.kind == Kind::Image) {
+        let bytes = step.bytes.min(shared);
+        shared -= bytes;
+        if bytes > 0 {
+            held.insert(step.id.clone(), bytes);
+        }
+    }
+    held
 }
 
 fn names(record: &CacheRecord) -> Vec<String> {

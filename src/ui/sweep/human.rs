@@ -47,7 +47,7 @@ pub(super) fn age(step: &Step, since: &Since, now: Timestamp) -> Option<String> 
 
 fn heading(host: Option<&str>, plan: &Plan, style: Style) -> String {
     let host = host.map(|host| format!("{host} · ")).unwrap_or_default();
-    format!("{}\n", style.dim(&format!("{host}{} at {}", plan.engine.version, plan.engine.endpoint)))
+    format!("{}\n", style.dim(&format!("{host}{} at {}", plan.engine.called(), plan.engine.endpoint)))
 }
 
 fn total(plan: &Plan) -> String {
@@ -104,7 +104,9 @@ pub(super) fn done(host: Option<&str>, plan: &Plan, seconds: f64, style: Style) 
         let _ = writeln!(
             text,
             "failed   {}",
-            counts(plan, |step| { matches!(step.result, Some(Outcome::Failed | Outcome::NotTried)) })
+            counts(plan, |step| {
+                matches!(step.result, Some(Outcome::Failed | Outcome::Unknown | Outcome::NotTried))
+            })
         );
     }
     text

@@ -117,8 +117,8 @@ impl Log {
         self.plain(LogLevel::Error, "INIT", host, text, json!({}));
     }
 
-    pub(super) fn skipped(&self, host: Option<&str>, kind: Kind, why: &str) {
-        self.plain(LogLevel::Warn, operation(kind), host, format!("Skipped: {why}"), json!({}));
+    pub(super) fn note(&self, host: Option<&str>, kind: Kind, note: &str) {
+        self.plain(LogLevel::Warn, operation(kind), host, note.to_owned(), json!({}));
     }
 
     fn plain(&self, level: LogLevel, operation: &str, host: Option<&str>, text: String, more: Value) {
@@ -181,10 +181,10 @@ impl Log {
         up_to: bool,
         took: Duration,
     ) {
-        let ended = |wanted: [Outcome; 2]| -> Vec<&Step> {
+        let ended = |wanted: &[Outcome]| -> Vec<&Step> {
             part.steps.iter().filter(|step| step.result.is_some_and(|result| wanted.contains(&result))).collect()
         };
-        let done = ended([Outcome::Done, Outcome::AlreadyGone]);
+        let done = ended(&[Outcome::Done, Outcome::AlreadyGone]);
         let bytes: u64 = done.iter().map(|step| step.bytes).sum();
         let up_to = if up_to && bytes > 0 { "up to " } else { "" };
         for step in &done {
@@ -210,12 +210,12 @@ impl Log {
                 self.plain(LogLevel::Warn, operation(kind), host, text, json!({ "id": kept.id }));
             }
         }
-        let failed = ended([Outcome::Failed, Outcome::NotTried]).len();
+        let failed = ended(&[Outcome::Failed, Outcome::Unknown, Outcome::NotTried]).len();
         let why: Vec<&Error> = unlisted.iter().copied().chain(errors).collect();
         if failed > 0 || !unlisted.is_empty() {
             self.failed(host, kind, &why, failed, part.steps.len());
         } else {
-            why.iter().for_each(|error| self.skipped(host, kind, &error.to_string()));
+            why.iter().for_each(|error| self.note(host, kind, &format!("Skipped: {error}")));
         }
         if !unlisted.is_empty() && part.steps.is_empty() {
             return;
