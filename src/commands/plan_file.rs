@@ -54,9 +54,10 @@ pub fn narrow(plan: &mut Plan, widest: &Plan) {
         .into_iter()
         .partition(|step| step.action != Action::Remove || allowed.contains(&(step.kind, step.id.as_str())));
     plan.steps = steps;
-    let now: HashMap<&str, &Kept> = widest.kept.iter().map(|kept| (kept.id.as_str(), kept)).collect();
+    let now: HashMap<(Kind, &str), &Kept> =
+        widest.kept.iter().map(|kept| ((kept.kind, kept.id.as_str()), kept)).collect();
     plan.kept.extend(dropped.into_iter().map(|step| {
-        let now = now.get(step.id.as_str()).map(|kept| (*kept).clone());
+        let now = now.get(&(step.kind, step.id.as_str())).map(|kept| (*kept).clone());
         now.unwrap_or(Kept {
             kind: step.kind,
             id: step.id,

@@ -68,6 +68,7 @@ impl TryFrom<RawImage> for Image {
     fn try_from(raw: RawImage) -> Result<Self, String> {
         let tags = references(raw.repo_tags.as_deref());
         let mut digests = raw.repo_digests.unwrap_or_default();
+        let travelled = digests.iter().any(|digest| !digest.starts_with("<none>"));
         digests.retain(|digest| stands_alone(digest, &tags));
         digests.shrink_to_fit();
         Ok(Self {
@@ -75,6 +76,7 @@ impl TryFrom<RawImage> for Image {
             parent: raw.parent_id.as_deref().and_then(ImageId::parse),
             tags,
             digests,
+            travelled,
             created: raw.created.unwrap_or(0),
             size: bytes(raw.size),
             shared: raw.shared_size.and_then(|size| u64::try_from(size).ok()),

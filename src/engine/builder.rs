@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::cli_files::BuildxFiles;
 use super::program;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +32,10 @@ pub struct BuilderFacts {
     pub engine_builder: Option<String>,
 }
 
+/// The first release whose `docker build` is buildx where that is installed.
+pub const BUILDX_BY_DEFAULT: u32 = 23;
+
 pub fn builder_kind(facts: &BuilderFacts) -> BuilderKind {
-    /// The first release whose `docker build` is buildx where that is installed.
-    const BUILDX_BY_DEFAULT: u32 = 23;
     let by = |buildkit| if buildkit { BuilderKind::BuildKit } else { BuilderKind::Classic };
     if facts.podman {
         return BuilderKind::Podman;
@@ -54,6 +56,22 @@ pub fn builder_kind(facts: &BuilderFacts) -> BuilderKind {
     by(facts.buildx_plugin)
 }
 
+/// Whether the builder that buildx chooses belongs to the engine of this context, so that what it builds lies
+/// there. `named` is `--builder` or `BUILDX_BUILDER`.
+///
+/// 1. An instance that somebody made keeps its results to itself, whatever its name.
+/// 2. Every context is a builder too, and `default` is that of the context in use; another one's is elsewhere.
+/// 3. Where nothing is named, what `docker buildx use` noted counts. For which engine it was noted is not looked
+///    at: if it is an instance, the result may be anywhere.
+pub fn is_the_engines_own(named: Option<&str>, context: Option<&str>, files: &BuildxFiles) -> bool {
+    let Some(context) = context else { return false };
+    let own = |name: &str| !files.instances.contains(name) && (name == "default" || name == context);
+    match named {
+        Some(name) => own(name),
+        None => !files.used.iter().any(|name| files.instances.contains(name)),
+    }
+}
+
 /// The words that Go takes for booleans, and no others.
 fn parse_bool(text: &str) -> Option<bool> {
     match text {
@@ -66,13 +84,9 @@ fn parse_bool(text: &str) -> Option<bool> {
 /// Asks the program for its version, which costs a start of it; only a `docker build` without
 /// `DOCKER_BUILDKIT` hangs on the answer.
 pub fn cli_major(docker: &Path) -> Option<u32> {
-    let output = Command::new(docker)
-        .arg("--version")
-        .env(program::INSIDE, program::inside_mark(docker))
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
+    let mut command = Command::new(docker);
+    program::as_child(&mut command, docker);
+    let output = command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     major_of(&String::from_utf8_lossy(&output.stdout))
 }
 
@@ -120,5 +134,32 @@ mod tests {
     fn a_version_line_gives_its_year() {
         assert_eq!(major_of("Docker version 20.10.24+dfsg1, build 297e128"), Some(20));
         assert_eq!(major_of("podman version 5.4.2"), None);
+    }
+
+    #[test]
+    fn a_result_lies_in_the_engine_only_if_the_builder_is_the_engines_own() {
+        let files = |instances: &[&str], used: &[&str]| BuildxFiles {
+            instances: instances.iter().map(|&name| name.to_owned()).collect(),
+            used: used.iter().map(|&name| name.to_owned()).collect(),
+        };
+        // named, context, instances, used → the engine's own
+        for (named, context, instances, used, want) in [
+            (None, "default", &[][..], &[][..], true),
+            (None, "default", &["farm"], &[], true),
+            (None, "default", &["farm"], &["farm"], false),
+            (None, "default", &[], &["farm"], true),
+            (None, "far", &[], &[], true),
+            (Some("default"), "default", &[], &[], true),
+            (Some("default"), "far", &[], &[], true),
+            (Some("far"), "far", &["farm"], &["farm"], true),
+            (Some("far"), "default", &[], &[], false),
+            (Some("farm"), "default", &["farm"], &[], false),
+            (Some("default"), "default", &["default"], &[], false),
+            (Some("nobody"), "default", &[], &[], false),
+        ] {
+            let got = is_the_engines_own(named, Some(context), &files(instances, used));
+            assert_eq!(got, want, "{named:?} {context} {instances:?} {used:?}");
+        }
+        assert!(!is_the_engines_own(None, None, &files(&[], &[])), "the context could not be read");
     }
 }

@@ -1,6 +1,7 @@
 //! The Docker CLI's own files: its settings and its contexts. Credentials stand in the same folder; of
 //! `config.json` only the fields named here are kept, and never `auths`.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
@@ -101,6 +102,45 @@ pub fn contexts(dir: Option<&Path>) -> Vec<String> {
         texts.filter_map(|text| serde_json::from_slice::<Named>(&text).ok()).map(|named| named.name).collect();
     names.sort();
     names
+}
+
+/// What buildx remembers of builders, beside docker's settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BuildxFiles {
+    /// Builders that somebody made.
+    pub instances: HashSet<String>,
+    /// What `docker buildx use` named, for whatever engine.
+    pub used: HashSet<String>,
+}
+
+impl BuildxFiles {
+    /// From `BUILDX_CONFIG`, or the folder of docker's settings.
+    pub fn read(own: Option<PathBuf>, dir: Option<&Path>) -> Self {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Current {
+            name: String,
+        }
+        let Some(root) = own.filter(|path| !path.as_os_str().is_empty()).or_else(|| Some(dir?.join("buildx"))) else {
+            return Self::default();
+        };
+        let names = |folder: &str| -> Vec<PathBuf> {
+            fs::read_dir(root.join(folder))
+                .map_or_else(|_| Vec::new(), |files| files.flatten().map(|f| f.path()).collect())
+        };
+        let file_name = |path: &PathBuf| Some(path.file_name()?.to_string_lossy().into_owned());
+        let current =
+            fs::read(root.join("current")).ok().and_then(|text| serde_json::from_slice::<Current>(&text).ok());
+        let defaults = names("defaults").into_iter().filter_map(|path| fs::read_to_string(path).ok());
+        Self {
+            instances: names("instances").iter().filter_map(file_name).collect(),
+            used: current
+                .map(|current| current.name)
+                .into_iter()
+                .chain(defaults.map(|name| name.trim().to_owned()))
+                .collect(),
+        }
+    }
 }
 
 /// Whether docker finds buildx among its plugins.

@@ -55,10 +55,11 @@ pub(super) struct Dialled {
 }
 
 pub(super) fn dial(docker: &Path, args: &[OsString], words: &LastWords) -> io::Result<Dialled> {
-    let mut child = Command::new(docker)
+    let mut command = Command::new(docker);
+    program::as_child(command.as_std_mut(), docker);
+    let mut child = command
         .args(args)
         .args(["system", "dial-stdio"])
-        .env(program::INSIDE, program::inside_mark(docker))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

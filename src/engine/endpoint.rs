@@ -116,6 +116,15 @@ fn set(env: Env<'_>, name: &str) -> Option<String> {
     env(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }
 
+/// The context that docker works in, `default` where a host is named; `None` where docker would refuse the flags.
+pub fn context_name(flags: &DockerFlags, env: Env<'_>) -> Option<String> {
+    let current = CliConfig::read(config_dir(flags.config.as_deref(), env).as_deref()).current_context;
+    Some(match choose(flags, env, &current).ok()? {
+        Choice::Context(name) => name,
+        Choice::Host(_) => "default".to_owned(),
+    })
+}
+
 fn choose(flags: &DockerFlags, env: Env<'_>, current: &str) -> Result<Choice> {
     let host = match (&flags.context, flags.hosts.as_slice()) {
         (Some(_), [_, ..]) => return Err(Error::usage("choosing the engine", "both --context and --host are given")),

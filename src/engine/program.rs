@@ -96,6 +96,15 @@ fn classify(path: &Path, whole: &Path, head: &[u8]) -> Program {
     }
 }
 
+/// Makes a docker that dkb starts know where it is, and nothing of how dkb itself was started: as docker's plugin
+/// it was given variables that are for plugins only.
+pub fn as_child(command: &mut Command, docker: &Path) {
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOCKER_CLI_PLUGIN_")) {
+        command.env_remove(name);
+    }
+    command.env(INSIDE, inside_mark(docker));
+}
+
 /// What [`INSIDE`] is to say for this program.
 pub fn inside_mark(docker: &Path) -> OsString {
     let chain = env::var_os(INSIDE).unwrap_or_default();

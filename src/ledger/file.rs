@@ -59,7 +59,7 @@ impl Ledger {
         let before = file.metadata().map_err(failed)?.len();
         let mut text = String::new();
         if before == 0 {
-            text += &line(&Record::Ledger { v: VERSION, engine: self.engine.clone() });
+            text += &line(&self.header(&file));
         } else {
             self.refuse_newer()?;
             if !ends_with_newline(&mut file).map_err(failed)? {
@@ -76,6 +76,10 @@ impl Ledger {
             self.compact_locked()?;
         }
         Ok(())
+    }
+
+    fn header(&self, file: &File) -> Record {
+        Record::Ledger { v: VERSION, engine: self.engine.clone(), file: number(file) }
     }
 
     fn lock_path(&self) -> PathBuf {
@@ -109,6 +113,7 @@ impl Ledger {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(contents),
             Err(error) => return Err(failed(error)),
         };
+        let own = number(&file);
         let mut reader = BufReader::new(file);
         let mut text = Vec::new();
         loop {
@@ -129,6 +134,7 @@ impl Ledger {
                     )
                     .hint("somebody copied it here: remove it, or put back the right one"));
                 }
+                Ok(Record::Ledger { file, .. }) => contents.books.copied |= file.is_some() && file != own,
                 Ok(record) => contents.books.apply(record),
                 Err(_) => contents.damaged += 1,
             }
@@ -138,12 +144,17 @@ impl Ledger {
     /// Writes the ledger anew if most of its lines are past. The lock must be held.
     fn compact_locked(&self) -> Result<()> {
         let Contents { books, lines, .. } = self.read_locked()?;
-        let records = books.records(&self.engine);
+        let mut records = books.records(&self.engine);
         if records.len() * 2 > lines {
             return Ok(());
         }
         let failed = |error| Error::failed(format!("compacting {}", self.path().display()), error);
         let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(failed)?;
+        // A copy stays one: what it does not know of it never will.
+        let number = if books.copied { Some(0) } else { number(file.as_file()) };
+        if let Some(Record::Ledger { file, .. }) = records.first_mut() {
+            *file = number;
+        }
         for record in &records {
             file.write_all(line(record).as_bytes()).map_err(failed)?;
         }
@@ -158,6 +169,12 @@ struct Contents {
     books: Books,
     lines: usize,
     damaged: usize,
+}
+
+/// The number that the file system gives a file. A device's number would change with every start of the machine.
+fn number(file: &File) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().ok().map(|metadata| metadata.ino())
 }
 
 fn line(record: &Record) -> String {
@@ -239,6 +256,19 @@ mod tests {
         fs::create_dir_all(ledger.path().parent().expect("a folder")).expect("a folder");
         fs::copy(other.path(), ledger.path()).expect("a copy");
         assert!(ledger.read().is_err());
+    }
+
+    #[test]
+    fn a_copy_knows_that_it_is_one() {
+        let (folder, ledger) = ledger();
+        ledger.append(&[Record::Build(build("1", &key("p", "s"), 1, &[]))]).expect("a note");
+        assert!(!ledger.read().expect("the ledger").0.copied);
+        let saved = folder.path().join("saved");
+        fs::copy(ledger.path(), &saved).expect("a copy");
+        fs::rename(&saved, ledger.path()).expect("the copy in its place");
+        ledger.append(&[Record::Build(build("2", &key("p", "s"), 2, &[]))]).expect("a note");
+        let (books, _) = ledger.read().expect("the ledger");
+        assert!(books.copied && books.images().len() == 2);
     }
 
     #[test]

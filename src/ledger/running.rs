@@ -3,6 +3,7 @@
 //! Its folder is locked as long as dkb or the docker that it started lives. A folder whose lock is free is a
 //! build that was killed; the next dkb finishes its books.
 
+use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{State, create_folder, lock_within_limit, open_or_create};
 use crate::error::{Error, Result};
-use crate::model::{Candidate, ImageId, Name, Reference, SessionKey, Shown};
+use crate::model::{Candidate, ImageId, Name, Reference, SessionKey, Shown, Stamp};
 
 /// What a build is about to do, noted before docker starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +24,8 @@ pub struct Intent {
     pub started: Timestamp,
     pub tags: Vec<Reference>,
     pub key: String,
-    pub stamped: bool,
+    #[serde(default)]
+    pub stamp: Stamp,
     pub classic: bool,
     pub tilt: bool,
     pub ci: bool,
@@ -44,6 +46,8 @@ enum Note {
         tag: Reference,
         id: ImageId,
     },
+    /// Every image that was there before.
+    All(Vec<ImageId>),
     /// A step begins.
     Step(u32, u32),
     /// A container runs for it.
@@ -68,6 +72,8 @@ pub struct Unfinished {
     pub intent: Intent,
     pub engine: Option<(String, Timestamp)>,
     pub before: Vec<(Reference, ImageId)>,
+    /// Every image that was there before, where that was asked.
+    pub all: Option<HashSet<ImageId>>,
     pub shown: Shown,
     /// The ID that docker itself wrote when the build was done.
     pub result: Option<ImageId>,
@@ -80,6 +86,10 @@ impl State {
     pub fn begin(&self, intent: &Intent) -> Result<Running> {
         let folder = self.root.join("builds").join(&intent.build);
         create_folder(&folder)?;
+        if let Err(error) = has_room(&folder) {
+            let _ = fs::remove_dir(&folder);
+            return Err(error);
+        }
         let lock_path = folder.join("lock");
         let lock = open_or_create(&lock_path)?;
         lock_within_limit(&lock_path, || lock.try_lock())?;
@@ -109,6 +119,12 @@ impl Running {
         open_or_create(&self.folder.join("journal")).ok().map(Journal)
     }
 
+    /// Whether it was noted which engine this was.
+    pub fn knows_engine(&self) -> bool {
+        let journal = fs::read_to_string(self.folder.join("journal")).unwrap_or_default();
+        journal.lines().any(|line| matches!(serde_json::from_str(line), Ok(Note::Engine { .. })))
+    }
+
     /// The books of this build are in the ledger.
     pub fn finish(self) {
         let _ = fs::remove_dir_all(&self.folder);
@@ -122,6 +138,10 @@ impl Journal {
 
     pub fn note_before(&mut self, tag: &Reference, id: ImageId) {
         self.note(&Note::Before { tag: tag.clone(), id });
+    }
+
+    pub fn note_all(&mut self, images: impl IntoIterator<Item = ImageId>) {
+        self.note(&Note::All(images.into_iter().collect()));
     }
 
     pub fn note_step(&mut self, stage: u32, step: u32) {
@@ -165,6 +185,7 @@ impl Unfinished {
             intent,
             engine: None,
             before: Vec::new(),
+            all: None,
             shown: Shown::default(),
             result: read_iid(&folder.join("iid")),
             folder,
@@ -174,6 +195,7 @@ impl Unfinished {
             match serde_json::from_str(line) {
                 Ok(Note::Engine { identity, began }) => unfinished.engine = Some((identity, began)),
                 Ok(Note::Before { tag, id }) => unfinished.before.push((tag, id)),
+                Ok(Note::All(all)) => unfinished.all = Some(all.into_iter().collect()),
                 Ok(Note::Step(stage, step)) => (unfinished.shown.stage, unfinished.shown.step) = (stage, step),
                 Ok(Note::Ran(container)) => unfinished.shown.ran = Some(container),
                 Ok(Note::Image(image)) => {
@@ -196,6 +218,19 @@ impl Unfinished {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
+}
+
+/// A build that went well fails if docker cannot write its `--iidfile`, so a disk that is all but full is full.
+fn has_room(folder: &Path) -> Result<()> {
+    const ENOUGH: u64 = 1024 * 1024;
+    // Where a file system does not tell, it is believed to have room; some know no number of files.
+    let full = rustix::fs::statvfs(folder)
+        .is_ok_and(|disk| disk.f_bavail * disk.f_frsize < ENOUGH || disk.f_files > 0 && disk.f_favail < 16);
+    if full {
+        let tried = format!("writing to {}", folder.display());
+        return Err(Error::failed(tried, "the disk is full").hint("make room, or point DKB_STATE_DIR elsewhere"));
+    }
+    Ok(())
 }
 
 /// Reads what `--iidfile` holds.
@@ -221,7 +256,7 @@ mod tests {
             started: Timestamp::UNIX_EPOCH,
             tags: vec![Reference::written("app").expect("a name")],
             key: "k".to_owned(),
-            stamped: true,
+            stamp: key("p", "s").into(),
             classic: true,
             tilt: false,
             ci: false,

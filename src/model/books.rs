@@ -153,6 +153,9 @@ pub enum Record {
     Ledger {
         v: u32,
         engine: String,
+        /// The file that it was written to, so that a copy knows itself: what ended since then is not in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<u64>,
     },
     Session(SessionEntry),
     Build(Build),
@@ -173,6 +176,8 @@ pub struct Books {
     /// In the order in which they ended.
     pub builds: Vec<Build>,
     pub sessions: BTreeMap<SessionKey, SessionEntry>,
+    /// They were read from a copy of the ledger, out of a CI cache or a backup: records may have ended since.
+    pub copied: bool,
     met: Met,
 }
 
@@ -290,7 +295,7 @@ impl Books {
 
     /// The shortest list of records that says the same. Sessions are never forgotten.
     pub fn records(&self, engine: &str) -> Vec<Record> {
-        let header = Record::Ledger { v: VERSION, engine: engine.to_owned() };
+        let header = Record::Ledger { v: VERSION, engine: engine.to_owned(), file: None };
         let sessions = self.sessions.values().cloned().map(Record::Session);
         let builds = self.builds.iter().cloned().map(Record::Build);
         std::iter::once(header).chain(sessions).chain(builds).collect()

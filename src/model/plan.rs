@@ -121,6 +121,8 @@ pub enum KeptReason {
 pub enum Guard {
     /// No name but our private one.
     Untagged,
+    /// No name but our private one and these digests, under which our builds' images were pushed.
+    Pushed { digests: Vec<String> },
     /// Exactly these names.
     Named { names: Vec<String> },
     /// This name still points at this image.
@@ -265,7 +267,11 @@ impl Plan {
             failed: ended(&[Outcome::Failed, Outcome::Unknown, Outcome::NotTried]),
             kept: self.kept.len(),
             bytes: self.steps.iter().filter(gone).map(|step| step.bytes).sum(),
-            bytes_to_cache: self.steps.iter().filter(gone).filter_map(|step| self.to_cache.get(&step.id)).sum(),
+            // A sweep knows the sum only, since its images share what moves.
+            bytes_to_cache: match self.to_cache.is_empty() {
+                true => self.totals.bytes_to_cache,
+                false => self.steps.iter().filter(gone).filter_map(|step| self.to_cache.get(&step.id)).sum(),
+            },
             up_to: self.totals.up_to,
         };
     }

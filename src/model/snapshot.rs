@@ -35,6 +35,8 @@ pub struct Image {
     pub tags: Vec<Reference>,
     /// A digest without a tag of the same repository: pulled by digest, or left behind by a later pull.
     pub digests: Vec<String>,
+    /// It has some digest, beside a tag or alone: on a graphdriver it was pushed or pulled.
+    pub travelled: bool,
     pub created: i64,
     pub size: u64,
     /// Bytes of layers that other images use too, where the engine was asked for it.
@@ -149,6 +151,7 @@ pub(crate) mod tests {
             parent: None,
             tags: Vec::new(),
             digests: Vec::new(),
+            travelled: false,
             created: 0,
             size: 100,
             shared: None,
@@ -167,6 +170,7 @@ pub(crate) mod tests {
         }
         pub(crate) fn digest(mut self, name: &str) -> Self {
             self.0.digests.push(name.to_owned());
+            self.0.travelled = true;
             self
         }
         pub(crate) fn stamp(mut self, key: &SessionKey) -> Self {

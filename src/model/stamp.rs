@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Name, SessionKey};
 
 pub const PROJECT_LABEL: &str = "dev.dkb.project";
@@ -9,9 +11,11 @@ pub const SESSION_LABEL: &str = "dev.dkb.session";
 /// On containers, volumes and networks only. Images never carry it, since containers inherit their labels.
 pub const RUN_LABEL: &str = "dev.dkb.run";
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stamp {
+    #[serde(default)]
     pub project: Option<Name>,
+    #[serde(default)]
     pub session: Option<Name>,
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use dkb_lab::{Builder, Context, Engine, Promises, promises};
 
-use crate::building::{Maker, dangling, own_lines, warns_once};
+use crate::building::{Maker, open_builds, own_lines, warns_once};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -21,7 +21,6 @@ fn an_engine_that_refuses_dkbs_questions_still_builds(engine: &Engine, builder: 
     let maker = Maker::new(engine, builder);
     let context = Context::from_base("COPY seed /seed").file("seed", "0");
     maker.build(&context, &["-t", "app"]).success();
-    let size = dangling(engine).len();
     for (round, path) in
         ["/info", "/images/app", "/images/sha256", "/images/json", "/containers/json"].iter().enumerate()
     {
@@ -47,8 +46,7 @@ fn an_engine_that_refuses_dkbs_questions_still_builds(engine: &Engine, builder: 
     let output = maker.build(&context, &["-t", "app"]).success();
     assert!(own_lines(&output).is_empty(), "{output}");
     assert!(maker.recorded().contains(&maker.id("app")));
-    maker.clean();
-    assert!(maker.lost().len() <= size * 5, "what dkb could not know of is left alone");
+    assert_eq!(open_builds(&maker.state), 0);
 }
 
 /// The engine answers dkb's first question after a minute. Docker asks it too, so it goes its own way here.
@@ -79,6 +77,8 @@ fn an_engine_that_is_down_fails_the_build_as_docker_does(engine: &Engine) {
     let raw = raw.env("DOCKER_BUILDKIT", maker.builder.env()).run();
     let ours = maker.command(&context, &[]).env("DOCKER_HOST", nowhere).run();
     assert_eq!((ours.exit_code(), &ours.stdout), (raw.exit_code(), &raw.stdout), "{ours}");
-    assert!(ours.err().contains(raw.err().trim_end()), "docker's own words\n{raw}\n{ours}");
+    // In front of it docker may complain of its own race to the closed connection.
+    let said = raw.err().lines().last().unwrap_or_default().to_owned();
+    assert!(ours.err().contains(&said), "docker's own words\n{raw}\n{ours}");
     warns_once(&ours);
 }

@@ -73,7 +73,7 @@ pub(crate) fn ledgers(state: &State) -> Vec<PathBuf> {
 pub(crate) fn books(state: &State) -> Books {
     let mut books = Books::default();
     for ledger in ledgers(state) {
-        for line in std::fs::read_to_string(ledger).expect("a ledger").lines() {
+        for line in String::from_utf8_lossy(&std::fs::read(ledger).expect("a ledger")).lines() {
             if let Ok(record) = serde_json::from_str::<Record>(line) {
                 books.apply(record);
             }

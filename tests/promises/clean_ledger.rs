@@ -7,14 +7,15 @@ use dkb_lab::{Engine, Promises, State, promises};
 use crate::clean_host::{Books, PROJECT, SESSION, identity, images, key};
 
 pub fn promises() -> Promises {
-    Promises::of(module_path!()).on_every_engine(promises![
-        a_lost_ledger_makes_nothing_ours,
-        a_damaged_ledger_loses_what_was_damaged,
-        a_newer_ledger_is_left_alone_and_nothing_is_deleted,
-        an_image_that_was_deleted_and_came_back_is_not_ours,
-        a_ledger_from_a_cache_takes_nothing_that_was_pulled,
-        another_engine_behind_the_same_path_is_another,
-    ])
+    Promises::of(module_path!())
+        .on(dkb_lab::promise::docker, promises![a_ledger_from_a_cache_takes_nothing_that_was_pulled])
+        .on_every_engine(promises![
+            a_lost_ledger_makes_nothing_ours,
+            a_damaged_ledger_loses_what_was_damaged,
+            a_newer_ledger_is_left_alone_and_nothing_is_deleted,
+            an_image_that_was_deleted_and_came_back_is_not_ours,
+            another_engine_behind_the_same_path_is_another,
+        ])
 }
 
 fn a_lost_ledger_makes_nothing_ours(engine: &Engine) {

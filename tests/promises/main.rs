@@ -4,7 +4,9 @@ mod build_at_once;
 mod build_constant;
 mod build_engine_trouble;
 mod build_foreign;
+mod build_killed;
 mod build_state_trouble;
+mod build_streams;
 mod build_tilt;
 mod build_twice;
 mod building;
@@ -34,7 +36,9 @@ fn main() -> ExitCode {
         build_constant::promises(),
         build_engine_trouble::promises(),
         build_foreign::promises(),
+        build_killed::promises(),
         build_state_trouble::promises(),
+        build_streams::promises(),
         build_tilt::promises(),
         build_twice::promises(),
         clean_at_a_terminal::promises(),

@@ -1,6 +1,7 @@
 //! Status: what is ours, who is at work, what a clean would free, and why one image is kept.
 
 use dkb::ledger::State;
+use dkb::model::Owner;
 use dkb_lab::{Engine, Promises, promises};
 use jiff::Timestamp;
 

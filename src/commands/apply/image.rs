@@ -28,20 +28,45 @@ pub(super) async fn remove_untagged(engine: &Engine, id: ImageId) -> Result<Ende
     }
 }
 
+/// Deletes an image that has no name but digests. A digest can't be moved to another image, and with our private
+/// name in place none of them takes the image along.
+pub(super) async fn remove_pushed(engine: &Engine, id: ImageId, digests: &[String]) -> Result<Ended> {
+    match engine.tag(id, &id.private_tag()).await? {
+        engine::Outcome::Done(()) => {}
+        other => return settle(engine, id, plainly(other, |()| Outcome::Done)).await,
+    }
+    for digest in digests.iter().filter_map(|digest| Reference::listed(digest)) {
+        match engine.delete_image(Target::Name(&digest)).await? {
+            engine::Outcome::Done(_) | engine::Outcome::Missing => {}
+            other => return settle(engine, id, plainly(other, |_| Outcome::Done)).await,
+        }
+    }
+    remove_untagged(engine, id).await
+}
+
 /// Deletes an image if it has none but these names.
 pub(super) async fn remove_named(engine: &Engine, id: ImageId, known: &[String]) -> Result<Ended> {
     let known: HashSet<&str> = known.iter().map(String::as_str).collect();
     // Each round takes one name; more rounds mean that somebody adds names as fast as they go.
     for _ in 0..known.len() + 3 {
         let Some(now) = engine.image(&id.to_string()).await? else { return Ok(Ended::plainly(Outcome::AlreadyGone)) };
-        let (private, names): (Vec<&Reference>, Vec<&Reference>) = now.tags.iter().partition(|tag| tag.is_private());
+        let (private, mut names): (Vec<Reference>, Vec<Reference>) =
+            now.tags.into_iter().partition(Reference::is_private);
+        // A digest without a tag is a name too; the containerd store lists it among the tags.
+        let digests = now.digests.iter().filter(|digest| known.contains(digest.as_str()));
+        for digest in digests.filter_map(|digest| Reference::listed(digest)) {
+            if !names.contains(&digest) {
+                names.push(digest);
+            }
+        }
         if names.iter().any(|name| !known.contains(name.as_str())) {
             return Ok(Ended::plainly(Outcome::Kept));
         }
         let surplus = match (names.as_slice(), private.as_slice()) {
-            ([], _) => {
-                let digests = now.digests.iter().filter(|digest| known.contains(digest.as_str()));
-                return remove_pulled(engine, id, digests.filter_map(|digest| Reference::listed(digest))).await;
+            ([], _) => return remove_untagged(engine, id).await,
+            // A tag of its repository, added in this moment, would go with the ID of a digest.
+            ([only], []) if only.as_str().contains('@') => {
+                return remove_pushed(engine, id, &[only.to_string()]).await;
             }
             ([_], []) => return delete(engine, id, Target::Id(id)).await,
             // Left from a deletion that was cut off. Our own name can't have been moved by anybody else.
@@ -62,21 +87,6 @@ pub(super) async fn remove_named(engine: &Engine, id: ImageId, known: &[String])
         }
     }
     Ok(Ended::plainly(Outcome::Kept))
-}
-
-/// A digest without a tag is a name too. With our own name on the image it goes and leaves the image to us.
-async fn remove_pulled(engine: &Engine, id: ImageId, digests: impl Iterator<Item = Reference>) -> Result<Ended> {
-    for digest in digests {
-        match engine.tag(id, &id.private_tag()).await? {
-            engine::Outcome::Done(()) => {}
-            other => return settle(engine, id, plainly(other, |()| Outcome::Done)).await,
-        }
-        match engine.delete_image(Target::Name(&digest)).await? {
-            engine::Outcome::Done(_) | engine::Outcome::Missing => {}
-            other => return Ok(plainly(other, |_| Outcome::Done)),
-        }
-    }
-    remove_untagged(engine, id).await
 }
 
 async fn delete(engine: &Engine, id: ImageId, target: Target<'_>) -> Result<Ended> {

@@ -46,7 +46,9 @@ pub(super) async fn record(engine: &Engine, books: &Books, facts: &Facts<'_>) ->
     let (result, steps) = if facts.intent.classic {
         classic(engine, facts, is_recorded).await?
     } else {
-        let was_there = |id: ImageId| facts.all.is_some_and(|all| all.contains(&id)) && !is_recorded(id);
+        // Without the whole stamp an image may be anybody's that was there before, or of which nobody knows.
+        let whole = facts.stamp.project.is_some() && facts.stamp.session.is_some();
+        let was_there = |id: ImageId| facts.all.map_or(!whole, |all| all.contains(&id)) && !is_recorded(id);
         (facts.result.filter(|id| !was_there(*id)), Vec::new())
     };
     let took = facts.before.iter().filter(|(_, from)| facts.ok && Some(*from) != facts.result);
@@ -151,17 +153,21 @@ pub(super) fn records(books: &Books, intent: &Intent, build: &Build) -> Vec<Reco
 
 /// Finishes the books of builds whose dkb was killed. Only those on this very engine are touched.
 pub async fn recover(engine: &Engine, identity: &str, state: &State, ledger: &Ledger) -> Result<usize> {
-    let mut recovered = 0;
+    let (mut recovered, mut failed) = (0, None);
     for unfinished in state.unfinished() {
         if unfinished.still_runs() {
             continue;
         }
-        if recover_one(engine, identity, ledger, &unfinished).await? {
-            recovered += 1;
-            unfinished.finish();
+        let done = recover_one(engine, identity, ledger, &unfinished).await;
+        match done {
+            Ok(false) | Err(_) if !is_long_past(&unfinished.intent) => failed = failed.or(done.err()),
+            _ => {
+                recovered += 1;
+                unfinished.finish();
+            }
         }
     }
-    Ok(recovered)
+    failed.map_or(Ok(recovered), Err)
 }
 
 /// `false` where this engine is not the one that could tell.
@@ -169,23 +175,22 @@ async fn recover_one(engine: &Engine, identity: &str, ledger: &Ledger, unfinishe
     let intent = &unfinished.intent;
     let Some((built_on, began)) = &unfinished.engine else {
         // dkb was killed before it knew the engine: docker had hardly started, and nobody can tell where.
-        return Ok(is_long_past(intent));
+        return Ok(true);
     };
     if built_on != identity {
-        return Ok(is_long_past(intent));
+        return Ok(false);
     }
     let (books, _) = ledger.read()?;
-    let stamp = if intent.stamped { intent.of.clone().into() } else { Stamp::default() };
     let result = match unfinished.result {
         Some(id) => engine.image(&id.to_string()).await?.map(|image| image.id),
         None => None,
     };
     let facts = Facts {
         intent,
-        stamp: &stamp,
+        stamp: &intent.stamp,
         began: *began,
         before: &unfinished.before,
-        all: None,
+        all: unfinished.all.as_ref(),
         shown: &unfinished.shown,
         result,
         ok: result.is_some(),

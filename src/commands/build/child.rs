@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
@@ -14,7 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
 use tempfile::SpooledTempFile;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::ledger::Journal;
 use crate::model::{Candidate, ImageId, Shown};
@@ -50,7 +51,17 @@ pub(crate) struct Running {
     errors: Option<JoinHandle<SpooledTempFile>>,
     done: Option<oneshot::Receiver<io::Result<ExitStatus>>>,
     signals: signal_hook::iterator::Handle,
+    stop: Arc<Notify>,
 }
+
+/// Whom a signal is for.
+enum Target {
+    Alive(Pid),
+    EndedAt(Instant),
+}
+
+/// The key that ended docker reaches dkb too, perhaps a little later.
+const SAME_KEY: Duration = Duration::from_millis(300);
 
 /// Starts docker. The locks are inherited, so that a docker that outlives dkb still counts as a running build.
 pub(crate) fn start(
@@ -75,12 +86,13 @@ pub(crate) fn start(
     let errors = child.stderr.take().map(|pipe| thread::spawn(move || hold(OwnedFd::from(pipe).into())));
     let handle = signals.handle();
     let (tell, done) = oneshot::channel();
-    let target = Arc::new(Mutex::new(Some(Pid::from_child(&child))));
-    forward(signals, Arc::clone(&target));
+    let target = Arc::new(Mutex::new(Target::Alive(Pid::from_child(&child))));
+    let stop = Arc::new(Notify::new());
+    forward(signals, Arc::clone(&target), Arc::clone(&stop));
     thread::spawn(move || {
         let _ = tell.send(wait(&mut child, &target));
     });
-    Ok(Running { reader, errors, done: Some(done), signals: handle })
+    Ok(Running { reader, errors, done: Some(done), signals: handle, stop })
 }
 
 impl Running {
@@ -92,8 +104,13 @@ impl Running {
         }
     }
 
+    /// A signal came after docker had ended.
+    pub(crate) async fn asked_to_stop(&self) {
+        self.stop.notified().await;
+    }
+
     /// What was read, once docker has ended.
-    pub(crate) fn seen(mut self) -> Seen {
+    pub(crate) fn seen(&mut self) -> Seen {
         let mut seen = self.reader.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
         if let Some(errors) = self.errors.take().and_then(|errors| errors.join().ok()) {
             seen.held = seen.held.map(|(stdout, _)| (stdout, errors));
@@ -109,12 +126,12 @@ impl Drop for Running {
 }
 
 /// Waits without taking the process's number away, so that a signal can never reach somebody who got it next.
-fn wait(child: &mut Child, target: &Mutex<Option<Pid>>) -> io::Result<ExitStatus> {
+fn wait(child: &mut Child, target: &Mutex<Target>) -> io::Result<ExitStatus> {
     while let Err(rustix::io::Errno::INTR) =
         waitid(WaitId::Pid(Pid::from_child(child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
     {}
     let mut target = target.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    *target = None;
+    *target = Target::EndedAt(Instant::now());
     child.wait()
 }
 
@@ -147,15 +164,17 @@ fn ignored_signals() -> u64 {
 }
 
 /// Hands on what somebody sent to dkb alone. What the terminal sends reaches docker without us.
-fn forward(mut signals: SignalsInfo<WithRawSiginfo>, target: Arc<Mutex<Option<Pid>>>) {
+fn forward(mut signals: SignalsInfo<WithRawSiginfo>, target: Arc<Mutex<Target>>, stop: Arc<Notify>) {
     thread::spawn(move || {
         for info in &mut signals {
-            if !is_from_a_process(info.si_code) {
-                continue;
-            }
-            let target = target.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if let (Some(pid), Some(signal)) = (*target, Signal::from_named_raw(info.si_signo)) {
-                let _ = kill_process(pid, signal);
+            match *target.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+                Target::Alive(pid) if is_from_a_process(info.si_code) => {
+                    if let Some(signal) = Signal::from_named_raw(info.si_signo) {
+                        let _ = kill_process(pid, signal);
+                    }
+                }
+                Target::EndedAt(end) if end.elapsed() > SAME_KEY => stop.notify_one(),
+                _ => {}
             }
         }
     });
@@ -182,7 +201,11 @@ fn watch(mut pipe: File, held: bool, mut journal: Option<Journal>) -> Seen {
         let bytes = &buffer[..length];
         reader.feed(bytes, |event| notes.take(event, journal.as_mut()));
         let passed = match &mut hold {
-            Some(hold) => hold.write_all(bytes).is_ok(),
+            Some(hold) => {
+                // Where even the temporary files are full, docker goes on, and less is shown of why it failed.
+                let _ = hold.write_all(bytes);
+                true
+            }
             None => ui::pass(bytes),
         };
         if !passed {
@@ -196,7 +219,10 @@ fn watch(mut pipe: File, held: bool, mut journal: Option<Journal>) -> Seen {
 
 fn hold(mut pipe: File) -> SpooledTempFile {
     let mut held = SpooledTempFile::new(IN_MEMORY);
-    let _ = io::copy(&mut pipe, &mut held);
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = pipe.read(&mut buffer) {
+        let _ = held.write_all(&buffer[..length]);
+    }
     held
 }
 

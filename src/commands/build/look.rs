@@ -38,7 +38,7 @@ pub(super) async fn look(
     endpoint: Endpoint,
     wanted: &Wanted<'_>,
     started: Instant,
-    journal: Option<&mut Journal>,
+    mut journal: Option<&mut Journal>,
 ) -> Result<Before> {
     let engine = Engine::connect(endpoint, BUILD_LIMITS).await?;
     let info = engine.info().await?;
@@ -57,12 +57,16 @@ pub(super) async fn look(
         let (books, _) = state.ledger(&before.identity).read()?;
         before.held = lent::hold(&before, &books, of).await?;
     }
-    if let Some(journal) = journal {
+    if let Some(journal) = &mut journal {
         journal.note_engine(&before.identity, began);
         before.tags.iter().for_each(|(tag, id)| journal.note_before(tag, *id));
     }
     if wanted.all {
-        before.all = Some(before.engine.images(false).await?.into_iter().map(|image| image.id).collect());
+        let images: HashSet<ImageId> = before.engine.images(false).await?.into_iter().map(|image| image.id).collect();
+        if let Some(journal) = journal {
+            journal.note_all(images.iter().copied());
+        }
+        before.all = Some(images);
     }
     Ok(before)
 }

@@ -30,6 +30,15 @@ impl Claim<'_> {
     }
 }
 
+impl Claim<'_> {
+    /// Whether a build in the scope named an image in this repository.
+    pub(super) fn named(&self, repository: &str) -> bool {
+        let Some(wanted) = Reference::written(repository) else { return false };
+        let is_it = |tag: &Reference| tag.canonical().repository() == wanted.canonical().repository();
+        self.builds.iter().flat_map(|build| &build.tags).any(is_it)
+    }
+}
+
 pub(crate) fn build_gave(build: &Build, tag: &Reference) -> bool {
     let tag = tag.canonical();
     let tilts = build.tilt && tag.tag().starts_with("tilt-");

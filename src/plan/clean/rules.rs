@@ -9,7 +9,7 @@ use super::claims::{Claim, Claims};
 use super::steps::{Going, Return};
 use super::uses::{lent, needed_by_builds, newest, returns, users};
 use super::{Look, Policy, Scope};
-use crate::model::{Container, Image, ImageId, KeptReason, Reason, Reference};
+use crate::model::{Container, Flavour, Image, ImageId, KeptReason, Reason, Reference};
 
 pub(super) enum Verdict<'a> {
     Go(Going<'a>),
@@ -62,6 +62,9 @@ impl<'a> Rules<'a> {
             let untag = if policy.tags && retained.is_none() { ours.clone() } else { Vec::new() };
             Verdict::Keep { reason, holders, untag }
         };
+        if self.came_from_elsewhere(image, claim) {
+            return keep(KeptReason::Pulled, Vec::new());
+        }
         if let Some(reason) = claim.shared_with {
             return keep_for_others(reason, Vec::new());
         }
@@ -94,7 +97,22 @@ impl<'a> Rules<'a> {
             (Scope::Session(_) | Scope::Stale(_), false) => Reason::SessionOver,
             (Scope::Project(_) | Scope::All, false) => Reason::Outdated,
         };
-        Verdict::Go(Going { image, reason, names: ours, containers: over })
+        let digests = if self.tells_travel() { image.digests.clone() } else { Vec::new() };
+        Verdict::Go(Going { image, reason, names: ours, digests, containers: over })
+    }
+
+    /// On a graphdriver a digest says that an image was pushed or pulled; elsewhere every image has one.
+    fn tells_travel(&self) -> bool {
+        let engine = &self.look.snapshot.engine;
+        engine.flavour == Flavour::Docker && !engine.containerd_store
+    }
+
+    /// Whether it may have been deleted and pulled since it was recorded. Under a digest of a repository that our
+    /// builds named it was pushed from here, unless the ledger is a copy, which does not know what ended since.
+    fn came_from_elsewhere(&self, image: &Image, claim: &Claim) -> bool {
+        let pushed = |digest: &String| digest.split_once('@').is_some_and(|(name, _)| claim.named(name));
+        let doubtful = self.look.books.copied && image.travelled;
+        self.tells_travel() && (doubtful || !image.digests.iter().all(pushed))
     }
 
     /// Rule 5: what the user asked to keep.

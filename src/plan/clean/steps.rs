@@ -7,6 +7,8 @@ pub(super) struct Going<'a> {
     pub(super) reason: Reason,
     /// Every name that it has when its turn comes; all of them are ours.
     pub(super) names: Vec<Reference>,
+    /// The digests under which it was pushed, where they are all that still holds it.
+    pub(super) digests: Vec<String>,
     /// Stopped containers that go before it.
     pub(super) containers: Vec<&'a Container>,
 }
@@ -20,7 +22,11 @@ impl Going<'_> {
             id: self.image.id.to_string(),
             bytes,
             reason: self.reason,
-            guard: if names.is_empty() { Guard::Untagged } else { Guard::Named { names: names.clone() } },
+            guard: match (names.is_empty(), self.digests.is_empty()) {
+                (true, true) => Guard::Untagged,
+                (true, false) => Guard::Pushed { digests: self.digests.clone() },
+                (false, _) => Guard::Named { names: names.clone() },
+            },
             names,
             result: None,
         }

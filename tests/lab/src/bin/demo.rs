@@ -116,6 +116,7 @@ fn tell(place: &Place, builders: &[Option<Builder>]) -> Result<()> {
         }
     }
     let raw = place.count(Side::Raw)?;
+    place.say_and_run(&["status"])?;
     println!("\nWhat dkb left with the classic builder is the newest version's own cache. It goes when you say so:");
     place.say_and_run(&["clean"])?;
     println!("\nWhat docker build made is all still there: no dkb built it, so no dkb takes it.");
@@ -138,7 +139,9 @@ fn table() -> Result<()> {
     let dkb = build_dkb()?;
     println!("| engine | builder | `docker build` leaves | `dkb build` leaves | after `dkb clean` |");
     println!("|---|---|---|---|---|");
-    for name in engine::names() {
+    let picked = std::env::var("DKB_LAB").ok();
+    let is_picked = |name: &&String| picked.as_ref().is_none_or(|list| list.split(',').any(|one| one == *name));
+    for name in engine::names().iter().filter(is_picked) {
         for builder in engine::builders_of(name) {
             let engine = Engine::start(name);
             let place = Place::private(&engine, dkb.clone())?;

@@ -1,0 +1,260 @@
+//! What goes through `dkb build`: streams, words, exit codes, signals and the terminal, as with raw docker.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
+
+use dkb_lab::command::Output;
+use dkb_lab::{Builder, Context, Engine, FakeDocker, Promises, State, eventually, promises};
+
+use crate::building::{Maker, builds_of, own_lines, says_nothing_of_its_own};
+
+pub(crate) fn promises() -> Promises {
+    Promises::of(module_path!())
+        .on_every_builder(promises![
+            stdin_stdout_and_exit_codes_are_dockers,
+            the_tags_that_dkb_reads_are_the_ones_docker_applies,
+            ctrl_c_ends_the_build_and_what_it_made_is_noted,
+        ])
+        .on(buildkit, promises![a_terminal_shows_buildkits_own_progress, the_engines_own_builder_is_known_under_buildx])
+        .without_engine(promises![
+            every_spelling_reaches_docker_byte_for_byte,
+            signals_to_dkb_alone_are_handed_on_and_the_code_comes_back,
+            under_nohup_a_hangup_reaches_nobody,
+            a_flag_in_the_wrong_place_is_pointed_out,
+            a_missing_program_is_127_and_an_endless_chain_ends,
+            podman_is_called_as_docker_is,
+        ])
+}
+
+fn buildkit(engine: &str) -> bool {
+    engine.starts_with("docker-2") && !engine.starts_with("docker-20")
+}
+
+fn raw(maker: &Maker, args: &[&str], stdin: &[u8]) -> Output {
+    maker
+        .engine
+        .docker(["build"])
+        .args(args.iter().copied())
+        .env("DOCKER_BUILDKIT", maker.builder.env())
+        .stdin(stdin)
+        .run()
+}
+
+fn stdin_stdout_and_exit_codes_are_dockers(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let ours = |args: &[&str], stdin: &[u8]| maker.dkb().arg("build").args(args.iter().copied()).stdin(stdin).run();
+
+    let output = ours(&["-q", "-t", "app", "-"], b"FROM lab/base\nENV FROM_STDIN=1\n").success();
+    let said = output.out().trim_end().trim_start_matches("sha256:").to_owned();
+    assert_eq!(format!("sha256:{said}\n"), format!("{}\n", maker.id("app")), "{output}");
+    says_nothing_of_its_own(&output);
+    assert!(maker.recorded().contains(&maker.id("app")));
+
+    if builder == Builder::BuildKit {
+        let output = ours(&["-o", "-", "-"], b"FROM scratch\nCOPY --from=lab/base /bin/busybox /here\n").success();
+        let plain =
+            raw(&maker, &["-o", "-", "-"], b"FROM scratch\nCOPY --from=lab/base /bin/busybox /here\n").success();
+        assert_eq!(output.stdout.len(), plain.stdout.len(), "a tar and nothing else");
+        says_nothing_of_its_own(&output);
+    }
+
+    for dockerfile in ["FROM lab/base\nRUN exit 7\n", "FRM lab/base\n", "FROM lab/nothing-of-that-name\n"] {
+        for quiet in [&["-"][..], &["-q", "-"]] {
+            let (ours, raw) = (ours(quiet, dockerfile.as_bytes()), raw(&maker, quiet, dockerfile.as_bytes()));
+            assert_eq!(ours.exit_code(), raw.exit_code(), "{raw}\n{ours}");
+            if quiet.len() == 2 {
+                assert_eq!(ours.out(), raw.out(), "{raw}\n{ours}");
+            }
+            assert!(own_lines(&ours).is_empty(), "{ours}");
+        }
+    }
+}
+
+fn the_tags_that_dkb_reads_are_the_ones_docker_applies(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let context = Context::from_base("ENV A=1");
+    let path = context.path().to_str().expect("a path");
+    for (n, line) in
+        ["-tx:N PATH", "-t=x:N PATH", "PATH --tag x:N", "--tag=x:N -t y:N PATH", "-qtx:N -- PATH", "-t x:N PATH -tz:N"]
+            .iter()
+            .enumerate()
+    {
+        let line = line.replace('N', &n.to_string());
+        let before: Vec<String> = engine.images().into_iter().flat_map(|image| image.tags).collect();
+        let words = line.split(' ').map(|word| if word == "PATH" { path } else { word });
+        maker.dkb().arg("build").args(words.map(OsString::from)).run().success();
+        let mut applied: Vec<String> = engine.images().into_iter().flat_map(|image| image.tags).collect();
+        applied.retain(|tag| !before.contains(tag));
+        let books = maker.books();
+        let build = books.builds.last().expect("a build");
+        assert_eq!(applied.len(), build.tags.len(), "{line}: {applied:?} {:?}", build.tags);
+        assert!(
+            build.tags.iter().all(|tag| applied.iter().any(|there| there.ends_with(tag.as_str()))),
+            "{line}: {applied:?}"
+        );
+    }
+}
+
+fn ctrl_c_ends_the_build_and_what_it_made_is_noted(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let context = Context::from_base("COPY seed /seed\nENV A=1\nRUN echo now; sleep 60").file("seed", "1");
+    let mut terminal = maker.command(&context, &["-t", "app", "--force-rm"]).in_terminal();
+    terminal.expect("sleep 60");
+    // The step is shown before its container runs.
+    eventually(Duration::from_secs(5), || !engine.api().containers().is_empty() || builder == Builder::BuildKit);
+    terminal.interrupt();
+    let status = terminal.wait();
+    assert_ne!(status.exit_code(), 0, "{}", terminal.screen());
+    assert!(!terminal.seen().contains("dkb: "), "{}", terminal.screen());
+    // The engine takes the build's container away in its own time.
+    assert!(eventually(Duration::from_secs(30), || engine.api().containers().is_empty()));
+    maker.dkb().args(["clean", "--dry-run"]).run();
+    assert!(maker.lost().is_empty(), "steps of the interrupted build: {:?}", maker.lost());
+}
+
+fn a_terminal_shows_buildkits_own_progress(engine: &Engine) {
+    let maker = Maker::new(engine, Builder::BuildKit);
+    let context = Context::from_base("RUN true");
+    let mut terminal = maker.command(&context, &["-t", "app"]).in_terminal();
+    assert!(terminal.wait().success(), "{}", terminal.screen());
+    assert!(terminal.screen().contains("[+] Building"), "{}", terminal.screen());
+    assert!(terminal.seen().contains("\x1b["), "it moves");
+}
+
+fn the_engines_own_builder_is_known_under_buildx(engine: &Engine) {
+    let maker = Maker::new(engine, Builder::BuildKit);
+    for (n, line) in
+        [&["buildx", "build"][..], &["buildx", "b"], &["builder", "build"], &["image", "build"]].iter().enumerate()
+    {
+        let context = Context::from_base("COPY seed /seed").file("seed", n.to_string());
+        maker.dkb().args(line.iter().copied()).args(["-t", "app"]).arg(context.path()).run().success();
+        assert!(maker.recorded().contains(&maker.id("app")), "{line:?}");
+    }
+    assert_eq!(builds_of(&maker.books(), "app:latest").len(), 1);
+}
+
+fn every_spelling_reaches_docker_byte_for_byte() {
+    let odd = OsString::from_vec(b"--build-arg=X=\xff \n*'\"".to_vec());
+    for spelling in
+        [&["build"][..], &["image", "build"], &["builder", "build"], &["buildx", "build"], &["buildx", "-D", "b"]]
+    {
+        let docker = FakeDocker::new();
+        let state = State::new();
+        let user: Vec<OsString> = vec!["-t".into(), "x".into(), odd.clone(), "".into(), "--".into(), ".".into()];
+        let global: Vec<OsString> = vec!["--log-level".into(), "error".into()];
+        let dkb = state.dkb().with_docker(&docker).project("p").session("s").env("DOCKER_CLI_PLUGIN_SOCKET", "@x");
+        let dkb = dkb.args(global.clone()).args(spelling.iter().copied()).args(user.clone());
+        dkb.run().success();
+        let calls = docker.calls_of(spelling[spelling.len() - 1]);
+        let call = calls.last().expect("docker was called");
+        assert!(call.args.ends_with(&user), "{:?}", call.words());
+        let verb = call.args.iter().position(|word| *word == *spelling[0]).expect("the verb");
+        assert!(call.words()[verb..].starts_with(&spelling.iter().map(ToString::to_string).collect::<Vec<_>>()));
+        let injected = &call.words()[verb + spelling.len()..call.args.len() - user.len()];
+        assert!(
+            injected.starts_with(&["--rm", "--force-rm", "--label", "dev.dkb.project=p", "--label"].map(String::from))
+        );
+        assert_eq!(call.var("DOCKER_CLI_PLUGIN_SOCKET"), None);
+    }
+    let docker = FakeDocker::new();
+    let output = State::new().dkb().with_docker(&docker).args(["run", "-it", "x"]).run();
+    assert!(output.exit_code() == Some(2) && docker.calls().is_empty(), "{output}");
+    assert!(output.err().contains("docker"), "{output}");
+    let help = State::new().dkb().with_docker(&docker).args(["build", "--help"]).run().success();
+    assert!(help.out().contains("docker build --help") && docker.calls().is_empty(), "{help}");
+}
+
+fn signals_to_dkb_alone_are_handed_on_and_the_code_comes_back() {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let docker = FakeDocker::new();
+        let trap = format!(
+            "trap 'echo {signal} >>\"$call/got\"; exit {code}' {signal}; : >\"$call/ready\"; while :; do sleep 0.02; done"
+        );
+        docker.reply_to("build").script(&trap);
+        let state = State::new();
+        let running = state.dkb().with_docker(&docker).env("DOCKER_BUILDKIT", "1").args(["build", "."]).spawn();
+        let ready = || glob(&docker, "ready").is_some();
+        assert!(eventually(Duration::from_secs(10), ready), "docker starts");
+        running.signal(signal);
+        running.wait().code(code);
+        assert_eq!(glob(&docker, "got").as_deref(), Some(&*format!("{signal}\n")), "once");
+    }
+    let docker = FakeDocker::new();
+    docker.reply_to("build").signal("KILL");
+    State::new().dkb().with_docker(&docker).env("DOCKER_BUILDKIT", "1").args(["build", "."]).run().code(137);
+}
+
+fn under_nohup_a_hangup_reaches_nobody() {
+    let docker = FakeDocker::new();
+    let build = docker.reply_to("build").script(": >\"$call/ready\"").held().code(9);
+    let state = State::new();
+    let dkb = state.dkb().with_docker(&docker).env("DOCKER_BUILDKIT", "1");
+    let std = dkb.to_std();
+    let mut nohup = dkb_lab::command::Command::new("/usr/bin/nohup").arg(std.get_program()).args(["build", "."]);
+    for (key, value) in std.get_envs() {
+        nohup = nohup.env(key, value.unwrap_or_default());
+    }
+    let running = nohup.cwd(state.work()).spawn();
+    assert!(eventually(Duration::from_secs(10), || glob(&docker, "ready").is_some()), "docker starts");
+    running.signal("HUP");
+    build.release();
+    running.wait().code(9);
+}
+
+/// What the call of `build` wrote into a file of its own.
+fn glob(docker: &FakeDocker, name: &str) -> Option<String> {
+    let calls = docker.program().parent()?.parent()?.join("calls");
+    let found =
+        std::fs::read_dir(calls).ok()?.flatten().map(|call| call.path().join(name)).find(|path| path.exists())?;
+    std::fs::read_to_string(found).ok()
+}
+
+fn a_flag_in_the_wrong_place_is_pointed_out() {
+    let docker = FakeDocker::new();
+    docker.reply_to("build").stderr("unknown flag: --session\n").code(125);
+    let dkb = State::new().dkb().with_docker(&docker).args(["build", "--session", "x", "."]);
+    let output = dkb.run().code(125).warns("unknown flag: --session\n").warns("before the verb");
+    assert_eq!(own_lines(&output).iter().filter(|line| line.contains("--session")).count(), 1, "{output}");
+}
+
+fn a_missing_program_is_127_and_an_endless_chain_ends() {
+    let dkb = State::new().dkb().env("PATH", "/nonexistent").args(["build", "."]);
+    dkb.run().code(127).warns("docker");
+    let folder = tempfile::tempdir().expect("a folder");
+    let shim = folder.path().join("docker");
+    std::os::unix::fs::symlink(dkb_lab::dkb::dkb_path(), &shim).expect("a link");
+    let dkb = State::new().dkb().env("PATH", folder.path()).args(["build", "."]);
+    dkb.run().code(127).warns("dkb itself");
+    std::fs::remove_file(&shim).expect("a link");
+    let script = format!("#!/bin/sh\nexec {} \"$@\"\n", dkb_lab::dkb::dkb_path().display());
+    std::fs::write(&shim, script).expect("a script");
+    std::fs::set_permissions(&shim, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    State::new()
+        .dkb()
+        .env("PATH", path)
+        .env("DOCKER_BUILDKIT", "1")
+        .args(["build", "."])
+        .run()
+        .code(2)
+        .warns("endlessly");
+}
+
+fn podman_is_called_as_docker_is() {
+    let docker = FakeDocker::new();
+    let podman = docker.program().with_file_name("podman");
+    std::fs::copy(docker.program(), &podman).expect("a copy");
+    // The copy finds its folder by its own name.
+    let script = std::fs::read_to_string(&podman).expect("a script").replace("/bin/docker", "/bin/podman");
+    std::fs::write(&podman, script).expect("a script");
+    let dkb = State::new().dkb().with_docker(&docker).no_env("DOCKER_HOST").project("p").session("s");
+    let dkb = dkb.env("CONTAINER_HOST", "unix:///nonexistent/podman.sock");
+    dkb.env("DKB_DOCKER", "podman").args(["build", "-t", "x", "."]).run().success().warns("/nonexistent/podman.sock");
+    let call = docker.calls().pop().expect("podman was called").words();
+    assert!(
+        call.starts_with(&["build", "--rm", "--force-rm", "--label", "dev.dkb.project=p"].map(String::from)),
+        "{call:?}"
+    );
+    assert!(call.ends_with(&["-t", "x", "."].map(String::from)), "{call:?}");
+}
