@@ -42,7 +42,7 @@ struct Ready {
     began: Instant,
 }
 
-pub fn sweep(world: &World, flags: &cli::Sweep) -> Result<u8> {
+pub(super) fn sweep(world: &World, flags: &cli::Sweep) -> Result<u8> {
     let seed = seed::read(&env)?;
     seed.warnings.iter().for_each(ui::warn);
     if world.settings.format == Format::Json && seed.format.is_some() {
@@ -104,7 +104,7 @@ async fn prepare(world: &World, flags: &cli::Sweep, host: &Host, voice: &Voice) 
             Ready { seen, swept, began }
         }
         Some(file) => {
-            let mut seen = Seen::look(world, host, widest(asked), LIMITS).await?;
+            let mut seen = Seen::look(world, host, widest(&asked), LIMITS).await?;
             let mut swept = seen.plan().await;
             let mut plan = plan_file::read(file, "sweep", &seen.info)?;
             plan_file::narrow(&mut plan, &swept.plan);
@@ -137,7 +137,7 @@ fn policy(sweep: &Sweep) -> Policy {
 }
 
 /// All that any sweep could take: a plan from a file may not go beyond it.
-fn widest(asked: Policy) -> Policy {
+fn widest(asked: &Policy) -> Policy {
     Policy {
         containers: true,
         images: true,
@@ -151,7 +151,7 @@ fn widest(asked: Policy) -> Policy {
         keep_last: None,
         cache_keep: None,
         cache_until: Duration::ZERO,
-        ..asked
+        need: asked.need,
     }
 }
 
@@ -163,7 +163,9 @@ fn show(host: &str, ready: Result<Ready>, flags: &cli::Sweep, voice: &Voice) -> 
         let kinds = run::kinds(&seen);
         voice.plan(host, &swept, &kinds);
         let failed = seen.failed;
-        failed.iter().for_each(|(kind, error)| voice.failure(host, *kind, error));
+        for (kind, error) in &failed {
+            voice.failure(host, *kind, error);
+        }
         Ok(Told {
             host: host.to_owned(),
             kinds,

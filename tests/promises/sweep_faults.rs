@@ -4,7 +4,7 @@ use dkb_lab::promise::{Promises, docker};
 use dkb_lab::{Builder, Command, Context, Engine, State, promises};
 use serde_json::Value;
 
-pub fn promises() -> Promises {
+pub(super) fn promises() -> Promises {
     Promises::of(module_path!())
         .on(
             docker,

@@ -7,7 +7,7 @@ use dkb_lab::promise::{Promises, graphdriver};
 use dkb_lab::{Engine, State, promises};
 use serde_json::json;
 
-pub fn promises() -> Promises {
+pub(super) fn promises() -> Promises {
     Promises::of(module_path!()).on(
         graphdriver,
         promises![one_dead_and_one_slow_host_do_not_hold_up_the_fine_one, each_host_of_the_file_has_its_own_overrides,],

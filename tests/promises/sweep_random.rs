@@ -7,46 +7,36 @@ use dkb_lab::promise::{Promises, docker};
 use dkb_lab::{Builder, Command, Context, Engine, State, promises};
 use serde_json::Value;
 
-pub fn promises() -> Promises {
+pub(super) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_engine(promises![random_hosts_are_swept_as_the_dry_run_says_and_as_a_tiny_model_says])
         .on(docker, promises![a_host_with_build_cache_is_swept_to_the_last_record])
 }
 
 /// How many random hosts there are over all engines of the lab: `DKB_SOAK`, else 200.
-fn hosts_here() -> u64 {
-    let all = std::env::var("DKB_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
-    u64::div_ceil(all, dkb_lab::engine::names().len() as u64)
+fn hosts_here() -> usize {
+    let all: usize = std::env::var("DKB_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+    all.div_ceil(dkb_lab::engine::names().len())
 }
 
 /// So many hosts' things are on the engine side by side.
-const TOGETHER: u64 = 8;
+const TOGETHER: usize = 8;
 
 /// A small generator (SplitMix64): the same seed, the same host, on every machine.
 struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
+        // Small enough for any machine's word, so that the same host comes of it everywhere.
+        usize::try_from((z ^ (z >> 31)) >> 33).unwrap_or(0) % sides
     }
 
-    fn one_in(&mut self, sides: u64) -> bool {
+    fn one_in(&mut self, sides: usize) -> bool {
         self.roll(sides) == 0
-    }
-}
-
-/// Says which host failed, so that it can be made again by `DKB_SEED`.
-struct Seed(u64);
-
-impl Drop for Seed {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("sweep_random: DKB_SEED={} makes this host again", self.0);
-        }
     }
 }
 
@@ -63,14 +53,14 @@ struct Image {
     on: Option<usize>,
     layers: usize,
     age: Age,
-    month: u64,
+    month: usize,
     keep: bool,
 }
 
 #[derive(Debug)]
 struct Container {
     image: Option<usize>,
-    state: u64,
+    state: usize,
     volume: Option<usize>,
     anonymous: bool,
     network: Option<usize>,
@@ -94,27 +84,27 @@ struct Host {
     keep_last: Option<usize>,
 }
 
-const RUNNING: u64 = 0;
-const EXITED: u64 = 1;
+const RUNNING: usize = 0;
+const EXITED: usize = 1;
 
 impl Host {
     fn random(seed: u64) -> Self {
         let mut dice = Dice(seed);
         let d = &mut dice;
         let label = format!("h{seed}");
-        let images: Vec<Image> = (0..1 + d.roll(5) as usize)
+        let images: Vec<Image> = (0..=d.roll(5))
             .map(|n| Image {
                 tags: (0..d.roll(3)).map(|t| format!("{label}/app{}:{n}.{t}", d.roll(2))).collect(),
-                on: (n > 0 && d.one_in(3)).then(|| d.roll(n as u64) as usize),
-                layers: 1 + d.roll(2) as usize,
+                on: (n > 0 && d.one_in(3)).then(|| d.roll(n)),
+                layers: 1 + d.roll(2),
                 age: if d.one_in(4) { Age::Undated } else { Age::Old },
-                month: n as u64 + 1,
+                month: n + 1,
                 keep: d.one_in(6),
             })
             .collect();
         let volumes: Vec<bool> = (0..d.roll(3)).map(|_| d.one_in(4)).collect();
         let networks: Vec<bool> = (0..d.roll(2)).map(|_| d.one_in(4)).collect();
-        let pick = |d: &mut Dice, n: usize| (n > 0 && d.one_in(2)).then(|| d.roll(n as u64) as usize);
+        let pick = |d: &mut Dice, n: usize| (n > 0 && d.one_in(2)).then(|| d.roll(n));
         let containers = (0..d.roll(4))
             .map(|_| Container {
                 image: pick(d, images.len()),
@@ -122,7 +112,7 @@ impl Host {
                 state: d.roll(10),
                 volume: pick(d, volumes.len()),
                 anonymous: d.one_in(6),
-                network: pick(d, networks.len()).filter(|_| true),
+                network: pick(d, networks.len()),
                 keep: d.one_in(6),
             })
             .collect();
@@ -135,7 +125,7 @@ impl Host {
             without_containers: d.one_in(8),
             young_stay: d.one_in(6),
             pattern: d.one_in(4).then(|| format!("{label}*{}", d.roll(3))),
-            keep_last: d.one_in(4).then(|| d.roll(3) as usize),
+            keep_last: d.one_in(4).then(|| d.roll(3)),
             images,
             label,
         }
@@ -352,28 +342,33 @@ fn sweep_and_compare(engine: &Engine, command: &Command, about: &str) -> (Things
 }
 
 fn random_hosts_are_swept_as_the_dry_run_says_and_as_a_tiny_model_says(engine: &Engine) {
-    let given = std::env::var("DKB_SEED").ok().and_then(|seed| seed.parse().ok());
-    let clock =
-        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
-    let first: u64 = given.unwrap_or_else(|| clock() % 1_000_000_000);
-    let hosts = if given.is_some() { 1 } else { hosts_here() };
+    let given: Option<u64> = std::env::var("DKB_SEED").ok().and_then(|seed| seed.parse().ok());
+    let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.subsec_nanos());
+    let first = given.unwrap_or_else(|| clock().into());
+    let seeds: Vec<u64> = (first..).take(if given.is_some() { 1 } else { hosts_here() }).collect();
     let state = State::new();
-    for batch in (0..hosts).step_by(TOGETHER as usize) {
-        let seeds = (first + batch)..(first + hosts.min(batch + TOGETHER));
-        let drafts: Vec<(u64, Host)> = seeds.map(|seed| (seed, Host::random(seed))).collect();
-        let placed: Vec<Ids> = drafts.iter().map(|(_, host)| put(engine, host)).collect();
+    for batch in seeds.chunks(TOGETHER) {
+        let drafts: Vec<(u64, Host)> = batch.iter().map(|seed| (*seed, Host::random(*seed))).collect();
+        let placed: Vec<Ids> = drafts.iter().map(|(seed, host)| again_by(*seed, || put(engine, host))).collect();
         for ((seed, host), ids) in drafts.iter().zip(&placed) {
-            let _seed = Seed(*seed);
-            let about = format!("seed {seed} {host:#?}");
-            let (gone, _) = sweep_and_compare(engine, &host.command(engine, &state), &about);
-            assert_eq!(gone, model(host, ids), "the model differs: {about}");
+            again_by(*seed, || {
+                let about = format!("{host:#?}");
+                let (gone, _) = sweep_and_compare(engine, &host.command(engine, &state), &about);
+                assert_eq!(gone, model(host, ids), "the model differs: {about}");
+            });
         }
         // What is left goes but for what is at work: anonymous volumes too, which bear no host's label.
-        let rest =
-            engine.dkb_in(&state).args(["sweep", "--format", "json", "--until", "0s", "--all-images", "--volumes"]);
-        sweep_and_compare(engine, &rest.args(["--keep", "*lab/base"]), &format!("the rest after {first}+{batch}"));
+        let rest = engine.dkb_in(&state).args(["sweep", "--format", "json", "--until", "0s"]);
+        let rest = rest.args(["--all-images", "--volumes", "--keep", "*lab/base"]);
+        sweep_and_compare(engine, &rest, &format!("what {batch:?} left"));
         engine.wipe();
     }
+}
+
+/// Says of a host that failed how it can be made again.
+fn again_by<T>(seed: u64, body: impl FnOnce() -> T) -> T {
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+    result.unwrap_or_else(|_| panic!("DKB_SEED={seed} makes this host again"))
 }
 
 fn a_host_with_build_cache_is_swept_to_the_last_record(engine: &Engine) {

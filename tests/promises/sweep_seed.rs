@@ -4,7 +4,7 @@ use dkb_lab::promise::{Promises, docker};
 use dkb_lab::{Command, Context, Engine, State, promises};
 use serde_json::Value;
 
-pub fn promises() -> Promises {
+pub(super) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_engine(promises![
             the_seeds_test_host_is_cleaned_as_the_seed_expects,

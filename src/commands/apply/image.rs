@@ -63,9 +63,10 @@ pub(super) async fn remove_named(engine: &Engine, id: ImageId, known: &[String])
             return Ok(Ended::plainly(Outcome::Kept));
         }
         let surplus = match (names.as_slice(), private.as_slice()) {
-            ([], _) => {
-                let digests = now.digests.iter().filter(|digest| known.contains(digest.as_str()));
-                return remove_pulled(engine, id, digests.filter_map(|digest| Reference::listed(digest))).await;
+            ([], _) => return remove_untagged(engine, id).await,
+            // A tag of its repository, added in this moment, would go with the ID of a digest.
+            ([only], []) if only.as_str().contains('@') => {
+                return remove_pushed(engine, id, &[only.to_string()]).await;
             }
             ([_], []) => return delete(engine, id, Target::Id(id)).await,
             // Left from a deletion that was cut off. Our own name can't have been moved by anybody else.
@@ -86,21 +87,6 @@ pub(super) async fn remove_named(engine: &Engine, id: ImageId, known: &[String])
         }
     }
     Ok(Ended::plainly(Outcome::Kept))
-}
-
-/// A digest without a tag is a name too. With our own name on the image it goes and leaves the image to us.
-async fn remove_pulled(engine: &Engine, id: ImageId, digests: impl Iterator<Item = Reference>) -> Result<Ended> {
-    for digest in digests {
-        match engine.tag(id, &id.private_tag()).await? {
-            engine::Outcome::Done(()) => {}
-            other => return settle(engine, id, plainly(other, |()| Outcome::Done)).await,
-        }
-        match engine.delete_image(Target::Name(&digest)).await? {
-            engine::Outcome::Done(_) | engine::Outcome::Missing => {}
-            other => return Ok(plainly(other, |_| Outcome::Done)),
-        }
-    }
-    remove_untagged(engine, id).await
 }
 
 async fn delete(engine: &Engine, id: ImageId, target: Target<'_>) -> Result<Ended> {

@@ -44,7 +44,7 @@ pub(super) struct Seen {
     cache: Vec<CacheRecord>,
     layers: HashMap<ImageId, Vec<String>>,
     tagged: HashMap<ImageId, Timestamp>,
-    first_seen: HashMap<ImageId, Timestamp>,
+    sights: HashMap<ImageId, Timestamp>,
 }
 
 impl Seen {
@@ -81,14 +81,14 @@ impl Seen {
             cache: Vec::new(),
             layers: HashMap::new(),
             tagged: HashMap::new(),
-            first_seen: HashMap::new(),
+            sights: HashMap::new(),
         };
         seen.list().await;
         seen.look_into_containers().await;
         let ids: Vec<_> = seen.snapshot.images.iter().filter(|image| needs_first_sight(image)).map(|i| i.id).collect();
         if seen.policy.images {
             let now = seen.info.now;
-            seen.first_seen = seen.ledger.first_seen(&ids, now).unwrap_or_else(|error| {
+            seen.sights = seen.ledger.first_seen(&ids, now).unwrap_or_else(|error| {
                 seen.notes.push((Kind::Image, error.to_string()));
                 HashMap::new()
             });
@@ -215,7 +215,7 @@ impl Seen {
             cache: &self.cache,
             layers: &self.layers,
             tagged: &self.tagged,
-            first_seen: &self.first_seen,
+            first_seen: &self.sights,
             books: &self.books,
             lives: &self.lives,
             running: &self.running,

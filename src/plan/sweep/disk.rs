@@ -90,15 +90,11 @@ impl Disk {
             let images = self.nodes[at].images;
             let mut below = self.nodes[at].below;
             let mut too_high = false;
-            let known = loop {
-                match self.nodes[below].sum {
-                    Some(known) => break known,
-                    None => {
-                        too_high |= self.nodes[below].images > images;
-                        below = self.nodes[below].below;
-                    }
-                }
-            };
+            while self.nodes[below].sum.is_none() {
+                too_high |= self.nodes[below].images > images;
+                below = self.nodes[below].below;
+            }
+            let known = self.nodes[below].sum.unwrap_or(0);
             self.nodes[at].bytes = sum.saturating_sub(known);
             self.nodes[at].too_high = too_high;
         }

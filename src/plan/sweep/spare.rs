@@ -38,7 +38,7 @@ pub(super) fn sort_volumes(rules: &Rules, sorted: &mut Sorted) {
             bytes: volume.size.unwrap_or(0),
             built_in: false,
         };
-        let used = |container: &Container| container.volumes.iter().any(|name| *name == volume.name);
+        let used = |container: &Container| container.volumes.contains(&volume.name);
         sort(rules, sorted, &spare, used);
     }
 }

@@ -215,7 +215,9 @@ impl Log {
         if failed > 0 || !unlisted.is_empty() {
             self.failed(host, kind, &why, failed, part.steps.len());
         } else {
-            why.iter().for_each(|error| self.note(host, kind, &format!("Skipped: {error}")));
+            for error in why {
+                self.note(host, kind, &format!("Skipped: {error}"));
+            }
         }
         if !unlisted.is_empty() && part.steps.is_empty() {
             return;
