@@ -180,6 +180,7 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
     match (step.kind, step.action, &step.guard) {
         (Kind::Image, Action::Remove, Guard::Untagged) => image::remove_untagged(engine, id()?).await,
         (Kind::Image, Action::Remove, Guard::Named { names }) => image::remove_named(engine, id()?, names).await,
+        (Kind::Image, Action::Remove, Guard::Pushed { digests }) => image::remove_pushed(engine, id()?, digests).await,
         (Kind::Image, Action::Untag, Guard::NameOf { id }) => image::untag(engine, *id, &name()?).await,
         (Kind::Image, Action::GiveBack, Guard::NameOf { id: from }) => {
             image::give_back(engine, *from, id()?, &name()?).await

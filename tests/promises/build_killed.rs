@@ -33,7 +33,7 @@ fn killed(engine: &Engine, builder: Builder, group: &str) {
     let foreign = engine.image().make();
     let context =
         Context::from_base("COPY seed /seed\nRUN sleep 0.1\nENV A=1\nRUN sleep 0.1\nENV B=2\nRUN sleep 0.1\n");
-    let mut missed = 0;
+    let (mut missed, mut built) = (0, 0);
     for delay in KILLS {
         context.write("seed", format!("{builder:?} {group} {delay}"));
         // A session of its own, so that dkb and docker can be killed at one stroke.
@@ -69,6 +69,7 @@ fn killed(engine: &Engine, builder: Builder, group: &str) {
             engine.images().into_iter().map(|i| i.id).filter(|id| !ours.contains(id) && !before.contains(id)).collect();
         maker.dkb().args(["clean", "--dry-run"]).run();
         let recorded = maker.recorded();
+        built += ours.len();
         missed += ours.iter().filter(|id| !recorded.contains(*id)).count();
         for id in strangers.iter().filter(|id| engine.find("app").is_none_or(|app| app.id != **id)) {
             assert!(!recorded.contains(id), "killed after {delay} ms: {id} is a stranger's");
@@ -76,8 +77,10 @@ fn killed(engine: &Engine, builder: Builder, group: &str) {
         engine.docker(["image", "rm", "--no-prune", "raw"]).run();
     }
     assert_eq!(open_builds(&maker.state), 0, "builds that nobody has closed");
-    // A dkb that is killed before it has heard which engine this is leaves nobody who could tell.
-    let most = if builder == Builder::BuildKit { 1 } else { KILLS.len() };
-    assert!(missed <= most, "{missed} images were built and not found");
+    // A dkb that is killed before it has heard which engine this is leaves nobody who could tell, and what the
+    // engine made after the last line that dkb read is ours only where its container proves it. Those are left
+    // alone, not taken for ours; but of the steps that were built in so many tries not all are missed.
+    let steps = builder == Builder::Classic;
+    assert!(!steps || missed < built, "of {built} images that were built none was found again");
     assert!(!maker.recorded().contains(&foreign.id) && engine.has(&foreign));
 }
