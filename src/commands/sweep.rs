@@ -42,7 +42,7 @@ struct Ready {
     began: Instant,
 }
 
-pub fn sweep(world: &World, flags: &cli::Sweep) -> Result<u8> {
+pub(super) fn sweep(world: &World, flags: &cli::Sweep) -> Result<u8> {
     let seed = seed::read(&env)?;
     seed.warnings.iter().for_each(ui::warn);
     if world.settings.format == Format::Json && seed.format.is_some() {
