@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Reference;
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Pattern(String);
@@ -17,6 +19,11 @@ impl Pattern {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Podman and the user may write one image's name in two ways; either keeps it.
+    pub fn matches_image(&self, name: &Reference) -> bool {
+        self.matches(name.as_str()) || self.matches(name.canonical().as_str())
     }
 
     pub fn matches(&self, name: &str) -> bool {
@@ -76,5 +83,17 @@ mod tests {
             assert!(!keeps(pattern, name), "{pattern} {name}");
         }
         assert!(Pattern::new(" ").is_err());
+    }
+
+    #[test]
+    fn a_pattern_keeps_an_image_however_the_engine_writes_its_name() {
+        let keeps = |pattern: &str, name: &str| {
+            let name = Reference::listed(name).expect("a name");
+            Pattern::new(pattern).expect("a pattern").matches_image(&name)
+        };
+        for name in ["team/app:1", "localhost/team/app:1", "docker.io/team/app:1"] {
+            assert!(keeps("team/*", name) && keeps("team/app", name), "{name}");
+        }
+        assert!(keeps("localhost/*", "localhost/app:1") && !keeps("team/*", "other/team/app:1"));
     }
 }

@@ -26,6 +26,7 @@ mod sweep_faults;
 mod sweep_hosts;
 mod sweep_random;
 mod sweep_seed;
+mod sweep_values;
 
 use std::process::ExitCode;
 
@@ -56,5 +57,6 @@ fn main() -> ExitCode {
         sweep_hosts::promises(),
         sweep_random::promises(),
         sweep_seed::promises(),
+        sweep_values::promises(),
     ])
 }

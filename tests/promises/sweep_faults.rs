@@ -209,8 +209,8 @@ fn a_plan_from_a_file_is_done_and_never_more(engine: &Engine) {
     assert!(engine.api().volumes().iter().any(|volume| volume["Name"] == "later"));
     let other = Engine::start(engine.name());
     let elsewhere = other.dkb_in(&state).args(["sweep", "--yes"]).arg("--apply").arg(&file).run();
-    // Two of the lab's oldest engines share the key that they are named after.
-    if engine.api().info()["ID"] != other.api().info()["ID"] {
+    // Two of the lab's oldest engines share the key that they are named after, and two of Podman the folder.
+    if !engine.is_podman() && engine.api().info()["ID"] != other.api().info()["ID"] {
         elsewhere.code(2).warns("another one");
     }
 }

@@ -3,7 +3,7 @@
 use super::{Ended, plainly, settle};
 use crate::engine::{self, Engine, is_no_such_call};
 use crate::error::{Error, Result};
-use crate::model::{Outcome, Step};
+use crate::model::{Flavour, Network, Outcome, Step};
 
 /// Every engine guards a volume for containers in whatever state.
 pub(super) async fn remove_volume(engine: &Engine, step: &Step) -> Result<Ended> {
@@ -11,19 +11,34 @@ pub(super) async fn remove_volume(engine: &Engine, step: &Step) -> Result<Ended>
     settle(outcome, async || Ok(engine.volumes().await?.iter().all(|volume| volume.name != step.id))).await
 }
 
-/// An engine guards a network only for containers that run, so those that do not are looked for here.
+/// An engine guards a network only for containers that run, so those that do not are looked for here. Podman
+/// guards it only under its name, which must still mean this network.
 pub(super) async fn remove_network(engine: &Engine, step: &Step) -> Result<Ended> {
-    let is_it = |of: &String| *of == step.id || step.names.contains(of);
-    if engine.containers().await?.iter().any(|container| container.networks.iter().any(is_it)) {
+    if is_connected(engine, step).await? {
         return Ok(Ended::plainly(Outcome::Kept));
     }
-    match engine.remove_network(&step.id).await? {
-        // How Docker says that something is connected to it.
-        engine::Outcome::Refused { status: 403, .. } => Ok(Ended::plainly(Outcome::Kept)),
-        outcome => {
-            settle(outcome, async || Ok(engine.networks().await?.iter().all(|network| network.id != step.id))).await
-        }
+    let find = async || Ok(engine.networks().await?.into_iter().find(|network| network.id == step.id));
+    let by = if engine.hello().flavour == Flavour::Podman {
+        let network: Option<Network> = find().await?;
+        network.map(|network| network.name)
+    } else {
+        Some(step.id.clone())
+    };
+    let Some(by) = by else { return Ok(Ended::plainly(Outcome::AlreadyGone)) };
+    let outcome = engine.remove_network(&by).await?;
+    // How engines say that something is connected to it differs, so a refusal is looked into.
+    if matches!(outcome, engine::Outcome::Refused { .. }) && is_connected(engine, step).await? {
+        return Ok(Ended::plainly(Outcome::Kept));
     }
+    match outcome {
+        engine::Outcome::Refused { status: 403, .. } => Ok(Ended::plainly(Outcome::Kept)),
+        outcome => settle(outcome, async || find().await.map(|network: Option<Network>| network.is_none())).await,
+    }
+}
+
+async fn is_connected(engine: &Engine, step: &Step) -> Result<bool> {
+    let is_it = |of: &String| *of == step.id || step.names.contains(of);
+    Ok(engine.containers().await?.iter().any(|container| container.networks.iter().any(is_it)))
 }
 
 /// Where there is no such call the record stays, and the reason, the same for all of them, is said once.

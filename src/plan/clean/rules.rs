@@ -118,7 +118,7 @@ impl<'a> Rules<'a> {
     /// Rule 5: what the user asked to keep.
     fn retained(&self, image: &Image, claim: &Claim) -> Option<KeptReason> {
         let policy = self.policy;
-        if image.tags.iter().any(|tag| policy.keep.iter().any(|pattern| pattern.matches(tag.as_str()))) {
+        if image.tags.iter().any(|tag| policy.keep.iter().any(|pattern| pattern.matches_image(tag))) {
             Some(KeptReason::KeepPattern)
         } else if self.newest.contains(&image.id) {
             Some(KeptReason::KeepLast)

@@ -282,6 +282,13 @@ fn rule_5_a_pattern_keeps_things_of_every_kind() {
     (case.volumes, case.networks) = (vec![volume("db-data")], vec![network("db")]);
     let keep = vec![Pattern::new("db*").expect("a pattern")];
     assert_eq!(case.goes(&Policy { keep, ..all_images() }), ["3"]);
+    case.snapshot.images = vec![tagged(1, "localhost/team/app:1"), tagged(2, "docker.io/library/team:1")];
+    let keep = vec![Pattern::new("team*").expect("a pattern")];
+    assert_eq!(
+        case.goes(&Policy { keep, ..all_images() }),
+        ["db", "db-data", "db"],
+        "however the engine writes a name"
+    );
 }
 
 #[test]
