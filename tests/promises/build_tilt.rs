@@ -1,12 +1,13 @@
 //! Promise 9: under Tilt an unchanged build keeps its ID, and changed ones leave a constant number of images.
 
+use dkb_lab::promise::docker;
 use dkb_lab::{Builder, Context, Engine, Promises, promises};
 
 use crate::building::{Maker, dangling};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
-        .on_every_builder(promises![twenty_changed_builds_under_tilt_leave_a_constant_number_of_images])
+        .on_builders_of(docker, promises![twenty_changed_builds_under_tilt_leave_a_constant_number_of_images])
 }
 
 /// What Tilt's `custom_build` does: a tag that is used once, and then one of Tilt's own on the same image.

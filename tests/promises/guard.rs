@@ -9,7 +9,7 @@ use dkb_lab::promise::docker;
 use dkb_lab::{Context, Engine, Promises, eventually, promises};
 
 /// Far more than any clean-up takes. The figures that are promised stand in `just bench`, where nothing else runs.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(90);
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())

@@ -121,22 +121,22 @@ impl Api {
 
     /// All images, the hidden intermediates too, in the order of their IDs, so that two looks compare.
     pub fn images(&self) -> Vec<Image> {
-        let mut images: Vec<Image> = items(&self.get("/images/json?all=1"), "").iter().map(image).collect();
+        let mut images: Vec<Image> = self.list("/images/json?all=1", "").iter().map(image).collect();
         images.sort_by(|a, b| a.id.cmp(&b.id));
         images
     }
 
     /// All containers, running or not.
     pub fn containers(&self) -> Vec<Value> {
-        items(&self.get("/containers/json?all=1"), "")
+        self.list("/containers/json?all=1", "")
     }
 
     pub fn volumes(&self) -> Vec<Value> {
-        items(&self.get("/volumes"), "Volumes")
+        self.list("/volumes", "Volumes")
     }
 
     pub fn networks(&self) -> Vec<Value> {
-        items(&self.get("/networks"), "")
+        self.list("/networks", "")
     }
 
     /// The build cache's records; none where the engine has no such thing.
@@ -155,6 +155,23 @@ impl Api {
 
     pub fn version(&self) -> Value {
         self.get("/version").json()
+    }
+}
+
+/// The containerd store now and then fails a list while an image is being deleted; the next one is whole.
+const TRIES: usize = 5;
+
+impl Api {
+    fn list(&self, path: &str, key: &str) -> Vec<Value> {
+        let mut answer = self.get(path);
+        for _ in 1..TRIES {
+            if answer.status == 200 {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            answer = self.get(path);
+        }
+        items(&answer, key)
     }
 }
 
