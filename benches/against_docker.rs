@@ -3,6 +3,9 @@
 //! `cargo bench --bench against_docker` prints the tables of the README; `-- build` and `-- clean` one of them.
 //! `DKB_LAB=docker-28.5` picks engines. Nothing here fails for being slow: the numbers are for people.
 
+// The table is what a bench is for.
+#![allow(clippy::print_stdout)]
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;

@@ -184,7 +184,7 @@ fn variants<E: DeserializeOwned>(name: &str) -> String {
     let mut doc = String::new();
     for line in body.lines().map(str::trim).take_while(|line| *line != "}") {
         if let Some(more) = line.strip_prefix("/// ") {
-            doc = format!("{doc} {more}").trim().to_owned();
+            doc = format!("{doc} {}", more.trim()).trim_start().into();
         } else if let Some(variant) = line.strip_suffix(',') {
             assert!(!doc.is_empty(), "{name}::{variant} needs a sentence");
             let word = snake(variant);

@@ -187,6 +187,6 @@ fn names(code: &str, words: &str) -> bool {
     code.match_indices(words).any(|(at, _)| {
         let before = code[..at].chars().next_back();
         let after = code[at + words.len()..].chars().next();
-        !(begins_a_word && part(before)) && !(ends_a_word && part(after))
+        !(begins_a_word && part(before) || ends_a_word && part(after))
     })
 }

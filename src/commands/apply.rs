@@ -135,9 +135,9 @@ async fn side_by_side(
     let mut patience = pin!(tokio::time::sleep(GRACE));
     loop {
         while !report.is_over() && running.len() < at_once {
-            let Some((at, step)) = waiting.next() else { break };
+            let Some((at, next)) = waiting.next() else { break };
             begun = at + 1;
-            running.push(async move { (at, perform(engine, step).await) });
+            running.push(async move { (at, perform(engine, next).await) });
         }
         let next = tokio::select! {
             biased;
@@ -179,8 +179,8 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
     };
     match (step.kind, step.action, &step.guard) {
         (Kind::Image, Action::Remove, Guard::Untagged) => image::remove_untagged(engine, id()?).await,
-        (Kind::Image, Action::Remove, Guard::Pushed { digests }) => image::remove_pushed(engine, id()?, digests).await,
         (Kind::Image, Action::Remove, Guard::Named { names }) => image::remove_named(engine, id()?, names).await,
+        (Kind::Image, Action::Remove, Guard::Pushed { digests }) => image::remove_pushed(engine, id()?, digests).await,
         (Kind::Image, Action::Untag, Guard::NameOf { id }) => image::untag(engine, *id, &name()?).await,
         (Kind::Image, Action::GiveBack, Guard::NameOf { id: from }) => {
             image::give_back(engine, *from, id()?, &name()?).await

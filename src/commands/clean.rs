@@ -82,7 +82,7 @@ fn wants_bar(world: &World) -> bool {
     !world.quiet && world.settings.format == Format::Human && std::io::stderr().is_terminal()
 }
 
-pub fn exit_code(plan: &Plan, report: &Report) -> u8 {
+pub(super) fn exit_code(plan: &Plan, report: &Report) -> u8 {
     match (report.interrupted, plan.totals.failed, plan.totals.done) {
         (true, ..) => ErrorKind::Interrupted.exit_code(),
         (_, 0, _) => 0,

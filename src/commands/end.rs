@@ -66,7 +66,7 @@ pub(super) fn is_over(plan: &Plan) -> bool {
 }
 
 /// Says, once for each, which sessions died with guard and watcher: nobody has cleaned up after them.
-pub fn tell_of_the_dead(world: &World, lives: &HashMap<SessionKey, Life>) {
+pub(super) fn tell_of_the_dead(world: &World, lives: &HashMap<SessionKey, Life>) {
     let Ok(state) = world.state() else { return };
     let mut dead: Vec<&SessionKey> =
         lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key).collect();
@@ -87,7 +87,7 @@ pub fn tell_of_the_dead(world: &World, lives: &HashMap<SessionKey, Life>) {
 
 /// What a build or a guard does about sessions that were cut off: it takes those of its own project away where
 /// the settings say so, by default in CI, and speaks of the others.
-pub async fn see_to_the_dead(world: &World, lives: &HashMap<SessionKey, Life>) -> Result<()> {
+pub(super) async fn see_to_the_dead(world: &World, lives: &HashMap<SessionKey, Life>) -> Result<()> {
     let mut others = lives.clone();
     if world.settings.clean_dead.unwrap_or(world.identity.ci.is_some()) {
         for (key, life) in lives {

@@ -57,6 +57,7 @@ fn run(parsed: Parsed) -> Result<u8> {
             build::build(&world, &build.docker, &words)
         }
         Verb::Clean(clean) => clean::clean(&world, &clean),
+        Verb::Sweep(sweep) => sweep::sweep(&world, &sweep),
         Verb::Guard(guard) => guard::guard(&world, &guard),
         Verb::Session(session) => session::session(&world, &session),
         Verb::Watch(watch) => watch::watch(&world, &watch),
@@ -65,7 +66,7 @@ fn run(parsed: Parsed) -> Result<u8> {
             Ok(0)
         }
         Verb::Status(status) => status::status(&world, &status),
-        Verb::Sweep(sweep) => sweep::sweep(&world, &sweep),
-        _ => Err(crate::Error::usage("running this verb", "it is not built yet")),
+        // Answered above, before there was a world.
+        Verb::Completions { .. } | Verb::Man { .. } | Verb::Plugin(_) | Verb::PluginMetadata => Ok(0),
     }
 }

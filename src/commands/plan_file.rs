@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::model::{Action, EngineInfo, Kept, KeptReason, Kind, Plan, SCHEMA, Step};
 
-pub fn write(path: &Path, plan: &Plan) -> Result<()> {
+pub(super) fn write(path: &Path, plan: &Plan) -> Result<()> {
     let failed = |error: std::io::Error| Error::failed(format!("writing the plan {}", path.display()), error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
@@ -17,7 +17,7 @@ pub fn write(path: &Path, plan: &Plan) -> Result<()> {
 }
 
 /// A plan is for one engine, and says which.
-pub fn read(path: &Path, verb: &str, engine: &EngineInfo) -> Result<Plan> {
+pub(super) fn read(path: &Path, verb: &str, engine: &EngineInfo) -> Result<Plan> {
     let tried = || format!("reading the plan {}", path.display());
     let text = std::fs::read(path).map_err(|error| Error::usage(tried(), error))?;
     let mut plan: Plan = serde_json::from_slice(&text)
@@ -43,7 +43,7 @@ pub fn read(path: &Path, verb: &str, engine: &EngineInfo) -> Result<Plan> {
 }
 
 /// A step whose image or container is no longer ours to take, or is used now, falls out and is kept.
-pub fn narrow(plan: &mut Plan, widest: &Plan) {
+pub(super) fn narrow(plan: &mut Plan, widest: &Plan) {
     let allowed: HashSet<(Kind, &str)> = widest
         .steps
         .iter()

@@ -15,7 +15,7 @@ use crate::plan::status::sessions;
 use crate::ui;
 use crate::ui::status::{About, Shown};
 
-pub fn status(world: &World, flags: &cli::Status) -> Result<u8> {
+pub(super) fn status(world: &World, flags: &cli::Status) -> Result<u8> {
     runtime()?.block_on(async {
         let seen = Seen::look(world).await?;
         end::tell_of_the_dead(world, &seen.lives);

@@ -268,9 +268,10 @@ impl Plan {
             kept: self.kept.len(),
             bytes: self.steps.iter().filter(gone).map(|step| step.bytes).sum(),
             // A sweep knows the sum only, since its images share what moves.
-            bytes_to_cache: match self.to_cache.is_empty() {
-                true => self.totals.bytes_to_cache,
-                false => self.steps.iter().filter(gone).filter_map(|step| self.to_cache.get(&step.id)).sum(),
+            bytes_to_cache: if self.to_cache.is_empty() {
+                self.totals.bytes_to_cache
+            } else {
+                self.steps.iter().filter(gone).filter_map(|step| self.to_cache.get(&step.id)).sum()
             },
             up_to: self.totals.up_to,
         };

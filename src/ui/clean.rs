@@ -109,7 +109,7 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
         let mut rest = list(&names);
         if (kind, action) == (Kind::Image, Action::Remove) {
             let up_to = if plan.totals.up_to { "up to " } else { "" };
-            rest = format!("{up_to}{:<10}  {rest}", human_bytes(plan.totals.bytes)).trim_end().to_owned();
+            rest = format!("{up_to}{:<10}  {rest}", human_bytes(plan.totals.bytes));
         }
         table.line(if done { did } else { would }, steps.len(), plural(steps.len(), what), rest);
         if (kind, action) == (Kind::Image, Action::Remove) && plan.totals.bytes_to_cache > 0 {

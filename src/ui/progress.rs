@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 const PATIENCE: Duration = Duration::from_millis(500);
 
 pub struct Bar {
-    bar: ProgressBar,
+    line: ProgressBar,
     began: Instant,
     shown: Cell<bool>,
 }
@@ -19,18 +19,18 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template("{pos}/{len} {wide_bar} {eta}") {
             bar.set_style(style.progress_chars("=> "));
         }
-        Self { bar, began: Instant::now(), shown: Cell::new(!wanted) }
+        Self { line: bar, began: Instant::now(), shown: Cell::new(!wanted) }
     }
 
     pub fn step(&self) {
-        self.bar.inc(1);
+        self.line.inc(1);
         if !self.shown.get() && self.began.elapsed() > PATIENCE {
             self.shown.set(true);
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.line.set_draw_target(ProgressDrawTarget::stderr());
         }
     }
 
     pub fn end(&self) {
-        self.bar.finish_and_clear();
+        self.line.finish_and_clear();
     }
 }

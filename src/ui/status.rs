@@ -103,17 +103,18 @@ pub fn human(plan: &Plan, whose: &str, shown: &[Shown], now: Timestamp, verbose:
 }
 
 fn images(text: &mut String, images: &[Owned], now: Timestamp, verbose: bool) {
-    let (named, rest): (Vec<&Owned>, Vec<&Owned>) = images.iter().partition(|image| verbose || !image.names.is_empty());
-    let shown = if verbose { named.len() } else { named.len().min(SHOWN) };
-    let names: Vec<String> = named[..shown].iter().map(|image| image.names.join(", ")).collect();
+    let (listed, rest): (Vec<&Owned>, Vec<&Owned>) =
+        images.iter().partition(|image| verbose || !image.names.is_empty());
+    let shown = if verbose { listed.len() } else { listed.len().min(SHOWN) };
+    let names: Vec<String> = listed[..shown].iter().map(|image| image.names.join(", ")).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    for (image, name) in named[..shown].iter().zip(&names) {
+    for (image, name) in listed[..shown].iter().zip(&names) {
         let (id, bytes) = (image.id.short(), human_bytes(image.bytes));
         let _ = writeln!(text, "    {id}  {name:<width$}  {bytes:>8}  {}", ago(image.built, now));
     }
     let bytes = |images: &[&Owned]| human_bytes(images.iter().map(|image| image.bytes).sum());
-    if named.len() > shown {
-        let more = &named[shown..];
+    if listed.len() > shown {
+        let more = &listed[shown..];
         let _ = writeln!(text, "    and {} more with names, {}", more.len(), bytes(more));
     }
     if !rest.is_empty() {
@@ -154,30 +155,26 @@ pub fn about(about: &About, plan: &Plan, now: Timestamp, style: Style) -> String
     let names: Vec<&str> = about.image.tags.iter().filter(|tag| !tag.is_private()).map(Reference::as_str).collect();
     let names = if names.is_empty() { "untagged".to_owned() } else { names.join(", ") };
     let mut text = format!("{}\n", style.bold(&format!("{}  {names}", about.image.id.short())));
-    match (&about.of, about.built) {
-        (Some(of), Some(built)) => {
-            let life = about.life.unwrap_or(Life::Unowned);
-            let at_work = at_work(life, about.owner.as_ref(), built, now);
-            let _ =
-                writeln!(text, "ours: built {} by {}, session {} ({at_work})", ago(built, now), of.project, of.session);
-        }
-        _ => {
-            let why = match plan.kept.first().map(|kept| kept.reason) {
-                Some(KeptReason::Pulled) => "it was pulled",
-                Some(KeptReason::Inherited) => "it was built on an image of ours, and inherited its stamp",
-                _ if about.stamp.is_none() => "no build of dkb made it",
-                _ => "the ledger does not know it",
-            };
-            let stamp = match (&about.stamp.project, &about.stamp.session) {
-                (None, None) => String::new(),
-                (project, session) => {
-                    let part =
-                        |name: &Option<crate::model::Name>| name.as_ref().map_or("-".to_owned(), ToString::to_string);
-                    format!(", though stamped {} {}", part(project), part(session))
-                }
-            };
-            let _ = writeln!(text, "not ours: {why}{stamp}");
-        }
+    if let (Some(of), Some(built)) = (&about.of, about.built) {
+        let life = about.life.unwrap_or(Life::Unowned);
+        let at_work = at_work(life, about.owner.as_ref(), built, now);
+        let _ = writeln!(text, "ours: built {} by {}, session {} ({at_work})", ago(built, now), of.project, of.session);
+    } else {
+        let why = match plan.kept.first().map(|kept| kept.reason) {
+            Some(KeptReason::Pulled) => "it was pulled",
+            Some(KeptReason::Inherited) => "it was built on an image of ours, and inherited its stamp",
+            _ if about.stamp.is_none() => "no build of dkb made it",
+            _ => "the ledger does not know it",
+        };
+        let stamp = match (&about.stamp.project, &about.stamp.session) {
+            (None, None) => String::new(),
+            (project, session) => {
+                let part =
+                    |name: &Option<crate::model::Name>| name.as_ref().map_or("-".to_owned(), ToString::to_string);
+                format!(", though stamped {} {}", part(project), part(session))
+            }
+        };
+        let _ = writeln!(text, "not ours: {why}{stamp}");
     }
     let others: Vec<&str> = about
         .image

@@ -82,7 +82,7 @@ fn an_image_that_a_container_or_a_name_got_hold_of_in_the_meantime_stays(engine:
         let changed = app(&format!("{how} 2"));
         maker.command(&changed, &["-t", "app"]).env("DOCKER_HOST", proxy.host()).run().success();
         // Where the engine itself drops what lost its tag, there was nothing for dkb to do.
-        assert_eq!(came.load(Ordering::SeqCst) && !engine.has(&old), false, "{how}: it is gone");
+        assert!(!came.load(Ordering::SeqCst) || engine.has(&old), "{how}: it is gone");
         assert!(came.load(Ordering::SeqCst) || maker.engine_drops_untagged(), "{how}: dkb did not try");
     }
 }
@@ -110,7 +110,9 @@ fn lines_that_a_step_prints_do_not_make_a_strangers_image_ours(engine: &Engine) 
 }
 
 fn the_lines_of_a_step_that_fails_do_not_either(engine: &Engine) {
-    lying_step(engine, "RUN echo one\nRUN exit 3", false);
+    // In a stage of its own, where the base is all that a lie must fit. Podman skips stages that nobody uses.
+    let new_stage = if engine.is_podman() { "" } else { "FROM lab/base\n" };
+    lying_step(engine, &format!("RUN echo one\n{new_stage}RUN exit 3"), false);
 }
 
 /// A docker that begins with a stranger's build from the same base, and then lets every `RUN` step of ours print

@@ -94,7 +94,7 @@ pub(crate) fn dangling(engine: &Engine) -> BTreeSet<String> {
 
 /// Folders of builds that dkb believes to be running or cut off.
 pub(crate) fn open_builds(state: &State) -> usize {
-    std::fs::read_dir(state.state_dir().join("builds")).map_or(0, |builds| builds.count())
+    std::fs::read_dir(state.state_dir().join("builds")).map_or(0, Iterator::count)
 }
 
 /// The lines of dkb's own on stderr.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::clean_host::{Books, PROJECT, SESSION, images, key, steps};
 
-pub fn promises() -> Promises {
+pub(crate) fn promises() -> Promises {
     Promises::of(module_path!()).on_every_engine(promises![ctrl_c_stops_within_a_second_and_tells_the_truth]).on(
         dkb_lab::promise::graphdriver,
         promises![

@@ -9,7 +9,7 @@ use crate::clean_host::{Books, PROJECT, SESSION, images, key, set, steps};
 
 const IMAGES: usize = 12;
 
-pub fn promises() -> Promises {
+pub(crate) fn promises() -> Promises {
     Promises::of(module_path!()).on_every_engine(promises![
         an_engine_that_goes_away_leaves_a_true_report,
         errors_and_rubbish_are_said_and_the_rest_goes_on,

@@ -12,42 +12,42 @@ use dkb_lab::{Command, Engine, State};
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub const PROJECT: &str = "app";
-pub const SESSION: &str = "job-1";
+pub(crate) const PROJECT: &str = "app";
+pub(crate) const SESSION: &str = "job-1";
 
-pub fn key(project: &str, session: &str) -> SessionKey {
+pub(crate) fn key(project: &str, session: &str) -> SessionKey {
     SessionKey { project: Name::typed(project).expect(project), session: Name::typed(session).expect(session) }
 }
 
-pub fn id(image: &str) -> ImageId {
+pub(crate) fn id(image: &str) -> ImageId {
     ImageId::parse(image).expect("an ID")
 }
 
 /// The home of somebody whose builds are on record.
-pub struct Books {
-    pub state: State,
-    pub ledger: Ledger,
+pub(crate) struct Books {
+    pub(crate) state: State,
+    pub(crate) ledger: Ledger,
     count: Cell<u32>,
 }
 
 impl Books {
-    pub fn of(engine: &Engine) -> Self {
+    pub(crate) fn of(engine: &Engine) -> Self {
         let state = State::new();
         let ledger = dkb::ledger::State::at(state.state_dir()).ledger(&identity(engine));
         Self { state, ledger, count: Cell::new(0) }
     }
 
     /// dkb in session `job-1` of project `app`, on this engine and with these books.
-    pub fn dkb(&self, engine: &Engine) -> Command {
+    pub(crate) fn dkb(&self, engine: &Engine) -> Command {
         engine.dkb_in(&self.state).project(PROJECT).session(SESSION)
     }
 
-    pub fn note(&self, records: &[Record]) {
+    pub(crate) fn note(&self, records: &[Record]) {
         self.ledger.append(records).expect("a note in the ledger");
     }
 
     /// A build that ended this long ago.
-    pub fn build(&self, of: &SessionKey, image: &str, tags: &[&str], age: Duration) -> Build {
+    pub(crate) fn build(&self, of: &SessionKey, image: &str, tags: &[&str], age: Duration) -> Build {
         let n = self.count.get();
         self.count.set(n + 1);
         Build {
@@ -65,23 +65,23 @@ impl Books {
     }
 
     /// Notes that a build of this session made the image, and gave it these tags.
-    pub fn built(&self, of: &SessionKey, image: &str, tags: &[&str]) {
+    pub(crate) fn built(&self, of: &SessionKey, image: &str, tags: &[&str]) {
         self.note(&[Record::Build(self.build(of, image, tags, Duration::ZERO))]);
     }
 
-    pub fn built_many<'a>(&self, of: &SessionKey, images: impl IntoIterator<Item = &'a str>) {
+    pub(crate) fn built_many<'a>(&self, of: &SessionKey, images: impl IntoIterator<Item = &'a str>) {
         let records: Vec<Record> =
             images.into_iter().map(|image| Record::Build(self.build(of, image, &[], Duration::ZERO))).collect();
         self.note(&records);
     }
 
-    pub fn took(&self, of: &SessionKey, image: &str, tag: &str, from: &str) {
+    pub(crate) fn took(&self, of: &SessionKey, image: &str, tag: &str, from: &str) {
         let taken = Taken { tag: Reference::written(tag).expect(tag), from: id(from) };
         self.note(&[Record::Build(Build { took: vec![taken], ..self.build(of, image, &[tag], Duration::ZERO) })]);
     }
 
     /// A session of a CI job in this executor.
-    pub fn ci_session(&self, of: &SessionKey, slot: &str, age: Duration) {
+    pub(crate) fn ci_session(&self, of: &SessionKey, slot: &str, age: Duration) {
         let at = Timestamp::now() - age;
         self.note(&[Record::Session(SessionEntry {
             key: of.clone(),
@@ -95,13 +95,13 @@ impl Books {
     }
 
     /// Somebody is at work in this session as long as the value lives.
-    pub fn alive(&self, of: &SessionKey) -> dkb::ledger::SessionHold {
+    pub(crate) fn alive(&self, of: &SessionKey) -> dkb::ledger::SessionHold {
         dkb::ledger::State::at(self.state.state_dir()).session(of).hold(None).expect("the session's lock")
     }
 }
 
 /// What names the engine in the books, as dkb itself finds it.
-pub fn identity(engine: &Engine) -> String {
+pub(crate) fn identity(engine: &Engine) -> String {
     let host = engine.host();
     let env = |name: &str| (name == "DOCKER_HOST").then(|| host.clone().into());
     let endpoint = Endpoint::resolve(&DockerFlags::default(), &env, None).expect("the engine's endpoint");
@@ -114,12 +114,12 @@ pub fn identity(engine: &Engine) -> String {
 }
 
 /// The IDs of all images on the engine but the base.
-pub fn images(engine: &Engine) -> BTreeSet<String> {
+pub(crate) fn images(engine: &Engine) -> BTreeSet<String> {
     engine.images().into_iter().map(|image| image.id).collect()
 }
 
 /// The IDs of the steps of a document that are of this type, with this result where one is asked for.
-pub fn steps(document: &Value, kind: &str, result: Option<&str>) -> BTreeSet<String> {
+pub(crate) fn steps(document: &Value, kind: &str, result: Option<&str>) -> BTreeSet<String> {
     let all = document["steps"].as_array().expect("steps").iter();
     all.filter(|step| step["type"] == kind && step["action"] == "remove")
         .filter(|step| result.is_none_or(|result| step["result"] == result))
@@ -128,12 +128,12 @@ pub fn steps(document: &Value, kind: &str, result: Option<&str>) -> BTreeSet<Str
 }
 
 /// Why an image is kept, as the document says it.
-pub fn reason(document: &Value, image: &str) -> String {
+pub(crate) fn reason(document: &Value, image: &str) -> String {
     let all = document["kept"].as_array().expect("kept");
     let kept = all.iter().find(|kept| kept["id"] == image);
     kept.map_or_else(|| "not kept".to_owned(), |kept| kept["reason"].as_str().expect("a reason").to_owned())
 }
 
-pub fn set<'a>(images: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+pub(crate) fn set<'a>(images: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     images.into_iter().map(str::to_owned).collect()
 }

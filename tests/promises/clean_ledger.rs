@@ -6,7 +6,7 @@ use dkb_lab::{Engine, Promises, State, promises};
 
 use crate::clean_host::{Books, PROJECT, SESSION, identity, images, key};
 
-pub fn promises() -> Promises {
+pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on(dkb_lab::promise::docker, promises![a_ledger_from_a_cache_takes_nothing_that_was_pulled])
         .on_every_engine(promises![

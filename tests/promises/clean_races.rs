@@ -10,7 +10,7 @@ use crate::clean_host::{Books, PROJECT, SESSION, id, key};
 /// Of each race.
 const ROUNDS: usize = 50;
 
-pub fn promises() -> Promises {
+pub(crate) fn promises() -> Promises {
     Promises::of(module_path!()).on_every_engine(promises![
         a_tag_that_is_added_is_kept,
         a_tag_that_is_moved_stays_with_its_new_image,

@@ -9,7 +9,7 @@ use dkb_lab::{Engine, Placed, Promises, promises};
 
 use crate::clean_host::{Books, PROJECT, SESSION, images, key, steps};
 
-pub fn promises() -> Promises {
+pub(crate) fn promises() -> Promises {
     Promises::of(module_path!()).on_every_engine(promises![plan_run_and_model_agree])
 }
 

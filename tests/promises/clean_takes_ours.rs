@@ -6,7 +6,7 @@ use dkb_lab::{Engine, Promises, promises};
 
 use crate::clean_host::{Books, PROJECT, SESSION, images, key, reason, set, steps};
 
-pub fn promises() -> Promises {
+pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_engine(promises![
             every_kind_of_clean_takes_exactly_what_is_its_own,
@@ -46,13 +46,15 @@ fn every_kind_of_clean_takes_exactly_what_is_its_own(engine: &Engine) {
     let base = ours(&here, &["base:1"]);
     let tagged_tool = ours(&elsewhere, &["tool:1"]);
 
+    // Podman takes whatever shares layers for a child, and so keeps the base of what stays.
+    let inheriting = |base| if engine.is_podman() { spec().make() } else { spec().child_of(base).make() };
     // None of these is on record.
     let child = spec().child_of(&base).tag("theirs:1").make();
     let foreign = [
         engine.image().make(),
         spec().make(),
-        spec().child_of(&leftover).make(),
-        spec().child_of(&tagged).make(),
+        inheriting(&leftover),
+        inheriting(&tagged),
         child,
         engine.image().tag("theirs:2").make(),
     ];

@@ -7,7 +7,7 @@ use dkb_lab::{Builder, Context, Engine, Promises, promises};
 
 use crate::clean_host::{Books, PROJECT, SESSION, key};
 
-pub fn promises() -> Promises {
+pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_engine(promises![two_jobs_of_a_matrix_never_touch_each_other])
         .on_every_builder(promises![

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::clean_host::{Books, PROJECT, SESSION, key, reason, steps};
 
-pub fn promises() -> Promises {
+pub(crate) fn promises() -> Promises {
     Promises::of(module_path!()).on_every_engine(promises![
         what_is_ours_is_shown_by_session_with_who_is_at_work,
         an_images_status_says_whose_it_is_and_why_it_is_kept,

@@ -20,6 +20,8 @@ use crate::plan::{order, superseded};
 
 /// A build's steps are inspected one by one, a few at a time.
 const AT_ONCE: usize = 4;
+/// So many images are asked for one by one before all are listed.
+const FEW: usize = 2;
 /// No Dockerfile has more steps; what descends further is not asked.
 const DEEPEST: usize = 500;
 
@@ -227,6 +229,17 @@ pub(super) async fn take_away(
         return Ok(0);
     }
     let engine = &before.engine;
+    // Most often it is one image, which the containerd store has dropped by itself: a list would cost far more.
+    let mut all = candidates.results.iter().chain(&candidates.steps);
+    let mut there = false;
+    while !there && let Some(id) = all.next() {
+        there = candidates.steps.len() > FEW || engine.image(&id.to_string()).await?.is_some();
+    }
+    if !there {
+        let ids = candidates.results.iter().chain(&candidates.steps).copied().collect();
+        ledger.append(&[Record::Gone { at: Timestamp::now(), ids }])?;
+        return Ok(0);
+    }
     let snapshot = Snapshot {
         engine: before.info.clone(),
         images: engine.images(false).await?,

@@ -186,10 +186,10 @@ fn is_from_a_process(code: i32) -> bool {
 }
 
 /// Reads docker's stdout as it comes, and passes it on or holds it.
-fn watch(mut pipe: File, held: bool, mut journal: Option<Journal>) -> Seen {
+fn watch(mut pipe: File, quiet: bool, mut journal: Option<Journal>) -> Seen {
     let mut reader = Reader::default();
     let mut notes = Notes::default();
-    let mut hold = held.then(|| SpooledTempFile::new(IN_MEMORY));
+    let mut hold = quiet.then(|| SpooledTempFile::new(IN_MEMORY));
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let length = match pipe.read(&mut buffer) {

@@ -247,9 +247,8 @@ impl Job {
         let said = match self.id_file() {
             IdFile::Ours => self.own_id_file().and_then(|file| read_iid(&file)).or(seen.id),
             IdFile::Users(file) if Path::new(file).is_file() => read_iid(Path::new(file)),
-            IdFile::Users(_) => seen.id,
             IdFile::No(why) if !why.leaves_image() => return Ok(None),
-            IdFile::No(_) => seen.id,
+            IdFile::Users(_) | IdFile::No(_) => seen.id,
         };
         if let Some(id) = said {
             // A tag that named it before names it still, and no question is needed.

@@ -44,7 +44,9 @@ fn end_of_session() -> Policy {
 
 fn case(images: Vec<Image>, builds: Vec<Build>) -> Case {
     let mut books = Books::default();
-    builds.into_iter().for_each(|build| books.apply(Record::Build(build)));
+    for build in builds {
+        books.apply(Record::Build(build));
+    }
     Case {
         snapshot: host(images, Vec::new()),
         books,

@@ -18,6 +18,8 @@ use crate::pool::Pool;
 const THREADS: usize = 4;
 /// A promise that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(300);
+/// A soak takes as long as it takes.
+const SOAKING: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Which engines a promise is for, by their names.
 pub type Which = fn(&str) -> bool;
@@ -317,5 +319,6 @@ fn guarded(body: impl FnOnce() + Send + 'static) -> Result<(), Failed> {
         let message = MESSAGE.take().unwrap_or_default();
         let _ = done.send(result.map_err(|_| Failed::from(message)));
     });
-    wait.recv_timeout(LIMIT).unwrap_or_else(|_| Err(Failed::from(format!("not done after {LIMIT:?}"))))
+    let limit = if std::env::var_os("DKB_SOAK").is_some() { SOAKING } else { LIMIT };
+    wait.recv_timeout(limit).unwrap_or_else(|_| Err(Failed::from(format!("not done after {limit:?}"))))
 }

@@ -1,0 +1,160 @@
+use super::*;
+use crate::model::books_tests::{id, key};
+use crate::model::{PROJECT_LABEL, Reference, SESSION_LABEL, SessionKey};
+
+const BEGAN: i64 = 1000;
+
+fn detail(n: u8, parent: u8, created: i64) -> ImageDetail {
+    ImageDetail {
+        id: id(n),
+        parent: (parent != 0).then(|| id(parent)),
+        tags: Vec::new(),
+        digests: Vec::new(),
+        created: Timestamp::from_second(created).ok(),
+        labels: HashMap::new(),
+        layers: Vec::new(),
+        container: None,
+        last_tagged: None,
+    }
+}
+
+fn stamped(mut image: ImageDetail, key: &SessionKey) -> ImageDetail {
+    image.labels.insert(PROJECT_LABEL.to_owned(), key.project.to_string());
+    image.labels.insert(SESSION_LABEL.to_owned(), key.session.to_string());
+    image
+}
+
+fn line(n: u8, step: u32, kind: &str) -> Candidate {
+    Candidate { id: id(n).short(), step, stage: 1, base: kind == "base", cached: kind == "cached", ran: None }
+}
+
+/// With `result` 0 the build failed.
+fn verify_all(candidates: &[Candidate], details: &[ImageDetail], recorded: &[u8], result: u8) -> Vec<ImageId> {
+    let of = key("p", "s");
+    let stamp = Stamp { project: Some(of.project), session: Some(of.session) };
+    let began = Timestamp::from_second(BEGAN).expect("a time");
+    let result = (result != 0).then(|| id(result));
+    let tells_containers = details.iter().any(|image| image.container.is_some());
+    let evidence = Evidence { details, began, stamp: &stamp, result, tells_containers };
+    // Unless a test says more, a step began after the last line.
+    let step = candidates.iter().map(|line| line.step).max().unwrap_or(0) + 1;
+    let shown = Shown { images: candidates.to_vec(), stage: 9, step, ran: None };
+    verify(&shown, &evidence, |image| recorded.iter().any(|&n| id(n) == image))
+}
+
+#[test]
+fn a_chain_from_its_base_is_ours_and_the_base_is_not() {
+    let candidates = [line(1, 1, "base"), line(2, 2, "new"), line(3, 3, "new")];
+    let images = [detail(1, 0, 5), detail(2, 1, BEGAN), detail(3, 2, BEGAN + 1)];
+    assert_eq!(verify_all(&candidates, &images, &[], 3), [id(2), id(3)]);
+    assert_eq!(verify_all(&candidates, &images, &[], 0), [id(2), id(3)], "a failed build's steps are its own too");
+}
+
+#[test]
+fn every_stage_has_a_chain_of_its_own_and_may_begin_from_scratch() {
+    let images = [detail(1, 0, 5), detail(2, 0, BEGAN), detail(3, 1, BEGAN), detail(4, 2, BEGAN), detail(5, 0, BEGAN)];
+    let docker = [line(2, 2, "new"), line(1, 3, "base"), line(3, 4, "new"), line(2, 5, "base"), line(4, 6, "new")];
+    assert_eq!(verify_all(&docker, &images, &[], 4), [id(2), id(3), id(4)]);
+    // Podman shows no image behind FROM, and counts anew in every stage.
+    let of = |stage, line| Candidate { stage, ..line };
+    let podman = [of(1, line(2, 2, "new")), of(2, line(3, 2, "new")), of(3, line(4, 2, "new"))];
+    assert_eq!(verify_all(&podman, &images, &[], 4), [id(2), id(3), id(4)]);
+    let reused = [of(1, line(2, 2, "new")), of(2, line(2, 2, "cached")), of(2, line(4, 3, "new"))];
+    assert_eq!(verify_all(&reused, &images, &[], 4), [id(2), id(4)], "the cache is this build's own");
+}
+
+#[test]
+fn rule_1_what_a_container_was_committed_to_is_proved_by_it() {
+    let ran = |container: &str, line| Candidate { ran: Some(container.to_owned()), ..line };
+    let by = |container: &str, image| ImageDetail { container: Some(container.repeat(6)), ..image };
+    // While a1 runs it names 9, of a stranger's container, and pretends that another container runs.
+    let images = [detail(1, 0, 5), by("a1", detail(2, 1, BEGAN)), by("ff", detail(9, 1, BEGAN)), detail(3, 2, BEGAN)];
+    let lines = [line(1, 1, "base"), ran("a1a1", line(9, 2, "new")), ran("ffff", line(9, 3, "new"))];
+    assert_eq!(verify_all(&lines, &images, &[], 0), [id(2)], "its own line has not come yet, and is not needed");
+    let lines = [&lines[..], &[ran("ffff", line(2, 2, "new")), line(3, 3, "new")]].concat();
+    assert_eq!(verify_all(&lines, &images, &[], 0), [id(2), id(3)]);
+}
+
+#[test]
+fn an_image_that_was_committed_when_the_output_ended_is_found_by_its_container() {
+    let by = |container: &str, image| ImageDetail { container: Some(container.repeat(6)), ..image };
+    let images =
+        [detail(1, 0, 5), by("a1", detail(2, 1, BEGAN)), by("b2", detail(3, 2, BEGAN)), by("ff", detail(9, 2, BEGAN))];
+    let of = key("p", "s");
+    let stamp = Stamp { project: Some(of.project), session: Some(of.session) };
+    let began = Timestamp::from_second(BEGAN).expect("a time");
+    let evidence = Evidence { details: &images, began, stamp: &stamp, result: None, tells_containers: true };
+    let one = Candidate { ran: Some("a1a1".to_owned()), ..line(2, 2, "new") };
+    let shown = Shown { images: vec![line(1, 1, "base"), one], stage: 1, step: 3, ran: Some("b2b2".to_owned()) };
+    assert_eq!(verify(&shown, &evidence, |_| false), [id(2), id(3)]);
+}
+
+#[test]
+fn rule_1_of_several_lines_for_a_step_the_last_is_the_builders() {
+    // While step 2 runs, it names 9, a stranger's image made this very second on the same base, and then
+    // pretends that a later stage begins. The builder's own words come after that.
+    let images = [
+        detail(1, 0, 5),
+        detail(2, 1, BEGAN),
+        detail(3, 2, BEGAN),
+        detail(4, 3, BEGAN),
+        detail(7, 0, 5),
+        detail(8, 7, BEGAN),
+        detail(9, 1, BEGAN),
+    ];
+    let lines = [
+        line(1, 1, "base"),
+        line(9, 2, "new"),
+        line(7, 3, "base"),
+        line(8, 4, "new"),
+        line(2, 4, "new"),
+        line(3, 3, "new"),
+        line(4, 4, "new"),
+    ];
+    assert_eq!(verify_all(&lines, &images, &[], 4), [id(2), id(3), id(4)]);
+}
+
+#[test]
+fn rule_2_what_does_not_descend_from_the_build_is_not_of_it() {
+    let images = [detail(1, 0, 5), detail(2, 1, BEGAN), detail(7, 0, 5), detail(8, 7, BEGAN), detail(9, 8, BEGAN)];
+    let lines = [line(1, 1, "base"), line(2, 2, "new"), line(9, 3, "new"), line(7, 4, "base"), line(8, 5, "new")];
+    assert_eq!(verify_all(&lines, &images, &[], 0), [id(2)], "the failing step wrote the rest");
+}
+
+#[test]
+fn rule_3_what_is_older_than_the_build_is_ours_only_if_it_is_on_record() {
+    let lines = [line(1, 1, "base"), line(2, 2, "cached"), line(3, 3, "cached"), line(4, 4, "new"), line(5, 5, "new")];
+    let images = [detail(1, 0, 5), detail(2, 1, 6), detail(3, 2, 7), detail(4, 3, BEGAN), detail(5, 4, BEGAN - 60)];
+    assert_eq!(verify_all(&lines, &images, &[3], 0), [id(3), id(4)]);
+    let new_but_cached = [detail(1, 0, 5), detail(2, 1, BEGAN + 1), detail(3, 2, BEGAN + 2)];
+    assert_eq!(verify_all(&lines[..3], &new_but_cached, &[], 3), [], "a stranger built it meanwhile");
+}
+
+#[test]
+fn rule_4_a_step_with_a_name_belongs_to_whoever_named_it() {
+    let mut named = detail(2, 1, BEGAN);
+    named.tags.push(Reference::written("theirs").expect("a name"));
+    let mut result = detail(3, 2, BEGAN);
+    result.tags.push(Reference::written("app").expect("a name"));
+    let lines = [line(1, 1, "base"), line(2, 2, "new"), line(3, 3, "new")];
+    assert_eq!(verify_all(&lines, &[detail(1, 0, 5), named, result], &[], 3), [id(3)]);
+}
+
+#[test]
+fn rule_5_a_foreign_stamp_is_a_strangers_and_an_inherited_one_is_not() {
+    let (ours, other) = (key("p", "s"), key("q", "t"));
+    let lines = [line(1, 1, "base"), line(2, 2, "new"), line(3, 3, "new")];
+    let on_theirs =
+        [stamped(detail(1, 0, 5), &other), stamped(detail(2, 1, BEGAN), &other), stamped(detail(3, 2, BEGAN), &ours)];
+    assert_eq!(verify_all(&lines, &on_theirs, &[], 3), [id(2), id(3)]);
+    let theirs = [detail(1, 0, 5), detail(2, 1, BEGAN), stamped(detail(3, 2, BEGAN), &other)];
+    assert_eq!(verify_all(&lines, &theirs, &[], 0), [id(2)]);
+}
+
+#[test]
+fn what_the_result_descends_from_needs_no_line() {
+    // The triggers of a base run in steps that the builder does not show.
+    let images = [detail(1, 0, 5), detail(2, 1, BEGAN), detail(3, 2, BEGAN), detail(4, 3, BEGAN)];
+    assert_eq!(verify_all(&[], &images, &[], 4), [id(2), id(3), id(4)]);
+    assert_eq!(verify_all(&[line(3, 1, "base"), line(4, 2, "new")], &images, &[], 4), [id(4), id(2), id(3)]);
+}
