@@ -86,7 +86,8 @@ impl Log {
             LogFormat::Json => {
                 // In the order of the docker-cleaner's own lines, for whoever reads them by eye.
                 let head = [("timestamp", now.to_string()), ("level", level.to_owned())];
-                let head = head.into_iter().chain([("operation", line.operation.to_owned()), ("message", line.message)]);
+                let head =
+                    head.into_iter().chain([("operation", line.operation.to_owned()), ("message", line.message)]);
                 let host = line.host.map(|host| ("hostname", host.to_owned()));
                 let head = head.chain(host).map(|(key, text)| (key.to_owned(), Value::from(text)));
                 let fields = head.chain(line.fields).map(|(key, value)| format!("{}:{value}", Value::from(key)));
