@@ -153,6 +153,10 @@ fn the_lines_are_the_seeds_in_text_and_in_json(engine: &Engine) {
 
     engine.container("lab/base").created();
     let json = clean(engine, &[("LOG_FORMAT", "json"), ("LOG_LEVEL", "DEBUG")]).run().success().out();
+    assert!(
+        json.lines().all(|line| line.starts_with("{\"timestamp\":\"") && line.contains("\",\"level\":\"")),
+        "{json}"
+    );
     let lines: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let of = |operation: &str| lines.iter().rfind(|line| line["operation"] == operation).expect("a line");
     assert_eq!(of("INIT")["message"], "Starting Docker cleanup");

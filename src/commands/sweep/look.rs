@@ -21,6 +21,7 @@ use crate::model::{
 };
 use crate::plan::clean::RunningBuild;
 use crate::plan::sweep::{Look, Policy, Swept, is_stopped, needs_first_sight, plan};
+use crate::ui;
 
 /// How many questions are asked at a time.
 const AT_ONCE: usize = 8;
@@ -63,7 +64,11 @@ impl Seen {
         };
         let ledger = state.ledger(&identity);
         build::recover(&engine, &identity, &state, &ledger).await?;
-        let (books, _) = ledger.read()?;
+        let (books, damaged) = ledger.read()?;
+        if damaged > 0 {
+            let path = ledger.path().display().to_string();
+            ui::warn(format_args!("{path}: {damaged} damaged lines: what they said is forgotten, and left alone"));
+        }
         let mut seen = Self {
             snapshot: Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() },
             lives: lives(&state, &books),
