@@ -57,6 +57,17 @@ fn an_images_status_says_whose_it_is_and_why_it_is_kept(engine: &Engine) {
     let status = |image: &str| books.dkb(engine).args(["status", image]).run();
     let said = status("app:1").success().says("ours: built").says("session job-1").says("in use, e2e (created)");
     assert!(said.out().lines().count() <= 6, "{said}");
+    said.says("dkb clean --session job-1 removes it");
+    let (spare, tool) = (engine.image().tag("app:2").make(), engine.image().make());
+    books.built(&key(PROJECT, SESSION), &spare, &["app:2"]);
+    books.built(&key("tool", "t"), &tool, &[]);
+    let said = status("app:2").success().says("dkb clean keeps it: tagged");
+    said.says("dkb clean --tagged removes it").says("dkb clean --session job-1 removes it");
+    let said = status(&tool.id).success().says("dkb clean --project tool removes it");
+    let command = said.out().lines().find_map(|line| line.strip_prefix("dkb clean ")).expect("a command").to_owned();
+    let words = command.split(" removes it").next().expect("the words").split(' ').map(str::to_owned);
+    books.dkb(engine).arg("clean").args(words).run().success();
+    assert!(!engine.has(&tool), "the command that it names takes it");
     status(&ours.id[7..19]).success().says("app:1");
     status("theirs:1").success().says("not ours: no build of dkb made it");
     status(&stamped.id).success().says("not ours: the ledger does not know it, though stamped app lost");
