@@ -5,7 +5,7 @@ mod explain;
 mod image;
 mod spare;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
+use super::builds::Builds;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result};
 use crate::model::{Action, Guard, ImageId, Kind, Outcome, Plan, Reference, Step};
@@ -34,15 +35,21 @@ struct Ended {
     why: Option<Error>,
     /// The engine is out of reach: what has not begun is not tried.
     lost: bool,
+    /// A build that has begun since may need it.
+    by_build: bool,
 }
 
 impl Ended {
     const fn plainly(outcome: Outcome) -> Self {
-        Self { outcome, why: None, lost: false }
+        Self { outcome, why: None, lost: false, by_build: false }
+    }
+
+    fn held() -> Self {
+        Self { by_build: true, ..Self::plainly(Outcome::Kept) }
     }
 
     fn failed(why: Error) -> Self {
-        Self { outcome: Outcome::Failed, why: Some(why), lost: false }
+        Self { why: Some(why), ..Self::plainly(Outcome::Failed) }
     }
 }
 
@@ -64,27 +71,29 @@ impl Report {
     }
 }
 
-/// Does the steps in their order, a few at a time where they do not hang on each other. `stop` ends it early;
-/// `progress` hears of each step that has ended.
+/// Does the steps in their order, a few at a time where they do not hang on each other. What a build has come to
+/// need stays. `stop` ends it early; `progress` hears of each step that has ended.
 pub(super) async fn apply(
     engine: &Engine,
     plan: &mut Plan,
     depths: &HashMap<ImageId, usize>,
     containerd_store: bool,
+    builds: &Builds<'_>,
     stop: impl Future<Output = ()>,
     mut progress: impl FnMut(&Step),
 ) -> Report {
     let at_once = if containerd_store { AT_ONCE_CONTAINERD } else { AT_ONCE };
     let mut report = Report::default();
     let mut stop = pin!(stop);
+    let mut held = HashSet::new();
     let mut from = 0;
     while from < plan.steps.len() && !report.is_over() {
         let wave = wave(&plan.steps[from], depths);
         let length = plan.steps[from..].iter().take_while(|step| self::wave(step, depths) == wave).count();
         let steps = &plan.steps[from..from + length];
         let ended = side_by_side(
-            engine,
             steps,
+            |step| async move { if builds.need(step) { Ok(Ended::held()) } else { perform(engine, step).await } },
             match wave {
                 (_, Action::Stop, _) => STOPS_AT_ONCE,
                 // Children first, and the engine takes one at a time anyway.
@@ -96,8 +105,11 @@ pub(super) async fn apply(
             &mut progress,
         )
         .await;
-        for (step, Ended { outcome, why, .. }) in plan.steps[from..].iter_mut().zip(ended) {
+        for (step, Ended { outcome, why, by_build, .. }) in plan.steps[from..].iter_mut().zip(ended) {
             step.result = Some(outcome);
+            if by_build {
+                held.insert(step.id.clone());
+            }
             if let Some(why) = why.filter(|why| !report.errors.contains(why)) {
                 report.errors.push(why);
             }
@@ -109,7 +121,7 @@ pub(super) async fn apply(
     }
     // Whoever asked to stop is not kept waiting for explanations, and an engine that is gone has none.
     if !report.is_over() {
-        explain::explain(engine, plan, containerd_store).await;
+        explain::explain(engine, plan, &held, containerd_store).await;
     }
     let is_gone = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
     let images = plan.steps.iter().filter(|step| step.kind == Kind::Image && step.action == Action::Remove);
@@ -120,9 +132,9 @@ pub(super) async fn apply(
 
 /// Does the steps of one wave. Once it is over none is begun, and those under way get a moment to end: what is
 /// still open then was asked for, and nobody knows what came of it.
-async fn side_by_side(
-    engine: &Engine,
-    steps: &[Step],
+async fn side_by_side<'s, P: Future<Output = Result<Ended>>>(
+    steps: &'s [Step],
+    perform: impl Fn(&'s Step) -> P,
     at_once: usize,
     mut stop: Pin<&mut impl Future<Output = ()>>,
     report: &mut Report,
@@ -137,7 +149,8 @@ async fn side_by_side(
         while !report.is_over() && running.len() < at_once {
             let Some((at, next)) = waiting.next() else { break };
             begun = at + 1;
-            running.push(async move { (at, perform(engine, next).await) });
+            let ended = perform(next);
+            running.push(async move { (at, ended.await) });
         }
         let next = tokio::select! {
             biased;
@@ -200,7 +213,7 @@ async fn settle(outcome: engine::Outcome, is_gone: impl AsyncFnOnce() -> Result<
         engine::Outcome::Unknown(error) => Ok(match is_gone().await {
             Ok(true) => Ended::plainly(Outcome::Done),
             Ok(false) => Ended::failed(error),
-            Err(_) => Ended { outcome: Outcome::Unknown, why: Some(error), lost: true },
+            Err(_) => Ended { lost: true, why: Some(error), ..Ended::plainly(Outcome::Unknown) },
         }),
         outcome => Ok(plainly(outcome, |()| Outcome::Done)),
     }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use super::apply::{self, Report};
+use super::builds::Builds;
 use super::end;
 use super::plan_file;
 use super::seen::Seen;
@@ -44,7 +45,9 @@ pub fn clean(world: &World, flags: &Clean) -> Result<u8> {
         let depths = order::depths(seen.snapshot.images.iter());
         let bar = ui::progress::Bar::new(wants_bar(world), made.steps.len());
         let containerd_store = seen.info.containerd_store;
-        let report = apply::apply(&seen.engine, &mut made, &depths, containerd_store, stop(), |_| bar.step()).await;
+        let (state, progress) = (world.state()?, |_: &_| bar.step());
+        let builds = Builds::new(&state, &seen.books, "");
+        let report = apply::apply(&seen.engine, &mut made, &depths, containerd_store, &builds, stop(), progress).await;
         bar.end();
         note(&seen, &policy, &made, &report, world);
         show(world, &made, &policy, true);

@@ -19,6 +19,9 @@ mod clean_random;
 mod clean_takes_ours;
 mod clean_together;
 mod guard;
+mod guard_dead;
+mod guard_scene;
+mod guard_watcher;
 mod lab_itself;
 mod readme;
 mod status_shows;
@@ -50,6 +53,8 @@ fn main() -> ExitCode {
         clean_takes_ours::promises(),
         clean_together::promises(),
         guard::promises(),
+        guard_dead::promises(),
+        guard_watcher::promises(),
         lab_itself::promises(),
         readme::promises(),
         status_shows::promises(),

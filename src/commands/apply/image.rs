@@ -104,7 +104,9 @@ async fn delete(engine: &Engine, id: ImageId, target: Target<'_>) -> Result<Ende
         (Ok(Some(_)), None) => Ended::plainly(Outcome::Kept),
         (Ok(Some(_)), Some(error)) => Ended::failed(error),
         // It was asked for, and the engine went away before it said what came of it.
-        (Err(lost), error) => Ended { outcome: Outcome::Unknown, why: Some(error.unwrap_or(lost)), lost: true },
+        (Err(lost), error) => {
+            Ended { lost: true, why: Some(error.unwrap_or(lost)), ..Ended::plainly(Outcome::Unknown) }
+        }
     })
 }
 

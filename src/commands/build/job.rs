@@ -1,5 +1,6 @@
 //! One build, from the words to the books.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,15 +18,25 @@ use crate::engine::builder::BuilderKind;
 use crate::engine::{Program, program};
 use crate::error::{Error, Result};
 use crate::ledger::{Intent, Journal, Running, SessionHold, State, read_iid};
-use crate::model::{Flavour, ImageId, Record, Stamp};
+use crate::model::{Flavour, ImageId, Life, Record, SessionKey, Stamp};
 use crate::plan::argv::{self, BuildWords, Builder, IdFile, Injection, Spelling, build_key};
 use crate::ui;
+use crate::ui::clean::Loudness;
 
 /// How long the books may take after docker has ended; what is left undone then is done by the next dkb.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// dkb's own flags, which somebody may put behind the verb, where docker does not know them.
 const OURS: [&str; 5] = ["project", "session", "settings", "keep-tagged", "format"];
+
+/// What came of keeping the books.
+#[derive(Default)]
+struct Kept {
+    /// How many images this build has made useless and taken away.
+    went: usize,
+    /// Every session that was known then.
+    lives: HashMap<SessionKey, Life>,
+}
 
 /// One build, from the words to the books.
 pub(super) struct Job {
@@ -184,10 +195,10 @@ impl Job {
                 tokio::time::timeout(LONGEST, books).await.unwrap_or_else(late)
             }
             (Err(error), _) => Err(error),
-            _ => Ok(0),
+            _ => Ok(Kept::default()),
         };
-        match kept {
-            Ok(went) => {
+        let lives = match kept {
+            Ok(Kept { went, lives }) => {
                 if went > 0 && world.verbose {
                     let images = if went == 1 { "image" } else { "images" };
                     ui::say(format_args!("removed {went} {images} that this build replaced"));
@@ -195,6 +206,7 @@ impl Job {
                 if let Some(running) = self.running.take() {
                     running.finish();
                 }
+                lives
             }
             Err(error) => {
                 self.trouble.get_or_insert(error);
@@ -202,8 +214,9 @@ impl Job {
                 if let Some(running) = self.running.take().filter(|running| !running.knows_engine()) {
                     running.finish();
                 }
+                HashMap::new()
             }
-        }
+        };
         // A session that only builds needs no file once nobody is at work in it.
         if self.hold.take().is_some()
             && let Ok(state) = &self.state
@@ -213,9 +226,11 @@ impl Job {
         if let Some(trouble) = &self.trouble {
             ui::warn(format_args!("this build was not noted: {trouble}"));
         }
+        let loudness = if world.verbose { Loudness::Normal } else { Loudness::Quiet };
+        let _ = tokio::time::timeout(LONGEST, end::see_to_the_dead(world, &lives, loudness)).await;
     }
 
-    async fn keep_books(&self, world: &World, ok: bool, seen: &Seen, before: &Before, state: &State) -> Result<usize> {
+    async fn keep_books(&self, world: &World, ok: bool, seen: &Seen, before: &Before, state: &State) -> Result<Kept> {
         let ledger = state.ledger(&before.identity);
         lent::release(before, &before.held).await?;
         // What another build left open is its own trouble, and stays open until it can be closed.
@@ -237,8 +252,7 @@ impl Job {
         ledger.append(&books::records(&books, &self.intent, &build))?;
         books.apply(Record::Build(build.clone()));
         let went = books::take_away(before, state, &ledger, &books, &build, world.settings.keep_superseded).await?;
-        end::see_to_the_dead(world, &seen::lives(state, &books)).await?;
-        Ok(went)
+        Ok(Kept { went, lives: seen::lives(state, &books) })
     }
 
     /// The image that docker built, by its own word where it gave one, else by the tags.

@@ -11,6 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::hosts::Host;
 use super::pressure;
 use crate::commands::build;
+use crate::commands::end;
+use crate::commands::seen::lives as all_lives;
 use crate::commands::world::{World, machine};
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Kind as ErrorKind, Result};
@@ -36,7 +38,8 @@ pub(super) struct Seen {
     pub(super) failed: Vec<(Kind, Error)>,
     /// What is to be said once, and is no failure.
     pub(super) notes: Vec<(Kind, String)>,
-    books: Books,
+    pub(super) state: State,
+    pub(super) books: Books,
     lives: HashMap<SessionKey, Life>,
     running: Vec<RunningBuild>,
     ended: HashMap<String, Ended>,
@@ -77,6 +80,7 @@ impl Seen {
             info,
             ledger,
             policy,
+            state,
             books,
             failed: Vec::new(),
             notes: Vec::new(),
@@ -88,6 +92,7 @@ impl Seen {
             tagged: HashMap::new(),
             sights: HashMap::new(),
         };
+        end::tell_of_the_dead(world, &all_lives(&seen.state, &seen.books));
         seen.list().await;
         seen.look_into_containers().await;
         let ids: Vec<_> = seen.snapshot.images.iter().filter(|image| needs_first_sight(image)).map(|i| i.id).collect();

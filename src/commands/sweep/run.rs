@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::Ready;
 use super::look::Seen;
 use crate::commands::apply;
+use crate::commands::builds::Builds;
 use crate::error::Result;
 use crate::model::{Kind, Plan, Record, Step, Totals};
 use crate::plan::order;
@@ -34,6 +35,7 @@ pub(super) async fn carry_out(
         Err(error) => return voice.lost(host, error),
     };
     let depths = order::depths(seen.snapshot.images.iter());
+    let builds = Builds::new(&seen.state, &seen.books, "");
     let kinds = kinds(&seen);
     let mut plan = swept.plan;
     let mut told =
@@ -49,7 +51,8 @@ pub(super) async fn carry_out(
         let began = Instant::now();
         let mut part = part(&plan, own);
         let report =
-            apply::apply(&seen.engine, &mut part, &depths, seen.info.containerd_store, stop.clone(), |_| {}).await;
+            apply::apply(&seen.engine, &mut part, &depths, seen.info.containerd_store, &builds, stop.clone(), |_| {})
+                .await;
         gone.extend(report.gone);
         told.interrupted |= report.interrupted;
         let up_to = kind == Kind::Image && plan.totals.up_to;

@@ -45,6 +45,11 @@ pub fn graphdriver(name: &str) -> bool {
     docker(name) && !containerd_store(name)
 }
 
+/// The newest of each kind, for what takes long and hangs on little that differs from version to version.
+pub fn one_of_each_kind(name: &str) -> bool {
+    matches!(name, "docker-28.5" | "docker-28.5-containerd") || podman(name)
+}
+
 /// `promises![a, b]`: functions under their own names.
 #[macro_export]
 macro_rules! promises {
