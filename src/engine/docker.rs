@@ -32,6 +32,9 @@ use crate::model::{
     Volume,
 };
 
+/// Engines fail a whole list now and then because one thing on it goes away at that moment.
+const LIST_TRIES: usize = 3;
+
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub connect: Duration,
@@ -270,8 +273,16 @@ impl Engine {
     where
         Read<T>: DeserializeOwned,
     {
-        // An empty list is null in some answers.
-        Ok(plain(self.ask::<Option<Vec<Read<T>>>>(tried, path).await?.1))
+        let mut left = LIST_TRIES;
+        loop {
+            left -= 1;
+            match self.asker.get::<Option<Vec<Read<T>>>>(path, self.limits.ask).await {
+                // An empty list is null in some answers.
+                Ok((_, list)) => return Ok(plain(list)),
+                Err(Fault::Answered { status: 404 | 500, .. }) if left > 0 => {}
+                Err(fault) => return Err(fault.into_error(&self.tried(tried))),
+            }
+        }
     }
 
     async fn ask<T: DeserializeOwned>(&self, tried: &str, path: &str) -> Result<(HeaderMap, T)> {

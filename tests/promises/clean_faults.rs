@@ -15,6 +15,7 @@ pub(crate) fn promises() -> Promises {
         errors_and_rubbish_are_said_and_the_rest_goes_on,
         an_answer_that_is_cut_off_is_looked_up_again,
         a_list_that_is_rubbish_deletes_nothing,
+        a_list_that_the_engine_stumbles_over_is_asked_for_again,
     ])
 }
 
@@ -96,4 +97,13 @@ fn a_list_that_is_rubbish_deletes_nothing(engine: &Engine) {
             engine.wipe();
         }
     }
+}
+
+fn a_list_that_the_engine_stumbles_over_is_asked_for_again(engine: &Engine) {
+    let (books, proxy, placed) = host(engine);
+    proxy.on("GET", "/images/json").first(1).answer(404, "something on it has just gone");
+    proxy.on("GET", "/containers/json").first(1).answer(500, "something on it has just gone");
+    let output = clean(engine, &books, &proxy).code(0);
+    is_true(engine, &output, &placed);
+    assert_eq!(output.json()["totals"]["done"], IMAGES);
 }
