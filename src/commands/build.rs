@@ -5,9 +5,11 @@
 
 mod books;
 pub(super) mod child;
+mod ended;
 mod job;
 mod lent;
 mod look;
+mod recovery;
 mod route;
 
 use std::ffi::OsString;
@@ -21,8 +23,8 @@ use crate::engine::ProgramKind;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Running;
 use crate::plan::argv::{self, Spelling, Tool};
-pub use books::{recover, running};
 use job::Job;
+pub use recovery::{recover, running};
 
 /// How long dkb may keep the user waiting for the engine's first word after docker has ended.
 const PATIENCE: Duration = Duration::from_secs(2);

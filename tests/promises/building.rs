@@ -1,7 +1,7 @@
 //! What the promises about `dkb build` share: somebody who builds on one engine, and what their dkb noted.
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dkb::model::{Books, Build, Record};
 use dkb_lab::command::{Command, Output};
@@ -63,6 +63,16 @@ impl<'e> Maker<'e> {
     pub(crate) fn engine_drops_untagged(&self) -> bool {
         self.engine.is_containerd_store()
     }
+}
+
+/// A docker that goes to the engine directly, whatever `DOCKER_HOST` tells dkb.
+pub(crate) fn direct_docker(engine: &Engine, folder: &Path) -> PathBuf {
+    let direct = folder.join("docker");
+    let script =
+        format!("#!/bin/sh\nDOCKER_HOST={} exec {} \"$@\"\n", engine.host(), engine.bin().join("docker").display());
+    std::fs::write(&direct, script).expect("a script");
+    std::fs::set_permissions(&direct, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
+    direct
 }
 
 pub(crate) fn ledgers(state: &State) -> Vec<PathBuf> {
