@@ -7,7 +7,8 @@
 //!    line names the image that was committed from that very container. Where the engine does not say from
 //!    which one it was (the containerd store, Podman), what a step prints comes before the builder's own line
 //!    about it: of several lines for one step the last counts, what went before it for later steps does not,
-//!    and of the last step of a build that failed none does.
+//!    and of the last step of a build that failed none does. What is left there to a step that fails and lies
+//!    is an image that somebody made during this very build on the very step before it.
 //! 2. A step descends from the verified step before it; the first of a stage from its base. In a build that
 //!    failed, the first line that does not hold ends all belief: the failing step may have written the rest.
 //! 3. It was made after this build began, by the engine's clock, or is on record as ours. What came out of the

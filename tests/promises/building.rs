@@ -65,14 +65,18 @@ impl<'e> Maker<'e> {
     }
 }
 
+/// A docker program made of shell.
+pub(crate) fn docker_script(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("docker");
+    std::fs::write(&path, format!("#!/bin/sh\n{text}")).expect("a script");
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
+    path
+}
+
 /// A docker that goes to the engine directly, whatever `DOCKER_HOST` tells dkb.
 pub(crate) fn direct_docker(engine: &Engine, folder: &Path) -> PathBuf {
-    let direct = folder.join("docker");
-    let script =
-        format!("#!/bin/sh\nDOCKER_HOST={} exec {} \"$@\"\n", engine.host(), engine.bin().join("docker").display());
-    std::fs::write(&direct, script).expect("a script");
-    std::fs::set_permissions(&direct, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
-    direct
+    let docker = engine.bin().join("docker");
+    docker_script(folder, &format!("DOCKER_HOST={} exec {} \"$@\"\n", engine.host(), docker.display()))
 }
 
 pub(crate) fn ledgers(state: &State) -> Vec<PathBuf> {

@@ -118,7 +118,7 @@ async fn inspect(
     while !next.is_empty() && details.len() < DEEPEST {
         next.retain(|name| asked.insert(name.clone()));
         let mut answers =
-            stream::iter(next.drain(..)).map(|name| async move { engine.image(&name).await }).buffer_unordered(AT_ONCE);
+            stream::iter(next.drain(..)).map(|name| async move { engine.step(&name).await }).buffer_unordered(AT_ONCE);
         let mut found = Vec::new();
         while let Some(answer) = answers.next().await {
             found.extend(answer?);
