@@ -11,6 +11,8 @@ mod lent;
 mod look;
 mod recovery;
 mod route;
+mod signals;
+mod tap;
 
 use std::ffi::OsString;
 use std::io;
