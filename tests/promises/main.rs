@@ -7,6 +7,7 @@ mod build_foreign;
 mod build_killed;
 mod build_state_trouble;
 mod build_streams;
+mod build_terminal;
 mod build_tilt;
 mod build_twice;
 mod building;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         build_killed::promises(),
         build_state_trouble::promises(),
         build_streams::promises(),
+        build_terminal::promises(),
         build_tilt::promises(),
         build_twice::promises(),
         clean_at_a_terminal::promises(),
