@@ -188,7 +188,10 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
         (Kind::Container, Action::Stop, _) => Ok(plainly(engine.stop_container(&step.id).await?, |()| Outcome::Done)),
         (Kind::Container, Action::Remove, Guard::Stopped) => container::remove(engine, step).await,
         (Kind::Network, Action::Remove, Guard::Unused) => spare::remove_network(engine, step).await,
-        (Kind::Volume, Action::Remove, Guard::Unused) => spare::remove_volume(engine, step).await,
+        (Kind::Volume, Action::Remove, Guard::Unused) => spare::remove_volume(engine, step, None).await,
+        (Kind::Volume, Action::Remove, Guard::UnusedSince { created }) => {
+            spare::remove_volume(engine, step, Some(*created)).await
+        }
         (Kind::BuildCache, Action::Remove, Guard::Unused) => spare::remove_cache(engine, step).await,
         _ => Ok(Ended::failed(Error::failed("reading the plan", "a step and its guard do not belong together"))),
     }

@@ -119,28 +119,23 @@ impl Engine {
         let tried = format!("inspecting {name}");
         // Podman takes 64 digits without their algorithm for a bad name once the image is gone.
         let name = ImageId::parse(name).map_or_else(|| name.to_owned(), |id| id.to_string());
-        let path = format!("/images/{}/json", segment(&name, &tried)?);
-        match self.asker.get::<Read<ImageDetail>>(&path, self.limits.ask).await {
-            Ok((_, Read(image))) => Ok(Some(image)),
-            Err(Fault::Answered { status: 404, .. }) => Ok(None),
-            Err(fault) => Err(fault.into_error(&self.tried(&tried))),
-        }
+        self.find(&tried, &format!("/images/{}/json", segment(&name, &tried)?)).await
     }
 
     /// When a container ended and what it wrote; `None` if it is gone. Measuring costs the engine a walk.
     pub async fn ended(&self, id: &str) -> Result<Option<Ended>> {
         let tried = format!("inspecting container {id}");
-        let path = format!("/containers/{}/json?size=1", segment(id, &tried)?);
-        match self.asker.get::<Read<Ended>>(&path, self.limits.ask).await {
-            Ok((_, Read(ended))) => Ok(Some(ended)),
-            Err(Fault::Answered { status: 404, .. }) => Ok(None),
-            Err(fault) => Err(fault.into_error(&self.tried(&tried))),
-        }
+        self.find(&tried, &format!("/containers/{}/json?size=1", segment(id, &tried)?)).await
     }
 
     pub async fn volumes(&self) -> Result<Vec<Volume>> {
         let (_, answer): (_, answer_disk::Volumes) = self.ask("listing volumes", "/volumes").await?;
         Ok(plain(answer.volumes))
+    }
+
+    pub async fn volume(&self, name: &str) -> Result<Option<Volume>> {
+        let tried = format!("inspecting volume {name}");
+        self.find(&tried, &format!("/volumes/{}", segment(name, &tried)?)).await
     }
 
     /// The sizes of volumes by name, for which the engine walks each of them. Podman leaves the labels out of
@@ -272,6 +267,18 @@ impl Engine {
     {
         // An empty list is null in some answers.
         Ok(plain(self.ask::<Option<Vec<Read<T>>>>(tried, path).await?.1))
+    }
+
+    /// One thing; `None` if it is not there.
+    async fn find<T>(&self, tried: &str, path: &str) -> Result<Option<T>>
+    where
+        Read<T>: DeserializeOwned,
+    {
+        match self.asker.get::<Read<T>>(path, self.limits.ask).await {
+            Ok((_, Read(found))) => Ok(Some(found)),
+            Err(Fault::Answered { status: 404, .. }) => Ok(None),
+            Err(fault) => Err(fault.into_error(&self.tried(tried))),
+        }
     }
 
     async fn ask<T: DeserializeOwned>(&self, tried: &str, path: &str) -> Result<(HeaderMap, T)> {
