@@ -28,7 +28,7 @@ use super::identity;
 use super::outcome::{Outcome, Removed};
 use crate::error::{Error, Result};
 use crate::model::{
-    CacheRecord, Container, DiskUsage, Ended, EngineInfo, Flavour, Image, ImageId, Network, Reference, Volume,
+    CacheRecord, Container, DiskUsage, EngineInfo, Flavour, Image, ImageId, Network, Reference, Volume,
 };
 
 /// Engines fail a whole list now and then because one thing on it goes away at that moment.
@@ -114,17 +114,6 @@ impl Engine {
     /// Every container, in whatever state.
     pub async fn containers(&self) -> Result<Vec<Container>> {
         self.list("listing containers", "/containers/json?all=1").await
-    }
-
-    /// When a container ended and what it wrote; `None` if it is gone. Measuring costs the engine a walk.
-    pub async fn ended(&self, id: &str) -> Result<Option<Ended>> {
-        let tried = format!("inspecting container {id}");
-        let path = format!("/containers/{}/json?size=1", segment(id, &tried)?);
-        match self.asker.get::<Read<Ended>>(&path, self.limits.ask).await {
-            Ok((_, Read(ended))) => Ok(Some(ended)),
-            Err(Fault::Answered { status: 404, .. }) => Ok(None),
-            Err(fault) => Err(fault.into_error(&self.tried(&tried))),
-        }
     }
 
     pub async fn volumes(&self) -> Result<Vec<Volume>> {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::clean_host::{Books, PROJECT, SESSION, id, key};
 
 /// So many deletions are under way at a time, at most.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
 /// Of each race.
 const ROUNDS: usize = 50;
 

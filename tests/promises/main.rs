@@ -28,6 +28,8 @@ mod readme;
 mod status_shows;
 mod sweep_faults;
 mod sweep_hosts;
+mod sweep_lines;
+mod sweep_pressure;
 mod sweep_random;
 mod sweep_seed;
 mod sweep_values;
@@ -62,6 +64,8 @@ fn main() -> ExitCode {
         status_shows::promises(),
         sweep_faults::promises(),
         sweep_hosts::promises(),
+        sweep_lines::promises(),
+        sweep_pressure::promises(),
         sweep_random::promises(),
         sweep_seed::promises(),
         sweep_values::promises(),

@@ -196,6 +196,11 @@ impl Engine {
         self.inner.pid
     }
 
+    /// A path of the engine's own, as this machine sees it.
+    pub fn seen_from_here(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.pid()))
+    }
+
     pub(crate) fn busybox(&self) -> &Path {
         &self.inner.busybox
     }
