@@ -21,8 +21,9 @@ use crate::model::{Action, Guard, ImageId, Kind, Outcome, Plan, Reference, Step}
 /// Graphdrivers delete one at a time and gain little from more; the containerd store gathers its collections.
 const AT_ONCE: usize = 4;
 const AT_ONCE_CONTAINERD: usize = 8;
-/// Stopping is mostly waiting for the container's own grace.
-const STOPS_AT_ONCE: usize = 64;
+/// Stopping is mostly waiting for the container's own grace, and removing for its mounts. As many as docker's own
+/// program takes at a time.
+const CONTAINERS_AT_ONCE: usize = 50;
 
 /// How long steps that were already asked for are waited for once it is over: a user who asked to stop, or an
 /// engine that went away, leaves no more than this.
@@ -95,7 +96,7 @@ pub(super) async fn apply(
             steps,
             |step| async move { if builds.need(step) { Ok(Ended::held()) } else { perform(engine, step).await } },
             match wave {
-                (_, Action::Stop, _) => STOPS_AT_ONCE,
+                (Kind::Container, ..) => CONTAINERS_AT_ONCE,
                 // Children first, and the engine takes one at a time anyway.
                 (Kind::BuildCache, ..) => 1,
                 _ => at_once,

@@ -115,7 +115,8 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
         }
         table.line(if done { did } else { would }, steps.len(), plural(steps.len(), what), rest);
         if (kind, action) == (Kind::Image, Action::Remove) && plan.totals.bytes_to_cache > 0 {
-            table.more(format!("{} now reclaimable cache", human_bytes(plan.totals.bytes_to_cache)));
+            let up_to = if plan.totals.up_to { "up to " } else { "" };
+            table.more(format!("{up_to}{} now reclaimable cache", human_bytes(plan.totals.bytes_to_cache)));
         }
     }
     let gone = plan.steps.iter().filter(|step| step.result == Some(Outcome::AlreadyGone)).count();
