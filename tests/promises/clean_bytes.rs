@@ -17,7 +17,7 @@ fn layers(engine: &Engine) -> u64 {
 
 fn what_clean_says_it_freed_is_what_the_engine_counts_or_an_upper_bound(engine: &Engine, builder: Builder) {
     let context =
-        Context::from_base("COPY common /common\nCOPY own /own\nCOPY more /more").file("common", [7; 100_000]);
+        Context::from_base("COPY common /common\nCOPY own /own\nCOPY more /more").file("common", vec![7; 100_000]);
     let build = |books: &Books, session: &str, n: usize, tag: &str| {
         // No two files are of one size, so that no two layers are.
         context.write("own", vec![1; 10_000 * n + 1]);
