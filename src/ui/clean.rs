@@ -127,6 +127,14 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
     }
 }
 
+/// All tags that a plan takes, where its summary does not name them all: whoever is asked is to see them.
+pub fn every_tag(plan: &Plan) -> String {
+    let tags: Vec<&String> =
+        plan.steps.iter().filter(|step| step.kind == Kind::Image).flat_map(|step| &step.names).collect();
+    let lines = tags.iter().filter(|_| tags.len() > SHOWN).map(|tag| format!("  {tag}\n"));
+    lines.collect()
+}
+
 fn unfinished(table: &mut Table, plan: &Plan) {
     let with = |result: Outcome| plan.steps.iter().filter(|step| step.result == Some(result)).count();
     for (result, verb, what) in [
