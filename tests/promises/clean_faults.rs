@@ -1,6 +1,7 @@
 //! Whatever goes wrong between dkb and the engine: no panic, no hang, a true report, and running it again
 //! finishes the job.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use dkb_lab::{Engine, Output, Placed, Promises, Proxy, promises};
@@ -67,12 +68,15 @@ fn an_engine_that_goes_away_leaves_a_true_report(engine: &Engine) {
 
 fn an_engine_that_restarts_leaves_a_true_report(engine: &Engine) {
     let (books, proxy, placed) = host(engine);
+    let (tell, back) = mpsc::channel();
     let crashing = engine.clone();
     proxy.on("DELETE", "/images/").nth(3).run(move |_| {
         crashing.kill();
         crashing.start_again();
+        tell.send(()).expect("the test waits for it");
     });
     let output = clean(engine, &books, &proxy);
+    back.recv_timeout(Duration::from_secs(60)).expect("the engine is there again");
     is_true(engine, &output, &placed);
     assert!(matches!(output.exit_code(), Some(0..=2)), "{output}");
     finishes(engine, &books);
