@@ -21,8 +21,9 @@ use crate::model::{Action, Guard, ImageId, Kind, Outcome, Plan, Reference, Step}
 /// An engine deletes one image at a time, but does the rest of a request beside that, and the containerd store
 /// gathers the collections of requests that come together. Both gain up to about so many, and nothing beyond.
 const AT_ONCE: usize = 32;
-/// Stopping is mostly waiting for the container's own grace.
-const STOPS_AT_ONCE: usize = 64;
+/// Stopping is mostly waiting for the container's own grace, and removing for its mounts. As many as docker's own
+/// program takes at a time.
+const CONTAINERS_AT_ONCE: usize = 50;
 
 /// How long steps that were already asked for are waited for once it is over: a user who asked to stop, or an
 /// engine that went away, leaves no more than this.
@@ -94,7 +95,7 @@ pub(super) async fn apply(
             steps,
             |step| async move { if builds.need(step) { Ok(Ended::held()) } else { perform(engine, step).await } },
             match wave {
-                (_, Action::Stop, _) => STOPS_AT_ONCE,
+                (Kind::Container, ..) => CONTAINERS_AT_ONCE,
                 // Children first, and the engine takes one at a time anyway.
                 (Kind::BuildCache, ..) => 1,
                 _ => AT_ONCE,

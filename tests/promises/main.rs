@@ -12,6 +12,7 @@ mod build_tilt;
 mod build_twice;
 mod building;
 mod clean_at_a_terminal;
+mod clean_bytes;
 mod clean_faults;
 mod clean_host;
 mod clean_ledger;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         build_tilt::promises(),
         build_twice::promises(),
         clean_at_a_terminal::promises(),
+        clean_bytes::promises(),
         clean_faults::promises(),
         clean_ledger::promises(),
         clean_races::promises(),
