@@ -189,13 +189,7 @@ impl Engine {
         let tried = format!("removing container {id}");
         let options = RemoveContainerOptionsBuilder::default().v(volumes).force(false).build();
         let id = segment(id, &tried)?;
-        Ok(match self.change(&tried, self.docker.remove_container(&id, Some(options))).await? {
-            // Podman's answer where Docker says 409: it runs.
-            Outcome::Refused { status: 500, message } if self.hello.flavour == Flavour::Podman => {
-                Outcome::Conflict(message)
-            }
-            outcome => outcome,
-        })
+        self.change(&tried, self.docker.remove_container(&id, Some(options))).await
     }
 
     /// Stops a container by its own stop signal, within its own grace. One that does not run is done.

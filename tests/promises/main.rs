@@ -26,10 +26,13 @@ mod guard_scene;
 mod guard_watcher;
 mod lab_itself;
 mod readme;
+mod soak;
 mod status_shows;
+mod sweep_docs;
 mod sweep_faults;
 mod sweep_hosts;
 mod sweep_lines;
+mod sweep_model;
 mod sweep_pressure;
 mod sweep_random;
 mod sweep_seed;
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         lab_itself::promises(),
         readme::promises(),
         status_shows::promises(),
+        sweep_docs::promises(),
         sweep_faults::promises(),
         sweep_hosts::promises(),
         sweep_lines::promises(),
