@@ -100,7 +100,10 @@ pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> 
         if made.contains(&image.id) {
             continue;
         }
-        if candidate.cached || candidate.base && evidence.result == Some(image.id) {
+        if candidate.cached {
+            // Somebody else made it, and with it what it is built on, unless a line has named that before.
+            strangers.extend(way_down(image, &known).iter().map(|below| below.id).filter(|id| !made.contains(id)));
+        } else if candidate.base && evidence.result == Some(image.id) {
             strangers.insert(image.id);
         } else if !candidate.base {
             made.insert(image.id);
