@@ -154,7 +154,8 @@ pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> 
     claimed.append(&mut stage);
     if let Some(result) = evidence.result.and_then(|id| known.get(&id)) {
         let mut path = way_down(result, &known);
-        path.truncate(path.iter().position(|image| !is_ours(image)).unwrap_or(path.len()));
+        let end = path.iter().position(|image| Some(image.id) == base || !is_ours(image));
+        path.truncate(end.unwrap_or(path.len()));
         path.retain(|image| !evidence.cut_off || stamp_here(image, &known));
         claimed.extend(path.into_iter().rev());
     }

@@ -37,6 +37,8 @@ pub enum Event {
         from: bool,
         /// Grows from stage to stage.
         stage: u32,
+        /// Said as Podman says it.
+        podman: bool,
     },
     /// The `ONBUILD` triggers of a base run as part of its `FROM` step.
     Triggers,
@@ -137,7 +139,7 @@ impl Step {
                 (false, true) => count.number,
                 (false, false) => self.stage,
             };
-            let event = Event::Step { number: count.number, of: count.of, from, stage };
+            let event = Event::Step { number: count.number, of: count.of, from, stage, podman: count.podman };
             *self = Self { count: Some(count), from, stage, earlier, ..Self::default() };
             return Some(event);
         }

@@ -65,6 +65,12 @@ impl<'e> Maker<'e> {
     }
 }
 
+/// A stamp with which raw docker, too, would give the same image twice. Podman's API shuffles the labels of a
+/// build, so that with two of them an unchanged build has one of two IDs, whoever gives them.
+pub(crate) fn steady_stamp(engine: &Engine) -> &'static str {
+    if engine.is_podman() { "project" } else { "full" }
+}
+
 /// A docker program made of shell.
 pub(crate) fn docker_script(folder: &Path, text: &str) -> PathBuf {
     let path = folder.join("docker");

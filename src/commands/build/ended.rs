@@ -12,7 +12,7 @@ use crate::commands::world::World;
 use crate::commands::{end, seen};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{Running, State, read_iid};
-use crate::model::{Flavour, ImageId, Record};
+use crate::model::{ImageId, Record};
 use crate::plan::argv::IdFile;
 use crate::ui;
 
@@ -24,9 +24,9 @@ const OURS: [&str; 5] = ["project", "session", "settings", "keep-tagged", "forma
 
 impl Job {
     /// Shows what was held back.
-    pub(super) fn show(&self, ok: bool, seen: &mut Seen, before: Option<&Before>) {
+    pub(super) fn show(&self, ok: bool, seen: &mut Seen) {
         if let Some(held) = seen.held.take() {
-            child::release(held, ok.then(|| self.quiet_id(seen, before)).flatten().as_deref());
+            child::release(held, ok.then(|| self.quiet_id(seen)).flatten().as_deref());
         }
     }
 
@@ -124,15 +124,14 @@ impl Job {
     }
 
     /// What the classic builder prints under `-q`.
-    fn quiet_id(&self, seen: &Seen, before: Option<&Before>) -> Option<String> {
+    fn quiet_id(&self, seen: &Seen) -> Option<String> {
         let file = self.own_id_file().or_else(|| {
             let path = self.users_id_file()?.to_path_buf();
             end_with_newline(&path);
             Some(path)
         });
         let id = file.and_then(|file| read_iid(&file)).or(seen.id)?;
-        let podman = before.is_some_and(|before| before.info.flavour == Flavour::Podman);
-        Some(if podman { id.digits() } else { id.to_string() })
+        Some(if seen.podman { id.digits() } else { id.to_string() })
     }
 }
 

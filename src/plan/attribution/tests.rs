@@ -236,3 +236,13 @@ fn parents_that_lead_in_a_circle_end_somewhere() {
     let images = [detail(2, 3, BEGAN), detail(3, 2, BEGAN)];
     verify_all(&[line(2, 2, "new"), line(3, 3, "new")], &images, &[], 3);
 }
+
+#[test]
+fn the_base_of_the_result_is_not_ours_however_new_it_is() {
+    let images = [detail(3, 1, BEGAN), detail(4, 3, BEGAN), detail(5, 4, BEGAN)];
+    assert_eq!(verify_all(&[line(4, 1, "base")], &images, &[], 5), [id(5)]);
+    // Podman does not show it, but whoever made it has named it.
+    let mut named = images.clone();
+    named[1].tags.push(Reference::written("theirs").expect("a name"));
+    assert_eq!(verify_all(&[], &named, &[], 5), [id(5)]);
+}
