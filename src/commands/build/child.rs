@@ -222,7 +222,7 @@ impl Notes {
                     id: image.digits,
                     step: shown.step,
                     stage: shown.stage,
-                    base: image.after_from,
+                    base: image.after_from && !image.triggered,
                     cached: image.cached,
                     ran: shown.ran.take(),
                 };

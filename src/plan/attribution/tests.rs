@@ -157,7 +157,7 @@ fn what_the_result_descends_from_needs_no_line() {
     // The triggers of a base run in steps that the builder does not show.
     let images = [detail(1, 0, 5), detail(2, 1, BEGAN), detail(3, 2, BEGAN), detail(4, 3, BEGAN)];
     assert_eq!(verify_all(&[], &images, &[], 4), [id(2), id(3), id(4)]);
-    assert_eq!(verify_all(&[line(3, 1, "base"), line(4, 2, "new")], &images, &[], 4), [id(4), id(2), id(3)]);
+    assert_eq!(verify_all(&[line(3, 1, "new"), line(4, 2, "new")], &images, &[], 4), [id(2), id(3), id(4)]);
 }
 
 #[test]
