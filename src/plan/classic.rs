@@ -201,7 +201,9 @@ struct Count {
 
 impl Count {
     fn leads_to(&self, next: &Self) -> bool {
-        let goes_on = self.stage == next.stage && self.of == next.of && self.number + 1 == next.number;
+        // Podman counts the triggers of a base as steps of their own, once it has seen the base.
+        let same_length = self.of == next.of || self.podman && self.number == 1 && self.of < next.of;
+        let goes_on = self.stage == next.stage && same_length && self.number + 1 == next.number;
         let new_stage = next.podman && self.stage < next.stage && next.number == 1;
         self.podman == next.podman
             && (self.platform && next.platform || self.stages == next.stages && (goes_on || new_stage))

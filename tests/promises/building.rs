@@ -40,7 +40,7 @@ impl<'e> Maker<'e> {
 
     /// All that the ledgers in this home say.
     pub(crate) fn books(&self) -> Books {
-        books(&self.state)
+        books(&self.state.state_dir())
     }
 
     /// The full IDs that are on record.
@@ -85,12 +85,12 @@ pub(crate) fn direct_docker(engine: &Engine, folder: &Path) -> PathBuf {
     docker_script(folder, &format!("DOCKER_HOST={} exec {} \"$@\"\n", engine.host(), docker.display()))
 }
 
-pub(crate) fn ledgers(state: &State) -> Vec<PathBuf> {
-    let Ok(engines) = std::fs::read_dir(state.state_dir().join("engines")) else { return Vec::new() };
+pub(crate) fn ledgers(state: &Path) -> Vec<PathBuf> {
+    let Ok(engines) = std::fs::read_dir(state.join("engines")) else { return Vec::new() };
     engines.flatten().map(|engine| engine.path().join("ledger.jsonl")).filter(|path| path.exists()).collect()
 }
 
-pub(crate) fn books(state: &State) -> Books {
+pub(crate) fn books(state: &Path) -> Books {
     let mut books = Books::default();
     for ledger in ledgers(state) {
         for line in String::from_utf8_lossy(&std::fs::read(ledger).expect("a ledger")).lines() {

@@ -108,7 +108,8 @@ impl Job {
         let said = match self.id_file() {
             IdFile::Ours => self.own_id_file().and_then(|file| read_iid(&file)).or(seen.id),
             IdFile::Users(file) if Path::new(file).is_file() => read_iid(Path::new(file)),
-            IdFile::No(why) if !why.leaves_image() => return Ok(None),
+            // The classic builder of docker 20.10 takes any output without a word, and makes an image all the same.
+            IdFile::No(why) if !why.leaves_image() && !self.classic => return Ok(None),
             IdFile::Users(_) | IdFile::No(_) => seen.id,
         };
         if let Some(id) = said {

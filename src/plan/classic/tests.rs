@@ -64,6 +64,13 @@ fn a_step_that_does_not_follow_was_printed_by_one() {
 }
 
 #[test]
+fn podman_counts_triggers_once_it_has_seen_the_base() {
+    let stream = "STEP 1/2: FROM a\nSTEP 2/4: COPY x\n--> a1a1a1a1a1a1\nSTEP 3/6: RUN y\nSTEP 3/4: RUN y\n";
+    assert_eq!(told(stream), ["from 1/2", "2/4", "a1", "3/4"]);
+    assert_eq!(told("Step 1/2 : FROM a\nStep 2/4 : RUN y\n"), ["from 1/2"], "Docker does not");
+}
+
+#[test]
 fn the_end_of_what_is_kept_of_a_long_line_is_not_its_end() {
     let id = " ---> a1a1a1a1a1a1";
     let padding = "x".repeat(LONGEST_LINE - id.len());
