@@ -100,7 +100,10 @@ pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> 
         if made.contains(&image.id) {
             continue;
         }
-        if candidate.cached || candidate.base && evidence.result == Some(image.id) {
+        if candidate.cached {
+            // Somebody else made it, and with it what it is built on, unless a line has named that before.
+            strangers.extend(way_down(image, &known).iter().map(|below| below.id).filter(|id| !made.contains(id)));
+        } else if candidate.base && evidence.result == Some(image.id) {
             strangers.insert(image.id);
         } else if !candidate.base {
             made.insert(image.id);
@@ -151,7 +154,8 @@ pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> 
     claimed.append(&mut stage);
     if let Some(result) = evidence.result.and_then(|id| known.get(&id)) {
         let mut path = way_down(result, &known);
-        path.truncate(path.iter().position(|image| !is_ours(image)).unwrap_or(path.len()));
+        let end = path.iter().position(|image| Some(image.id) == base || !is_ours(image));
+        path.truncate(end.unwrap_or(path.len()));
         path.retain(|image| !evidence.cut_off || stamp_here(image, &known));
         claimed.extend(path.into_iter().rev());
     }

@@ -5,6 +5,8 @@ mod build_constant;
 mod build_engine_trouble;
 mod build_foreign;
 mod build_killed;
+mod build_podman;
+mod build_results;
 mod build_state_trouble;
 mod build_streams;
 mod build_terminal;
@@ -48,6 +50,8 @@ fn main() -> ExitCode {
         build_engine_trouble::promises(),
         build_foreign::promises(),
         build_killed::promises(),
+        build_podman::promises(),
+        build_results::promises(),
         build_state_trouble::promises(),
         build_streams::promises(),
         build_terminal::promises(),

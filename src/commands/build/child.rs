@@ -41,6 +41,8 @@ pub(crate) struct Seen {
     pub shown: Shown,
     /// The ID that the last line gave, where it gave a whole one.
     pub id: Option<ImageId>,
+    /// It was Podman that built, whatever the program.
+    pub podman: bool,
     /// What was held, stdout and stderr.
     pub held: Option<(SpooledTempFile, SpooledTempFile)>,
 }
@@ -174,7 +176,8 @@ fn watch(mut pipe: impl Read, quiet: bool, mut journal: Option<Journal>) -> Seen
         }
     }
     reader.finish(|event| notes.take(event, journal.as_mut()));
-    Seen { shown: notes.shown, id: notes.id, held: hold.map(|hold| (hold, SpooledTempFile::new(IN_MEMORY))) }
+    let Notes { shown, id, podman, .. } = notes;
+    Seen { shown, id, podman, held: hold.map(|hold| (hold, SpooledTempFile::new(IN_MEMORY))) }
 }
 
 fn hold(mut pipe: File) -> SpooledTempFile {
@@ -192,13 +195,15 @@ struct Notes {
     /// The triggers of a base run in containers of their own, of which no image is shown.
     triggers: bool,
     id: Option<ImageId>,
+    podman: bool,
 }
 
 impl Notes {
     fn take(&mut self, event: Event, mut journal: Option<&mut Journal>) {
         let shown = &mut self.shown;
         match event {
-            Event::Step { number, stage, .. } => {
+            Event::Step { number, stage, podman, .. } => {
+                self.podman |= podman;
                 (shown.stage, shown.step) = (stage, number);
                 if let Some(journal) = &mut journal {
                     journal.note_step(stage, number);
@@ -217,7 +222,7 @@ impl Notes {
                     id: image.digits,
                     step: shown.step,
                     stage: shown.stage,
-                    base: image.after_from,
+                    base: image.after_from && !image.triggered,
                     cached: image.cached,
                     ran: shown.ran.take(),
                 };

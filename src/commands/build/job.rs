@@ -27,7 +27,7 @@ pub(super) struct Job {
     pub(super) words: BuildWords,
     lies: Builder,
     pub(super) stamp: Stamp,
-    classic: bool,
+    pub(super) classic: bool,
     pub(super) stdout: Stdout,
     pub(super) state: Result<State>,
     pub(super) hold: Option<SessionHold>,
