@@ -5,7 +5,7 @@ mod explain;
 mod image;
 mod spare;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -13,15 +13,17 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
+use super::builds::Builds;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result};
 use crate::model::{Action, Guard, ImageId, Kind, Outcome, Plan, Reference, Step};
 
-/// Graphdrivers delete one at a time and gain little from more; the containerd store gathers its collections.
-const AT_ONCE: usize = 4;
-const AT_ONCE_CONTAINERD: usize = 8;
-/// Stopping is mostly waiting for the container's own grace.
-const STOPS_AT_ONCE: usize = 64;
+/// An engine deletes one image at a time, but does the rest of a request beside that, and the containerd store
+/// gathers the collections of requests that come together. Both gain up to about so many, and nothing beyond.
+const AT_ONCE: usize = 32;
+/// Stopping is mostly waiting for the container's own grace, and removing for its mounts. As many as docker's own
+/// program takes at a time.
+const CONTAINERS_AT_ONCE: usize = 50;
 
 /// How long steps that were already asked for are waited for once it is over: a user who asked to stop, or an
 /// engine that went away, leaves no more than this.
@@ -34,15 +36,21 @@ struct Ended {
     why: Option<Error>,
     /// The engine is out of reach: what has not begun is not tried.
     lost: bool,
+    /// A build that has begun since may need it.
+    by_build: bool,
 }
 
 impl Ended {
     const fn plainly(outcome: Outcome) -> Self {
-        Self { outcome, why: None, lost: false }
+        Self { outcome, why: None, lost: false, by_build: false }
+    }
+
+    fn held() -> Self {
+        Self { by_build: true, ..Self::plainly(Outcome::Kept) }
     }
 
     fn failed(why: Error) -> Self {
-        Self { outcome: Outcome::Failed, why: Some(why), lost: false }
+        Self { why: Some(why), ..Self::plainly(Outcome::Failed) }
     }
 }
 
@@ -64,40 +72,44 @@ impl Report {
     }
 }
 
-/// Does the steps in their order, a few at a time where they do not hang on each other. `stop` ends it early;
-/// `progress` hears of each step that has ended.
+/// Does the steps in their order, a few at a time where they do not hang on each other. What a build has come to
+/// need stays. `stop` ends it early; `progress` hears of each step that has ended.
 pub(super) async fn apply(
     engine: &Engine,
     plan: &mut Plan,
     depths: &HashMap<ImageId, usize>,
     containerd_store: bool,
+    builds: &Builds<'_>,
     stop: impl Future<Output = ()>,
     mut progress: impl FnMut(&Step),
 ) -> Report {
-    let at_once = if containerd_store { AT_ONCE_CONTAINERD } else { AT_ONCE };
     let mut report = Report::default();
     let mut stop = pin!(stop);
+    let mut held = HashSet::new();
     let mut from = 0;
     while from < plan.steps.len() && !report.is_over() {
         let wave = wave(&plan.steps[from], depths);
         let length = plan.steps[from..].iter().take_while(|step| self::wave(step, depths) == wave).count();
         let steps = &plan.steps[from..from + length];
         let ended = side_by_side(
-            engine,
             steps,
+            |step| async move { if builds.need(step) { Ok(Ended::held()) } else { perform(engine, step).await } },
             match wave {
-                (_, Action::Stop, _) => STOPS_AT_ONCE,
+                (Kind::Container, ..) => CONTAINERS_AT_ONCE,
                 // Children first, and the engine takes one at a time anyway.
                 (Kind::BuildCache, ..) => 1,
-                _ => at_once,
+                _ => AT_ONCE,
             },
             stop.as_mut(),
             &mut report,
             &mut progress,
         )
         .await;
-        for (step, Ended { outcome, why, .. }) in plan.steps[from..].iter_mut().zip(ended) {
+        for (step, Ended { outcome, why, by_build, .. }) in plan.steps[from..].iter_mut().zip(ended) {
             step.result = Some(outcome);
+            if by_build {
+                held.insert(step.id.clone());
+            }
             if let Some(why) = why.filter(|why| !report.errors.contains(why)) {
                 report.errors.push(why);
             }
@@ -109,7 +121,7 @@ pub(super) async fn apply(
     }
     // Whoever asked to stop is not kept waiting for explanations, and an engine that is gone has none.
     if !report.is_over() {
-        explain::explain(engine, plan, containerd_store).await;
+        explain::explain(engine, plan, &held, containerd_store).await;
     }
     let is_gone = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
     let images = plan.steps.iter().filter(|step| step.kind == Kind::Image && step.action == Action::Remove);
@@ -120,9 +132,9 @@ pub(super) async fn apply(
 
 /// Does the steps of one wave. Once it is over none is begun, and those under way get a moment to end: what is
 /// still open then was asked for, and nobody knows what came of it.
-async fn side_by_side(
-    engine: &Engine,
-    steps: &[Step],
+async fn side_by_side<'s, P: Future<Output = Result<Ended>>>(
+    steps: &'s [Step],
+    perform: impl Fn(&'s Step) -> P,
     at_once: usize,
     mut stop: Pin<&mut impl Future<Output = ()>>,
     report: &mut Report,
@@ -137,7 +149,8 @@ async fn side_by_side(
         while !report.is_over() && running.len() < at_once {
             let Some((at, next)) = waiting.next() else { break };
             begun = at + 1;
-            running.push(async move { (at, perform(engine, next).await) });
+            let ended = perform(next);
+            running.push(async move { (at, ended.await) });
         }
         let next = tokio::select! {
             biased;
@@ -188,7 +201,10 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
         (Kind::Container, Action::Stop, _) => Ok(plainly(engine.stop_container(&step.id).await?, |()| Outcome::Done)),
         (Kind::Container, Action::Remove, Guard::Stopped) => container::remove(engine, step).await,
         (Kind::Network, Action::Remove, Guard::Unused) => spare::remove_network(engine, step).await,
-        (Kind::Volume, Action::Remove, Guard::Unused) => spare::remove_volume(engine, step).await,
+        (Kind::Volume, Action::Remove, Guard::Unused) => spare::remove_volume(engine, step, None).await,
+        (Kind::Volume, Action::Remove, Guard::UnusedSince { created }) => {
+            spare::remove_volume(engine, step, Some(*created)).await
+        }
         (Kind::BuildCache, Action::Remove, Guard::Unused) => spare::remove_cache(engine, step).await,
         _ => Ok(Ended::failed(Error::failed("reading the plan", "a step and its guard do not belong together"))),
     }
@@ -200,7 +216,7 @@ async fn settle(outcome: engine::Outcome, is_gone: impl AsyncFnOnce() -> Result<
         engine::Outcome::Unknown(error) => Ok(match is_gone().await {
             Ok(true) => Ended::plainly(Outcome::Done),
             Ok(false) => Ended::failed(error),
-            Err(_) => Ended { outcome: Outcome::Unknown, why: Some(error), lost: true },
+            Err(_) => Ended { lost: true, why: Some(error), ..Ended::plainly(Outcome::Unknown) },
         }),
         outcome => Ok(plainly(outcome, |()| Outcome::Done)),
     }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use super::apply::{self, Report};
+use super::builds::Builds;
 use super::end;
 use super::plan_file;
 use super::seen::Seen;
@@ -44,7 +45,9 @@ pub fn clean(world: &World, flags: &Clean) -> Result<u8> {
         let depths = order::depths(seen.snapshot.images.iter());
         let bar = ui::progress::Bar::new(wants_bar(world), made.steps.len());
         let containerd_store = seen.info.containerd_store;
-        let report = apply::apply(&seen.engine, &mut made, &depths, containerd_store, stop(), |_| bar.step()).await;
+        let (state, progress) = (world.state()?, |_: &_| bar.step());
+        let builds = Builds::new(&state, &seen.books, "");
+        let report = apply::apply(&seen.engine, &mut made, &depths, containerd_store, &builds, stop(), progress).await;
         bar.end();
         note(&seen, &policy, &made, &report, world);
         show(world, &made, &policy, true);
@@ -177,6 +180,7 @@ fn agreed(world: &World, plan: &Plan, policy: &Policy) -> Result<bool> {
     }
     let whose = ui::clean::whose(&policy.scope, world.key.project.as_str());
     ui::err(ui::clean::human(plan, &whose, false, world.verbose, ui::Style::PLAIN));
+    ui::err(ui::clean::every_tag(plan));
     ui::err("Remove all this? [y/N] ");
     let mut answer = String::new();
     let _ = std::io::stdin().read_line(&mut answer);

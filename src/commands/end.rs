@@ -2,66 +2,94 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::pin::pin;
 
 use jiff::Timestamp;
 
 use super::apply::{self, Report};
+use super::builds::Builds;
 use super::clean::policy_for;
 use super::seen::Seen;
 use super::world::World;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::{KeptReason, Life, Plan, Record, SessionKey};
 use crate::plan::clean::{Policy, Scope};
 use crate::plan::{order, session_end};
 use crate::ui;
+use crate::ui::clean::Loudness;
 
-/// Cleans one session and says what became of it. It counts as cleaned once nothing more could go.
+/// What became of a session.
+pub(super) struct Ended {
+    pub(super) plan: Plan,
+    pub(super) report: Report,
+    /// Every session that was known when the engine was looked at.
+    pub(super) lives: HashMap<SessionKey, Life>,
+}
+
+/// Cleans one session and says what became of it. `stop` ends it early: before the first step as an error.
 pub(super) async fn end(
     world: &World,
     key: &SessionKey,
     keep_tagged: bool,
     stop: impl Future<Output = ()>,
-) -> Result<(Plan, Report)> {
-    let seen = Seen::look(world).await?;
-    end_seen(world, &seen, key, keep_tagged, stop).await
+) -> Result<Ended> {
+    let mut stop = pin!(stop);
+    let look = async {
+        let seen = Seen::look(world).await?;
+        let plan = plan(world, &seen, key, keep_tagged).await?;
+        Ok::<_, Error>((seen, plan))
+    };
+    let (seen, mut plan) = tokio::select! {
+        looked = look => looked?,
+        () = stop.as_mut() => {
+            let tried = format!("cleaning session {}", key.session);
+            return Err(Error::new(Kind::Interrupted, tried, "it was asked to stop before it began"));
+        }
+    };
+    let report = carry_out(world, &seen, key, &mut plan, stop).await?;
+    Ok(Ended { plan, report, lives: seen.lives })
 }
 
-/// The same, for whoever has looked already.
-pub(super) async fn end_seen(
-    world: &World,
-    seen: &Seen,
-    key: &SessionKey,
-    keep_tagged: bool,
-    stop: impl Future<Output = ()>,
-) -> Result<(Plan, Report)> {
+async fn plan(world: &World, seen: &Seen, key: &SessionKey, keep_tagged: bool) -> Result<Plan> {
     let scope = Scope::Session(key.clone());
     let policy = Policy { trust_stamp: false, ..policy_for(world, scope, !keep_tagged) };
-    let extras = session_end::Extras { networks: seen.engine.networks().await?, volumes: seen.engine.volumes().await? };
+    let extras = seen.extras().await?;
     let mut here = world.here();
     // Whoever ends a session speaks for it, alive or not.
     here.key = key.clone();
     let layers = seen.layers(&here, &policy).await?;
     let mut plan = session_end::plan(&seen.as_look(&here, &layers), &extras, &policy);
-    seen.share_with_cache(&mut plan).await;
+    seen.share_with_cache(&mut plan);
+    Ok(plan)
+}
+
+/// Does what the plan says, and notes it. The session counts as cleaned once nothing more could go.
+async fn carry_out(
+    world: &World,
+    seen: &Seen,
+    key: &SessionKey,
+    plan: &mut Plan,
+    stop: impl Future<Output = ()>,
+) -> Result<Report> {
     let depths = order::depths(seen.snapshot.images.iter());
-    let report = apply::apply(&seen.engine, &mut plan, &depths, seen.info.containerd_store, stop, |_| {}).await;
-    let now = Timestamp::now();
+    let state = world.state()?;
+    let builds = Builds::new(&state, &seen.books, "");
+    let report = apply::apply(&seen.engine, plan, &depths, seen.info.containerd_store, &builds, stop, |_| {}).await;
     let mut records = Vec::new();
     if !report.gone.is_empty() {
-        records.push(Record::Gone { at: now, ids: report.gone.clone() });
+        records.push(Record::Gone { at: Timestamp::now(), ids: report.gone.clone() });
     }
-    if is_over(&plan) && seen.books.sessions.contains_key(key) {
+    if is_over(plan) && seen.books.sessions.contains_key(key) {
         records.push(Record::Cleaned { key: key.clone(), at: seen.began });
     }
     seen.ledger.append(&records)?;
-    Ok((plan, report))
+    Ok(report)
 }
 
 /// Nothing of the session waits for a later clean.
 pub(super) fn is_over(plan: &Plan) -> bool {
-    let waits = |reason| {
-        matches!(reason, KeptReason::InUse | KeptReason::BuildRunning | KeptReason::Changed | KeptReason::Failed)
-    };
+    use KeptReason::{BuildRunning, Changed, Failed, InUse, Lent};
+    let waits = |reason| matches!(reason, InUse | BuildRunning | Changed | Failed | Lent);
     plan.totals.failed == 0 && !plan.kept.iter().any(|kept| waits(kept.reason))
 }
 
@@ -86,20 +114,33 @@ pub(super) fn tell_of_the_dead(world: &World, lives: &HashMap<SessionKey, Life>)
 }
 
 /// What a build or a guard does about sessions that were cut off: it takes those of its own project away where
-/// the settings say so, by default in CI, and speaks of the others.
-pub(super) async fn see_to_the_dead(world: &World, lives: &HashMap<SessionKey, Life>) -> Result<()> {
+/// the settings say so, by default in CI, and speaks of the others. It never fails over them.
+pub(super) async fn see_to_the_dead(world: &World, lives: &HashMap<SessionKey, Life>, loudness: Loudness) {
     let mut others = lives.clone();
     if world.settings.clean_dead.unwrap_or(world.identity.ci.is_some()) {
         for (key, life) in lives {
-            if *life == Life::Dead && key.project == world.key.project && *key != world.key {
+            let is_meant = *life == Life::Dead && key.project == world.key.project && *key != world.key;
+            if is_meant && matches!(end_dead(world, key, loudness).await, Ok(true)) {
                 others.remove(key);
-                let (plan, _) = end(world, key, false, std::future::pending()).await?;
-                if is_over(&plan) {
-                    world.state()?.session(key).disown()?;
-                }
             }
         }
     }
     tell_of_the_dead(world, &others);
-    Ok(())
+}
+
+/// Whether the session needs no word any more.
+async fn end_dead(world: &World, key: &SessionKey, loudness: Loudness) -> Result<bool> {
+    let seen = Seen::look(world).await?;
+    // Somebody may have opened it again by its name, or ended it.
+    if seen.lives.get(key) != Some(&Life::Dead) {
+        return Ok(true);
+    }
+    let mut plan = plan(world, &seen, key, false).await?;
+    carry_out(world, &seen, key, &mut plan, std::future::pending()).await?;
+    ui::guard::show(loudness, &plan, key);
+    let over = is_over(&plan);
+    if over {
+        world.state()?.session(key).disown()?;
+    }
+    Ok(over)
 }

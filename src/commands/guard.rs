@@ -5,15 +5,16 @@
 use std::ffi::OsString;
 use std::process::Command;
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::build::{child, exit_code};
 use super::end;
-use super::seen::Seen;
 use super::watch::{self, Until, Watcher, name_of, outer};
 use super::world::{World, machine, runtime};
 use crate::cli::Guard;
+use crate::config::value::Source;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{SessionHold, State, short_hash};
 use crate::model::{Name, Owner, RUN_LABEL, SessionKey};
@@ -22,17 +23,19 @@ use crate::ui;
 
 pub(super) fn guard(world: &World, flags: &Guard) -> Result<u8> {
     let state = world.state();
-    if let (Ok(state), None) = (&state, &flags.session)
+    let told_otherwise = matches!(world.settings.source("session"), Some(Source::Flag(_)));
+    if let Ok(state) = &state
+        && !told_otherwise
         && let Some(key) = outer(state, world)
     {
         // Inside another guard: its session is ours, and it cleans.
         return run(&key, &flags.command, &mut None);
     }
-    let key = session_of(world, flags)?;
+    let key = key_of(world)?;
     let command = flags.command.first().map(|word| name_of(word)).unwrap_or_default();
     let mut opened = state.and_then(|state| Opened::new(world, state, &key, flags, &command)).map_or_else(
         |error| {
-            ui::warn(format_args!("if this guard is killed nobody will clean up: {error}"));
+            warn_of_no_watcher(&error);
             None
         },
         Some,
@@ -54,22 +57,20 @@ pub(super) fn guard(world: &World, flags: &Guard) -> Result<u8> {
     Ok(code)
 }
 
-/// The session that was named, or a fresh one.
-fn session_of(world: &World, flags: &Guard) -> Result<SessionKey> {
-    let project = world.key.project.clone();
-    let session = match &flags.session {
-        Some(id) => Name::typed(id).map_err(|wrong| Error::usage("reading --session", wrong))?,
-        None if matches!(world.identity.session_from, Origin::Given(_)) => world.key.session.clone(),
-        None => fresh()?,
-    };
-    Ok(SessionKey { project, session })
+fn warn_of_no_watcher(error: &Error) {
+    ui::warn(format_args!("if this guard is killed nobody will clean up: {error}"));
 }
 
-/// A name that nobody else has, and that says nothing of who or where.
-pub(super) fn fresh() -> Result<Name> {
+/// The session that was named, or a fresh one with a name that nobody else has and that says nothing of who or where.
+pub(super) fn key_of(world: &World) -> Result<SessionKey> {
+    if matches!(world.identity.session_from, Origin::Given(_)) {
+        return Ok(world.key.clone());
+    }
     let moment = Timestamp::now().as_nanosecond().to_string();
     let hash = short_hash(&[&machine(), &std::process::id().to_string(), &moment]);
-    Name::typed(&format!("run-{}", &hash[..12])).map_err(|wrong| Error::usage("naming the session", wrong))
+    let session = Name::typed(&format!("run-{}", &hash[..12]));
+    let session = session.map_err(|wrong| Error::usage("naming the session", wrong))?;
+    Ok(SessionKey { project: world.key.project.clone(), session })
 }
 
 /// A session that is alive: its lock, and who cleans if we can't.
@@ -90,6 +91,11 @@ impl Opened {
             Some(watch::start(world, key, &Until::Line, flags.keep_tagged, command)?)
         };
         Ok(Self { state, key: key.clone(), hold, watcher })
+    }
+
+    /// Whether a build of the session still runs.
+    fn builds(&self) -> bool {
+        self.state.builds_in(&self.key)
     }
 
     /// It stays on record as dead, for the next dkb.
@@ -123,7 +129,16 @@ fn run(key: &SessionKey, words: &[OsString], opened: &mut Option<Opened>) -> Res
         .env("DKB_LABEL", format!("{RUN_LABEL}={}", key.session));
     let started = child::start(command, child::Stdout::Untouched, &[], None);
     let mut running = match started {
-        Ok(running) => running,
+        Ok(running) => {
+            // The command has not been kept waiting for this.
+            if let Some(opened) = opened
+                && let Some(Err(error)) = opened.watcher.as_mut().map(Watcher::ready)
+            {
+                warn_of_no_watcher(&error);
+                opened.watcher = None;
+            }
+            running
+        }
         Err(error) => {
             // Nothing ran, so there is nothing to clean.
             if let Some(opened) = opened.take() {
@@ -138,45 +153,69 @@ fn run(key: &SessionKey, words: &[OsString], opened: &mut Option<Opened>) -> Res
 
 /// Cleans the session. What goes wrong is said, and never changes the command's exit code.
 fn clean(world: &World, key: &SessionKey, flags: &Guard, opened: Option<Opened>) {
-    let cleaned = runtime().and_then(|runtime| {
-        runtime.block_on(async {
-            let seen = Seen::look(world).await?;
-            let ended = end::end_seen(world, &seen, key, flags.keep_tagged, asked_to_stop()).await?;
-            // This session has just been cleaned, and is still held.
-            let others = seen.lives.iter().filter(|(other, _)| *other != key);
-            end::see_to_the_dead(world, &others.map(|(key, life)| (key.clone(), *life)).collect()).await?;
-            Ok::<_, Error>(ended)
-        })
+    let watched = opened.as_ref().is_some_and(|opened| opened.watcher.is_some());
+    let builds = || opened.as_ref().is_some_and(Opened::builds);
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(key, &error, opened),
+    };
+    let stop = asked_to_stop(watched).boxed_local().shared();
+    let built_before = builds();
+    let ended = runtime.block_on(end::end(world, key, flags.keep_tagged, stop.clone()));
+    let ended = match ended {
+        Ok(ended) if ended.report.interrupted => return stopped(key, opened),
+        Ok(ended) => ended,
+        Err(error) if error.kind == Kind::Interrupted => return stopped(key, opened),
+        Err(error) => return failed(key, &error, opened),
+    };
+    ui::guard::show(world.loudness(), &ended.plan, key);
+    for error in &ended.report.errors {
+        ui::say(error);
+    }
+    if watched && (built_before || builds()) {
+        ui::say(format_args!("a build of session {} still runs; the watcher cleans up after it", key.session));
+        hand_over(opened);
+    } else {
+        match opened {
+            Some(opened) if end::is_over(&ended.plan) => opened.leave(),
+            Some(opened) => opened.give_up(),
+            None => {}
+        }
+    }
+    // This session has just been cleaned, or is in good hands.
+    let others = ended.lives.into_iter().filter(|(other, _)| other != key).collect();
+    runtime.block_on(async {
+        tokio::select! {
+            () = end::see_to_the_dead(world, &others, world.loudness()) => {}
+            () = stop => {}
+        }
     });
-    match cleaned {
-        Ok((_, report)) if report.interrupted => {
-            ui::say("stopped cleaning; the watcher goes on with it");
-            // Without a word to the watcher it takes over as soon as we are gone.
-            std::mem::forget(opened);
-        }
-        Ok((plan, report)) => {
-            ui::guard::show(world.loudness(), &plan, key);
-            for error in &report.errors {
-                ui::say(error);
-            }
-            match opened {
-                Some(opened) if end::is_over(&plan) => opened.leave(),
-                Some(opened) => opened.give_up(),
-                None => {}
-            }
-        }
-        Err(error) => {
-            ui::say(format_args!("session {} was not cleaned: {error}", key.session));
-            ui::say("the next dkb on that engine will say so; dkb clean --stale takes it away");
-            if let Some(opened) = opened {
-                opened.give_up();
-            }
-        }
+}
+
+fn stopped(key: &SessionKey, opened: Option<Opened>) {
+    if opened.as_ref().is_some_and(|opened| opened.watcher.is_some()) {
+        ui::say("stopped cleaning; the watcher goes on with it");
+    } else {
+        ui::say(format_args!("stopped cleaning; to go on with it: dkb session end {}", key.session));
+    }
+    hand_over(opened);
+}
+
+/// Without a word to the watcher it takes over as soon as we are gone.
+fn hand_over(opened: Option<Opened>) {
+    std::mem::forget(opened);
+}
+
+fn failed(key: &SessionKey, error: &Error, opened: Option<Opened>) {
+    ui::say(format_args!("session {} was not cleaned: {error}", key.session));
+    ui::say("the next dkb on that engine will say so; dkb clean --stale takes it away");
+    if let Some(opened) = opened {
+        opened.give_up();
     }
 }
 
 /// The first Ctrl-C is answered, the second stops; so does SIGTERM.
-async fn asked_to_stop() {
+async fn asked_to_stop(watched: bool) {
     let (Ok(mut interrupts), Ok(mut terminations)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return std::future::pending().await;
@@ -189,7 +228,8 @@ async fn asked_to_stop() {
                     return;
                 }
                 asked = true;
-                ui::say("cleaning up; Ctrl-C once more leaves the rest to the watcher");
+                let then = if watched { "leaves the rest to the watcher" } else { "stops that" };
+                ui::say(format_args!("cleaning up; Ctrl-C once more {then}"));
             }
             _ = terminations.recv() => return,
         }

@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod build;
+mod builds;
 pub mod clean;
 pub mod completions;
 pub mod config;

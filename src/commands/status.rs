@@ -68,12 +68,8 @@ async fn one(world: &World, seen: &Seen, name: &str) -> Result<u8> {
     let recorded = seen.books.images();
     let builds = recorded.get(&image.id).map_or(&[][..], Vec::as_slice);
     let of = builds.iter().max_by_key(|build| build.at).map(|build| build.of.clone());
-    let everywhere = seen.plan(world, &policy_for(world, Scope::All, false)).await?;
-    let ending = match &of {
-        Some(of) => Some(only(seen.plan(world, &policy_for(world, Scope::Session(of.clone()), true)).await?, image.id)),
-        None => None,
-    };
-    let mut plan = only(everywhere, image.id);
+    let mut fates = fates(world, seen, of.as_ref(), image.id).await?;
+    let (_, plan) = &mut fates[0];
     if plan.steps.is_empty() && plan.kept.is_empty() {
         // Neither recorded nor stamped: a plan has no line for it.
         plan.kept.push(Kept {
@@ -86,6 +82,7 @@ async fn one(world: &World, seen: &Seen, name: &str) -> Result<u8> {
         });
         plan.count();
     }
+    let plan = plan.clone();
     let owner = match &of {
         Some(of) => world.state()?.session(of).owner(),
         None => None,
@@ -98,14 +95,31 @@ async fn one(world: &World, seen: &Seen, name: &str) -> Result<u8> {
         life: of.as_ref().map(|of| seen.lives.get(of).copied().unwrap_or(Life::Unowned)),
         of,
         owner,
-        ending,
+        fates,
     };
     if world.settings.format == Format::Json {
         ui::out(ui::status::json(&document(plan), &[]));
     } else {
-        ui::out(ui::status::about(&about, &plan, Timestamp::now(), style(world)));
+        ui::out(ui::status::about(&about, Timestamp::now(), style(world)));
     }
     Ok(0)
+}
+
+/// What each kind of clean would do with one image, by the words to type. The first is the plain one.
+async fn fates(world: &World, seen: &Seen, of: Option<&SessionKey>, id: ImageId) -> Result<Vec<(String, Plan)>> {
+    let fate = async |scope: Scope, tags: bool| -> Result<Plan> {
+        Ok(only(seen.plan(world, &policy_for(world, scope, tags)).await?, id))
+    };
+    let Some(of) = of else { return Ok(vec![("dkb clean".to_owned(), fate(Scope::All, false).await?)]) };
+    let elsewhere = of.project != world.key.project;
+    let command = if elsewhere { format!("dkb clean --project {}", of.project) } else { "dkb clean".to_owned() };
+    let project = || Scope::Project(of.project.clone());
+    let mut fates = vec![(command.clone(), fate(project(), false).await?)];
+    if fates[0].1.kept.iter().any(|kept| kept.reason == KeptReason::Tagged) {
+        fates.push((format!("{command} --tagged"), fate(project(), true).await?));
+    }
+    fates.push((format!("{command} --session {}", of.session), fate(Scope::Session(of.clone()), true).await?));
+    Ok(fates)
 }
 
 /// An ID that is cut short, as docker shows it, where exactly one image has it.

@@ -5,18 +5,19 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::pin::pin;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
 use super::end;
 use super::world::{World, env, machine, runtime};
 use crate::engine::Limits;
 use crate::error::{Error, Result};
-use crate::ledger::State;
+use crate::ledger::{SessionFile, State};
 use crate::model::{Owner, Record, SessionEntry, SessionKey};
 use crate::{cli, ui};
 
@@ -27,14 +28,23 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long an engine that does not answer is waited for. After that the session is dead, and the next dkb's.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Variables by which a CI runner finds processes that a job left behind. A watcher is one on purpose.
-const HUNTED: [&str; 5] =
-    ["RUNNER_TRACKING_ID", "BUILD_ID", "BUILD_TAG", "JENKINS_NODE_COOKIE", "HUDSON_SERVER_COOKIE"];
+/// Variables by which a CI runner finds processes that a job left behind: those of GitHub Actions, Azure Pipelines
+/// and Jenkins. Others go by process group or session, and the watcher has its own. It is left behind on purpose.
+const HUNTED: [&str; 7] = [
+    "RUNNER_TRACKING_ID",
+    "VSTS_PROCESS_LOOKUP_ID",
+    "BUILD_ID",
+    "JENKINS_NODE_COOKIE",
+    "JENKINS_SERVER_COOKIE",
+    "HUDSON_SERVER_COOKIE",
+    "HUDSON_COOKIE",
+];
 
 /// A watcher that a guard has started. Dropping it without [`Watcher::done`] lets it clean.
 pub(super) struct Watcher {
     child: Child,
     line: Option<ChildStdin>,
+    ready: Option<ChildStdout>,
 }
 
 /// What the watcher waits for.
@@ -45,7 +55,8 @@ pub(super) enum Until {
     Elapsed(Duration),
 }
 
-/// Starts a watcher for this session, and returns when it is ready.
+/// Starts a watcher for this session. From now on it sees the end of a line, but it holds the session only once it
+/// is ready.
 pub(super) fn start(
     world: &World,
     key: &SessionKey,
@@ -60,6 +71,9 @@ pub(super) fn start(
         watcher.env_remove(name);
     }
     watcher.args(["--project", key.project.as_str(), "--session", key.session.as_str()]);
+    if let Some(file) = &world.settings_file {
+        watcher.arg("--settings").arg(file);
+    }
     watcher.args(&world.docker.words).arg("watch").args(["--command", command]);
     match until {
         Until::Line => {}
@@ -72,16 +86,19 @@ pub(super) fn start(
     let line = if matches!(until, Until::Line) { Stdio::piped() } else { Stdio::null() };
     watcher.stdin(line).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = watcher.spawn().map_err(failed)?;
-    let mut ready = [0];
-    let answered = child.stdout.take().is_some_and(|mut stdout| stdout.read_exact(&mut ready).is_ok());
-    if !answered {
-        let _ = child.wait();
-        return Err(Error::failed("starting the watcher", "it ended at once"));
-    }
-    Ok(Watcher { line: child.stdin.take(), child })
+    Ok(Watcher { line: child.stdin.take(), ready: child.stdout.take(), child })
 }
 
 impl Watcher {
+    /// Waits until it is ready.
+    pub(super) fn ready(&mut self) -> Result<()> {
+        if self.ready.take().is_some_and(|mut stdout| stdout.read_exact(&mut [0]).is_ok()) {
+            return Ok(());
+        }
+        let _ = self.child.wait();
+        Err(Error::failed("starting the watcher", "it ended at once"))
+    }
+
     /// The session has been cleaned, or is to be left: there is nothing to watch any more.
     pub(super) fn done(mut self) {
         if let Some(mut line) = self.line.take() {
@@ -103,31 +120,48 @@ pub(super) fn watch(world: &World, flags: &cli::Watch) -> Result<u8> {
     ui::out([b'r']);
     close_stdout();
     let runtime = runtime()?;
-    // The session is made known on the engine, so that the next dkb finds it even if this one is killed too.
-    let _ = runtime.block_on(introduce(world, &state));
-    loop {
-        match told.recv_timeout(LOOK) {
-            Ok(End::Done) => return Ok(0),
-            Ok(End::Gone) | Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) if session.owner().is_none() => return Ok(0),
-            Err(RecvTimeoutError::Timeout) => {}
+    let to_do = runtime.block_on(async {
+        let mut over = pin!(over(told, &session));
+        // The session is made known on the engine, so that the next dkb finds it even if this one is killed too.
+        // An engine that takes its time over that keeps nobody waiting.
+        tokio::select! {
+            over = over.as_mut() => over,
+            _ = introduce(world, &state) => over.await,
         }
+    });
+    if !to_do {
+        drop(hold);
+        session.clear();
+        return Ok(0);
     }
     let deadline = Instant::now() + PATIENCE;
     loop {
-        while state.unfinished().iter().any(|build| build.still_runs() && build.intent.of == key) {
+        while state.builds_in(&key) {
             thread::sleep(Duration::from_millis(50));
         }
         let ended = runtime.block_on(end::end(world, &key, flags.keep_tagged, std::future::pending()));
-        if ended.is_ok_and(|(plan, _)| end::is_over(&plan)) {
+        if ended.is_ok_and(|ended| end::is_over(&ended.plan)) {
             session.disown()?;
             drop(hold);
+            session.clear();
             return Ok(0);
         }
         if Instant::now() > deadline {
             return Ok(1);
         }
         thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Waits for the end of what is watched; `false` where somebody else has ended the session.
+async fn over(mut told: oneshot::Receiver<End>, session: &SessionFile) -> bool {
+    loop {
+        match tokio::time::timeout(LOOK, &mut told).await {
+            Ok(Ok(End::Done)) => return false,
+            Ok(_) => return true,
+            Err(_) if session.owner().is_none() => return false,
+            Err(_) => {}
+        }
     }
 }
 
@@ -158,8 +192,8 @@ fn close_stdout() {
     }
 }
 
-fn listen(flags: &cli::Watch) -> Result<mpsc::Receiver<End>> {
-    let (tell, told) = mpsc::channel();
+fn listen(flags: &cli::Watch) -> Result<oneshot::Receiver<End>> {
+    let (tell, told) = oneshot::channel();
     let ttl = flags.ttl.as_deref().map(crate::model::parse_duration).transpose();
     let ttl = ttl.map_err(|wrong| Error::usage("reading --ttl", wrong))?;
     match (flags.pid, ttl) {
@@ -189,7 +223,7 @@ fn listen(flags: &cli::Watch) -> Result<mpsc::Receiver<End>> {
 
 /// Takes hold of a process now, and gives a way to wait for its end.
 #[cfg(target_os = "linux")]
-fn process_end(pid: u32) -> Result<impl FnOnce() + Send> {
+pub(super) fn process_end(pid: u32) -> Result<impl FnOnce() + Send> {
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
     let wrong = |why: &dyn std::fmt::Display| Error::usage(format!("watching process {pid}"), why);
@@ -199,7 +233,7 @@ fn process_end(pid: u32) -> Result<impl FnOnce() + Send> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn process_end(pid: u32) -> Result<impl FnOnce() + Send> {
+pub(super) fn process_end(pid: u32) -> Result<impl FnOnce() + Send> {
     use rustix::process::{Pid, test_kill_process};
     let wrong = |why: &dyn std::fmt::Display| Error::usage(format!("watching process {pid}"), why);
     let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| wrong(&"it is no process number"))?;

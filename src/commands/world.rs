@@ -21,6 +21,8 @@ pub struct World {
     /// The session was named by a flag, a variable or the CI job.
     pub named: bool,
     pub identity: Identity,
+    /// The user's own settings file, where a flag named one.
+    pub settings_file: Option<PathBuf>,
     pub quiet: bool,
     pub verbose: bool,
 }
@@ -85,6 +87,7 @@ impl World {
             named: identity.session_is_sure(),
             key: SessionKey { project: identity.project.clone(), session: identity.session.clone() },
             docker: docker_flags(cli),
+            settings_file: cli.common.settings.clone(),
             quiet: cli.common.quiet,
             verbose: cli.common.verbose,
             settings,
@@ -98,20 +101,6 @@ impl World {
 
     pub fn slot(&self) -> Option<Name> {
         self.identity.ci.as_ref().and_then(|job| job.slot.clone())
-    }
-
-    /// The flags that lead another dkb to the same engine and settings.
-    pub fn engine_flags(&self) -> Vec<OsString> {
-        let docker = &self.docker;
-        let mut words: Vec<OsString> = Vec::new();
-        let mut add =
-            |flag: &str, value: Option<OsString>| words.extend(value.into_iter().flat_map(|v| [flag.into(), v]));
-        add("--context", docker.context.clone().map(Into::into));
-        add("--config", docker.config.clone().map(Into::into));
-        for host in &docker.hosts {
-            add("--host", Some(host.into()));
-        }
-        words
     }
 
     pub fn loudness(&self) -> Loudness {

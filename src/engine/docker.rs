@@ -28,8 +28,11 @@ use super::identity;
 use super::outcome::{Outcome, Removed};
 use crate::error::{Error, Result};
 use crate::model::{
-    CacheRecord, Container, DiskUsage, Ended, EngineInfo, Flavour, Image, ImageId, Network, Reference, Volume,
+    CacheRecord, Container, DiskUsage, EngineInfo, Flavour, Image, ImageId, Network, Reference, Volume,
 };
+
+/// Engines fail a whole list now and then because one thing on it goes away at that moment.
+const LIST_TRIES: usize = 3;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -113,17 +116,6 @@ impl Engine {
         self.list("listing containers", "/containers/json?all=1").await
     }
 
-    /// When a container ended and what it wrote; `None` if it is gone. Measuring costs the engine a walk.
-    pub async fn ended(&self, id: &str) -> Result<Option<Ended>> {
-        let tried = format!("inspecting container {id}");
-        let path = format!("/containers/{}/json?size=1", segment(id, &tried)?);
-        match self.asker.get::<Read<Ended>>(&path, self.limits.ask).await {
-            Ok((_, Read(ended))) => Ok(Some(ended)),
-            Err(Fault::Answered { status: 404, .. }) => Ok(None),
-            Err(fault) => Err(fault.into_error(&self.tried(&tried))),
-        }
-    }
-
     pub async fn volumes(&self) -> Result<Vec<Volume>> {
         let (_, answer): (_, answer_disk::Volumes) = self.ask("listing volumes", "/volumes").await?;
         Ok(plain(answer.volumes))
@@ -197,13 +189,7 @@ impl Engine {
         let tried = format!("removing container {id}");
         let options = RemoveContainerOptionsBuilder::default().v(volumes).force(false).build();
         let id = segment(id, &tried)?;
-        Ok(match self.change(&tried, self.docker.remove_container(&id, Some(options))).await? {
-            // Podman's answer where Docker says 409: it runs.
-            Outcome::Refused { status: 500, message } if self.hello.flavour == Flavour::Podman => {
-                Outcome::Conflict(message)
-            }
-            outcome => outcome,
-        })
+        self.change(&tried, self.docker.remove_container(&id, Some(options))).await
     }
 
     /// Stops a container by its own stop signal, within its own grace. One that does not run is done.
@@ -256,8 +242,16 @@ impl Engine {
     where
         Read<T>: DeserializeOwned,
     {
-        // An empty list is null in some answers.
-        Ok(plain(self.ask::<Option<Vec<Read<T>>>>(tried, path).await?.1))
+        let mut left = LIST_TRIES;
+        loop {
+            left -= 1;
+            match self.asker.get::<Option<Vec<Read<T>>>>(path, self.limits.ask).await {
+                // An empty list is null in some answers.
+                Ok((_, list)) => return Ok(plain(list)),
+                Err(Fault::Answered { status: 404 | 500, .. }) if left > 0 => {}
+                Err(fault) => return Err(fault.into_error(&self.tried(tried))),
+            }
+        }
     }
 
     async fn ask<T: DeserializeOwned>(&self, tried: &str, path: &str) -> Result<(HeaderMap, T)> {

@@ -7,6 +7,7 @@
 mod tests;
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -106,6 +107,19 @@ impl State {
             Error::failed(format!("writing {}", path.display()), error)
         })?;
         Ok(Running { folder, lock })
+    }
+
+    /// The names of the folders of all builds.
+    pub fn build_folders(&self) -> Vec<OsString> {
+        let Ok(entries) = fs::read_dir(self.root.join("builds")) else { return Vec::new() };
+        let mut names: Vec<OsString> = entries.flatten().map(|entry| entry.file_name()).collect();
+        names.sort();
+        names
+    }
+
+    /// Whether a build of this session runs now.
+    pub fn builds_in(&self, key: &SessionKey) -> bool {
+        self.unfinished().iter().any(|build| build.still_runs() && build.intent.of == *key)
     }
 
     /// Every build that has a folder: those that run, and those that were cut off.

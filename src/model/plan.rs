@@ -55,6 +55,8 @@ pub enum Reason {
     OfSession,
     /// A tag that the session took from an image that was not its own.
     TakenTag,
+    /// dkb's own name, left on an image that stays by a deletion that was cut off.
+    OwnName,
     /// Stamped with the session that this process is in, with no evidence against it.
     Stamped,
     /// A container that does not run.
@@ -131,6 +133,8 @@ pub enum Guard {
     Stopped,
     /// No container refers to it.
     Unused,
+    /// The same, and it is the one that was made then: a name alone may mean another one by now.
+    UnusedSince { created: Timestamp },
 }
 
 /// How a step ended.
@@ -235,6 +239,13 @@ pub struct Plan {
     /// Of which images how many bytes stay on the disk as build cache, by ID.
     #[serde(skip)]
     pub to_cache: HashMap<String, u64>,
+}
+
+impl Step {
+    /// Whether it takes away a name below `dkb.invalid/`, which nobody but dkb gives.
+    pub fn is_of_own_name(&self) -> bool {
+        self.reason == Reason::OwnName
+    }
 }
 
 impl Plan {

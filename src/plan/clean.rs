@@ -12,6 +12,7 @@
 //! 6. A tag that none of our builds gave keeps the image; a tag of ours goes only where tags go at all.
 //! 7. An image that a kept image is built on stays.
 //! 8. An image whose tag a living session took stays, so that the tag can be given back.
+//! 9. dkb's own name, which a deletion that was cut off left on an image that somebody else names, goes.
 
 mod bases;
 mod bytes;
@@ -30,7 +31,7 @@ use crate::model::{
     Books, ImageId, Kept, KeptReason, Life, Name, Pattern, Plan, Reference, SessionEntry, SessionKey, Snapshot, Step,
 };
 pub use bases::{Layers, wants_layers};
-pub use bytes::share_with_cache;
+pub use bytes::{may_share_with_cache, share_with_cache};
 pub(crate) use claims::build_gave;
 use claims::{Claims, Standing};
 use rules::{Rules, Verdict};
@@ -149,12 +150,16 @@ pub fn plan(look: &Look, policy: &Policy) -> Plan {
     steps.sort_by(|a, b| a.id.cmp(&b.id));
     steps.dedup_by(|a, b| a.id == b.id);
     steps.extend(returns.iter().map(|(tag, back)| back.step(tag)));
+    // An image that loses one name now keeps the other till the next clean: between them it may have no third.
+    let own_names = uses::own_names(look, &claims)
+        .filter(|image| !going.contains_key(&image.id) && untags.iter().all(|step| step.id != image.id.to_string()));
+    steps.extend(own_names.map(steps::own_name_step));
     steps.extend(untags);
     let depths = order::depths(look.snapshot.images.iter());
     let mut images: Vec<Going> = going.into_values().collect();
     // Children first; among equals the order of IDs, so that the same host gives the same plan.
     images.sort_by_key(|found| (std::cmp::Reverse(depths.get(&found.image.id).copied()), found.image.id));
-    let freed = bytes::freed(&look.snapshot.images, images.iter().map(|found| found.image));
+    let freed = bytes::freed(&look.snapshot.engine, &look.snapshot.images, images.iter().map(|found| found.image));
     steps.extend(images.into_iter().zip(freed.each).map(|(found, bytes)| found.step(bytes)));
     let mut kept: Vec<Kept> = kept.into_values().collect();
     kept.sort_by(|a, b| (a.reason, &a.id).cmp(&(b.reason, &b.id)));

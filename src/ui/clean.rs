@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use serde::Serialize;
+
 use super::{Style, out};
 use crate::config::{Format, Settings};
 use crate::model::{Action, Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes};
@@ -113,7 +115,8 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
         }
         table.line(if done { did } else { would }, steps.len(), plural(steps.len(), what), rest);
         if (kind, action) == (Kind::Image, Action::Remove) && plan.totals.bytes_to_cache > 0 {
-            table.more(format!("{} now reclaimable cache", human_bytes(plan.totals.bytes_to_cache)));
+            let up_to = if plan.totals.up_to { "up to " } else { "" };
+            table.more(format!("{up_to}{} now reclaimable cache", human_bytes(plan.totals.bytes_to_cache)));
         }
     }
     let gone = plan.steps.iter().filter(|step| step.result == Some(Outcome::AlreadyGone)).count();
@@ -122,6 +125,14 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
     } else if !anything && plan.steps.iter().all(|step| step.result.is_none()) {
         table.line(if done { "removed" } else { "would remove" }, 0, "images", String::new());
     }
+}
+
+/// All tags that a plan takes, where its summary does not name them all: whoever is asked is to see them.
+pub fn every_tag(plan: &Plan) -> String {
+    let tags: Vec<&String> =
+        plan.steps.iter().filter(|step| step.kind == Kind::Image).flat_map(|step| &step.names).collect();
+    let lines = tags.iter().filter(|_| tags.len() > SHOWN).map(|tag| format!("  {tag}\n"));
+    lines.collect()
 }
 
 fn unfinished(table: &mut Table, plan: &Plan) {
@@ -145,8 +156,10 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
         let elsewhere = matches!(reason, KeptReason::OtherProject | KeptReason::OtherSession);
         let verb = if reason == KeptReason::Failed { "failed" } else { "kept" };
         let word = if reason == KeptReason::Failed { plural(group.len(), "step") } else { words(reason) };
-        let held = matches!(reason, KeptReason::InUse | KeptReason::Base | KeptReason::ForeignTag);
-        if verbose || held && group.len() <= SHOWN {
+        let held = matches!(reason, KeptReason::InUse | KeptReason::ForeignTag);
+        if reason == KeptReason::Base && !verbose {
+            table.line(verb, group.len(), word, list(&standing_on(&group)));
+        } else if verbose || held && group.len() <= SHOWN {
             for one in group {
                 table.line(verb, 1, word, who(one));
             }
@@ -155,6 +168,16 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
             table.line(verb, group.len(), word, list(&who));
         }
     }
+}
+
+/// What stands on these bases and is none itself: the steps of one build are a chain, and its end says enough.
+fn standing_on(bases: &[&Kept]) -> Vec<String> {
+    let is_base = |name: &str| bases.iter().any(|base| short(base) == name || short_id(&base.id) == name);
+    let mut ends: Vec<String> = bases.iter().flat_map(|base| base.holders.clone()).collect();
+    ends.retain(|name| !is_base(name));
+    ends.sort();
+    ends.dedup();
+    ends
 }
 
 /// The reasons in words.
@@ -232,10 +255,54 @@ fn describe(step: &Step) -> String {
         Action::GiveBack => "give back to",
         Action::Stop => "stop",
     };
-    let reason = serde_json::to_value(step.reason).ok().and_then(|value| value.as_str().map(str::to_owned));
-    let result = step.result.and_then(|result| serde_json::to_value(result).ok());
-    let result = result.and_then(|value| value.as_str().map(|text| format!(": {text}"))).unwrap_or_default();
-    format!("{what} {} {} ({}){result}", short_id(&step.id), step.names.join(" "), reason.unwrap_or_default())
-        .replace("  ", " ")
-        .replace('_', " ")
+    let mut line = format!("{what} {}", short_id(&step.id));
+    for name in &step.names {
+        let _ = write!(line, " {name}");
+    }
+    let _ = write!(line, " ({})", in_words(step.reason));
+    if let Some(result) = step.result {
+        let _ = write!(line, ": {}", in_words(result));
+    }
+    line
+}
+
+/// As the JSON calls it, with spaces.
+fn in_words(value: impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Guard;
+
+    #[test]
+    fn a_name_is_shown_as_it_is_and_a_reason_in_words() {
+        let step = Step {
+            action: Action::Remove,
+            kind: Kind::Image,
+            id: "sha256:0123456789abcdef".to_owned(),
+            names: vec!["my_app:1_0".to_owned()],
+            bytes: 0,
+            reason: crate::model::Reason::SessionOver,
+            guard: Guard::Untagged,
+            result: Some(Outcome::AlreadyGone),
+        };
+        assert_eq!(describe(&step), "remove 0123456789ab my_app:1_0 (session over): already gone");
+    }
+
+    #[test]
+    fn a_chain_of_bases_is_told_by_its_end() {
+        let base = |id: &str, holder: &str| Kept {
+            kind: Kind::Image,
+            id: format!("sha256:{id}"),
+            names: Vec::new(),
+            bytes: 0,
+            reason: KeptReason::Base,
+            holders: vec![holder.to_owned()],
+        };
+        let (one, two) = (base("111111111111", "222222222222"), base("222222222222", "app:1"));
+        assert_eq!(standing_on(&[&one, &two]), ["app:1"]);
+    }
 }

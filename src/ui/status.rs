@@ -33,8 +33,8 @@ pub struct About<'a> {
     pub of: Option<SessionKey>,
     pub life: Option<Life>,
     pub owner: Option<Owner>,
-    /// What the end of its session would do with it.
-    pub ending: Option<Plan>,
+    /// What each kind of clean would do with it, by the words to type.
+    pub fates: Vec<(String, Plan)>,
 }
 
 /// The one document, and the sessions beside it.
@@ -123,14 +123,14 @@ fn images(text: &mut String, images: &[Owned], now: Timestamp, verbose: bool) {
     }
 }
 
-/// `alive since 12 minutes (just)`, `dead, was just, last build 2 hours ago`.
+/// `alive since 12 minutes (just)`, `dead, was just, opened 2 hours ago`.
 fn at_work(life: Life, owner: Option<&Owner>, last: Timestamp, now: Timestamp) -> String {
     match (life, owner) {
         (Life::Alive, Some(owner)) => {
             format!("alive since {} ({})", human_duration(age(owner.since, now)), owner.command)
         }
         (Life::Alive, None) => "alive, a build is running".to_owned(),
-        (Life::Dead, Some(owner)) => format!("dead, was {}, last build {}", owner.command, ago(last, now)),
+        (Life::Dead, Some(owner)) => format!("dead, was {}, opened {}", owner.command, ago(owner.since, now)),
         (life, _) => format!("{}, last build {}", state(life), ago(last, now)),
     }
 }
@@ -151,7 +151,7 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
     format!("{} ago", human_duration(age(at, now)))
 }
 
-pub fn about(about: &About, plan: &Plan, now: Timestamp, style: Style) -> String {
+pub fn about(about: &About, now: Timestamp, style: Style) -> String {
     let names: Vec<&str> = about.image.tags.iter().filter(|tag| !tag.is_private()).map(Reference::as_str).collect();
     let names = if names.is_empty() { "untagged".to_owned() } else { names.join(", ") };
     let mut text = format!("{}\n", style.bold(&format!("{}  {names}", about.image.id.short())));
@@ -160,7 +160,7 @@ pub fn about(about: &About, plan: &Plan, now: Timestamp, style: Style) -> String
         let at_work = at_work(life, about.owner.as_ref(), built, now);
         let _ = writeln!(text, "ours: built {} by {}, session {} ({at_work})", ago(built, now), of.project, of.session);
     } else {
-        let why = match plan.kept.first().map(|kept| kept.reason) {
+        let why = match about.fates.first().and_then(|(_, plan)| plan.kept.first()).map(|kept| kept.reason) {
             Some(KeptReason::Pulled) => "it was pulled",
             Some(KeptReason::Inherited) => "it was built on an image of ours, and inherited its stamp",
             _ if about.stamp.is_none() => "no build of dkb made it",
@@ -186,14 +186,8 @@ pub fn about(about: &About, plan: &Plan, now: Timestamp, style: Style) -> String
     if about.of.is_some() && !others.is_empty() {
         let _ = writeln!(text, "named by others: {}", others.join(", "));
     }
-    let _ = writeln!(text, "dkb clean {}", fate(plan));
-    if let Some(ending) = &about.ending {
-        let _ = writeln!(
-            text,
-            "dkb clean --session {} {}",
-            about.of.as_ref().map_or("", |of| of.session.as_str()),
-            fate(ending)
-        );
+    for (command, plan) in &about.fates {
+        let _ = writeln!(text, "{command} {}", fate(plan));
     }
     text
 }

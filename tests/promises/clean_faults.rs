@@ -1,6 +1,7 @@
 //! Whatever goes wrong between dkb and the engine: no panic, no hang, a true report, and running it again
 //! finishes the job.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use dkb_lab::{Engine, Output, Placed, Promises, Proxy, promises};
@@ -12,9 +13,11 @@ const IMAGES: usize = 12;
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!()).on_every_engine(promises![
         an_engine_that_goes_away_leaves_a_true_report,
+        an_engine_that_restarts_leaves_a_true_report,
         errors_and_rubbish_are_said_and_the_rest_goes_on,
         an_answer_that_is_cut_off_is_looked_up_again,
         a_list_that_is_rubbish_deletes_nothing,
+        a_list_that_the_engine_stumbles_over_is_asked_for_again,
     ])
 }
 
@@ -63,6 +66,22 @@ fn an_engine_that_goes_away_leaves_a_true_report(engine: &Engine) {
     }
 }
 
+fn an_engine_that_restarts_leaves_a_true_report(engine: &Engine) {
+    let (books, proxy, placed) = host(engine);
+    let (tell, back) = mpsc::channel();
+    let crashing = engine.clone();
+    proxy.on("DELETE", "/images/").nth(3).run(move |_| {
+        crashing.kill();
+        crashing.start_again();
+        tell.send(()).expect("the test waits for it");
+    });
+    let output = clean(engine, &books, &proxy);
+    back.recv_timeout(Duration::from_secs(60)).expect("the engine is there again");
+    is_true(engine, &output, &placed);
+    assert!(matches!(output.exit_code(), Some(0..=2)), "{output}");
+    finishes(engine, &books);
+}
+
 fn errors_and_rubbish_are_said_and_the_rest_goes_on(engine: &Engine) {
     let (books, proxy, placed) = host(engine);
     proxy.on("DELETE", "/images/").nth(2).answer(503, "no disk today");
@@ -96,4 +115,13 @@ fn a_list_that_is_rubbish_deletes_nothing(engine: &Engine) {
             engine.wipe();
         }
     }
+}
+
+fn a_list_that_the_engine_stumbles_over_is_asked_for_again(engine: &Engine) {
+    let (books, proxy, placed) = host(engine);
+    proxy.on("GET", "/images/json").first(1).answer(404, "something on it has just gone");
+    proxy.on("GET", "/containers/json").first(1).answer(500, "something on it has just gone");
+    let output = clean(engine, &books, &proxy).code(0);
+    is_true(engine, &output, &placed);
+    assert_eq!(output.json()["totals"]["done"], IMAGES);
 }

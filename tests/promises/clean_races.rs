@@ -1,12 +1,18 @@
 //! Between the plan and a deletion others go on working: nothing that they now rely on is lost.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
+use dkb::ledger::Intent;
+use dkb::model::{Build, Record, Stamp};
 use dkb_lab::proxy::Request;
-use dkb_lab::{Engine, Placed, Promises, Proxy, promises};
+use dkb_lab::{Engine, Placed, Promises, Proxy, eventually, promises};
+use jiff::Timestamp;
 
 use crate::clean_host::{Books, PROJECT, SESSION, id, key};
 
+/// So many deletions are under way at a time, at most.
+const AT_ONCE: usize = 32;
 /// Of each race.
 const ROUNDS: usize = 50;
 
@@ -17,6 +23,8 @@ pub(crate) fn promises() -> Promises {
         a_tag_that_is_moved_while_another_is_added_costs_neither,
         a_container_that_is_created_keeps_its_image,
         what_another_dkb_deletes_is_gone_and_no_failure,
+        a_build_that_begins_meanwhile_keeps_what_it_may_need,
+        a_name_of_ours_that_a_crash_left_goes_with_the_next_clean,
     ])
 }
 
@@ -136,6 +144,39 @@ fn a_container_that_is_created_keeps_its_image(engine: &Engine) {
     }
 }
 
+fn a_build_that_begins_meanwhile_keeps_what_it_may_need(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let images = engine.many(ROUNDS, |n, image| image.label("n", &n.to_string()));
+    let of = key(PROJECT, SESSION);
+    let steps = images.iter().map(|image| id(image)).collect();
+    let build = Build { result: None, steps, ..books.build(&of, &images[0], &["app:1"], Duration::ZERO) };
+    books.note(&[Record::Build(build.clone())]);
+    let intent = Intent {
+        build: "new".to_owned(),
+        of,
+        started: Timestamp::now(),
+        tags: build.tags,
+        key: build.key,
+        stamp: Stamp::default(),
+        classic: true,
+        tilt: false,
+        ci: false,
+        slot: None,
+        socket: None,
+    };
+    let state = dkb::ledger::State::at(books.state.state_dir());
+    let running = Mutex::new(None);
+    proxy.on("DELETE", "/images/").first(1).run(move |_| {
+        *running.lock().expect("no test panics here") = Some(state.begin(&intent).expect("a running build"));
+    });
+    let document = clean(engine, &books, &proxy);
+    let gone = images.iter().filter(|image| !engine.has(image)).count();
+    // What had been asked for when the build began.
+    assert!(gone <= AT_ONCE, "{gone} went");
+    let held = document["kept"].as_array().expect("kept").iter().filter(|kept| kept["reason"] == "build_running");
+    assert_eq!(held.count(), ROUNDS - gone, "{document:#}");
+}
+
 fn what_another_dkb_deletes_is_gone_and_no_failure(engine: &Engine) {
     let (books, proxy) = (Books::of(engine), engine.proxy());
     let images = untagged(engine, &books);
@@ -151,4 +192,25 @@ fn what_another_dkb_deletes_is_gone_and_no_failure(engine: &Engine) {
     assert_eq!((&document["totals"]["done"], &document["totals"]["failed"]), (&ROUNDS.into(), &0.into()));
     let (books, _) = books.ledger.read().expect("the ledger");
     assert!(books.builds.is_empty(), "what is gone is ours no longer");
+}
+
+fn a_name_of_ours_that_a_crash_left_goes_with_the_next_clean(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let images = engine.many(2, |n, image| image.label("n", &n.to_string()));
+    books.built_many(&key(PROJECT, SESSION), images.iter().map(|image| &*image.id));
+    // Each has been given our name, and no deletion gets through before the end.
+    proxy.on("DELETE", "/images/").delay(Duration::from_secs(100));
+    let dkb = books.dkb(engine).env("DOCKER_HOST", proxy.host()).arg("clean").spawn();
+    assert!(eventually(Duration::from_secs(30), || proxy.count("DELETE", "/images/") == 2));
+    dkb.signal("KILL");
+    drop(dkb.wait());
+    let own_names = || {
+        let tags: Vec<String> = engine.images().into_iter().flat_map(|image| image.tags).collect();
+        tags.into_iter().filter(|tag| tag.contains("dkb.invalid")).count()
+    };
+    assert_eq!(own_names(), 2);
+    engine.tag(&images[0], "theirs:1");
+    books.dkb(engine).arg("clean").run().success();
+    assert_eq!(own_names(), 0, "{}", engine.inventory());
+    assert!(engine.has("theirs:1") && !engine.has(&images[1]));
 }

@@ -1,15 +1,12 @@
 //! `dkb guard`: whatever ends a session, what it left in the engine goes, and nothing else does.
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use dkb_lab::command::Command;
 use dkb_lab::dkb::{State, dkb_path};
 use dkb_lab::promise::docker;
 use dkb_lab::{Context, Engine, Promises, eventually, promises};
 
-/// Far more than any clean-up takes. The figures that are promised stand in `just bench`, where nothing else runs.
-const SOON: Duration = Duration::from_secs(90);
+use crate::guard_scene::{SOON, Scene, inside, kill};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -31,89 +28,8 @@ pub(crate) fn promises() -> Promises {
                 the_harness_of_the_docs_leaves_nothing,
             ],
         )
+        .on(|engine| engine == "docker-28.5", promises![the_compose_file_of_the_docs_leaves_nothing])
         .without_engine(promises![a_guard_is_its_command_in_all_but_the_end])
-}
-
-/// A host with strangers on it, and a script that leaves one of everything behind.
-struct Scene<'e> {
-    engine: &'e Engine,
-    state: State,
-    context: Context,
-    strangers: Vec<String>,
-}
-
-impl<'e> Scene<'e> {
-    fn new(engine: &'e Engine) -> Self {
-        let base = dkb_lab::context::BASE;
-        // A child of the session's image, made by a stranger: it and its containers inherited the stamp.
-        let child = engine.image().tag("stranger:child").stamp("p", "s").make();
-        let strangers = vec![
-            engine.container(base).name("kind-control-plane").running(),
-            engine.container(&child.id).name("of-a-foreign-child").running(),
-            engine.container(base).name("of-another-session").label("dev.dkb.run", "t").created(),
-        ];
-        engine.volume("their-data", &[("dev.dkb.run", "t")]);
-        engine.network("their-net", &[("dev.dkb.run", "t")]);
-        Self { engine, state: State::new(), context: Context::from_base("RUN echo built >/built"), strangers }
-    }
-
-    fn ready(&self) -> PathBuf {
-        self.state.work().join("ready")
-    }
-
-    /// What a test run leaves: an image, containers at work and stopped, a volume, a network. Then `end`.
-    fn script(&self, end: &str) -> String {
-        format!(
-            "set -e
-             {dkb} build -q -t app:latest {context} >id
-             docker run -d --stop-timeout 1 --label \"$DKB_LABEL\" lab/base sleep 1000 >one
-             docker run -d --stop-timeout 1 app:latest sleep 1000 >two
-             docker create --label \"$DKB_LABEL\" lab/base true >three
-             docker volume create --label \"$DKB_LABEL\" our-data >four
-             docker network create --label \"$DKB_LABEL\" our-net >five
-             touch ready
-             {end}",
-            dkb = dkb_path().display(),
-            context = self.context.path().display(),
-        )
-    }
-
-    fn guard(&self, flags: &[&str], end: &str) -> Command {
-        let dkb = self.engine.dkb_in(&self.state).project("p").arg("guard").args(["--session", "s"]);
-        dkb.args(flags.iter().copied()).args(["--", "sh", "-c", &self.script(end)])
-    }
-
-    fn wait_until_ready(&self) {
-        assert!(eventually(SOON, || self.ready().exists()), "the script never got ready\n{}", self.engine.inventory());
-    }
-
-    fn holds_something(&self) -> bool {
-        let api = self.engine.api();
-        let named = |list: Vec<serde_json::Value>, name: &str| list.iter().any(|item| item["Name"] == name);
-        self.engine.has("app:latest")
-            || api.containers().len() > self.strangers.len()
-            || named(api.volumes(), "our-data")
-            || named(api.networks(), "our-net")
-    }
-
-    #[track_caller]
-    fn is_clean(&self) {
-        assert!(eventually(SOON, || !self.holds_something()), "the session left\n{}", self.engine.inventory());
-        let dangling: Vec<_> = self.engine.images().into_iter().filter(|image| image.tags.is_empty()).collect();
-        assert!(dangling.is_empty(), "images without a name are left: {dangling:?}");
-        self.strangers_are_there();
-    }
-
-    #[track_caller]
-    fn strangers_are_there(&self) {
-        let containers = self.engine.api().containers();
-        for id in &self.strangers {
-            assert!(containers.iter().any(|one| one["Id"] == id.as_str()), "{id} is gone\n{}", self.engine.inventory());
-        }
-        assert!(self.engine.has("stranger:child"));
-        assert!(self.engine.api().volumes().iter().any(|one| one["Name"] == "their-data"));
-        assert!(self.engine.api().networks().iter().any(|one| one["Name"] == "their-net"));
-    }
 }
 
 fn a_session_is_cleaned_when_its_command_ends_and_the_code_is_the_commands(engine: &Engine) {
@@ -147,7 +63,6 @@ fn a_session_is_cleaned_when_its_guard_is_killed(engine: &Engine) {
         assert!(eventually(SOON, || std::fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n'))));
         let pid = std::fs::read_to_string(&pid).expect("a number").trim().to_owned();
         guard.signal("KILL");
-        let kill = |pid: &str| std::process::Command::new("kill").args(["-KILL", pid]).status().expect("kill");
         if command_too {
             kill(&pid);
         }
@@ -248,10 +163,8 @@ fn a_session_that_was_started_by_hand_ends_with_its_process(engine: &Engine) {
     let start = engine.dkb_in(&scene.state).project("p").session("s").args(["session", "start", "--watch-pid"]);
     start.arg(harness.id().to_string()).run().success().says("s");
     let script = scene.script("exit 0");
-    let inside = Command::new("/bin/sh").args(["-c", &script]).cwd(scene.state.work());
-    let dkb = engine.dkb_in(&scene.state).project("p").session("s").env("DKB_LABEL", "dev.dkb.run=s").to_std();
-    let environment = dkb.get_envs().map(|(key, value)| (key.to_owned(), value.unwrap_or_default().to_owned()));
-    inside.envs(environment).run().success();
+    let dkb = engine.dkb_in(&scene.state).project("p").session("s").env("DKB_LABEL", "dev.dkb.run=s");
+    inside(&dkb, "/bin/sh").args(["-c", &script]).run().success();
     assert!(scene.holds_something());
     harness.kill().and_then(|()| harness.wait()).expect("its end");
     scene.is_clean();
@@ -275,13 +188,29 @@ fn the_harness_of_the_docs_leaves_nothing(engine: &Engine) {
             .status();
         assert!(build.is_ok_and(|status| status.success()), "the example does not build");
     }
-    let dkb = engine.dkb_in(&state).project("p").to_std();
-    let environment = dkb.get_envs().map(|(key, value)| (key.to_owned(), value.unwrap_or_default().to_owned()));
+    let dkb = engine.dkb_in(&state).project("p");
     let path = format!("{}:{}", bin.display(), engine_path(engine));
     let context = Context::from_base("RUN echo tested >/tested");
-    Command::new(harness).envs(environment).env("PATH", path).cwd(context.path()).run().success();
+    let harness = harness.to_string_lossy().into_owned();
+    inside(&dkb, &harness).env("PATH", path).cwd(context.path()).run().success();
     let is_clean = || engine.images().is_empty() && engine.api().containers().is_empty();
     assert!(eventually(SOON, is_clean), "the harness left\n{}", engine.inventory());
+}
+
+fn the_compose_file_of_the_docs_leaves_nothing(engine: &Engine) {
+    let state = State::new();
+    let docs = include_str!("../../docs/guard.md").split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    std::fs::write(state.work().join("compose.yml"), docs.expect("the first of the docs' YAML")).expect("a file");
+    let context = Context::from_base("CMD [\"sleep\", \"1000\"]");
+    let script = format!(
+        "{} build -q -t app:test {} && docker compose -p e2e up -d -t 1 && docker ps -q && docker network ls && docker volume ls",
+        dkb_path().display(),
+        context.path().display()
+    );
+    let guard = engine.dkb_in(&state).project("p").args(["guard", "--", "sh", "-c", &script]).run().success();
+    let guard = guard.says("e2e_default").says("e2e_data");
+    guard.warns("removed 1 container, 1 network, 1 image, 1 volume");
+    assert!(engine.images().is_empty() && engine.api().volumes().is_empty(), "{}", engine.inventory());
 }
 
 fn engine_path(engine: &Engine) -> String {
@@ -298,6 +227,8 @@ fn a_guard_is_its_command_in_all_but_the_end() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "err\n");
     dkb().args(["guard", "--", "no-such-program"]).run().code(127).warns("no-such-program");
     dkb().args(["guard", "--session", "not a name", "--", "true"]).run().code(2);
+    let nobody = dkb().args(["session", "start", "--watch-pid", "4194304"]).run();
+    nobody.code(2).warns("watching process 4194304: No such process");
     // With no engine at all the command still runs, at once, and keeps its code.
     let began = Instant::now();
     dkb().args(["guard", "--", "sh", "-c", "exit 4"]).run().code(4).warns("was not cleaned");

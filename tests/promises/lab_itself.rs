@@ -189,8 +189,12 @@ fn an_engine_ends_with_its_holder(engine: &Engine) {
 
     assert!(eventually(Duration::from_secs(10), || !api.answers()), "the engine outlives its holder");
     assert!(engine.api().answers());
-    engine::sweep();
-    assert!(!api.socket().exists());
+    // The last of its processes may still hold the lock for a moment after the engine has gone quiet.
+    let is_swept = || {
+        engine::sweep();
+        !api.socket().exists()
+    };
+    assert!(eventually(Duration::from_secs(10), is_swept), "what the holder left stays");
 }
 
 /// In a place where this engine stands in for the machine's own, another one is brought up and used.

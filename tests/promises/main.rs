@@ -14,6 +14,7 @@ mod build_tilt;
 mod build_twice;
 mod building;
 mod clean_at_a_terminal;
+mod clean_bytes;
 mod clean_faults;
 mod clean_host;
 mod clean_ledger;
@@ -22,11 +23,19 @@ mod clean_random;
 mod clean_takes_ours;
 mod clean_together;
 mod guard;
+mod guard_dead;
+mod guard_scene;
+mod guard_watcher;
 mod lab_itself;
 mod readme;
+mod soak;
 mod status_shows;
+mod sweep_docs;
 mod sweep_faults;
 mod sweep_hosts;
+mod sweep_lines;
+mod sweep_model;
+mod sweep_pressure;
 mod sweep_random;
 mod sweep_seed;
 mod sweep_values;
@@ -49,6 +58,7 @@ fn main() -> ExitCode {
         build_tilt::promises(),
         build_twice::promises(),
         clean_at_a_terminal::promises(),
+        clean_bytes::promises(),
         clean_faults::promises(),
         clean_ledger::promises(),
         clean_races::promises(),
@@ -56,11 +66,16 @@ fn main() -> ExitCode {
         clean_takes_ours::promises(),
         clean_together::promises(),
         guard::promises(),
+        guard_dead::promises(),
+        guard_watcher::promises(),
         lab_itself::promises(),
         readme::promises(),
         status_shows::promises(),
+        sweep_docs::promises(),
         sweep_faults::promises(),
         sweep_hosts::promises(),
+        sweep_lines::promises(),
+        sweep_pressure::promises(),
         sweep_random::promises(),
         sweep_seed::promises(),
         sweep_values::promises(),

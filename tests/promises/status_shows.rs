@@ -30,16 +30,21 @@ fn what_is_ours_is_shown_by_session_with_who_is_at_work(engine: &Engine) {
     let owner =
         |command: &str| Owner { machine: machine.clone(), since: Timestamp::now(), command: command.to_owned() };
     drop(state.session(&dead).hold(Some(&owner("just"))).expect("a lock"));
+    // It built nothing, and what it ran may be there still.
+    let ran = key(PROJECT, "ran-only");
+    books.ci_session(&ran, "slot", std::time::Duration::ZERO);
+    drop(state.session(&ran).hold(Some(&owner("e2e"))).expect("a lock"));
     let _alive = state.session(&here).hold(Some(&owner("make"))).expect("a lock");
 
     let said = books.dkb(engine).arg("status").run().success();
-    let said = said.says("job-1, this one: alive since").says("(make)").says("job-0: dead, was just");
+    let said = said.says("job-1, this one: alive since").says("(make)").says("job-0: dead, was just, opened");
+    let said = said.says("ran-only: dead, was e2e, opened");
     let said = said.says("app:1").says("1 untagged image").says("dkb clean would free");
     assert!(!said.out().contains("tool"), "{said}");
     books.dkb(engine).args(["status", "--all"]).run().success().says("session t: unowned");
     let document = books.dkb(engine).args(["status", "--all", "--format", "json"]).run().success().json();
     assert_eq!(document["kind"], "status");
-    assert_eq!(document["sessions"].as_array().expect("sessions").len(), 3);
+    assert_eq!(document["sessions"].as_array().expect("sessions").len(), 4);
     assert_eq!(steps(&document, "image", None), crate::clean_host::set([&*leftover.id, &*of_tool.id]));
     assert_eq!(reason(&document, &tagged), "tagged");
     assert_eq!(engine.images().len(), 4, "a status changes nothing");
@@ -57,6 +62,17 @@ fn an_images_status_says_whose_it_is_and_why_it_is_kept(engine: &Engine) {
     let status = |image: &str| books.dkb(engine).args(["status", image]).run();
     let said = status("app:1").success().says("ours: built").says("session job-1").says("in use, e2e (created)");
     assert!(said.out().lines().count() <= 6, "{said}");
+    said.says("dkb clean --session job-1 removes it");
+    let (spare, tool) = (engine.image().tag("app:2").make(), engine.image().make());
+    books.built(&key(PROJECT, SESSION), &spare, &["app:2"]);
+    books.built(&key("tool", "t"), &tool, &[]);
+    let said = status("app:2").success().says("dkb clean keeps it: tagged");
+    said.says("dkb clean --tagged removes it").says("dkb clean --session job-1 removes it");
+    let said = status(&tool.id).success().says("dkb clean --project tool removes it");
+    let command = said.out().lines().find_map(|line| line.strip_prefix("dkb clean ")).expect("a command").to_owned();
+    let words = command.split(" removes it").next().expect("the words").split(' ').map(str::to_owned);
+    books.dkb(engine).arg("clean").args(words).run().success();
+    assert!(!engine.has(&tool), "the command that it names takes it");
     status(&ours.id[7..19]).success().says("app:1");
     status("theirs:1").success().says("not ours: no build of dkb made it");
     status(&stamped.id).success().says("not ours: the ledger does not know it, though stamped app lost");

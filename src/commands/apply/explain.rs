@@ -1,7 +1,7 @@
 //! What was to go and did not is kept, and the report says for whom. What another dkb was deleting at the same
 //! time may be gone by now.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::engine::Engine;
 use crate::model::{Action, Container, Image, ImageId, Kept, KeptReason, Kind, Outcome, Plan, Reference, Step};
@@ -10,7 +10,8 @@ use crate::model::{Action, Container, Image, ImageId, Kept, KeptReason, Kind, Ou
 /// explained one by one.
 const ASKED: usize = 100;
 
-pub(super) async fn explain(engine: &Engine, plan: &mut Plan, containerd_store: bool) {
+/// What is `held` is kept for a build that began meanwhile.
+pub(super) async fn explain(engine: &Engine, plan: &mut Plan, held: &HashSet<String>, containerd_store: bool) {
     let unfinished: Vec<usize> = (0..plan.steps.len())
         .filter(|&at| {
             let step = &plan.steps[at];
@@ -71,6 +72,8 @@ pub(super) async fn explain(engine: &Engine, plan: &mut Plan, containerd_store: 
         }
         if step.result == Some(Outcome::Failed) {
             (reason, holders) = (KeptReason::Failed, Vec::new());
+        } else if held.contains(&step.id) {
+            (reason, holders) = (KeptReason::BuildRunning, Vec::new());
         }
         let kept = Kept { kind: step.kind, id: step.id.clone(), names, bytes: step.bytes, reason, holders };
         plan.kept.push(kept);

@@ -16,8 +16,8 @@ use std::collections::HashSet;
 
 use super::{Ended, plainly};
 use crate::engine::{self, Engine, Target};
-use crate::error::Result;
-use crate::model::{ImageId, Outcome, Reference};
+use crate::error::{Error, Result};
+use crate::model::{Flavour, ImageId, Outcome, Reference};
 
 /// Deletes an image that nobody named, by compare-and-swap.
 pub(super) async fn remove_untagged(engine: &Engine, id: ImageId) -> Result<Ended> {
@@ -97,6 +97,9 @@ async fn delete(engine: &Engine, id: ImageId, target: Target<'_>) -> Result<Ende
         // Our private name is gone: another dkb took it, and the image only if nobody had named it.
         engine::Outcome::Missing => (Outcome::AlreadyGone, None),
         engine::Outcome::Unknown(error) => (Outcome::Done, Some(error)),
+        engine::Outcome::Conflict(message) if engine.hello().flavour == Flavour::Podman => {
+            return held_or_failed(engine, id, matches!(target, Target::Id(_)), message).await;
+        }
         other => return settle(engine, id, plainly(other, |_| Outcome::Done)).await,
     };
     Ok(match (engine.image(&id.to_string()).await, error) {
@@ -104,7 +107,24 @@ async fn delete(engine: &Engine, id: ImageId, target: Target<'_>) -> Result<Ende
         (Ok(Some(_)), None) => Ended::plainly(Outcome::Kept),
         (Ok(Some(_)), Some(error)) => Ended::failed(error),
         // It was asked for, and the engine went away before it said what came of it.
-        (Err(lost), error) => Ended { outcome: Outcome::Unknown, why: Some(error.unwrap_or(lost)), lost: true },
+        (Err(lost), error) => {
+            Ended { lost: true, why: Some(error.unwrap_or(lost)), ..Ended::plainly(Outcome::Unknown) }
+        }
+    })
+}
+
+/// Podman has one answer for an image that somebody holds and for one that it fails to delete.
+/// By its ID it was to go with its one name, by our private name with none.
+async fn held_or_failed(engine: &Engine, id: ImageId, by_id: bool, message: String) -> Result<Ended> {
+    let Some(now) = engine.image(&id.to_string()).await? else { return Ok(Ended::plainly(Outcome::AlreadyGone)) };
+    let names = now.tags.iter().filter(|tag| !tag.is_private()).count();
+    let is_held = names > usize::from(by_id)
+        || engine.containers().await?.iter().any(|container| container.image == Some(id))
+        || engine.images(false).await?.iter().any(|image| image.parent == Some(id));
+    Ok(if is_held {
+        Ended::plainly(Outcome::Kept)
+    } else {
+        Ended::failed(Error::failed("the engine refused", message))
     })
 }
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::look::Before;
 use super::recovery::running;
 use crate::commands::apply;
+use crate::commands::builds::Builds;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Intent, Ledger, State};
@@ -190,8 +191,10 @@ pub(super) async fn take_away(
     let steps = superseded::steps(&snapshot, books, &running, &candidates);
     let mut plan = Plan::new("build", &before.info, Timestamp::now(), steps, Vec::new());
     let depths = order::depths(snapshot.images.iter());
+    let builds = Builds::new(state, books, &done.build);
     let report =
-        apply::apply(engine, &mut plan, &depths, before.info.containerd_store, std::future::pending(), |_| {}).await;
+        apply::apply(engine, &mut plan, &depths, before.info.containerd_store, &builds, std::future::pending(), |_| {})
+            .await;
     let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
     let mut gone = report.gone;
     gone.extend(candidates.results.iter().chain(&candidates.steps).filter(|id| !there.contains(id)));

@@ -1,5 +1,6 @@
 //! One build, once docker has ended: what is shown, what is noted, and what goes.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,15 +13,24 @@ use crate::commands::world::World;
 use crate::commands::{end, seen};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{Running, State, read_iid};
-use crate::model::{ImageId, Record};
+use crate::model::{ImageId, Life, Record, SessionKey};
 use crate::plan::argv::IdFile;
 use crate::ui;
+use crate::ui::clean::Loudness;
 
 /// How long the books may take after docker has ended; what is left undone then is done by the next dkb.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// dkb's own flags, which somebody may put behind the verb, where docker does not know them.
 const OURS: [&str; 5] = ["project", "session", "settings", "keep-tagged", "format"];
+
+/// What came of keeping the books.
+struct Kept {
+    /// How many images this build has made useless and taken away.
+    went: Result<usize>,
+    /// Every session that was known then.
+    lives: HashMap<SessionKey, Life>,
+}
 
 impl Job {
     /// Shows what was held back.
@@ -41,17 +51,22 @@ impl Job {
                 tokio::time::timeout(LONGEST, books).await.unwrap_or_else(late)
             }
             (Err(error), _) => Err(error),
-            _ => Ok(0),
+            _ => Ok(Kept { went: Ok(0), lives: HashMap::new() }),
         };
-        match kept {
-            Ok(went) => {
-                if went > 0 && world.verbose {
-                    let images = if went == 1 { "image" } else { "images" };
-                    ui::say(format_args!("removed {went} {images} that this build replaced"));
+        let lives = match kept {
+            Ok(Kept { went, lives }) => {
+                match went {
+                    Ok(went) if went > 0 && world.verbose => {
+                        let images = if went == 1 { "image" } else { "images" };
+                        ui::say(format_args!("removed {went} {images} that this build replaced"));
+                    }
+                    Ok(_) => {}
+                    Err(error) => ui::warn(format_args!("what this build replaced is left to dkb clean: {error}")),
                 }
                 if let Some(running) = self.running.take() {
                     running.finish();
                 }
+                lives
             }
             Err(error) => {
                 // The next dkb may be luckier, if there is anything to find and it can know which engine this was.
@@ -62,8 +77,9 @@ impl Job {
                     running.finish();
                 }
                 self.trouble.get_or_insert(error);
+                HashMap::new()
             }
-        }
+        };
         // A session that only builds needs no file once nobody is at work in it.
         if self.hold.take().is_some()
             && let Ok(state) = &self.state
@@ -73,9 +89,11 @@ impl Job {
         if let Some(trouble) = &self.trouble {
             ui::warn(format_args!("this build was not noted: {trouble}"));
         }
+        let loudness = if world.verbose { Loudness::Normal } else { Loudness::Quiet };
+        let _ = tokio::time::timeout(LONGEST, end::see_to_the_dead(world, &lives, loudness)).await;
     }
 
-    async fn keep_books(&self, world: &World, ok: bool, seen: &Seen, before: &Before, state: &State) -> Result<usize> {
+    async fn keep_books(&self, world: &World, ok: bool, seen: &Seen, before: &Before, state: &State) -> Result<Kept> {
         let ledger = state.ledger(&before.identity);
         lent::release(before, &before.held).await?;
         // What another build left open is its own trouble, and stays open until it can be closed.
@@ -97,9 +115,8 @@ impl Job {
         let build = books::record(&before.engine, &books, &facts).await?;
         ledger.append(&books::records(&books, &self.intent, &build))?;
         books.apply(Record::Build(build.clone()));
-        let went = books::take_away(before, state, &ledger, &books, &build, world.settings.keep_superseded).await?;
-        end::see_to_the_dead(world, &seen::lives(state, &books)).await?;
-        Ok(went)
+        let went = books::take_away(before, state, &ledger, &books, &build, world.settings.keep_superseded).await;
+        Ok(Kept { went, lives: seen::lives(state, &books) })
     }
 
     /// The image that docker built, by its own word where it gave one, else by the tags.

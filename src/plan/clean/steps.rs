@@ -78,6 +78,11 @@ pub(super) fn container_step(container: &Container) -> Step {
     }
 }
 
+/// dkb's own name goes off an image that has others.
+pub(super) fn own_name_step(image: &Image) -> Step {
+    Step { reason: Reason::OwnName, ..untag_step(image, &image.id.private_tag()) }
+}
+
 pub(super) fn untag_step(image: &Image, tag: &Reference) -> Step {
     Step {
         action: Action::Untag,

@@ -93,6 +93,18 @@ pub(super) fn lent(look: &Look) -> HashSet<ImageId> {
     alive.flat_map(|entry| &entry.took).map(|taken| taken.from).collect()
 }
 
+/// Images of ours that may stay by a name that somebody gave them, and bear dkb's own beside it: a deletion was cut off
+/// in the middle. That name may also hold an image whose tag a session took, or is about to take in a build.
+pub(super) fn own_names<'a>(look: &'a Look, claims: &'a Claims) -> impl Iterator<Item = &'a Image> {
+    let taken: HashSet<ImageId> =
+        look.books.sessions.values().flat_map(|entry| &entry.took).map(|taken| taken.from).collect();
+    look.snapshot.images.iter().filter(move |image| {
+        let bears_both = image.is_tagged() && image.tags.contains(&image.id.private_tag());
+        let ours = claims.in_scope(image.id).is_some();
+        bears_both && ours && look.running.is_empty() && !taken.contains(&image.id)
+    })
+}
+
 /// The tags that sessions which end took from images that are still there, and that nobody moved since.
 pub(super) fn returns(look: &Look, policy: &Policy, claims: &Claims) -> BTreeMap<Reference, Return> {
     let ends = matches!(policy.scope, Scope::Session(_) | Scope::Stale(_)) && policy.tags;

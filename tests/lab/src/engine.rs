@@ -82,6 +82,14 @@ pub fn names() -> &'static [String] {
     })
 }
 
+/// Those that this run is to use: `DKB_LAB`, else all.
+pub fn picked() -> Vec<String> {
+    match std::env::var("DKB_LAB") {
+        Ok(list) => list.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect(),
+        Err(_) => names().to_vec(),
+    }
+}
+
 /// Why no engine can run here, in one line; nothing where they can.
 pub fn missing() -> Option<String> {
     let said = std::process::Command::new(script()).arg("able").output().expect("the lab's script");
@@ -208,6 +216,11 @@ impl Engine {
         let inner = inner.split(' ').next().expect("the first process of its namespace");
         let command = Command::new("/usr/bin/nsenter").args(["--target", inner, "--all", "--wd=/"]);
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root").arg(program)
+    }
+
+    /// A path of the engine's own, as this machine sees it.
+    pub fn seen_from_here(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.pid()))
     }
 
     pub(crate) fn busybox(&self) -> &Path {

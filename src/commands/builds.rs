@@ -1,0 +1,56 @@
+//! Builds that begin while a plan is carried out: what they may need stays, although the look did not see them.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::ffi::OsString;
+
+use super::build::running;
+use crate::ledger::State;
+use crate::model::{Action, Books, ImageId, Kind, Step};
+use crate::plan::clean::needed_by_builds;
+
+/// Asked before every step, so it reads no more than a folder's names while no build comes or goes.
+pub(super) struct Builds<'a> {
+    state: &'a State,
+    books: &'a Books,
+    /// The build that asks: it needs nothing of what it takes away itself.
+    own: &'a str,
+    now: RefCell<Now>,
+}
+
+/// What was found behind these names.
+#[derive(Default)]
+struct Now {
+    folders: Option<Vec<OsString>>,
+    any: bool,
+    needed: HashSet<ImageId>,
+}
+
+impl<'a> Builds<'a> {
+    pub(super) fn new(state: &'a State, books: &'a Books, own: &'a str) -> Self {
+        Self { state, books, own, now: RefCell::default() }
+    }
+
+    /// Whether a build that runs now may rely on what this step takes away.
+    pub(super) fn need(&self, step: &Step) -> bool {
+        if step.kind != Kind::Image {
+            return false;
+        }
+        let mut now = self.now.borrow_mut();
+        let folders = self.state.build_folders();
+        if now.folders.as_ref() != Some(&folders) {
+            let known = self.state.unfinished().len();
+            let running = running(self.state, self.own);
+            let needed = needed_by_builds(self.books, &running);
+            // A build that has not said yet what it is about to do will have, the next time.
+            let folders = (known == folders.len()).then_some(folders);
+            *now = Now { folders, any: !running.is_empty(), needed };
+        }
+        match step.action {
+            Action::Remove => ImageId::parse(&step.id).is_some_and(|id| now.needed.contains(&id)),
+            // dkb's own name may hold an image for a build that is about to take its tag.
+            Action::Untag => now.any && step.is_of_own_name(),
+            Action::Stop | Action::GiveBack => false,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Sessions that died with guard and watcher: the next dkb says so once, and takes them away where it is told to.
+
+use dkb::ledger::State;
+use dkb::model::{Owner, Record, SessionEntry, SessionKey};
+use dkb_lab::promise::{docker, one_of_each_kind};
+use dkb_lab::{Command, Context, Engine, Placed, Promises, promises};
+use jiff::Timestamp;
+
+use crate::clean_host::{Books, PROJECT, key};
+
+pub(crate) fn promises() -> Promises {
+    Promises::of(module_path!())
+        .on(
+            one_of_each_kind,
+            promises![a_dead_session_is_cleaned_by_builds_and_guards_that_are_told_to, only_the_dead_are_cleaned],
+        )
+        .on(
+            docker,
+            promises![
+                the_next_dkb_of_any_kind_says_it_once,
+                a_dead_session_that_will_not_go_changes_no_exit_code,
+                a_session_that_was_opened_again_is_left_alone,
+            ],
+        )
+}
+
+/// Notes a session as one of this engine, opened here.
+fn opened(books: &Books, of: &SessionKey) -> dkb::ledger::SessionHold {
+    let at = Timestamp::now();
+    let entry =
+        SessionEntry { key: of.clone(), first: at, last: at, ci: false, slot: None, cleaned: None, took: Vec::new() };
+    books.note(&[Record::Session(entry)]);
+    let owner = Owner { machine: dkb::commands::world::machine(), since: at, command: "just".to_owned() };
+    State::at(books.state.state_dir()).session(of).hold(Some(&owner)).expect("the session's lock")
+}
+
+/// What a session left behind.
+struct Left<'e> {
+    engine: &'e Engine,
+    image: Placed,
+    container: String,
+    volume: String,
+}
+
+impl<'e> Left<'e> {
+    fn by(engine: &'e Engine, books: &Books, of: &SessionKey) -> Self {
+        let name = of.session.as_str();
+        let tag = format!("app:{name}");
+        let image = engine.image().tag(&tag).make();
+        books.built(of, &image, &[&tag]);
+        let container = engine.container("lab/base").label("dev.dkb.run", name).running();
+        engine.volume(name, &[("dev.dkb.run", name)]);
+        Self { engine, image, container, volume: name.to_owned() }
+    }
+
+    fn there(&self) -> [bool; 3] {
+        let api = self.engine.api();
+        let container = api.containers().iter().any(|one| one["Id"] == self.container.as_str());
+        [self.engine.has(&self.image), container, api.volumes().iter().any(|one| one["Name"] == self.volume.as_str())]
+    }
+}
+
+fn dead<'e>(engine: &'e Engine, books: &Books, session: &str) -> Left<'e> {
+    let of = key(PROJECT, session);
+    drop(opened(books, &of));
+    Left::by(engine, books, &of)
+}
+
+fn build(engine: &Engine, books: &Books, context: &Context) -> Command {
+    books.dkb(engine).args(["build", "-q", "-t", "app:mine"]).arg(context.path())
+}
+
+fn guard(engine: &Engine, books: &Books) -> Command {
+    books.dkb(engine).no_env("DKB_SESSION").args(["guard", "--", "sh", "-c", "exit 7"])
+}
+
+fn in_ci(command: Command) -> Command {
+    command.env("CI", "true").env("GITLAB_CI", "true").env("CI_JOB_ID", "77").env("CI_PROJECT_PATH", "team/app")
+}
+
+fn a_dead_session_is_cleaned_by_builds_and_guards_that_are_told_to(engine: &Engine) {
+    let books = Books::of(engine);
+    let (fine, broken) = (Context::from_base("RUN true"), Context::from_base("RUN false"));
+    let off = dead(engine, &books, "off");
+    build(engine, &books, &fine).run().success().warns("session off of app (just, since");
+    guard(engine, &books).run().code(7).never_warns("off");
+    in_ci(build(engine, &books, &fine)).env("DKB_CLEAN_DEAD", "false").run().success();
+    assert_eq!(off.there(), [true; 3], "nobody was told to clean it");
+
+    in_ci(build(engine, &books, &fine)).run().success().never_warns("cut off");
+    assert_eq!(off.there(), [false; 3], "in CI it is on");
+    for (session, command, code) in [
+        ("by-build", build(engine, &books, &fine), 0),
+        ("by-broken-build", build(engine, &books, &broken), 1),
+        ("by-guard", guard(engine, &books), 7),
+    ] {
+        let on = dead(engine, &books, session);
+        command.env("DKB_CLEAN_DEAD", "true").run().code(code).never_warns("cut off");
+        assert_eq!(on.there(), [false; 3], "{session}\n{}", engine.inventory());
+    }
+    books.dkb(engine).arg("status").run().success().never_says("dead");
+}
+
+fn only_the_dead_are_cleaned(engine: &Engine) {
+    let books = Books::of(engine);
+    let _at_work = opened(&books, &key(PROJECT, "alive"));
+    let alive = Left::by(engine, &books, &key(PROJECT, "alive"));
+    let unowned = Left::by(engine, &books, &key(PROJECT, "unowned"));
+    let elsewhere = key("tool", "elsewhere");
+    drop(opened(&books, &elsewhere));
+    let elsewhere = Left::by(engine, &books, &elsewhere);
+    let context = Context::from_base("RUN true");
+    for command in [build(engine, &books, &context), guard(engine, &books)] {
+        drop(in_ci(command).env("DKB_CLEAN_DEAD", "true").run());
+        assert_eq!((alive.there(), unowned.there(), elsewhere.there()), ([true; 3], [true; 3], [true; 3]));
+    }
+}
+
+fn the_next_dkb_of_any_kind_says_it_once(engine: &Engine) {
+    let books = Books::of(engine);
+    let context = Context::from_base("RUN true");
+    let dkb = |args: &[&str]| books.dkb(engine).args(args.iter().copied());
+    for (n, next) in [
+        build(engine, &books, &context),
+        dkb(&["clean", "--dry-run"]),
+        dkb(&["status"]),
+        dkb(&["guard", "--", "true"]),
+        dkb(&["session", "end", "nobodys"]),
+        dkb(&["sweep", "--dry-run"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("dead-{n}");
+        drop(opened(&books, &key(PROJECT, &name)));
+        let word = format!("session {name} of app (just, since");
+        let said = next.run().success().warns(&word);
+        assert_eq!(said.err().matches("cut off").count(), 1, "{said}");
+        next.run().success().never_warns("cut off");
+    }
+}
+
+fn a_dead_session_that_will_not_go_changes_no_exit_code(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let stuck = dead(engine, &books, "stuck");
+    proxy.on("POST", "/stop").answer(500, "no strength left");
+    let context = Context::from_base("RUN true");
+    for (command, code) in [(build(engine, &books, &context), 0), (guard(engine, &books), 7)] {
+        let command = command.env("DKB_CLEAN_DEAD", "true").env("DOCKER_HOST", proxy.host());
+        command.run().code(code).never_warns("this build was not noted").never_warns("was not cleaned:");
+        assert!(stuck.there()[1]);
+    }
+    drop(proxy);
+    books.dkb(engine).args(["clean", "--stale"]).run().success();
+    assert_eq!(stuck.there(), [false; 3], "what failed is found again");
+}
+
+fn a_session_that_was_opened_again_is_left_alone(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let reopened = dead(engine, &books, "again");
+    let state = State::at(books.state.state_dir());
+    let hold = std::sync::Mutex::new(None);
+    // The build has ended, and the first of the looks that follow is for the dead.
+    proxy.on("GET", "/containers/json").run(move |_| {
+        let mut hold = hold.lock().expect("no test panics here");
+        hold.get_or_insert_with(|| state.session(&key(PROJECT, "again")).hold(None).expect("its lock"));
+    });
+    let context = Context::from_base("RUN true");
+    let command = build(engine, &books, &context).env("DKB_CLEAN_DEAD", "true").env("DOCKER_HOST", proxy.host());
+    command.run().success();
+    assert!(proxy.count("GET", "/containers/json") > 0, "the dead were looked at");
+    assert_eq!(reopened.there(), [true; 3]);
+}
