@@ -25,10 +25,9 @@ const LONGEST: Duration = Duration::from_secs(20);
 const OURS: [&str; 5] = ["project", "session", "settings", "keep-tagged", "format"];
 
 /// What came of keeping the books.
-#[derive(Default)]
 struct Kept {
     /// How many images this build has made useless and taken away.
-    went: usize,
+    went: Result<usize>,
     /// Every session that was known then.
     lives: HashMap<SessionKey, Life>,
 }
@@ -52,13 +51,17 @@ impl Job {
                 tokio::time::timeout(LONGEST, books).await.unwrap_or_else(late)
             }
             (Err(error), _) => Err(error),
-            _ => Ok(Kept::default()),
+            _ => Ok(Kept { went: Ok(0), lives: HashMap::new() }),
         };
         let lives = match kept {
             Ok(Kept { went, lives }) => {
-                if went > 0 && world.verbose {
-                    let images = if went == 1 { "image" } else { "images" };
-                    ui::say(format_args!("removed {went} {images} that this build replaced"));
+                match went {
+                    Ok(went) if went > 0 && world.verbose => {
+                        let images = if went == 1 { "image" } else { "images" };
+                        ui::say(format_args!("removed {went} {images} that this build replaced"));
+                    }
+                    Ok(_) => {}
+                    Err(error) => ui::warn(format_args!("what this build replaced is left to dkb clean: {error}")),
                 }
                 if let Some(running) = self.running.take() {
                     running.finish();
@@ -112,7 +115,7 @@ impl Job {
         let build = books::record(&before.engine, &books, &facts).await?;
         ledger.append(&books::records(&books, &self.intent, &build))?;
         books.apply(Record::Build(build.clone()));
-        let went = books::take_away(before, state, &ledger, &books, &build, world.settings.keep_superseded).await?;
+        let went = books::take_away(before, state, &ledger, &books, &build, world.settings.keep_superseded).await;
         Ok(Kept { went, lives: seen::lives(state, &books) })
     }
 

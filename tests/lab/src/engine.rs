@@ -204,11 +204,6 @@ impl Engine {
         self.inner.pid
     }
 
-    /// A path of the engine's own, as this machine sees it.
-    pub fn seen_from_here(&self, path: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root{path}", self.pid()))
-    }
-
     /// A folder of this machine that is in the same place inside the engine's namespaces.
     pub fn shared(&self) -> &Path {
         self.socket().parent().expect("a socket lies in a folder")
@@ -221,6 +216,11 @@ impl Engine {
         let inner = inner.split(' ').next().expect("the first process of its namespace");
         let command = Command::new("/usr/bin/nsenter").args(["--target", inner, "--all", "--wd=/"]);
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root").arg(program)
+    }
+
+    /// A path of the engine's own, as this machine sees it.
+    pub fn seen_from_here(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.pid()))
     }
 
     pub(crate) fn busybox(&self) -> &Path {
