@@ -168,7 +168,7 @@ pub struct Sweep {
     #[arg(long, help_heading = "What goes")]
     pub all_images: bool,
     /// Sweep unused volumes, named ones too
-    #[arg(long, help_heading = "What goes")]
+    #[arg(long, conflicts_with = "only", help_heading = "What goes")]
     pub volumes: bool,
     /// Sweep only what this lets through: label=K, label=K=V, label!=K, label!=K=V; may be repeated
     #[arg(long, value_name = "FILTER", help_heading = "What goes")]

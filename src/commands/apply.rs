@@ -18,9 +18,9 @@ use crate::engine::{self, Engine};
 use crate::error::{Error, Result};
 use crate::model::{Action, Guard, ImageId, Kind, Outcome, Plan, Reference, Step};
 
-/// Graphdrivers delete one at a time and gain little from more; the containerd store gathers its collections.
-const AT_ONCE: usize = 4;
-const AT_ONCE_CONTAINERD: usize = 8;
+/// An engine deletes one image at a time, but does the rest of a request beside that, and the containerd store
+/// gathers the collections of requests that come together. Both gain up to about so many, and nothing beyond.
+const AT_ONCE: usize = 32;
 /// Stopping is mostly waiting for the container's own grace, and removing for its mounts. As many as docker's own
 /// program takes at a time.
 const CONTAINERS_AT_ONCE: usize = 50;
@@ -83,7 +83,6 @@ pub(super) async fn apply(
     stop: impl Future<Output = ()>,
     mut progress: impl FnMut(&Step),
 ) -> Report {
-    let at_once = if containerd_store { AT_ONCE_CONTAINERD } else { AT_ONCE };
     let mut report = Report::default();
     let mut stop = pin!(stop);
     let mut held = HashSet::new();
@@ -99,7 +98,7 @@ pub(super) async fn apply(
                 (Kind::Container, ..) => CONTAINERS_AT_ONCE,
                 // Children first, and the engine takes one at a time anyway.
                 (Kind::BuildCache, ..) => 1,
-                _ => at_once,
+                _ => AT_ONCE,
             },
             stop.as_mut(),
             &mut report,
@@ -202,7 +201,10 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
         (Kind::Container, Action::Stop, _) => Ok(plainly(engine.stop_container(&step.id).await?, |()| Outcome::Done)),
         (Kind::Container, Action::Remove, Guard::Stopped) => container::remove(engine, step).await,
         (Kind::Network, Action::Remove, Guard::Unused) => spare::remove_network(engine, step).await,
-        (Kind::Volume, Action::Remove, Guard::Unused) => spare::remove_volume(engine, step).await,
+        (Kind::Volume, Action::Remove, Guard::Unused) => spare::remove_volume(engine, step, None).await,
+        (Kind::Volume, Action::Remove, Guard::UnusedSince { created }) => {
+            spare::remove_volume(engine, step, Some(*created)).await
+        }
         (Kind::BuildCache, Action::Remove, Guard::Unused) => spare::remove_cache(engine, step).await,
         _ => Ok(Ended::failed(Error::failed("reading the plan", "a step and its guard do not belong together"))),
     }

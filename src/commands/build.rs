@@ -5,10 +5,14 @@
 
 mod books;
 pub(super) mod child;
+mod ended;
 mod job;
 mod lent;
 mod look;
+mod recovery;
 mod route;
+mod signals;
+mod tap;
 
 use std::ffi::OsString;
 use std::io;
@@ -21,8 +25,8 @@ use crate::engine::ProgramKind;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Running;
 use crate::plan::argv::{self, Spelling, Tool};
-pub use books::{recover, running};
 use job::Job;
+pub use recovery::{recover, running};
 
 /// How long dkb may keep the user waiting for the engine's first word after docker has ended.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -59,7 +59,7 @@ async fn plan(world: &World, seen: &Seen, key: &SessionKey, keep_tagged: bool) -
     here.key = key.clone();
     let layers = seen.layers(&here, &policy).await?;
     let mut plan = session_end::plan(&seen.as_look(&here, &layers), &extras, &policy);
-    seen.share_with_cache(&mut plan).await;
+    seen.share_with_cache(&mut plan);
     Ok(plan)
 }
 

@@ -1,11 +1,11 @@
 //! A plan in a file: written, read back for the same engine, and held against what is so now.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::model::{Action, EngineInfo, Kept, KeptReason, Kind, Plan, SCHEMA, Step};
+use crate::model::{Action, EngineInfo, Guard, Kept, KeptReason, Kind, Plan, SCHEMA, Step};
 
 pub(super) fn write(path: &Path, plan: &Plan) -> Result<()> {
     let failed = |error: std::io::Error| Error::failed(format!("writing the plan {}", path.display()), error);
@@ -44,15 +44,15 @@ pub(super) fn read(path: &Path, verb: &str, engine: &EngineInfo) -> Result<Plan>
 
 /// A step whose image or container is no longer ours to take, or is used now, falls out and is kept.
 pub(super) fn narrow(plan: &mut Plan, widest: &Plan) {
-    let allowed: HashSet<(Kind, &str)> = widest
-        .steps
-        .iter()
-        .filter(|step| step.action == Action::Remove)
-        .map(|step| (step.kind, step.id.as_str()))
-        .collect();
-    let (steps, dropped): (Vec<Step>, Vec<Step>) = std::mem::take(&mut plan.steps)
-        .into_iter()
-        .partition(|step| step.action != Action::Remove || allowed.contains(&(step.kind, step.id.as_str())));
+    let removals = widest.steps.iter().filter(|step| step.action == Action::Remove);
+    let allowed: HashMap<(Kind, &str), &Guard> =
+        removals.map(|step| ((step.kind, step.id.as_str()), &step.guard)).collect();
+    let may = |step: &Step| match (allowed.get(&(step.kind, step.id.as_str())), &step.guard) {
+        (Some(Guard::UnusedSince { created: now }), Guard::UnusedSince { created }) => now == created,
+        (now, _) => now.is_some(),
+    };
+    let (steps, dropped): (Vec<Step>, Vec<Step>) =
+        std::mem::take(&mut plan.steps).into_iter().partition(|step| step.action != Action::Remove || may(step));
     plan.steps = steps;
     let now: HashMap<(Kind, &str), &Kept> =
         widest.kept.iter().map(|kept| ((kept.kind, kept.id.as_str()), kept)).collect();

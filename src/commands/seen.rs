@@ -11,9 +11,10 @@ use super::world::{World, machine};
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::ledger::{Ledger, State};
-use crate::model::{Books, EngineInfo, Flavour, Life, Plan, Record, SessionKey, Snapshot};
+use crate::model::{Books, CacheRecord, EngineInfo, Life, Plan, Record, SessionKey, Snapshot};
 use crate::plan::clean::{
-    Here, Layers, Look, Policy, RunningBuild, Scope, missing, plan, share_with_cache, wants_layers,
+    Here, Layers, Look, Policy, RunningBuild, Scope, may_share_with_cache, missing, plan, share_with_cache,
+    wants_layers,
 };
 use crate::plan::session_end;
 use crate::ui;
@@ -28,6 +29,7 @@ pub struct Seen {
     pub ledger: Ledger,
     pub books: Books,
     pub snapshot: Snapshot,
+    cache: Vec<CacheRecord>,
     pub lives: HashMap<SessionKey, Life>,
     pub running: Vec<RunningBuild>,
     /// Before anything was asked: what ended later is not in it.
@@ -60,13 +62,13 @@ impl Seen {
                 ledger.path().display()
             ));
         }
-        let images = engine.images(true).await?;
-        let containers = engine.containers().await?;
+        let (images, containers, cache) =
+            tokio::try_join!(engine.images(true), engine.containers(), cache(&engine, &books))?;
         let snapshot = Snapshot { engine: info.clone(), images, containers };
         end_records(&ledger, &mut books, &snapshot);
         let lives = lives(&state, &books);
         let running = build::running(&state, "");
-        Ok(Self { engine, info, ledger, books, snapshot, lives, running, began })
+        Ok(Self { engine, info, ledger, books, snapshot, cache, lives, running, began })
     }
 
     /// The plan for this policy, and the few questions that it takes besides the look.
@@ -79,15 +81,13 @@ impl Seen {
             Scope::Stale(_) if policy.containers => session_end::plan(&look, &self.extras().await?, policy),
             _ => plan(&look, policy),
         };
-        self.share_with_cache(&mut plan).await;
+        self.share_with_cache(&mut plan);
         Ok(plan)
     }
 
-    /// Counts apart what stays on the disk as build cache. An engine that does not say keeps no cache.
-    pub async fn share_with_cache(&self, plan: &mut Plan) {
-        if plan.totals.bytes > 0 && self.info.flavour == Flavour::Docker {
-            share_with_cache(plan, &self.books, &self.engine.cache().await.ok().flatten().unwrap_or_default());
-        }
+    /// Counts apart what stays on the disk as build cache.
+    pub fn share_with_cache(&self, plan: &mut Plan) {
+        share_with_cache(plan, &self.books, &self.cache);
     }
 
     /// What a session can leave besides containers and images.
@@ -140,6 +140,11 @@ impl Seen {
             now: Timestamp::now(),
         }
     }
+}
+
+/// The build cache, where there is anything that may share its bytes. An engine that does not say keeps none.
+async fn cache(engine: &Engine, books: &Books) -> Result<Vec<CacheRecord>> {
+    Ok(if may_share_with_cache(books) { engine.cache().await.ok().flatten().unwrap_or_default() } else { Vec::new() })
 }
 
 /// Records of images that are no longer there end. A ledger that can't be written only means that they end later.

@@ -39,7 +39,8 @@ enum Mode {
 struct Ready {
     seen: Seen,
     swept: Swept,
-    began: Instant,
+    /// How long that took. A user who is asked may take their time, which does not count.
+    looked: Duration,
 }
 
 pub(super) fn sweep(world: &World, flags: &cli::Sweep) -> Result<u8> {
@@ -63,14 +64,11 @@ pub(super) fn sweep(world: &World, flags: &cli::Sweep) -> Result<u8> {
     let hosts = hosts::hosts(world, flags)?;
     let voice = Voice::new(&world.settings, world.loudness(), &seed, hosts.len() > 1, mode == Mode::Show);
     runtime()?.block_on(async {
-        let stop = async {
-            let _ = tokio::signal::ctrl_c().await;
-        };
-        let stop = stop.boxed_local().shared();
+        let stop = super::clean::stop().boxed_local().shared();
         let told = if mode == Mode::Ask {
             let looks = join_all(hosts.iter().map(|host| prepare(world, flags, host, &voice))).await;
             if !agreed(&hosts, &looks, &voice) {
-                return Ok(0);
+                return Ok(declined(&hosts, looks, &voice));
             }
             let done =
                 hosts.iter().zip(looks).map(|(host, ready)| run::carry_out(&host.name, ready, &voice, stop.clone()));
@@ -94,14 +92,14 @@ async fn prepare(world: &World, flags: &cli::Sweep, host: &Host, voice: &Voice) 
     let began = Instant::now();
     voice.starts(&host.name);
     let asked = policy(&host.sweep);
-    let looked = match &flags.act.apply {
+    let (seen, swept) = match &flags.act.apply {
         None => {
             let mut seen = Seen::look(world, host, asked, LIMITS).await?;
             if let Some(disk) = host.sweep.disk {
-                seen.policy.need = Some(pressure::need(&seen, disk).await?);
+                seen.policy.need = Some(pressure::need(&mut seen, disk).await?);
             }
             let swept = seen.plan().await;
-            Ready { seen, swept, began }
+            (seen, swept)
         }
         Some(file) => {
             let mut seen = Seen::look(world, host, widest(&asked), LIMITS).await?;
@@ -109,13 +107,13 @@ async fn prepare(world: &World, flags: &cli::Sweep, host: &Host, voice: &Voice) 
             let mut plan = plan_file::read(file, "sweep", &seen.info)?;
             plan_file::narrow(&mut plan, &swept.plan);
             swept.plan = plan;
-            Ready { seen, swept, began }
+            (seen, swept)
         }
     };
-    for (kind, note) in &looked.seen.notes {
+    for (kind, note) in &seen.notes {
         voice.note(&host.name, *kind, note);
     }
-    Ok(looked)
+    Ok(Ready { seen, swept, looked: began.elapsed() })
 }
 
 fn policy(sweep: &Sweep) -> Policy {
@@ -156,7 +154,7 @@ fn widest(asked: &Policy) -> Policy {
 }
 
 fn show(host: &str, ready: Result<Ready>, flags: &cli::Sweep, voice: &Voice) -> Told {
-    let told = ready.and_then(|Ready { seen, swept, began }| {
+    let told = ready.and_then(|Ready { seen, swept, looked }| {
         if let Some(file) = &flags.act.plan {
             plan_file::write(file, &swept.plan)?;
         }
@@ -166,13 +164,7 @@ fn show(host: &str, ready: Result<Ready>, flags: &cli::Sweep, voice: &Voice) -> 
         for (kind, error) in &failed {
             voice.failure(host, *kind, error);
         }
-        Ok(Told {
-            host: host.to_owned(),
-            kinds,
-            failed,
-            seconds: began.elapsed().as_secs_f64(),
-            ..Told::of(swept.plan)
-        })
+        Ok(Told { host: host.to_owned(), kinds, failed, seconds: looked.as_secs_f64(), ..Told::of(swept.plan) })
     });
     told.unwrap_or_else(|error| voice.lost(host, error))
 }
@@ -187,6 +179,21 @@ fn agreed(hosts: &[Host], looks: &[Result<Ready>], voice: &Voice) -> bool {
     }
     // With nothing to agree to there is nothing to ask; what failed is told all the same.
     steps == 0 || ui::asks("Remove all this? [y/N] ")
+}
+
+/// Nothing was removed, as was wished; what could not be looked at is told all the same.
+fn declined(hosts: &[Host], looks: Vec<Result<Ready>>, voice: &Voice) -> u8 {
+    let mut failed = false;
+    for (host, look) in hosts.iter().zip(looks) {
+        match look {
+            Ok(ready) => {
+                failed |= !ready.seen.failed.is_empty();
+                ready.seen.failed.iter().for_each(|(kind, error)| voice.failure(&host.name, *kind, error));
+            }
+            Err(error) => failed |= voice.lost(&host.name, error).error.is_some(),
+        }
+    }
+    u8::from(failed)
 }
 
 /// As the docker-cleaner's: 1 where some of it failed, 2 where all of it did.

@@ -81,7 +81,6 @@ struct RawCache {
     parent: Option<String>,
     #[serde(rename = "Type")]
     kind: Option<String>,
-    description: Option<String>,
     in_use: Option<bool>,
     shared: Option<bool>,
     size: Option<i64>,
@@ -97,7 +96,6 @@ impl TryFrom<RawCache> for CacheRecord {
             id: raw.id,
             parents: raw.parents.unwrap_or_else(|| parent.into_iter().collect()),
             kind: raw.kind.unwrap_or_default(),
-            description: raw.description.unwrap_or_default(),
             in_use: raw.in_use.unwrap_or(false),
             shared: raw.shared.unwrap_or(false),
             size: bytes(raw.size),

@@ -28,8 +28,7 @@ use super::identity;
 use super::outcome::{Outcome, Removed};
 use crate::error::{Error, Result};
 use crate::model::{
-    CacheRecord, Container, DiskUsage, Ended, EngineInfo, Flavour, Image, ImageDetail, ImageId, Network, Reference,
-    Volume,
+    CacheRecord, Container, DiskUsage, EngineInfo, Flavour, Image, ImageId, Network, Reference, Volume,
 };
 
 /// Engines fail a whole list now and then because one thing on it goes away at that moment.
@@ -60,9 +59,9 @@ pub enum Target<'a> {
 /// One engine that has answered.
 pub struct Engine {
     docker: Docker,
-    asker: Asker,
+    pub(super) asker: Asker,
     endpoint: Endpoint,
-    limits: Limits,
+    pub(super) limits: Limits,
     hello: Hello,
 }
 
@@ -115,30 +114,6 @@ impl Engine {
     /// Every container, in whatever state.
     pub async fn containers(&self) -> Result<Vec<Container>> {
         self.list("listing containers", "/containers/json?all=1").await
-    }
-
-    /// One image by name or ID; `None` if there is none.
-    pub async fn image(&self, name: &str) -> Result<Option<ImageDetail>> {
-        let tried = format!("inspecting {name}");
-        // Podman takes 64 digits without their algorithm for a bad name once the image is gone.
-        let name = ImageId::parse(name).map_or_else(|| name.to_owned(), |id| id.to_string());
-        let path = format!("/images/{}/json", segment(&name, &tried)?);
-        match self.asker.get::<Read<ImageDetail>>(&path, self.limits.ask).await {
-            Ok((_, Read(image))) => Ok(Some(image)),
-            Err(Fault::Answered { status: 404, .. }) => Ok(None),
-            Err(fault) => Err(fault.into_error(&self.tried(&tried))),
-        }
-    }
-
-    /// When a container ended and what it wrote; `None` if it is gone. Measuring costs the engine a walk.
-    pub async fn ended(&self, id: &str) -> Result<Option<Ended>> {
-        let tried = format!("inspecting container {id}");
-        let path = format!("/containers/{}/json?size=1", segment(id, &tried)?);
-        match self.asker.get::<Read<Ended>>(&path, self.limits.ask).await {
-            Ok((_, Read(ended))) => Ok(Some(ended)),
-            Err(Fault::Answered { status: 404, .. }) => Ok(None),
-            Err(fault) => Err(fault.into_error(&self.tried(&tried))),
-        }
     }
 
     pub async fn volumes(&self) -> Result<Vec<Volume>> {
@@ -289,7 +264,7 @@ impl Engine {
         self.asker.get(path, self.limits.ask).await.map_err(|fault| fault.into_error(&self.tried(tried)))
     }
 
-    fn tried(&self, what: &str) -> String {
+    pub(super) fn tried(&self, what: &str) -> String {
         format!("{what} ({})", self.endpoint)
     }
 }

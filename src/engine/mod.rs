@@ -4,7 +4,8 @@
 //! - [`program`]: which docker program to run, and what it is.
 //! - [`builder`]: which builder that program is going to use; [`cli_files`]: docker's own settings.
 //! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI.
-//! - `ask`: questions and their limits; `answer`: what of the engine's answers is read; `docker`: the calls.
+//! - `ask`: questions and their limits; `answer`: what of the engine's answers is read; `docker` and `inspect`:
+//!   the calls.
 
 use std::ffi::OsString;
 
@@ -20,6 +21,7 @@ mod fault;
 #[cfg(test)]
 mod faults;
 mod identity;
+mod inspect;
 mod outcome;
 pub mod program;
 mod wire;

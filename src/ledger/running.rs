@@ -3,6 +3,9 @@
 //! Its folder is locked as long as dkb or the docker that it started lives. A folder whose lock is free is a
 //! build that was killed; the next dkb finishes its books.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -31,6 +34,9 @@ pub struct Intent {
     pub tilt: bool,
     pub ci: bool,
     pub slot: Option<Name>,
+    /// The socket behind which docker will find its engine, for the moments in which nobody knows yet who that is.
+    #[serde(default)]
+    pub socket: Option<String>,
 }
 
 /// One line of the journal.
@@ -256,62 +262,4 @@ pub fn read_iid(path: &Path) -> Option<ImageId> {
 fn is_old(folder: &Path) -> bool {
     let modified = fs::metadata(folder).and_then(|metadata| metadata.modified());
     modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age.as_secs() > 60))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::books_tests::{id, key};
-
-    fn intent(build: &str) -> Intent {
-        Intent {
-            build: build.to_owned(),
-            of: key("p", "s"),
-            started: Timestamp::UNIX_EPOCH,
-            tags: vec![Reference::written("app").expect("a name")],
-            key: "k".to_owned(),
-            stamp: key("p", "s").into(),
-            classic: true,
-            tilt: false,
-            ci: false,
-            slot: None,
-        }
-    }
-
-    #[test]
-    fn a_build_that_was_cut_off_is_found_with_all_that_was_seen_of_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let state = State::at(folder.path());
-        let running = state.begin(&intent("1")).expect("a build");
-        let tag = Reference::written("app").expect("a name");
-        let image =
-            Candidate { id: "0123456789ab".to_owned(), stage: 1, step: 2, base: false, cached: true, ran: None };
-        let mut journal = running.journal().expect("a journal");
-        journal.note_engine("engine", Timestamp::UNIX_EPOCH);
-        journal.note_before(&tag, id(7));
-        journal.note_image(&image);
-        journal.note_step(1, 3);
-        journal.note_container("ba9876543210");
-        fs::write(running.iidfile(), id(1).to_string()).expect("docker's file");
-        assert!(state.unfinished()[0].still_runs());
-        drop(running);
-        let found = state.unfinished().pop().expect("the build");
-        assert!(!found.still_runs());
-        assert_eq!(found.intent, intent("1"));
-        assert_eq!(found.engine, Some(("engine".to_owned(), Timestamp::UNIX_EPOCH)));
-        assert_eq!(found.before, [(tag, id(7))]);
-        assert_eq!(found.shown, Shown { images: vec![image], stage: 1, step: 3, ran: Some("ba9876543210".to_owned()) });
-        assert_eq!(found.result, Some(id(1)));
-        assert!(state.unfinished()[0].still_runs(), "only one dkb at a time finishes its books");
-        found.finish();
-        assert!(state.unfinished().is_empty());
-    }
-
-    #[test]
-    fn a_build_that_ended_leaves_nothing_behind() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let state = State::at(folder.path());
-        state.begin(&intent("1")).expect("a build").finish();
-        assert!(state.unfinished().is_empty());
-    }
 }

@@ -133,6 +133,8 @@ pub enum Guard {
     Stopped,
     /// No container refers to it.
     Unused,
+    /// The same, and it is the one that was made then: a name alone may mean another one by now.
+    UnusedSince { created: Timestamp },
 }
 
 /// How a step ended.

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use super::Guard;
+
 /// What is known of a container that does not run, beyond the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
@@ -21,6 +23,13 @@ pub struct Volume {
     pub labels: HashMap<String, String>,
     /// Asked for only where it is needed: the engine walks the whole volume to know it.
     pub size: Option<u64>,
+}
+
+impl Volume {
+    /// What must still hold when its turn comes: a volume has no ID, so the time when it was made tells it apart.
+    pub fn guard(&self) -> Guard {
+        self.created.map_or(Guard::Unused, |created| Guard::UnusedSince { created })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +50,6 @@ pub struct CacheRecord {
     pub parents: Vec<String>,
     /// `regular`, `source.local`, `exec.cachemount`, `frontend`, `internal` and the like.
     pub kind: String,
-    pub description: String,
     pub in_use: bool,
     /// Its bytes belong to an image too, and stay while that image stays.
     pub shared: bool,

@@ -7,7 +7,8 @@
 //!    line names the image that was committed from that very container. Where the engine does not say from
 //!    which one it was (the containerd store, Podman), what a step prints comes before the builder's own line
 //!    about it: of several lines for one step the last counts, what went before it for later steps does not,
-//!    and of the last step of a build that failed none does.
+//!    and of the last step of a build that failed none does. What is left there to a step that fails and lies
+//!    is an image that somebody made during this very build on the very step before it.
 //! 2. A step descends from the verified step before it; the first of a stage from its base. In a build that
 //!    failed, the first line that does not hold ends all belief: the failing step may have written the rest.
 //! 3. It was made after this build began, by the engine's clock, or is on record as ours. What came out of the
@@ -17,6 +18,10 @@
 //!
 //! The ID of the result does not come from the output, so what it descends from needs no line at all. Nor does
 //! an image that was committed from the container that ran when the output ended.
+//!
+//! Where dkb was killed, the rest of the output is lost, and with it the word that a step came out of the cache.
+//! Then the output counts as that of a failed build, and of what no line named only those steps are believed
+//! which gave the result a half of its stamp.
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +41,8 @@ pub struct Evidence<'a> {
     pub stamp: &'a Stamp,
     /// What docker said it built; `None` where the build failed.
     pub result: Option<ImageId>,
+    /// The output was not read to its end.
+    pub cut_off: bool,
     /// The engine says of an image which container it was committed from.
     pub tells_containers: bool,
 }
@@ -43,6 +50,11 @@ pub struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     pub fn is_new(&self, image: &ImageDetail) -> bool {
         image.created.is_some_and(|created| created >= self.began)
+    }
+
+    /// The output ended with the builder's own word, not in the middle of a step that may have written it.
+    fn is_whole(&self) -> bool {
+        self.result.is_some() && !self.cut_off
     }
 
     fn named(&self, candidate: &Candidate) -> Option<&'a ImageDetail> {
@@ -53,7 +65,7 @@ impl<'a> Evidence<'a> {
     fn believed<'s>(&self, shown: &'s Shown) -> (Vec<&'s Candidate>, Option<&'s str>) {
         if !self.tells_containers {
             let mut believed = the_builders_own(&shown.images);
-            while self.result.is_none()
+            while !self.is_whole()
                 && believed.last().is_some_and(|last| (last.stage, last.step) == (shown.stage, shown.step))
             {
                 believed.pop();
@@ -95,14 +107,13 @@ pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> 
         }
     }
     let is_ours = |image: &ImageDetail| {
-        let inherited = image.parent.and_then(|id| known.get(&id)).map(|parent| Stamp::of(&parent.labels));
-        let stamp = Stamp::of(&image.labels);
+        let (stamp, inherited) = (Stamp::of(&image.labels), inherited(image, &known));
         let untagged = image.tags.iter().all(crate::model::Reference::is_private);
         recorded(image.id)
             || evidence.is_new(image)
                 && !strangers.contains(&image.id)
                 && (untagged || evidence.result == Some(image.id))
-                && is_on_the_way(&stamp, &inherited.unwrap_or_default(), evidence.stamp)
+                && is_on_the_way(&stamp, &inherited, evidence.stamp)
     };
     let mut claimed: Vec<&ImageDetail> = Vec::new();
     // The stage that is being read: what it begins from, `None` for scratch, and what was believed of it so far.
@@ -120,13 +131,13 @@ pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> 
             continue;
         }
         let Some(path) = ancestry(image, &known, base, |image| evidence.is_new(image) || recorded(image.id)) else {
-            if evidence.result.is_none() {
+            if !evidence.is_whole() {
                 break;
             }
             continue;
         };
         let agrees = stage.iter().zip(path.iter().rev()).take_while(|(one, other)| one.id == other.id).count();
-        if agrees < stage.len() && evidence.result.is_none() {
+        if agrees < stage.len() && !evidence.is_whole() {
             break;
         }
         // What was believed before and is no ancestor of this was not the builder's word.
@@ -141,6 +152,7 @@ pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> 
     if let Some(result) = evidence.result.and_then(|id| known.get(&id)) {
         let mut path = way_down(result, &known);
         path.truncate(path.iter().position(|image| !is_ours(image)).unwrap_or(path.len()));
+        path.retain(|image| !evidence.cut_off || stamp_here(image, &known));
         claimed.extend(path.into_iter().rev());
     }
     let mut ours: Vec<ImageId> = Vec::new();
@@ -192,6 +204,15 @@ fn ancestry<'a>(
     };
     path.truncate(path.iter().position(is_first)? + 1);
     Some(path)
+}
+
+fn inherited(image: &ImageDetail, known: &HashMap<ImageId, &ImageDetail>) -> Stamp {
+    image.parent.and_then(|id| known.get(&id)).map(|parent| Stamp::of(&parent.labels)).unwrap_or_default()
+}
+
+/// Whether the image has another stamp than what it is built on.
+fn stamp_here(image: &ImageDetail, known: &HashMap<ImageId, &ImageDetail>) -> bool {
+    Stamp::of(&image.labels) != inherited(image, known)
 }
 
 /// The classic builder adds a step a label, so a stamp appears one half after the other.

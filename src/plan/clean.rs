@@ -31,7 +31,7 @@ use crate::model::{
     Books, ImageId, Kept, KeptReason, Life, Name, Pattern, Plan, Reference, SessionEntry, SessionKey, Snapshot, Step,
 };
 pub use bases::{Layers, wants_layers};
-pub use bytes::share_with_cache;
+pub use bytes::{may_share_with_cache, share_with_cache};
 pub(crate) use claims::build_gave;
 use claims::{Claims, Standing};
 use rules::{Rules, Verdict};

@@ -6,6 +6,7 @@ pub mod ci;
 pub mod classic;
 pub mod clean;
 pub mod identity;
+pub mod lost;
 pub mod order;
 pub mod remote;
 pub mod session_end;

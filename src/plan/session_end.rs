@@ -46,7 +46,7 @@ pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
     steps.extend(networks.map(|network| step(Kind::Network, &network.id, &network.name, Guard::Unused)));
     steps.extend(images.steps);
     let volumes = extras.volumes.iter().filter(|volume| runs(volume.labels.get(RUN_LABEL)));
-    steps.extend(volumes.map(|volume| step(Kind::Volume, &volume.name, &volume.name, Guard::Unused)));
+    steps.extend(volumes.map(|volume| step(Kind::Volume, &volume.name, &volume.name, volume.guard())));
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, images.kept);
     plan.totals.up_to = images.totals.up_to;
     plan

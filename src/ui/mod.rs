@@ -8,6 +8,9 @@ pub mod sweep;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::termios::Winsize;
 
 use crate::config::Color;
 
@@ -79,6 +82,18 @@ pub fn asks(question: &str) -> bool {
 pub fn pass(bytes: &[u8]) -> bool {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).is_ok()
+}
+
+/// The size of the terminal that stdout is; `None` where it is something else.
+pub fn window() -> Option<Winsize> {
+    rustix::termios::tcgetwinsize(io::stdout()).ok()
+}
+
+/// Whether stdout and stderr go to the same place.
+pub fn is_one_stream() -> bool {
+    let place = |file: BorrowedFd| rustix::fs::fstat(file).map(|file| (file.st_dev, file.st_ino)).ok();
+    let one = place(io::stdout().as_fd());
+    one.is_some() && one == place(io::stderr().as_fd())
 }
 
 /// Help, the version, or what is wrong with a command line, on the stream and with the code that belong to it.

@@ -1,6 +1,7 @@
 //! What `dkb sweep` says: tables for people, the docker-cleaner's lines for logs, one document for programs.
 
 mod human;
+mod line;
 mod log;
 
 use std::collections::HashMap;
@@ -10,13 +11,14 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::clean::Loudness;
+use super::progress::Bar;
 use super::{Style, out, say};
 use crate::config::seed::{LogFormat, Seed};
 use crate::config::{Format, Settings, value::Source};
 use crate::error::Error;
-use crate::model::{Kind, Outcome, Plan};
+use crate::model::{Kept, Kind, Outcome, Plan};
 use crate::plan::sweep::Swept;
-use log::Log;
+use line::Log;
 
 /// What became of one host.
 #[derive(Debug, Default)]
@@ -69,6 +71,31 @@ impl Told {
     fn up_to(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| plan.totals.up_to)
     }
+}
+
+/// What became of one kind on one host.
+pub struct Part<'a> {
+    pub kind: Kind,
+    /// The steps of this kind alone, and what of them stayed after all.
+    pub plan: &'a Plan,
+    /// What was to stay from the beginning.
+    pub spared: &'a [&'a Kept],
+    /// Why it could not be listed.
+    pub unlisted: &'a [&'a Error],
+    pub errors: &'a [Error],
+    pub took: Duration,
+}
+
+/// Errors of one kind that are told one by one.
+const TOLD: usize = 5;
+
+/// The first of them in one line each, and how many more there are.
+fn first_of(errors: &[&Error]) -> Vec<String> {
+    let mut lines: Vec<String> = errors.iter().take(TOLD).map(|error| error.to_string().replace("\n  ", " ")).collect();
+    if errors.len() > TOLD {
+        lines.push(format!("and {} more such errors", errors.len() - TOLD));
+    }
+    lines
 }
 
 enum Tongue {
@@ -152,25 +179,20 @@ impl Voice {
     }
 
     /// One kind on one host is done.
-    #[allow(clippy::too_many_arguments)] // each is a fact of the one line
-    pub fn kind(
-        &self,
-        host: &str,
-        kind: Kind,
-        part: &Plan,
-        unlisted: &[&Error],
-        errors: &[Error],
-        up_to: bool,
-        took: Duration,
-    ) {
-        match &self.tongue {
-            Tongue::Log(log) => log.kind(self.of(host), kind, part, unlisted, errors, up_to, took),
-            _ => {
-                for error in unlisted.iter().copied().chain(errors) {
-                    say(format_args!("{}{}: {error}", self.prefix(host), human::plural(kind)));
-                }
-            }
+    pub fn kind(&self, host: &str, part: &Part) {
+        if let Tongue::Log(log) = &self.tongue {
+            return log.kind(self.of(host), part);
         }
+        let errors: Vec<&Error> = part.unlisted.iter().copied().chain(part.errors).collect();
+        for error in first_of(&errors) {
+            say(format_args!("{}{}: {error}", self.prefix(host), human::plural(part.kind)));
+        }
+    }
+
+    /// For somebody who watches one host.
+    pub fn bar(&self, length: usize) -> Bar {
+        let watched = matches!(self.tongue, Tongue::Human { quiet: false, .. }) && io::stderr().is_terminal();
+        Bar::new(watched && !self.many, length)
     }
 
     pub fn host_done(&self, told: &Told) {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use dkb_lab::{Builder, Context, Engine, Promises, promises};
 
-use crate::building::{Maker, open_builds, own_lines, warns_once};
+use crate::building::{Maker, direct_docker, open_builds, own_lines, warns_once};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -56,11 +56,7 @@ fn an_engine_that_is_slow_with_dkb_still_builds_and_nobody_waits_for_it(engine: 
     let proxy = engine.proxy();
     proxy.on("GET", "/info").delay(Duration::from_secs(20));
     let folder = tempfile::tempdir().expect("a folder");
-    let direct = folder.path().join("docker");
-    let script =
-        format!("#!/bin/sh\nDOCKER_HOST={} exec {} \"$@\"\n", engine.host(), engine.bin().join("docker").display());
-    std::fs::write(&direct, script).expect("a script");
-    std::fs::set_permissions(&direct, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
+    let direct = direct_docker(engine, folder.path());
     let began = Instant::now();
     let command = maker.command(&context, &["-t", "app"]).env("DOCKER_HOST", proxy.host()).env("DKB_DOCKER", direct);
     let output = command.run().success();

@@ -1,12 +1,12 @@
 //! Promise 3: what is not this session's own is never touched by a build.
 
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dkb_lab::promise::graphdriver;
 use dkb_lab::{Builder, Context, Engine, Promises, promises};
 
-use crate::building::{Maker, dangling};
+use crate::building::{Maker, dangling, docker_script};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -19,6 +19,7 @@ pub(crate) fn promises() -> Promises {
             lines_that_a_step_prints_do_not_make_a_strangers_image_ours,
             the_lines_of_a_step_that_fails_do_not_either,
         ])
+        .on(graphdriver, promises![a_failing_step_that_pretends_to_have_ended_fools_nobody])
 }
 
 fn app(seed: &str) -> Context {
@@ -118,46 +119,63 @@ fn the_lines_of_a_step_that_fails_do_not_either(engine: &Engine) {
 /// A docker that begins with a stranger's build from the same base, and then lets every `RUN` step of ours print
 /// the lines of that build, with an ID that is new, untagged and has the right parent.
 fn lying_step(engine: &Engine, steps: &str, succeeds: bool) {
-    let maker = Maker::new(engine, Builder::Classic);
     let strangers = Context::from_base("RUN echo stranger\nENV B=2");
-    let folder = tempfile::tempdir().expect("a folder");
-    let liar = folder.path().join("docker");
-    let script = format!(
-        r#"#!/bin/sh
-real={real}
-case "$*" in *build*) ;; *) exec "$real" "$@" ;; esac
+    let lies = format!(
+        r#"
 id=$("$real" build --rm -q {strangers} | sed 's/^sha256://' | cut -c1-12)
 first=$("$real" history -q {history} | sed -n 2p | cut -c1-12)
-"$real" "$@" >{folder}/said; code=$?
+"$real" "$@" >"$said"; code=$?
 awk -v first="$first" -v id="$id" '
   {{ print }}
   /Running in|STEP [0-9]+\/[0-9]+: RUN/ {{
     print "Step 2/3 : RUN echo stranger"; print " ---> " first; print "Step 3/3 : ENV B=2"; print " ---> " id
     print "STEP 2/3: RUN echo stranger"; print "--> " first; print "STEP 3/3: ENV B=2"; print "--> " id
     print " ---> " first
-  }}' {folder}/said
-exit $code
+  }}' "$said"
 "#,
-        real = engine.bin().join("docker").display(),
         strangers = strangers.path().display(),
         history = "$id",
-        folder = folder.path().display(),
     );
-    std::fs::write(&liar, script).expect("a script");
-    std::fs::set_permissions(&liar, std::fs::Permissions::from_mode(0o755)).expect("a program");
+    fools_nobody(engine, &lies, &Context::from_base(steps), succeeds);
+}
+
+/// It names what a stranger has just built on the very step before it, and pretends that the next one runs. Only
+/// the container that an image was committed from tells the two apart.
+fn a_failing_step_that_pretends_to_have_ended_fools_nobody(engine: &Engine) {
+    let strangers = Context::from_base("RUN echo one\nRUN echo stranger");
+    let lies = format!(
+        r#"
+"$real" "$@" >"$said"; code=$?
+id=$("$real" build --rm -q {} | sed 's/^sha256://' | cut -c1-12)
+awk -v id="$id" '
+  {{ print }}
+  /Running in/ && ++ran == 2 {{ print " ---> " id; print "Step 4/5 : LABEL a=b"; print " ---> Running in 0123456789ab" }}
+  ' "$said"
+"#,
+        strangers.path().display()
+    );
+    fools_nobody(engine, &lies, &Context::from_base("RUN echo one\nRUN exit 3"), false);
+}
+
+/// Builds with a docker that tells these lies, and expects that all that we made is on record, and nothing of what
+/// the stranger made.
+fn fools_nobody(engine: &Engine, lies: &str, ours: &Context, succeeds: bool) {
+    let maker = Maker::new(engine, Builder::Classic);
+    let folder = tempfile::tempdir().expect("a folder");
+    let head = format!("real={}; said={}", engine.bin().join("docker").display(), folder.path().join("said").display());
+    let text = format!("{head}\ncase \"$*\" in *build*) ;; *) exec \"$real\" \"$@\" ;; esac\n{lies}\nexit $code\n");
+    let liar = docker_script(folder.path(), &text);
 
     let before = dangling(engine);
-    let ours = Context::from_base(steps);
-    let output = maker.command(&ours, &["-t", "app"]).env("DKB_DOCKER", &liar).run();
+    let output = maker.command(ours, &["-t", "app"]).env("DKB_DOCKER", &liar).run();
     assert_eq!(output.exit_code() == Some(0), succeeds, "{output}");
-    assert!(output.out().contains("echo stranger"), "the lie was told\n{output}");
     let new: Vec<String> = dangling(engine).difference(&before).cloned().collect();
     let history = |id: &str| engine.api().get(&format!("/images/{id}/history")).text();
+    let is_theirs = |id: &String| history(id).contains("echo stranger");
+    assert!(new.iter().any(|id| is_theirs(id) && output.out().contains(&id[7..19])), "the lie was told\n{output}");
+    assert!(!new.iter().all(is_theirs), "we have built something");
     let recorded = maker.recorded();
     for id in &new {
-        let is_theirs = history(id).contains("echo stranger");
-        assert_eq!(recorded.contains(id), !is_theirs, "{id}: {}\n{output}", history(id));
+        assert_eq!(recorded.contains(id), !is_theirs(id), "{id}: {}\n{output}", history(id));
     }
-    assert!(new.iter().any(|id| history(id).contains("echo stranger")), "the stranger has built something");
-    assert!(new.iter().any(|id| !history(id).contains("echo stranger")), "we have built something");
 }

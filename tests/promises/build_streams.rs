@@ -1,11 +1,10 @@
-//! What goes through `dkb build`: streams, words, exit codes, signals and the terminal, as with raw docker.
+//! What goes through `dkb build`: streams, words and exit codes, as with raw docker.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::time::Duration;
 
 use dkb_lab::command::Output;
-use dkb_lab::{Builder, Context, Engine, FakeDocker, Promises, State, eventually, promises};
+use dkb_lab::{Builder, Context, Engine, FakeDocker, Promises, State, promises};
 
 use crate::building::{Maker, builds_of, own_lines, says_nothing_of_its_own};
 
@@ -14,20 +13,17 @@ pub(crate) fn promises() -> Promises {
         .on_every_builder(promises![
             stdin_stdout_and_exit_codes_are_dockers,
             the_tags_that_dkb_reads_are_the_ones_docker_applies,
-            ctrl_c_ends_the_build_and_what_it_made_is_noted,
         ])
-        .on(buildkit, promises![a_terminal_shows_buildkits_own_progress, the_engines_own_builder_is_known_under_buildx])
+        .on(buildkit, promises![the_engines_own_builder_is_known_under_buildx])
         .without_engine(promises![
             every_spelling_reaches_docker_byte_for_byte,
-            signals_to_dkb_alone_are_handed_on_and_the_code_comes_back,
-            under_nohup_a_hangup_reaches_nobody,
             a_flag_in_the_wrong_place_is_pointed_out,
             a_missing_program_is_127_and_an_endless_chain_ends,
             podman_is_called_as_docker_is,
         ])
 }
 
-fn buildkit(engine: &str) -> bool {
+pub(crate) fn buildkit(engine: &str) -> bool {
     engine.starts_with("docker-2") && !engine.starts_with("docker-20")
 }
 
@@ -96,32 +92,6 @@ fn the_tags_that_dkb_reads_are_the_ones_docker_applies(engine: &Engine, builder:
     }
 }
 
-fn ctrl_c_ends_the_build_and_what_it_made_is_noted(engine: &Engine, builder: Builder) {
-    let maker = Maker::new(engine, builder);
-    let context = Context::from_base("COPY seed /seed\nENV A=1\nRUN echo now; sleep 60").file("seed", "1");
-    let mut terminal = maker.command(&context, &["-t", "app", "--force-rm"]).in_terminal();
-    terminal.expect("sleep 60");
-    // The step is shown before its container runs.
-    eventually(Duration::from_secs(5), || !engine.api().containers().is_empty() || builder == Builder::BuildKit);
-    terminal.interrupt();
-    let status = terminal.wait();
-    assert_ne!(status.exit_code(), 0, "{}", terminal.screen());
-    assert!(!terminal.seen().contains("dkb: "), "{}", terminal.screen());
-    // The engine takes the build's container away in its own time.
-    assert!(eventually(Duration::from_secs(30), || engine.api().containers().is_empty()));
-    maker.dkb().args(["clean", "--dry-run"]).run();
-    assert!(maker.lost().is_empty(), "steps of the interrupted build: {:?}", maker.lost());
-}
-
-fn a_terminal_shows_buildkits_own_progress(engine: &Engine) {
-    let maker = Maker::new(engine, Builder::BuildKit);
-    let context = Context::from_base("RUN true");
-    let mut terminal = maker.command(&context, &["-t", "app"]).in_terminal();
-    assert!(terminal.wait().success(), "{}", terminal.screen());
-    assert!(terminal.screen().contains("[+] Building"), "{}", terminal.screen());
-    assert!(terminal.seen().contains("\x1b["), "it moves");
-}
-
 fn the_engines_own_builder_is_known_under_buildx(engine: &Engine) {
     let maker = Maker::new(engine, Builder::BuildKit);
     for (n, line) in
@@ -163,51 +133,6 @@ fn every_spelling_reaches_docker_byte_for_byte() {
     assert!(output.err().contains("docker"), "{output}");
     let help = State::new().dkb().with_docker(&docker).args(["build", "--help"]).run().success();
     assert!(help.out().contains("docker build --help") && docker.calls().is_empty(), "{help}");
-}
-
-fn signals_to_dkb_alone_are_handed_on_and_the_code_comes_back() {
-    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
-        let docker = FakeDocker::new();
-        let trap = format!(
-            "trap 'echo {signal} >>\"$call/got\"; exit {code}' {signal}; : >\"$call/ready\"; while :; do sleep 0.02; done"
-        );
-        docker.reply_to("build").script(&trap);
-        let state = State::new();
-        let running = state.dkb().with_docker(&docker).env("DOCKER_BUILDKIT", "1").args(["build", "."]).spawn();
-        let ready = || glob(&docker, "ready").is_some();
-        assert!(eventually(Duration::from_secs(10), ready), "docker starts");
-        running.signal(signal);
-        running.wait().code(code);
-        assert_eq!(glob(&docker, "got").as_deref(), Some(&*format!("{signal}\n")), "once");
-    }
-    let docker = FakeDocker::new();
-    docker.reply_to("build").signal("KILL");
-    State::new().dkb().with_docker(&docker).env("DOCKER_BUILDKIT", "1").args(["build", "."]).run().code(137);
-}
-
-fn under_nohup_a_hangup_reaches_nobody() {
-    let docker = FakeDocker::new();
-    let build = docker.reply_to("build").script(": >\"$call/ready\"").held().code(9);
-    let state = State::new();
-    let dkb = state.dkb().with_docker(&docker).env("DOCKER_BUILDKIT", "1");
-    let std = dkb.to_std();
-    let mut nohup = dkb_lab::command::Command::new("/usr/bin/nohup").arg(std.get_program()).args(["build", "."]);
-    for (key, value) in std.get_envs() {
-        nohup = nohup.env(key, value.unwrap_or_default());
-    }
-    let running = nohup.cwd(state.work()).spawn();
-    assert!(eventually(Duration::from_secs(10), || glob(&docker, "ready").is_some()), "docker starts");
-    running.signal("HUP");
-    build.release();
-    running.wait().code(9);
-}
-
-/// What the call of `build` wrote into a file of its own.
-fn glob(docker: &FakeDocker, name: &str) -> Option<String> {
-    let calls = docker.program().parent()?.parent()?.join("calls");
-    let found =
-        std::fs::read_dir(calls).ok()?.flatten().map(|call| call.path().join(name)).find(|path| path.exists())?;
-    std::fs::read_to_string(found).ok()
 }
 
 fn a_flag_in_the_wrong_place_is_pointed_out() {

@@ -1,7 +1,7 @@
 //! What the promises about `dkb build` share: somebody who builds on one engine, and what their dkb noted.
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dkb::model::{Books, Build, Record};
 use dkb_lab::command::{Command, Output};
@@ -63,6 +63,20 @@ impl<'e> Maker<'e> {
     pub(crate) fn engine_drops_untagged(&self) -> bool {
         self.engine.is_containerd_store()
     }
+}
+
+/// A docker program made of shell.
+pub(crate) fn docker_script(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("docker");
+    std::fs::write(&path, format!("#!/bin/sh\n{text}")).expect("a script");
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a program");
+    path
+}
+
+/// A docker that goes to the engine directly, whatever `DOCKER_HOST` tells dkb.
+pub(crate) fn direct_docker(engine: &Engine, folder: &Path) -> PathBuf {
+    let docker = engine.bin().join("docker");
+    docker_script(folder, &format!("DOCKER_HOST={} exec {} \"$@\"\n", engine.host(), docker.display()))
 }
 
 pub(crate) fn ledgers(state: &State) -> Vec<PathBuf> {

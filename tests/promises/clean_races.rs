@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::clean_host::{Books, PROJECT, SESSION, id, key};
 
 /// So many deletions are under way at a time, at most.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
 /// Of each race.
 const ROUNDS: usize = 50;
 
@@ -162,6 +162,7 @@ fn a_build_that_begins_meanwhile_keeps_what_it_may_need(engine: &Engine) {
         tilt: false,
         ci: false,
         slot: None,
+        socket: None,
     };
     let state = dkb::ledger::State::at(books.state.state_dir());
     let running = Mutex::new(None);

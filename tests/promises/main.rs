@@ -7,6 +7,7 @@ mod build_foreign;
 mod build_killed;
 mod build_state_trouble;
 mod build_streams;
+mod build_terminal;
 mod build_tilt;
 mod build_twice;
 mod building;
@@ -28,6 +29,8 @@ mod readme;
 mod status_shows;
 mod sweep_faults;
 mod sweep_hosts;
+mod sweep_lines;
+mod sweep_pressure;
 mod sweep_random;
 mod sweep_seed;
 mod sweep_values;
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         build_killed::promises(),
         build_state_trouble::promises(),
         build_streams::promises(),
+        build_terminal::promises(),
         build_tilt::promises(),
         build_twice::promises(),
         clean_at_a_terminal::promises(),
@@ -62,6 +66,8 @@ fn main() -> ExitCode {
         status_shows::promises(),
         sweep_faults::promises(),
         sweep_hosts::promises(),
+        sweep_lines::promises(),
+        sweep_pressure::promises(),
         sweep_random::promises(),
         sweep_seed::promises(),
         sweep_values::promises(),

@@ -1,21 +1,21 @@
-//! What a sweep holds dear: digests, dates that say nothing, living sessions, and under disk pressure what was
-//! used last.
+//! What a sweep holds dear: digests, dates that say nothing, and what came anew under an old name.
 
-use dkb_lab::promise::{Promises, docker, graphdriver};
-use dkb_lab::{Command, Engine, State, promises};
+use std::time::Duration;
+
+use dkb_lab::promise::{Promises, docker};
+use dkb_lab::{Command, Engine, State, eventually, promises};
 use serde_json::Value;
 
 pub(super) fn promises() -> Promises {
     Promises::of(module_path!())
-        .on_every_engine(promises![an_undated_image_counts_from_its_first_sight, kinds_are_named_and_left_out])
+        .on_every_engine(promises![
+            an_undated_image_counts_from_its_first_sight,
+            kinds_are_named_and_left_out,
+            a_container_is_as_old_as_its_end,
+            a_volume_that_came_anew_under_its_old_name_is_left_alone,
+            volumes_are_measured_only_where_some_are_to_go,
+        ])
         .on(docker, promises![an_image_pulled_by_digest_is_no_leftover_and_goes_with_all_images])
-        .on(
-            graphdriver,
-            promises![
-                under_pressure_the_least_valuable_goes_first_and_no_further,
-                a_share_of_a_disk_that_is_not_known_to_be_here_is_refused,
-            ],
-        )
 }
 
 fn sweep(engine: &Engine, state: &State) -> Command {
@@ -57,40 +57,70 @@ fn kinds_are_named_and_left_out(engine: &Engine) {
     assert!(there() && engine.has(&image));
     sweep(engine, &state).args(["--until", "0s", "--only", "images"]).run().success();
     assert!(there() && !engine.has(&image));
+    sweep(engine, &state).args(["--only", "images", "--volumes"]).run().code(2).warns("--volumes");
 }
 
-/// What the engine counts of its images and containers.
-fn used(engine: &Engine) -> u64 {
-    engine.api().disk_usage()["LayersSize"].as_u64().expect("a size")
-}
-
-fn under_pressure_the_least_valuable_goes_first_and_no_further(engine: &Engine) {
-    let made = |year: u32| engine.image().from_scratch().created(&format!("{year}-01-01T00:00:00Z")).make();
-    let images: Vec<_> = [2023, 2021, 2024, 2022].into_iter().map(made).collect();
+fn a_container_is_as_old_as_its_end(engine: &Engine) {
+    let began = std::time::Instant::now();
+    let (started, never) = (engine.container("lab/base").running(), engine.container("lab/base").created());
+    let there = |id: &str| engine.api().containers().iter().any(|one| one["Id"] == id);
+    let age = || began.elapsed().as_millis() / 1000;
+    assert!(eventually(Duration::from_secs(30), || age() >= 4), "time passes");
+    engine.api().post(&format!("/containers/{started}/kill"), &Value::Null);
+    let ended = std::time::Instant::now();
     let state = State::new();
-    let bytes = used(engine);
-    let mark = |bytes: u64| format!("{bytes}B");
-    let pressed = |above: u64, down_to: u64| {
-        sweep(engine, &state).args(["--when-disk-above", &mark(above), "--down-to", &mark(down_to)])
-    };
-    let calm = pressed(bytes, bytes - 1).run().success().json();
-    assert_eq!(calm["totals"]["steps"], 0, "{calm:#}");
-    // The lab's layers are a few bytes each: a byte less is one image.
-    let dry = pressed(bytes - 1, bytes - 1).arg("--dry-run").run().success().json();
-    assert_eq!(dry["steps"].as_array().map(Vec::len), Some(1), "{dry:#}");
-    assert_eq!(dry["steps"][0]["id"], images[1].id.as_str(), "{dry:#}");
-    pressed(bytes - 1, bytes - 1).run().success();
-    assert!(used(engine) < bytes);
-    let there: Vec<bool> = images.iter().map(|image| engine.has(image)).collect();
-    assert_eq!(there, [true, false, true, true]);
-    pressed(1, 1).run().success();
-    assert!(engine.images().is_empty());
+    // One was made long enough ago and has just ended; the other did nothing since.
+    sweep(engine, &state).args(["--until", "3s"]).run().success();
+    assert!(!there(&never));
+    assert!(there(&started) || ended.elapsed() > Duration::from_secs(3), "it has only just ended");
+    assert!(eventually(Duration::from_secs(30), || {
+        sweep(engine, &state).args(["--until", "3s"]).run().success();
+        !there(&started)
+    }));
 }
 
-fn a_share_of_a_disk_that_is_not_known_to_be_here_is_refused(engine: &Engine) {
-    let image = engine.image().make();
-    let sweep = sweep(engine, &State::new()).args(["--when-disk-above", "1%", "--down-to", "1%"]);
-    // The lab's engines live in folders of their own, so their root is no folder of this machine.
-    sweep.run().code(2).warns("not known to be on this machine");
-    assert!(engine.has(&image));
+fn a_volume_that_came_anew_under_its_old_name_is_left_alone(engine: &Engine) {
+    let there = || engine.api().volumes().iter().any(|volume| volume["Name"] == "data");
+    // Engines write down the second in which a volume was made.
+    let anew = |engine: &Engine| {
+        let made = || engine.api().get("/volumes/data").json()["CreatedAt"].clone();
+        let before = made();
+        let is_another = || {
+            engine.api().delete("/volumes/data");
+            engine.volume("data", &[]);
+            made() != before
+        };
+        assert!(eventually(Duration::from_secs(10), is_another));
+    };
+    let state = State::new();
+    let sweep = || sweep(engine, &state).args(["--until", "0s", "--volumes"]);
+    engine.volume("data", &[]);
+    let file = state.work().join("plan.json");
+    sweep().arg("--plan").arg(&file).run().success();
+    anew(engine);
+    let told = sweep().arg("--apply").arg(&file).run().success().json();
+    assert!(there(), "the plan was for another volume: {told:#}");
+    assert_eq!(told["totals"]["done"], 0, "{told:#}");
+
+    let proxy = engine.proxy();
+    engine.container("lab/base").created();
+    let of = engine.clone();
+    proxy.on("DELETE", "/containers/").first(1).run(move |_| anew(&of));
+    let told = sweep().env("DOCKER_HOST", proxy.host()).run().success().json();
+    assert!(there(), "it was made after the plan: {told:#}");
+    sweep().run().success();
+    assert!(!there());
+}
+
+/// The engine walks every volume to tell how large it is.
+fn volumes_are_measured_only_where_some_are_to_go(engine: &Engine) {
+    let proxy = engine.proxy();
+    let state = State::new();
+    engine.volume("young", &[]);
+    let sweep = |until| sweep(engine, &state).env("DOCKER_HOST", proxy.host()).args(["--volumes", "--until", until]);
+    sweep("1h").run().success();
+    assert_eq!(proxy.count("GET", "/system/df?type=volume"), 0);
+    let told = sweep("0s").arg("--dry-run").run().success().json();
+    assert_eq!(told["totals"]["steps"], 1, "{told:#}");
+    assert_eq!(proxy.count("GET", "/system/df?type=volume"), 1);
 }

@@ -1,14 +1,24 @@
 //! How volumes, networks and build cache go: each by its ID, and none that somebody uses by now.
 
+use jiff::Timestamp;
+
 use super::{Ended, plainly, settle};
 use crate::engine::{self, Engine, is_no_such_call};
 use crate::error::{Error, Result};
 use crate::model::{Flavour, Network, Outcome, Step};
 
-/// Every engine guards a volume for containers in whatever state.
-pub(super) async fn remove_volume(engine: &Engine, step: &Step) -> Result<Ended> {
+/// Every engine guards a volume for containers in whatever state. Whether it is still the same is asked one request
+/// before.
+pub(super) async fn remove_volume(engine: &Engine, step: &Step, created: Option<Timestamp>) -> Result<Ended> {
+    if created.is_some() {
+        match engine.volume(&step.id).await? {
+            None => return Ok(Ended::plainly(Outcome::AlreadyGone)),
+            Some(now) if now.created != created => return Ok(Ended::plainly(Outcome::Kept)),
+            Some(_) => {}
+        }
+    }
     let outcome = engine.remove_volume(&step.id).await?;
-    settle(outcome, async || Ok(engine.volumes().await?.iter().all(|volume| volume.name != step.id))).await
+    settle(outcome, async || engine.volume(&step.id).await.map(|volume| volume.is_none())).await
 }
 
 /// An engine guards a network only for containers that run, so those that do not are looked for here. Podman

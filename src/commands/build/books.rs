@@ -7,16 +7,16 @@ use futures_util::stream;
 use jiff::Timestamp;
 
 use super::look::Before;
+use super::recovery::running;
 use crate::commands::apply;
 use crate::commands::builds::Builds;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::ledger::{Intent, Ledger, State, Unfinished};
+use crate::ledger::{Intent, Ledger, State};
 use crate::model::{
     Books, Build, Image, ImageDetail, ImageId, Plan, Record, Reference, SessionEntry, Shown, Snapshot, Stamp, Taken,
 };
 use crate::plan::attribution::{self, Evidence};
-use crate::plan::clean::RunningBuild;
 use crate::plan::{order, superseded};
 
 /// A build's steps are inspected one by one, a few at a time.
@@ -40,6 +40,8 @@ pub(super) struct Facts<'a> {
     pub ok: bool,
     /// A container ran whose image may not have been shown any more.
     pub ran: bool,
+    /// dkb was killed, so that the end of the output is missing.
+    pub cut_off: bool,
 }
 
 /// The record of a build, as far as it made anything.
@@ -80,6 +82,7 @@ async fn classic(
         began: facts.began,
         stamp: facts.stamp,
         result: facts.result.filter(|_| facts.ok),
+        cut_off: facts.cut_off,
         tells_containers: details.iter().any(|image| image.container.is_some()),
     };
     let ours = attribution::verify(facts.shown, &evidence, is_recorded);
@@ -116,7 +119,7 @@ async fn inspect(
     while !next.is_empty() && details.len() < DEEPEST {
         next.retain(|name| asked.insert(name.clone()));
         let mut answers =
-            stream::iter(next.drain(..)).map(|name| async move { engine.image(&name).await }).buffer_unordered(AT_ONCE);
+            stream::iter(next.drain(..)).map(|name| async move { engine.step(&name).await }).buffer_unordered(AT_ONCE);
         let mut found = Vec::new();
         while let Some(answer) = answers.next().await {
             found.extend(answer?);
@@ -152,68 +155,6 @@ pub(super) fn records(books: &Books, intent: &Intent, build: &Build) -> Vec<Reco
         })
     });
     entry.into_iter().chain([Record::Build(build.clone())]).collect()
-}
-
-/// Finishes the books of builds whose dkb was killed. Only those on this very engine are touched.
-pub async fn recover(engine: &Engine, identity: &str, state: &State, ledger: &Ledger) -> Result<usize> {
-    let (mut recovered, mut failed) = (0, None);
-    for unfinished in state.unfinished() {
-        if unfinished.still_runs() {
-            continue;
-        }
-        let done = recover_one(engine, identity, ledger, &unfinished).await;
-        match done {
-            Ok(false) | Err(_) if !is_long_past(&unfinished.intent) => failed = failed.or(done.err()),
-            _ => {
-                recovered += 1;
-                unfinished.finish();
-            }
-        }
-    }
-    failed.map_or(Ok(recovered), Err)
-}
-
-/// `false` where this engine is not the one that could tell.
-async fn recover_one(engine: &Engine, identity: &str, ledger: &Ledger, unfinished: &Unfinished) -> Result<bool> {
-    let intent = &unfinished.intent;
-    let Some((built_on, began)) = &unfinished.engine else {
-        // dkb was killed before it knew the engine: docker had hardly started, and nobody can tell where.
-        return Ok(true);
-    };
-    if built_on != identity {
-        return Ok(false);
-    }
-    let (books, _) = ledger.read()?;
-    let result = match unfinished.result {
-        Some(id) => engine.image(&id.to_string()).await?.map(|image| image.id),
-        None => None,
-    };
-    let facts = Facts {
-        intent,
-        stamp: &intent.stamp,
-        began: *began,
-        before: &unfinished.before,
-        all: unfinished.all.as_ref(),
-        shown: &unfinished.shown,
-        result,
-        ok: result.is_some(),
-        ran: unfinished.shown.was_running(),
-    };
-    let build = record(engine, &books, &facts).await?;
-    ledger.append(&records(&books, intent, &build))?;
-    Ok(true)
-}
-
-fn is_long_past(intent: &Intent) -> bool {
-    const WEEK: i64 = 7 * 24 * 3600;
-    Timestamp::now().duration_since(intent.started).as_secs() > WEEK
-}
-
-/// Builds that run now, but for this one.
-pub fn running(state: &State, but: &str) -> Vec<RunningBuild> {
-    let unfinished = state.unfinished();
-    let others = unfinished.into_iter().filter(|other| other.still_runs() && other.intent.build != but);
-    others.map(|other| RunningBuild { of: other.intent.of, key: other.intent.key, tags: other.intent.tags }).collect()
 }
 
 /// Takes away what the build made useless, and says how many images went.

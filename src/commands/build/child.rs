@@ -7,16 +7,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use signal_hook::iterator::SignalsInfo;
-use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tempfile::SpooledTempFile;
 use tokio::sync::{Notify, oneshot};
 
+use super::signals::{Target, forward, listen};
+use super::tap::Tap;
 use crate::ledger::Journal;
 use crate::model::{Candidate, ImageId, Shown};
 use crate::plan::classic::{Event, Reader};
@@ -54,15 +53,6 @@ pub(crate) struct Running {
     stop: Arc<Notify>,
 }
 
-/// Whom a signal is for.
-enum Target {
-    Alive(Pid),
-    EndedAt(Instant),
-}
-
-/// The key that ended docker reaches dkb too, perhaps a little later.
-const SAME_KEY: Duration = Duration::from_millis(300);
-
 /// Starts docker. The locks are inherited, so that a docker that outlives dkb still counts as a running build.
 pub(crate) fn start(
     mut command: Command,
@@ -70,19 +60,24 @@ pub(crate) fn start(
     locks: &[&File],
     journal: Option<Journal>,
 ) -> io::Result<Running> {
-    if stdout != Stdout::Untouched {
-        command.stdout(Stdio::piped());
-    }
-    if stdout == Stdout::Held {
-        command.stderr(Stdio::piped());
-    }
+    let tap = match stdout {
+        Stdout::Untouched => None,
+        Stdout::Watched => Some(Tap::on(&mut command)?),
+        Stdout::Held => {
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            None
+        }
+    };
     // Before docker starts: a signal that comes between must not end dkb and leave docker alone.
     let signals = listen()?;
     let mut child = with_inheritable(locks, || command.spawn())?;
-    let reader = child.stdout.take().map(|pipe| {
-        let held = stdout == Stdout::Held;
-        thread::spawn(move || watch(OwnedFd::from(pipe).into(), held, journal))
-    });
+    // Its end of the stream is docker's alone from now on, so that the stream ends with docker.
+    drop(command);
+    let reader = match (tap, child.stdout.take()) {
+        (Some(tap), _) => Some(thread::spawn(move || watch(tap, false, journal))),
+        (None, Some(pipe)) => Some(thread::spawn(move || watch(pipe, true, journal))),
+        (None, None) => None,
+    };
     let errors = child.stderr.take().map(|pipe| thread::spawn(move || hold(OwnedFd::from(pipe).into())));
     let handle = signals.handle();
     let (tell, done) = oneshot::channel();
@@ -150,43 +145,8 @@ fn with_inheritable<T>(files: &[&File], act: impl FnOnce() -> T) -> T {
     result
 }
 
-fn listen() -> io::Result<SignalsInfo<WithRawSiginfo>> {
-    let ignored = ignored_signals();
-    let wanted = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
-    SignalsInfo::new(wanted)
-}
-
-/// What was to be ignored when dkb started, as under nohup, stays ignored, for docker too.
-fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
-}
-
-/// Hands on what somebody sent to dkb alone. What the terminal sends reaches docker without us.
-fn forward(mut signals: SignalsInfo<WithRawSiginfo>, target: Arc<Mutex<Target>>, stop: Arc<Notify>) {
-    thread::spawn(move || {
-        for info in &mut signals {
-            match *target.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
-                Target::Alive(pid) if is_from_a_process(info.si_code) => {
-                    if let Some(signal) = Signal::from_named_raw(info.si_signo) {
-                        let _ = kill_process(pid, signal);
-                    }
-                }
-                Target::EndedAt(end) if end.elapsed() > SAME_KEY => stop.notify_one(),
-                _ => {}
-            }
-        }
-    });
-}
-
-/// The kernel marks what it sends itself, such as a key on the terminal, with another code.
-fn is_from_a_process(code: i32) -> bool {
-    code == libc::SI_USER || code < 0
-}
-
 /// Reads docker's stdout as it comes, and passes it on or holds it.
-fn watch(mut pipe: File, quiet: bool, mut journal: Option<Journal>) -> Seen {
+fn watch(mut pipe: impl Read, quiet: bool, mut journal: Option<Journal>) -> Seen {
     let mut reader = Reader::default();
     let mut notes = Notes::default();
     let mut hold = quiet.then(|| SpooledTempFile::new(IN_MEMORY));

@@ -58,8 +58,9 @@ pub(super) async fn look(
         before.held = lent::hold(&before, &books, of).await?;
     }
     if let Some(journal) = &mut journal {
-        journal.note_engine(&before.identity, began);
         before.tags.iter().for_each(|(tag, id)| journal.note_before(tag, *id));
+        // Last, since it says that the others are whole.
+        journal.note_engine(&before.identity, began);
     }
     if wanted.all {
         let images: HashSet<ImageId> = before.engine.images(false).await?.into_iter().map(|image| image.id).collect();

@@ -108,24 +108,15 @@ impl Seen {
 
     async fn list(&mut self) {
         let (engine, policy) = (&self.engine, &self.policy);
-        // Both are parts of one long answer, and engines before 23 refuse to work on two at a time.
-        let disk = async {
-            let sizes = if policy.volumes { again(|| engine.volume_sizes()).await } else { Ok(HashMap::new()) };
-            (sizes, if policy.cache { again(|| engine.cache()).await } else { Ok(None) })
-        };
-        let (containers, images, volumes, networks, (sizes, cache)) = tokio::join!(
+        let (containers, images, volumes, networks, cache) = tokio::join!(
             engine.containers(),
             async { if policy.images { engine.images(true).await } else { Ok(Vec::new()) } },
             async { if policy.volumes { engine.volumes().await } else { Ok(Vec::new()) } },
             async { if policy.networks { engine.networks().await } else { Ok(Vec::new()) } },
-            disk,
+            async { if policy.cache { again(|| engine.cache()).await } else { Ok(None) } },
         );
         self.snapshot.images = self.or_fail(Kind::Image, images);
         self.volumes = self.or_fail(Kind::Volume, volumes);
-        match sizes {
-            Ok(sizes) => self.volumes.iter_mut().for_each(|volume| volume.size = sizes.get(&volume.name).copied()),
-            Err(error) => self.notes.push((Kind::Volume, format!("Sizes are not known: {error}"))),
-        }
         self.networks = self.or_fail(Kind::Network, networks);
         match cache {
             Ok(None) if self.policy.cache => {
@@ -195,13 +186,31 @@ impl Seen {
         self.failed.dedup_by(|a, b| a == b);
     }
 
-    /// Looks into the images where a plan takes any: that alone says which bytes come back.
+    /// Looks closer at images and volumes where a plan takes any: that alone says which bytes come back.
     pub(super) async fn plan(&mut self) -> Swept {
-        let rough = self.plan_now(&self.policy);
-        let takes_images = rough.plan.steps.iter().any(|step| step.kind == Kind::Image);
-        if !takes_images || !self.layers.is_empty() {
-            return rough;
+        let rough = self.plan_now();
+        let takes = |kind| rough.plan.steps.iter().any(|step| step.kind == kind);
+        if takes(Kind::Volume) {
+            self.measure_volumes().await;
         }
+        if takes(Kind::Image) {
+            self.look_into_images().await;
+        }
+        self.plan_now()
+    }
+
+    /// The engine walks every volume for this, so it is asked once at most.
+    async fn measure_volumes(&mut self) {
+        if self.volumes.iter().any(|volume| volume.size.is_some()) {
+            return;
+        }
+        match again(|| self.engine.volume_sizes()).await {
+            Ok(sizes) => self.volumes.iter_mut().for_each(|volume| volume.size = sizes.get(&volume.name).copied()),
+            Err(error) => self.notes.push((Kind::Volume, format!("Sizes are not known: {error}"))),
+        }
+    }
+
+    async fn look_into_images(&mut self) {
         let engine = &self.engine;
         let details: Vec<_> = stream::iter(self.snapshot.images.iter().map(|image| image.id))
             .map(|id| async move { engine.image(&id.to_string()).await })
@@ -213,10 +222,9 @@ impl Seen {
             self.tagged.extend(detail.last_tagged.map(|at| (detail.id, at)));
             self.layers.insert(detail.id, detail.layers);
         }
-        self.plan_now(&self.policy)
     }
 
-    pub(super) fn plan_now(&self, policy: &Policy) -> Swept {
+    fn plan_now(&self) -> Swept {
         let look = Look {
             snapshot: &self.snapshot,
             ended: &self.ended,
@@ -231,11 +239,14 @@ impl Seen {
             running: &self.running,
             now: self.info.now,
         };
-        plan(&look, policy)
+        plan(&look, &self.policy)
     }
 
-    /// What the engine holds, as it counts itself; volumes where they were measured.
-    pub(super) async fn disk(&self) -> Result<u64> {
+    /// What the engine holds, as it counts itself; volumes where some may go.
+    pub(super) async fn disk(&mut self) -> Result<u64> {
+        if self.policy.volumes {
+            self.measure_volumes().await;
+        }
         let DiskUsage { layers, containers, cache } = self.engine.disk_usage().await?;
         let volumes: u64 = self.volumes.iter().filter_map(|volume| volume.size).sum();
         Ok(layers + containers + cache + volumes)

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::model::{DiskMark, EngineInfo, Image};
 
 /// The bytes that are to come back; none below the high mark.
-pub(super) async fn need(seen: &Seen, pressure: DiskPressure) -> Result<u64> {
+pub(super) async fn need(seen: &mut Seen, pressure: DiskPressure) -> Result<u64> {
     match (pressure.above, pressure.down_to) {
         (DiskMark::Bytes(above), DiskMark::Bytes(down_to)) => {
             let used = seen.disk().await?;

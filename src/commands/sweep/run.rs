@@ -9,11 +9,11 @@ use super::Ready;
 use super::look::Seen;
 use crate::commands::apply;
 use crate::commands::builds::Builds;
-use crate::error::Result;
-use crate::model::{Kind, Plan, Record, Step, Totals};
+use crate::error::{Error, Result};
+use crate::model::{Kept, Kind, Plan, Record, Step, Totals};
 use crate::plan::order;
 use crate::ui;
-use crate::ui::sweep::{Told, Voice};
+use crate::ui::sweep::{Part, Told, Voice};
 
 /// In this order: what holds goes before what it holds.
 const ORDER: [Kind; 5] = [Kind::Container, Kind::Image, Kind::Volume, Kind::Network, Kind::BuildCache];
@@ -30,14 +30,16 @@ pub(super) async fn carry_out(
     voice: &Voice,
     stop: impl Future<Output = ()> + Clone,
 ) -> Told {
-    let Ready { seen, swept, began } = match ready {
+    let Ready { seen, swept, looked } = match ready {
         Ok(ready) => ready,
         Err(error) => return voice.lost(host, error),
     };
+    let began = Instant::now();
     let depths = order::depths(seen.snapshot.images.iter());
     let builds = Builds::new(&seen.state, &seen.books, "");
     let kinds = kinds(&seen);
     let mut plan = swept.plan;
+    let bar = voice.bar(plan.steps.len());
     let mut told =
         Told { host: host.to_owned(), kinds: kinds.clone(), failed: seen.failed, ..Told::of(part(&plan, Vec::new())) };
     let (mut steps, mut gone) = (Vec::with_capacity(plan.steps.len()), Vec::new());
@@ -50,18 +52,29 @@ pub(super) async fn carry_out(
         }
         let began = Instant::now();
         let mut part = part(&plan, own);
-        let report =
-            apply::apply(&seen.engine, &mut part, &depths, seen.info.containerd_store, &builds, stop.clone(), |_| {})
-                .await;
+        let store = seen.info.containerd_store;
+        let progress = |_: &Step| bar.step();
+        let report = apply::apply(&seen.engine, &mut part, &depths, store, &builds, stop.clone(), progress).await;
         gone.extend(report.gone);
         told.interrupted |= report.interrupted;
-        let up_to = kind == Kind::Image && plan.totals.up_to;
-        let could_list = told.failed.iter().filter(|(of, _)| *of == kind).map(|(_, error)| error).collect::<Vec<_>>();
-        voice.kind(host, kind, &part, &could_list, &report.errors, up_to, began.elapsed());
+        let unlisted: Vec<&Error> = told.failed.iter().filter(|(of, _)| *of == kind).map(|(_, error)| error).collect();
+        let spared: Vec<&Kept> = plan.kept.iter().filter(|kept| kept.kind == kind).collect();
+        voice.kind(
+            host,
+            &Part {
+                kind,
+                plan: &part,
+                spared: &spared,
+                unlisted: &unlisted,
+                errors: &report.errors,
+                took: began.elapsed(),
+            },
+        );
         told.errors.extend(report.errors.into_iter().map(|error| (kind, error)));
         steps.append(&mut part.steps);
         plan.kept.append(&mut part.kept);
     }
+    bar.end();
     plan.steps = steps;
     plan.count();
     if !gone.is_empty()
@@ -70,7 +83,7 @@ pub(super) async fn carry_out(
         ui::warn(error);
     }
     told.plan = Some(plan);
-    told.seconds = began.elapsed().as_secs_f64();
+    told.seconds = (looked + began.elapsed()).as_secs_f64();
     voice.host_done(&told);
     told
 }

@@ -35,7 +35,7 @@ fn verify_all(candidates: &[Candidate], details: &[ImageDetail], recorded: &[u8]
     let began = Timestamp::from_second(BEGAN).expect("a time");
     let result = (result != 0).then(|| id(result));
     let tells_containers = details.iter().any(|image| image.container.is_some());
-    let evidence = Evidence { details, began, stamp: &stamp, result, tells_containers };
+    let evidence = Evidence { details, began, stamp: &stamp, result, cut_off: false, tells_containers };
     // Unless a test says more, a step began after the last line.
     let step = candidates.iter().map(|line| line.step).max().unwrap_or(0) + 1;
     let shown = Shown { images: candidates.to_vec(), stage: 9, step, ran: None };
@@ -83,7 +83,8 @@ fn an_image_that_was_committed_when_the_output_ended_is_found_by_its_container()
     let of = key("p", "s");
     let stamp = Stamp { project: Some(of.project), session: Some(of.session) };
     let began = Timestamp::from_second(BEGAN).expect("a time");
-    let evidence = Evidence { details: &images, began, stamp: &stamp, result: None, tells_containers: true };
+    let evidence =
+        Evidence { details: &images, began, stamp: &stamp, result: None, cut_off: false, tells_containers: true };
     let one = Candidate { ran: Some("a1a1".to_owned()), ..line(2, 2, "new") };
     let shown = Shown { images: vec![line(1, 1, "base"), one], stage: 1, step: 3, ran: Some("b2b2".to_owned()) };
     assert_eq!(verify(&shown, &evidence, |_| false), [id(2), id(3)]);
@@ -157,4 +158,33 @@ fn what_the_result_descends_from_needs_no_line() {
     let images = [detail(1, 0, 5), detail(2, 1, BEGAN), detail(3, 2, BEGAN), detail(4, 3, BEGAN)];
     assert_eq!(verify_all(&[], &images, &[], 4), [id(2), id(3), id(4)]);
     assert_eq!(verify_all(&[line(3, 1, "base"), line(4, 2, "new")], &images, &[], 4), [id(4), id(2), id(3)]);
+}
+
+#[test]
+fn where_the_output_was_cut_off_only_what_gave_the_stamp_needs_no_line() {
+    let of = key("p", "s");
+    let stamp = Stamp { project: Some(of.project.clone()), session: Some(of.session.clone()) };
+    let half = |image| {
+        let mut image = stamped(image, &of);
+        image.labels.remove(SESSION_LABEL);
+        image
+    };
+    // 3 may have come out of a stranger's cache: the line that said so is lost.
+    let images = [
+        detail(1, 0, 5),
+        detail(2, 1, BEGAN),
+        detail(3, 2, BEGAN),
+        half(detail(4, 3, BEGAN)),
+        stamped(detail(5, 4, BEGAN), &of),
+    ];
+    let began = Timestamp::from_second(BEGAN).expect("a time");
+    let found = |step, cut_off| {
+        let evidence =
+            Evidence { details: &images, began, stamp: &stamp, result: Some(id(5)), cut_off, tells_containers: false };
+        let shown = Shown { images: vec![line(1, 1, "base"), line(2, 2, "new")], stage: 1, step, ran: None };
+        verify(&shown, &evidence, |_| false)
+    };
+    assert_eq!(found(3, false), [id(2), id(3), id(4), id(5)]);
+    assert_eq!(found(3, true), [id(2), id(4), id(5)]);
+    assert_eq!(found(2, true), [id(4), id(5)], "the step that was running may have written its own line");
 }

@@ -89,6 +89,11 @@ pub fn share_with_cache(plan: &mut Plan, books: &Books, cache: &[CacheRecord]) {
     plan.count();
 }
 
+/// Whether anything that was built may share its bytes with the build cache.
+pub fn may_share_with_cache(books: &Books) -> bool {
+    built_by_buildkit(books).next().is_some()
+}
+
 fn built_by_buildkit(books: &Books) -> impl Iterator<Item = ImageId> + '_ {
     books.builds.iter().filter(|build| build.steps.is_empty()).filter_map(|build| build.result)
 }

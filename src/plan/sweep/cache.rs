@@ -161,8 +161,10 @@ pub(super) fn bytes_that_stay(look: &Look, plan: &Plan) -> HashMap<String, u64> 
     held
 }
 
+/// A record has no name. What the engine says of it holds the words of a Dockerfile, which may be a secret, so it is
+/// called by its kind.
 fn names(record: &CacheRecord) -> Vec<String> {
-    Some(record.description.clone()).filter(|text| !text.is_empty()).into_iter().collect()
+    Some(record.kind.clone()).filter(|kind| !kind.is_empty()).into_iter().collect()
 }
 
 fn kept(record: &CacheRecord, reason: KeptReason, holders: Vec<String>) -> Kept {

@@ -20,6 +20,7 @@ struct Spare<'a> {
     created: Option<Timestamp>,
     bytes: u64,
     built_in: bool,
+    guard: Guard,
 }
 
 pub(super) fn sort_volumes(rules: &Rules, sorted: &mut Sorted) {
@@ -37,6 +38,7 @@ pub(super) fn sort_volumes(rules: &Rules, sorted: &mut Sorted) {
             created: volume.created,
             bytes: volume.size.unwrap_or(0),
             built_in: false,
+            guard: volume.guard(),
         };
         let used = |container: &Container| container.volumes.contains(&volume.name);
         sort(rules, sorted, &spare, used);
@@ -58,6 +60,7 @@ pub(super) fn sort_networks(rules: &Rules, sorted: &mut Sorted) {
             labels: &network.labels,
             created: network.created,
             bytes: 0,
+            guard: Guard::Unused,
             built_in: own_driver || network.scope == "swarm" || BUILT_IN.contains(&network.name.as_str()),
         };
         let used = |container: &Container| {
@@ -100,7 +103,7 @@ fn sort(rules: &Rules, sorted: &mut Sorted, spare: &Spare, used: impl Fn(&Contai
             names,
             bytes: spare.bytes,
             reason: Reason::Unused,
-            guard: Guard::Unused,
+            guard: spare.guard.clone(),
             result: None,
         },
         since: spare.created,

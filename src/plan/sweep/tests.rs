@@ -87,7 +87,6 @@ fn record(id: &str, parents: &[&str], idle: i64) -> CacheRecord {
         id: id.to_owned(),
         parents: parents.iter().map(ToString::to_string).collect(),
         kind: "regular".to_owned(),
-        description: String::new(),
         in_use: false,
         shared: false,
         size: 10,

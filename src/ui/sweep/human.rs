@@ -35,14 +35,14 @@ pub(super) fn why(reason: Reason) -> &'static str {
 pub(super) fn name(step: &Step) -> String {
     match step.names.as_slice() {
         [] => short_id(&step.id).to_owned(),
-        _ if step.kind == Kind::BuildCache => short_id(&step.id).to_owned(),
+        names if step.kind == Kind::BuildCache => format!("{} {}", short_id(&step.id), names.join(" ")),
         names => names.join(" "),
     }
 }
 
-pub(super) fn age(step: &Step, since: &Since, now: Timestamp) -> Option<String> {
+pub(super) fn age(step: &Step, since: &Since, now: Timestamp) -> Option<Duration> {
     let since = since.get(&(step.kind, step.id.clone()))?;
-    Some(human_duration(Duration::try_from(now.duration_since(*since)).unwrap_or_default()))
+    Some(Duration::try_from(now.duration_since(*since)).unwrap_or_default())
 }
 
 fn heading(host: Option<&str>, plan: &Plan, style: Style) -> String {
@@ -65,7 +65,7 @@ pub(super) fn plan(host: Option<&str>, plan: &Plan, since: &Since, verbose: bool
         let rows: Vec<(String, String, String)> = steps
             .iter()
             .map(|step| {
-                let age = age(step, since, plan.created).unwrap_or_else(|| "?".to_owned());
+                let age = age(step, since, plan.created).map_or_else(|| "?".to_owned(), human_duration);
                 (name(step), age, human_bytes(step.bytes))
             })
             .collect();
@@ -81,11 +81,15 @@ pub(super) fn plan(host: Option<&str>, plan: &Plan, since: &Since, verbose: bool
     } else {
         let _ = writeln!(text, "would remove  {}, {}", counts(plan, |_| true), total(plan));
     }
-    if plan.totals.bytes_to_cache > 0 {
-        let _ =
-            writeln!(text, "  up to {} of it only move into the build cache", human_bytes(plan.totals.bytes_to_cache));
+    text + &to_cache(plan, "move") + &kept(plan, verbose)
+}
+
+/// With `BuildKit` an image shares its layers with the build cache.
+fn to_cache(plan: &Plan, verb: &str) -> String {
+    match plan.totals.bytes_to_cache {
+        0 => String::new(),
+        moved => format!("  up to {} of it only {verb} into the build cache\n", human_bytes(moved)),
     }
-    text + &kept(plan, verbose)
 }
 
 pub(super) fn done(host: Option<&str>, plan: &Plan, seconds: f64, style: Style) -> String {
@@ -94,6 +98,7 @@ pub(super) fn done(host: Option<&str>, plan: &Plan, seconds: f64, style: Style) 
     let removed = counts(plan, went);
     let removed = if removed.is_empty() { "nothing".to_owned() } else { format!("{removed}, {}", total(plan)) };
     let _ = writeln!(text, "removed  {removed}  {}", style.dim(&format!("({seconds:.1} s)")));
+    text += &to_cache(plan, "moved");
     for step in plan.steps.iter().filter(|step| step.result == Some(Outcome::Kept)) {
         let kept = plan.kept.iter().rfind(|kept| kept.kind == step.kind && kept.id == step.id);
         let reason = kept.map_or("changed since", |kept| words(kept.reason));
@@ -131,7 +136,8 @@ fn kept(plan: &Plan, verbose: bool) -> String {
     let mut text = String::new();
     if verbose {
         for kept in &plan.kept {
-            let name = kept.names.first().map_or_else(|| short_id(&kept.id), String::as_str);
+            let named = kept.names.first().filter(|_| kept.kind != Kind::BuildCache);
+            let name = named.map_or_else(|| short_id(&kept.id), String::as_str);
             let line =
                 format!("kept     {} {name}: {} {}", plural(kept.kind), words(kept.reason), kept.holders.join(", "));
             let _ = writeln!(text, "{}", line.trim_end());

@@ -1,33 +1,14 @@
-//! The docker-cleaner's lines, text or JSON: level and time, an operation a line, one summary.
+//! The docker-cleaner's lines: an operation a line, what it skipped and why, one summary.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::super::clean::words;
-use super::super::out;
+use super::super::clean::{short_id, words};
 use super::human::{age, name, why};
-use super::{Since, Told};
-use crate::config::seed::{LogFormat, LogLevel};
+use super::line::{Line, Log, SUMMARY, fields};
+use super::{Part, Since, Told, first_of};
+use crate::config::seed::LogLevel;
 use crate::error::Error;
-use crate::model::{KeptReason, Kind, Outcome, Plan, Step, human_bytes};
-
-pub(super) struct Log {
-    pub(super) format: LogFormat,
-    pub(super) level: LogLevel,
-    pub(super) quiet: bool,
-}
-
-/// A line, in both formats: the text has in words what JSON has in fields.
-struct Line<'a> {
-    level: LogLevel,
-    operation: &'a str,
-    host: Option<&'a str>,
-    text: String,
-    message: String,
-    fields: Map<String, Value>,
-}
+use crate::model::{Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, human_duration};
 
 const fn operation(kind: Kind) -> &'static str {
     match kind {
@@ -61,41 +42,34 @@ fn singular(kind: Kind) -> &'static str {
     }
 }
 
-fn fields(value: Value) -> Map<String, Value> {
-    if let Value::Object(fields) = value { fields } else { Map::new() }
+/// `Skipped volume data: in use by container web (running)`.
+fn skipped(kept: &Kept) -> String {
+    let id = short_id(&kept.id).to_owned();
+    let name = kept.names.first().filter(|_| kept.kind != Kind::BuildCache).unwrap_or(&id);
+    let holders = kept.holders.join(", ");
+    let because = match (kept.kind, kept.reason) {
+        (Kind::Container, KeptReason::InUse) => holders,
+        (_, KeptReason::InUse) if !holders.is_empty() => format!("in use by container {holders}"),
+        (_, KeptReason::Base) => format!("base of {holders}"),
+        (_, reason) => words(reason).to_owned(),
+    };
+    format!("Skipped {} {name}: {because}", singular(kept.kind))
+}
+
+/// `1.2 GB`, with how sure that is and how much of it comes back only when the build cache goes.
+fn amount(kind: Kind, bytes: u64, plan: &Plan, verbs: (&str, &str)) -> String {
+    let is_image = kind == Kind::Image && bytes > 0;
+    let up_to = if is_image && plan.totals.up_to { "up to " } else { "" };
+    let to_cache = match plan.totals.bytes_to_cache {
+        moved if is_image && moved > 0 => {
+            format!(", of which up to {} only {} into the build cache", human_bytes(moved), verbs.1)
+        }
+        _ => String::new(),
+    };
+    format!("{up_to}{}{}{to_cache}", human_bytes(bytes), verbs.0)
 }
 
 impl Log {
-    fn say(&self, line: Line) {
-        let always = line.operation == "SUMMARY";
-        if line.level < self.level && !always || self.quiet && line.level < LogLevel::Warn && !always {
-            return;
-        }
-        let level = match line.level {
-            LogLevel::Debug => "DEBUG",
-            LogLevel::Info => "INFO",
-            LogLevel::Warn => "WARN",
-            LogLevel::Error => "ERROR",
-        };
-        let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
-        out(match self.format {
-            LogFormat::Text => {
-                let host = line.host.map(|host| format!("{host}: ")).unwrap_or_default();
-                format!("[{now}] [{level}] [{}] {host}{}\n", line.operation, line.text.replace('\n', " "))
-            }
-            LogFormat::Json => {
-                // In the order of the docker-cleaner's own lines, for whoever reads them by eye.
-                let head = [("timestamp", now.to_string()), ("level", level.to_owned())];
-                let head =
-                    head.into_iter().chain([("operation", line.operation.to_owned()), ("message", line.message)]);
-                let host = line.host.map(|host| ("hostname", host.to_owned()));
-                let head = head.chain(host).map(|(key, text)| (key.to_owned(), Value::from(text)));
-                let fields = head.chain(line.fields).map(|(key, value)| format!("{}:{value}", Value::from(key)));
-                format!("{{{}}}\n", fields.collect::<Vec<_>>().join(","))
-            }
-        });
-    }
-
     pub(super) fn starts(&self, host: &str, dry: bool) {
         let dry_run = if dry { " (dry run: nothing is removed)" } else { "" };
         self.say(Line {
@@ -121,30 +95,30 @@ impl Log {
         self.plain(LogLevel::Warn, operation(kind), host, note.to_owned(), json!({}));
     }
 
-    fn plain(&self, level: LogLevel, operation: &str, host: Option<&str>, text: String, more: Value) {
-        self.say(Line { level, operation, host, message: text.clone(), text, fields: fields(more) });
-    }
-
     pub(super) fn plan(&self, host: Option<&str>, plan: &Plan, since: &Since, kinds: &[Kind]) {
         for &kind in kinds {
             let steps: Vec<Step> = plan.steps.iter().filter(|step| step.kind == kind).cloned().collect();
-            let bytes: u64 = steps.iter().map(|step| step.bytes).sum();
             for step in &steps {
-                let age = age(step, since, plan.created).unwrap_or_else(|| "unknown age".to_owned());
+                let age = age(step, since, plan.created);
+                let old = age.map_or_else(|| "unknown age".to_owned(), human_duration);
                 let text =
-                    format!("Would remove {}: {}, {age}, {}", name(step), why(step.reason), human_bytes(step.bytes));
-                let more = json!({ "id": step.id, "name": name(step), "space_bytes": step.bytes });
+                    format!("Would remove {}: {}, {old}, {}", name(step), why(step.reason), human_bytes(step.bytes));
+                let more = json!({
+                    "id": step.id, "name": name(step), "reason": step.reason, "age_seconds": age.map(|age| age.as_secs()),
+                    "space_bytes": step.bytes,
+                });
                 self.plain(LogLevel::Info, operation(kind), host, text, more);
             }
-            self.kept(host, plan, kind);
-            let up_to = if plan.totals.up_to && kind == Kind::Image && bytes > 0 { "up to " } else { "" };
-            let count = steps.len();
-            let things = things(kind, &steps);
+            for kept in plan.kept.iter().filter(|kept| kept.kind == kind) {
+                self.skipped(host, kept);
+            }
+            let bytes: u64 = steps.iter().map(|step| step.bytes).sum();
+            let (count, things) = (steps.len(), things(kind, &steps));
             self.say(Line {
                 level: LogLevel::Info,
                 operation: operation(kind),
                 host,
-                text: format!("Would remove {} ({up_to}{})", counted(count, things), human_bytes(bytes)),
+                text: format!("Would remove {} ({})", counted(count, things), amount(kind, bytes, plan, ("", "move"))),
                 message: format!("Would remove {things}"),
                 fields: fields(json!({ "count": count, "space_freed_bytes": bytes })),
             });
@@ -152,99 +126,65 @@ impl Log {
     }
 
     /// What somebody holds is worth a warning where data is at stake; all else is for those who look closely.
-    fn kept(&self, host: Option<&str>, plan: &Plan, kind: Kind) {
-        for kept in plan.kept.iter().filter(|kept| kept.kind == kind) {
-            let name = kept.names.first().unwrap_or(&kept.id);
-            let level = match (kind, kept.reason) {
-                (Kind::Volume, KeptReason::InUse) | (_, KeptReason::Changed) => LogLevel::Warn,
-                _ => LogLevel::Debug,
-            };
-            let by = if kept.holders.is_empty() { String::new() } else { format!(" by {}", kept.holders.join(", ")) };
-            let by = if kept.reason == KeptReason::InUse && kind != Kind::Container {
-                by.replacen(" by ", " by container ", 1)
-            } else {
-                by
-            };
-            let text = format!("Skipped {} {name}: {}{by}", singular(kind), words(kept.reason));
-            self.plain(level, operation(kind), host, text, json!({ "id": kept.id }));
-        }
+    fn skipped(&self, host: Option<&str>, kept: &Kept) {
+        let is_data = (kept.kind, kept.reason) == (Kind::Volume, KeptReason::InUse);
+        let level = if is_data { LogLevel::Warn } else { LogLevel::Debug };
+        self.plain(level, operation(kept.kind), host, skipped(kept), json!({ "id": kept.id }));
     }
 
-    #[allow(clippy::too_many_arguments)] // each is a fact of the one line
-    pub(super) fn kind(
-        &self,
-        host: Option<&str>,
-        kind: Kind,
-        part: &Plan,
-        unlisted: &[&Error],
-        errors: &[Error],
-        up_to: bool,
-        took: Duration,
-    ) {
+    pub(super) fn kind(&self, host: Option<&str>, part: &Part) {
+        let (kind, plan) = (part.kind, part.plan);
         let ended = |wanted: &[Outcome]| -> Vec<&Step> {
-            part.steps.iter().filter(|step| step.result.is_some_and(|result| wanted.contains(&result))).collect()
+            plan.steps.iter().filter(|step| step.result.is_some_and(|result| wanted.contains(&result))).collect()
         };
         let done = ended(&[Outcome::Done, Outcome::AlreadyGone]);
-        let bytes: u64 = done.iter().map(|step| step.bytes).sum();
-        let up_to = if up_to && bytes > 0 { "up to " } else { "" };
         for step in &done {
-            self.plain(
-                LogLevel::Debug,
-                operation(kind),
-                host,
-                format!("Removed {}", name(step)),
-                json!({ "id": step.id }),
-            );
+            let text = format!("Removed {}", name(step));
+            self.plain(LogLevel::Debug, operation(kind), host, text, json!({ "id": step.id }));
         }
+        part.spared.iter().for_each(|kept| self.skipped(host, kept));
         // One reason for all of them is said once, below.
-        let said_below = kind == Kind::BuildCache && !errors.is_empty();
-        for kept in part.kept.iter().filter(|_| !said_below) {
-            let name = kept.names.first().unwrap_or(&kept.id);
-            if kept.reason != KeptReason::Failed {
-                let by = if kept.holders.is_empty() {
-                    String::new()
-                } else {
-                    format!(" by container {}", kept.holders.join(", "))
-                };
-                let text = format!("Skipped {} {name}: {}{by}", singular(kind), words(kept.reason));
-                self.plain(LogLevel::Warn, operation(kind), host, text, json!({ "id": kept.id }));
-            }
+        let said_below = kind == Kind::BuildCache && !part.errors.is_empty();
+        for kept in plan.kept.iter().filter(|kept| !said_below && kept.reason != KeptReason::Failed) {
+            self.plain(LogLevel::Warn, operation(kind), host, skipped(kept), json!({ "id": kept.id }));
         }
         let failed = ended(&[Outcome::Failed, Outcome::Unknown, Outcome::NotTried]).len();
-        let why: Vec<&Error> = unlisted.iter().copied().chain(errors).collect();
-        if failed > 0 || !unlisted.is_empty() {
-            self.failed(host, kind, &why, failed, part.steps.len());
+        let why: Vec<&Error> = part.unlisted.iter().copied().chain(part.errors).collect();
+        if failed > 0 || !part.unlisted.is_empty() {
+            self.failed(host, kind, &why, failed, plan.steps.len());
         } else {
-            for error in why {
+            for error in first_of(&why) {
                 self.note(host, kind, &format!("Skipped: {error}"));
             }
         }
-        if !unlisted.is_empty() && part.steps.is_empty() {
+        if !part.unlisted.is_empty() && plan.steps.is_empty() {
             return;
         }
-        let things = things(kind, &part.steps);
+        let bytes: u64 = done.iter().map(|step| step.bytes).sum();
+        let things = things(kind, &plan.steps);
+        let freed = amount(kind, bytes, plan, (" freed", "moved"));
         self.say(Line {
             level: LogLevel::Info,
             operation: operation(kind),
             host,
-            text: format!("Removed {} ({up_to}{} freed)", counted(done.len(), things), human_bytes(bytes)),
+            text: format!("Removed {} ({freed})", counted(done.len(), things)),
             message: format!("Removed {things}"),
             fields: fields(json!({
-                "count": done.len(), "space_freed_bytes": bytes, "duration_seconds": seconds(took.as_secs_f64()),
+                "count": done.len(), "space_freed_bytes": bytes,
+                "duration_seconds": seconds(part.took.as_secs_f64()),
             })),
         });
     }
 
     pub(super) fn failed(&self, host: Option<&str>, kind: Kind, why: &[&Error], failed: usize, of: usize) {
         let how_many = if of == 0 { String::new() } else { format!(" {failed} of {of}") };
-        let why: Vec<String> = why.iter().map(|error| error.to_string().replace("\n  ", " ")).collect();
-        let text = format!("Failed{how_many}: {}", why.join("; "));
+        let text = format!("Failed{how_many}: {}", first_of(why).join("; "));
         self.plain(LogLevel::Error, operation(kind), host, text, json!({ "failed": failed }));
     }
 
     pub(super) fn summary(&self, told: &[Told], dry: bool) {
         let mut counts = Map::new();
-        let (mut bytes, mut removed, mut failed, mut kept) = (0, 0, 0, 0);
+        let (mut bytes, mut to_cache, mut removed, mut failed, mut kept) = (0, 0, 0, 0, 0);
         for plan in told.iter().filter_map(|told| told.plan.as_ref()) {
             for step in &plan.steps {
                 let goes = dry || matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
@@ -256,25 +196,31 @@ impl Log {
             failed += plan.totals.failed;
             kept += plan.totals.kept;
             bytes += plan.totals.bytes;
+            to_cache += plan.totals.bytes_to_cache;
         }
         let operations: usize = told.iter().map(|told| told.kinds.len()).sum();
         let operations_failed: usize = told.iter().map(Told::kinds_failed).sum();
-        let lost = told.iter().filter(|told| told.error.is_some()).count();
+        let lost: Vec<&str> = told.iter().filter(|told| told.error.is_some()).map(|told| &*told.host).collect();
         let longest = told.iter().map(|told| told.seconds).fold(0.0, f64::max);
-        let up_to = if told.iter().any(Told::up_to) { "up to " } else { "" };
+        let is_up_to = told.iter().any(Told::up_to);
+        let up_to = if is_up_to { "up to " } else { "" };
         let (what, verb) =
             if dry { ("Total space to be freed", "to remove") } else { ("Total space freed", "removed") };
-        let hosts = if lost > 0 { format!(", {lost} of {} hosts failed", told.len()) } else { String::new() };
+        let hosts = match lost.len() {
+            0 => String::new(),
+            n => format!(", {n} of {} hosts failed: {}", told.len(), lost.join(", ")),
+        };
         let mut more = fields(json!({
-            "count": removed, "space_freed_bytes": bytes, "failed": failed, "kept": kept,
+            "count": removed, "space_freed_bytes": bytes, "bytes_to_cache": to_cache, "up_to": is_up_to,
+            "failed": failed, "kept": kept,
             "operations_succeeded": operations - operations_failed, "operations_failed": operations_failed,
-            "duration_seconds": seconds(longest),
+            "hosts": told.len(), "hosts_failed": lost, "duration_seconds": seconds(longest),
         }));
         more.extend(counts);
-        let level = if operations_failed > 0 || lost > 0 { LogLevel::Warn } else { LogLevel::Info };
+        let level = if operations_failed > 0 || !lost.is_empty() { LogLevel::Warn } else { LogLevel::Info };
         self.say(Line {
             level,
-            operation: "SUMMARY",
+            operation: SUMMARY,
             host: None,
             text: format!(
                 "{what}: {up_to}{} ({removed} {verb}, {kept} kept, {failed} failed, {longest:.1} s{hosts})",

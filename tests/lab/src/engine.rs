@@ -196,6 +196,11 @@ impl Engine {
         self.inner.pid
     }
 
+    /// A path of the engine's own, as this machine sees it.
+    pub fn seen_from_here(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.pid()))
+    }
+
     pub(crate) fn busybox(&self) -> &Path {
         &self.inner.busybox
     }
@@ -261,7 +266,10 @@ impl Engine {
     /// What is on it, for a person who reads about a failed test.
     pub fn inventory(&self) -> String {
         if !self.inner.api.answers() {
-            return format!("{} does not answer", self.inner.name);
+            let log = std::fs::read_to_string(self.inner.log()).unwrap_or_default();
+            let mut last: Vec<&str> = log.lines().rev().take(40).collect();
+            last.reverse();
+            return format!("{} does not answer; its log ends:\n{}", self.inner.name, last.join("\n"));
         }
         let images: Vec<String> = self.images().iter().map(|i| format!("  {i:?}")).collect();
         let containers = self.inner.api.containers();
@@ -316,13 +324,16 @@ impl Engine {
 
 impl Inner {
     fn wait_until_it_answers(&self) {
-        let log = self.api.socket().with_file_name("log");
         assert!(
             eventually(STARTING, || self.api.answers()),
             "{} did not answer after {STARTING:?}; its log:\n{}",
             self.name,
-            std::fs::read_to_string(log).unwrap_or_default()
+            std::fs::read_to_string(self.log()).unwrap_or_default()
         );
+    }
+
+    fn log(&self) -> PathBuf {
+        self.api.socket().with_file_name("log")
     }
 }
 

@@ -24,6 +24,8 @@ pub struct ImageSpec<'e> {
     labels: Map<String, Value>,
     below: Vec<Layer>,
     own_layers: usize,
+    /// How many bytes each of its own layers holds, at least.
+    weight: usize,
     created: String,
 }
 
@@ -50,6 +52,7 @@ impl<'e> ImageSpec<'e> {
             labels: Map::new(),
             below: vec![base_layer(engine.busybox()).clone()],
             own_layers: 1,
+            weight: 0,
             created: "2026-01-01T00:00:00Z".to_owned(),
         }
     }
@@ -72,6 +75,12 @@ impl<'e> ImageSpec<'e> {
     /// How many layers of its own it has above those it shares. With none, only its config tells it apart.
     pub fn layers(mut self, count: usize) -> Self {
         self.own_layers = count;
+        self
+    }
+
+    /// Each of its own layers holds so many bytes.
+    pub fn weighing(mut self, bytes: usize) -> Self {
+        self.weight = bytes;
         self
     }
 
@@ -102,7 +111,9 @@ impl<'e> ImageSpec<'e> {
     fn all_layers(&self) -> Vec<Layer> {
         let own = (0..self.own_layers).map(|_| {
             let n = unique();
-            Layer::of_file(&format!("lab/{n}"), n.to_string().as_bytes())
+            let mut content = n.to_string().into_bytes();
+            content.resize(content.len().max(self.weight), b' ');
+            Layer::of_file(&format!("lab/{n}"), &content)
         });
         self.below.iter().cloned().chain(own).collect()
     }

@@ -37,28 +37,33 @@ impl Command {
     pub fn in_terminal_of(&self, columns: u16, rows: u16) -> Terminal {
         Terminal::start(self, columns, rows)
     }
+
+    /// Starts it in a terminal whose window is closed once this holds, and says how it ended.
+    pub fn in_terminal_that_closes(&self, ready: impl FnMut() -> bool) -> ExitStatus {
+        let (master, mut child) = spawn(self, 100, 30);
+        let ready = eventually(LIMIT, ready);
+        drop(master);
+        assert!(ready, "it was not ready after {LIMIT:?}");
+        let mut status = None;
+        eventually(LIMIT, || {
+            status = child.try_wait().expect("asking for a child's end");
+            status.is_some()
+        });
+        let _ = child.kill();
+        status.expect("it ends once its terminal is gone")
+    }
 }
 
 impl Terminal {
     fn start(command: &Command, cols: u16, rows: u16) -> Self {
-        let pair = native_pty_system().openpty(size(cols, rows)).expect("a terminal");
-        let std = command.to_std();
-        let mut builder = CommandBuilder::new(std.get_program());
-        builder.args(std.get_args());
-        builder.env_clear();
-        builder.env("TERM", "xterm-256color");
-        for (key, value) in std.get_envs() {
-            builder.env(key, value.unwrap_or_default());
-        }
-        builder.cwd(std.get_current_dir().unwrap_or("/".as_ref()));
-        let child = pair.slave.spawn_command(builder).expect("the command starts in the terminal");
-        let keys = pair.master.take_writer().expect("the terminal's keyboard");
-        let output = pair.master.try_clone_reader().expect("the terminal's screen");
+        let (master, child) = spawn(command, cols, rows);
+        let keys = master.take_writer().expect("the terminal's keyboard");
+        let output = master.try_clone_reader().expect("the terminal's screen");
         let parser = vt100::Parser::new(some(rows), some(cols), 1000);
         let seen = Arc::new(Mutex::new(Seen { bytes: Vec::new(), screen: parser, over: false }));
         let watched = Arc::clone(&seen);
         thread::spawn(move || watch(output, &watched));
-        Self { master: pair.master, keys, child, seen, _command: command.clone() }
+        Self { master, keys, child, seen, _command: command.clone() }
     }
 
     /// Waits until this text is on the screen.
@@ -126,6 +131,23 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+type Spawned = (Box<dyn MasterPty + Send>, Box<dyn Child + Send + Sync>);
+
+fn spawn(command: &Command, cols: u16, rows: u16) -> Spawned {
+    let pair = native_pty_system().openpty(size(cols, rows)).expect("a terminal");
+    let std = command.to_std();
+    let mut builder = CommandBuilder::new(std.get_program());
+    builder.args(std.get_args());
+    builder.env_clear();
+    builder.env("TERM", "xterm-256color");
+    for (key, value) in std.get_envs() {
+        builder.env(key, value.unwrap_or_default());
+    }
+    builder.cwd(std.get_current_dir().unwrap_or("/".as_ref()));
+    let child = pair.slave.spawn_command(builder).expect("the command starts in the terminal");
+    (pair.master, child)
 }
 
 fn watch(mut output: impl Read, seen: &Mutex<Seen>) {

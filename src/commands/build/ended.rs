@@ -1,0 +1,160 @@
+//! One build, once docker has ended: what is shown, what is noted, and what goes.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::child::{self, Seen};
+use super::job::Job;
+use super::look::Before;
+use super::recovery::recover;
+use super::{books, lent};
+use crate::commands::world::World;
+use crate::commands::{end, seen};
+use crate::error::{Error, Kind, Result};
+use crate::ledger::{Running, State, read_iid};
+use crate::model::{Flavour, ImageId, Life, Record, SessionKey};
+use crate::plan::argv::IdFile;
+use crate::ui;
+use crate::ui::clean::Loudness;
+
+/// How long the books may take after docker has ended; what is left undone then is done by the next dkb.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// dkb's own flags, which somebody may put behind the verb, where docker does not know them.
+const OURS: [&str; 5] = ["project", "session", "settings", "keep-tagged", "format"];
+
+/// What came of keeping the books.
+#[derive(Default)]
+struct Kept {
+    /// How many images this build has made useless and taken away.
+    went: usize,
+    /// Every session that was known then.
+    lives: HashMap<SessionKey, Life>,
+}
+
+impl Job {
+    /// Shows what was held back.
+    pub(super) fn show(&self, ok: bool, seen: &mut Seen, before: Option<&Before>) {
+        if let Some(held) = seen.held.take() {
+            child::release(held, ok.then(|| self.quiet_id(seen, before)).flatten().as_deref());
+        }
+    }
+
+    pub(super) async fn end(&mut self, world: &World, ok: bool, seen: &Seen, before: Result<Option<Before>>) {
+        if !ok && let Some(flag) = self.words.misplaced(&OURS) {
+            ui::say(format_args!("--{flag} is dkb's own flag, and stands before the verb: dkb --{flag} … build …"));
+        }
+        let kept = match (before, self.state.clone()) {
+            (Ok(Some(before)), Ok(state)) => {
+                let books = self.keep_books(world, ok, seen, &before, &state);
+                let late = |_| Err(Error::failed("keeping the books", format!("not done in {} s", LONGEST.as_secs())));
+                tokio::time::timeout(LONGEST, books).await.unwrap_or_else(late)
+            }
+            (Err(error), _) => Err(error),
+            _ => Ok(Kept::default()),
+        };
+        let lives = match kept {
+            Ok(Kept { went, lives }) => {
+                if went > 0 && world.verbose {
+                    let images = if went == 1 { "image" } else { "images" };
+                    ui::say(format_args!("removed {went} {images} that this build replaced"));
+                }
+                if let Some(running) = self.running.take() {
+                    running.finish();
+                }
+                lives
+            }
+            Err(error) => {
+                // The next dkb may be luckier, if there is anything to find and it can know which engine this was.
+                let built = ok || !seen.shown.images.is_empty();
+                let late = error.kind == Kind::Unreachable && self.intent.socket.is_some();
+                let hopeless = |running: &Running| !(running.knows_engine() || built && late);
+                if let Some(running) = self.running.take().filter(hopeless) {
+                    running.finish();
+                }
+                self.trouble.get_or_insert(error);
+                HashMap::new()
+            }
+        };
+        // A session that only builds needs no file once nobody is at work in it.
+        if self.hold.take().is_some()
+            && let Ok(state) = &self.state
+        {
+            state.session(&self.intent.of).clear();
+        }
+        if let Some(trouble) = &self.trouble {
+            ui::warn(format_args!("this build was not noted: {trouble}"));
+        }
+        let loudness = if world.verbose { Loudness::Normal } else { Loudness::Quiet };
+        let _ = tokio::time::timeout(LONGEST, end::see_to_the_dead(world, &lives, loudness)).await;
+    }
+
+    async fn keep_books(&self, world: &World, ok: bool, seen: &Seen, before: &Before, state: &State) -> Result<Kept> {
+        let ledger = state.ledger(&before.identity);
+        lent::release(before, &before.held).await?;
+        // What another build left open is its own trouble, and stays open until it can be closed.
+        let _ = recover(&before.engine, &before.identity, state, &ledger).await;
+        let (mut books, _) = ledger.read()?;
+        let result = if ok { self.result(seen, before).await? } else { None };
+        let facts = books::Facts {
+            intent: &self.intent,
+            stamp: &self.stamp,
+            began: before.began,
+            before: &before.tags,
+            all: before.all.as_ref(),
+            shown: &seen.shown,
+            result,
+            ok,
+            ran: seen.shown.was_running() && !before.info.containerd_store,
+            cut_off: false,
+        };
+        let build = books::record(&before.engine, &books, &facts).await?;
+        ledger.append(&books::records(&books, &self.intent, &build))?;
+        books.apply(Record::Build(build.clone()));
+        let went = books::take_away(before, state, &ledger, &books, &build, world.settings.keep_superseded).await?;
+        Ok(Kept { went, lives: seen::lives(state, &books) })
+    }
+
+    /// The image that docker built, by its own word where it gave one, else by the tags.
+    async fn result(&self, seen: &Seen, before: &Before) -> Result<Option<ImageId>> {
+        let engine = &before.engine;
+        let said = match self.id_file() {
+            IdFile::Ours => self.own_id_file().and_then(|file| read_iid(&file)).or(seen.id),
+            IdFile::Users(file) if Path::new(file).is_file() => read_iid(Path::new(file)),
+            IdFile::No(why) if !why.leaves_image() => return Ok(None),
+            IdFile::Users(_) | IdFile::No(_) => seen.id,
+        };
+        if let Some(id) = said {
+            // A tag that named it before names it still, and no question is needed.
+            if before.tags.iter().any(|(_, known)| *known == id) || engine.image(&id.to_string()).await?.is_some() {
+                return Ok(Some(id));
+            }
+        }
+        match self.words.tags.first() {
+            Some(tag) => Ok(engine.image(tag.as_str()).await?.map(|image| image.id)),
+            None => Ok(None),
+        }
+    }
+
+    /// What the classic builder prints under `-q`.
+    fn quiet_id(&self, seen: &Seen, before: Option<&Before>) -> Option<String> {
+        let file = self.own_id_file().or_else(|| {
+            let path = self.users_id_file()?.to_path_buf();
+            end_with_newline(&path);
+            Some(path)
+        });
+        let id = file.and_then(|file| read_iid(&file)).or(seen.id)?;
+        let podman = before.is_some_and(|before| before.info.flavour == Flavour::Podman);
+        Some(if podman { id.digits() } else { id.to_string() })
+    }
+}
+
+/// The file that the user asked for ends with a newline under `-q`, and docker was not told of the `-q`.
+fn end_with_newline(path: &Path) {
+    use std::io::Write;
+    let ends = std::fs::read(path).is_ok_and(|text| text.is_empty() || text.ends_with(b"\n"));
+    if !ends && let Ok(mut file) = std::fs::File::options().append(true).open(path) {
+        let _ = file.write_all(b"\n");
+    }
+}

@@ -1,0 +1,54 @@
+use super::*;
+use crate::model::books_tests::{id, key};
+
+fn intent(build: &str) -> Intent {
+    Intent {
+        build: build.to_owned(),
+        of: key("p", "s"),
+        started: Timestamp::UNIX_EPOCH,
+        tags: vec![Reference::written("app").expect("a name")],
+        key: "k".to_owned(),
+        stamp: key("p", "s").into(),
+        classic: true,
+        tilt: false,
+        ci: false,
+        slot: None,
+        socket: None,
+    }
+}
+
+#[test]
+fn a_build_that_was_cut_off_is_found_with_all_that_was_seen_of_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = State::at(folder.path());
+    let running = state.begin(&intent("1")).expect("a build");
+    let tag = Reference::written("app").expect("a name");
+    let image = Candidate { id: "0123456789ab".to_owned(), stage: 1, step: 2, base: false, cached: true, ran: None };
+    let mut journal = running.journal().expect("a journal");
+    journal.note_engine("engine", Timestamp::UNIX_EPOCH);
+    journal.note_before(&tag, id(7));
+    journal.note_image(&image);
+    journal.note_step(1, 3);
+    journal.note_container("ba9876543210");
+    fs::write(running.iidfile(), id(1).to_string()).expect("docker's file");
+    assert!(state.unfinished()[0].still_runs());
+    drop(running);
+    let found = state.unfinished().pop().expect("the build");
+    assert!(!found.still_runs());
+    assert_eq!(found.intent, intent("1"));
+    assert_eq!(found.engine, Some(("engine".to_owned(), Timestamp::UNIX_EPOCH)));
+    assert_eq!(found.before, [(tag, id(7))]);
+    assert_eq!(found.shown, Shown { images: vec![image], stage: 1, step: 3, ran: Some("ba9876543210".to_owned()) });
+    assert_eq!(found.result, Some(id(1)));
+    assert!(state.unfinished()[0].still_runs(), "only one dkb at a time finishes its books");
+    found.finish();
+    assert!(state.unfinished().is_empty());
+}
+
+#[test]
+fn a_build_that_ended_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = State::at(folder.path());
+    state.begin(&intent("1")).expect("a build").finish();
+    assert!(state.unfinished().is_empty());
+}

@@ -1,0 +1,157 @@
+//! The result of a build that was killed before docker could say its ID.
+//!
+//! 1. It bears the whole stamp of the build, and it did not inherit it: its parent has another one, and where the
+//!    engine names no parent, it is not built on the layers of an older image with this stamp.
+//! 2. It was made after the build began, by the engine's clock.
+//! 3. It has no name but those that the build was to give it, and was not pulled.
+//! 4. It is not on record: what is, was made by another build.
+//!
+//! So a build `FROM` another image of its session is not found; its result stays as if a stranger had made it.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::model::{Image, ImageDetail, ImageId, Reference, Stamp};
+
+pub struct Lost<'a> {
+    pub stamp: &'a Stamp,
+    pub tags: &'a [Reference],
+    pub began: Timestamp,
+    /// The engine gives every image with a name a digest, which then says nothing of a pull.
+    pub digests_say_nothing: bool,
+}
+
+impl Lost<'_> {
+    /// The images that bear the stamp, if it is one that tells a session from all others.
+    pub fn stamped<'i>(&self, images: &'i [Image]) -> Vec<&'i Image> {
+        let whole = self.stamp.project.is_some() && self.stamp.session.is_some();
+        images.iter().filter(|image| whole && image.stamp() == *self.stamp).collect()
+    }
+
+    /// Of several the one with a name, and of these the newest.
+    pub fn result(
+        &self,
+        images: &[Image],
+        details: &[ImageDetail],
+        recorded: impl Fn(ImageId) -> bool,
+    ) -> Option<ImageId> {
+        let known: HashMap<ImageId, &ImageDetail> = details.iter().map(|image| (image.id, image)).collect();
+        let may_be = |image: &&&Image| {
+            let given = |tag: &Reference| self.tags.iter().any(|given| given.canonical() == tag.canonical());
+            let pulled = !image.digests.is_empty() || image.travelled && !self.digests_say_nothing;
+            let created = known.get(&image.id).and_then(|image| image.created);
+            image.tags.iter().filter(|tag| !tag.is_private()).all(given)
+                && !pulled
+                && !recorded(image.id)
+                && created.is_some_and(|created| created >= self.began)
+                && !self.inherited(image, images, &known)
+        };
+        let stamped = self.stamped(images);
+        stamped.iter().filter(may_be).max_by_key(|image| (image.is_tagged(), image.created)).map(|image| image.id)
+    }
+
+    fn inherited(&self, image: &Image, images: &[Image], known: &HashMap<ImageId, &ImageDetail>) -> bool {
+        if let Some(parent) = image.parent {
+            return images.iter().find(|other| other.id == parent).is_none_or(|parent| parent.stamp() == *self.stamp);
+        }
+        let Some(own) = known.get(&image.id) else { return true };
+        known.values().any(|other| {
+            let older = own.layers.len() > other.layers.len() || other.created <= own.created;
+            other.id != own.id && older && own.layers.starts_with(&other.layers)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::books_tests::{id, key};
+    use crate::model::image_tests::image;
+
+    const BEGAN: i64 = 1000;
+
+    fn detail(n: u8, created: i64, layers: &[&str]) -> ImageDetail {
+        ImageDetail {
+            id: id(n),
+            parent: None,
+            tags: Vec::new(),
+            digests: Vec::new(),
+            created: Timestamp::from_second(created).ok(),
+            labels: HashMap::new(),
+            layers: layers.iter().map(ToString::to_string).collect(),
+            container: None,
+            last_tagged: None,
+        }
+    }
+
+    fn found(images: &[Image], details: &[ImageDetail], recorded: &[u8]) -> Option<ImageId> {
+        let stamp = key("p", "s").into();
+        let tags = [Reference::written("app").expect("a name")];
+        let began = Timestamp::from_second(BEGAN).expect("a time");
+        let lost = Lost { stamp: &stamp, tags: &tags, began, digests_say_nothing: false };
+        lost.result(images, details, |image| recorded.iter().any(|n| id(*n) == image))
+    }
+
+    #[test]
+    fn the_result_of_a_build_that_was_killed_is_found_by_its_stamp() {
+        let of = key("p", "s");
+        for image in [image(1).stamp(&of).done(), image(1).stamp(&of).tag("app").done()] {
+            assert_eq!(found(&[image], &[detail(1, BEGAN, &["a"])], &[]), Some(id(1)));
+        }
+    }
+
+    #[test]
+    fn whatever_speaks_against_it_is_enough() {
+        let of = key("p", "s");
+        let new = [detail(1, BEGAN, &["a"])];
+        for (why, image) in [
+            ("no stamp", image(1).done()),
+            ("another session's", image(1).stamp(&key("p", "t")).done()),
+            ("somebody named it", image(1).stamp(&of).tag("app").tag("theirs").done()),
+            ("pulled", image(1).stamp(&of).tag("app").digest("app@sha256:1").done()),
+        ] {
+            assert_eq!(found(&[image], &new, &[]), None, "{why}");
+        }
+        let image = [image(1).stamp(&of).done()];
+        assert_eq!(found(&image, &[detail(1, BEGAN - 1, &["a"])], &[]), None, "older than the build");
+        assert_eq!(found(&image, &[], &[]), None, "gone meanwhile");
+        assert_eq!(found(&image, &new, &[1]), None, "on record");
+    }
+
+    #[test]
+    fn half_a_stamp_finds_nothing() {
+        let mut stamp: Stamp = key("p", "s").into();
+        stamp.session = None;
+        let mut half = image(1).stamp(&key("p", "s")).done();
+        half.labels.remove(crate::model::SESSION_LABEL);
+        let lost = Lost { stamp: &stamp, tags: &[], began: Timestamp::UNIX_EPOCH, digests_say_nothing: true };
+        assert_eq!(lost.result(&[half], &[detail(1, BEGAN, &["a"])], |_| false), None);
+    }
+
+    #[test]
+    fn an_inherited_stamp_is_none_of_the_builds() {
+        let of = key("p", "s");
+        let (base, child) = (image(1).stamp(&of).tag("base").done(), image(2).stamp(&of).tag("app").done());
+        let images = [base, child];
+        let older = detail(1, BEGAN - 9, &["a"]);
+        assert_eq!(found(&images, &[older.clone(), detail(2, BEGAN, &["a", "b"])], &[]), None);
+        assert_eq!(found(&images, &[older.clone(), detail(2, BEGAN, &["a"])], &[]), None, "it has no layer of its own");
+        assert_eq!(found(&images, &[older, detail(2, BEGAN, &["b"])], &[]), Some(id(2)), "no child of it");
+
+        // The classic builder says what is built on what.
+        let on = |parent| [parent, image(2).parent(1).stamp(&of).tag("app").done()];
+        let details = [detail(1, BEGAN, &["a"]), detail(2, BEGAN, &["a"])];
+        assert_eq!(found(&on(image(1).stamp(&of).tag("x").done()), &details, &[]), None);
+        assert_eq!(found(&on(image(1).done()), &details, &[]), Some(id(2)), "here it got its stamp");
+        assert_eq!(found(&on(image(3).done()), &details, &[]), None, "nobody can say from what");
+    }
+
+    #[test]
+    fn what_a_stranger_built_on_it_since_does_not_hide_it() {
+        let of = key("p", "s");
+        let images = [image(1).stamp(&of).tag("app").done(), image(2).stamp(&of).tag("theirs").done()];
+        let details = [detail(1, BEGAN, &["a"]), detail(2, BEGAN + 5, &["a"])];
+        assert_eq!(found(&images, &details, &[]), Some(id(1)));
+    }
+}
