@@ -21,8 +21,9 @@ use crate::model::{Action, Guard, ImageId, Kind, Outcome, Plan, Reference, Step}
 /// An engine deletes one image at a time, but does the rest of a request beside that, and the containerd store
 /// gathers the collections of requests that come together. Both gain up to about so many, and nothing beyond.
 const AT_ONCE: usize = 32;
-/// Stopping is mostly waiting for the container's own grace.
-const STOPS_AT_ONCE: usize = 64;
+/// Stopping is mostly waiting for the container's own grace, and removing for its mounts. As many as docker's own
+/// program takes at a time.
+const CONTAINERS_AT_ONCE: usize = 50;
 
 /// How long steps that were already asked for are waited for once it is over: a user who asked to stop, or an
 /// engine that went away, leaves no more than this.
@@ -92,9 +93,11 @@ pub(super) async fn apply(
         let steps = &plan.steps[from..from + length];
         let ended = side_by_side(
             steps,
-            |step| async move { if builds.need(step) { Ok(Ended::held()) } else { perform(engine, step).await } },
+            |step| async move {
+                if builds.need(step) { Ok(Ended::held()) } else { perform(engine, step, containerd_store).await }
+            },
             match wave {
-                (_, Action::Stop, _) => STOPS_AT_ONCE,
+                (Kind::Container, ..) => CONTAINERS_AT_ONCE,
                 // Children first, and the engine takes one at a time anyway.
                 (Kind::BuildCache, ..) => 1,
                 _ => AT_ONCE,
@@ -181,7 +184,7 @@ fn wave(step: &Step, depths: &HashMap<ImageId, usize>) -> (Kind, Action, usize) 
 }
 
 /// An `Err` says that the engine could not even be asked.
-async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
+async fn perform(engine: &Engine, step: &Step, containerd_store: bool) -> Result<Ended> {
     let id = || ImageId::parse(&step.id).ok_or_else(|| Error::failed("reading the plan", "a step names no image"));
     let name = || {
         step.names
@@ -190,7 +193,7 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
             .ok_or_else(|| Error::failed("reading the plan", "a step names no tag"))
     };
     match (step.kind, step.action, &step.guard) {
-        (Kind::Image, Action::Remove, Guard::Untagged) => image::remove_untagged(engine, id()?).await,
+        (Kind::Image, Action::Remove, Guard::Untagged) => image::remove_untagged(engine, id()?, containerd_store).await,
         (Kind::Image, Action::Remove, Guard::Named { names }) => image::remove_named(engine, id()?, names).await,
         (Kind::Image, Action::Remove, Guard::Pushed { digests }) => image::remove_pushed(engine, id()?, digests).await,
         (Kind::Image, Action::Untag, Guard::NameOf { id }) => image::untag(engine, *id, &name()?).await,

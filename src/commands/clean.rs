@@ -180,6 +180,7 @@ fn agreed(world: &World, plan: &Plan, policy: &Policy) -> Result<bool> {
     }
     let whose = ui::clean::whose(&policy.scope, world.key.project.as_str());
     ui::err(ui::clean::human(plan, &whose, false, world.verbose, ui::Style::PLAIN));
+    ui::err(ui::clean::every_tag(plan));
     ui::err("Remove all this? [y/N] ");
     let mut answer = String::new();
     let _ = std::io::stdin().read_line(&mut answer);

@@ -35,7 +35,7 @@ pub(super) fn guard(world: &World, flags: &Guard) -> Result<u8> {
     let command = flags.command.first().map(|word| name_of(word)).unwrap_or_default();
     let mut opened = state.and_then(|state| Opened::new(world, state, &key, flags, &command)).map_or_else(
         |error| {
-            ui::warn(format_args!("if this guard is killed nobody will clean up: {error}"));
+            warn_of_no_watcher(&error);
             None
         },
         Some,
@@ -55,6 +55,10 @@ pub(super) fn guard(world: &World, flags: &Guard) -> Result<u8> {
     }
     clean(world, &key, flags, opened);
     Ok(code)
+}
+
+fn warn_of_no_watcher(error: &Error) {
+    ui::warn(format_args!("if this guard is killed nobody will clean up: {error}"));
 }
 
 /// The session that was named, or a fresh one with a name that nobody else has and that says nothing of who or where.
@@ -125,7 +129,16 @@ fn run(key: &SessionKey, words: &[OsString], opened: &mut Option<Opened>) -> Res
         .env("DKB_LABEL", format!("{RUN_LABEL}={}", key.session));
     let started = child::start(command, child::Stdout::Untouched, &[], None);
     let mut running = match started {
-        Ok(running) => running,
+        Ok(running) => {
+            // The command has not been kept waiting for this.
+            if let Some(opened) = opened
+                && let Some(Err(error)) = opened.watcher.as_mut().map(Watcher::ready)
+            {
+                warn_of_no_watcher(&error);
+                opened.watcher = None;
+            }
+            running
+        }
         Err(error) => {
             // Nothing ran, so there is nothing to clean.
             if let Some(opened) = opened.take() {

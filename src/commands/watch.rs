@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::path::Path;
 use std::pin::pin;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,7 @@ const HUNTED: [&str; 7] = [
 pub(super) struct Watcher {
     child: Child,
     line: Option<ChildStdin>,
+    ready: Option<ChildStdout>,
 }
 
 /// What the watcher waits for.
@@ -54,7 +55,8 @@ pub(super) enum Until {
     Elapsed(Duration),
 }
 
-/// Starts a watcher for this session, and returns when it is ready.
+/// Starts a watcher for this session. From now on it sees the end of a line, but it holds the session only once it
+/// is ready.
 pub(super) fn start(
     world: &World,
     key: &SessionKey,
@@ -84,16 +86,19 @@ pub(super) fn start(
     let line = if matches!(until, Until::Line) { Stdio::piped() } else { Stdio::null() };
     watcher.stdin(line).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = watcher.spawn().map_err(failed)?;
-    let mut ready = [0];
-    let answered = child.stdout.take().is_some_and(|mut stdout| stdout.read_exact(&mut ready).is_ok());
-    if !answered {
-        let _ = child.wait();
-        return Err(Error::failed("starting the watcher", "it ended at once"));
-    }
-    Ok(Watcher { line: child.stdin.take(), child })
+    Ok(Watcher { line: child.stdin.take(), ready: child.stdout.take(), child })
 }
 
 impl Watcher {
+    /// Waits until it is ready.
+    pub(super) fn ready(&mut self) -> Result<()> {
+        if self.ready.take().is_some_and(|mut stdout| stdout.read_exact(&mut [0]).is_ok()) {
+            return Ok(());
+        }
+        let _ = self.child.wait();
+        Err(Error::failed("starting the watcher", "it ended at once"))
+    }
+
     /// The session has been cleaned, or is to be left: there is nothing to watch any more.
     pub(super) fn done(mut self) {
         if let Some(mut line) = self.line.take() {

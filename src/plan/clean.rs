@@ -159,7 +159,7 @@ pub fn plan(look: &Look, policy: &Policy) -> Plan {
     let mut images: Vec<Going> = going.into_values().collect();
     // Children first; among equals the order of IDs, so that the same host gives the same plan.
     images.sort_by_key(|found| (std::cmp::Reverse(depths.get(&found.image.id).copied()), found.image.id));
-    let freed = bytes::freed(&look.snapshot.images, images.iter().map(|found| found.image));
+    let freed = bytes::freed(&look.snapshot.engine, &look.snapshot.images, images.iter().map(|found| found.image));
     steps.extend(images.into_iter().zip(freed.each).map(|(found, bytes)| found.step(bytes)));
     let mut kept: Vec<Kept> = kept.into_values().collect();
     kept.sort_by(|a, b| (a.reason, &a.id).cmp(&(b.reason, &b.id)));

@@ -39,8 +39,8 @@ impl SessionSummary {
     }
 }
 
-/// The sessions that `wanted` lets through and that have an image left or are at work, each image with the last
-/// build that made it.
+/// The sessions that `wanted` lets through and that have an image left, are at work or died, each image with the
+/// last build that made it.
 pub fn sessions(look: &Look, wanted: impl Fn(&SessionKey) -> bool) -> Vec<SessionSummary> {
     let listed: HashMap<ImageId, &Image> = look.snapshot.images.iter().map(|image| (image.id, image)).collect();
     let mut owned: BTreeMap<&SessionKey, Vec<Owned>> = BTreeMap::new();
@@ -60,5 +60,5 @@ pub fn sessions(look: &Look, wanted: impl Fn(&SessionKey) -> bool) -> Vec<Sessio
         let life = look.lives.get(&entry.key).copied().unwrap_or(Life::Unowned);
         SessionSummary { here: entry.key == look.here.key, key: entry.key.clone(), life, last: entry.last, images }
     });
-    summaries.filter(|session| !session.images.is_empty() || session.life == Life::Alive).collect()
+    summaries.filter(|session| !session.images.is_empty() || session.life != Life::Unowned).collect()
 }

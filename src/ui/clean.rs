@@ -115,7 +115,8 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
         }
         table.line(if done { did } else { would }, steps.len(), plural(steps.len(), what), rest);
         if (kind, action) == (Kind::Image, Action::Remove) && plan.totals.bytes_to_cache > 0 {
-            table.more(format!("{} now reclaimable cache", human_bytes(plan.totals.bytes_to_cache)));
+            let up_to = if plan.totals.up_to { "up to " } else { "" };
+            table.more(format!("{up_to}{} now reclaimable cache", human_bytes(plan.totals.bytes_to_cache)));
         }
     }
     let gone = plan.steps.iter().filter(|step| step.result == Some(Outcome::AlreadyGone)).count();
@@ -124,6 +125,14 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
     } else if !anything && plan.steps.iter().all(|step| step.result.is_none()) {
         table.line(if done { "removed" } else { "would remove" }, 0, "images", String::new());
     }
+}
+
+/// All tags that a plan takes, where its summary does not name them all: whoever is asked is to see them.
+pub fn every_tag(plan: &Plan) -> String {
+    let tags: Vec<&String> =
+        plan.steps.iter().filter(|step| step.kind == Kind::Image).flat_map(|step| &step.names).collect();
+    let lines = tags.iter().filter(|_| tags.len() > SHOWN).map(|tag| format!("  {tag}\n"));
+    lines.collect()
 }
 
 fn unfinished(table: &mut Table, plan: &Plan) {

@@ -123,14 +123,14 @@ fn images(text: &mut String, images: &[Owned], now: Timestamp, verbose: bool) {
     }
 }
 
-/// `alive since 12 minutes (just)`, `dead, was just, last build 2 hours ago`.
+/// `alive since 12 minutes (just)`, `dead, was just, opened 2 hours ago`.
 fn at_work(life: Life, owner: Option<&Owner>, last: Timestamp, now: Timestamp) -> String {
     match (life, owner) {
         (Life::Alive, Some(owner)) => {
             format!("alive since {} ({})", human_duration(age(owner.since, now)), owner.command)
         }
         (Life::Alive, None) => "alive, a build is running".to_owned(),
-        (Life::Dead, Some(owner)) => format!("dead, was {}, last build {}", owner.command, ago(last, now)),
+        (Life::Dead, Some(owner)) => format!("dead, was {}, opened {}", owner.command, ago(owner.since, now)),
         (life, _) => format!("{}, last build {}", state(life), ago(last, now)),
     }
 }

@@ -52,13 +52,14 @@ fn ctrl_c_stops_within_a_second_and_tells_the_truth(engine: &Engine) {
 
 fn tags_of_every_project_are_asked_for(engine: &Engine) {
     let books = Books::of(engine);
-    let image = engine.image().tag("tool:1").make();
-    books.built(&key("tool", "long-ago"), &image, &["tool:1"]);
+    let tags = ["tool:1", "tool:2", "tool:3", "tool:4", "tool:5", "tool:6"];
+    let image = tags.iter().fold(engine.image(), |image, tag| image.tag(tag)).make();
+    books.built(&key("tool", "long-ago"), &image, &tags);
     let clean = || books.dkb(engine).args(["clean", "--all", "--tagged"]);
     clean().run().code(2).warns("--yes");
     let mut terminal = clean().in_terminal();
     terminal.expect("[y/N]");
-    assert!(terminal.screen().contains("tool:1"), "{}", terminal.screen());
+    assert!(tags.iter().all(|tag| terminal.screen().contains(tag)), "{}", terminal.screen());
     terminal.type_in("\n");
     assert_eq!(terminal.wait().exit_code(), 0);
     assert!(engine.has(&image), "no answer is no");

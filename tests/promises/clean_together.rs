@@ -3,9 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use dkb_lab::{Builder, Context, Engine, Promises, promises};
+use dkb_lab::{Builder, Context, Engine, Promises, eventually, promises};
 
 use crate::clean_host::{Books, PROJECT, SESSION, key};
+use crate::guard_scene::{SOON, inside};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -58,7 +59,7 @@ fn after_builds_of_all_kinds_nothing_is_left(engine: &Engine, builder: Builder) 
     let running = dkb(&["-t", "app:4"], &endless).spawn();
     let begun =
         || engine.images().len() > 6 || engine.api().containers().iter().any(|c| c.to_string().contains("sleep"));
-    dkb_lab::eventually(Duration::from_secs(4), begun);
+    eventually(Duration::from_secs(4), begun);
     running.signal("INT");
     running.wait().fails();
     books.dkb(engine).args(["clean", "--session"]).run().success();
@@ -82,27 +83,41 @@ fn two_jobs_of_a_matrix_never_touch_each_other(engine: &Engine) {
             .env("GITHUB_JOB", "e2e")
             .env("RUNNER_NAME", name)
     };
-    let build = |runner: &str, run: u32, tag: &str| {
-        let context = Context::from_base(&format!("RUN echo {tag} >/tag"));
-        job(runner, run).args(["build", "-t", tag]).arg(context.path()).run().success();
+    // What a job of the workflow runs; the one on runner a never gets to its last step.
+    let steps = |runner: &str, run: u32| {
+        let context = Context::from_base(&format!("RUN echo {runner} {run} >/tag"));
+        let mark = books.state.work().join(format!("{runner}{run}"));
+        let script = format!(
+            "set -e
+             dkb clean --stale
+             dkb build -t app:{runner}{run} {context}
+             touch {mark}
+             while [ ! -e {mark}.go ]; do sleep 0.05; done
+             dkb clean --session",
+            context = context.path().display(),
+            mark = mark.display(),
+        );
+        let mut path = dkb_lab::dkb::dkb_path().parent().expect("the folder of the build").as_os_str().to_owned();
+        path.push(":");
+        path.push(&engine.env().into_iter().find(|(key, _)| key == "PATH").expect("the engine's PATH").1);
+        let running = inside(&job(runner, run), "/bin/sh").env("PATH", path).args(["-c", &script]).spawn();
+        (running, mark, context)
     };
-    let clean = |runner: &str, run: u32, scope: &str| {
-        job(runner, run).args(["clean", scope]).run().success();
-    };
-    // Both jobs of run 1 work side by side; the one on runner a is killed before its last step.
-    clean("a", 1, "--stale");
-    build("a", 1, "app:a1");
-    clean("b", 1, "--stale");
-    assert!(engine.has("app:a1"), "another executor's job is not over");
-    build("b", 1, "app:b1");
-    clean("b", 1, "--session");
-    assert!(engine.has("app:a1") && !engine.has("app:b1"));
-    // The next job on runner b has nothing to do with it, the next on runner a takes what was left.
-    clean("b", 2, "--stale");
-    assert!(engine.has("app:a1"));
-    build("b", 2, "app:b2");
-    clean("a", 2, "--stale");
-    assert!(!engine.has("app:a1") && engine.has("app:b2"));
-    clean("b", 2, "--session");
+    let tag = |runner: &str, run: u32| format!("app:{runner}{run}");
+    for run in 1..=3 {
+        // Both begin, build and clean at the same time.
+        let (a, b) = (steps("a", run), steps("b", run));
+        for (_, mark, _) in [&a, &b] {
+            assert!(eventually(SOON, || mark.exists()), "{} never got ready", mark.display());
+        }
+        assert!(engine.has(&tag("a", run)) && engine.has(&tag("b", run)), "{}", engine.inventory());
+        assert!(!engine.has(&tag("a", run - 1)), "the next job on a runner takes what the killed one left");
+        a.0.signal("KILL");
+        drop(a.0.wait());
+        std::fs::write(b.1.with_extension("go"), "").expect("a mark");
+        b.0.wait().success();
+        assert!(engine.has(&tag("a", run)) && !engine.has(&tag("b", run)), "{}", engine.inventory());
+    }
+    job("a", 4).args(["clean", "--stale"]).run().success();
     assert!(engine.images().is_empty(), "{}", engine.inventory());
 }

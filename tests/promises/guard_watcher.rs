@@ -75,6 +75,9 @@ fn a_runner_that_hunts_for_orphans_does_not_find_the_watcher(engine: &Engine) {
         (0..3).map(|n| std::fs::read_link(proc(guard.id(), &format!("fd/{n}"))).expect("a stream")).collect();
     let shared: Vec<PathBuf> = handles(watcher).into_iter().filter(|handle| of_guard.contains(handle)).collect();
     assert!(shared.is_empty(), "it holds {shared:?}");
+    // The line that tells it of the guard's end is all that ties it to the guard.
+    let is_pipe = |handle: &&PathBuf| handle.to_string_lossy().starts_with("pipe:");
+    assert_eq!(handles(watcher).iter().filter(is_pipe).count(), 1, "{:?}", handles(watcher));
 
     // As a runner does it when a job is cancelled: whoever bears its mark goes.
     let hunt =

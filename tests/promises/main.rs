@@ -5,6 +5,8 @@ mod build_constant;
 mod build_engine_trouble;
 mod build_foreign;
 mod build_killed;
+mod build_podman;
+mod build_results;
 mod build_state_trouble;
 mod build_streams;
 mod build_terminal;
@@ -12,6 +14,7 @@ mod build_tilt;
 mod build_twice;
 mod building;
 mod clean_at_a_terminal;
+mod clean_bytes;
 mod clean_faults;
 mod clean_host;
 mod clean_ledger;
@@ -47,12 +50,15 @@ fn main() -> ExitCode {
         build_engine_trouble::promises(),
         build_foreign::promises(),
         build_killed::promises(),
+        build_podman::promises(),
+        build_results::promises(),
         build_state_trouble::promises(),
         build_streams::promises(),
         build_terminal::promises(),
         build_tilt::promises(),
         build_twice::promises(),
         clean_at_a_terminal::promises(),
+        clean_bytes::promises(),
         clean_faults::promises(),
         clean_ledger::promises(),
         clean_races::promises(),

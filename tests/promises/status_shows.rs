@@ -30,16 +30,21 @@ fn what_is_ours_is_shown_by_session_with_who_is_at_work(engine: &Engine) {
     let owner =
         |command: &str| Owner { machine: machine.clone(), since: Timestamp::now(), command: command.to_owned() };
     drop(state.session(&dead).hold(Some(&owner("just"))).expect("a lock"));
+    // It built nothing, and what it ran may be there still.
+    let ran = key(PROJECT, "ran-only");
+    books.ci_session(&ran, "slot", std::time::Duration::ZERO);
+    drop(state.session(&ran).hold(Some(&owner("e2e"))).expect("a lock"));
     let _alive = state.session(&here).hold(Some(&owner("make"))).expect("a lock");
 
     let said = books.dkb(engine).arg("status").run().success();
-    let said = said.says("job-1, this one: alive since").says("(make)").says("job-0: dead, was just");
+    let said = said.says("job-1, this one: alive since").says("(make)").says("job-0: dead, was just, opened");
+    let said = said.says("ran-only: dead, was e2e, opened");
     let said = said.says("app:1").says("1 untagged image").says("dkb clean would free");
     assert!(!said.out().contains("tool"), "{said}");
     books.dkb(engine).args(["status", "--all"]).run().success().says("session t: unowned");
     let document = books.dkb(engine).args(["status", "--all", "--format", "json"]).run().success().json();
     assert_eq!(document["kind"], "status");
-    assert_eq!(document["sessions"].as_array().expect("sessions").len(), 3);
+    assert_eq!(document["sessions"].as_array().expect("sessions").len(), 4);
     assert_eq!(steps(&document, "image", None), crate::clean_host::set([&*leftover.id, &*of_tool.id]));
     assert_eq!(reason(&document, &tagged), "tagged");
     assert_eq!(engine.images().len(), 4, "a status changes nothing");

@@ -5,10 +5,14 @@
 //! stays has it as well, and the list does not say which. Images whose shared part is of the very same size, to
 //! the byte, are taken to share the same layers: one that stays keeps them, and where none stays they are counted
 //! once, and the sum is called an upper bound. To know better, each layer of each image would have to be asked for.
+//!
+//! Only graphdrivers say truly what is shared: the containerd store leaves out the compressed layers, Podman says
+//! that there is nothing. There an image that names no parent counts whole but for what is known to be shared, and the
+//! sum is an upper bound.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Action, Books, CacheRecord, Image, ImageId, Kind, Plan};
+use crate::model::{Action, Books, CacheRecord, EngineInfo, Flavour, Image, ImageId, Kind, Plan};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Freed {
@@ -17,7 +21,12 @@ pub(super) struct Freed {
     pub(super) up_to: bool,
 }
 
-pub(super) fn freed<'a>(all: &'a [Image], going: impl Iterator<Item = &'a Image> + Clone) -> Freed {
+pub(super) fn freed<'a>(
+    engine: &EngineInfo,
+    all: &'a [Image],
+    going: impl Iterator<Item = &'a Image> + Clone,
+) -> Freed {
+    let tells_shared = engine.flavour == Flavour::Docker && !engine.containerd_store;
     let goes: HashSet<ImageId> = going.clone().map(|image| image.id).collect();
     let bases_of_going: HashSet<ImageId> = going.clone().filter_map(|image| image.parent).collect();
     let sizes: HashMap<ImageId, u64> =
@@ -37,6 +46,7 @@ pub(super) fn freed<'a>(all: &'a [Image], going: impl Iterator<Item = &'a Image>
             (Some(over), Some(unshared)) => over.min(unshared),
             (Some(over), None) => over,
             (None, Some(unshared)) => {
+                up_to |= !tells_shared && unshared > 0;
                 if let Some(part) = image.shared.filter(|part| *part > 0 && !stays.contains(part)) {
                     shared.insert(part, each.len());
                 }
@@ -91,7 +101,11 @@ fn built_by_buildkit(books: &Books) -> impl Iterator<Item = ImageId> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::image_tests::image;
+    use crate::model::image_tests::{host, image};
+
+    fn freed<'a>(all: &'a [Image], going: impl Iterator<Item = &'a Image> + Clone) -> Freed {
+        super::freed(&host(Vec::new(), Vec::new()).engine, all, going)
+    }
 
     fn sized(n: u8, size: u64, shared: u64) -> Image {
         Image { size, shared: Some(shared), ..image(n).done() }
@@ -115,6 +129,13 @@ mod tests {
             |n, parent, size| Image { parent: Some(crate::model::books_tests::id(parent)), ..sized(n, size, 80) };
         let all = [chain(3, 2, 110), chain(2, 1, 100), sized(1, 80, 80)];
         assert_eq!(freed(&all, all[..2].iter()), Freed { each: vec![10, 20], up_to: false });
+    }
+
+    #[test]
+    fn where_an_engine_leaves_out_what_is_shared_it_is_an_upper_bound() {
+        let all = [sized(1, 100, 0)];
+        let engine = EngineInfo { containerd_store: true, ..host(Vec::new(), Vec::new()).engine };
+        assert_eq!(super::freed(&engine, &all, all.iter()), Freed { each: vec![100], up_to: true });
     }
 
     #[test]

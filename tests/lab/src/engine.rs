@@ -204,6 +204,20 @@ impl Engine {
         self.inner.pid
     }
 
+    /// A folder of this machine that is in the same place inside the engine's namespaces.
+    pub fn shared(&self) -> &Path {
+        self.socket().parent().expect("a socket lies in a folder")
+    }
+
+    /// A program of the engine's own system, or one in the shared folder, run where the engine runs.
+    pub fn inside(&self, program: impl Into<OsString>) -> Command {
+        let children = format!("/proc/{0}/task/{0}/children", self.pid());
+        let inner = std::fs::read_to_string(children).expect("the engine runs");
+        let inner = inner.split(' ').next().expect("the first process of its namespace");
+        let command = Command::new("/usr/bin/nsenter").args(["--target", inner, "--all", "--wd=/"]);
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root").arg(program)
+    }
+
     /// A path of the engine's own, as this machine sees it.
     pub fn seen_from_here(&self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{path}", self.pid()))

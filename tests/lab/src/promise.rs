@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -16,6 +16,8 @@ use crate::pool::Pool;
 
 /// Tests mostly wait for engines, so there are more of them at once than a small machine has cores.
 const THREADS: usize = 4;
+/// So many of the slowest are named at the end.
+const SLOWEST: usize = 10;
 /// A promise that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(300);
 /// A soak takes as long as it takes.
@@ -189,7 +191,8 @@ fn trials(promises: &[Promise], lab: &Lab, run: &Arc<Run>) -> Vec<Trial> {
     for promise in promises {
         if let Body::Alone(body) = promise.body {
             let run = Arc::clone(run);
-            trials.push(Trial::test(&promise.name, move || run.counted(|| guarded(body))));
+            let name = promise.name.clone();
+            trials.push(Trial::test(&promise.name, move || run.counted(&name, || guarded(body))));
         }
     }
     for engine in engine::names() {
@@ -221,10 +224,10 @@ fn on_engine(
 ) -> Trial {
     let left_out = (!lab.runs(engine)).then(|| lab.reason());
     let ignored = left_out.is_some();
-    let run = Arc::clone(run);
+    let (run, named) = (Arc::clone(run), name.clone());
     let runner = move || match left_out {
         Some(reason) => Err(Failed::from(reason)),
-        None => run.counted(|| run.on_engine(engine, body)),
+        None => run.counted(&named, || run.on_engine(engine, body)),
     };
     Trial::test(name, runner).with_ignored_flag(ignored)
 }
@@ -236,11 +239,17 @@ struct Run {
     /// summary stays the closing line.
     open: AtomicUsize,
     left_out: std::sync::OnceLock<String>,
+    took: Mutex<Vec<(Duration, String)>>,
 }
 
 impl Run {
     fn new(threads: usize) -> Self {
-        Self { pool: Arc::new(Pool::new(threads)), open: AtomicUsize::new(0), left_out: std::sync::OnceLock::new() }
+        Self {
+            pool: Arc::new(Pool::new(threads)),
+            open: AtomicUsize::new(0),
+            left_out: std::sync::OnceLock::new(),
+            took: Mutex::default(),
+        }
     }
 
     fn expect(&self, trials: &[Trial], arguments: &Arguments, lab: &Lab) {
@@ -258,14 +267,25 @@ impl Run {
         }
     }
 
-    fn counted(&self, body: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
+    fn counted(&self, name: &str, body: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
+        let began = Instant::now();
         let result = body();
+        self.took.lock().unwrap_or_else(PoisonError::into_inner).push((began.elapsed(), name.to_owned()));
         if self.open.fetch_sub(1, Ordering::SeqCst) == 1 {
-            for line in self.pool.close().iter().chain(self.left_out.get()) {
+            for line in self.pool.close().iter().chain(self.left_out.get()).chain(&self.slowest()) {
                 eprintln!("dkb-lab: {line}");
             }
         }
         result
+    }
+
+    /// Where the time of a long run went.
+    fn slowest(&self) -> Vec<String> {
+        let mut took = std::mem::take(&mut *self.took.lock().unwrap_or_else(PoisonError::into_inner));
+        took.sort_unstable_by(|a, b| b.cmp(a));
+        let many = took.len() > SLOWEST;
+        let line = |(time, name): (Duration, String)| format!("{:.0} s: {name}", time.as_secs_f64());
+        took.into_iter().filter(|_| many).take(SLOWEST).map(line).collect()
     }
 
     fn on_engine(&self, name: &'static str, body: impl Fn(&Engine) + Send + 'static) -> Result<(), Failed> {
