@@ -16,11 +16,13 @@ use futures_util::stream::FuturesUnordered;
 use super::builds::Builds;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Result};
-use crate::model::{Action, Guard, ImageId, Kind, Outcome, Plan, Reference, Step};
+use crate::model::{Action, Flavour, Guard, ImageId, Kind, Outcome, Plan, Reference, Step};
 
 /// An engine deletes one image at a time, but does the rest of a request beside that, and the containerd store
 /// gathers the collections of requests that come together. Both gain up to about so many, and nothing beyond.
 const AT_ONCE: usize = 32;
+/// Podman gains nothing, and the more it was asked for the longer it works on when somebody wants it to end.
+const AT_ONCE_PODMAN: usize = 4;
 /// Stopping is mostly waiting for the container's own grace, and removing for its mounts. As many as docker's own
 /// program takes at a time.
 const CONTAINERS_AT_ONCE: usize = 50;
@@ -100,6 +102,7 @@ pub(super) async fn apply(
                 (Kind::Container, ..) => CONTAINERS_AT_ONCE,
                 // Children first, and the engine takes one at a time anyway.
                 (Kind::BuildCache, ..) => 1,
+                _ if engine.hello().flavour == Flavour::Podman => AT_ONCE_PODMAN,
                 _ => AT_ONCE,
             },
             stop.as_mut(),

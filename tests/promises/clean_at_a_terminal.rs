@@ -95,7 +95,8 @@ fn a_bar_is_shown_at_a_terminal_only(engine: &Engine) {
         let placed = engine.many(20, |_, image| image);
         books.built_many(&key(PROJECT, SESSION), placed.iter().map(|image| &*image.id));
     };
-    proxy.on("DELETE", "/images/").delay(Duration::from_millis(250));
+    // All of them are under way at a time on some engines, so that even one takes longer than the bar waits.
+    proxy.on("DELETE", "/images/").delay(Duration::from_millis(900));
     place();
     let clean = || books.dkb(engine).env("DOCKER_HOST", proxy.host()).arg("clean");
     let mut terminal = clean().in_terminal();
