@@ -57,7 +57,7 @@ pub fn build(world: &World, global: &[OsString], words: &[OsString]) -> Result<u
         let (status, before) = beside(&mut child, job.look(world, started, journal)).await;
         let status = status.map_err(|error| Error::failed("waiting for docker", error))?;
         let mut seen = child.seen();
-        job.show(status.success(), &mut seen, before.as_ref().ok().and_then(Option::as_ref));
+        job.show(status.success(), &mut seen);
         // Docker has said all; whoever presses a key now does not want to wait for dkb.
         tokio::select! {
             () = job.end(world, status.success(), &seen, before) => {}

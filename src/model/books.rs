@@ -97,7 +97,7 @@ pub struct Candidate {
     /// Grows from stage to stage, in which Podman counts the steps anew.
     #[serde(default)]
     pub stage: u32,
-    /// It stands behind `FROM`: a base, or the last image of an earlier stage.
+    /// It stands behind `FROM`: a base, or the last image of an earlier stage, but not what triggers made of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub base: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -89,6 +89,21 @@ fn is_of(image: &ImageDetail, container: &str) -> bool {
     image.container.as_ref().is_some_and(|known| known.starts_with(container))
 }
 
+/// A build that took every step out of the cache, of which the engine need not be asked: such a step is ours where
+/// it is on record, and a stranger's elsewhere. `None` where it made a step, or ended in an image that is not on record.
+pub fn all_cached(shown: &Shown, result: Option<ImageId>, recorded: &[ImageId]) -> Option<Vec<ImageId>> {
+    let result = result.filter(|result| recorded.contains(result))?;
+    let ends_in_it = shown.images.last().is_some_and(|last| result.starts_with(&last.id));
+    if !ends_in_it || shown.images.iter().any(|image| !image.base && !image.cached) {
+        return None;
+    }
+    let mut ours = Vec::new();
+    for candidate in shown.images.iter().filter(|image| image.cached) {
+        ours.extend(recorded.iter().find(|id| id.starts_with(&candidate.id) && !ours.contains(*id)));
+    }
+    Some(ours)
+}
+
 /// The images that are this build's, oldest first, its result among them if it is.
 pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> bool) -> Vec<ImageId> {
     let known: HashMap<ImageId, &ImageDetail> = evidence.details.iter().map(|image| (image.id, image)).collect();
@@ -100,7 +115,10 @@ pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> 
         if made.contains(&image.id) {
             continue;
         }
-        if candidate.cached || candidate.base && evidence.result == Some(image.id) {
+        if candidate.cached {
+            // Somebody else made it, and with it what it is built on, unless a line has named that before.
+            strangers.extend(way_down(image, &known).iter().map(|below| below.id).filter(|id| !made.contains(id)));
+        } else if candidate.base && evidence.result == Some(image.id) {
             strangers.insert(image.id);
         } else if !candidate.base {
             made.insert(image.id);
@@ -151,7 +169,8 @@ pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> 
     claimed.append(&mut stage);
     if let Some(result) = evidence.result.and_then(|id| known.get(&id)) {
         let mut path = way_down(result, &known);
-        path.truncate(path.iter().position(|image| !is_ours(image)).unwrap_or(path.len()));
+        let end = path.iter().position(|image| Some(image.id) == base || !is_ours(image));
+        path.truncate(end.unwrap_or(path.len()));
         path.retain(|image| !evidence.cut_off || stamp_here(image, &known));
         claimed.extend(path.into_iter().rev());
     }

@@ -37,6 +37,8 @@ pub enum Event {
         from: bool,
         /// Grows from stage to stage.
         stage: u32,
+        /// Said as Podman says it.
+        podman: bool,
     },
     /// The `ONBUILD` triggers of a base run as part of its `FROM` step.
     Triggers,
@@ -137,7 +139,7 @@ impl Step {
                 (false, true) => count.number,
                 (false, false) => self.stage,
             };
-            let event = Event::Step { number: count.number, of: count.of, from, stage };
+            let event = Event::Step { number: count.number, of: count.of, from, stage, podman: count.podman };
             *self = Self { count: Some(count), from, stage, earlier, ..Self::default() };
             return Some(event);
         }
@@ -199,7 +201,9 @@ struct Count {
 
 impl Count {
     fn leads_to(&self, next: &Self) -> bool {
-        let goes_on = self.stage == next.stage && self.of == next.of && self.number + 1 == next.number;
+        // Podman counts the triggers of a base as steps of their own, once it has seen the base.
+        let same_length = self.of == next.of || self.podman && self.number == 1 && self.of < next.of;
+        let goes_on = self.stage == next.stage && same_length && self.number + 1 == next.number;
         let new_stage = next.podman && self.stage < next.stage && next.number == 1;
         self.podman == next.podman
             && (self.platform && next.platform || self.stages == next.stages && (goes_on || new_stage))

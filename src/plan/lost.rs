@@ -120,6 +120,16 @@ mod tests {
     }
 
     #[test]
+    fn of_several_the_one_with_a_name_is_it_and_else_the_newest() {
+        let of = key("p", "s");
+        let created = |n, created| Image { created, ..image(n).stamp(&of).done() };
+        let named = Image { created: 1, ..image(1).stamp(&of).tag("app").done() };
+        let details = [detail(1, BEGAN, &["a"]), detail(2, BEGAN, &["b"]), detail(3, BEGAN, &["c"])];
+        assert_eq!(found(&[named, created(2, 2), created(3, 3)], &details, &[]), Some(id(1)));
+        assert_eq!(found(&[created(3, 3), created(2, 2)], &details, &[]), Some(id(3)));
+    }
+
+    #[test]
     fn half_a_stamp_finds_nothing() {
         let mut stamp: Stamp = key("p", "s").into();
         stamp.session = None;

@@ -180,6 +180,27 @@ mod tests {
     }
 
     #[test]
+    fn the_steps_of_other_sessions_and_other_kinds_of_builds_are_not_waste() {
+        let named = |build: Build| Build { tags: vec![Reference::written("tool").expect("a name")], ..build };
+        let keyed = |build: Build| Build { key: "other".to_owned(), ..build };
+        let failed = [
+            build("1", &key("p", "t"), 0, &[11]),
+            named(build("2", &of(), 0, &[12])),
+            keyed(build("3", &of(), 0, &[13])),
+            build("4", &of(), 0, &[14]),
+        ];
+        let builds = [&failed[..], &[build("5", &of(), 5, &[])]].concat();
+        assert_eq!(found(&builds, 0), (vec![], vec![id(14)]));
+    }
+
+    #[test]
+    fn an_image_that_is_a_step_of_another_build_stays() {
+        let named = |build: Build| Build { tags: vec![Reference::written("tool").expect("a name")], ..build };
+        let builds = [build("1", &of(), 1, &[]), named(build("2", &of(), 2, &[1])), build("3", &of(), 3, &[])];
+        assert_eq!(found(&builds, 0), (vec![], vec![]));
+    }
+
+    #[test]
     fn under_tilt_the_newest_two_of_a_repository_stay() {
         let tilt = |n: u8| Build {
             tilt: true,
@@ -188,6 +209,10 @@ mod tests {
         };
         assert_eq!(found(&[tilt(1), tilt(2)], 0), (vec![], vec![]));
         assert_eq!(found(&[tilt(1), tilt(2), tilt(3)], 0), (vec![id(1)], vec![]));
+        let many = [tilt(1), tilt(2), tilt(3), tilt(4), tilt(5)];
+        assert_eq!(found(&many, 3), (vec![id(1)], vec![]), "more are to be kept");
+        let by_hand = Build { tilt: false, ..tilt(1) };
+        assert_eq!(found(&[by_hand, tilt(2), tilt(3), tilt(4)], 0), (vec![id(2)], vec![]), "not Tilt's");
     }
 
     #[test]
@@ -207,6 +232,11 @@ mod tests {
         assert_eq!(went(tagged, vec![], &[]), [""; 0]);
         let strangers_child = vec![image(11).done(), image(1).parent(11).done(), image(9).parent(11).done()];
         assert_eq!(went(strangers_child, vec![], &[]), ["01"]);
+        let deep = vec![image(12).done(), image(11).parent(12).done(), image(9).parent(11).done()];
+        let all = Candidates { results: vec![], steps: vec![id(11), id(12)] };
+        assert_eq!(steps(&host(deep, vec![]), &books, &[], &all), [], "all the way down");
+        let still_named = vec![image(11).done(), image(1).parent(11).tag("app").done()];
+        assert_eq!(went(still_named, vec![], &[]), [""; 0], "by our own build, with another of its tags");
         let running = RunningBuild { of: of(), key: "k".into(), tags: vec![] };
         assert_eq!(went(chain(), vec![], &[running]), [""; 0]);
     }

@@ -84,6 +84,10 @@ pub fn pass(bytes: &[u8]) -> bool {
     stdout.write_all(bytes).and_then(|()| stdout.flush()).is_ok()
 }
 
+pub fn pass_on_stderr(bytes: &[u8]) -> bool {
+    io::stderr().lock().write_all(bytes).is_ok()
+}
+
 /// The size of the terminal that stdout is; `None` where it is something else.
 pub fn window() -> Option<Winsize> {
     rustix::termios::tcgetwinsize(io::stdout()).ok()

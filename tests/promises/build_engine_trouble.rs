@@ -12,7 +12,10 @@ pub(crate) fn promises() -> Promises {
             an_engine_that_refuses_dkbs_questions_still_builds,
             an_engine_that_is_slow_with_dkb_still_builds_and_nobody_waits_for_it,
         ])
-        .on_every_engine(promises![an_engine_that_is_down_fails_the_build_as_docker_does])
+        .on_every_engine(promises![
+            an_engine_that_is_down_fails_the_build_as_docker_does,
+            what_a_quiet_build_prints_hangs_on_no_question_of_dkbs,
+        ])
 }
 
 /// Questions that only dkb asks, each answered with an error, rubbish or the end of the connection in its turn.
@@ -77,4 +80,17 @@ fn an_engine_that_is_down_fails_the_build_as_docker_does(engine: &Engine) {
     let said = raw.err().lines().last().unwrap_or_default().to_owned();
     assert!(ours.err().contains(&said), "docker's own words\n{raw}\n{ours}");
     warns_once(&ours);
+}
+
+fn what_a_quiet_build_prints_hangs_on_no_question_of_dkbs(engine: &Engine) {
+    let maker = Maker::new(engine, Builder::Classic);
+    let context = Context::from_base("COPY seed /seed").file("seed", "1");
+    let proxy = engine.proxy();
+    proxy.on("GET", "/info").delay(Duration::from_secs(20));
+    let output = maker.command(&context, &["-q", "-t", "app"]).env("DOCKER_HOST", proxy.host()).run().success();
+    warns_once(&output);
+    let raw = engine.build(Builder::Classic, &context, &["-q"]).success();
+    let id = maker.id("app");
+    let as_raw = if raw.out().starts_with("sha256:") { &id } else { &id["sha256:".len()..] };
+    assert_eq!(output.out(), format!("{as_raw}\n"), "{raw}\n{output}");
 }

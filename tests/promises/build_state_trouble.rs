@@ -77,7 +77,7 @@ fn a_damaged_ledger_costs_what_it_said_and_no_more(engine: &Engine, builder: Bui
     let context = context();
     maker.build(&context, &["-t", "app"]).success();
     let old = maker.id("app");
-    let ledger = ledgers(&maker.state).pop().expect("a ledger");
+    let ledger = ledgers(&maker.state.state_dir()).pop().expect("a ledger");
     let text = std::fs::read(&ledger).expect("a ledger");
     let torn = &text[..text.len() - 40];
     for damage in [torn, b"\x00\xff\xfe{{{\n", b"{\"t\":\"build\"}\n{\"t\":\"gone\",\"ids\":17}\n"] {

@@ -6,13 +6,14 @@ use std::os::unix::ffi::OsStringExt;
 use dkb_lab::command::Output;
 use dkb_lab::{Builder, Context, Engine, FakeDocker, Promises, State, promises};
 
-use crate::building::{Maker, builds_of, own_lines, says_nothing_of_its_own};
+use crate::building::{Maker, builds_of, docker_script, own_lines, says_nothing_of_its_own};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_builder(promises![
             stdin_stdout_and_exit_codes_are_dockers,
             the_tags_that_dkb_reads_are_the_ones_docker_applies,
+            a_quiet_build_by_a_script_around_docker_is_noted,
         ])
         .on(buildkit, promises![the_engines_own_builder_is_known_under_buildx])
         .without_engine(promises![
@@ -89,6 +90,33 @@ fn the_tags_that_dkb_reads_are_the_ones_docker_applies(engine: &Engine, builder:
             build.tags.iter().all(|tag| applied.iter().any(|there| there.ends_with(tag.as_str()))),
             "{line}: {applied:?}"
         );
+    }
+}
+
+/// Such a docker may do anything with an `--iidfile`, so it is given none, and prints the ID itself.
+fn a_quiet_build_by_a_script_around_docker_is_noted(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let folder = tempfile::tempdir().expect("a folder");
+    let real = engine.bin().join("docker");
+    let script = docker_script(folder.path(), &format!("exec {} \"$@\"\n", real.display()));
+    for words in [&["-q"][..], &["-q", "-t", "app"]] {
+        let context = Context::from_base("COPY seed /seed\nRUN true\nENV A=1").file("seed", words.concat());
+        let output = maker.command(&context, words).env("DKB_DOCKER", &script).run().success();
+        says_nothing_of_its_own(&output);
+        let said = output.out();
+        let id = said.trim_end().trim_start_matches("sha256:");
+        assert!(id.len() == 64 && engine.has(&format!("sha256:{id}")), "{output}");
+        assert!(maker.recorded().contains(&format!("sha256:{id}")), "{words:?}");
+        assert!(maker.lost().is_empty(), "steps: {:?}", maker.lost());
+    }
+    // If it fails, the classic builder shows the steps on stderr after all; Podman shows none.
+    let failing = Context::from_base("COPY seed /seed\nRUN exit 3").file("seed", "a step");
+    let output = maker.command(&failing, &["-q"]).env("DKB_DOCKER", &script).run().fails();
+    assert!(output.err().contains("exit 3") && output.out().is_empty(), "{output}");
+    if !engine.is_podman() {
+        assert!(maker.lost().is_empty(), "steps: {:?}\n{output}", maker.lost());
+        maker.clean();
+        assert_eq!(engine.images(), []);
     }
 }
 

@@ -1,13 +1,12 @@
 //! Promise 9: under Tilt an unchanged build keeps its ID, and changed ones leave a constant number of images.
 
-use dkb_lab::promise::docker;
 use dkb_lab::{Builder, Context, Engine, Promises, promises};
 
-use crate::building::{Maker, dangling};
+use crate::building::{Maker, dangling, steady_stamp};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
-        .on_builders_of(docker, promises![twenty_changed_builds_under_tilt_leave_a_constant_number_of_images])
+        .on_every_builder(promises![twenty_changed_builds_under_tilt_leave_a_constant_number_of_images])
 }
 
 /// What Tilt's `custom_build` does: a tag that is used once, and then one of Tilt's own on the same image.
@@ -16,7 +15,7 @@ fn twenty_changed_builds_under_tilt_leave_a_constant_number_of_images(engine: &E
     let context = Context::from_base("COPY seed /seed").file("seed", "0");
     let build = |round: usize| {
         let reference = format!("app:tilt-build-{round}");
-        let command = maker.command(&context, &["-t", &reference]);
+        let command = maker.command(&context, &["-t", &reference]).env("DKB_STAMP", steady_stamp(engine));
         command.env("EXPECTED_REF", &reference).env("EXPECTED_IMAGE", "app").run().success();
         let id = maker.id(&reference);
         engine.docker(["tag", &reference, &format!("app:tilt-{}", &id[7..23])]).run().success();

@@ -2,7 +2,7 @@
 
 use dkb_lab::{Builder, Context, Engine, Promises, promises};
 
-use crate::building::{Maker, builds_of, dangling, says_nothing_of_its_own};
+use crate::building::{Maker, builds_of, dangling, says_nothing_of_its_own, steady_stamp};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!()).on_every_builder(promises![the_same_build_twice_is_as_with_raw_docker])
@@ -23,9 +23,10 @@ fn the_same_build_twice_is_as_with_raw_docker(engine: &Engine, builder: Builder)
 
     let maker = Maker::new(engine, builder);
     let ours = context("ours");
-    says_nothing_of_its_own(&maker.build(&ours, &["-t", "app"]).success());
+    let build = |args: &[&str]| maker.command(&ours, args).env("DKB_STAMP", steady_stamp(engine)).run().success();
+    says_nothing_of_its_own(&build(&["-t", "app"]));
     let (first, left) = (maker.id("app"), dangling(engine));
-    let again = maker.build(&ours, &["-t", "app", PLAIN[usize::from(builder == Builder::BuildKit)]]).success();
+    let again = build(&["-t", "app", PLAIN[usize::from(builder == Builder::BuildKit)]]);
     says_nothing_of_its_own(&again);
 
     assert!(cached(&again.out()) + cached(&again.err()) >= cached_by_raw, "steps were built anew\n{again}");

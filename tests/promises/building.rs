@@ -40,7 +40,7 @@ impl<'e> Maker<'e> {
 
     /// All that the ledgers in this home say.
     pub(crate) fn books(&self) -> Books {
-        books(&self.state)
+        books(&self.state.state_dir())
     }
 
     /// The full IDs that are on record.
@@ -65,6 +65,12 @@ impl<'e> Maker<'e> {
     }
 }
 
+/// A stamp with which raw docker, too, would give the same image twice. Podman's API shuffles the labels of a
+/// build, so that with two of them an unchanged build has one of two IDs, whoever gives them.
+pub(crate) fn steady_stamp(engine: &Engine) -> &'static str {
+    if engine.is_podman() { "project" } else { "full" }
+}
+
 /// A docker program made of shell.
 pub(crate) fn docker_script(folder: &Path, text: &str) -> PathBuf {
     let path = folder.join("docker");
@@ -79,12 +85,12 @@ pub(crate) fn direct_docker(engine: &Engine, folder: &Path) -> PathBuf {
     docker_script(folder, &format!("DOCKER_HOST={} exec {} \"$@\"\n", engine.host(), docker.display()))
 }
 
-pub(crate) fn ledgers(state: &State) -> Vec<PathBuf> {
-    let Ok(engines) = std::fs::read_dir(state.state_dir().join("engines")) else { return Vec::new() };
+pub(crate) fn ledgers(state: &Path) -> Vec<PathBuf> {
+    let Ok(engines) = std::fs::read_dir(state.join("engines")) else { return Vec::new() };
     engines.flatten().map(|engine| engine.path().join("ledger.jsonl")).filter(|path| path.exists()).collect()
 }
 
-pub(crate) fn books(state: &State) -> Books {
+pub(crate) fn books(state: &Path) -> Books {
     let mut books = Books::default();
     for ledger in ledgers(state) {
         for line in String::from_utf8_lossy(&std::fs::read(ledger).expect("a ledger")).lines() {

@@ -1,13 +1,14 @@
 //! Random hosts: what the plan says, what is gone afterwards, and what a small model written another way says
-//! are the same. `DKB_SOAK=10000` tries so many hosts on each engine; `DKB_SEED` repeats one.
+//! are the same.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use dkb::model::{Record, SessionKey};
 use dkb_lab::{Engine, Placed, Promises, promises};
 
 use crate::clean_host::{Books, PROJECT, SESSION, images, key, steps};
+use crate::soak::Seeds;
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!()).on_every_engine(promises![plan_run_and_model_agree])
@@ -164,7 +165,8 @@ fn session_key(n: usize) -> SessionKey {
 }
 
 fn agree(engine: &Engine, seed: u64) {
-    let mut dice = Dice(seed);
+    // Zero would be the end of these dice.
+    let mut dice = Dice(2 * seed + 1);
     let books = Books::of(engine);
     let _at_work = books.alive(&session_key(BUSY));
     let things = place(engine, &books, &mut dice);
@@ -198,7 +200,7 @@ fn agree(engine: &Engine, seed: u64) {
                 )
             })
             .collect();
-        format!("DKB_SEED={seed}\n{call:?}\n{}\n{said:#}", things.join("\n"))
+        format!("{call:?}\n{}\n{said:#}", things.join("\n"))
     };
     assert_eq!(gone, expected, "gone, and what the model says\n{}", story());
     assert_eq!(steps(&plan, "image", None), gone, "the plan, and what is gone\n{}", story());
@@ -206,22 +208,10 @@ fn agree(engine: &Engine, seed: u64) {
 }
 
 fn plan_run_and_model_agree(engine: &Engine) {
-    let variable = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    if let Some(seed) = variable("DKB_SEED") {
-        return agree(engine, seed);
-    }
-    // A list costs the containerd store as much as a whole host the others.
-    let usual = if engine.is_containerd_store() || engine.is_podman() { 25 } else { 50 };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_nanos();
-    let first = u64::try_from(now % 1_000_000_000_000).expect("it fits") | 1;
-    let hosts = variable("DKB_SOAK").unwrap_or(usual);
-    let began = std::time::Instant::now();
-    for n in 0..hosts {
-        agree(engine, first + 2 * n);
-        engine.wipe();
-        // A slow machine tries fewer; the soak has all the time it needs.
-        if variable("DKB_SOAK").is_none() && began.elapsed() > Duration::from_secs(60) {
-            return;
+    Seeds::of_this_run().each_batch(engine, 1, "clean_random", |seeds| {
+        for seed in seeds {
+            agree(engine, *seed);
         }
-    }
+        engine.wipe();
+    });
 }

@@ -5,6 +5,8 @@ mod build_constant;
 mod build_engine_trouble;
 mod build_foreign;
 mod build_killed;
+mod build_podman;
+mod build_results;
 mod build_state_trouble;
 mod build_streams;
 mod build_terminal;
@@ -26,10 +28,13 @@ mod guard_scene;
 mod guard_watcher;
 mod lab_itself;
 mod readme;
+mod soak;
 mod status_shows;
+mod sweep_docs;
 mod sweep_faults;
 mod sweep_hosts;
 mod sweep_lines;
+mod sweep_model;
 mod sweep_pressure;
 mod sweep_random;
 mod sweep_seed;
@@ -45,6 +50,8 @@ fn main() -> ExitCode {
         build_engine_trouble::promises(),
         build_foreign::promises(),
         build_killed::promises(),
+        build_podman::promises(),
+        build_results::promises(),
         build_state_trouble::promises(),
         build_streams::promises(),
         build_terminal::promises(),
@@ -64,6 +71,7 @@ fn main() -> ExitCode {
         lab_itself::promises(),
         readme::promises(),
         status_shows::promises(),
+        sweep_docs::promises(),
         sweep_faults::promises(),
         sweep_hosts::promises(),
         sweep_lines::promises(),

@@ -22,14 +22,14 @@ pub(crate) fn promises() -> Promises {
 }
 
 /// A checkout of somebody's app, and their machine.
-struct Checkout<'e> {
+pub(crate) struct Checkout<'e> {
     engine: &'e Engine,
-    context: Context,
-    state: State,
+    pub(crate) context: Context,
+    pub(crate) state: State,
 }
 
 impl<'e> Checkout<'e> {
-    fn new(engine: &'e Engine) -> Self {
+    pub(crate) fn new(engine: &'e Engine) -> Self {
         let context = Context::from_base("COPY version /version").file("version", "1");
         // A stand-in for the reader's own tests.
         let e2e = "#!/bin/sh\nset -e\ndkb build -q -t shop:e2e .\ndocker inspect shop:e2e >inspected\n";
@@ -40,7 +40,7 @@ impl<'e> Checkout<'e> {
     }
 
     /// A program in the checkout, with dkb, docker and just on PATH.
-    fn program(&self, program: &str) -> Command {
+    pub(crate) fn program(&self, program: &str) -> Command {
         let mut path: OsString = dkb_path().parent().expect("a folder").into();
         for folder in [engine::runners(), self.engine.bin()] {
             path.push(":");
@@ -60,7 +60,7 @@ impl<'e> Checkout<'e> {
         *self.engine.builders().last().expect("every engine has one")
     }
 
-    fn shell(&self, line: &str) -> Command {
+    pub(crate) fn shell(&self, line: &str) -> Command {
         self.program("sh").args(["-c", line])
     }
 
@@ -81,9 +81,15 @@ fn find(program: &str) -> PathBuf {
 
 /// The fenced blocks of this kind.
 fn blocks(kind: &str) -> Vec<String> {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
+    blocks_of("README.md", kind)
+}
+
+/// Those of a page.
+pub(crate) fn blocks_of(page: &str, kind: &str) -> Vec<String> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+    let text = std::fs::read_to_string(path).expect("the page");
     let fence = format!("\n```{kind}\n");
-    let fenced = readme.split(&fence).skip(1).filter_map(|rest| rest.split_once("\n```"));
+    let fenced = text.split(&fence).skip(1).filter_map(|rest| rest.split_once("\n```"));
     fenced.map(|(block, _)| format!("{block}\n")).collect()
 }
 

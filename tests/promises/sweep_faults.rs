@@ -6,16 +6,11 @@ use serde_json::Value;
 
 pub(super) fn promises() -> Promises {
     Promises::of(module_path!())
-        .on(
-            docker,
-            promises![
-                a_fault_in_one_kind_does_not_stop_the_other_four,
-                a_list_that_fails_fails_its_kind_alone,
-                an_engine_that_refuses_everything_is_exit_2,
-                a_proxy_that_blocks_the_build_cache_is_no_failure,
-            ],
-        )
+        .on(docker, promises![a_proxy_that_blocks_the_build_cache_is_no_failure])
         .on_every_engine(promises![
+            a_fault_in_one_kind_does_not_stop_the_other_four,
+            a_list_that_fails_fails_its_kind_alone,
+            an_engine_that_refuses_everything_is_exit_2,
             what_comes_alive_between_plan_and_deletion_is_left_alone,
             a_plan_from_a_file_is_done_and_never_more,
         ])
@@ -56,6 +51,11 @@ fn left(engine: &Engine) -> [usize; 5] {
     ]
 }
 
+/// Podman has no build cache.
+fn kinds_of(engine: &Engine) -> usize {
+    if engine.is_podman() { 4 } else { 5 }
+}
+
 const OPERATIONS: [&str; 5] = ["CONTAINER", "IMAGE", "VOLUME", "NETWORK", "BUILD_CACHE"];
 
 fn a_fault_in_one_kind_does_not_stop_the_other_four(engine: &Engine) {
@@ -66,7 +66,7 @@ fn a_fault_in_one_kind_does_not_stop_the_other_four(engine: &Engine) {
         ("DELETE", "/networks/"),
         ("POST", "/build/prune"),
     ];
-    for (kind, (method, path)) in calls.into_iter().enumerate() {
+    for (kind, (method, path)) in calls.into_iter().take(kinds_of(engine)).enumerate() {
         one_of_each(engine);
         let proxy = engine.proxy();
         proxy.on(method, path).answer(500, "the disk is on fire");
@@ -90,7 +90,10 @@ fn a_list_that_fails_fails_its_kind_alone(engine: &Engine) {
         ("/volumes", "VOLUME", 2),
         ("/networks", "NETWORK", 3),
         ("type=build-cache", "BUILD_CACHE", 4),
-    ] {
+    ]
+    .into_iter()
+    .take(kinds_of(engine) - 1)
+    {
         one_of_each(engine);
         let proxy = engine.proxy();
         proxy.on("GET", path).answer(500, "no list today");
@@ -106,19 +109,21 @@ fn a_list_that_fails_fails_its_kind_alone(engine: &Engine) {
     one_of_each(engine);
     let proxy = engine.proxy();
     proxy.on("GET", "/containers/json").answer(500, "no list today");
-    sweep(engine, &proxy.host()).run().code(1);
+    sweep(engine, &proxy.host()).run().code(if engine.is_podman() { 2 } else { 1 });
     assert_eq!(left(engine), [1, 1, 1, 1, 0]);
 }
 
 fn an_engine_that_refuses_everything_is_exit_2(engine: &Engine) {
     one_of_each(engine);
-    let before = left(engine);
+    // Which records are an image's too the containerd store finds out in its own time.
+    let there = || (left(engine)[..4].to_vec(), engine.api().build_cache().len());
+    let before = there();
     let proxy = engine.proxy();
     proxy.on("DELETE", "").answer(500, "no");
     proxy.on("POST", "/build/prune").answer(500, "no");
     proxy.on("POST", "/tag").answer(500, "no");
     sweep(engine, &proxy.host()).run().code(2);
-    assert_eq!(left(engine), before);
+    assert_eq!(there(), before);
 }
 
 fn a_proxy_that_blocks_the_build_cache_is_no_failure(engine: &Engine) {

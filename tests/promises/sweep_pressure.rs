@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process;
 
 use dkb_lab::promise::{Promises, every, graphdriver};
-use dkb_lab::{Command, Engine, Placed, Proxy, State, promises};
+use dkb_lab::{Builder, Command, Context, Engine, Placed, Proxy, State, promises};
 use serde_json::Value;
 
 pub(super) fn promises() -> Promises {
@@ -17,7 +17,10 @@ pub(super) fn promises() -> Promises {
                 a_share_of_a_disk_that_is_not_known_to_be_here_is_refused,
             ],
         )
-        .on(dkb_lab::promise::docker, promises![a_share_of_the_engines_own_disk_is_measured_and_reached])
+        .on(
+            dkb_lab::promise::docker,
+            promises![a_share_of_the_engines_own_disk_is_measured_and_reached, build_cache_is_counted_once,],
+        )
         .on(graphdriver, promises![what_was_named_or_run_last_goes_last])
 }
 
@@ -99,6 +102,21 @@ fn what_was_named_or_run_last_goes_last(engine: &Engine) {
     assert_eq!(ids(&dry), [&*idle.id].into(), "the first has a new name, the second ran a moment ago: {dry:#}");
     let all = sweep(engine, &state).args(["--all-images", "--when-disk-above", "1B", "--dry-run"]).run().success();
     assert!(ids(&all.json()).contains(&*over), "what holds an image goes before it");
+}
+
+/// Of what a broken build left the containerd store counts the bytes among the layers already.
+fn build_cache_is_counted_once(engine: &Engine) {
+    let context = Context::from_base("RUN head -c 900000 /dev/urandom >/x");
+    engine.build(Builder::BuildKit, &context, &["-t", "app:1"]).success();
+    engine.docker(["image", "rm", "app:1"]).run().success();
+    let cache: u64 = engine.api().build_cache().iter().filter_map(|record| record["Size"].as_u64()).sum();
+    assert!(cache > 900_000);
+    let state = State::new();
+    let pressed = |mark: u64| sweep(engine, &state).args(["--when-disk-above", &format!("{mark}B"), "--dry-run"]);
+    let steps = |mark| pressed(mark).run().success().json()["totals"]["steps"].as_u64().unwrap_or_default();
+    let apart = if engine.is_containerd_store() { 0 } else { cache };
+    assert_eq!(steps(used(engine) + apart), 0);
+    assert!(steps(used(engine) + apart / 2 - 1) > 0);
 }
 
 /// The engine of a lab lives in a place of its own. To dkb it is one of this machine's if it names its folder as

@@ -6,6 +6,7 @@ use super::{Ended, settle};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::model::{Container, Outcome, Reason, Step};
+use crate::plan::sweep::is_stopped;
 
 /// How long a removal that the engine began by itself is waited for.
 const LOOKS: usize = 50;
@@ -20,14 +21,16 @@ pub(super) async fn remove(engine: &Engine, step: &Step) -> Result<Ended> {
     };
     let removed = engine.remove_container(&step.id, volumes).await?;
     let ended = settle(removed, async || Ok(find().await?.is_none())).await?;
-    if ended.outcome != Outcome::Kept {
+    if !matches!(ended.outcome, Outcome::Kept | Outcome::Failed) {
         return Ok(ended);
     }
+    // Engines differ in how they say that it runs, or goes already, so a refusal is looked into.
     for _ in 0..LOOKS {
         match find().await? {
             None => return Ok(Ended::plainly(Outcome::AlreadyGone)),
             Some(container) if container.state.as_str() == "removing" => tokio::time::sleep(BETWEEN).await,
-            Some(_) => break,
+            Some(container) if is_stopped(&container) => break,
+            Some(_) => return Ok(Ended::plainly(Outcome::Kept)),
         }
     }
     Ok(ended)

@@ -31,6 +31,8 @@ pub(crate) enum Stdout {
     Untouched,
     /// It goes through dkb, which reads the steps in it.
     Watched,
+    /// The same for a docker that was told to be quiet: if the build fails, its steps come on stderr after all.
+    Quiet,
     /// The user asked for quiet, and docker was not told: it is held until it is known what docker would show.
     Held,
 }
@@ -41,6 +43,8 @@ pub(crate) struct Seen {
     pub shown: Shown,
     /// The ID that the last line gave, where it gave a whole one.
     pub id: Option<ImageId>,
+    /// It was Podman that built, whatever the program.
+    pub podman: bool,
     /// What was held, stdout and stderr.
     pub held: Option<(SpooledTempFile, SpooledTempFile)>,
 }
@@ -48,6 +52,8 @@ pub(crate) struct Seen {
 pub(crate) struct Running {
     reader: Option<JoinHandle<Seen>>,
     errors: Option<JoinHandle<SpooledTempFile>>,
+    /// Reads the steps that come on stderr.
+    late: Option<JoinHandle<Seen>>,
     done: Option<oneshot::Receiver<io::Result<ExitStatus>>>,
     signals: signal_hook::iterator::Handle,
     stop: Arc<Notify>,
@@ -63,6 +69,11 @@ pub(crate) fn start(
     let tap = match stdout {
         Stdout::Untouched => None,
         Stdout::Watched => Some(Tap::on(&mut command)?),
+        Stdout::Quiet => {
+            let tap = Tap::on(&mut command)?;
+            command.stderr(Stdio::piped());
+            Some(tap)
+        }
         Stdout::Held => {
             command.stdout(Stdio::piped()).stderr(Stdio::piped());
             None
@@ -73,12 +84,20 @@ pub(crate) fn start(
     let mut child = with_inheritable(locks, || command.spawn())?;
     // Its end of the stream is docker's alone from now on, so that the stream ends with docker.
     drop(command);
+    let (journal, late_journal) = if stdout == Stdout::Quiet { (None, journal) } else { (journal, None) };
     let reader = match (tap, child.stdout.take()) {
-        (Some(tap), _) => Some(thread::spawn(move || watch(tap, false, journal))),
-        (None, Some(pipe)) => Some(thread::spawn(move || watch(pipe, true, journal))),
+        (Some(tap), _) => Some(thread::spawn(move || watch(tap, Some(ui::pass), journal))),
+        (None, Some(pipe)) => Some(thread::spawn(move || watch(pipe, None, journal))),
         (None, None) => None,
     };
-    let errors = child.stderr.take().map(|pipe| thread::spawn(move || hold(OwnedFd::from(pipe).into())));
+    let (mut errors, mut late) = (None, None);
+    match child.stderr.take() {
+        Some(pipe) if stdout == Stdout::Quiet => {
+            late = Some(thread::spawn(move || watch(pipe, Some(ui::pass_on_stderr), late_journal)));
+        }
+        Some(pipe) => errors = Some(thread::spawn(move || hold(OwnedFd::from(pipe).into()))),
+        None => {}
+    }
     let handle = signals.handle();
     let (tell, done) = oneshot::channel();
     let target = Arc::new(Mutex::new(Target::Alive(Pid::from_child(&child))));
@@ -87,7 +106,7 @@ pub(crate) fn start(
     thread::spawn(move || {
         let _ = tell.send(wait(&mut child, &target));
     });
-    Ok(Running { reader, errors, done: Some(done), signals: handle, stop })
+    Ok(Running { reader, errors, late, done: Some(done), signals: handle, stop })
 }
 
 impl Running {
@@ -109,6 +128,9 @@ impl Running {
         let mut seen = self.reader.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
         if let Some(errors) = self.errors.take().and_then(|errors| errors.join().ok()) {
             seen.held = seen.held.map(|(stdout, _)| (stdout, errors));
+        }
+        if let Some(late) = self.late.take().and_then(|late| late.join().ok()) {
+            seen.shown = late.shown;
         }
         seen
     }
@@ -145,11 +167,11 @@ fn with_inheritable<T>(files: &[&File], act: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Reads docker's stdout as it comes, and passes it on or holds it.
-fn watch(mut pipe: impl Read, quiet: bool, mut journal: Option<Journal>) -> Seen {
+/// Reads what docker writes as it comes, and passes it on, or holds it where there is nowhere to pass it to.
+fn watch(mut pipe: impl Read, pass: Option<fn(&[u8]) -> bool>, mut journal: Option<Journal>) -> Seen {
     let mut reader = Reader::default();
     let mut notes = Notes::default();
-    let mut hold = quiet.then(|| SpooledTempFile::new(IN_MEMORY));
+    let mut hold = pass.is_none().then(|| SpooledTempFile::new(IN_MEMORY));
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let length = match pipe.read(&mut buffer) {
@@ -160,13 +182,13 @@ fn watch(mut pipe: impl Read, quiet: bool, mut journal: Option<Journal>) -> Seen
         };
         let bytes = &buffer[..length];
         reader.feed(bytes, |event| notes.take(event, journal.as_mut()));
-        let passed = match &mut hold {
-            Some(hold) => {
+        let passed = match (&mut hold, pass) {
+            (Some(hold), _) => {
                 // Where even the temporary files are full, docker goes on, and less is shown of why it failed.
                 let _ = hold.write_all(bytes);
                 true
             }
-            None => ui::pass(bytes),
+            (None, pass) => pass.is_some_and(|pass| pass(bytes)),
         };
         if !passed {
             // Nobody reads any more: docker is to notice, as it would without dkb.
@@ -174,7 +196,8 @@ fn watch(mut pipe: impl Read, quiet: bool, mut journal: Option<Journal>) -> Seen
         }
     }
     reader.finish(|event| notes.take(event, journal.as_mut()));
-    Seen { shown: notes.shown, id: notes.id, held: hold.map(|hold| (hold, SpooledTempFile::new(IN_MEMORY))) }
+    let Notes { shown, id, podman, .. } = notes;
+    Seen { shown, id, podman, held: hold.map(|hold| (hold, SpooledTempFile::new(IN_MEMORY))) }
 }
 
 fn hold(mut pipe: File) -> SpooledTempFile {
@@ -192,13 +215,15 @@ struct Notes {
     /// The triggers of a base run in containers of their own, of which no image is shown.
     triggers: bool,
     id: Option<ImageId>,
+    podman: bool,
 }
 
 impl Notes {
     fn take(&mut self, event: Event, mut journal: Option<&mut Journal>) {
         let shown = &mut self.shown;
         match event {
-            Event::Step { number, stage, .. } => {
+            Event::Step { number, stage, podman, .. } => {
+                self.podman |= podman;
                 (shown.stage, shown.step) = (stage, number);
                 if let Some(journal) = &mut journal {
                     journal.note_step(stage, number);
@@ -217,7 +242,7 @@ impl Notes {
                     id: image.digits,
                     step: shown.step,
                     stage: shown.stage,
-                    base: image.after_from,
+                    base: image.after_from && !image.triggered,
                     cached: image.cached,
                     ran: shown.ran.take(),
                 };

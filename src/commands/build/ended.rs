@@ -13,7 +13,7 @@ use crate::commands::world::World;
 use crate::commands::{end, seen};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{Running, State, read_iid};
-use crate::model::{Flavour, ImageId, Life, Record, SessionKey};
+use crate::model::{ImageId, Life, Record, SessionKey};
 use crate::plan::argv::IdFile;
 use crate::ui;
 use crate::ui::clean::Loudness;
@@ -25,19 +25,18 @@ const LONGEST: Duration = Duration::from_secs(20);
 const OURS: [&str; 5] = ["project", "session", "settings", "keep-tagged", "format"];
 
 /// What came of keeping the books.
-#[derive(Default)]
 struct Kept {
     /// How many images this build has made useless and taken away.
-    went: usize,
+    went: Result<usize>,
     /// Every session that was known then.
     lives: HashMap<SessionKey, Life>,
 }
 
 impl Job {
     /// Shows what was held back.
-    pub(super) fn show(&self, ok: bool, seen: &mut Seen, before: Option<&Before>) {
+    pub(super) fn show(&self, ok: bool, seen: &mut Seen) {
         if let Some(held) = seen.held.take() {
-            child::release(held, ok.then(|| self.quiet_id(seen, before)).flatten().as_deref());
+            child::release(held, ok.then(|| self.quiet_id(seen)).flatten().as_deref());
         }
     }
 
@@ -52,13 +51,17 @@ impl Job {
                 tokio::time::timeout(LONGEST, books).await.unwrap_or_else(late)
             }
             (Err(error), _) => Err(error),
-            _ => Ok(Kept::default()),
+            _ => Ok(Kept { went: Ok(0), lives: HashMap::new() }),
         };
         let lives = match kept {
             Ok(Kept { went, lives }) => {
-                if went > 0 && world.verbose {
-                    let images = if went == 1 { "image" } else { "images" };
-                    ui::say(format_args!("removed {went} {images} that this build replaced"));
+                match went {
+                    Ok(went) if went > 0 && world.verbose => {
+                        let images = if went == 1 { "image" } else { "images" };
+                        ui::say(format_args!("removed {went} {images} that this build replaced"));
+                    }
+                    Ok(_) => {}
+                    Err(error) => ui::warn(format_args!("what this build replaced is left to dkb clean: {error}")),
                 }
                 if let Some(running) = self.running.take() {
                     running.finish();
@@ -112,7 +115,7 @@ impl Job {
         let build = books::record(&before.engine, &books, &facts).await?;
         ledger.append(&books::records(&books, &self.intent, &build))?;
         books.apply(Record::Build(build.clone()));
-        let went = books::take_away(before, state, &ledger, &books, &build, world.settings.keep_superseded).await?;
+        let went = books::take_away(before, state, &ledger, &books, &build, world.settings.keep_superseded).await;
         Ok(Kept { went, lives: seen::lives(state, &books) })
     }
 
@@ -122,7 +125,8 @@ impl Job {
         let said = match self.id_file() {
             IdFile::Ours => self.own_id_file().and_then(|file| read_iid(&file)).or(seen.id),
             IdFile::Users(file) if Path::new(file).is_file() => read_iid(Path::new(file)),
-            IdFile::No(why) if !why.leaves_image() => return Ok(None),
+            // The classic builder of docker 20.10 takes any output without a word, and makes an image all the same.
+            IdFile::No(why) if !why.leaves_image() && !self.classic => return Ok(None),
             IdFile::Users(_) | IdFile::No(_) => seen.id,
         };
         if let Some(id) = said {
@@ -138,15 +142,14 @@ impl Job {
     }
 
     /// What the classic builder prints under `-q`.
-    fn quiet_id(&self, seen: &Seen, before: Option<&Before>) -> Option<String> {
+    fn quiet_id(&self, seen: &Seen) -> Option<String> {
         let file = self.own_id_file().or_else(|| {
             let path = self.users_id_file()?.to_path_buf();
             end_with_newline(&path);
             Some(path)
         });
         let id = file.and_then(|file| read_iid(&file)).or(seen.id)?;
-        let podman = before.is_some_and(|before| before.info.flavour == Flavour::Podman);
-        Some(if podman { id.digits() } else { id.to_string() })
+        Some(if seen.podman { id.digits() } else { id.to_string() })
     }
 }
 

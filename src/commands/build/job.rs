@@ -27,7 +27,7 @@ pub(super) struct Job {
     pub(super) words: BuildWords,
     lies: Builder,
     pub(super) stamp: Stamp,
-    classic: bool,
+    pub(super) classic: bool,
     pub(super) stdout: Stdout,
     pub(super) state: Result<State>,
     pub(super) hold: Option<SessionHold>,
@@ -92,6 +92,7 @@ impl Job {
         let told = self.own_id_file().is_some() || self.users_id_file().is_some_and(|file| !is_special(file));
         match (kind, self.running.is_some() && self.words.quiet) {
             (BuilderKind::Classic, true) if told => Stdout::Held,
+            (BuilderKind::Classic, true) => Stdout::Quiet,
             (BuilderKind::Classic | BuilderKind::Podman, _) => Stdout::Watched,
             (BuilderKind::BuildKit, true) if !told => Stdout::Watched,
             (BuilderKind::BuildKit, _) => Stdout::Untouched,

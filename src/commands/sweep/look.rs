@@ -212,7 +212,12 @@ impl Seen {
 
     async fn look_into_images(&mut self) {
         let engine = &self.engine;
-        let details: Vec<_> = stream::iter(self.snapshot.images.iter().map(|image| image.id))
+        let images = self.snapshot.images.iter();
+        // One that shares nothing is known without a look; only its last name is not, which counts under pressure.
+        // Podman says of every image that it shares nothing.
+        let all = self.policy.need.is_some() || self.info.flavour == Flavour::Podman;
+        let asked = images.filter(|image| all || image.shared != Some(0));
+        let details: Vec<_> = stream::iter(asked.map(|image| image.id))
             .map(|id| async move { engine.image(&id.to_string()).await })
             .buffer_unordered(AT_ONCE)
             .collect()
@@ -249,7 +254,8 @@ impl Seen {
         }
         let DiskUsage { layers, containers, cache } = self.engine.disk_usage().await?;
         let volumes: u64 = self.volumes.iter().filter_map(|volume| volume.size).sum();
-        Ok(layers + containers + cache + volumes)
+        // Its layers are all that the containerd store holds, the cache's and the containers' too.
+        Ok(if self.info.containerd_store { layers } else { layers + containers + cache } + volumes)
     }
 
     /// Whether the engine's folder is a folder of this machine: it holds the very images that the engine lists.

@@ -52,3 +52,41 @@ fn a_build_that_ended_leaves_nothing_behind() {
     state.begin(&intent("1")).expect("a build").finish();
     assert!(state.unfinished().is_empty());
 }
+
+#[test]
+fn an_image_ends_what_its_container_ran_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = State::at(folder.path());
+    let running = state.begin(&intent("1")).expect("a build");
+    let mut journal = running.journal().expect("a journal");
+    let container = Some("ba9876543210".to_owned());
+    let image =
+        Candidate { id: "0123456789ab".to_owned(), stage: 1, step: 2, base: false, cached: false, ran: container };
+    journal.note_container("ba9876543210");
+    journal.note_image(&image);
+    drop(running);
+    let found = state.unfinished().pop().expect("the build");
+    assert_eq!((found.shown.ran, found.shown.images), (None, vec![image]));
+}
+
+#[test]
+fn a_folder_without_an_intent_is_given_a_minute() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = folder.path().join("builds/1");
+    fs::create_dir_all(&made).expect("a folder");
+    File::create(made.join("lock")).expect("a file");
+    let state = State::at(folder.path());
+    assert!(state.unfinished().is_empty() && made.exists(), "somebody may be making it");
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(90);
+    File::open(&made).and_then(|folder| folder.set_modified(old)).expect("a time");
+    assert!(state.unfinished().is_empty() && !made.exists());
+}
+
+#[test]
+fn nobody_ends_a_build_that_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = State::at(folder.path());
+    let _running = state.begin(&intent("1")).expect("a build");
+    state.unfinished().into_iter().for_each(Unfinished::finish);
+    assert!(state.unfinished()[0].still_runs());
+}

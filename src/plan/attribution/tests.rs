@@ -157,7 +157,7 @@ fn what_the_result_descends_from_needs_no_line() {
     // The triggers of a base run in steps that the builder does not show.
     let images = [detail(1, 0, 5), detail(2, 1, BEGAN), detail(3, 2, BEGAN), detail(4, 3, BEGAN)];
     assert_eq!(verify_all(&[], &images, &[], 4), [id(2), id(3), id(4)]);
-    assert_eq!(verify_all(&[line(3, 1, "base"), line(4, 2, "new")], &images, &[], 4), [id(4), id(2), id(3)]);
+    assert_eq!(verify_all(&[line(3, 1, "new"), line(4, 2, "new")], &images, &[], 4), [id(2), id(3), id(4)]);
 }
 
 #[test]
@@ -187,4 +187,80 @@ fn where_the_output_was_cut_off_only_what_gave_the_stamp_needs_no_line() {
     assert_eq!(found(3, false), [id(2), id(3), id(4), id(5)]);
     assert_eq!(found(3, true), [id(2), id(4), id(5)]);
     assert_eq!(found(2, true), [id(4), id(5)], "the step that was running may have written its own line");
+}
+
+#[test]
+fn a_build_that_adds_nothing_to_its_base_has_made_nothing() {
+    let just_pulled = [detail(1, 0, BEGAN)];
+    assert_eq!(verify_all(&[line(1, 1, "base")], &just_pulled, &[], 1), []);
+}
+
+#[test]
+fn rule_2_a_line_that_leads_elsewhere_ends_all_belief_in_a_failed_build() {
+    let images = [detail(1, 0, 5), detail(2, 1, BEGAN), detail(3, 2, BEGAN), detail(9, 1, BEGAN)];
+    let lines = [line(1, 1, "base"), line(2, 2, "new"), line(3, 3, "new"), line(9, 4, "new")];
+    assert_eq!(verify_all(&lines, &images, &[], 0), [id(2), id(3)]);
+}
+
+#[test]
+fn what_was_committed_last_must_be_built_on_the_step_before_it() {
+    let by = |container: &str, image| ImageDetail { container: Some(container.repeat(6)), ..image };
+    let images = [detail(1, 0, 5), by("a1", detail(2, 1, BEGAN)), by("b2", detail(3, 7, BEGAN))];
+    let stamp = Stamp::from(key("p", "s"));
+    let began = Timestamp::from_second(BEGAN).expect("a time");
+    let evidence =
+        Evidence { details: &images, began, stamp: &stamp, result: None, cut_off: false, tells_containers: true };
+    let one = Candidate { ran: Some("a1a1".to_owned()), ..line(2, 2, "new") };
+    let shown = Shown { images: vec![line(1, 1, "base"), one], stage: 1, step: 3, ran: Some("b2b2".to_owned()) };
+    assert_eq!(verify(&shown, &evidence, |_| false), [id(2)]);
+}
+
+#[test]
+fn below_a_strangers_step_nothing_is_ours() {
+    let images = [detail(1, 0, 5), detail(3, 1, BEGAN), detail(4, 3, BEGAN), detail(5, 4, BEGAN)];
+    let lines = [line(1, 1, "base"), line(4, 3, "cached")];
+    assert_eq!(verify_all(&lines, &images, &[], 5), [id(5)]);
+}
+
+#[test]
+fn rule_5_both_halves_of_a_stamp_must_be_ours() {
+    let lines = [line(1, 1, "base"), line(2, 2, "new"), line(3, 3, "new")];
+    for other in [key("q", "s"), key("p", "t")] {
+        let images = [detail(1, 0, 5), detail(2, 1, BEGAN), stamped(detail(3, 2, BEGAN), &other)];
+        assert_eq!(verify_all(&lines, &images, &[], 0), [id(2)]);
+    }
+}
+
+#[test]
+fn parents_that_lead_in_a_circle_end_somewhere() {
+    let images = [detail(2, 3, BEGAN), detail(3, 2, BEGAN)];
+    verify_all(&[line(2, 2, "new"), line(3, 3, "new")], &images, &[], 3);
+}
+
+#[test]
+fn the_base_of_the_result_is_not_ours_however_new_it_is() {
+    let images = [detail(3, 1, BEGAN), detail(4, 3, BEGAN), detail(5, 4, BEGAN)];
+    assert_eq!(verify_all(&[line(4, 1, "base")], &images, &[], 5), [id(5)]);
+    // Podman does not show it, but whoever made it has named it.
+    let mut named = images.clone();
+    named[1].tags.push(Reference::written("theirs").expect("a name"));
+    assert_eq!(verify_all(&[], &named, &[], 5), [id(5)]);
+}
+
+#[test]
+fn a_build_out_of_the_cache_needs_no_question() {
+    let ask = |lines: &[Candidate], recorded: &[u8], result: u8| {
+        let shown = Shown { images: lines.to_vec(), stage: 1, step: 3, ran: None };
+        all_cached(&shown, Some(id(result)), &recorded.iter().map(|&n| id(n)).collect::<Vec<_>>())
+    };
+    let lines = [line(1, 1, "base"), line(2, 2, "cached"), line(3, 3, "cached")];
+    let images = [detail(1, 0, 5), detail(2, 1, 6), detail(3, 2, 7)];
+    assert_eq!(ask(&lines, &[2, 3], 3), Some(vec![id(2), id(3)]));
+    assert_eq!(ask(&lines, &[2, 3], 3), Some(verify_all(&lines, &images, &[2, 3], 3)), "what the long way says too");
+    assert_eq!(ask(&lines, &[3, 9], 3), Some(vec![id(3)]), "a stranger's step stays one");
+    assert_eq!(ask(&lines, &[3, 9], 3), Some(verify_all(&lines, &images, &[3, 9], 3)));
+    assert_eq!(ask(&lines, &[2], 3), None, "nobody knows the result");
+    assert_eq!(ask(&lines, &[2, 3, 4], 4), None, "another result than the last line's");
+    assert_eq!(ask(&[line(2, 2, "cached"), line(3, 3, "new")], &[2, 3], 3), None, "a step was made");
+    assert_eq!(ask(&[], &[3], 3), None, "nothing was shown");
 }

@@ -56,6 +56,33 @@ Successfully built d4d4d4d4d4d4
 Successfully tagged x:latest
 ";
 
+#[test]
+fn a_step_that_does_not_follow_was_printed_by_one() {
+    let stream = "Step 1/3 : FROM a\n ---> a1a1a1a1a1a1\nStep 2/3 : RUN x\nStep 9/9 : FROM b\nStep 3/4 : RUN y\n\
+        Step 1/3 : FROM c\nSTEP 3/3: RUN z\n ---> b2b2b2b2b2b2\nStep 3/3 : RUN y\n";
+    assert_eq!(told(stream), ["from 1/3", "a1 from", "2/3", "b2", "3/3"]);
+}
+
+#[test]
+fn podman_counts_triggers_once_it_has_seen_the_base() {
+    let stream = "STEP 1/2: FROM a\nSTEP 2/4: COPY x\n--> a1a1a1a1a1a1\nSTEP 3/6: RUN y\nSTEP 3/4: RUN y\n";
+    assert_eq!(told(stream), ["from 1/2", "2/4", "a1", "3/4"]);
+    assert_eq!(told("Step 1/2 : FROM a\nStep 2/4 : RUN y\n"), ["from 1/2"], "Docker does not");
+}
+
+#[test]
+fn the_end_of_what_is_kept_of_a_long_line_is_not_its_end() {
+    let id = " ---> a1a1a1a1a1a1";
+    let padding = "x".repeat(LONGEST_LINE - id.len());
+    assert_eq!(told(&format!("{padding}{id}\n")), ["a1"]);
+    assert_eq!(told(&format!("{padding}{id} and more\n")), Vec::<String>::new());
+}
+
+#[test]
+fn a_bar_that_overwrites_itself_ends_a_line() {
+    assert_eq!(told("1 MB\r2 MB\rStep 1/1 : FROM a\n"), ["from 1/1"]);
+}
+
 const PODMAN: &str = "\
 [1/2] STEP 1/2: FROM scratch AS base
 [1/2] STEP 2/2: COPY busybox /bin/busybox

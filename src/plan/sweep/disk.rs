@@ -49,8 +49,8 @@ impl Disk {
                     disk.nodes[at].images += 1;
                 }
             } else {
-                // An image that nobody looked into seems to share nothing.
-                disk.exact = false;
+                // An image that nobody looked into seems to share nothing, and does where the engine says so.
+                disk.exact &= image.shared == Some(0);
                 at = disk.put(0);
                 disk.nodes[at].images += 1;
             }

@@ -414,6 +414,9 @@ fn layers_come_back_with_the_last_image_above_them() {
     assert!(plan.totals.up_to && plan.totals.bytes == 90 + 20 + 30 + 200 + 10 + 20, "{:?}", plan.totals);
     case.layers.remove(&id(1));
     assert!(case.plan(&policy()).totals.up_to, "nobody could look into it");
+    case.snapshot.images = vec![sized(1, 110, 0)];
+    let totals = case.plan(&policy()).totals;
+    assert_eq!((totals.bytes, totals.up_to), (110, false), "it shares nothing, so there is nothing to look for");
 }
 
 #[test]

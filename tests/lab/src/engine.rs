@@ -82,6 +82,14 @@ pub fn names() -> &'static [String] {
     })
 }
 
+/// Those that this run is to use: `DKB_LAB`, else all.
+pub fn picked() -> Vec<String> {
+    match std::env::var("DKB_LAB") {
+        Ok(list) => list.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect(),
+        Err(_) => names().to_vec(),
+    }
+}
+
 /// Why no engine can run here, in one line; nothing where they can.
 pub fn missing() -> Option<String> {
     let said = std::process::Command::new(script()).arg("able").output().expect("the lab's script");
@@ -194,6 +202,20 @@ impl Engine {
     /// A process of this machine that lives in the engine's network.
     pub fn pid(&self) -> u32 {
         self.inner.pid
+    }
+
+    /// A folder of this machine that is in the same place inside the engine's namespaces.
+    pub fn shared(&self) -> &Path {
+        self.socket().parent().expect("a socket lies in a folder")
+    }
+
+    /// A program of the engine's own system, or one in the shared folder, run where the engine runs.
+    pub fn inside(&self, program: impl Into<OsString>) -> Command {
+        let children = format!("/proc/{0}/task/{0}/children", self.pid());
+        let inner = std::fs::read_to_string(children).expect("the engine runs");
+        let inner = inner.split(' ').next().expect("the first process of its namespace");
+        let command = Command::new("/usr/bin/nsenter").args(["--target", inner, "--all", "--wd=/"]);
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root").arg(program)
     }
 
     /// A path of the engine's own, as this machine sees it.

@@ -157,10 +157,7 @@ struct Lab {
 
 impl Lab {
     fn here() -> Result<Self, String> {
-        let picked = match std::env::var("DKB_LAB") {
-            Ok(list) => list.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect(),
-            Err(_) => engine::names().iter().cloned().collect(),
-        };
+        let picked: HashSet<String> = engine::picked().into_iter().collect();
         for name in &picked {
             if !engine::names().contains(name) {
                 return Err(format!("DKB_LAB: no engine named '{name}' (known: {})", engine::names().join(", ")));

@@ -1,20 +1,24 @@
 //! dkb against raw docker: ratios of one run on one machine, in pairs by turns, medians.
 //!
-//! `cargo bench --bench against_docker` prints the tables of the README; `-- build` and `-- clean` one of them.
-//! `DKB_LAB=docker-28.5` picks engines. Nothing here fails for being slow: the numbers are for people.
+//! `cargo bench --bench against_docker` prints the tables of the README; `-- build`, `-- clean` and `-- sweep` one of
+//! them, `-- sweep 50` with so many things of each kind. `DKB_LAB=docker-28.5` picks engines. Nothing here fails for
+//! being slow: the numbers are for people.
 
 // The table is what a bench is for.
 #![allow(clippy::print_stdout)]
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+mod measure;
+mod sweep;
+
+use std::process::Command;
+use std::time::Instant;
 
 use dkb::ledger::{self, Ledger};
 use dkb::model::{Build, ImageId, Name, Record, SessionKey};
 use dkb_lab::{Builder, Context, Engine, Placed, State, engine};
 use jiff::Timestamp;
+
+use measure::{against, measure, median, megabytes, milliseconds, ratio};
 
 const ENGINES: [&str; 2] = ["docker-28.5", "docker-28.5-containerd"];
 const PROJECT: &str = "bench";
@@ -68,6 +72,10 @@ fn main() {
         for name in &engines {
             few_among_many(&Engine::start(name));
         }
+        println!();
+    }
+    if wants("sweep") {
+        sweep::table(&engines, wanted.iter().find_map(|word| word.parse().ok()));
     }
 }
 
@@ -105,7 +113,12 @@ fn cached_build(engine: &Engine, builder: Builder) {
 
 /// So many dangling images, all ours, taken away in three ways by turns.
 fn clean(engine: &Engine, count: usize) {
-    let rounds = if count > PATIENCE { 3 } else { 5 };
+    // On containerd's store a round of thousands takes minutes.
+    let rounds = match (count > PATIENCE, engine.is_containerd_store()) {
+        (false, _) => 5,
+        (true, false) => 3,
+        (true, true) => 1,
+    };
     let home = State::new();
     let ledger = Books::open(engine, &home);
     let (mut dkb, mut prune, mut looped, mut memory) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -207,39 +220,6 @@ impl Books {
     }
 }
 
-struct Measured {
-    time: Duration,
-    /// The most memory that the program itself had, in bytes; not that of programs it ran.
-    memory: u64,
-}
-
-/// Runs a program to its end. What it says is not looked at.
-fn measure(command: &mut Command) -> Measured {
-    let start = Instant::now();
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
-    let status = format!("/proc/{}/status", child.id());
-    // The kernel keeps the high mark, so looking now and then is enough, until there is nothing left to look at.
-    let watch = thread::spawn(move || {
-        let mut highest = 0;
-        while let Some(now) = high_mark(Path::new(&status)) {
-            highest = now.max(highest);
-            thread::sleep(Duration::from_millis(2));
-        }
-        highest
-    });
-    let ended = child.wait().expect("the program ends");
-    let time = start.elapsed();
-    assert!(ended.success(), "{command:?}: {ended}");
-    Measured { time, memory: watch.join().expect("the watch ends") }
-}
-
-fn high_mark(status: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(status).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kib| kib * 1024)
-}
-
 fn expect_empty(engine: &Engine, who: &str) {
     let left = engine.images().len();
     assert!(left == 0, "{who} left {left} images");
@@ -248,26 +228,4 @@ fn expect_empty(engine: &Engine, who: &str) {
 fn describe(engine: &Engine) -> String {
     let store = if engine.is_containerd_store() { ", containerd store" } else { "" };
     format!("Docker {}{store}", engine.version())
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
-fn ratio(one: Duration, other: Duration) -> f64 {
-    one.as_secs_f64() / other.as_secs_f64()
-}
-
-fn against(one: Duration, other: Duration) -> String {
-    format!("{:.2} ({})", ratio(one, other), milliseconds(other))
-}
-
-fn milliseconds(time: Duration) -> String {
-    format!("{:.0} ms", time.as_secs_f64() * 1e3)
-}
-
-fn megabytes(bytes: Vec<u64>) -> String {
-    let most = bytes.into_iter().max().unwrap_or_default();
-    format!("{}.{} MB", most / 1_000_000, most / 100_000 % 10)
 }

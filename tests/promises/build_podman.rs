@@ -1,0 +1,62 @@
+//! `DKB_DOCKER=podman`: the real Podman builds, where it lives, and dkb finds its socket by the rule of the docs.
+
+use std::collections::BTreeSet;
+
+use dkb_lab::command::Command;
+use dkb_lab::dkb::dkb_path;
+use dkb_lab::promise::podman;
+use dkb_lab::{Engine, Promises, promises};
+
+use crate::building::{books, dangling, says_nothing_of_its_own};
+
+pub(crate) fn promises() -> Promises {
+    Promises::of(module_path!()).on(podman, promises![what_the_real_podman_builds_is_recorded_and_cleaned])
+}
+
+fn what_the_real_podman_builds_is_recorded_and_cleaned(engine: &Engine) {
+    let shared = engine.shared();
+    let (dkb, context, state) = (shared.join("dkb"), shared.join("context"), shared.join("state"));
+    std::fs::copy(dkb_path(), &dkb).expect("a copy");
+    std::fs::create_dir(&context).expect("a folder");
+    // Where the lab's Podman has its images; a machine that was ever booted has an ID.
+    let storage = "[storage]\ndriver = \"overlay\"\nrunroot = \"/run/podman\"\ngraphroot = \"/data/engine\"\n";
+    std::fs::write(shared.join("storage.conf"), storage).expect("a file");
+    let script = "echo 0123456789abcdef0123456789abcdef >/etc/machine-id; ln -sf \"$0\" /run/podman/podman.sock";
+    engine.inside("sh").args(["-c", script]).arg(engine.socket()).run().success();
+    let write = |seed: &str, last: &str| {
+        std::fs::write(context.join("seed"), seed).expect("a file");
+        let text =
+            format!("FROM lab/base AS one\nCOPY seed /seed\nFROM lab/base\nCOPY --from=one /seed /seed\n{last}\n");
+        std::fs::write(context.join("Dockerfile"), text).expect("a file");
+    };
+    let host = engine.host();
+    let command = |rule: Option<&str>, args: &[&str]| -> Command {
+        let command = engine.inside(&dkb).args(args.iter().copied()).project("app").session("one");
+        let command = command.env("DKB_DOCKER", "podman").env("DKB_STATE_DIR", &state).env("LANG", "C.UTF-8");
+        let command = command.env("CONTAINERS_STORAGE_CONF", shared.join("storage.conf"));
+        let command = command.env("CONTAINERS_CONF", shared.join("containers.conf"));
+        rule.into_iter().fold(command, |command, name| command.env(name, &host))
+    };
+    let path = context.to_str().expect("a path");
+    let foreign = engine.image().make();
+    // Root's own socket, and the two variables. With CONTAINER_HOST Podman works on that socket itself.
+    for rule in [None, Some("CONTAINER_HOST"), Some("DOCKER_HOST")] {
+        for quiet in [&["build", "-t", "app", path][..], &["build", "-q", "-t", "app", path]] {
+            write(&format!("{rule:?} {quiet:?}"), "RUN true");
+            let output = command(rule, quiet).run().success();
+            says_nothing_of_its_own(&output);
+            let id = engine.find("app").expect("it is built").id;
+            assert_eq!(output.out().lines().last(), Some(&id["sha256:".len()..]), "{output}");
+            let recorded: BTreeSet<String> = books(&state).images().keys().map(ToString::to_string).collect();
+            let lost: Vec<String> = dangling(engine).into_iter().filter(|id| !recorded.contains(id)).collect();
+            assert_eq!((recorded.contains(&id), lost), (true, vec![foreign.id.clone()]), "{output}");
+        }
+        write("another", "RUN exit 3");
+        command(rule, &["build", "-t", "app", path]).run().fails();
+        command(rule, &["clean", "--session", "--yes"]).run().success();
+        assert_eq!(
+            engine.images().into_iter().map(|image| image.id).collect::<Vec<_>>(),
+            std::slice::from_ref(&foreign.id)
+        );
+    }
+}
