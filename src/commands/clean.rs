@@ -7,7 +7,7 @@ use super::builds::Builds;
 use super::end;
 use super::plan_file;
 use super::seen::Seen;
-use super::world::{World, runtime};
+use super::world::{World, machine, runtime};
 use crate::cli::{self, Clean};
 use crate::config::Format;
 use crate::error::{Error, Kind as ErrorKind, Result};
@@ -110,6 +110,7 @@ fn note(seen: &Seen, policy: &Policy, plan: &Plan, report: &Report, world: &Worl
             records.push(Record::Cleaned { key: key.clone(), at: seen.began });
             if let Ok(state) = world.state()
                 && seen.lives.get(key) == Some(&Life::Dead)
+                && state.session(key).life(&machine()) == Life::Dead
             {
                 let _ = state.session(key).disown();
             }

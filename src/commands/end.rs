@@ -130,6 +130,8 @@ pub(super) async fn see_to_the_dead(world: &World, lives: &HashMap<SessionKey, L
 
 /// Whether the session needs no word any more.
 async fn end_dead(world: &World, key: &SessionKey, loudness: Loudness) -> Result<bool> {
+    let session = world.state()?.session(key);
+    let owner = session.owner();
     let seen = Seen::look(world).await?;
     // Somebody may have opened it again by its name, or ended it.
     if seen.lives.get(key) != Some(&Life::Dead) {
@@ -139,8 +141,8 @@ async fn end_dead(world: &World, key: &SessionKey, loudness: Loudness) -> Result
     carry_out(world, &seen, key, &mut plan, std::future::pending()).await?;
     ui::guard::show(loudness, &plan, key);
     let over = is_over(&plan);
-    if over {
-        world.state()?.session(key).disown()?;
+    if let Some(owner) = owner.filter(|_| over) {
+        session.disown_of(&owner)?;
     }
     Ok(over)
 }

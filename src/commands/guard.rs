@@ -77,6 +77,7 @@ pub(super) fn key_of(world: &World) -> Result<SessionKey> {
 struct Opened {
     state: State,
     key: SessionKey,
+    owner: Owner,
     hold: SessionHold,
     watcher: Option<Watcher>,
 }
@@ -90,7 +91,7 @@ impl Opened {
         } else {
             Some(watch::start(world, key, &Until::Line, flags.keep_tagged, command)?)
         };
-        Ok(Self { state, key: key.clone(), hold, watcher })
+        Ok(Self { state, key: key.clone(), owner, hold, watcher })
     }
 
     /// Whether a build of the session still runs.
@@ -111,7 +112,7 @@ impl Opened {
             watcher.done();
         }
         drop(self.hold);
-        let _ = self.state.session(&self.key).disown();
+        let _ = self.state.session(&self.key).disown_of(&self.owner);
     }
 }
 

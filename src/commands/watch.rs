@@ -114,8 +114,11 @@ pub(super) fn watch(world: &World, flags: &cli::Watch) -> Result<u8> {
     let key = world.key.clone();
     let state = world.state()?;
     let session = state.session(&key);
-    let owner = Owner { machine: machine(), since: Timestamp::now(), command: flags.command.clone() };
-    let hold = session.hold(Some(&owner))?;
+    let own = Owner { machine: machine(), since: Timestamp::now(), command: flags.command.clone() };
+    // A guard has said already who it is.
+    let guards = session.owner().filter(|_| flags.pid.is_none() && flags.ttl.is_none());
+    let hold = session.hold(guards.is_none().then_some(&own))?;
+    let owner = guards.unwrap_or(own);
     let told = listen(flags)?;
     ui::out([b'r']);
     close_stdout();
@@ -141,7 +144,7 @@ pub(super) fn watch(world: &World, flags: &cli::Watch) -> Result<u8> {
         }
         let ended = runtime.block_on(end::end(world, &key, flags.keep_tagged, std::future::pending()));
         if ended.is_ok_and(|ended| end::is_over(&ended.plan)) {
-            session.disown()?;
+            session.disown_of(&owner)?;
             drop(hold);
             session.clear();
             return Ok(0);

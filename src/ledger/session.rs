@@ -90,6 +90,11 @@ impl SessionFile {
         Ok(())
     }
 
+    /// The same for this owner's part only: somebody may have opened the session again by its name.
+    pub fn disown_of(&self, owner: &Owner) -> Result<()> {
+        if self.owner().as_ref() == Some(owner) { self.disown() } else { Ok(()) }
+    }
+
     /// Clears the file away where it says nothing: no owner, and nobody holds it.
     pub fn clear(&self) {
         if self.owner().is_none()
@@ -186,6 +191,19 @@ mod tests {
         drop(session.hold(None).expect("a lock"));
         assert_eq!(session.owner(), Some(owner()));
         assert_eq!(state.sessions(), [(key("p", "s"), Some(owner()))]);
+    }
+
+    #[test]
+    fn a_session_that_was_opened_again_keeps_its_new_owner() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let session = State::at(folder.path()).session(&key("p", "s"));
+        let (first, second) = (owner(), Owner { command: "make".to_owned(), ..owner() });
+        drop(session.hold(Some(&first)).expect("a lock"));
+        let _hold = session.hold(Some(&second)).expect("a lock");
+        session.disown_of(&first).expect("nothing to note");
+        assert_eq!(session.owner(), Some(second.clone()));
+        session.disown_of(&second).expect("a note");
+        assert_eq!(session.owner(), None);
     }
 
     #[test]

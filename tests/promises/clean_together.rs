@@ -110,6 +110,8 @@ fn two_jobs_of_a_matrix_never_touch_each_other(engine: &Engine) {
         for (_, mark, _) in [&a, &b] {
             assert!(eventually(SOON, || mark.exists()), "{} never got ready", mark.display());
         }
+        // A third runner's job begins: neither is over for it.
+        job("c", run).args(["clean", "--stale"]).run().success();
         assert!(engine.has(&tag("a", run)) && engine.has(&tag("b", run)), "{}", engine.inventory());
         assert!(!engine.has(&tag("a", run - 1)), "the next job on a runner takes what the killed one left");
         a.0.signal("KILL");

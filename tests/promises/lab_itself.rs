@@ -157,6 +157,12 @@ fn two_instances_of_one_engine_never_meet(engine: &Engine) {
     assert!(other.images().is_empty());
     other.image().tag("app:2").make();
     other.container("app:2").name("same").running();
+    // Podman's locks lie there, under one name for all.
+    let shared_memory = |engine: &Engine| {
+        let folder = std::fs::metadata(format!("/proc/{}/root/dev/shm", engine.pid())).expect("its shared memory");
+        std::os::unix::fs::MetadataExt::dev(&folder)
+    };
+    assert_ne!(shared_memory(engine), shared_memory(&other));
     drop(other);
 
     assert!(!engine.has("app:2"));

@@ -200,7 +200,7 @@ impl Engine {
     }
 
     /// A process of this machine that lives in the engine's network.
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.inner.pid
     }
 
