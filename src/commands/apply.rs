@@ -93,7 +93,9 @@ pub(super) async fn apply(
         let steps = &plan.steps[from..from + length];
         let ended = side_by_side(
             steps,
-            |step| async move { if builds.need(step) { Ok(Ended::held()) } else { perform(engine, step).await } },
+            |step| async move {
+                if builds.need(step) { Ok(Ended::held()) } else { perform(engine, step, containerd_store).await }
+            },
             match wave {
                 (Kind::Container, ..) => CONTAINERS_AT_ONCE,
                 // Children first, and the engine takes one at a time anyway.
@@ -182,7 +184,7 @@ fn wave(step: &Step, depths: &HashMap<ImageId, usize>) -> (Kind, Action, usize) 
 }
 
 /// An `Err` says that the engine could not even be asked.
-async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
+async fn perform(engine: &Engine, step: &Step, containerd_store: bool) -> Result<Ended> {
     let id = || ImageId::parse(&step.id).ok_or_else(|| Error::failed("reading the plan", "a step names no image"));
     let name = || {
         step.names
@@ -191,7 +193,7 @@ async fn perform(engine: &Engine, step: &Step) -> Result<Ended> {
             .ok_or_else(|| Error::failed("reading the plan", "a step names no tag"))
     };
     match (step.kind, step.action, &step.guard) {
-        (Kind::Image, Action::Remove, Guard::Untagged) => image::remove_untagged(engine, id()?).await,
+        (Kind::Image, Action::Remove, Guard::Untagged) => image::remove_untagged(engine, id()?, containerd_store).await,
         (Kind::Image, Action::Remove, Guard::Named { names }) => image::remove_named(engine, id()?, names).await,
         (Kind::Image, Action::Remove, Guard::Pushed { digests }) => image::remove_pushed(engine, id()?, digests).await,
         (Kind::Image, Action::Untag, Guard::NameOf { id }) => image::untag(engine, *id, &name()?).await,

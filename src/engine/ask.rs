@@ -27,6 +27,14 @@ pub struct Hello {
     pub builder_version: Option<String>,
 }
 
+impl Hello {
+    /// The newest version of the API that it speaks.
+    pub(super) fn version(&self) -> Option<(u32, u32)> {
+        let (major, minor) = self.api_version.split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    }
+}
+
 pub(super) struct Asker {
     http: Http,
     way: Way,
@@ -145,6 +153,17 @@ mod tests {
         for name in ["", "../containers/x", "a//b", "a/.", "/a"] {
             assert_eq!(encoded(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        let version = |text: &str| {
+            let hello = Hello { flavour: Flavour::Docker, api_version: text.to_owned(), builder_version: None };
+            hello.version()
+        };
+        assert!(version("1.51") > Some((1, 44)) && version("1.100") > version("1.99"));
+        assert!(version("1.41") < Some((1, 44)) && version("1.44") == Some((1, 44)));
+        assert_eq!((version(""), version("1"), version("1.x")), (None, None, None));
     }
 
     #[test]

@@ -49,11 +49,16 @@ impl Default for Limits {
     }
 }
 
+/// The first version of Docker's API at which containerd's store takes its name for a nameless image in a deletion.
+const DELETES_NAMELESS: (u32, u32) = (1, 44);
+
 /// What to delete: an ID, or one name of the image and nothing but that name.
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'a> {
     Id(ImageId),
     Name(&'a Reference),
+    /// The name that containerd's store gives to an image without one, and takes back when somebody names it.
+    Nameless(ImageId),
 }
 
 /// One engine that has answered.
@@ -89,6 +94,11 @@ impl Engine {
 
     pub fn hello(&self) -> &Hello {
         &self.hello
+    }
+
+    /// Whether containerd's store, where this engine keeps its images there, knows [`Target::Nameless`].
+    pub fn deletes_nameless(&self) -> bool {
+        self.hello.flavour == Flavour::Docker && self.hello.version() >= Some(DELETES_NAMELESS)
     }
 
     pub async fn info(&self) -> Result<EngineInfo> {
@@ -163,6 +173,7 @@ impl Engine {
         let (name, tried) = match target {
             Target::Id(id) => (id.to_string(), format!("deleting {}", id.short())),
             Target::Name(name) => (name.to_string(), format!("deleting {name}")),
+            Target::Nameless(id) => (format!("moby-dangling@{id}"), format!("deleting {}", id.short())),
         };
         let options = RemoveImageOptionsBuilder::default().force(false).noprune(true).build();
         let name = segment(&name, &tried)?;

@@ -22,7 +22,7 @@ impl Engine {
     /// The same with the container it was committed from, where the engine still says so.
     pub async fn step(&self, name: &str) -> Result<Option<ImageDetail>> {
         let (tried, hello) = (format!("inspecting {name}"), self.hello());
-        if hello.flavour == Flavour::Docker && version(&hello.api_version) > Some(TELLS_CONTAINERS) {
+        if hello.flavour == Flavour::Docker && hello.version() > Some(TELLS_CONTAINERS) {
             let (major, minor) = TELLS_CONTAINERS;
             match self.find(&format!("/v{major}.{minor}{}", path(name, &tried)?)).await {
                 // The engine may no longer know a version so old.
@@ -67,21 +67,4 @@ fn path(name: &str, tried: &str) -> Result<String> {
     // Podman takes 64 digits without their algorithm for a bad name once the image is gone.
     let name = ImageId::parse(name).map_or_else(|| name.to_owned(), |id| id.to_string());
     Ok(format!("/images/{}/json", segment(&name, tried)?))
-}
-
-fn version(text: &str) -> Option<(u32, u32)> {
-    let (major, minor) = text.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared_as_numbers() {
-        assert!(version("1.51") > Some(TELLS_CONTAINERS) && version("1.100") > version("1.99"));
-        assert!(version("1.41") < Some(TELLS_CONTAINERS) && version("1.44") == Some(TELLS_CONTAINERS));
-        assert_eq!((version(""), version("1"), version("1.x")), (None, None, None));
-    }
 }

@@ -89,6 +89,21 @@ fn is_of(image: &ImageDetail, container: &str) -> bool {
     image.container.as_ref().is_some_and(|known| known.starts_with(container))
 }
 
+/// A build that took every step out of the cache, of which the engine need not be asked: such a step is ours where
+/// it is on record, and a stranger's elsewhere. `None` where it made a step, or ended in an image that is not on record.
+pub fn all_cached(shown: &Shown, result: Option<ImageId>, recorded: &[ImageId]) -> Option<Vec<ImageId>> {
+    let result = result.filter(|result| recorded.contains(result))?;
+    let ends_in_it = shown.images.last().is_some_and(|last| result.starts_with(&last.id));
+    if !ends_in_it || shown.images.iter().any(|image| !image.base && !image.cached) {
+        return None;
+    }
+    let mut ours = Vec::new();
+    for candidate in shown.images.iter().filter(|image| image.cached) {
+        ours.extend(recorded.iter().find(|id| id.starts_with(&candidate.id) && !ours.contains(*id)));
+    }
+    Some(ours)
+}
+
 /// The images that are this build's, oldest first, its result among them if it is.
 pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> bool) -> Vec<ImageId> {
     let known: HashMap<ImageId, &ImageDetail> = evidence.details.iter().map(|image| (image.id, image)).collect();

@@ -198,12 +198,19 @@ fn a_name_of_ours_that_a_crash_left_goes_with_the_next_clean(engine: &Engine) {
     let (books, proxy) = (Books::of(engine), engine.proxy());
     let images = engine.many(2, |n, image| image.label("n", &n.to_string()));
     books.built_many(&key(PROJECT, SESSION), images.iter().map(|image| &*image.id));
-    // Each has been given our name, and no deletion gets through before the end.
-    proxy.on("DELETE", "/images/").delay(Duration::from_secs(100));
-    let dkb = books.dkb(engine).env("DOCKER_HOST", proxy.host()).arg("clean").spawn();
-    assert!(eventually(Duration::from_secs(30), || proxy.count("DELETE", "/images/") == 2));
-    dkb.signal("KILL");
-    drop(dkb.wait());
+    if engine.is_containerd_store() {
+        // There dkb needs a name of its own only to hold what a session took a tag from.
+        for image in &images {
+            engine.tag(image, &id(image).private_tag().to_string());
+        }
+    } else {
+        // Each has been given our name, and no deletion gets through before the end.
+        proxy.on("DELETE", "/images/").delay(Duration::from_secs(100));
+        let dkb = books.dkb(engine).env("DOCKER_HOST", proxy.host()).arg("clean").spawn();
+        assert!(eventually(Duration::from_secs(30), || proxy.count("DELETE", "/images/") == 2));
+        dkb.signal("KILL");
+        drop(dkb.wait());
+    }
     let own_names = || {
         let tags: Vec<String> = engine.images().into_iter().flat_map(|image| image.tags).collect();
         tags.into_iter().filter(|tag| tag.contains("dkb.invalid")).count()

@@ -11,7 +11,7 @@ use dkb_lab::engine::{names, picked};
 
 const USUAL: u64 = 200;
 /// A slow machine tries fewer, and says so; a soak has all the time it needs.
-const PATIENCE: Duration = Duration::from_secs(150);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Which random hosts are to be tried on one engine.
 pub(crate) enum Seeds {

@@ -76,11 +76,20 @@ pub(crate) fn what_must_go(engine: &Engine, all_images: bool) -> Things {
     let held = format!("{staying:?}");
     let free = |one: &Value, name: &str| !is_kept(one) && !held.contains(&format!("{name:?}"));
     let mut gone: Things = going.iter().map(|one| thing("container", &one["Id"])).collect();
-    for image in engine.images() {
+    let images = engine.images();
+    for image in &images {
         let id = image.id.trim_start_matches("sha256:");
         let is_named = !image.tags.is_empty() || !image.digests.is_empty();
         if !held.contains(id) && image.label("keep") != Some("true") && (all_images || !is_named) {
             gone.insert(format!("image {}", image.id));
+        }
+    }
+    // What one that stays is built on stays, and what that one is built on.
+    let mut staying: Vec<&dkb_lab::Image> =
+        images.iter().filter(|image| !gone.contains(&format!("image {}", image.id))).collect();
+    while let Some(image) = staying.pop() {
+        if gone.remove(&format!("image {}", image.parent)) {
+            staying.extend(images.iter().find(|base| base.id == image.parent));
         }
     }
     let volumes = api.volumes();

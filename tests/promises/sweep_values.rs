@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use dkb_lab::promise::{Promises, docker};
-use dkb_lab::{Command, Engine, State, eventually, promises};
+use dkb_lab::promise::{Promises, docker, graphdriver};
+use dkb_lab::{Builder, Command, Context, Engine, State, eventually, promises};
 use serde_json::Value;
+
+use crate::clean_host::{Books, PROJECT, key};
 
 pub(super) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -14,8 +16,11 @@ pub(super) fn promises() -> Promises {
             a_container_is_as_old_as_its_end,
             a_volume_that_came_anew_under_its_old_name_is_left_alone,
             volumes_are_measured_only_where_some_are_to_go,
+            what_a_living_session_made_is_left_alone,
         ])
         .on(docker, promises![an_image_pulled_by_digest_is_no_leftover_and_goes_with_all_images])
+        // The containerd store says even of what a broken build left that it is an image's too.
+        .on(graphdriver, promises![build_cache_is_kept_up_to_a_size_and_an_age])
 }
 
 fn sweep(engine: &Engine, state: &State) -> Command {
@@ -61,13 +66,12 @@ fn kinds_are_named_and_left_out(engine: &Engine) {
 }
 
 fn a_container_is_as_old_as_its_end(engine: &Engine) {
-    let began = std::time::Instant::now();
     let (started, never) = (engine.container("lab/base").running(), engine.container("lab/base").created());
+    let began = std::time::Instant::now();
     let there = |id: &str| engine.api().containers().iter().any(|one| one["Id"] == id);
-    let age = || began.elapsed().as_millis() / 1000;
-    assert!(eventually(Duration::from_secs(30), || age() >= 4), "time passes");
-    engine.api().post(&format!("/containers/{started}/kill"), &Value::Null);
+    assert!(eventually(Duration::from_secs(30), || began.elapsed() > Duration::from_secs(4)), "time passes");
     let ended = std::time::Instant::now();
+    engine.api().post(&format!("/containers/{started}/kill"), &Value::Null);
     let state = State::new();
     // One was made long enough ago and has just ended; the other did nothing since.
     sweep(engine, &state).args(["--until", "3s"]).run().success();
@@ -123,4 +127,58 @@ fn volumes_are_measured_only_where_some_are_to_go(engine: &Engine) {
     let told = sweep("0s").arg("--dry-run").run().success().json();
     assert_eq!(told["totals"]["steps"], 1, "{told:#}");
     assert_eq!(proxy.count("GET", "/system/df?type=volume"), 1);
+}
+
+fn what_a_living_session_made_is_left_alone(engine: &Engine) {
+    let (books, busy) = (Books::of(engine), key(PROJECT, "busy"));
+    let image = engine.image().make();
+    books.built(&busy, &image, &[]);
+    let label = [("dev.dkb.run", "busy")];
+    engine.container("lab/base").name("ran").label(label[0].0, label[0].1).created();
+    engine.volume("data", &label);
+    engine.network("net", &label);
+    let there = || {
+        let named = |list: Vec<Value>, name: &str| list.iter().any(|one| one["Name"] == name);
+        let api = engine.api();
+        [engine.has(&image), !api.containers().is_empty(), named(api.volumes(), "data"), named(api.networks(), "net")]
+    };
+    let sweep = || {
+        let command = books.dkb(engine).args(["sweep", "--yes", "--format", "json", "--until", "0s", "--volumes"]);
+        command.args(["--keep", "*lab/base"]).run().success().json()
+    };
+    let alive = books.alive(&busy);
+    let told = sweep();
+    assert_eq!(there(), [true; 4], "{told:#}");
+    let reasons = told["kept"].as_array().expect("a list").iter();
+    assert_eq!(reasons.filter(|kept| kept["reason"] == "session_alive").count(), 4, "{told:#}");
+    drop(alive);
+    sweep();
+    assert_eq!(there(), [false; 4]);
+}
+
+fn build_cache_is_kept_up_to_a_size_and_an_age(engine: &Engine) {
+    for n in 0..3 {
+        let broken = Context::from_base(&format!("RUN head -c 400000 /dev/urandom >/{n}\nRUN false"));
+        engine.build(Builder::BuildKit, &broken, &["--no-cache"]);
+    }
+    let state = State::new();
+    let size = || -> u64 {
+        let records = engine.api().build_cache();
+        let own = records.iter().filter(|record| record["Shared"] != true);
+        own.filter_map(|record| record["Size"].as_u64()).sum()
+    };
+    let sweep = |args: &[&str]| {
+        let command = sweep(engine, &state).args(["--until", "0s", "--all-images", "--only", "cache"]);
+        command.args(args.iter().copied()).run().success();
+    };
+    let all = size();
+    assert!(all > 1_200_000);
+    sweep(&["--cache-until", "1h"]);
+    assert_eq!(size(), all, "all of it was used a moment ago");
+    sweep(&["--cache-keep", "10MB"]);
+    assert_eq!(size(), all, "it is less than that");
+    sweep(&["--cache-keep", "900kB"]);
+    assert!((400_000..=900_000).contains(&size()), "{}", size());
+    sweep(&[]);
+    assert_eq!(engine.api().build_cache().len(), 0);
 }

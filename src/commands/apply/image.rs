@@ -2,6 +2,7 @@
 //!
 //! - none: it gets our private name, and that name is deleted. If nobody named it meanwhile it goes with the
 //!   name; if somebody did, only our name goes. There is no moment in which a stranger's name can be lost.
+//!   Containerd's store has such a name for it already, which ends as soon as anybody gives it another.
 //! - one, ours: by ID, one request after its names were read. A name that was added makes the engine refuse, a
 //!   name that was moved leaves an untagged image of ours. What remains is a name moved away *and* another one
 //!   added between these two requests: then the engine takes the new one with the image.
@@ -15,12 +16,24 @@
 use std::collections::HashSet;
 
 use super::{Ended, plainly};
-use crate::engine::{self, Engine, Target};
+use crate::engine::{self, Engine, Removed, Target};
 use crate::error::{Error, Result};
 use crate::model::{Flavour, ImageId, Outcome, Reference};
 
 /// Deletes an image that nobody named, by compare-and-swap.
-pub(super) async fn remove_untagged(engine: &Engine, id: ImageId) -> Result<Ended> {
+pub(super) async fn remove_untagged(engine: &Engine, id: ImageId, containerd_store: bool) -> Result<Ended> {
+    if containerd_store && engine.deletes_nameless() {
+        let target = Target::Nameless(id);
+        match engine.delete_image(target).await? {
+            // It is gone, or somebody has named it, or dkb itself once did: the long way tells.
+            engine::Outcome::Missing => {}
+            answer => return judge(engine, id, target, answer).await,
+        }
+    }
+    remove_by_private_name(engine, id).await
+}
+
+async fn remove_by_private_name(engine: &Engine, id: ImageId) -> Result<Ended> {
     let private = id.private_tag();
     match engine.tag(id, &private).await? {
         engine::Outcome::Done(()) => delete(engine, id, Target::Name(&private)).await,
@@ -41,7 +54,7 @@ pub(super) async fn remove_pushed(engine: &Engine, id: ImageId, digests: &[Strin
             other => return settle(engine, id, plainly(other, |_| Outcome::Done)).await,
         }
     }
-    remove_untagged(engine, id).await
+    remove_by_private_name(engine, id).await
 }
 
 /// Deletes an image if it has none but these names.
@@ -63,7 +76,7 @@ pub(super) async fn remove_named(engine: &Engine, id: ImageId, known: &[String])
             return Ok(Ended::plainly(Outcome::Kept));
         }
         let surplus = match (names.as_slice(), private.as_slice()) {
-            ([], _) => return remove_untagged(engine, id).await,
+            ([], _) => return remove_by_private_name(engine, id).await,
             // A tag of its repository, added in this moment, would go with the ID of a digest.
             ([only], []) if only.as_str().contains('@') => {
                 return remove_pushed(engine, id, &[only.to_string()]).await;
@@ -90,7 +103,12 @@ pub(super) async fn remove_named(engine: &Engine, id: ImageId, known: &[String])
 }
 
 async fn delete(engine: &Engine, id: ImageId, target: Target<'_>) -> Result<Ended> {
-    let (outcome, error) = match engine.delete_image(target).await? {
+    judge(engine, id, target, engine.delete_image(target).await?).await
+}
+
+/// What an answer to a deletion means for the image; where it does not say, only another look can tell.
+async fn judge(engine: &Engine, id: ImageId, target: Target<'_>, answer: engine::Outcome<Removed>) -> Result<Ended> {
+    let (outcome, error) = match answer {
         engine::Outcome::Done(removed) if removed.deleted.contains(&id) => return Ok(Ended::plainly(Outcome::Done)),
         // Podman does not say so when an image that was a base is gone too.
         engine::Outcome::Done(_) => (Outcome::Done, None),

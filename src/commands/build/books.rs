@@ -49,7 +49,7 @@ pub(super) async fn record(engine: &Engine, books: &Books, facts: &Facts<'_>) ->
     let recorded = books.images();
     let is_recorded = |id: ImageId| recorded.contains_key(&id);
     let (result, steps) = if facts.intent.classic {
-        classic(engine, facts, is_recorded).await?
+        classic(engine, facts, &recorded).await?
     } else {
         // Without the whole stamp an image may be anybody's that was there before, or of which nobody knows.
         let whole = facts.stamp.project.is_some() && facts.stamp.session.is_some();
@@ -74,8 +74,22 @@ pub(super) async fn record(engine: &Engine, books: &Books, facts: &Facts<'_>) ->
 async fn classic(
     engine: &Engine,
     facts: &Facts<'_>,
-    is_recorded: impl Fn(ImageId) -> bool,
+    recorded: &HashMap<ImageId, Vec<&Build>>,
 ) -> Result<(Option<ImageId>, Vec<ImageId>)> {
+    let known: Vec<ImageId> = recorded.keys().copied().collect();
+    let ours = match attribution::all_cached(facts.shown, facts.result, &known) {
+        Some(ours) if facts.ok && !facts.cut_off => ours,
+        _ => verified(engine, facts, recorded).await?,
+    };
+    let result = facts.result.filter(|id| ours.contains(id));
+    Ok((result, ours.into_iter().filter(|id| Some(*id) != result).collect()))
+}
+
+async fn verified(
+    engine: &Engine,
+    facts: &Facts<'_>,
+    recorded: &HashMap<ImageId, Vec<&Build>>,
+) -> Result<Vec<ImageId>> {
     let details = details(engine, facts).await?;
     let evidence = Evidence {
         details: &details,
@@ -85,9 +99,7 @@ async fn classic(
         cut_off: facts.cut_off,
         tells_containers: details.iter().any(|image| image.container.is_some()),
     };
-    let ours = attribution::verify(facts.shown, &evidence, is_recorded);
-    let result = facts.result.filter(|id| ours.contains(id));
-    Ok((result, ours.into_iter().filter(|id| Some(*id) != result).collect()))
+    Ok(attribution::verify(facts.shown, &evidence, |id| recorded.contains_key(&id)))
 }
 
 /// Asks the engine for every image that the output named, and for what those descend from as far as it is new.

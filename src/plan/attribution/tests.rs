@@ -246,3 +246,21 @@ fn the_base_of_the_result_is_not_ours_however_new_it_is() {
     named[1].tags.push(Reference::written("theirs").expect("a name"));
     assert_eq!(verify_all(&[], &named, &[], 5), [id(5)]);
 }
+
+#[test]
+fn a_build_out_of_the_cache_needs_no_question() {
+    let ask = |lines: &[Candidate], recorded: &[u8], result: u8| {
+        let shown = Shown { images: lines.to_vec(), stage: 1, step: 3, ran: None };
+        all_cached(&shown, Some(id(result)), &recorded.iter().map(|&n| id(n)).collect::<Vec<_>>())
+    };
+    let lines = [line(1, 1, "base"), line(2, 2, "cached"), line(3, 3, "cached")];
+    let images = [detail(1, 0, 5), detail(2, 1, 6), detail(3, 2, 7)];
+    assert_eq!(ask(&lines, &[2, 3], 3), Some(vec![id(2), id(3)]));
+    assert_eq!(ask(&lines, &[2, 3], 3), Some(verify_all(&lines, &images, &[2, 3], 3)), "what the long way says too");
+    assert_eq!(ask(&lines, &[3, 9], 3), Some(vec![id(3)]), "a stranger's step stays one");
+    assert_eq!(ask(&lines, &[3, 9], 3), Some(verify_all(&lines, &images, &[3, 9], 3)));
+    assert_eq!(ask(&lines, &[2], 3), None, "nobody knows the result");
+    assert_eq!(ask(&lines, &[2, 3, 4], 4), None, "another result than the last line's");
+    assert_eq!(ask(&[line(2, 2, "cached"), line(3, 3, "new")], &[2, 3], 3), None, "a step was made");
+    assert_eq!(ask(&[], &[3], 3), None, "nothing was shown");
+}

@@ -91,7 +91,8 @@ fn sort(rules: &Rules, sorted: &mut Sorted, spare: &Spare, used: impl Fn(&Contai
     };
     let id = spare.id.to_owned();
     if let Some(reason) = keep {
-        sorted.kept.push(Kept { kind: spare.kind, id, names, bytes: spare.bytes, reason, holders: staying });
+        let holders = if reason == KeptReason::InUse { staying } else { Vec::new() };
+        sorted.kept.push(Kept { kind: spare.kind, id, names, bytes: spare.bytes, reason, holders });
         return;
     }
     let last_use = users.iter().filter_map(|user| rules.end(user)).chain(spare.created).max();
