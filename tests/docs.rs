@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo demo", ".ci/run"),
     ("cargo test", ".ci/run"),
+    ("cargo bench", "just bench; .ci/run compiles it"),
     ("cargo install --path . --locked", "just install; .ci/run builds and packages the same"),
 ];
 
