@@ -31,7 +31,7 @@ completions:
 
 # Measure dkb against raw docker; prints the README's tables
 bench *ARGS:
-    cargo bench --bench against_docker --bench guard -- {{ARGS}}
+    cargo bench --bench against_docker -- {{ARGS}}
 
 # Install dkb for this user
 install:

@@ -1,12 +1,13 @@
 //! dkb against raw docker: ratios of one run on one machine, in pairs by turns, medians.
 //!
-//! `cargo bench --bench against_docker` prints the tables of the README; `-- build`, `-- clean` and `-- sweep` one of
-//! them, `-- sweep 50` with so many things of each kind. `DKB_LAB=docker-28.5` picks engines. Nothing here fails for
-//! being slow: the numbers are for people.
+//! `cargo bench` prints the tables of the README; `cargo bench --bench against_docker -- build`, `clean`, `sweep` or
+//! `guard` one of them, `sweep 50` with so many things of each kind. `DKB_LAB=docker-28.5` picks engines. Nothing here
+//! fails for being slow: the numbers are for people.
 
 // The table is what a bench is for.
 #![allow(clippy::print_stdout)]
 
+mod guard;
 mod measure;
 mod sweep;
 
@@ -41,10 +42,8 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|word| word == part);
     let picked = std::env::var("DKB_LAB").ok();
-    let engines: Vec<&str> = ENGINES
-        .into_iter()
-        .filter(|name| picked.as_ref().is_none_or(|list| list.split(',').any(|n| n == *name)))
-        .collect();
+    let is_picked = |name: &&str| picked.as_ref().is_none_or(|list| list.split(',').any(|n| n == *name));
+    let engines: Vec<&str> = ENGINES.into_iter().filter(is_picked).collect();
     if wants("build") {
         println!("| engine | builder | `docker build -q` | `dkb build -q` | ratio | difference | peak memory of dkb |");
         println!("|---|---|--:|--:|--:|--:|--:|");
@@ -76,6 +75,10 @@ fn main() {
     }
     if wants("sweep") {
         sweep::table(&engines, wanted.iter().find_map(|word| word.parse().ok()));
+    }
+    if wants("guard") {
+        let and_podman: Vec<&str> = ENGINES.into_iter().chain(["podman-5.4"]).filter(is_picked).collect();
+        guard::table(&and_podman);
     }
 }
 

@@ -1,6 +1,5 @@
 //! How long a program takes and how much memory it has, and how both are written.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,11 +15,11 @@ pub(super) fn measure(command: &mut Command) -> Measured {
     let start = Instant::now();
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
-    let status = format!("/proc/{}/status", child.id());
+    let pid = child.id();
     // The kernel keeps the high mark, so looking now and then is enough, until there is nothing left to look at.
     let watch = thread::spawn(move || {
         let mut highest = 0;
-        while let Some(now) = high_mark(Path::new(&status)) {
+        while let Some(now) = memory_of(pid, "VmHWM:") {
             highest = now.max(highest);
             thread::sleep(Duration::from_millis(2));
         }
@@ -32,10 +31,11 @@ pub(super) fn measure(command: &mut Command) -> Measured {
     Measured { time, memory: watch.join().expect("the watch ends") }
 }
 
-fn high_mark(status: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(status).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kib| kib * 1024)
+/// A line of what the kernel says of a process, in bytes.
+pub(super) fn memory_of(pid: u32, line: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let found = text.lines().find_map(|text| text.strip_prefix(line))?;
+    found.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 pub(super) fn median(mut times: Vec<Duration>) -> Duration {

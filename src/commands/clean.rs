@@ -121,10 +121,9 @@ fn note(seen: &Seen, policy: &Policy, plan: &Plan, report: &Report, world: &Worl
     }
 }
 
-/// Kept for now only: a later clean of the session is to find it.
+/// Kept for now only: a later clean of the session is to find it, and so what stays for its age or its children.
 fn waits(reason: KeptReason) -> bool {
-    use KeptReason::{Base, BuildRunning, Changed, Failed, InUse, Lent, TooYoung};
-    matches!(reason, InUse | BuildRunning | Changed | Failed | Base | Lent | TooYoung)
+    end::waits(reason) || matches!(reason, KeptReason::Base | KeptReason::TooYoung)
 }
 
 fn policy(world: &World, flags: &Clean) -> Result<Policy> {

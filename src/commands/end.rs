@@ -88,9 +88,13 @@ async fn carry_out(
 
 /// Nothing of the session waits for a later clean.
 pub(super) fn is_over(plan: &Plan) -> bool {
-    use KeptReason::{BuildRunning, Changed, Failed, InUse, Lent};
-    let waits = |reason| matches!(reason, InUse | BuildRunning | Changed | Failed | Lent);
     plan.totals.failed == 0 && !plan.kept.iter().any(|kept| waits(kept.reason))
+}
+
+/// Kept for now only.
+pub(super) fn waits(reason: KeptReason) -> bool {
+    use KeptReason::{BuildRunning, Changed, Failed, InUse, Lent};
+    matches!(reason, InUse | BuildRunning | Changed | Failed | Lent)
 }
 
 /// Says, once for each, which sessions died with guard and watcher: nobody has cleaned up after them.

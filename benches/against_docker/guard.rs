@@ -1,35 +1,19 @@
 //! What a guard costs: before its command, beside it, after it, and when it is killed.
-//!
-//! `cargo bench --bench guard` prints the tables; `DKB_LAB=docker-28.5` picks engines. Nothing here fails for being
-//! slow: the numbers are for people.
-
-// The table is what a bench is for.
-#![allow(clippy::print_stdout)]
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dkb_lab::{Engine, State, engine, eventually};
+use dkb_lab::{Engine, State, eventually};
 
-const ENGINES: [&str; 3] = ["docker-28.5", "docker-28.5-containerd", "podman-5.4"];
+use super::measure::{median, memory_of};
+
 const STARTS: usize = 101;
 const SESSION: &str = "bench";
 const LABEL: (&str, &str) = ("dev.dkb.run", SESSION);
 
-fn main() {
-    dkb_lab::set_dkb(env!("CARGO_BIN_EXE_dkb"));
-    if let Some(why) = engine::missing() {
-        println!("left out: {why}");
-        return;
-    }
-    let mut wanted = std::env::args().skip(1).filter(|word| !word.starts_with("--")).peekable();
-    if wanted.peek().is_some() && !wanted.any(|word| word == "guard") {
-        return;
-    }
-    let picked = std::env::var("DKB_LAB").ok();
-    let is_picked = |name: &&str| picked.as_ref().is_none_or(|list| list.split(',').any(|n| n == *name));
-    let engines: Vec<Engine> = ENGINES.into_iter().filter(is_picked).map(Engine::start).collect();
+pub(super) fn table(engines: &[&str]) {
+    let engines: Vec<Engine> = engines.iter().map(|name| Engine::start(name)).collect();
     println!(
         "| engine | a command's start | under `dkb guard` | difference | guard and watcher, resident | peak | processor time a second |"
     );
@@ -165,9 +149,8 @@ fn watcher_of(guard: u32) -> Option<u32> {
 
 /// In MB.
 fn memory(pid: u32, line: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let found = status.lines().find_map(|text| text.strip_prefix(line));
-    found.and_then(|text| text.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or(0.0) * 1024.0 / 1e6
+    let kilobytes = memory_of(pid, line).unwrap_or(0) / 1000;
+    f64::from(u32::try_from(kilobytes).unwrap_or(u32::MAX)) / 1e3
 }
 
 /// What a process has spent so far, in milliseconds: the clock ticks a hundred times a second.
@@ -175,11 +158,6 @@ fn processor_time(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ').collect::<Vec<_>>()).unwrap_or_default();
     fields.iter().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() * 10.0
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }
 
 fn milliseconds(time: Duration) -> f64 {
