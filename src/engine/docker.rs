@@ -32,7 +32,9 @@ use crate::model::{
 };
 
 /// Engines fail a whole list now and then because one thing on it goes away at that moment.
-const LIST_TRIES: usize = 3;
+const TRIES: usize = 3;
+/// How long a measurement by somebody else is given before dkb asks for its own again.
+const MEASURING: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -135,7 +137,8 @@ impl Engine {
     /// this answer, so nothing is decided by it.
     pub async fn volume_sizes(&self) -> Result<HashMap<String, u64>> {
         let path = "/system/df?type=volume&verbose=1";
-        let volumes = self.ask::<answer_disk::Usage>("measuring volumes", path).await?.1.volumes();
+        let volumes =
+            self.usage(path).await.map_err(|fault| fault.into_error(&self.tried("measuring volumes")))?.volumes();
         Ok(volumes.into_iter().filter_map(|volume| Some((volume.name, volume.size?))).collect())
     }
 
@@ -149,8 +152,8 @@ impl Engine {
             return Ok(None);
         }
         let path = "/system/df?type=build-cache&verbose=1";
-        match self.asker.get::<answer_disk::Usage>(path, self.limits.ask).await {
-            Ok((_, usage)) => Ok(Some(usage.cache())),
+        match self.usage(path).await {
+            Ok(usage) => Ok(Some(usage.cache())),
             Err(Fault::Answered { status, .. }) if is_no_such_call(status) => Ok(None),
             Err(fault) => Err(fault.into_error(&self.tried("listing the build cache"))),
         }
@@ -159,7 +162,23 @@ impl Engine {
     /// What images, containers and the build cache take; volumes are left out, since they cost a walk each.
     pub async fn disk_usage(&self) -> Result<DiskUsage> {
         let path = "/system/df?type=image&type=container&type=build-cache&verbose=1";
-        Ok(self.ask::<answer_disk::Usage>("measuring the engine's disk use", path).await?.1.totals())
+        let tried = "measuring the engine's disk use";
+        Ok(self.usage(path).await.map_err(|fault| fault.into_error(&self.tried(tried)))?.totals())
+    }
+
+    /// Somebody else may be measuring right now, and then an old engine refuses; that passes.
+    async fn usage(&self, path: &str) -> Result<answer_disk::Usage, Fault> {
+        let mut left = TRIES;
+        loop {
+            left -= 1;
+            match self.asker.get(path, self.limits.ask).await {
+                Ok((_, usage)) => return Ok(usage),
+                Err(Fault::Answered { status, .. }) if left > 0 && !is_no_such_call(status) => {}
+                Err(Fault::Rubbish(_)) if left > 0 => {}
+                Err(fault) => return Err(fault),
+            }
+            tokio::time::sleep(MEASURING).await;
+        }
     }
 
     pub async fn tag(&self, id: ImageId, name: &Reference) -> Result<Outcome> {
@@ -253,7 +272,7 @@ impl Engine {
     where
         Read<T>: DeserializeOwned,
     {
-        let mut left = LIST_TRIES;
+        let mut left = TRIES;
         loop {
             left -= 1;
             match self.asker.get::<Option<Vec<Read<T>>>>(path, self.limits.ask).await {

@@ -1,8 +1,6 @@
 //! One look at a host: all that its plan is made from. What can't be listed fails its kind and no other.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -12,7 +10,6 @@ use super::hosts::Host;
 use super::pressure;
 use crate::commands::build;
 use crate::commands::end;
-use crate::commands::seen::lives as all_lives;
 use crate::commands::world::{World, machine};
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Kind as ErrorKind, Result};
@@ -92,7 +89,8 @@ impl Seen {
             tagged: HashMap::new(),
             sights: HashMap::new(),
         };
-        end::tell_of_the_dead(world, &all_lives(&seen.state, &seen.books));
+        let here = seen.lives.iter().filter(|(key, _)| seen.books.sessions.contains_key(*key));
+        end::tell_of_the_dead(world, &here.map(|(key, life)| (key.clone(), *life)).collect());
         seen.list().await;
         seen.look_into_containers().await;
         let ids: Vec<_> = seen.snapshot.images.iter().filter(|image| needs_first_sight(image)).map(|i| i.id).collect();
@@ -113,7 +111,7 @@ impl Seen {
             async { if policy.images { engine.images(true).await } else { Ok(Vec::new()) } },
             async { if policy.volumes { engine.volumes().await } else { Ok(Vec::new()) } },
             async { if policy.networks { engine.networks().await } else { Ok(Vec::new()) } },
-            async { if policy.cache { again(|| engine.cache()).await } else { Ok(None) } },
+            async { if policy.cache { engine.cache().await } else { Ok(None) } },
         );
         self.snapshot.images = self.or_fail(Kind::Image, images);
         self.volumes = self.or_fail(Kind::Volume, volumes);
@@ -204,7 +202,7 @@ impl Seen {
         if self.volumes.iter().any(|volume| volume.size.is_some()) {
             return;
         }
-        match again(|| self.engine.volume_sizes()).await {
+        match self.engine.volume_sizes().await {
             Ok(sizes) => self.volumes.iter_mut().for_each(|volume| volume.size = sizes.get(&volume.name).copied()),
             Err(error) => self.notes.push((Kind::Volume, format!("Sizes are not known: {error}"))),
         }
@@ -262,19 +260,6 @@ impl Seen {
     pub(super) fn is_root_here(&self) -> bool {
         self.info.flavour == Flavour::Docker && pressure::is_root_here(&self.info, &self.snapshot.images)
     }
-}
-
-/// Somebody else may be measuring right now, and then an old engine refuses; that passes.
-async fn again<T, A: Future<Output = Result<T>>>(ask: impl Fn() -> A) -> Result<T> {
-    const TIMES: usize = 3;
-    const PAUSE: Duration = Duration::from_millis(200);
-    for _ in 1..TIMES {
-        match ask().await {
-            Err(error) if error.kind == ErrorKind::Failed => tokio::time::sleep(PAUSE).await,
-            answer => return answer,
-        }
-    }
-    ask().await
 }
 
 /// Every session that the books or the state folder know, and whether somebody is at work in it.
