@@ -236,6 +236,31 @@ impl TryFrom<RawEnded> for Ended {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", expecting = "an event")]
+struct RawEvent {
+    actor: RawActor,
+}
+
+#[derive(Deserialize)]
+struct RawActor {
+    #[serde(rename = "ID")]
+    id: String,
+}
+
+/// A step in an image's history.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Step {
+    pub(super) id: String,
+}
+
+/// The images that events are about, up to the first that is none.
+pub(super) fn events(stream: &[u8]) -> impl Iterator<Item = ImageId> {
+    let events = serde_json::Deserializer::from_slice(stream).into_iter::<RawEvent>();
+    events.map_while(Result::ok).filter_map(|event| ImageId::parse(&event.actor.id))
+}
+
 fn state(name: String) -> ContainerState {
     match name.as_str() {
         // The second word is Podman's.
@@ -311,6 +336,19 @@ mod tests {
         assert_eq!(container.image, None);
         // A state that nobody here has heard of counts as at work.
         assert!(!container.state.is_over());
+    }
+
+    #[test]
+    fn events_are_read_up_to_the_first_that_is_none() {
+        let told = |stream: &str| events(stream.as_bytes()).collect::<Vec<_>>();
+        let id = |digit: &str| ImageId::parse(&digit.repeat(64)).expect("an ID");
+        let (one, two) = (id("1"), id("2"));
+        let event = |id: &str| format!("{{\"Type\":\"image\",\"Actor\":{{\"ID\":\"{id}\",\"Attributes\":{{}}}}}}\n");
+        let (first, second) = (event(&one.to_string()), event(&two.to_string()));
+        assert_eq!(told(&format!("{first}{second}")), [one, two]);
+        assert_eq!(told(&format!("{}{first}", event("app:latest"))), [one]);
+        assert_eq!(told(&format!("{first}<html>{second}")), [one]);
+        assert_eq!(told(""), []);
     }
 
     #[test]

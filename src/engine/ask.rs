@@ -125,20 +125,25 @@ pub(super) fn segment(name: &str, tried: &str) -> Result<String> {
     if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(Error::usage(tried, "an engine has nothing of that name"));
     }
-    let mut path = String::with_capacity(name.len());
-    for byte in name.bytes() {
+    Ok(escaped(name))
+}
+
+/// As a URL writes it.
+pub(super) fn escaped(text: &str) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut path = String::with_capacity(text.len());
+    for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b':' | b'@' => {
                 path.push(byte.into());
             }
             _ => {
-                const HEX: &[u8; 16] = b"0123456789ABCDEF";
                 path.push('%');
                 path.extend([byte >> 4, byte & 15].map(|digit| char::from(HEX[usize::from(digit)])));
             }
         }
     }
-    Ok(path)
+    path
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! One thing looked at closely.
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
-use super::answer::Read;
-use super::ask::segment;
+use super::answer::{self, Read};
+use super::ask::{escaped, segment};
 use super::docker::Engine;
 use super::fault::Fault;
 use crate::error::Result;
@@ -31,6 +32,31 @@ impl Engine {
             }
         }
         self.image(name).await
+    }
+
+    /// The image that bears the name, by the first step of its history, which costs containerd's store half of an
+    /// inspection. Where the image has none, or not all of it is here, this says nothing.
+    pub async fn first_in_history(&self, name: &str) -> Result<Option<ImageId>> {
+        let tried = format!("asking for the history of {name}");
+        let path = format!("/images/{}/history", segment(name, &tried)?);
+        match self.asker.get::<Vec<answer::Step>>(&path, self.limits.ask).await {
+            Ok((_, steps)) => Ok(steps.first().and_then(|step| ImageId::parse(&step.id))),
+            Err(Fault::Answered { .. } | Fault::Rubbish(_)) => Ok(None),
+            Err(fault) => Err(fault.into_error(&self.tried(&tried))),
+        }
+    }
+
+    /// Whether the engine told of the image between two moments of its own clock. It remembers only its latest
+    /// events, and somebody between may not let them through, so a no says nothing. On containerd's store a yes
+    /// costs a small part of an inspection.
+    pub async fn told_of(&self, id: ImageId, since: Timestamp, until: Timestamp) -> bool {
+        let moment = |time: Timestamp| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond());
+        let filters = escaped(&format!(r#"{{"event":["create","tag"],"image":["{id}"]}}"#));
+        let path = format!("/events?since={}&until={}&filters={filters}", moment(since), moment(until));
+        match self.asker.fetch(&path, self.limits.ask).await {
+            Ok((_, events)) => answer::events(&events).any(|told| told == id),
+            Err(_) => false,
+        }
     }
 
     /// When a container ended and what it wrote; `None` if it is gone. Measuring costs the engine a walk.

@@ -15,7 +15,13 @@ pub(crate) fn promises() -> Promises {
             what_the_triggers_of_a_base_made_is_recorded,
             what_goes_elsewhere_is_noted_as_nothing,
         ])
-        .on(buildkit, promises![what_a_builder_of_its_own_does_is_not_noted])
+        .on(
+            buildkit,
+            promises![
+                what_a_builder_of_its_own_does_is_not_noted,
+                a_result_is_found_whatever_the_engine_says_the_quick_way,
+            ],
+        )
 }
 
 fn the_newest_of_the_replaced_are_kept_where_that_is_asked(engine: &Engine, builder: Builder) {
@@ -39,6 +45,34 @@ fn the_newest_of_the_replaced_are_kept_where_that_is_asked(engine: &Engine, buil
     }
     made.push(build(5, "0"));
     assert_eq!(there(&made), [false, false, false, false, false, true]);
+}
+
+/// On containerd's store dkb asks for the history of a tag and for the events of a result. Both may be refused, and
+/// without attestations docker names its result by something that the engine does not know.
+fn a_result_is_found_whatever_the_engine_says_the_quick_way(engine: &Engine) {
+    let maker = Maker::new(engine, Builder::BuildKit);
+    let context = Context::from_base("COPY seed /seed");
+    let proxy = engine.proxy();
+    let refuse = || {
+        proxy.on("GET", "/events").answer(403, "forbidden");
+        proxy.on("GET", "/images/app:latest/history").answer(403, "forbidden");
+    };
+    let mut last = None;
+    for (round, (attests, refuses)) in [(true, false), (false, false), (false, true), (true, true)].iter().enumerate() {
+        context.write("seed", round.to_string());
+        let command = maker.command(&context, &["-t", "app"]).env("DOCKER_HOST", proxy.host());
+        let command = if *attests { command } else { command.env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1") };
+        if *refuses {
+            refuse();
+        }
+        says_nothing_of_its_own(&command.run().success());
+        let now = maker.id("app");
+        assert!(maker.recorded().contains(&now), "round {round}: {now}");
+        assert!(last.is_none_or(|last: String| last != now && !engine.has(&last)), "round {round}");
+        last = Some(now);
+    }
+    let asked = |path| proxy.requests().iter().any(|request| request.is("GET", path));
+    assert_eq!(asked("/events"), engine.is_containerd_store());
 }
 
 /// `ONBUILD`: steps that the classic builder does not show.

@@ -129,11 +129,10 @@ impl Job {
             IdFile::No(why) if !why.leaves_image() && !self.classic => return Ok(None),
             IdFile::Users(_) | IdFile::No(_) => seen.id,
         };
-        if let Some(id) = said {
-            // A tag that named it before names it still, and no question is needed.
-            if before.tags.iter().any(|(_, known)| *known == id) || engine.image(&id.to_string()).await?.is_some() {
-                return Ok(Some(id));
-            }
+        if let Some(id) = said
+            && before.has(id).await?
+        {
+            return Ok(Some(id));
         }
         match self.words.tags.first() {
             Some(tag) => Ok(engine.image(tag.as_str()).await?.map(|image| image.id)),

@@ -18,11 +18,38 @@ pub(super) struct Before {
     pub identity: String,
     /// When the build began, by the engine's clock.
     pub began: Timestamp,
+    started: Instant,
     pub tags: Vec<(Reference, ImageId)>,
     /// Every image that was there, where a label cannot tell a new image from an old one.
     pub all: Option<HashSet<ImageId>>,
     /// What was given a private name, so that it outlives the tag it is about to lose.
     pub held: Vec<ImageId>,
+}
+
+impl Before {
+    /// Now, by the engine's clock; a moment ago, if anything.
+    fn now(&self) -> Timestamp {
+        SignedDuration::try_from(self.started.elapsed()).map_or(self.began, |since| self.began + since)
+    }
+
+    async fn named(&self, tag: &Reference) -> Result<Option<ImageId>> {
+        if self.info.containerd_store
+            && let Some(id) = self.engine.first_in_history(tag.as_str()).await?
+        {
+            return Ok(Some(id));
+        }
+        Ok(self.engine.image(tag.as_str()).await?.map(|image| image.id))
+    }
+
+    /// Whether the engine has the image that docker said it built.
+    pub(super) async fn has(&self, id: ImageId) -> Result<bool> {
+        // A tag that named it before names it still, and no question is needed.
+        if self.tags.iter().any(|(_, known)| *known == id) {
+            return Ok(true);
+        }
+        let told = self.info.containerd_store && self.engine.told_of(id, self.began, self.now()).await;
+        Ok(told || self.engine.image(&id.to_string()).await?.is_some())
+    }
 }
 
 /// What a build wants to know beforehand.
@@ -47,11 +74,9 @@ pub(super) async fn look(
         Error::new(Kind::Failed, format!("asking {} who it is", info.endpoint), "it does not say")
             .hint("dkb keeps no books on an engine that it could not know again")
     })?;
-    let mut before = Before { engine, info, identity, began, tags: Vec::new(), all: None, held: Vec::new() };
+    let mut before = Before { engine, info, identity, began, started, tags: Vec::new(), all: None, held: Vec::new() };
     for tag in wanted.tags {
-        if let Some(image) = before.engine.image(tag.as_str()).await? {
-            before.tags.push((tag.clone(), image.id));
-        }
+        before.tags.extend(before.named(tag).await?.map(|id| (tag.clone(), id)));
     }
     if let Some((state, of)) = wanted.lends.filter(|_| before.info.containerd_store) {
         let (books, _) = state.ledger(&before.identity).read()?;
