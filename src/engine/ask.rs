@@ -7,8 +7,9 @@ use hyper::header::HeaderMap;
 use hyper::{Request, StatusCode};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::dial::LastWords;
+use super::dial::{LastWords, complaint};
 use super::endpoint::{Endpoint, Way};
 use super::fault::Fault;
 use super::wire::{self, Http};
@@ -35,25 +36,33 @@ impl Hello {
     }
 }
 
+/// A server for ssh turns away whoever knocks ten times at once, and two dkb may be at work.
+const CARRIED_AT_ONCE: usize = 4;
+
 pub(super) struct Asker {
     http: Http,
     way: Way,
     words: LastWords,
+    /// Where each connection is a program of its own, few requests are under way at a time.
+    turns: Option<Semaphore>,
 }
 
 impl Asker {
     pub(super) fn new(endpoint: &Endpoint, connect: Duration) -> Self {
         let words = LastWords::default();
-        Self { http: wire::client(endpoint, connect, words.clone()), way: endpoint.way().clone(), words }
+        let way = endpoint.way().clone();
+        let turns = matches!(way, Way::ThroughCli { .. }).then(|| Semaphore::new(CARRIED_AT_ONCE));
+        Self { http: wire::client(endpoint, connect, words.clone()), way, words, turns }
     }
 
     pub(super) async fn hello(&self, limit: Duration) -> Result<Hello, Fault> {
-        let (headers, _) = match self.fetch("/_ping", limit).await {
+        let (headers, _) = match (self.fetch("/_ping", limit).await, &self.way) {
             // A program that carries the stream ends, with a word on stderr, when it can't reach the engine.
-            Err(Fault::Lost(why)) if matches!(self.way, Way::ThroughCli { .. }) => {
+            (Err(Fault::Lost(why)), Way::ThroughCli { docker, args }) => {
+                let why = complaint(docker, args, limit).await.unwrap_or(why);
                 return Err(Fault::Unreached { why, next: "Does the docker command itself reach this engine?" });
             }
-            answer => answer?,
+            (answer, _) => answer?,
         };
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let podman = headers.contains_key("libpod-api-version");
@@ -62,6 +71,11 @@ impl Asker {
             api_version: header("api-version").to_owned(),
             builder_version: Some(header("builder-version").to_owned()).filter(|version| !version.is_empty()),
         })
+    }
+
+    /// Held for as long as a request is under way.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.as_ref()?.acquire().await.ok()
     }
 
     /// The same connections, for whoever makes requests of its own.
@@ -76,6 +90,7 @@ impl Asker {
     }
 
     pub(super) async fn fetch(&self, path: &str, limit: Duration) -> Result<(HeaderMap, Vec<u8>), Fault> {
+        let _turn = self.turn().await;
         match tokio::time::timeout(limit, self.fetch_all(path)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(fault)) => Err(self.explain(fault).await),

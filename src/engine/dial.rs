@@ -73,6 +73,16 @@ pub(super) fn dial(docker: &Path, args: &[OsString], words: &LastWords) -> io::R
     Ok(Dialled { to, from, _held: held })
 }
 
+/// What the program says when nothing is sent through it. One that was sent something may say no more than that it
+/// could not pass that on.
+pub(super) async fn complaint(docker: &Path, args: &[OsString], limit: Duration) -> Option<String> {
+    let words = LastWords::default();
+    let mut line = dial(docker, args, &words).ok()?;
+    // No engine speaks first, so what comes is the end.
+    let _ = tokio::time::timeout(limit, line.from.read(&mut [0])).await.ok()?;
+    words.get().await
+}
+
 /// Listens to the program and reaps it. A program whose stream ended still has to say why, so it is not killed
 /// at once; closed pipes end it by themselves.
 async fn keep(mut child: Child, mut errors: ChildStderr, words: LastWords, dropped: oneshot::Receiver<()>) {

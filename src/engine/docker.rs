@@ -259,6 +259,7 @@ impl Engine {
     }
 
     async fn change<T>(&self, tried: &str, call: impl Future<Output = Result<T, Bollard>>) -> Result<Outcome<T>> {
+        let _turn = self.asker.turn().await;
         let fault = match tokio::time::timeout(self.limits.change, call).await {
             Ok(Ok(done)) => return Ok(Outcome::Done(done)),
             Ok(Err(error)) => self.asker.explain(fault(error)).await,

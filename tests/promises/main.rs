@@ -22,6 +22,7 @@ mod clean_races;
 mod clean_random;
 mod clean_takes_ours;
 mod clean_together;
+mod far_away;
 mod guard;
 mod guard_dead;
 mod guard_scene;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         clean_random::promises(),
         clean_takes_ours::promises(),
         clean_together::promises(),
+        far_away::promises(),
         guard::promises(),
         guard_dead::promises(),
         guard_watcher::promises(),
