@@ -68,8 +68,8 @@ fn main() {
             }
         }
         println!();
-        println!("| engine | | one listing | `dkb clean --session` | difference |");
-        println!("|---|---|--:|--:|--:|");
+        println!("| engine | | one listing | `dkb clean --session` | difference | `dkb status` |");
+        println!("|---|---|--:|--:|--:|--:|");
         for name in &engines {
             few_among_many(&Engine::start(name));
         }
@@ -170,9 +170,10 @@ fn few_among_many(engine: &Engine) {
     let home = State::new();
     let ledger = Books::open(engine, &home);
     engine.many(3000, |_, image| image);
-    let (mut listing, mut dkb) = (Vec::new(), Vec::new());
+    let (mut listing, mut dkb, mut status) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..5 {
         ledger.note(&engine.many(10, |_, image| image.stamp(PROJECT, SESSION)));
+        status.push(measure(&mut engine.dkb_in(&home).project(PROJECT).arg("status").to_std()).time);
         let start = Instant::now();
         engine.api().get("/images/json?all=1");
         listing.push(start.elapsed());
@@ -180,13 +181,14 @@ fn few_among_many(engine: &Engine) {
         dkb.push(measure(&mut clean.to_std()).time);
     }
     assert!(engine.images().len() == 3000, "ours are gone, and no others");
-    let (listing, dkb) = (median(listing), median(dkb));
+    let (listing, dkb, status) = (median(listing), median(dkb), median(status));
     println!(
-        "| {} | 10 of ours among 3,000 | {} | {} | {} |",
+        "| {} | 10 of ours among 3,000 | {} | {} | {} | {} |",
         describe(engine),
         milliseconds(listing),
         milliseconds(dkb),
         milliseconds(dkb.saturating_sub(listing)),
+        milliseconds(status),
     );
 }
 

@@ -1,21 +1,22 @@
 //! Image archives for `docker load`, written in memory: any number of images in one call.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// One layer: its tar, and the hash that names it.
+/// One layer: its tar, and the hash that names it. Thousands of images share one.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
-    pub(crate) tar: Vec<u8>,
+    pub(crate) tar: Arc<[u8]>,
     pub(crate) diff_id: String,
 }
 
 impl Layer {
     pub(crate) fn new(tar: Vec<u8>) -> Self {
         let diff_id = sha256(&tar);
-        Self { tar, diff_id }
+        Self { tar: tar.into(), diff_id }
     }
 
     /// A layer of one file.
