@@ -157,6 +157,11 @@ fn rule_1_the_first_door_is_the_named_session_of_which_the_ledger_knows_nothing(
     assert_eq!(known.steps(&ends), [""; 0], "the ledger knows the session: it would know the image");
     let derived = Case { here: Here { key: of.clone(), named: false, slot: None }, ..case(images(), vec![]) };
     assert_eq!(derived.steps(&ends), [""; 0], "nobody named the session");
+    let of = key("p", "local-0a1b2c3d");
+    let named = Here { key: of.clone(), named: true, slot: None };
+    let local = Case { here: named, ..case(vec![image(1).stamp(&of).done()], vec![]) };
+    let ends = Policy { scope: Scope::Session(of), ..end_of_session() };
+    assert_eq!(local.steps(&ends), [""; 0], "a working copy's session is never over, so its ledger is lost, not new");
 }
 
 #[test]

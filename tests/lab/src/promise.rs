@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::os::unix::process::CommandExt;
 use std::panic::{self, AssertUnwindSafe};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -125,6 +126,7 @@ impl Promises {
 
 /// The main function of a test program made of promises.
 pub fn run(files: impl IntoIterator<Item = Promises>) -> ExitCode {
+    heed_signals();
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(THREADS));
     let lab = match Lab::here() {
@@ -146,6 +148,19 @@ pub fn run(files: impl IntoIterator<Item = Promises>) -> ExitCode {
         return ExitCode::from(2);
     }
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A shell has the commands that it puts into the background ignore a Ctrl-C, and their children inherit that. What is
+/// promised for a Ctrl-C is tried all the same: the run begins again, as one that heeds it.
+fn heed_signals() {
+    const INT: u64 = 1 << (2 - 1);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    if ignored.is_some_and(|ignored| ignored & INT != 0) {
+        let mut again = Command::new("env");
+        again.arg("--default-signal=INT,QUIT").args(std::env::args_os());
+        eprintln!("dkb-lab: {}", again.exec());
+    }
 }
 
 /// Which engines are to be used, and why the others are not.
