@@ -1,7 +1,7 @@
 //! dkb against raw docker: ratios of one run on one machine, in pairs by turns, medians.
 //!
-//! `cargo bench` prints the tables of the README; `cargo bench --bench against_docker -- build`, `clean`, `sweep` or
-//! `guard` one of them, `sweep 50` with so many things of each kind. `DKB_LAB=docker-28.5` picks engines. Nothing here
+//! `cargo bench` prints the tables of the README; `cargo bench --bench against_docker -- build`, `clean`, `few`,
+//! `sweep` or `guard` one of them, `sweep 50` with so many things of each kind. `DKB_LAB=docker-28.5` picks engines. Nothing here
 //! fails for being slow: the numbers are for people.
 
 // The table is what a bench is for.
@@ -68,6 +68,8 @@ fn main() {
             }
         }
         println!();
+    }
+    if wants("few") {
         println!(
             "| engine | | one listing | `docker image prune` | `dkb clean --session` | more than a listing | `dkb status` |"
         );

@@ -7,8 +7,9 @@
 //!    line names the image that was committed from that very container. Where the engine does not say from
 //!    which one it was (the containerd store, Podman), what a step prints comes before the builder's own line
 //!    about it: of several lines for one step the last counts, what went before it for later steps does not,
-//!    and of the last step of a build that failed none does. What is left there to a step that fails and lies
-//!    is an image that somebody made during this very build on the very step before it.
+//!    and of the last step of a build that failed none does, unless that step completed our stamp, which no lie
+//!    can do. What is left there to a step that fails and lies is an image that somebody made during this very
+//!    build on the very step before it.
 //! 2. A step descends from the verified step before it; the first of a stage from its base. In a build that
 //!    failed, the first line that does not hold ends all belief: the failing step may have written the rest.
 //! 3. It was made after this build began, by the engine's clock, or is on record as ours. What came out of the
@@ -30,7 +31,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use crate::model::{Candidate, ImageDetail, ImageId, Shown, Stamp};
+use crate::model::{Candidate, ImageDetail, ImageId, Name, Shown, Stamp};
 
 pub struct Evidence<'a> {
     /// What the engine says of the images that the output named, and of what these descend from.
@@ -61,13 +62,22 @@ impl<'a> Evidence<'a> {
         self.details.iter().find(|image| image.id.starts_with(&candidate.id))
     }
 
+    /// Whether the image of this line bears the whole stamp, and what it is built on does not.
+    fn completes_the_stamp(&self, line: &Candidate) -> bool {
+        let whole = self.stamp.project.is_some() && self.stamp.session.is_some();
+        let bears = |image: &ImageDetail| Stamp::of(&image.labels) == *self.stamp;
+        let parent = |image: &ImageDetail| self.details.iter().find(|other| Some(other.id) == image.parent);
+        self.named(line).is_some_and(|image| whole && bears(image) && parent(image).is_some_and(|below| !bears(below)))
+    }
+
     /// Rule 1, and the container whose image no line has named.
     fn believed<'s>(&self, shown: &'s Shown) -> (Vec<&'s Candidate>, Option<&'s str>) {
         if !self.tells_containers {
             let mut believed = the_builders_own(&shown.images);
-            while !self.is_whole()
-                && believed.last().is_some_and(|last| (last.stage, last.step) == (shown.stage, shown.step))
-            {
+            let may_lie = |line: &&Candidate| {
+                (line.stage, line.step) == (shown.stage, shown.step) && !self.completes_the_stamp(line)
+            };
+            while !self.is_whole() && believed.last().is_some_and(may_lie) {
                 believed.pop();
             }
             return (believed, None);
@@ -104,9 +114,29 @@ pub fn all_cached(shown: &Shown, result: Option<ImageId>, recorded: &[ImageId]) 
     Some(ours)
 }
 
+/// Whether docker named another build's image as the result: one without the stamp that this build gave, or one that
+/// is not built on the last step. Podman looks the ID up by the tag, which another build may just have moved.
+pub fn is_misnamed(shown: &Shown, result: ImageId, details: &[ImageDetail], stamp: &Stamp) -> bool {
+    let known = by_id(details);
+    let Some(image) = known.get(&result) else { return false };
+    let has_another = |given: Option<&Name>, found: Option<&Name>| given.is_some() && given != found;
+    let found = Stamp::of(&image.labels);
+    has_another(stamp.project.as_ref(), found.project.as_ref())
+        || has_another(stamp.session.as_ref(), found.session.as_ref())
+        || last_step(shown, result, details)
+            .is_some_and(|step| way_down(image, &known).iter().all(|below| below.id != step))
+}
+
+/// The last step that the output names before the result.
+pub fn last_step(shown: &Shown, result: ImageId, details: &[ImageDetail]) -> Option<ImageId> {
+    let mut lines = the_builders_own(&shown.images).into_iter().rev();
+    let line = lines.find(|line| !line.base && !result.starts_with(&line.id))?;
+    details.iter().find(|image| image.id.starts_with(&line.id)).map(|image| image.id)
+}
+
 /// The images that are this build's, oldest first, its result among them if it is.
 pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> bool) -> Vec<ImageId> {
-    let known: HashMap<ImageId, &ImageDetail> = evidence.details.iter().map(|image| (image.id, image)).collect();
+    let known = by_id(evidence.details);
     let (candidates, running) = evidence.believed(shown);
     let (mut strangers, mut made) = (HashSet::new(), HashSet::new());
     for (candidate, image) in candidates.iter().filter_map(|line| Some((line, evidence.named(line)?))) {
@@ -194,6 +224,10 @@ fn the_builders_own(candidates: &[Candidate]) -> Vec<&Candidate> {
         own.push(candidate);
     }
     own
+}
+
+fn by_id(details: &[ImageDetail]) -> HashMap<ImageId, &ImageDetail> {
+    details.iter().map(|image| (image.id, image)).collect()
 }
 
 /// The image and what it descends from, as far as the engine was asked.

@@ -137,13 +137,13 @@ fn kill(maker: &Maker, context: &Context, group: &str, delay: u64, whole: u64) -
 /// a build that nobody waits for; one that rests for as long as a step takes here, on this machine, now, is.
 fn comes_to_rest(engine: &Engine, whole: u64) -> bool {
     let quiet = Duration::from_millis(if engine.is_podman() { 1000 } else { 300 }.max(whole / 3));
-    let (mut last, mut since) = (BTreeSet::new(), Instant::now());
+    let (mut last, mut since) = (None, Instant::now());
     let at_rest = eventually(LIMIT, || {
         if !engine.api().answers() {
             return true;
         }
-        let now = ids(engine);
-        if now != last || !engine.api().containers().is_empty() {
+        let (now, containers) = (listed(engine, "/images/json?all=1"), listed(engine, "/containers/json?all=1"));
+        if now.is_none() || now != last || containers.is_none_or(|containers| !containers.is_empty()) {
             (last, since) = (now, Instant::now());
         }
         since.elapsed() > quiet
@@ -152,6 +152,12 @@ fn comes_to_rest(engine: &Engine, whole: u64) -> bool {
     let answers = engine.api().answers();
     assert!(answers || engine.is_podman(), "the engine is gone");
     answers
+}
+
+/// The IDs in a list; nothing where the engine has none to give, or ends in this moment.
+fn listed(engine: &Engine, path: &str) -> Option<BTreeSet<String>> {
+    let answer = engine.api().call("GET", path, "application/json", b"").ok()?.json();
+    answer.as_array()?.iter().map(|one| one["Id"].as_str().map(str::to_owned)).collect()
 }
 
 /// Raw docker goes on from the steps that are there, and builds on what was finished. All of that is its own.

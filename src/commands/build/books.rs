@@ -1,5 +1,6 @@
 //! After a build: which images are its own, the record of that, and what has lost its purpose.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt as _;
@@ -14,9 +15,11 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Intent, Ledger, State};
 use crate::model::{
-    Books, Build, Image, ImageDetail, ImageId, Plan, Record, Reference, SessionEntry, Shown, Snapshot, Stamp, Taken,
+    Books, Build, Flavour, Image, ImageDetail, ImageId, Plan, Record, Reference, SessionEntry, Shown, Snapshot, Stamp,
+    Taken,
 };
 use crate::plan::attribution::{self, Evidence};
+use crate::plan::lost::Lost;
 use crate::plan::{order, superseded};
 
 /// A build's steps are inspected one by one, a few at a time.
@@ -71,35 +74,69 @@ pub(super) async fn record(engine: &Engine, books: &Books, facts: &Facts<'_>) ->
     })
 }
 
+/// The result, if it is this build's, and its steps.
 async fn classic(
     engine: &Engine,
     facts: &Facts<'_>,
     recorded: &HashMap<ImageId, Vec<&Build>>,
 ) -> Result<(Option<ImageId>, Vec<ImageId>)> {
     let known: Vec<ImageId> = recorded.keys().copied().collect();
-    let ours = match attribution::all_cached(facts.shown, facts.result, &known) {
-        Some(ours) if facts.ok && !facts.cut_off => ours,
+    let (result, ours) = match attribution::all_cached(facts.shown, facts.result, &known) {
+        Some(ours) if facts.ok && !facts.cut_off => (facts.result, ours),
         _ => verified(engine, facts, recorded).await?,
     };
-    let result = facts.result.filter(|id| ours.contains(id));
+    let result = result.filter(|id| ours.contains(id));
     Ok((result, ours.into_iter().filter(|id| Some(*id) != result).collect()))
 }
 
+/// The result, as far as anybody knows it, and all that is this build's.
 async fn verified(
     engine: &Engine,
     facts: &Facts<'_>,
     recorded: &HashMap<ImageId, Vec<&Build>>,
-) -> Result<Vec<ImageId>> {
-    let details = details(engine, facts).await?;
+) -> Result<(Option<ImageId>, Vec<ImageId>)> {
+    let mut details = details(engine, facts).await?;
+    let (mut shown, mut result) = (Cow::Borrowed(facts.shown), facts.result.filter(|_| facts.ok));
+    let is_misnamed = |named: &ImageId| attribution::is_misnamed(facts.shown, *named, &details, facts.stamp);
+    let misnamed = result.filter(|named| engine.hello().flavour == Flavour::Podman && is_misnamed(named));
+    if let Some(named) = misnamed {
+        shown.to_mut().images.retain(|line| !named.starts_with(&line.id));
+        if let Some(step) = attribution::last_step(facts.shown, named, &details)
+            && let Some(own) = lost(engine, facts.intent, facts.began, recorded, Some(step)).await?
+        {
+            details.extend(engine.step(&own.to_string()).await?);
+            result = Some(own);
+        }
+    }
     let evidence = Evidence {
         details: &details,
         began: facts.began,
         stamp: facts.stamp,
-        result: facts.result.filter(|_| facts.ok),
-        cut_off: facts.cut_off,
+        result,
+        // Where docker named another build's image at the end, its own end is missing.
+        cut_off: facts.cut_off || misnamed.is_some(),
         tells_containers: details.iter().any(|image| image.container.is_some()),
     };
-    Ok(attribution::verify(facts.shown, &evidence, |id| recorded.contains_key(&id)))
+    Ok((result, attribution::verify(&shown, &evidence, |id| recorded.contains_key(&id))))
+}
+
+/// The result that docker could not name, on top of a certain step where that is known.
+pub(super) async fn lost(
+    engine: &Engine,
+    intent: &Intent,
+    began: Timestamp,
+    recorded: &HashMap<ImageId, Vec<&Build>>,
+    on: Option<ImageId>,
+) -> Result<Option<ImageId>> {
+    let mut images = engine.images(false).await?;
+    images.retain(|image| on.is_none_or(|step| image.id == step || image.parent == Some(step)));
+    let digests_say_nothing = engine.info().await?.containerd_store || engine.hello().flavour == Flavour::Podman;
+    let lost = Lost { stamp: &intent.stamp, tags: &intent.tags, began, digests_say_nothing };
+    let mut details = Vec::new();
+    for image in lost.stamped(&images) {
+        details.extend(engine.image(&image.id.to_string()).await?);
+    }
+    Ok(lost.result(&images, &details, |id| recorded.contains_key(&id)))
 }
 
 /// Asks the engine for every image that the output named, and for what those descend from as far as it is new.

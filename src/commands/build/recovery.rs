@@ -2,13 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::books::{Facts, record, records};
+use super::books::{Facts, lost, record, records};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Intent, Ledger, State, Unfinished};
-use crate::model::{Books, Flavour, ImageId};
 use crate::plan::clean::RunningBuild;
-use crate::plan::lost::Lost;
 
 /// Finishes the books of builds whose dkb was killed. Only those on this very engine are touched.
 pub async fn recover(engine: &Engine, identity: &str, state: &State, ledger: &Ledger) -> Result<usize> {
@@ -47,7 +45,7 @@ async fn recover_one(engine: &Engine, identity: &str, ledger: &Ledger, unfinishe
     };
     let result = match said {
         Some(id) => Some(id),
-        None => lost(engine, intent, began, &books).await?,
+        None => lost(engine, intent, began, &books.images(), None).await?,
     };
     let facts = Facts {
         intent,
@@ -72,19 +70,6 @@ async fn began(engine: &Engine, intent: &Intent) -> Result<Timestamp> {
     let now = engine.info().await?.now;
     let began = now.checked_sub(Timestamp::now().duration_since(intent.started));
     Ok(began.map_or(now, |began| began.max(intent.started)))
-}
-
-/// The result that docker could no longer name.
-async fn lost(engine: &Engine, intent: &Intent, began: Timestamp, books: &Books) -> Result<Option<ImageId>> {
-    let images = engine.images(false).await?;
-    let digests_say_nothing = engine.info().await?.containerd_store || engine.hello().flavour == Flavour::Podman;
-    let lost = Lost { stamp: &intent.stamp, tags: &intent.tags, began, digests_say_nothing };
-    let mut details = Vec::new();
-    for image in lost.stamped(&images) {
-        details.extend(engine.image(&image.id.to_string()).await?);
-    }
-    let recorded = books.images();
-    Ok(lost.result(&images, &details, |id| recorded.contains_key(&id)))
 }
 
 fn is_long_past(intent: &Intent) -> bool {

@@ -190,6 +190,50 @@ fn where_the_output_was_cut_off_only_what_gave_the_stamp_needs_no_line() {
 }
 
 #[test]
+fn the_step_that_completed_the_stamp_is_no_lie_even_where_the_build_failed_after_it() {
+    // Docker may fail to give the tag after all steps are done.
+    let (ours, other) = (key("p", "s"), key("p", "t"));
+    let began = Timestamp::from_second(BEGAN).expect("a time");
+    let found = |last: ImageDetail, stamp: Stamp| {
+        let images = [detail(1, 0, 5), detail(2, 1, BEGAN), last];
+        let evidence =
+            Evidence { details: &images, began, stamp: &stamp, result: None, cut_off: false, tells_containers: false };
+        let images = vec![line(1, 1, "base"), line(2, 2, "new"), line(3, 3, "new")];
+        verify(&Shown { images, stage: 1, step: 3, ran: None }, &evidence, |_| false)
+    };
+    let stamp = Stamp::from(ours.clone());
+    assert_eq!(found(stamped(detail(3, 2, BEGAN), &ours), stamp.clone()), [id(2), id(3)]);
+    assert_eq!(found(detail(3, 2, BEGAN), stamp.clone()), [id(2)], "anybody may have made it");
+    assert_eq!(found(stamped(detail(3, 2, BEGAN), &other), stamp.clone()), [id(2)]);
+    assert_eq!(found(stamped(detail(3, 2, BEGAN - 1), &ours), stamp.clone()), [id(2)], "it was there before");
+    assert_eq!(found(stamped(detail(3, 7, BEGAN), &ours), stamp), [id(2)], "it is not built on this");
+    assert_eq!(found(detail(3, 2, BEGAN), Stamp::default()), [id(2)], "no stamp proves nothing");
+}
+
+#[test]
+fn a_result_that_is_not_built_on_the_last_step_or_bears_another_stamp_is_another_builds() {
+    let ours = key("p", "s");
+    let made = |n, parent| stamped(detail(n, parent, BEGAN), &ours);
+    let images =
+        [detail(1, 0, 5), detail(2, 1, BEGAN), made(3, 2), detail(4, 2, BEGAN), detail(8, 1, BEGAN), made(9, 8)];
+    let ask = |lines: &[Candidate], result, stamp: &Stamp| {
+        let shown = Shown { images: lines.to_vec(), stage: 1, step: 3, ran: None };
+        (is_misnamed(&shown, id(result), &images, stamp), last_step(&shown, id(result), &images))
+    };
+    let (whole, none) = (Stamp::from(ours.clone()), Stamp::default());
+    let lines = |last: &[u8]| {
+        let last = last.iter().map(|&n| line(n, 3, "new"));
+        [line(1, 1, "base"), line(2, 2, "cached")].into_iter().chain(last).collect::<Vec<_>>()
+    };
+    assert_eq!(ask(&lines(&[3]), 3, &whole), (false, Some(id(2))));
+    assert_eq!(ask(&lines(&[9]), 9, &whole), (true, Some(id(2))), "not built on the last step");
+    assert_eq!(ask(&lines(&[4]), 4, &whole), (true, Some(id(2))), "not stamped");
+    assert_eq!(ask(&lines(&[4]), 4, &none), (false, Some(id(2))), "no stamp was given");
+    assert_eq!(ask(&[], 4, &whole), (true, None), "of a quiet build there is no step");
+    assert_eq!(ask(&[], 3, &whole), (false, None));
+}
+
+#[test]
 fn a_build_that_adds_nothing_to_its_base_has_made_nothing() {
     let just_pulled = [detail(1, 0, BEGAN)];
     assert_eq!(verify_all(&[line(1, 1, "base")], &just_pulled, &[], 1), []);
