@@ -39,4 +39,10 @@ impl Stamp {
     pub fn is_none(&self) -> bool {
         self.project.is_none() && self.session.is_none()
     }
+
+    /// Whether an image that bears the other stamp may have been given this one.
+    pub fn is_part_of(&self, other: &Self) -> bool {
+        let has = |given: &Option<Name>, found: &Option<Name>| given.is_none() || given == found;
+        has(&self.project, &other.project) && has(&self.session, &other.session)
+    }
 }

@@ -31,7 +31,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use crate::model::{Candidate, ImageDetail, ImageId, Name, Shown, Stamp};
+use crate::model::{Candidate, ImageDetail, ImageId, Shown, Stamp};
 
 pub struct Evidence<'a> {
     /// What the engine says of the images that the output named, and of what these descend from.
@@ -119,10 +119,7 @@ pub fn all_cached(shown: &Shown, result: Option<ImageId>, recorded: &[ImageId]) 
 pub fn is_misnamed(shown: &Shown, result: ImageId, details: &[ImageDetail], stamp: &Stamp) -> bool {
     let known = by_id(details);
     let Some(image) = known.get(&result) else { return false };
-    let has_another = |given: Option<&Name>, found: Option<&Name>| given.is_some() && given != found;
-    let found = Stamp::of(&image.labels);
-    has_another(stamp.project.as_ref(), found.project.as_ref())
-        || has_another(stamp.session.as_ref(), found.session.as_ref())
+    !stamp.is_part_of(&Stamp::of(&image.labels))
         || last_step(shown, result, details)
             .is_some_and(|step| way_down(image, &known).iter().all(|below| below.id != step))
 }

@@ -14,12 +14,29 @@ pub(crate) fn promises() -> Promises {
             strangers_children_names_and_sessions_are_left_alone,
             an_image_that_a_container_or_a_name_got_hold_of_in_the_meantime_stays,
             an_image_that_was_there_before_is_not_ours_without_a_stamp,
+            an_image_that_took_the_tag_before_dkb_could_look_is_not_ours,
         ])
         .on_every_engine(promises![
             lines_that_a_step_prints_do_not_make_a_strangers_image_ours,
             the_lines_of_a_step_that_fails_do_not_either,
         ])
         .on(graphdriver, promises![a_failing_step_that_pretends_to_have_ended_fools_nobody])
+}
+
+/// A script around docker is not told to write the ID down, so that the tag has to tell.
+fn an_image_that_took_the_tag_before_dkb_could_look_is_not_ours(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let theirs = engine.image().tag("theirs:1").make();
+    let folder = tempfile::tempdir().expect("a folder");
+    let docker = engine.bin().join("docker");
+    let script = |end: &str| docker_script(folder.path(), &format!("{0} \"$@\" && {0} {end}", docker.display()));
+    maker.command(&app("1"), &["-t", "app"]).env("DKB_DOCKER", script("version")).run().success();
+    assert!(maker.recorded().contains(&maker.id("app")), "the tag tells");
+    maker.command(&app("2"), &["-t", "app"]).env("DKB_DOCKER", script("tag theirs:1 app")).run().success();
+    assert_eq!(maker.id("app"), theirs.id);
+    assert!(!maker.recorded().contains(&theirs.id));
+    maker.clean();
+    assert_eq!(maker.id("app"), theirs.id);
 }
 
 fn app(seed: &str) -> Context {

@@ -13,7 +13,7 @@ use crate::commands::world::World;
 use crate::commands::{end, seen};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{Running, State, read_iid};
-use crate::model::{ImageId, Life, Record, SessionKey};
+use crate::model::{ImageId, Life, Record, SessionKey, Stamp};
 use crate::plan::argv::IdFile;
 use crate::ui;
 use crate::ui::clean::Loudness;
@@ -134,10 +134,10 @@ impl Job {
         {
             return Ok(Some(id));
         }
-        match self.words.tags.first() {
-            Some(tag) => Ok(engine.image(tag.as_str()).await?.map(|image| image.id)),
-            None => Ok(None),
-        }
+        let Some(tag) = self.words.tags.first() else { return Ok(None) };
+        // Another build may have moved the tag since.
+        let named = engine.image(tag.as_str()).await?;
+        Ok(named.filter(|image| self.stamp.is_part_of(&Stamp::of(&image.labels))).map(|image| image.id))
     }
 
     /// What the classic builder prints under `-q`.
