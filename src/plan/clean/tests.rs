@@ -172,9 +172,11 @@ fn rule_1_the_second_door_is_opened_by_hand() {
             image(1).stamp(&of).done(),
             image(2).stamp(&of).digest("a@b").done(),
             image(3).stamp(&key("q", "s")).done(),
+            image(4).stamp(&key("p", "t")).done(),
         ],
         vec![build("a", &of, 9, &[])],
-    );
+    )
+    .life(key("p", "t"), Life::Alive);
     assert_eq!(case.steps(&Policy { trust_stamp: true, ..leftovers() }), ["-1"]);
     let all = Policy { trust_stamp: true, scope: Scope::All, ..leftovers() };
     assert_eq!(case.steps(&all), [""; 0], "never with --all");
@@ -184,16 +186,19 @@ fn rule_1_the_second_door_is_opened_by_hand() {
 fn rule_2_an_image_that_another_session_built_too_stays() {
     let (of, other) = (key("p", "s"), key("p", "t"));
     let case = case(
-        vec![image(1).done(), image(2).tag("app").done()],
+        vec![image(1).done(), image(2).tag("app").done(), image(3).tag("both").done()],
         vec![
             build("a", &of, 1, &[]),
             build("b", &other, 1, &[]),
             build("c", &of, 2, &[]),
             Build { tags: vec![reference("other")], ..build("d", &other, 2, &[]) },
+            Build { tags: vec![reference("both")], ..build("e", &of, 3, &[]) },
+            Build { tags: vec![reference("both")], ..build("f", &other, 3, &[]) },
         ],
     );
-    assert_eq!(case.steps(&end_of_session()), ["untag 2 app:latest"]);
-    assert_eq!(case.kept(&end_of_session()), [(1, KeptReason::OtherSession), (2, KeptReason::OtherSession)]);
+    assert_eq!(case.steps(&end_of_session()), ["untag 2 app:latest"], "the other session gave the last one's tag too");
+    let kept = [1, 2, 3].map(|n| (n, KeptReason::OtherSession));
+    assert_eq!(case.kept(&end_of_session()), kept);
     assert_eq!(case.steps(&leftovers()), ["-1"], "both are of the project");
 }
 
