@@ -95,7 +95,8 @@ fn what_only_moves_into_the_cache_is_told_apart(engine: &Engine) {
     assert_eq!(engine.images().iter().filter(|image| image.is_dangling()).count(), 1);
     let dry = || sweep(engine).arg("--dry-run");
     let said = dry().run().success().out();
-    let image = said.lines().find(|line| line.contains("[IMAGE] Would remove 1 dangling image")).expect("the images' line");
+    let image =
+        said.lines().find(|line| line.contains("[IMAGE] Would remove 1 dangling image")).expect("the images' line");
     assert!(image.contains("up to 7") && image.contains("only move into the build cache"), "{said}");
     let json = lines(&dry().env("LOG_FORMAT", "json").run().success().out());
     let summary = json.last().expect("a summary");

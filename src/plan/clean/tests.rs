@@ -347,6 +347,24 @@ fn rule_6_a_private_name_is_nobodys() {
 }
 
 #[test]
+fn rule_6_dkbs_own_name_goes_where_others_hold_the_image_and_no_build_may_want_it() {
+    let of = key("p", "s");
+    let mut left = image(1).tag("theirs").done();
+    left.tags.push(id(1).private_tag());
+    let untag = format!("untag 1 {}", id(1).private_tag());
+    let mut case = case(vec![left], vec![build("a", &of, 1, &[])]);
+    assert_eq!(case.steps(&leftovers()), [untag]);
+    case.running =
+        vec![RunningBuild { of: key("q", "t"), key: "another".to_owned(), tags: vec![reference("another")] }];
+    assert_eq!(case.steps(&leftovers()), [""; 0], "it may be about to take the tag");
+    case.running.clear();
+    let took =
+        Build { took: vec![Taken { tag: reference("theirs"), from: id(1) }], ..build("b", &key("p", "t"), 7, &[]) };
+    case.books.apply(Record::Build(took));
+    assert_eq!(case.steps(&leftovers()), [""; 0], "a session that took the tag will give it back");
+}
+
+#[test]
 fn rule_7_a_base_of_something_kept_stays_with_all_below_it() {
     let of = key("p", "s");
     let case = case(
