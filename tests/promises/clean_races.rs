@@ -21,6 +21,8 @@ pub(crate) fn promises() -> Promises {
         a_tag_that_is_added_is_kept,
         a_tag_that_is_moved_stays_with_its_new_image,
         a_tag_that_is_moved_while_another_is_added_costs_neither,
+        one_of_several_tags_that_is_moved_stays_with_its_new_image,
+        an_image_that_has_lost_the_name_it_was_to_keep_stays,
         a_container_that_is_created_keeps_its_image,
         what_another_dkb_deletes_is_gone_and_no_failure,
         a_build_that_begins_meanwhile_keeps_what_it_may_need,
@@ -32,7 +34,9 @@ pub(crate) fn promises() -> Promises {
 fn meant<'a>(images: &'a [Placed], request: &Request) -> Option<(usize, &'a Placed)> {
     images.iter().enumerate().find(|(n, image)| {
         let digits = &image.id["sha256:".len()..];
-        request.path.contains(digits) || request.path.contains(&format!("app:{n}"))
+        let names = [format!("app:{n}"), format!("also:{n}")];
+        request.path.contains(digits)
+            || request.path.split(['/', '?']).any(|part| names.iter().any(|name| name == part))
     })
 }
 
@@ -125,6 +129,45 @@ fn a_tag_that_is_moved_while_another_is_added_costs_neither(engine: &Engine) {
         assert_eq!(engine.find(&format!("theirs:{n}")).expect("their name").id, image.id);
         assert_eq!(engine.find(&format!("app:{n}")).expect("the moved name").id, others[n].id);
     }
+}
+
+/// Of several names each is looked up before it goes.
+fn one_of_several_tags_that_is_moved_stays_with_its_new_image(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let images = engine.many(ROUNDS, |n, image| image.tag(&format!("app:{n}")).tag(&format!("also:{n}")));
+    for (n, image) in images.iter().enumerate() {
+        books.built(&key(PROJECT, SESSION), image, &[&format!("app:{n}"), &format!("also:{n}")]);
+    }
+    let others = engine.many(ROUNDS, |n, image| image.label("new", &n.to_string()));
+    let (them, new) = (engine.clone(), others.clone());
+    let is_by_name = |request: &Request| {
+        request.method == "GET" && request.path.contains("/json") && !request.path.contains("sha256")
+    };
+    meddle(&proxy, &images, is_by_name, move |n, _| {
+        them.tag(&new[n], &format!("app:{n}"));
+        them.tag(&new[n], &format!("also:{n}"));
+    });
+    clean(engine, &books, &proxy);
+    for (n, other) in others.iter().enumerate() {
+        for name in ["app", "also"] {
+            let now = engine.find(&format!("{name}:{n}")).expect("the moved name");
+            assert_eq!(now.id, other.id, "{name}:{n}");
+        }
+    }
+}
+
+/// The plan was to take one name of two. The other one goes meanwhile, and the image is not to go with the last.
+fn an_image_that_has_lost_the_name_it_was_to_keep_stays(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let images = tagged(engine, &books);
+    for (n, image) in images.iter().enumerate() {
+        engine.tag(image, &format!("theirs:{n}"));
+    }
+    let them = engine.clone();
+    meddle(&proxy, &images, first_touch, move |n, _| them.untag(&format!("theirs:{n}")));
+    let document = clean(engine, &books, &proxy);
+    assert_eq!(images.iter().filter(|image| !engine.has(image)).count(), 0, "of {ROUNDS}");
+    assert_eq!((&document["totals"]["done"], &document["totals"]["failed"]), (&0.into(), &0.into()));
 }
 
 fn a_container_that_is_created_keeps_its_image(engine: &Engine) {
