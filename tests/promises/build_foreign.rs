@@ -30,11 +30,18 @@ fn an_image_that_took_the_tag_before_dkb_could_look_is_not_ours(engine: &Engine,
     let folder = tempfile::tempdir().expect("a folder");
     let docker = engine.bin().join("docker");
     let script = |end: &str| docker_script(folder.path(), &format!("{0} \"$@\" && {0} {end}", docker.display()));
+    // This docker pushes, say, and leaves no image here.
+    let pulled = engine.image().stamp("app", "one").tag("pulled:1").make();
+    let pushing = docker_script(folder.path(), "true");
+    maker.command(&app("0"), &["-t", "pulled:1"]).env("DKB_DOCKER", pushing).run().success();
+    assert!(!maker.recorded().contains(&pulled.id), "it bore the tag before");
+
     maker.command(&app("1"), &["-t", "app"]).env("DKB_DOCKER", script("version")).run().success();
     assert!(maker.recorded().contains(&maker.id("app")), "the tag tells");
     maker.command(&app("2"), &["-t", "app"]).env("DKB_DOCKER", script("tag theirs:1 app")).run().success();
     assert_eq!(maker.id("app"), theirs.id);
     assert!(!maker.recorded().contains(&theirs.id));
+    assert!(maker.lost().is_empty(), "the own one is found all the same: {:?}", maker.lost());
     maker.clean();
     assert_eq!(maker.id("app"), theirs.id);
 }

@@ -13,7 +13,7 @@ use crate::commands::world::World;
 use crate::commands::{end, seen};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{Running, State, read_iid};
-use crate::model::{ImageId, Life, Record, SessionKey, Stamp};
+use crate::model::{Books, Flavour, ImageId, Life, Record, SessionKey, Stamp};
 use crate::plan::argv::IdFile;
 use crate::ui;
 use crate::ui::clean::Loudness;
@@ -99,7 +99,7 @@ impl Job {
         // What another build left open is its own trouble, and stays open until it can be closed.
         let _ = recover(&before.engine, &before.identity, state, &ledger).await;
         let (mut books, _) = ledger.read()?;
-        let result = if ok { self.result(seen, before).await? } else { None };
+        let result = if ok { self.result(seen, before, &books).await? } else { None };
         let facts = books::Facts {
             intent: &self.intent,
             stamp: &self.stamp,
@@ -120,7 +120,7 @@ impl Job {
     }
 
     /// The image that docker built, by its own word where it gave one, else by the tags.
-    async fn result(&self, seen: &Seen, before: &Before) -> Result<Option<ImageId>> {
+    async fn result(&self, seen: &Seen, before: &Before, known: &Books) -> Result<Option<ImageId>> {
         let engine = &before.engine;
         let said = match self.id_file() {
             IdFile::Ours => self.own_id_file().and_then(|file| read_iid(&file)).or(seen.id),
@@ -135,9 +135,15 @@ impl Job {
             return Ok(Some(id));
         }
         let Some(tag) = self.words.tags.first() else { return Ok(None) };
-        // Another build may have moved the tag since.
-        let named = engine.image(tag.as_str()).await?;
-        Ok(named.filter(|image| self.stamp.is_part_of(&Stamp::of(&image.labels))).map(|image| image.id))
+        let Some(named) = engine.image(tag.as_str()).await? else { return Ok(None) };
+        let recorded = known.images();
+        // What Podman says is no more than the tag either, so there the steps judge.
+        if before.info.flavour == Flavour::Podman || self.stamp.is_part_of(&Stamp::of(&named.labels)) {
+            let was_named = before.tags.iter().any(|(_, id)| *id == named.id);
+            return Ok(Some(named.id).filter(|id| !was_named || recorded.contains_key(id)));
+        }
+        // Another build has moved the tag since.
+        books::lost(engine, &self.intent, before.began, &recorded, None).await
     }
 
     /// What the classic builder prints under `-q`.
