@@ -104,14 +104,21 @@ fn a_tag_that_is_added_is_kept(engine: &Engine) {
 }
 
 fn a_tag_that_is_moved_stays_with_its_new_image(engine: &Engine) {
-    let (books, proxy) = (Books::of(engine), engine.proxy());
-    let images = tagged(engine, &books);
-    let others = engine.many(ROUNDS, |n, image| image.label("new", &n.to_string()));
-    let (them, new) = (engine.clone(), others.clone());
-    meddle(&proxy, &images, deletion, move |n, _| them.tag(&new[n], &format!("app:{n}")));
-    clean(engine, &books, &proxy);
-    let lost = (0..ROUNDS).filter(|n| engine.find(&format!("app:{n}")).is_none_or(|now| now.id != others[*n].id));
-    assert_eq!(lost.count(), 0, "of {ROUNDS}");
+    // The second time the image has a stranger's name too, so that only ours is to go.
+    for (theirs, when) in [(false, deletion as fn(&_) -> _), (true, first_touch)] {
+        let (books, proxy) = (Books::of(engine), engine.proxy());
+        let images = tagged(engine, &books);
+        for (n, image) in images.iter().enumerate().filter(|_| theirs) {
+            engine.tag(image, &format!("theirs:{n}"));
+        }
+        let others = engine.many(ROUNDS, |n, image| image.label("new", &n.to_string()).tag(&format!("new:{n}")));
+        let (them, new) = (engine.clone(), others.clone());
+        meddle(&proxy, &images, when, move |n, _| them.tag(&new[n], &format!("app:{n}")));
+        clean(engine, &books, &proxy);
+        let lost = (0..ROUNDS).filter(|n| engine.find(&format!("app:{n}")).is_none_or(|now| now.id != others[*n].id));
+        assert_eq!(lost.count(), 0, "of {ROUNDS}");
+        engine.wipe();
+    }
 }
 
 /// Before the names are read, that is: of both in the one request between reading and deletion, see `apply`.

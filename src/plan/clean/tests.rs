@@ -153,6 +153,10 @@ fn rule_1_the_first_door_is_the_named_session_of_which_the_ledger_knows_nothing(
         open.kept(&ends),
         [(2, KeptReason::Unrecorded), (3, KeptReason::Pulled), (4, KeptReason::Inherited), (5, KeptReason::Unrecorded)]
     );
+    let mut containerd =
+        Case { here: named.clone(), ..case(images(), vec![]) }.layers(1, &["a"]).layers(4, &["a", "b"]);
+    containerd.snapshot.engine.containerd_store = true;
+    assert_eq!(containerd.steps(&ends), ["-1"], "what has a digest there may have been pulled by it");
     let known = Case { here: named, ..case(images(), vec![build("a", &of, 9, &[])]) };
     assert_eq!(known.steps(&ends), [""; 0], "the ledger knows the session: it would know the image");
     let derived = Case { here: Here { key: of.clone(), named: false, slot: None }, ..case(images(), vec![]) };
