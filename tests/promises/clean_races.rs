@@ -23,6 +23,7 @@ pub(crate) fn promises() -> Promises {
         a_tag_that_is_moved_while_another_is_added_costs_neither,
         one_of_several_tags_that_is_moved_stays_with_its_new_image,
         an_image_that_has_lost_the_name_it_was_to_keep_stays,
+        a_taken_tag_that_somebody_moves_on_is_not_given_back,
         a_container_that_is_created_keeps_its_image,
         what_another_dkb_deletes_is_gone_and_no_failure,
         a_build_that_begins_meanwhile_keeps_what_it_may_need,
@@ -175,6 +176,22 @@ fn an_image_that_has_lost_the_name_it_was_to_keep_stays(engine: &Engine) {
     let document = clean(engine, &books, &proxy);
     assert_eq!(images.iter().filter(|image| !engine.has(image)).count(), 0, "of {ROUNDS}");
     assert_eq!((&document["totals"]["done"], &document["totals"]["failed"]), (&0.into(), &0.into()));
+}
+
+fn a_taken_tag_that_somebody_moves_on_is_not_given_back(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let before = engine.many(ROUNDS, |n, image| image.label("before", &n.to_string()).tag(&format!("before:{n}")));
+    let images = engine.many(ROUNDS, |n, image| image.tag(&format!("app:{n}")));
+    for (n, image) in images.iter().enumerate() {
+        books.took(&key(PROJECT, SESSION), image, &format!("app:{n}"), &before[n]);
+    }
+    let others = engine.many(ROUNDS, |n, image| image.label("new", &n.to_string()));
+    let (them, new) = (engine.clone(), others.clone());
+    meddle(&proxy, &images, first_touch, move |n, _| them.tag(&new[n], &format!("app:{n}")));
+    clean(engine, &books, &proxy);
+    for (n, other) in others.iter().enumerate() {
+        assert_eq!(engine.find(&format!("app:{n}")).expect("the moved name").id, other.id);
+    }
 }
 
 fn a_container_that_is_created_keeps_its_image(engine: &Engine) {

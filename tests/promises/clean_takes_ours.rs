@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use dkb_lab::{Engine, Promises, promises};
+use dkb_lab::{Builder, Context, Engine, Promises, promises};
 
+use crate::building::{Maker, dangling};
 use crate::clean_host::{Books, PROJECT, SESSION, images, key, reason, set, steps};
 
 pub(crate) fn promises() -> Promises {
@@ -11,6 +12,7 @@ pub(crate) fn promises() -> Promises {
         .on_every_engine(promises![
             every_kind_of_clean_takes_exactly_what_is_its_own,
             a_taken_tag_goes_back_at_the_sessions_end,
+            a_strangers_untagged_steps_outlive_what_was_built_on_them,
             the_newest_of_every_repository_stay,
             a_plan_in_a_file_is_done_and_never_more,
             an_image_that_a_container_mounts_stays,
@@ -115,6 +117,21 @@ fn a_taken_tag_goes_back_at_the_sessions_end(engine: &Engine) {
     books.dkb(engine).args(["clean", "--session"]).run().success().says("gave back");
     assert!(!engine.has(&now));
     assert_eq!(engine.find("app:dev").expect("the tag").id, before.id);
+}
+
+/// An engine would take untagged parents along.
+fn a_strangers_untagged_steps_outlive_what_was_built_on_them(engine: &Engine) {
+    engine.build(Builder::Classic, &Context::from_base("ENV A=1\nENV B=2"), &["-t", "raw"]).success();
+    let raw = engine.find("raw").expect("it is built").id;
+    let theirs: Vec<String> = dangling(engine).into_iter().chain([raw]).collect();
+    let maker = Maker::new(engine, Builder::Classic);
+    maker.build(&Context::from_base("ENV A=1\nENV B=2\nENV C=3"), &["-t", "app"]).success();
+    engine.docker(["image", "rm", "--no-prune", "raw"]).run().success();
+    let there = || theirs.iter().filter(|id| engine.has(id)).count();
+    let before = there();
+    assert!(before > 0);
+    maker.clean();
+    assert_eq!((there(), engine.images().len()), (before, before), "{}", engine.inventory());
 }
 
 fn the_newest_of_every_repository_stay(engine: &Engine) {
