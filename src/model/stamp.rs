@@ -40,6 +40,11 @@ impl Stamp {
         self.project.is_none() && self.session.is_none()
     }
 
+    /// Only a whole one tells a session from all others.
+    pub fn is_whole(&self) -> bool {
+        self.project.is_some() && self.session.is_some()
+    }
+
     /// Whether an image that bears the other stamp may have been given this one.
     pub fn is_part_of(&self, other: &Self) -> bool {
         let has = |given: &Option<Name>, found: &Option<Name>| given.is_none() || given == found;

@@ -63,19 +63,21 @@ impl<'a> Evidence<'a> {
     }
 
     /// Whether the image of this line bears the whole stamp, and what it is built on does not.
-    fn completes_the_stamp(&self, line: &Candidate) -> bool {
-        let whole = self.stamp.project.is_some() && self.stamp.session.is_some();
-        let bears = |image: &ImageDetail| Stamp::of(&image.labels) == *self.stamp;
-        let parent = |image: &ImageDetail| self.details.iter().find(|other| Some(other.id) == image.parent);
-        self.named(line).is_some_and(|image| whole && bears(image) && parent(image).is_some_and(|below| !bears(below)))
+    fn completes_the_stamp(&self, line: &Candidate, known: &HashMap<ImageId, &ImageDetail>) -> bool {
+        let bears_it = |image: &ImageDetail| Stamp::of(&image.labels) == *self.stamp;
+        self.stamp.is_whole() && self.named(line).is_some_and(|image| bears_it(image) && stamp_here(image, known))
     }
 
     /// Rule 1, and the container whose image no line has named.
-    fn believed<'s>(&self, shown: &'s Shown) -> (Vec<&'s Candidate>, Option<&'s str>) {
+    fn believed<'s>(
+        &self,
+        shown: &'s Shown,
+        known: &HashMap<ImageId, &ImageDetail>,
+    ) -> (Vec<&'s Candidate>, Option<&'s str>) {
         if !self.tells_containers {
             let mut believed = the_builders_own(&shown.images);
             let may_lie = |line: &&Candidate| {
-                (line.stage, line.step) == (shown.stage, shown.step) && !self.completes_the_stamp(line)
+                (line.stage, line.step) == (shown.stage, shown.step) && !self.completes_the_stamp(line, known)
             };
             while !self.is_whole() && believed.last().is_some_and(may_lie) {
                 believed.pop();
@@ -124,17 +126,17 @@ pub fn is_misnamed(shown: &Shown, result: ImageId, details: &[ImageDetail], stam
             .is_some_and(|step| way_down(image, &known).iter().all(|below| below.id != step))
 }
 
-/// The last step that the output names before the result.
+/// The last step of the result's own stage that the output names before the result.
 pub fn last_step(shown: &Shown, result: ImageId, details: &[ImageDetail]) -> Option<ImageId> {
     let mut lines = the_builders_own(&shown.images).into_iter().rev();
-    let line = lines.find(|line| !line.base && !result.starts_with(&line.id))?;
+    let line = lines.find(|line| line.stage == shown.stage && !line.base && !result.starts_with(&line.id))?;
     details.iter().find(|image| image.id.starts_with(&line.id)).map(|image| image.id)
 }
 
 /// The images that are this build's, oldest first, its result among them if it is.
 pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> bool) -> Vec<ImageId> {
     let known = by_id(evidence.details);
-    let (candidates, running) = evidence.believed(shown);
+    let (candidates, running) = evidence.believed(shown, &known);
     let (mut strangers, mut made) = (HashSet::new(), HashSet::new());
     for (candidate, image) in candidates.iter().filter_map(|line| Some((line, evidence.named(line)?))) {
         // A step that another stage took from the cache later may have been made by this very build; and a build

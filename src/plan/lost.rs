@@ -25,7 +25,7 @@ pub struct Lost<'a> {
 impl Lost<'_> {
     /// The images that bear the stamp, if it is one that tells a session from all others.
     pub fn stamped<'i>(&self, images: &'i [Image]) -> Vec<&'i Image> {
-        let whole = self.stamp.project.is_some() && self.stamp.session.is_some();
+        let whole = self.stamp.is_whole();
         images.iter().filter(|image| whole && image.stamp() == *self.stamp).collect()
     }
 

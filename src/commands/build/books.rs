@@ -1,6 +1,5 @@
 //! After a build: which images are its own, the record of that, and what has lost its purpose.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt as _;
@@ -55,7 +54,7 @@ pub(super) async fn record(engine: &Engine, books: &Books, facts: &Facts<'_>) ->
         classic(engine, facts, &recorded).await?
     } else {
         // Without the whole stamp an image may be anybody's that was there before, or of which nobody knows.
-        let whole = facts.stamp.project.is_some() && facts.stamp.session.is_some();
+        let whole = facts.stamp.is_whole();
         let was_there = |id: ImageId| facts.all.map_or(!whole, |all| all.contains(&id)) && !is_recorded(id);
         (facts.result.filter(|id| !was_there(*id)), Vec::new())
     };
@@ -96,17 +95,15 @@ async fn verified(
     recorded: &HashMap<ImageId, Vec<&Build>>,
 ) -> Result<(Option<ImageId>, Vec<ImageId>)> {
     let mut details = details(engine, facts).await?;
-    let (mut shown, mut result) = (Cow::Borrowed(facts.shown), facts.result.filter(|_| facts.ok));
+    let mut result = facts.result.filter(|_| facts.ok);
     let is_misnamed = |named: &ImageId| attribution::is_misnamed(facts.shown, *named, &details, facts.stamp);
     let misnamed = result.filter(|named| engine.hello().flavour == Flavour::Podman && is_misnamed(named));
-    if let Some(named) = misnamed {
-        shown.to_mut().images.retain(|line| !named.starts_with(&line.id));
-        if let Some(step) = attribution::last_step(facts.shown, named, &details)
-            && let Some(own) = lost(engine, facts.intent, facts.began, recorded, Some(step)).await?
-        {
-            details.extend(engine.step(&own.to_string()).await?);
-            result = Some(own);
-        }
+    if let Some(named) = misnamed
+        && let Some(step) = attribution::last_step(facts.shown, named, &details)
+        && let Some(own) = lost(engine, facts.intent, facts.began, recorded, Some(step)).await?
+    {
+        details.extend(engine.step(&own.to_string()).await?);
+        result = Some(own);
     }
     let evidence = Evidence {
         details: &details,
@@ -117,7 +114,7 @@ async fn verified(
         cut_off: facts.cut_off || misnamed.is_some(),
         tells_containers: details.iter().any(|image| image.container.is_some()),
     };
-    Ok((result, attribution::verify(&shown, &evidence, |id| recorded.contains_key(&id))))
+    Ok((result, attribution::verify(facts.shown, &evidence, |id| recorded.contains_key(&id))))
 }
 
 /// The result that docker could not name, on top of a certain step where that is known.

@@ -13,7 +13,7 @@ use crate::commands::world::World;
 use crate::commands::{end, seen};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{Running, State, read_iid};
-use crate::model::{Books, Flavour, ImageId, Life, Record, SessionKey, Stamp};
+use crate::model::{Books, ImageId, Life, Record, SessionKey, Stamp};
 use crate::plan::argv::IdFile;
 use crate::ui;
 use crate::ui::clean::Loudness;
@@ -137,8 +137,7 @@ impl Job {
         let Some(tag) = self.words.tags.first() else { return Ok(None) };
         let Some(named) = engine.image(tag.as_str()).await? else { return Ok(None) };
         let recorded = known.images();
-        // What Podman says is no more than the tag either, so there the steps judge.
-        if before.info.flavour == Flavour::Podman || self.stamp.is_part_of(&Stamp::of(&named.labels)) {
+        if self.stamp.is_part_of(&Stamp::of(&named.labels)) {
             let was_named = before.tags.iter().any(|(_, id)| *id == named.id);
             return Ok(Some(named.id).filter(|id| !was_named || recorded.contains_key(id)));
         }

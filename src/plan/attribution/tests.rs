@@ -229,8 +229,20 @@ fn a_result_that_is_not_built_on_the_last_step_or_bears_another_stamp_is_another
     assert_eq!(ask(&lines(&[9]), 9, &whole), (true, Some(id(2))), "not built on the last step");
     assert_eq!(ask(&lines(&[4]), 4, &whole), (true, Some(id(2))), "not stamped");
     assert_eq!(ask(&lines(&[4]), 4, &none), (false, Some(id(2))), "no stamp was given");
+    let of_another_stage = [Candidate { stage: 0, ..line(8, 2, "new") }, line(3, 3, "new")];
+    assert_eq!(ask(&of_another_stage, 3, &whole), (false, None), "a stage may be no more than its base and the stamp");
     assert_eq!(ask(&[], 4, &whole), (true, None), "of a quiet build there is no step");
     assert_eq!(ask(&[], 3, &whole), (false, None));
+
+    // Of the line that named the other's image nothing is believed.
+    let began = Timestamp::from_second(BEGAN).expect("a time");
+    for other in [9, 4] {
+        let result = Some(id(3));
+        let evidence =
+            Evidence { details: &images, began, stamp: &whole, result, cut_off: true, tells_containers: false };
+        let shown = Shown { images: vec![line(2, 2, "new"), line(other, 3, "new")], stage: 1, step: 3, ran: None };
+        assert_eq!(verify(&shown, &evidence, |_| false), [id(2), id(3)], "{other}");
+    }
 }
 
 #[test]
