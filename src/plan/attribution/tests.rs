@@ -194,13 +194,14 @@ fn the_step_that_completed_the_stamp_is_no_lie_even_where_the_build_failed_after
     // Docker may fail to give the tag after all steps are done.
     let (ours, other) = (key("p", "s"), key("p", "t"));
     let began = Timestamp::from_second(BEGAN).expect("a time");
-    let found = |last: ImageDetail, stamp: Stamp| {
-        let images = [detail(1, 0, 5), detail(2, 1, BEGAN), last];
+    let after = |base: ImageDetail, step: ImageDetail, last: ImageDetail, stamp: Stamp| {
+        let images = [base, step, last];
         let evidence =
             Evidence { details: &images, began, stamp: &stamp, result: None, cut_off: false, tells_containers: false };
         let images = vec![line(1, 1, "base"), line(2, 2, "new"), line(3, 3, "new")];
         verify(&Shown { images, stage: 1, step: 3, ran: None }, &evidence, |_| false)
     };
+    let found = |last, stamp| after(detail(1, 0, 5), detail(2, 1, BEGAN), last, stamp);
     let stamp = Stamp::from(ours.clone());
     assert_eq!(found(stamped(detail(3, 2, BEGAN), &ours), stamp.clone()), [id(2), id(3)]);
     assert_eq!(found(detail(3, 2, BEGAN), stamp.clone()), [id(2)], "anybody may have made it");
@@ -208,6 +209,13 @@ fn the_step_that_completed_the_stamp_is_no_lie_even_where_the_build_failed_after
     assert_eq!(found(stamped(detail(3, 2, BEGAN - 1), &ours), stamp.clone()), [id(2)], "it was there before");
     assert_eq!(found(stamped(detail(3, 7, BEGAN), &ours), stamp), [id(2)], "it is not built on this");
     assert_eq!(found(detail(3, 2, BEGAN), Stamp::default()), [id(2)], "no stamp proves nothing");
+    let half = Stamp { session: None, ..Stamp::from(ours.clone()) };
+    let mut of_project = stamped(detail(3, 2, BEGAN), &ours);
+    of_project.labels.remove(SESSION_LABEL);
+    assert_eq!(found(of_project, half), [id(2)], "any session of the project may have made it");
+    let made = |n, parent, created| stamped(detail(n, parent, created), &ours);
+    let inherited = after(made(1, 0, 5), made(2, 1, BEGAN), made(3, 2, BEGAN), Stamp::from(ours.clone()));
+    assert_eq!(inherited, [id(2)], "it came with the base");
 }
 
 #[test]
