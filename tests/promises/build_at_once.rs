@@ -73,24 +73,31 @@ fn a_build_whose_tag_another_took_before_podman_read_it_is_recorded_all_the_same
     let folder = tempfile::tempdir().expect("a folder");
     let recipe = |seed: &str| Context::from_base("COPY seed /seed\nENV A=1").file("seed", seed);
     maker.build(&recipe("ours"), &["-t", "ours"]).success();
-    engine.build(Builder::Classic, &recipe("theirs"), &["-t", "theirs"]).success();
+    let theirs = recipe("theirs");
     for (other, is_ours) in [("ours", true), ("theirs", false)] {
-        let taker = maker.id(other);
-        let digits = &taker["sha256:".len()..];
         let docker = engine.bin().join("docker");
         let script = format!(
-            "{docker} \"$@\" | sed -E '/^COMMIT/,$ {{ s/[0-9a-f]{{64}}/{digits}/; s/ [0-9a-f]{{12}}$/ {short}/ }}'\n\
+            "[ {other} = ours ] || {docker} build -t theirs {theirs} >/dev/null\n\
+             id=$({docker} image inspect --format '{{{{slice .Id 7}}}}' {other})\n\
+             {docker} \"$@\" | sed -E \"/^COMMIT/,\\$ {{ s/[0-9a-f]{{64}}/$id/; s/( [0-9a-f]{{12}})$/ ${{id%${{id#????????????}}}}/ }}\"\n\
              {docker} tag {other} app",
             docker = docker.display(),
-            short = &digits[..12],
+            theirs = theirs.path().display(),
         );
         let before = dangling(engine);
         let context = recipe(&format!("beside {other}"));
         let build = maker.command(&context, &["-t", "app"]);
         let output = build.env("DKB_DOCKER", docker_script(folder.path(), &script)).run().success();
-        assert!(output.out().contains(digits), "{output}");
-        let made: Vec<String> = dangling(engine).difference(&before).cloned().collect();
+        let taker = maker.id(other);
+        assert!(output.out().contains(&taker["sha256:".len()..]), "{output}");
         let recorded = maker.recorded();
+        let images = engine.images();
+        let below = |id: &String| images.iter().find(|image| image.id == *id).map(|image| image.parent.clone());
+        let others: Vec<String> = std::iter::successors(Some(taker.clone()), below).collect();
+        let steps = others.iter().filter(|id| !before.contains(*id) && recorded.contains(*id));
+        assert!(is_ours || steps.count() == 0, "a stranger's steps\n{output}");
+        let new: Vec<String> = dangling(engine).difference(&before).cloned().collect();
+        let made: Vec<String> = new.into_iter().filter(|id| !others.contains(id)).collect();
         assert!(made.len() == 3 && made.iter().all(|id| recorded.contains(id)), "{made:?}\n{output}");
         assert_eq!(recorded.contains(&taker), is_ours, "{output}");
     }
