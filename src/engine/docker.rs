@@ -106,6 +106,8 @@ impl Engine {
     pub async fn info(&self) -> Result<EngineInfo> {
         let (headers, info): (_, answer::Info) = self.ask("asking about itself", "/info").await?;
         let root_dir = info.docker_root_dir.clone().unwrap_or_default();
+        let here = Timestamp::now();
+        let now = clock(info.system_time.as_deref(), &headers).unwrap_or(here);
         Ok(EngineInfo {
             identity: identity::of(self.hello.flavour, info.id.as_deref(), &root_dir, self.endpoint.way()),
             endpoint: self.endpoint.to_string(),
@@ -113,7 +115,8 @@ impl Engine {
             flavour: self.hello.flavour,
             containerd_store: info.has_containerd_store(),
             root_dir,
-            now: clock(info.system_time.as_deref(), &headers).unwrap_or_else(Timestamp::now),
+            now,
+            ahead: now.duration_since(here),
         })
     }
 

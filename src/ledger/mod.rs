@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub use file::Ledger;
 pub use running::{Intent, Journal, Running, Unfinished, read_iid};
-pub use session::{SessionFile, SessionHold};
+pub use session::{Keeper, KeptBy, SessionFile, SessionHold};
 
 use crate::error::{Error, Result};
 

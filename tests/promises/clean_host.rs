@@ -84,13 +84,9 @@ impl Books {
     pub(crate) fn ci_session(&self, of: &SessionKey, slot: &str, age: Duration) {
         let at = Timestamp::now() - age;
         self.note(&[Record::Session(SessionEntry {
-            key: of.clone(),
-            first: at,
-            last: at,
             ci: true,
             slot: Name::derived(slot),
-            cleaned: None,
-            took: Vec::new(),
+            ..SessionEntry::new(of.clone(), at)
         })]);
     }
 
