@@ -217,10 +217,10 @@ impl Engine {
         }))
     }
 
-    /// Removes a container that does not run, and with `volumes` the anonymous volumes made for it.
-    pub async fn remove_container(&self, id: &str, volumes: bool) -> Result<Outcome> {
+    /// Removes a container that does not run. Its anonymous volumes stay: they may hold data, and are steps of their own.
+    pub async fn remove_container(&self, id: &str) -> Result<Outcome> {
         let tried = format!("removing container {id}");
-        let options = RemoveContainerOptionsBuilder::default().v(volumes).force(false).build();
+        let options = RemoveContainerOptionsBuilder::default().v(false).force(false).build();
         let id = segment(id, &tried)?;
         self.change(&tried, self.docker.remove_container(&id, Some(options))).await
     }

@@ -25,7 +25,7 @@ pub(crate) fn promises() -> Promises {
 }
 
 /// Notes a session as one of this engine, opened here.
-fn opened(books: &Books, of: &SessionKey) -> dkb::ledger::SessionHold {
+pub(crate) fn opened(books: &Books, of: &SessionKey) -> dkb::ledger::SessionHold {
     let at = Timestamp::now();
     let entry = SessionEntry::new(of.clone(), at);
     books.note(&[Record::Session(entry)]);
