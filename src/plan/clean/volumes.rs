@@ -4,7 +4,7 @@
 //! A volume is a container's own anonymous one if the engine says so, or has given it a name of 64 hex digits and no
 //! label, and if it was made together with the container. Who else uses it keeps it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,25 +15,29 @@ const ANONYMOUS: &str = "com.docker.volume.anonymous";
 /// A container's volumes are made within this time after it; the data of its image may have to be copied first.
 const MADE_WITH: SignedDuration = SignedDuration::from_mins(5);
 
-/// Adds a step for each anonymous volume of the containers that go in this plan, where these go too; else it is kept.
+/// Adds a step for each anonymous volume of the containers that go in this plan, where volumes go too, or where the
+/// container bore the label of a session that somebody had opened: its guard would have taken it. Else it is kept.
 pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, go: bool) {
-    let going: HashSet<&str> = plan.steps.iter().filter(|step| takes(step, Kind::Container)).map(|s| &*s.id).collect();
+    let containers = plan.steps.iter().filter(|step| takes(step, Kind::Container));
+    let by: HashMap<&str, Reason> = containers.map(|step| (&*step.id, step.reason)).collect();
     let named: HashSet<&str> = plan.steps.iter().filter(|step| takes(step, Kind::Volume)).map(|s| &*s.id).collect();
     let (going, staying): (Vec<&Container>, Vec<&Container>) = snapshot
         .containers
         .iter()
         .filter(|container| !container.volumes.is_empty())
-        .partition(|container| going.contains(&*container.id));
+        .partition(|container| by.contains_key(&*container.id));
     let (mut steps, mut kept) = (Vec::new(), Vec::new());
-    for volume in volumes.iter().filter(|volume| going.iter().any(|one| is_of(volume, one))) {
-        if named.contains(&*volume.name) {
+    for volume in volumes.iter().filter(|volume| !named.contains(&*volume.name)) {
+        let mut owners = going.iter().filter(|container| is_of(volume, container)).peekable();
+        if owners.peek().is_none() {
             continue;
         }
+        let labelled = owners.any(|container| by.get(&*container.id) == Some(&Reason::OfSession));
         let users = staying.iter().filter(|container| container.volumes.contains(&volume.name));
         let holders: Vec<String> =
             users.map(|container| format!("{} ({})", container.name, container.state.as_str())).collect();
         let (id, names, bytes) = (volume.name.clone(), vec![volume.name.clone()], volume.size.unwrap_or(0));
-        if go && holders.is_empty() {
+        if (go || labelled) && holders.is_empty() {
             steps.push(Step {
                 action: Action::Remove,
                 kind: Kind::Volume,
@@ -104,8 +108,12 @@ mod tests {
 
     /// What becomes of the volume of a container that goes, beside another container that stays.
     fn fate(volume: &Volume, other: &str, go: bool) -> Option<Result<u64, KeptReason>> {
+        fate_by(Reason::HoldsImage, volume, other, go)
+    }
+
+    fn fate_by(reason: Reason, volume: &Volume, other: &str, go: bool) -> Option<Result<u64, KeptReason>> {
         let snapshot = host(Vec::new(), vec![with("goes", &volume.name), with("stays", other)]);
-        let steps = of_containers(snapshot.containers[..1].iter(), Reason::OfSession);
+        let steps = of_containers(snapshot.containers[..1].iter(), reason);
         let mut plan = Plan::new("clean", &snapshot.engine, Timestamp::UNIX_EPOCH, steps, Vec::new());
         assert!(may_be_anonymous(&snapshot, &plan));
         anonymous(&snapshot, std::slice::from_ref(volume), &mut plan, go);
@@ -118,6 +126,7 @@ mod tests {
         for volume in [volume(NAMELESS, 100, &[]), volume("any", 101, &[(ANONYMOUS, "")])] {
             assert_eq!(fate(&volume, "else", true), Some(Ok(7)));
             assert_eq!(fate(&volume, "else", false), Some(Err(KeptReason::MayHoldData)));
+            assert_eq!(fate_by(Reason::OfSession, &volume, "else", false), Some(Ok(7)), "a guard would have taken it");
             assert_eq!(fate(&volume, &volume.name, true), Some(Err(KeptReason::InUse)), "who stays uses it");
         }
     }
