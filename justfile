@@ -18,6 +18,7 @@ test-fast:
 
 # Run the randomised tests for long: 10,000 random hosts instead of 200
 soak HOSTS="10000":
+    DKB_SOAK={{HOSTS}} cargo test --lib random
     DKB_SOAK={{HOSTS}} cargo test --test promises random
 
 # Check the formatting, and let no warning pass

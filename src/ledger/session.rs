@@ -346,7 +346,7 @@ mod tests {
         let (other_hold, other_keeper) = session.open(&second).expect("a lock");
         let elsewhere = state.session(&key("q", "s")).open(&first).expect("a lock");
         assert_eq!(session.keepers(None).expect("a look").len(), 2);
-        assert_eq!(session.keepers(Some(&keeper.name())).expect("a look"), [second.clone()]);
+        assert_eq!(session.keepers(Some(&keeper.name())).expect("a look"), std::slice::from_ref(&second));
         drop((hold, keeper));
         session.disown().expect("nothing to note");
         assert_eq!((session.owner(), session.life("here")), (Some(second.owner), Life::Alive));

@@ -7,6 +7,10 @@ pub mod classic;
 pub mod clean;
 pub mod identity;
 pub mod lost;
+#[cfg(test)]
+mod matrix;
+#[cfg(test)]
+mod neighbours;
 pub mod order;
 pub mod remote;
 pub mod session_end;

@@ -23,7 +23,7 @@ pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
     let ending = Ending::new(look, policy);
     let own: Vec<&SessionKey> = match &policy.scope {
         // A session that never built anything is not in the books, and may have run things all the same.
-        Scope::Session(key) => vec![key],
+        Scope::Session(key) => Some(key).filter(|key| look.reaches(key)).into_iter().collect(),
         // What an unowned session made besides images is left: nobody answered for it.
         _ => clean::sessions(look, policy).filter(|key| look.lives.get(key) == Some(&Life::Dead)).collect(),
     };

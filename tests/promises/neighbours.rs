@@ -154,7 +154,7 @@ fn clean(engine: &Engine, books: &Books, words: &[&str]) -> Value {
 }
 
 /// An image of the session, under a name that a build of an hour ago gave it.
-fn built<'e>(engine: &'e Engine, books: &Books, of: &SessionKey, tag: &str) -> dkb_lab::Placed {
+fn built(engine: &Engine, books: &Books, of: &SessionKey, tag: &str) -> dkb_lab::Placed {
     let image = engine.image().tag(tag).make();
     books.note(&[dkb::model::Record::Build(books.build(of, &image, &[tag], Duration::from_secs(3600)))]);
     image

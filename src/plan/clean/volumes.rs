@@ -20,14 +20,14 @@ const MADE_WITH: SignedDuration = SignedDuration::from_mins(5);
 pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, go: bool) {
     let containers = plan.steps.iter().filter(|step| takes(step, Kind::Container));
     let by: HashMap<&str, Reason> = containers.map(|step| (&*step.id, step.reason)).collect();
-    let named: HashSet<&str> = plan.steps.iter().filter(|step| takes(step, Kind::Volume)).map(|s| &*s.id).collect();
+    let planned: HashSet<&str> = plan.steps.iter().filter(|step| takes(step, Kind::Volume)).map(|s| &*s.id).collect();
     let (going, staying): (Vec<&Container>, Vec<&Container>) = snapshot
         .containers
         .iter()
         .filter(|container| !container.volumes.is_empty())
         .partition(|container| by.contains_key(&*container.id));
     let (mut steps, mut kept) = (Vec::new(), Vec::new());
-    for volume in volumes.iter().filter(|volume| !named.contains(&*volume.name)) {
+    for volume in volumes.iter().filter(|volume| !planned.contains(&*volume.name)) {
         let mut owners = going.iter().filter(|container| is_of(volume, container)).peekable();
         if owners.peek().is_none() {
             continue;
