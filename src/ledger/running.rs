@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{State, create_folder, lock_within_limit, open_or_create};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::model::{Candidate, ImageId, Name, Reference, SessionKey, Shown, Stamp};
 
 /// What a build is about to do, noted before docker starts.
@@ -255,7 +256,7 @@ fn has_room(folder: &Path) -> Result<()> {
 
 /// Reads what `--iidfile` holds.
 pub fn read_iid(path: &Path) -> Option<ImageId> {
-    ImageId::parse(fs::read_to_string(path).ok()?.trim())
+    ImageId::parse(files::read_text(path, files::SETTINGS).ok()?.trim())
 }
 
 /// A folder without an intent may be one that is being made right now.

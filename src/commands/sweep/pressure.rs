@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::look::Seen;
 use crate::config::DiskPressure;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::model::{DiskMark, EngineInfo, Image};
 
 /// The bytes that are to come back; none below the high mark.
@@ -47,7 +48,7 @@ pub(super) fn is_root_here(info: &EngineInfo, images: &[Image]) -> bool {
     if !root.is_absolute() || !info.endpoint.starts_with("unix://") {
         return false;
     }
-    let said = std::fs::read_to_string(root.join("engine-id")).unwrap_or_default();
+    let said = files::read_text(&root.join("engine-id"), files::SETTINGS).unwrap_or_default();
     if !said.trim().is_empty() {
         return info.identity.as_deref() == Some(said.trim());
     }
