@@ -104,8 +104,7 @@ pub fn contexts(dir: Option<&Path>) -> Vec<String> {
         name: String,
     }
     let entries = dir.and_then(|dir| fs::read_dir(dir.join("contexts/meta")).ok());
-    let texts =
-        entries.into_iter().flatten().flatten().filter_map(|entry| read(&entry.path().join("meta.json")).ok());
+    let texts = entries.into_iter().flatten().flatten().filter_map(|entry| read(&entry.path().join("meta.json")).ok());
     let mut names: Vec<String> =
         texts.filter_map(|text| serde_json::from_slice::<Named>(&text).ok()).map(|named| named.name).collect();
     names.sort();
@@ -137,8 +136,7 @@ impl BuildxFiles {
                 .map_or_else(|_| Vec::new(), |files| files.flatten().map(|f| f.path()).collect())
         };
         let file_name = |path: &PathBuf| Some(path.file_name()?.to_string_lossy().into_owned());
-        let current =
-            read(&root.join("current")).ok().and_then(|text| serde_json::from_slice::<Current>(&text).ok());
+        let current = read(&root.join("current")).ok().and_then(|text| serde_json::from_slice::<Current>(&text).ok());
         let defaults = names("defaults").into_iter().filter_map(|path| files::read_text(&path, files::SETTINGS).ok());
         Self {
             instances: names("instances").iter().filter_map(file_name).collect(),

@@ -45,7 +45,7 @@ impl Program {
             )
         };
         let own = env::current_exe().and_then(fs::metadata).ok();
-        let found: Vec<Found> = search(name, env("PATH"));
+        let found: Vec<Found> = search(name, &env("PATH").unwrap_or_default());
         let found_any = !found.is_empty();
         let found = found.into_iter().find(|found| !own.as_ref().is_some_and(|own| is_same_file(&found.path, own)));
         let Found { path, by_chance } =
@@ -75,13 +75,13 @@ struct Found {
 }
 
 /// All that a name may mean, in the order of PATH. A path of its own means itself.
-fn search(name: &OsStr, path: Option<OsString>) -> Vec<Found> {
+fn search(name: &OsStr, path: &OsStr) -> Vec<Found> {
     let here = env::current_dir().unwrap_or_default();
     let one = |folder: &Path| which::which_in_all(name, Some(folder), &here).ok()?.next();
     if Path::new(name).components().count() > 1 {
         return one(&here).map(|path| Found { path, by_chance: false }).into_iter().collect();
     }
-    let folders = env::split_paths(path.as_deref().unwrap_or_default()).collect::<Vec<_>>().into_iter();
+    let folders = env::split_paths(path).collect::<Vec<_>>().into_iter();
     let by_chance = |folder: &Path| !folder.is_absolute() && !folder.starts_with("~");
     folders.filter_map(|folder| Some(Found { path: one(&folder)?, by_chance: by_chance(&folder) })).collect()
 }

@@ -245,8 +245,9 @@ impl Unfinished {
 fn has_room(folder: &Path) -> Result<()> {
     const ENOUGH: u64 = 1024 * 1024;
     // Where a file system does not tell, it is believed to have room; some know no number of files.
-    let full = rustix::fs::statvfs(folder)
-        .is_ok_and(|disk| disk.f_bavail * disk.f_frsize < ENOUGH || disk.f_files > 0 && disk.f_favail < 16);
+    let full = rustix::fs::statvfs(folder).is_ok_and(|disk| {
+        disk.f_bavail.saturating_mul(disk.f_frsize) < ENOUGH || disk.f_files > 0 && disk.f_favail < 16
+    });
     if full {
         let tried = format!("writing to {}", folder.display());
         return Err(Error::failed(tried, "the disk is full").hint("make room, or point DKB_STATE_DIR elsewhere"));
