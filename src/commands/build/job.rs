@@ -1,9 +1,10 @@
 //! One build, from its words to docker's start.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -144,6 +145,16 @@ impl Job {
         let trusted = !(self.program.wrapper || self.program.snap || self.program.windows);
         let running = self.running.as_ref().filter(|_| trusted)?;
         (self.id_file() == IdFile::Ours).then(|| running.iidfile())
+    }
+
+    /// Sees to it that docker can write that file whenever it is done.
+    pub(super) async fn keep_id_file(&self) -> Infallible {
+        const NOW_AND_THEN: Duration = Duration::from_secs(1);
+        while let Some(running) = &self.running {
+            running.keep_iidfile();
+            tokio::time::sleep(NOW_AND_THEN).await;
+        }
+        std::future::pending().await
     }
 
     pub(super) fn users_id_file(&self) -> Option<&Path> {
