@@ -10,7 +10,7 @@ use super::measure::{median, memory_of};
 
 const STARTS: usize = 101;
 const SESSION: &str = "bench";
-const LABEL: (&str, &str) = ("dev.dkb.run", SESSION);
+const LABEL: (&str, &str) = ("dev.dkb.run", "bench:bench");
 
 pub(super) fn table(engines: &[&str]) {
     let engines: Vec<Engine> = engines.iter().map(|name| Engine::start(name)).collect();

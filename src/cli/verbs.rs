@@ -43,6 +43,9 @@ pub struct Clean {
     /// Leave created and exited containers, and so the images they use
     #[arg(long, help_heading = "What goes")]
     pub keep_containers: bool,
+    /// Take the anonymous volumes of the containers that go, and the data in them
+    #[arg(id = "clean_volumes", long = "volumes", conflicts_with = "keep_containers", help_heading = "What goes")]
+    pub volumes: bool,
     /// Take the stamp for a proof where the ledger knows nothing of an image
     #[arg(long, conflicts_with = "all", help_heading = "What goes")]
     pub trust_stamp: bool,
@@ -144,6 +147,8 @@ pub struct Watch {
     #[arg(long)]
     pub ttl: Option<String>,
     #[arg(long)]
+    pub keeper: Option<String>,
+    #[arg(long)]
     pub keep_tagged: bool,
 }
 
@@ -225,6 +230,12 @@ pub enum Session {
         /// End it after this long
         #[arg(long, value_name = "DUR", default_value = "24h")]
         ttl: String,
+    },
+    /// Print the run label of a session, for containers, volumes and networks
+    #[command(after_help = "Example:\n  docker run --label \"$(dkb session label)\" app:test")]
+    Label {
+        /// The session; the one that this run is in where none is named
+        id: Option<String>,
     },
     /// End a session and clean what it left
     #[command(after_help = "Example:\n  dkb session end \"$DKB_SESSION\"")]

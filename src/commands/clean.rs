@@ -30,7 +30,7 @@ pub fn clean(world: &World, flags: &Clean) -> Result<u8> {
                 plan_file::narrow(&mut plan, &seen.widest(world, &policy).await?);
                 plan
             }
-            None => seen.plan(world, &policy).await?,
+            None => seen.plan(&world.here(), &policy).await?,
         };
         if let Some(file) = &flags.act.plan {
             plan_file::write(file, &made)?;
@@ -140,15 +140,19 @@ fn policy(world: &World, flags: &Clean) -> Result<Policy> {
     };
     let ends = matches!(scope, Scope::Session(_) | Scope::Stale(_));
     let tags = flags.tagged || ends && !flags.keep_tagged;
-    Ok(Policy { containers: ends && !flags.keep_containers, ..policy_for(world, scope, tags) })
+    let containers = ends && !flags.keep_containers;
+    Ok(Policy { containers, volumes: flags.volumes, ..policy_for(world, scope, tags) })
 }
 
-/// What the settings say for this scope. The end of a session takes its stopped containers along.
+/// What the settings say for this scope. The end of a session takes its own containers along, and stops them where
+/// the session died.
 pub fn policy_for(world: &World, scope: Scope, tags: bool) -> Policy {
     let settings = &world.settings;
     Policy {
         tags,
         containers: matches!(scope, Scope::Session(_) | Scope::Stale(_)),
+        stops: matches!(scope, Scope::Stale(_)),
+        volumes: false,
         keep: settings.keep.clone(),
         keep_last: settings.keep_last,
         older_than: settings.older_than,

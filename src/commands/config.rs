@@ -45,7 +45,7 @@ impl From {
         match self {
             Self::Source(Source::Flag(name)) => json!({"kind": "flag", "name": name}),
             Self::Source(Source::Variable(name)) => json!({"kind": "variable", "name": name}),
-            Self::Source(Source::File { path, line }) => json!({"kind": "file", "path": path, "line": line}),
+            Self::Source(Source::File { path, line, .. }) => json!({"kind": "file", "path": path, "line": line}),
             Self::Source(Source::Default) => json!({"kind": "default"}),
             Self::Origin(origin) => json!({"kind": "derived", "from": origin.to_string()}),
         }
@@ -171,6 +171,7 @@ mod tests {
             project_from: Origin::Remote,
             session: name("local-12345678"),
             session_from: Origin::WorkingCopy,
+            copy: name("local-12345678"),
             ci: ci.then(|| CiJob {
                 vendor: "GitLab",
                 session: name("gl-1"),

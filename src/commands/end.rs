@@ -12,8 +12,9 @@ use super::clean::policy_for;
 use super::seen::Seen;
 use super::world::World;
 use crate::error::{Error, Kind, Result};
+use crate::ledger::SessionFile;
 use crate::model::{KeptReason, Life, Plan, Record, SessionKey};
-use crate::plan::clean::{Policy, Scope};
+use crate::plan::clean::{Layers, Policy, Scope};
 use crate::plan::{order, session_end};
 use crate::ui;
 use crate::ui::clean::Loudness;
@@ -26,17 +27,29 @@ pub(super) struct Ended {
     pub(super) lives: HashMap<SessionKey, Life>,
 }
 
-/// Cleans one session and says what became of it. `stop` ends it early: before the first step as an error.
+/// How a session is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Manner {
+    pub(super) keep_tagged: bool,
+    /// Somebody had opened it, so what it runs is stopped, and its containers' data goes with them.
+    pub(super) opened: bool,
+    /// In whatever working copies it was at work: whoever asks is in the session. Otherwise it must be in reach.
+    pub(super) anywhere: bool,
+}
+
+/// Cleans one session and says what became of it; nothing, where somebody has come to keep it open. `stop` ends it
+/// early: before the first step as an error.
 pub(super) async fn end(
     world: &World,
     key: &SessionKey,
-    keep_tagged: bool,
+    manner: Manner,
+    is_kept_open: impl Fn() -> bool,
     stop: impl Future<Output = ()>,
-) -> Result<Ended> {
+) -> Result<Option<Ended>> {
     let mut stop = pin!(stop);
     let look = async {
         let seen = Seen::look(world).await?;
-        let plan = plan(world, &seen, key, keep_tagged).await?;
+        let plan = plan(world, &seen, key, manner).await?;
         Ok::<_, Error>((seen, plan))
     };
     let (seen, mut plan) = tokio::select! {
@@ -46,20 +59,35 @@ pub(super) async fn end(
             return Err(Error::new(Kind::Interrupted, tried, "it was asked to stop before it began"));
         }
     };
+    // Whoever has opened it since the look may already use what the plan takes.
+    if is_kept_open() {
+        return Ok(None);
+    }
     let report = carry_out(world, &seen, key, &mut plan, stop).await?;
-    Ok(Ended { plan, report, lives: seen.lives })
+    Ok(Some(Ended { plan, report, lives: seen.lives }))
 }
 
-async fn plan(world: &World, seen: &Seen, key: &SessionKey, keep_tagged: bool) -> Result<Plan> {
+async fn plan(world: &World, seen: &Seen, key: &SessionKey, manner: Manner) -> Result<Plan> {
     let scope = Scope::Session(key.clone());
-    let policy = Policy { trust_stamp: false, ..policy_for(world, scope, !keep_tagged) };
-    let extras = seen.extras().await?;
+    let Manner { keep_tagged, opened, anywhere } = manner;
     let mut here = world.here();
+    if !anywhere && !seen.as_look(&here, &Layers::new()).reaches(key) {
+        let tried = format!("ending session {} of {}", key.session, key.project);
+        return Err(Error::usage(tried, "it was at work in another working copy").hint(format!(
+            "end it there, or say the project: dkb --project {} session end {}",
+            key.project, key.session
+        )));
+    }
+    let policy =
+        Policy { trust_stamp: false, stops: opened, volumes: opened, ..policy_for(world, scope, !keep_tagged) };
+    let extras = seen.extras().await?;
     // Whoever ends a session speaks for it, alive or not.
     here.key = key.clone();
+    here.vouched = true;
     let layers = seen.layers(&here, &policy).await?;
     let mut plan = session_end::plan(&seen.as_look(&here, &layers), &extras, &policy);
     seen.share_with_cache(&mut plan);
+    seen.add_anonymous_volumes(&mut plan, &policy).await?;
     Ok(plan)
 }
 
@@ -84,6 +112,11 @@ async fn carry_out(
     }
     seen.ledger.append(&records)?;
     Ok(report)
+}
+
+/// Whether somebody keeps the session open, but for the keeper of this name. What cannot be found out keeps it open.
+pub(super) fn is_kept_open(session: &SessionFile, but: Option<&str>) -> bool {
+    session.keepers(but).map_or(true, |keepers| !keepers.is_empty())
 }
 
 /// Nothing of the session waits for a later clean.
@@ -135,18 +168,23 @@ pub(super) async fn see_to_the_dead(world: &World, lives: &HashMap<SessionKey, L
 /// Whether the session needs no word any more.
 async fn end_dead(world: &World, key: &SessionKey, loudness: Loudness) -> Result<bool> {
     let session = world.state()?.session(key);
-    let owner = session.owner();
     let seen = Seen::look(world).await?;
     // Somebody may have opened it again by its name, or ended it.
     if seen.lives.get(key) != Some(&Life::Dead) {
         return Ok(true);
     }
-    let mut plan = plan(world, &seen, key, false).await?;
+    if !seen.as_look(&world.here(), &Layers::new()).reaches(key) {
+        return Ok(false);
+    }
+    let mut plan = plan(world, &seen, key, Manner { keep_tagged: false, opened: true, anywhere: true }).await?;
+    if is_kept_open(&session, None) {
+        return Ok(true);
+    }
     carry_out(world, &seen, key, &mut plan, std::future::pending()).await?;
     ui::guard::show(loudness, &plan, key);
     let over = is_over(&plan);
-    if let Some(owner) = owner.filter(|_| over) {
-        session.disown_of(&owner)?;
+    if over {
+        session.disown()?;
     }
     Ok(over)
 }

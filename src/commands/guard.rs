@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::build::{child, exit_code};
-use super::end;
+use super::end::{self, Manner};
 use super::watch::{self, Until, Watcher, name_of, outer};
 use super::world::{World, machine, runtime};
 use crate::cli::Guard;
 use crate::config::value::Source;
 use crate::error::{Error, Kind, Result};
-use crate::ledger::{SessionHold, State, short_hash};
+use crate::ledger::{Keeper, KeptBy, SessionHold, State, short_hash};
 use crate::model::{Name, Owner, RUN_LABEL, SessionKey};
 use crate::plan::identity::Origin;
 use crate::ui;
@@ -49,7 +49,7 @@ pub(super) fn guard(world: &World, flags: &Guard) -> Result<u8> {
             ));
         }
         if let Some(opened) = opened {
-            opened.leave();
+            opened.leave_for_a_look();
         }
         return Ok(code);
     }
@@ -79,19 +79,29 @@ struct Opened {
     key: SessionKey,
     owner: Owner,
     hold: SessionHold,
+    keeper: Option<Keeper>,
     watcher: Option<Watcher>,
 }
 
 impl Opened {
     fn new(world: &World, state: State, key: &SessionKey, flags: &Guard, command: &str) -> Result<Self> {
         let owner = Owner { machine: machine(), since: Timestamp::now(), command: command.to_owned() };
-        let hold = state.session(key).hold(Some(&owner))?;
+        let (hold, keeper) = state.session(key).open(&KeptBy { owner: owner.clone(), guard: true })?;
         let watcher = if flags.no_clean {
             None
         } else {
-            Some(watch::start(world, key, &Until::Line, flags.keep_tagged, command)?)
+            Some(watch::start(world, key, &Until::Line(keeper.name()), flags.keep_tagged, command)?)
         };
-        Ok(Self { state, key: key.clone(), owner, hold, watcher })
+        Ok(Self { state, key: key.clone(), owner, hold, keeper: Some(keeper), watcher })
+    }
+
+    /// Of two that end at once each must see that the other is gone, so nobody looks before it has stepped down.
+    fn step_down(&mut self) {
+        self.keeper = None;
+    }
+
+    fn is_kept_by_others(&self) -> bool {
+        end::is_kept_open(&self.state.session(&self.key), None)
     }
 
     /// Whether a build of the session still runs.
@@ -106,13 +116,21 @@ impl Opened {
         }
     }
 
-    /// The session is over, or left as it is: nobody answers for it any more.
+    /// The session is over: nobody answers for it any more, unless somebody has come to keep it open.
     fn leave(mut self) {
         if let Some(watcher) = self.watcher.take() {
             watcher.done();
         }
-        drop(self.hold);
-        let _ = self.state.session(&self.key).disown_of(&self.owner);
+        drop((self.hold, self.keeper));
+        let _ = self.state.session(&self.key).disown();
+    }
+
+    fn leave_for_a_look(mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            watcher.done();
+        }
+        drop((self.hold, self.keeper));
+        let _ = self.state.session(&self.key).leave_for_a_look(&self.owner);
     }
 }
 
@@ -127,7 +145,7 @@ fn run(key: &SessionKey, words: &[OsString], opened: &mut Option<Opened>) -> Res
         .env("DKB_SESSION", key.session.as_str())
         .env("DKB_PROJECT", key.project.as_str())
         .env("DKB_GUARD", key.session.as_str())
-        .env("DKB_LABEL", format!("{RUN_LABEL}={}", key.session));
+        .env("DKB_LABEL", format!("{RUN_LABEL}={}", key.run_label()));
     let started = child::start(command, child::Stdout::Untouched, &[], None);
     let mut running = match started {
         Ok(running) => {
@@ -153,19 +171,28 @@ fn run(key: &SessionKey, words: &[OsString], opened: &mut Option<Opened>) -> Res
 }
 
 /// Cleans the session. What goes wrong is said, and never changes the command's exit code.
-fn clean(world: &World, key: &SessionKey, flags: &Guard, opened: Option<Opened>) {
+fn clean(world: &World, key: &SessionKey, flags: &Guard, mut opened: Option<Opened>) {
     let watched = opened.as_ref().is_some_and(|opened| opened.watcher.is_some());
-    let builds = || opened.as_ref().is_some_and(Opened::builds);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed(key, &error, opened),
     };
+    if let Some(opened) = &mut opened {
+        opened.step_down();
+    }
+    let builds = || opened.as_ref().is_some_and(Opened::builds);
+    let is_kept_open = || opened.as_ref().is_some_and(Opened::is_kept_by_others);
+    if is_kept_open() {
+        return leave_to_others(key, opened);
+    }
     let stop = asked_to_stop(watched).boxed_local().shared();
     let built_before = builds();
-    let ended = runtime.block_on(end::end(world, key, flags.keep_tagged, stop.clone()));
+    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, anywhere: true };
+    let ended = runtime.block_on(end::end(world, key, manner, is_kept_open, stop.clone()));
     let ended = match ended {
-        Ok(ended) if ended.report.interrupted => return stopped(key, opened),
-        Ok(ended) => ended,
+        Ok(None) => return leave_to_others(key, opened),
+        Ok(Some(ended)) if ended.report.interrupted => return stopped(key, opened),
+        Ok(Some(ended)) => ended,
         Err(error) if error.kind == Kind::Interrupted => return stopped(key, opened),
         Err(error) => return failed(key, &error, opened),
     };
@@ -191,6 +218,14 @@ fn clean(world: &World, key: &SessionKey, flags: &Guard, opened: Option<Opened>)
             () = stop => {}
         }
     });
+}
+
+/// The last who keeps a session open ends it.
+fn leave_to_others(key: &SessionKey, opened: Option<Opened>) {
+    ui::say(format_args!("session {} is still in use; whoever ends it last cleans up", key.session));
+    if let Some(opened) = opened {
+        opened.leave();
+    }
 }
 
 fn stopped(key: &SessionKey, opened: Option<Opened>) {

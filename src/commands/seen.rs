@@ -1,6 +1,6 @@
 //! The one look at an engine and its ledger that clean and status start from.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -11,10 +11,12 @@ use super::world::{World, machine};
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::ledger::{Ledger, State};
-use crate::model::{Books, CacheRecord, EngineInfo, Life, Plan, Record, SessionKey, Snapshot};
+use crate::model::{
+    Books, Build, CacheRecord, Container, EngineInfo, ImageId, Kind, Life, Plan, Record, SessionKey, Snapshot,
+};
 use crate::plan::clean::{
-    Here, Layers, Look, Policy, RunningBuild, Scope, may_share_with_cache, missing, plan, share_with_cache,
-    wants_layers,
+    Here, Layers, Look, Policy, RunningBuild, Scope, anonymous, at_work, may_be_anonymous, may_share_with_cache,
+    missing, plan, share_with_cache, wants_layers,
 };
 use crate::plan::session_end;
 use crate::ui;
@@ -31,6 +33,10 @@ pub struct Seen {
     pub snapshot: Snapshot,
     cache: Vec<CacheRecord>,
     pub lives: HashMap<SessionKey, Life>,
+    /// The last sign of life of those that are dead.
+    beats: HashMap<SessionKey, Timestamp>,
+    /// The sessions whose containers run.
+    at_work: HashSet<SessionKey>,
     pub running: Vec<RunningBuild>,
     /// Before anything was asked: what ended later is not in it.
     pub began: Timestamp,
@@ -62,27 +68,53 @@ impl Seen {
                 ledger.path().display()
             ));
         }
-        let (images, containers, cache) =
+        let (images, mut containers, cache) =
             tokio::try_join!(engine.images(true), engine.containers(), cache(&engine, &books))?;
+        ask_for_names(&engine, &books, &mut containers).await?;
         let snapshot = Snapshot { engine: info.clone(), images, containers };
         end_records(&ledger, &mut books, &snapshot);
         let lives = lives(&state, &books);
+        let dead = lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key);
+        let beats = dead.filter_map(|key| Some((key.clone(), state.session(key).last_beat()?))).collect();
+        let at_work = at_work(&snapshot, &books);
         let running = build::running(&state, "");
-        Ok(Self { engine, info, ledger, books, snapshot, cache, lives, running, began })
+        Ok(Self { engine, info, ledger, books, snapshot, cache, lives, beats, at_work, running, began })
     }
 
     /// The plan for this policy, and the few questions that it takes besides the look.
-    pub async fn plan(&self, world: &World, policy: &Policy) -> Result<Plan> {
-        let here = world.here();
-        let layers = self.layers(&here, policy).await?;
-        let look = self.as_look(&here, &layers);
+    pub async fn plan(&self, here: &Here, policy: &Policy) -> Result<Plan> {
+        let layers = self.layers(here, policy).await?;
+        let look = self.as_look(here, &layers);
         let mut plan = match policy.scope {
             // What a session that died still runs goes too.
             Scope::Stale(_) if policy.containers => session_end::plan(&look, &self.extras().await?, policy),
             _ => plan(&look, policy),
         };
         self.share_with_cache(&mut plan);
+        self.add_anonymous_volumes(&mut plan, policy).await?;
+        if plan.steps.iter().any(|step| step.kind == Kind::Volume)
+            || plan.kept.iter().any(|kept| kept.kind == Kind::Volume)
+        {
+            self.measure_volumes(&mut plan).await;
+        }
         Ok(plan)
+    }
+
+    /// What becomes of the anonymous volumes of containers that go.
+    pub async fn add_anonymous_volumes(&self, plan: &mut Plan, policy: &Policy) -> Result<()> {
+        if may_be_anonymous(&self.snapshot, plan) {
+            anonymous(&self.snapshot, &self.engine.volumes().await?, plan, policy.volumes);
+        }
+        Ok(())
+    }
+
+    /// The engine walks every volume for this. Where it does not say, nothing is counted.
+    async fn measure_volumes(&self, plan: &mut Plan) {
+        let sizes = self.engine.volume_sizes().await.unwrap_or_default();
+        let size = |name: &str| sizes.get(name).copied().unwrap_or(0);
+        plan.steps.iter_mut().filter(|step| step.kind == Kind::Volume).for_each(|step| step.bytes = size(&step.id));
+        plan.kept.iter_mut().filter(|kept| kept.kind == Kind::Volume).for_each(|kept| kept.bytes = size(&kept.id));
+        plan.count();
     }
 
     /// Counts apart what stays on the disk as build cache.
@@ -124,9 +156,7 @@ impl Seen {
             older_than: None,
             ..policy.clone()
         };
-        let here = world.here();
-        let layers = self.layers(&here, &wide).await?;
-        Ok(plan(&self.as_look(&here, &layers), &wide))
+        self.plan(&world.here(), &wide).await
     }
 
     pub fn as_look<'a>(&'a self, here: &'a Here, layers: &'a Layers) -> Look<'a> {
@@ -134,6 +164,8 @@ impl Seen {
             snapshot: &self.snapshot,
             books: &self.books,
             lives: &self.lives,
+            beats: &self.beats,
+            at_work: &self.at_work,
             running: &self.running,
             layers,
             here,
@@ -145,6 +177,29 @@ impl Seen {
 /// The build cache, where there is anything that may share its bytes. An engine that does not say keeps none.
 async fn cache(engine: &Engine, books: &Books) -> Result<Vec<CacheRecord>> {
     Ok(if may_share_with_cache(books) { engine.cache().await.ok().flatten().unwrap_or_default() } else { Vec::new() })
+}
+
+/// A list names a container's image by its ID once its name has moved on. By which name it was made tells whose it is.
+async fn ask_for_names(engine: &Engine, books: &Books, containers: &mut [Container]) -> Result<()> {
+    let is_unclear = |container: &&mut Container| {
+        let digits = container.image_name.strip_prefix("sha256:").unwrap_or(&container.image_name);
+        container.image.is_some_and(|id| id.starts_with(digits))
+    };
+    let mut unclear: Vec<&mut Container> = containers.iter_mut().filter(is_unclear).collect();
+    if unclear.is_empty() {
+        return Ok(());
+    }
+    let recorded: HashSet<ImageId> = books.builds.iter().flat_map(Build::images).collect();
+    unclear.retain(|container| container.image.is_some_and(|id| recorded.contains(&id)));
+    let mut asked = stream::iter(unclear)
+        .map(|container| async move { (engine.image_as_written(&container.id).await, container) })
+        .buffer_unordered(AT_ONCE);
+    while let Some((written, container)) = asked.next().await {
+        if let Some(written) = written? {
+            container.image_name = written;
+        }
+    }
+    Ok(())
 }
 
 /// Records of images that are no longer there end. A ledger that can't be written only means that they end later.

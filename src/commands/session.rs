@@ -1,17 +1,18 @@
 //! `dkb session start|end`: a session for a test harness that can't be wrapped by a guard.
 
-use super::end::{self, Ended};
+use super::end::{self, Ended, Manner};
 use super::guard::key_of;
 use super::watch::{self, Until};
 use super::world::{World, runtime};
 use crate::cli::Session;
 use crate::error::{Error, Result};
-use crate::model::{Name, SessionKey, parse_duration};
+use crate::model::{Name, RUN_LABEL, SessionKey, parse_duration};
 use crate::ui;
 
 pub(super) fn session(world: &World, verb: &Session) -> Result<u8> {
     match verb {
         Session::Start { watch_pid, ttl } => start(world, *watch_pid, ttl),
+        Session::Label { id } => label(world, id.as_deref()),
         Session::End { id, keep_tagged } => finish(world, id, *keep_tagged),
     }
 }
@@ -31,13 +32,32 @@ fn start(world: &World, pid: Option<u32>, ttl: &str) -> Result<u8> {
     Ok(0)
 }
 
-fn finish(world: &World, id: &str, keep_tagged: bool) -> Result<u8> {
+/// The label without which nobody can tell whose a container, a volume or a network is.
+fn label(world: &World, id: Option<&str>) -> Result<u8> {
+    let key = id.map_or_else(|| Ok(world.key.clone()), |id| named(world, id))?;
+    ui::out(format!("{RUN_LABEL}={}\n", key.run_label()));
+    Ok(0)
+}
+
+fn named(world: &World, id: &str) -> Result<SessionKey> {
     let session = Name::typed(id).map_err(|wrong| Error::usage("reading the session's ID", wrong))?;
-    let key = SessionKey { project: world.key.project.clone(), session };
-    let ended = runtime()?.block_on(end::end(world, &key, keep_tagged, super::clean::stop()))?;
+    Ok(SessionKey { project: world.key.project.clone(), session })
+}
+
+fn finish(world: &World, id: &str, keep_tagged: bool) -> Result<u8> {
+    let key = named(world, id)?;
+    let session = world.state()?.session(&key);
+    let is_kept_open = || !session.ends_by_name().unwrap_or(false);
+    if is_kept_open() {
+        return Ok(still_used(&key));
+    }
+    let manner = Manner { keep_tagged, opened: session.owner().is_some(), anywhere: false };
+    let Some(ended) = runtime()?.block_on(end::end(world, &key, manner, is_kept_open, super::clean::stop()))? else {
+        return Ok(still_used(&key));
+    };
     let Ended { plan, report, mut lives } = ended;
     if end::is_over(&plan) {
-        world.state()?.session(&key).disown()?;
+        session.end_by_name()?;
     }
     let whose = format!("{} · session {}", key.project, key.session);
     ui::clean::show(&world.settings, world.loudness(), &plan, &whose, true);
@@ -47,4 +67,9 @@ fn finish(world: &World, id: &str, keep_tagged: bool) -> Result<u8> {
     lives.remove(&key);
     end::tell_of_the_dead(world, &lives);
     Ok(super::clean::exit_code(&plan, &report))
+}
+
+fn still_used(key: &SessionKey) -> u8 {
+    ui::say(format_args!("session {} is still in use; whoever ends it last cleans up", key.session));
+    0
 }

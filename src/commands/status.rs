@@ -29,7 +29,7 @@ pub(super) fn status(world: &World, flags: &cli::Status) -> Result<u8> {
 async fn all(world: &World, seen: &Seen, every: bool) -> Result<u8> {
     let project = &world.key.project;
     let scope = if every { Scope::All } else { Scope::Project(project.clone()) };
-    let plan = seen.plan(world, &policy_for(world, scope, false)).await?;
+    let plan = seen.plan(&world.here(), &policy_for(world, scope, false)).await?;
     let shown = shown(world, seen, |key| every || key.project == *project)?;
     if world.settings.format == Format::Json {
         ui::out(ui::status::json(&document(plan), &shown));
@@ -107,11 +107,17 @@ async fn one(world: &World, seen: &Seen, name: &str) -> Result<u8> {
 
 /// What each kind of clean would do with one image, by the words to type. The first is the plain one.
 async fn fates(world: &World, seen: &Seen, of: Option<&SessionKey>, id: ImageId) -> Result<Vec<(String, Plan)>> {
-    let fate = async |scope: Scope, tags: bool| -> Result<Plan> {
-        Ok(only(seen.plan(world, &policy_for(world, scope, tags)).await?, id))
+    let mut here = world.here();
+    let Some(of) = of else {
+        let plan = seen.plan(&here, &policy_for(world, Scope::All, false)).await?;
+        return Ok(vec![("dkb clean".to_owned(), only(plan, id))]);
     };
-    let Some(of) = of else { return Ok(vec![("dkb clean".to_owned(), fate(Scope::All, false).await?)]) };
-    let elsewhere = of.project != world.key.project;
+    // What another working copy built is cleaned by whoever says the project's name.
+    let elsewhere = of.project != world.key.project || !seen.as_look(&here, &Layers::new()).reaches(of);
+    here.vouched |= elsewhere;
+    let fate = async |scope: Scope, tags: bool| -> Result<Plan> {
+        Ok(only(seen.plan(&here, &policy_for(world, scope, tags)).await?, id))
+    };
     let command = if elsewhere { format!("dkb clean --project {}", of.project) } else { "dkb clean".to_owned() };
     let project = || Scope::Project(of.project.clone());
     let mut fates = vec![(command.clone(), fate(project(), false).await?)];

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::end;
+use super::end::{self, Manner};
 use super::world::{World, env, machine, runtime};
 use crate::engine::Limits;
 use crate::error::{Error, Result};
-use crate::ledger::{SessionFile, State};
+use crate::ledger::{KeptBy, SessionFile, State};
 use crate::model::{Owner, Record, SessionEntry, SessionKey};
 use crate::{cli, ui};
 
@@ -49,8 +49,8 @@ pub(super) struct Watcher {
 
 /// What the watcher waits for.
 pub(super) enum Until {
-    /// Its stdin ends.
-    Line,
+    /// Its stdin ends: the guard that keeps the session open under this name is gone.
+    Line(String),
     Process(u32),
     Elapsed(Duration),
 }
@@ -76,14 +76,14 @@ pub(super) fn start(
     }
     watcher.args(&world.docker.words).arg("watch").args(["--command", command]);
     match until {
-        Until::Line => {}
+        Until::Line(keeper) => drop(watcher.args(["--keeper", keeper])),
         Until::Process(pid) => drop(watcher.args(["--pid", &pid.to_string()])),
         Until::Elapsed(time) => drop(watcher.args(["--ttl", &format!("{}s", time.as_secs())])),
     }
     if keep_tagged {
         watcher.arg("--keep-tagged");
     }
-    let line = if matches!(until, Until::Line) { Stdio::piped() } else { Stdio::null() };
+    let line = if matches!(until, Until::Line(_)) { Stdio::piped() } else { Stdio::null() };
     watcher.stdin(line).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = watcher.spawn().map_err(failed)?;
     Ok(Watcher { line: child.stdin.take(), ready: child.stdout.take(), child })
@@ -115,10 +115,13 @@ pub(super) fn watch(world: &World, flags: &cli::Watch) -> Result<u8> {
     let state = world.state()?;
     let session = state.session(&key);
     let own = Owner { machine: machine(), since: Timestamp::now(), command: flags.command.clone() };
-    // A guard has said already who it is.
-    let guards = session.owner().filter(|_| flags.pid.is_none() && flags.ttl.is_none());
-    let hold = session.hold(guards.is_none().then_some(&own))?;
-    let owner = guards.unwrap_or(own);
+    // A guard keeps the session open itself.
+    let (hold, keeper) = if flags.keeper.is_some() {
+        (session.hold(None)?, None)
+    } else {
+        let (hold, keeper) = session.open(&KeptBy { owner: own, guard: false })?;
+        (hold, Some(keeper))
+    };
     let told = listen(flags)?;
     ui::out([b'r']);
     close_stdout();
@@ -137,17 +140,25 @@ pub(super) fn watch(world: &World, flags: &cli::Watch) -> Result<u8> {
         session.clear();
         return Ok(0);
     }
+    drop(keeper);
+    let is_kept_open = || end::is_kept_open(&session, flags.keeper.as_deref());
+    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, anywhere: true };
     let deadline = Instant::now() + PATIENCE;
     loop {
         while state.builds_in(&key) {
             thread::sleep(Duration::from_millis(50));
         }
-        let ended = runtime.block_on(end::end(world, &key, flags.keep_tagged, std::future::pending()));
-        if ended.is_ok_and(|ended| end::is_over(&ended.plan)) {
-            session.disown_of(&owner)?;
-            drop(hold);
-            session.clear();
+        if is_kept_open() {
             return Ok(0);
+        }
+        match runtime.block_on(end::end(world, &key, manner, is_kept_open, std::future::pending())) {
+            Ok(None) => return Ok(0),
+            Ok(Some(ended)) if end::is_over(&ended.plan) => {
+                drop(hold);
+                session.disown()?;
+                return Ok(0);
+            }
+            _ => {}
         }
         if Instant::now() > deadline {
             return Ok(1);
@@ -163,7 +174,7 @@ async fn over(mut told: oneshot::Receiver<End>, session: &SessionFile) -> bool {
             Ok(Ok(End::Done)) => return false,
             Ok(_) => return true,
             Err(_) if session.owner().is_none() => return false,
-            Err(_) => {}
+            Err(_) => session.beat(),
         }
     }
 }
@@ -251,15 +262,11 @@ pub(super) fn process_end(pid: u32) -> Result<impl FnOnce() + Send> {
 async fn introduce(world: &World, state: &State) -> Result<()> {
     let engine = world.engine(Limits::default()).await?;
     let Some(identity) = engine.info().await?.identity else { return Ok(()) };
-    let now = Timestamp::now();
     state.ledger(&identity).append(&[Record::Session(SessionEntry {
-        key: world.key.clone(),
-        first: now,
-        last: now,
         ci: world.identity.ci.is_some(),
         slot: world.slot(),
-        cleaned: None,
-        took: Vec::new(),
+        copies: [world.identity.copy.clone()].into(),
+        ..SessionEntry::new(world.key.clone(), Timestamp::now())
     })])
 }
 

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{Cli, Typed, Verb};
+use crate::config::value::Source;
 use crate::config::{self, Places, Settings, here};
 use crate::engine::{self, Endpoint, Engine, Limits, Program};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{State, short_hash};
 use crate::model::{Name, SessionKey};
 use crate::plan::clean::Here;
-use crate::plan::identity::Identity;
+use crate::plan::identity::{Identity, Origin};
 use crate::ui::clean::Loudness;
 
 pub struct World {
@@ -96,7 +97,20 @@ impl World {
     }
 
     pub fn here(&self) -> Here {
-        Here { key: self.key.clone(), named: self.named, slot: self.slot() }
+        Here {
+            key: self.key.clone(),
+            named: self.named,
+            alone: !matches!(self.identity.session_from, Origin::Given(_)),
+            slot: self.slot(),
+            copy: self.identity.copy.clone(),
+            vouched: match self.identity.project_from {
+                Origin::Given(_) => {
+                    !matches!(self.settings.source("project"), Some(Source::File { checkout: true, .. }))
+                }
+                Origin::CiVariable(_) => true,
+                _ => false,
+            },
+        }
     }
 
     pub fn slot(&self) -> Option<Name> {

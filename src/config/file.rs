@@ -88,7 +88,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn source(&self, at: usize) -> Source {
         let line = self.text.get(..at).unwrap_or_default().matches('\n').count() + 1;
-        Source::File { path: self.path.to_owned(), line }
+        Source::File { path: self.path.to_owned(), line, checkout: self.whose != Whose::User }
     }
 
     fn error(&self, at: usize, what: impl std::fmt::Display) -> Error {

@@ -28,6 +28,8 @@ pub enum Source {
     File {
         path: PathBuf,
         line: usize,
+        /// It came with a checkout, and not from the user.
+        checkout: bool,
     },
     Default,
 }
@@ -36,7 +38,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(name) | Self::Variable(name) => f.write_str(name),
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::File { path, line, .. } => write!(f, "{}:{line}", path.display()),
             Self::Default => f.write_str("default"),
         }
     }

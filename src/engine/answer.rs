@@ -213,6 +213,19 @@ impl TryFrom<RawContainer> for Container {
     }
 }
 
+/// How a container was made.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Made {
+    pub(super) config: Option<MadeOf>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct MadeOf {
+    pub(super) image: Option<String>,
+}
+
 /// A container looked at closely.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", expecting = "a container")]

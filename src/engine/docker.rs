@@ -106,6 +106,8 @@ impl Engine {
     pub async fn info(&self) -> Result<EngineInfo> {
         let (headers, info): (_, answer::Info) = self.ask("asking about itself", "/info").await?;
         let root_dir = info.docker_root_dir.clone().unwrap_or_default();
+        let here = Timestamp::now();
+        let now = clock(info.system_time.as_deref(), &headers).unwrap_or(here);
         Ok(EngineInfo {
             identity: identity::of(self.hello.flavour, info.id.as_deref(), &root_dir, self.endpoint.way()),
             endpoint: self.endpoint.to_string(),
@@ -113,7 +115,8 @@ impl Engine {
             flavour: self.hello.flavour,
             containerd_store: info.has_containerd_store(),
             root_dir,
-            now: clock(info.system_time.as_deref(), &headers).unwrap_or_else(Timestamp::now),
+            now,
+            ahead: now.duration_since(here),
         })
     }
 
@@ -214,10 +217,10 @@ impl Engine {
         }))
     }
 
-    /// Removes a container that does not run, and with `volumes` the anonymous volumes made for it.
-    pub async fn remove_container(&self, id: &str, volumes: bool) -> Result<Outcome> {
+    /// Removes a container that does not run. Its anonymous volumes stay: they may hold data, and are steps of their own.
+    pub async fn remove_container(&self, id: &str) -> Result<Outcome> {
         let tried = format!("removing container {id}");
-        let options = RemoveContainerOptionsBuilder::default().v(volumes).force(false).build();
+        let options = RemoveContainerOptionsBuilder::default().v(false).force(false).build();
         let id = segment(id, &tried)?;
         self.change(&tried, self.docker.remove_container(&id, Some(options))).await
     }

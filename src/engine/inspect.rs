@@ -65,6 +65,17 @@ impl Engine {
         self.look_up(&tried, &format!("/containers/{}/json?size=1", segment(id, &tried)?)).await
     }
 
+    /// The image of a container in the words of whoever made it; a list has its ID instead once the name has moved.
+    pub async fn image_as_written(&self, container: &str) -> Result<Option<String>> {
+        let tried = format!("inspecting container {container}");
+        let path = format!("/containers/{}/json", segment(container, &tried)?);
+        match self.asker.get::<answer::Made>(&path, self.limits.ask).await {
+            Ok((_, made)) => Ok(made.config.and_then(|config| config.image)),
+            Err(Fault::Answered { status: 404, .. }) => Ok(None),
+            Err(fault) => Err(fault.into_error(&self.tried(&tried))),
+        }
+    }
+
     pub async fn volume(&self, name: &str) -> Result<Option<Volume>> {
         let tried = format!("inspecting volume {name}");
         self.look_up(&tried, &format!("/volumes/{}", segment(name, &tried)?)).await

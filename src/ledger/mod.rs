@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 pub use file::Ledger;
 pub use id_file::read_iid;
 pub use running::{Intent, Journal, Running, Unfinished};
-pub use session::{SessionFile, SessionHold};
+pub use session::{Keeper, KeptBy, SessionFile, SessionHold};
 
 use crate::error::{Error, Result};
 

@@ -36,6 +36,9 @@ pub struct Intent {
     pub tilt: bool,
     pub ci: bool,
     pub slot: Option<Name>,
+    /// The working copy that it runs in.
+    #[serde(default)]
+    pub copy: Option<Name>,
     /// The socket behind which docker will find its engine, for the moments in which nobody knows yet who that is.
     #[serde(default)]
     pub socket: Option<String>,

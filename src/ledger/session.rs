@@ -2,11 +2,17 @@
 //!
 //! Every running build, guard and watcher holds the lock, shared. The kernel lets go of it when the last of
 //! them ends, however it ends, so nothing here ever guesses from a process number.
+//!
+//! Whoever opened the session and will end it has a small file beside it, locked as long as it lives: a session may
+//! have several such keepers, and only the last of them ends it.
 
 use std::fs::{self, File, TryLockError};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{State, create_folder, lock_within_limit, open_or_create, short_hash};
@@ -22,6 +28,9 @@ struct Contents {
     /// That it died has been said.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     told: bool,
+    /// It is over, and was left as it is for somebody to look at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    left: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -41,6 +50,35 @@ impl Drop for SessionHold {
     fn drop(&mut self) {
         // A docker that has ended may have left something running that inherited the lock, and means nothing by it.
         let _ = self.file.unlock();
+    }
+}
+
+/// What a keeper's file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptBy {
+    pub owner: Owner,
+    /// A guard ends the session itself; a watcher only stands in for whoever was told to.
+    pub guard: bool,
+}
+
+/// Keeps a session from being ended by another keeper, as long as this lives.
+#[derive(Debug)]
+pub struct Keeper {
+    path: PathBuf,
+    /// Held for its lock.
+    _file: File,
+}
+
+impl Keeper {
+    /// By which its own watcher knows it.
+    pub fn name(&self) -> String {
+        self.path.extension().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -86,20 +124,115 @@ impl SessionFile {
         Ok(SessionHold { file })
     }
 
-    /// The owner has done its part: from now on nobody answers for the session. A file that says nothing and that
-    /// nobody holds is cleared away.
+    /// Opens the session: it is alive, has an owner, and is not ended before this keeper is gone.
+    pub fn open(&self, by: &KeptBy) -> Result<(SessionHold, Keeper)> {
+        let hold = self.hold(None)?;
+        let _turn = self.turn()?;
+        let moment = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let path = self.path.with_extension(format!("{:x}-{moment:x}", std::process::id()));
+        let mut file = open_or_create(&path)?;
+        lock_within_limit(&path, || file.try_lock())?;
+        let keeper =
+            Keeper { path, _file: file.try_clone().map_err(|error| Error::failed("opening the session", error))? };
+        file.write_all(&serde_json::to_vec(by).unwrap_or_default())
+            .map_err(|error| Error::failed(format!("writing {}", keeper.path.display()), error))?;
+        self.write(Some(&by.owner))?;
+        Ok((hold, keeper))
+    }
+
+    /// Who keeps the session open now, but for the keeper of this name. What cannot be found out keeps it open.
+    pub fn keepers(&self, but: Option<&str>) -> Result<Vec<KeptBy>> {
+        if !self.path.exists() {
+            return Ok(Vec::new());
+        }
+        let _turn = self.turn()?;
+        self.keepers_in_turn(but)
+    }
+
+    fn keepers_in_turn(&self, but: Option<&str>) -> Result<Vec<KeptBy>> {
+        let failed = |error| Error::failed("asking who keeps the session open", error);
+        let Some(folder) = self.path.parent() else { return Ok(Vec::new()) };
+        let mut keepers = Vec::new();
+        for entry in fs::read_dir(folder).map_err(failed)?.flatten() {
+            let path = entry.path();
+            let named = path.extension().filter(|_| path.file_stem() == self.path.file_name());
+            let Some(name) = named.filter(|name| but.is_none_or(|but| *name != but)) else { continue };
+            let Ok(file) = File::open(&path) else { continue };
+            if file.try_lock().is_ok() {
+                // It was killed before it could take its file away.
+                let _ = fs::remove_file(&path);
+                continue;
+            }
+            let says = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+            keepers.push(says.unwrap_or_else(|| KeptBy {
+                owner: Owner {
+                    machine: String::new(),
+                    since: Timestamp::now(),
+                    command: name.to_string_lossy().into_owned(),
+                },
+                guard: true,
+            }));
+        }
+        Ok(keepers)
+    }
+
+    /// From now on nobody answers for the session, unless somebody has come to keep it open meanwhile. A file that
+    /// says nothing and that nobody holds is cleared away.
     pub fn disown(&self) -> Result<()> {
+        self.disown_if(<[KeptBy]>::is_empty)
+    }
+
+    fn disown_if(&self, over: impl FnOnce(&[KeptBy]) -> bool) -> Result<()> {
         if !self.path.exists() {
             return Ok(());
         }
-        self.write(None)?;
+        {
+            let _turn = self.turn()?;
+            if !over(&self.keepers_in_turn(None)?) {
+                return Ok(());
+            }
+            self.write(None)?;
+        }
         self.clear();
         Ok(())
     }
 
-    /// The same for this owner's part only: somebody may have opened the session again by its name.
-    pub fn disown_of(&self, owner: &Owner) -> Result<()> {
-        if self.owner().as_ref() == Some(owner) { self.disown() } else { Ok(()) }
+    /// Whether somebody may end the session by its name: a watcher keeps it open for just that, and nobody else does.
+    pub fn ends_by_name(&self) -> Result<bool> {
+        Ok(is_watched_at_most(&self.keepers(None)?))
+    }
+
+    /// It has been ended by its name; its watcher sees that nobody answers for it any more, and goes.
+    pub fn end_by_name(&self) -> Result<()> {
+        self.disown_if(is_watched_at_most)
+    }
+
+    /// The session is over, and everything is left as it is until somebody ends it by its name.
+    pub fn leave_for_a_look(&self, owner: &Owner) -> Result<()> {
+        let _turn = self.turn()?;
+        if !self.keepers_in_turn(None)?.is_empty() {
+            return Ok(());
+        }
+        self.write_all(&Contents { key: self.key.clone(), owner: Some(owner.clone()), told: false, left: true })
+    }
+
+    /// Says that it is alive, for the time when it no longer is: the file's own date is the last sign of life.
+    pub fn beat(&self) {
+        if let Ok(file) = File::options().append(true).open(&self.path) {
+            let _ = file.set_modified(SystemTime::now());
+        }
+    }
+
+    /// The last sign of life.
+    pub fn last_beat(&self) -> Option<Timestamp> {
+        fs::metadata(&self.path).and_then(|file| file.modified()).ok()?.try_into().ok()
+    }
+
+    /// One at a time looks at locks by taking them, or two of them would take each other's for a living session.
+    fn turn(&self) -> Result<File> {
+        let probe = open_or_create(&self.probe)?;
+        lock_within_limit(&self.probe, || probe.try_lock())?;
+        Ok(probe)
     }
 
     /// Clears the file away where it says nothing: no owner, and nobody holds it.
@@ -115,13 +248,18 @@ impl SessionFile {
 
     /// Whether nobody has said yet that this session died; from now on somebody has.
     pub fn tell_once(&self) -> bool {
-        let contents =
-            fs::read_to_string(&self.path).ok().and_then(|text| serde_json::from_str::<Contents>(&text).ok());
-        contents.is_some_and(|contents| !contents.told && self.write_all(&Contents { told: true, ..contents }).is_ok())
+        let Some(contents) = self.contents().filter(|contents| !contents.told) else { return false };
+        let last = fs::metadata(&self.path).and_then(|file| file.modified());
+        let told = self.write_all(&Contents { told: true, ..contents }).is_ok();
+        // This is no sign of life.
+        if let (Ok(last), Ok(file)) = (last, File::options().append(true).open(&self.path)) {
+            let _ = file.set_modified(last);
+        }
+        told
     }
 
     fn write(&self, owner: Option<&Owner>) -> Result<()> {
-        self.write_all(&Contents { key: self.key.clone(), owner: owner.cloned(), told: false })
+        self.write_all(&Contents { key: self.key.clone(), owner: owner.cloned(), told: false, left: false })
     }
 
     fn write_all(&self, contents: &Contents) -> Result<()> {
@@ -130,9 +268,13 @@ impl SessionFile {
         fs::write(&self.path, text).map_err(|error| Error::failed(format!("writing {}", self.path.display()), error))
     }
 
+    fn contents(&self) -> Option<Contents> {
+        serde_json::from_str(&fs::read_to_string(&self.path).ok()?).ok()
+    }
+
+    /// Who opened it, as long as it is not over.
     pub fn owner(&self) -> Option<Owner> {
-        let text = fs::read_to_string(&self.path).ok()?;
-        serde_json::from_str::<Contents>(&text).ok()?.owner
+        self.contents()?.owner
     }
 
     /// Whether somebody is at work in it. What cannot be found out counts as alive.
@@ -140,20 +282,20 @@ impl SessionFile {
         if !self.path.exists() {
             return Life::Unowned;
         }
-        // One probe at a time, or two of them would take each other's lock for a living session.
-        let Ok(probe) = open_or_create(&self.probe) else { return Life::Alive };
-        if lock_within_limit(&self.probe, || probe.try_lock()).is_err() {
-            return Life::Alive;
-        }
+        let Ok(_turn) = self.turn() else { return Life::Alive };
         let Ok(file) = File::open(&self.path) else { return Life::Alive };
         match file.try_lock() {
-            Ok(()) => match self.owner() {
-                Some(owner) if owner.machine == machine => Life::Dead,
+            Ok(()) => match self.contents() {
+                Some(Contents { owner: Some(owner), left: false, .. }) if owner.machine == machine => Life::Dead,
                 _ => Life::Unowned,
             },
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => Life::Alive,
         }
     }
+}
+
+fn is_watched_at_most(keepers: &[KeptBy]) -> bool {
+    keepers.len() <= 1 && !keepers.iter().any(|by| by.guard)
 }
 
 fn is_at(file: &File, path: &Path) -> bool {
@@ -201,16 +343,63 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_was_opened_again_keeps_its_new_owner() {
+    fn a_session_is_disowned_once_its_last_keeper_is_gone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = State::at(folder.path());
+        let session = state.session(&key("p", "s"));
+        let kept_by = |command: &str| KeptBy { owner: Owner { command: command.to_owned(), ..owner() }, guard: true };
+        let (first, second) = (kept_by("just"), kept_by("make"));
+        let (hold, keeper) = session.open(&first).expect("a lock");
+        let (other_hold, other_keeper) = session.open(&second).expect("a lock");
+        let elsewhere = state.session(&key("q", "s")).open(&first).expect("a lock");
+        assert_eq!(session.keepers(None).expect("a look").len(), 2);
+        assert_eq!(session.keepers(Some(&keeper.name())).expect("a look"), [second.clone()]);
+        drop((hold, keeper));
+        session.disown().expect("nothing to note");
+        assert_eq!((session.owner(), session.life("here")), (Some(second.owner), Life::Alive));
+        drop((other_hold, other_keeper));
+        assert_eq!((session.keepers(None).expect("a look"), session.life("here")), (vec![], Life::Dead));
+        session.disown().expect("a note");
+        assert_eq!((session.owner(), session.life("here")), (None, Life::Unowned));
+        drop(elsewhere);
+    }
+
+    #[test]
+    fn a_keeper_that_was_killed_keeps_nothing_open() {
         let folder = tempfile::tempdir().expect("a folder");
         let session = State::at(folder.path()).session(&key("p", "s"));
-        let (first, second) = (owner(), Owner { command: "make".to_owned(), ..owner() });
-        drop(session.hold(Some(&first)).expect("a lock"));
-        let _hold = session.hold(Some(&second)).expect("a lock");
-        session.disown_of(&first).expect("nothing to note");
-        assert_eq!(session.owner(), Some(second.clone()));
-        session.disown_of(&second).expect("a note");
+        let (hold, keeper) = session.open(&KeptBy { owner: owner(), guard: true }).expect("a lock");
+        let left = fs::read(&keeper.path).expect("its file");
+        let path = keeper.path.clone();
+        drop((hold, keeper));
+        fs::write(&path, left).expect("what a killed one leaves");
+        assert_eq!(session.keepers(None).expect("a look"), []);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_session_that_is_left_for_a_look_is_not_dead_and_has_still_been_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let session = State::at(folder.path()).session(&key("p", "s"));
+        drop(session.open(&KeptBy { owner: owner(), guard: true }).expect("a lock"));
+        session.leave_for_a_look(&owner()).expect("a note");
+        assert_eq!((session.life("here"), session.owner()), (Life::Unowned, Some(owner())));
+        session.disown().expect("a note");
         assert_eq!(session.owner(), None);
+    }
+
+    #[test]
+    fn that_a_session_died_is_no_sign_of_life() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let session = State::at(folder.path()).session(&key("p", "s"));
+        drop(session.hold(Some(&owner())).expect("a lock"));
+        let long_ago = SystemTime::now() - std::time::Duration::from_secs(3600);
+        File::options().append(true).open(&session.path).and_then(|file| file.set_modified(long_ago)).expect("a date");
+        let before = session.last_beat();
+        assert!(session.tell_once() && !session.tell_once());
+        assert_eq!(session.last_beat(), before);
+        session.beat();
+        assert!(session.last_beat() > before);
     }
 
     #[test]

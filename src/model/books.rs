@@ -1,6 +1,6 @@
 //! What the ledger says, as plain data: builds, the images that are theirs, and the sessions that were known.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -143,6 +143,25 @@ pub struct SessionEntry {
     /// The tags that it took from images that were not its own, with the image that had them first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub took: Vec<Taken>,
+    /// The working copies that it was at work in, each by the name that its own session has.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub copies: BTreeSet<Name>,
+}
+
+impl SessionEntry {
+    /// A session that was at work at this moment.
+    pub fn new(key: SessionKey, at: Timestamp) -> Self {
+        Self {
+            key,
+            first: at,
+            last: at,
+            ci: false,
+            slot: None,
+            cleaned: None,
+            took: Vec::new(),
+            copies: BTreeSet::new(),
+        }
+    }
 }
 
 /// One line of the ledger.
@@ -231,6 +250,7 @@ impl Books {
                 known.ci |= new.ci;
                 known.slot = new.slot.or(known.slot.take());
                 known.cleaned = new.cleaned.or(known.cleaned);
+                known.copies.extend(new.copies);
                 for taken in new.took {
                     remember(&mut known.took, taken);
                 }
@@ -249,15 +269,8 @@ impl Books {
         } else {
             self.of_session(&build.of).flat_map(Build::images).collect()
         };
-        self.meet(SessionEntry {
-            key: build.of.clone(),
-            first: build.at,
-            last: build.at,
-            ci: false,
-            slot: None,
-            cleaned: None,
-            took: build.took.drain(..).filter(|taken| !own.contains(&taken.from)).collect(),
-        });
+        let took = build.took.drain(..).filter(|taken| !own.contains(&taken.from)).collect();
+        self.meet(SessionEntry { took, ..SessionEntry::new(build.of.clone(), build.at) });
         // The same work with the same outcome says nothing new but its time.
         if !is_new {
             self.builds.retain(|known| !build.repeats(known));

@@ -87,6 +87,8 @@ pub enum KeptReason {
     Base,
     /// Another session of the project built it.
     OtherSession,
+    /// Another working copy built it, and this one's project is named by nobody but the checkout itself.
+    OtherCopy,
     /// Another project built it.
     OtherProject,
     /// A session that is at work built it.
@@ -103,6 +105,8 @@ pub enum KeptReason {
     Lent,
     /// A filter on labels does not let it through.
     Filtered,
+    /// An anonymous volume, which may hold data.
+    MayHoldData,
     /// The engine's own.
     BuiltIn,
     /// Build cache whose bytes belong to an image too.

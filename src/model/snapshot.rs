@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{ImageId, Reference, Stamp};
 
@@ -19,6 +19,8 @@ pub struct EngineInfo {
     pub root_dir: String,
     /// The engine's own clock, against which its creation times are read.
     pub now: Timestamp,
+    /// How far that clock was ahead of ours.
+    pub ahead: SignedDuration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +190,8 @@ pub(crate) mod tests {
             id: format!("{name}-id"),
             name: name.to_owned(),
             image: Some(id(image)),
-            image_name: String::new(),
+            // By its ID, as in `docker run $(docker build -q .)`.
+            image_name: id(image).to_string(),
             state,
             created: 0,
             labels: HashMap::new(),
@@ -207,7 +210,8 @@ pub(crate) mod tests {
                 flavour: Flavour::Docker,
                 containerd_store: false,
                 root_dir: String::new(),
-                now: Timestamp::UNIX_EPOCH,
+                now: Timestamp::from_second(1_000_000).expect("a time"),
+                ahead: SignedDuration::ZERO,
             },
             images,
             containers,

@@ -11,6 +11,19 @@ pub const SESSION_LABEL: &str = "dev.dkb.session";
 /// On containers, volumes and networks only. Images never carry it, since containers inherit their labels.
 pub const RUN_LABEL: &str = "dev.dkb.run";
 
+impl SessionKey {
+    /// What the run label says. A colon stands in no name, so no two sessions have one value.
+    pub fn run_label(&self) -> String {
+        format!("{}:{}", self.project, self.session)
+    }
+
+    /// The session that a value of the run label means; `None` for what dkb would never write.
+    pub fn of_run_label(value: &str) -> Option<Self> {
+        let (project, session) = value.split_once(':')?;
+        Some(Self { project: Name::typed(project).ok()?, session: Name::typed(session).ok()? })
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     #[serde(default)]
@@ -49,5 +62,23 @@ impl Stamp {
     pub fn is_part_of(&self, other: &Self) -> bool {
         let has = |given: &Option<Name>, found: &Option<Name>| given.is_none() || given == found;
         has(&self.project, &other.project) && has(&self.session, &other.session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::books_tests::key;
+
+    #[test]
+    fn a_run_label_means_one_session_of_one_project() {
+        let (one, other) = (key("team/app", "e2e"), key("team", "app/e2e"));
+        assert_ne!(one.run_label(), other.run_label());
+        for of in [one, other] {
+            assert_eq!(SessionKey::of_run_label(&of.run_label()), Some(of));
+        }
+        for nobodys in ["", "e2e", "team/app", ":e2e", "team:", "a:b:c", "a b:c"] {
+            assert_eq!(SessionKey::of_run_label(nobodys), None, "{nobodys}");
+        }
     }
 }

@@ -4,10 +4,11 @@
 //!
 //! 1. An image that the ledger does not know is not ours, whatever its labels say. Two doors are open: the
 //!    session this process was named into, where the ledger has never heard of it, and `--trust-stamp`.
-//! 2. An image that a build of another project or session claims too stays.
+//! 2. An image that a build of another project or session claims too stays. So does what another working copy
+//!    built, where nobody but the checkout itself says which project this is.
 //! 3. What a living session built is left to that session, and what a running build may need is left to it.
 //! 4. An image that a container uses, in any state, or that is mounted into one, stays. A session's end first
-//!    takes the created and exited containers of what it takes.
+//!    takes the containers that are proven to be the session's own ([`containers`]).
 //! 5. A keep pattern, `--keep-last` and `--older-than` only ever narrow.
 //! 6. A tag that none of our builds gave keeps the image; a tag of ours goes only where tags go at all.
 //! 7. An image that a kept image is built on stays.
@@ -20,26 +21,33 @@
 mod bases;
 mod bytes;
 mod claims;
+mod containers;
 mod rules;
-mod steps;
+pub(crate) mod steps;
 mod uses;
+mod volumes;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::order;
 use crate::model::{
-    Books, ImageId, Kept, KeptReason, Life, Name, Pattern, Plan, Reference, SessionEntry, SessionKey, Snapshot, Step,
+    Books, ImageId, Kept, KeptReason, Life, Name, Pattern, Plan, Reason, Reference, SessionEntry, SessionKey, Snapshot,
+    Step,
 };
 pub use bases::{Layers, wants_layers};
 pub use bytes::{may_share_with_cache, share_with_cache};
 pub(crate) use claims::build_gave;
 use claims::{Claims, Standing};
+pub(crate) use containers::Ending;
+pub use containers::at_work;
+use containers::settled;
 use rules::{Rules, Verdict};
 use steps::{Going, Return};
 pub(crate) use uses::{needed_by_builds, users};
+pub use volumes::{anonymous, may_be_anonymous};
 
 /// Which sessions are to be cleaned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +64,12 @@ pub struct Policy {
     pub scope: Scope,
     /// Tags that our builds gave go too.
     pub tags: bool,
-    /// Created and exited containers of what goes are taken first.
+    /// The sessions' own containers of what goes are taken first, those that do not run.
     pub containers: bool,
+    /// Those that run are stopped, where somebody opened the session and it is over.
+    pub stops: bool,
+    /// The anonymous volumes of the containers that go are taken too.
+    pub volumes: bool,
     pub keep: Vec<Pattern>,
     pub keep_last: Option<usize>,
     pub older_than: Option<Duration>,
@@ -71,7 +83,13 @@ pub struct Here {
     pub key: SessionKey,
     /// It was named by a flag, a variable or the CI job, not derived from the working copy.
     pub named: bool,
+    /// The session's name can't be that of another working copy: it is the CI job's, or this working copy's own.
+    pub alone: bool,
     pub slot: Option<Name>,
+    /// This working copy.
+    pub copy: Name,
+    /// The project was named by the user or the CI, and not by the checkout: it may be cleaned wherever it was built.
+    pub vouched: bool,
 }
 
 /// A build that is running now, on any engine.
@@ -88,6 +106,10 @@ pub struct Look<'a> {
     pub snapshot: &'a Snapshot,
     pub books: &'a Books,
     pub lives: &'a HashMap<SessionKey, Life>,
+    /// The last sign of life of sessions that are dead.
+    pub beats: &'a HashMap<SessionKey, Timestamp>,
+    /// The sessions whose containers run.
+    pub at_work: &'a HashSet<SessionKey>,
     pub running: &'a [RunningBuild],
     pub layers: &'a Layers,
     pub here: &'a Here,
@@ -104,6 +126,17 @@ impl Look<'_> {
         *key != self.here.key && self.life(key) == Life::Alive
     }
 
+    /// Whether this working copy may clean what a session built. A checkout can call itself any project, so what
+    /// other working copies built takes more than its word.
+    pub fn reaches(&self, key: &SessionKey) -> bool {
+        let here = self.here;
+        let known = self.books.sessions.get(key);
+        here.vouched
+            || *key == here.key && here.alone
+            || key.session == here.copy
+            || known.is_none_or(|entry| !entry.copies.is_empty() && entry.copies.iter().all(|copy| *copy == here.copy))
+    }
+
     /// Whether a session is over and was never cleaned, as `--stale` means it.
     fn is_stale(&self, entry: &SessionEntry, after: Duration) -> bool {
         let cleaned = entry.cleaned.is_some_and(|at| at >= entry.last);
@@ -115,8 +148,11 @@ impl Look<'_> {
             Life::Dead => true,
             Life::Unowned => {
                 let same_slot = entry.slot.is_some() && entry.slot == self.here.slot;
-                let age = self.now.duration_since(entry.last).unsigned_abs();
-                entry.ci && (same_slot || self.now > entry.last && age >= after)
+                let idle = self.now.duration_since(entry.last);
+                let long = SignedDuration::try_from(after).is_ok_and(|after| idle >= after);
+                // Two runners may have one name: a session is not over while something of it goes on.
+                let is_quiet = idle >= settled() && !self.at_work.contains(&entry.key);
+                entry.ci && is_quiet && (same_slot || long)
             }
         }
     }
@@ -128,6 +164,11 @@ pub fn sessions<'a>(look: &'a Look, policy: &'a Policy) -> impl Iterator<Item = 
 }
 
 fn covers(look: &Look, policy: &Policy, key: &SessionKey) -> bool {
+    is_meant(look, policy, key) && (policy.scope == Scope::All || look.reaches(key))
+}
+
+/// Whether the scope is about this session, in reach or not.
+fn is_meant(look: &Look, policy: &Policy, key: &SessionKey) -> bool {
     match &policy.scope {
         Scope::All => true,
         Scope::Project(project) => key.project == *project,
@@ -148,10 +189,8 @@ pub fn plan(look: &Look, policy: &Policy) -> Plan {
         kept.insert(image.id, steps::keep(image, KeptReason::Base, vec![held_by]));
     }
 
-    let mut steps: Vec<Step> =
-        going.values().flat_map(|found| &found.containers).map(|container| steps::container_step(container)).collect();
-    steps.sort_by(|a, b| a.id.cmp(&b.id));
-    steps.dedup_by(|a, b| a.id == b.id);
+    let containers = going.values().flat_map(|found| found.containers.iter().copied());
+    let mut steps = steps::of_containers(containers, Reason::HoldsImage);
     steps.extend(returns.iter().map(|(tag, back)| back.step(tag)));
     // An image that loses one name now keeps the other till the next clean: between them it may have no third.
     let own_names = uses::own_names(look, &claims)

@@ -48,6 +48,8 @@ pub struct Identity {
     pub project_from: Origin,
     pub session: Name,
     pub session_from: Origin,
+    /// What names this working copy on this machine: the session of whoever is told no other.
+    pub copy: Name,
     /// The CI job that this is, whatever the session's name.
     pub ci: Option<CiJob>,
 }
@@ -109,12 +111,13 @@ impl Identity {
             .or_else(|| repository.map(|(name, variable)| (name, Origin::CiVariable(variable))))
             .or_else(|| facts.project_here())
             .unwrap_or_else(|| (Name::unnamed(), Origin::Nothing));
+        let copy = facts.local_session();
         let (session, session_from) = match (&facts.session, &ci) {
             (Some((name, place)), _) => (name.clone(), Origin::Given(place.clone())),
             (None, Some(job)) => (job.session.clone(), Origin::CiJob(job.vendor)),
-            (None, None) => (facts.local_session(), Origin::WorkingCopy),
+            (None, None) => (copy.clone(), Origin::WorkingCopy),
         };
-        Self { project, project_from, session, session_from, ci }
+        Self { project, project_from, session, session_from, copy, ci }
     }
 
     /// Whether this process is in its session by a name that was given or by its CI job, and not merely by standing

@@ -1,17 +1,15 @@
 //! What the end of a session takes from the engine, beyond its images: what the session ran.
 //!
-//! 1. Containers that bear the session's run label, and containers of images that only this session built, in
-//!    whatever state. A label that images carry never makes a container ours: it may be inherited.
+//! 1. Containers that bear the session's run label themselves, and with its images the containers that are proven to
+//!    be the session's own ([`clean`]). Those that run are stopped first, where somebody had opened the session.
 //! 2. Then networks with the run label, then the images as [`clean`] takes them, then volumes with the label.
 //!
-//! The images are planned as if the containers were gone already.
+//! The images are planned as if the labelled containers were gone already.
 
-use std::collections::HashSet;
-
-use super::clean::{self, Look, Policy, Scope};
+use super::clean::steps::of_containers;
+use super::clean::{self, Ending, Look, Policy, Scope};
 use crate::model::{
-    Action, Container, ContainerState, Guard, ImageId, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey,
-    Snapshot, Step, Volume,
+    Action, Container, Guard, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey, Snapshot, Step, Volume,
 };
 
 /// What the engine holds that can bear a run label, besides containers.
@@ -22,44 +20,39 @@ pub struct Extras {
 }
 
 pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
+    let ending = Ending::new(look, policy);
     let own: Vec<&SessionKey> = match &policy.scope {
         // A session that never built anything is not in the books, and may have run things all the same.
         Scope::Session(key) => vec![key],
-        // What runs is stopped only where somebody answered for the session and is gone.
+        // What an unowned session made besides images is left: nobody answered for it.
         _ => clean::sessions(look, policy).filter(|key| look.lives.get(key) == Some(&Life::Dead)).collect(),
     };
-    let runs = |label: Option<&String>| label.is_some_and(|run| own.iter().any(|key| key.session.as_str() == run));
-    let built = built_by(look, &own);
-    let (going, staying): (Vec<Container>, Vec<Container>) =
-        look.snapshot.containers.iter().cloned().partition(|container| {
-            runs(container.labels.get(RUN_LABEL)) || container.image.is_some_and(|id| built.contains(&id))
-        });
-    let after = Snapshot { containers: staying, ..look.snapshot.clone() };
+    let is_own = |label: Option<&String>| {
+        let key = label.and_then(|label| SessionKey::of_run_label(label));
+        key.is_some_and(|key| own.contains(&&key))
+    };
+    let (labelled, others): (Vec<Container>, Vec<Container>) = look
+        .snapshot
+        .containers
+        .iter()
+        .cloned()
+        .partition(|container| is_own(container.labels.get(RUN_LABEL)) && ending.takes_labelled(container));
+    let after = Snapshot { containers: others, ..look.snapshot.clone() };
     let images = clean::plan(&Look { snapshot: &after, ..*look }, policy);
 
-    let mut going: Vec<&Container> = going.iter().collect();
-    going.sort_by(|a, b| a.id.cmp(&b.id));
-    let at_work = |container: &&&Container| !container.state.is_over() && container.state != ContainerState::Dead;
-    let mut steps: Vec<Step> = going.iter().filter(at_work).map(|container| stop(container)).collect();
-    steps.extend(going.iter().map(|container| step(Kind::Container, &container.id, &container.name, Guard::Stopped)));
-    let networks = extras.networks.iter().filter(|network| runs(network.labels.get(RUN_LABEL)));
+    let (containers, images_steps): (Vec<Step>, Vec<Step>) =
+        images.steps.into_iter().partition(|step| step.kind == Kind::Container);
+    let mut steps = of_containers(labelled.iter(), Reason::OfSession);
+    steps.extend(containers);
+    steps.sort_by(|a, b| (a.action, &a.id).cmp(&(b.action, &b.id)));
+    let networks = extras.networks.iter().filter(|network| is_own(network.labels.get(RUN_LABEL)));
     steps.extend(networks.map(|network| step(Kind::Network, &network.id, &network.name, Guard::Unused)));
-    steps.extend(images.steps);
-    let volumes = extras.volumes.iter().filter(|volume| runs(volume.labels.get(RUN_LABEL)));
+    steps.extend(images_steps);
+    let volumes = extras.volumes.iter().filter(|volume| is_own(volume.labels.get(RUN_LABEL)));
     steps.extend(volumes.map(|volume| step(Kind::Volume, &volume.name, &volume.name, volume.guard())));
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, images.kept);
     plan.totals.up_to = images.totals.up_to;
     plan
-}
-
-/// Images that these sessions built and no other did.
-fn built_by(look: &Look, own: &[&SessionKey]) -> HashSet<ImageId> {
-    let images = look.books.images().into_iter();
-    images.filter(|(_, builds)| builds.iter().all(|build| own.contains(&&build.of))).map(|(id, _)| id).collect()
-}
-
-fn stop(container: &Container) -> Step {
-    Step { action: Action::Stop, ..step(Kind::Container, &container.id, &container.name, Guard::Stopped) }
 }
 
 fn step(kind: Kind, id: &str, name: &str, guard: Guard) -> Step {
@@ -77,7 +70,7 @@ fn step(kind: Kind, id: &str, name: &str, guard: Guard) -> Step {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
     use std::time::Duration;
 
     use jiff::Timestamp;
@@ -85,7 +78,7 @@ mod tests {
     use super::*;
     use crate::model::books_tests::{build, key};
     use crate::model::image_tests::{container, host, image};
-    use crate::model::{Books, Record};
+    use crate::model::{Books, ContainerState, Name, Record};
     use crate::plan::clean::{Here, Layers};
 
     fn labelled(labels: &[(&str, &str)]) -> HashMap<String, String> {
@@ -116,11 +109,11 @@ mod tests {
             books.apply(Record::Build(build(&format!("{n}{}", of.session), of, n, &[])));
         }
         let mut labelled_one = container("labelled", 9, ContainerState::Exited);
-        labelled_one.labels = labelled(&[(RUN_LABEL, "s")]);
+        labelled_one.labels = labelled(&[(RUN_LABEL, "p:s")]);
         let mut inherited = container("inherited", 8, ContainerState::Running);
         inherited.labels = labelled(&[("dev.dkb.session", "s"), ("dev.dkb.project", "p")]);
         let mut theirs = container("theirs", 9, ContainerState::Running);
-        theirs.labels = labelled(&[(RUN_LABEL, "t")]);
+        theirs.labels = labelled(&[(RUN_LABEL, "p:t")]);
         let containers = vec![
             container("of-our-image", 1, ContainerState::Running),
             labelled_one,
@@ -131,15 +124,18 @@ mod tests {
         ];
         let snapshot = host([1, 2, 3, 8, 9].map(|n| image(n).done()).to_vec(), containers);
         let extras = Extras {
-            networks: vec![network("ours", "s"), network("theirs", "t")],
-            volumes: vec![volume("our-data", "s"), volume("their-data", "t")],
+            networks: vec![network("ours", "p:s"), network("theirs", "p:t")],
+            volumes: vec![volume("our-data", "p:s"), volume("their-data", "p:t")],
         };
-        let here = Here { key: own.clone(), named: true, slot: None };
+        let here =
+            Here { key: own.clone(), named: true, alone: false, slot: None, copy: Name::unnamed(), vouched: true };
         let lives = HashMap::from([(own.clone(), Life::Alive)]);
         let look = Look {
             snapshot: &snapshot,
             books: &books,
             lives: &lives,
+            beats: &HashMap::new(),
+            at_work: &HashSet::new(),
             running: &[],
             layers: &Layers::new(),
             here: &here,
@@ -149,6 +145,8 @@ mod tests {
             scope: Scope::Session(own),
             tags: true,
             containers: true,
+            stops: true,
+            volumes: true,
             keep: Vec::new(),
             keep_last: None,
             older_than: None,

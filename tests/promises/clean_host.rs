@@ -84,14 +84,27 @@ impl Books {
     pub(crate) fn ci_session(&self, of: &SessionKey, slot: &str, age: Duration) {
         let at = Timestamp::now() - age;
         self.note(&[Record::Session(SessionEntry {
-            key: of.clone(),
-            first: at,
-            last: at,
             ci: true,
             slot: Name::derived(slot),
-            cleaned: None,
-            took: Vec::new(),
+            ..SessionEntry::new(of.clone(), at)
         })]);
+    }
+
+    /// Time passes: all that was noted so far was noted so much earlier.
+    pub(crate) fn later(&self, by: Duration) {
+        let text = std::fs::read_to_string(self.ledger.path()).expect("the ledger");
+        let earlier = |line: &str| {
+            let mut record: Value = serde_json::from_str(line).expect("a record");
+            for field in ["first", "last", "at", "cleaned"] {
+                if let Some(at) = record.get(field).and_then(Value::as_str) {
+                    let at: Timestamp = at.parse().expect("a time");
+                    record[field] = (at - by).to_string().into();
+                }
+            }
+            format!("{record}\n")
+        };
+        // The same file, or it would be taken for a copy.
+        std::fs::write(self.ledger.path(), text.lines().map(earlier).collect::<String>()).expect("the ledger");
     }
 
     /// Somebody is at work in this session as long as the value lives.

@@ -229,6 +229,7 @@ fn a_build_that_begins_meanwhile_keeps_what_it_may_need(engine: &Engine) {
         tilt: false,
         ci: false,
         slot: None,
+        copy: None,
         socket: None,
     };
     let state = dkb::ledger::State::at(books.state.state_dir());

@@ -37,9 +37,21 @@ struct Thing {
     builds: Vec<(usize, u64)>,
     /// Its names, and whether the builds gave them.
     names: Vec<(String, bool)>,
-    container: bool,
+    container: Option<Use>,
     /// It bears the stamp of the session that cleans, whoever made it.
     stamped: bool,
+}
+
+/// A container of an image, made by its ID a moment ago.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Use {
+    /// Somebody may be about to start it.
+    Created,
+    Stopped,
+    Running,
+    /// Created, with the run label of the session that cleans, or of another one.
+    Ours,
+    Theirs,
 }
 
 const SESSIONS: [(&str, &str); 5] =
@@ -99,11 +111,19 @@ impl Call {
     }
 
     /// The reference: whose builds count, and what then speaks for the image.
-    fn takes(&self, thing: &Thing, here_is_known: bool) -> bool {
+    fn takes(&self, thing: &Thing, here_is_known: bool, former_ended_now: bool) -> bool {
+        let unused = match (thing.container, self.scope) {
+            (None, _) => true,
+            (Some(Use::Ours), Scope::Session) => self.containers,
+            (Some(Use::Stopped), Scope::Session) => self.containers && !thing.builds.is_empty(),
+            // Made when the session had long been given up, it is somebody else's.
+            (Some(Use::Stopped), Scope::Stale) => self.containers && former_ended_now,
+            _ => false,
+        };
         if thing.builds.is_empty() {
             // The books of a job may be on another machine; then its stamp counts.
             let door = thing.stamped && !here_is_known && self.scope != Scope::Stale;
-            return door && thing.names.is_empty() && (self.containers || !thing.container);
+            return door && thing.names.is_empty() && unused;
         }
         let covered = |session: usize| match self.scope {
             Scope::Project => session != TOOL && session != BUSY,
@@ -115,7 +135,7 @@ impl Call {
         let kept = self.keep && thing.names.iter().any(|(name, _)| name.starts_with("keep-"));
         let young = |limit: u64| thing.builds.iter().any(|(_, hours)| *hours < limit);
         thing.builds.iter().all(|(session, _)| covered(*session))
-            && (self.containers || !thing.container)
+            && unused
             && (self.tags || thing.names.is_empty())
             && !others
             && !kept
@@ -139,7 +159,9 @@ fn place(engine: &Engine, books: &Books, dice: &mut Dice) -> Vec<Thing> {
                 )
             })
             .collect();
-        Thing { placed, builds, names, container: dice.one_in(4), stamped: stamps[n] }
+        let uses = [Use::Created, Use::Stopped, Use::Stopped, Use::Running, Use::Ours, Use::Theirs];
+        let container = dice.one_in(3).then(|| uses[usize::try_from(dice.roll(6)).expect("few")]);
+        Thing { placed, builds, names, container, stamped: stamps[n] }
     });
     let things: Vec<Thing> = things.collect();
     let mut records = Vec::new();
@@ -147,9 +169,16 @@ fn place(engine: &Engine, books: &Books, dice: &mut Dice) -> Vec<Thing> {
         for (name, _) in &thing.names {
             engine.tag(&thing.placed, name);
         }
-        if thing.container {
-            engine.container(&thing.placed).created();
-        }
+        let container = || engine.container(&thing.placed);
+        let labelled = |session| container().label("dev.dkb.run", &session_key(session).run_label()).created();
+        match thing.container {
+            None => String::new(),
+            Some(Use::Created) => container().created(),
+            Some(Use::Stopped) => container().stopped(),
+            Some(Use::Running) => container().running(),
+            Some(Use::Ours) => labelled(HERE),
+            Some(Use::Theirs) => labelled(TOOL),
+        };
         let given: Vec<&str> = thing.names.iter().filter(|(_, given)| *given).map(|(name, _)| name.as_str()).collect();
         for (session, hours) in &thing.builds {
             let age = Duration::from_secs(hours * 3600);
@@ -176,9 +205,13 @@ fn agree(engine: &Engine, seed: u64) {
     let call = Call::new(&mut dice);
     let here_is_known = things.iter().any(|t| t.builds.iter().any(|(session, _)| *session == HERE));
     let former_is_over = things.iter().all(|t| t.builds.iter().all(|(s, hours)| *s != FORMER || *hours >= 6));
+    let former = things.iter().flat_map(|t| &t.builds).filter(|(session, _)| *session == FORMER);
+    let former_ended_now = former.map(|(_, hours)| *hours).min() == Some(6);
     let expected: BTreeSet<String> = things
         .iter()
-        .filter(|thing| call.takes(thing, here_is_known) && (call.scope != Scope::Stale || former_is_over))
+        .filter(|thing| {
+            call.takes(thing, here_is_known, former_ended_now) && (call.scope != Scope::Stale || former_is_over)
+        })
         .map(|thing| thing.placed.id.clone())
         .collect();
     let before = images(engine);
@@ -191,7 +224,7 @@ fn agree(engine: &Engine, seed: u64) {
             .iter()
             .map(|t| {
                 format!(
-                    "{} {:?} {:?} container: {} stamped: {}",
+                    "{} {:?} {:?} container: {:?} stamped: {}",
                     &t.placed.id[7..19],
                     t.builds,
                     t.names,

@@ -94,17 +94,19 @@ fn every_kind_of_clean_takes_exactly_what_is_its_own(engine: &Engine) {
     clean(&[], &[]);
 
     clean(&["--session", "--keep-containers", "--keep-tagged"], &[]);
-    let document = clean(&["--session"], &[&stopped, &created, &tagged, &twice]);
+    let document = clean(&["--session"], &[&stopped, &tagged, &twice]);
+    assert_eq!(reason(&document, &created), "in_use", "somebody may be about to start it");
     assert_eq!(reason(&document, &base), "base", "{document:#}");
     assert_eq!(reason(&document, &running), "in_use");
     let left = engine.find(&named_by_user).expect("somebody named it");
     assert!(left.tags.len() == 1 && left.tags[0].ends_with("mine:1"), "{left:?}");
-    assert_eq!(engine.api().containers().len(), 1, "the one that runs");
+    assert_eq!(engine.api().containers().len(), 2, "the one that runs, and the one that never has");
 
     clean(&["--all"], &[&of_project]);
     books.dkb(engine).args(["clean", "--all", "--tagged"]).run().code(2).warns("--yes");
     clean(&["--all", "--tagged", "--yes"], &[&tagged_tool]);
-    let still: Vec<&str> = [&running, &of_busy, &named_by_user, &base].into_iter().map(|image| &**image).collect();
+    let still: Vec<&str> =
+        [&running, &created, &of_busy, &named_by_user, &base].into_iter().map(|image| &**image).collect();
     assert_eq!(there, set(still.into_iter().chain(foreign.iter().map(|image| &**image)).chain([node.as_str()])));
 }
 

@@ -163,7 +163,7 @@ fn a_session_that_was_started_by_hand_ends_with_its_process(engine: &Engine) {
     let start = engine.dkb_in(&scene.state).project("p").session("s").args(["session", "start", "--watch-pid"]);
     start.arg(harness.id().to_string()).run().success().says("s");
     let script = scene.script("exit 0");
-    let dkb = engine.dkb_in(&scene.state).project("p").session("s").env("DKB_LABEL", "dev.dkb.run=s");
+    let dkb = engine.dkb_in(&scene.state).project("p").session("s").env("DKB_LABEL", "dev.dkb.run=p:s");
     inside(&dkb, "/bin/sh").args(["-c", &script]).run().success();
     assert!(scene.holds_something());
     harness.kill().and_then(|()| harness.wait()).expect("its end");

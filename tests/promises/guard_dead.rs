@@ -25,10 +25,9 @@ pub(crate) fn promises() -> Promises {
 }
 
 /// Notes a session as one of this engine, opened here.
-fn opened(books: &Books, of: &SessionKey) -> dkb::ledger::SessionHold {
+pub(crate) fn opened(books: &Books, of: &SessionKey) -> dkb::ledger::SessionHold {
     let at = Timestamp::now();
-    let entry =
-        SessionEntry { key: of.clone(), first: at, last: at, ci: false, slot: None, cleaned: None, took: Vec::new() };
+    let entry = SessionEntry::new(of.clone(), at);
     books.note(&[Record::Session(entry)]);
     let owner = Owner { machine: dkb::commands::world::machine(), since: at, command: "just".to_owned() };
     State::at(books.state.state_dir()).session(of).hold(Some(&owner)).expect("the session's lock")
@@ -48,8 +47,8 @@ impl<'e> Left<'e> {
         let tag = format!("app:{name}");
         let image = engine.image().tag(&tag).make();
         books.built(of, &image, &[&tag]);
-        let container = engine.container("lab/base").label("dev.dkb.run", name).running();
-        engine.volume(name, &[("dev.dkb.run", name)]);
+        let container = engine.container("lab/base").label("dev.dkb.run", &of.run_label()).running();
+        engine.volume(name, &[("dev.dkb.run", &of.run_label())]);
         Self { engine, image, container, volume: name.to_owned() }
     }
 

@@ -26,10 +26,11 @@ impl<'e> Scene<'e> {
         let strangers = vec![
             engine.container(base).name("kind-control-plane").running(),
             engine.container(&child.id).name("of-a-foreign-child").running(),
-            engine.container(base).name("of-another-session").label("dev.dkb.run", "t").created(),
+            engine.container(base).name("of-another-session").label("dev.dkb.run", "p:t").created(),
+            engine.container(base).name("of-a-namesake").label("dev.dkb.run", "q:s").running(),
         ];
-        engine.volume("their-data", &[("dev.dkb.run", "t")]);
-        engine.network("their-net", &[("dev.dkb.run", "t")]);
+        engine.volume("their-data", &[("dev.dkb.run", "p:t")]);
+        engine.network("their-net", &[("dev.dkb.run", "p:t")]);
         Self { engine, state: State::new(), context: Context::from_base("RUN echo built >/built"), strangers }
     }
 

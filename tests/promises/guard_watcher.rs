@@ -241,7 +241,7 @@ fn an_inner_guard_that_is_told_otherwise_has_a_session_of_its_own(engine: &Engin
     let end = format!(
         "{dkb} guard --session t2 -- {run} >names; {dkb} --session t3 guard -- {run} >>names
          {dkb} guard -- {run} >>names; docker ps -aq --no-trunc --filter label=$DKB_LABEL >still
-         docker ps -aq --filter label=dev.dkb.run=t2 --filter label=dev.dkb.run=t3 >gone"
+         docker ps -aq --filter label=dev.dkb.run=p:t2 --filter label=dev.dkb.run=p:t3 >gone"
     );
     scene.guard(&[], &end).run().success();
     let read = |name: &str| std::fs::read_to_string(scene.state.work().join(name)).expect(name);

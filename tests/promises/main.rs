@@ -29,6 +29,7 @@ mod guard_dead;
 mod guard_scene;
 mod guard_watcher;
 mod lab_itself;
+mod neighbours;
 mod readme;
 mod soak;
 mod status_shows;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         guard_dead::promises(),
         guard_watcher::promises(),
         lab_itself::promises(),
+        neighbours::promises(),
         readme::promises(),
         status_shows::promises(),
         sweep_docs::promises(),

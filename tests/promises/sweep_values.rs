@@ -133,7 +133,8 @@ fn what_a_living_session_made_is_left_alone(engine: &Engine) {
     let (books, busy) = (Books::of(engine), key(PROJECT, "busy"));
     let image = engine.image().make();
     books.built(&busy, &image, &[]);
-    let label = [("dev.dkb.run", "busy")];
+    let run = busy.run_label();
+    let label = [("dev.dkb.run", run.as_str())];
     engine.container("lab/base").name("ran").label(label[0].0, label[0].1).created();
     engine.volume("data", &label);
     engine.network("net", &label);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Ended, settle};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::model::{Container, Outcome, Reason, Step};
+use crate::model::{Container, Outcome, Step};
 use crate::plan::sweep::is_stopped;
 
 /// How long a removal that the engine began by itself is waited for.
@@ -14,12 +14,10 @@ const BETWEEN: Duration = Duration::from_millis(100);
 
 /// A container that was started with `--rm` is already going once it has been stopped: then there is only a wait.
 pub(super) async fn remove(engine: &Engine, step: &Step) -> Result<Ended> {
-    // What a sweep takes may have left data in anonymous volumes, and those have rules of their own.
-    let volumes = step.reason != Reason::Stopped;
     let find = async || -> Result<Option<Container>> {
         Ok(engine.containers().await?.into_iter().find(|container| container.id == step.id))
     };
-    let removed = engine.remove_container(&step.id, volumes).await?;
+    let removed = engine.remove_container(&step.id).await?;
     let ended = settle(removed, async || Ok(find().await?.is_none())).await?;
     if !matches!(ended.outcome, Outcome::Kept | Outcome::Failed) {
         return Ok(ended);

@@ -191,16 +191,16 @@ pub(super) fn records(books: &Books, intent: &Intent, build: &Build) -> Vec<Reco
         return Vec::new();
     }
     let known = books.sessions.get(&intent.of);
-    let says_more = known.is_none_or(|known| known.ci != intent.ci || known.slot != intent.slot);
+    let says_more = known.is_none_or(|known| {
+        let is_new_copy = intent.copy.as_ref().is_some_and(|copy| !known.copies.contains(copy));
+        known.ci != intent.ci || known.slot != intent.slot || is_new_copy
+    });
     let entry = says_more.then(|| {
         Record::Session(SessionEntry {
-            key: intent.of.clone(),
-            first: build.at,
-            last: build.at,
             ci: intent.ci,
             slot: intent.slot.clone(),
-            cleaned: None,
-            took: Vec::new(),
+            copies: intent.copy.iter().cloned().collect(),
+            ..SessionEntry::new(intent.of.clone(), build.at)
         })
     });
     entry.into_iter().chain([Record::Build(build.clone())]).collect()

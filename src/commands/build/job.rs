@@ -66,6 +66,7 @@ impl Job {
             tilt: env("EXPECTED_REF").is_some(),
             ci: world.identity.ci.is_some(),
             slot: world.slot(),
+            copy: Some(world.identity.copy.clone()),
             socket: endpoint.as_ref().ok().and_then(Endpoint::socket_mark),
         };
         let lies = route::lies(world, &spelling, &words);

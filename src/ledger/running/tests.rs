@@ -13,6 +13,7 @@ fn intent(build: &str) -> Intent {
         tilt: false,
         ci: false,
         slot: None,
+        copy: None,
         socket: None,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::bases::StampGivers;
-use super::{Look, Policy, Scope, covers};
+use super::{Look, Policy, Scope, covers, is_meant};
 use crate::model::{Build, Image, ImageId, KeptReason, Reference, SessionKey};
 
 /// What the builds in the scope have to say of an image.
@@ -31,6 +31,11 @@ impl Claim<'_> {
 }
 
 impl Claim<'_> {
+    /// The sessions in the scope that built it.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = &SessionKey> {
+        self.builds.iter().map(|build| &build.of)
+    }
+
     /// Whether a build in the scope named an image in this repository.
     pub(super) fn named(&self, repository: &str) -> bool {
         let Some(wanted) = Reference::written(repository) else { return false };
@@ -171,6 +176,8 @@ impl<'a> Claims<'a> {
         };
         if project.is_some_and(|project| *project != key.project) {
             KeptReason::OtherProject
+        } else if self.policy.scope != Scope::All && is_meant(self.look, self.policy, key) && !self.look.reaches(key) {
+            KeptReason::OtherCopy
         } else if self.look.is_others(key) {
             KeptReason::SessionAlive
         } else {

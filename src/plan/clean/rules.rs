@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::claims::{Claim, Claims};
+use super::containers::Ending;
 use super::steps::{Going, Return};
 use super::uses::{lent, needed_by_builds, newest, returns, users};
 use super::{Look, Policy, Scope};
@@ -21,6 +22,7 @@ pub(super) struct Rules<'a> {
     look: &'a Look<'a>,
     policy: &'a Policy,
     users: HashMap<ImageId, Vec<&'a Container>>,
+    ending: Ending<'a>,
     newest: HashSet<ImageId>,
     needed_by_builds: HashSet<ImageId>,
     lent: HashSet<ImageId>,
@@ -33,6 +35,7 @@ impl<'a> Rules<'a> {
             look,
             policy,
             users: users(look.snapshot),
+            ending: Ending::new(look, policy),
             newest: newest(look, policy),
             needed_by_builds: needed_by_builds(look.books, look.running),
             lent: lent(look),
@@ -72,11 +75,10 @@ impl<'a> Rules<'a> {
             return keep(KeptReason::BuildRunning, Vec::new());
         }
         let users = self.users.get(&image.id).map_or(&[][..], Vec::as_slice);
-        let (over, at_work): (Vec<&Container>, Vec<&Container>) = users
-            .iter()
-            .partition(|container| policy.containers && container.state.is_over() && container.image == Some(image.id));
-        if !at_work.is_empty() {
-            return keep(KeptReason::InUse, at_work.into_iter().map(describe).collect());
+        let (own, others_use): (Vec<&Container>, Vec<&Container>) =
+            users.iter().partition(|container| self.ending.takes_with(container, image, claim));
+        if !others_use.is_empty() {
+            return keep(KeptReason::InUse, others_use.into_iter().map(describe).collect());
         }
         if let Some(reason) = retained {
             return keep(reason, Vec::new());
@@ -98,7 +100,7 @@ impl<'a> Rules<'a> {
             (Scope::Project(_) | Scope::All, false) => Reason::Outdated,
         };
         let digests = if self.tells_travel() { image.digests.clone() } else { Vec::new() };
-        Verdict::Go(Going { image, reason, names: ours, digests, containers: over })
+        Verdict::Go(Going { image, reason, names: ours, digests, containers: own })
     }
 
     /// On a graphdriver a digest says that an image was pushed or pulled; elsewhere every image has one.

@@ -1,5 +1,6 @@
 //! The lines of a plan.
 
+use super::containers::is_running;
 use crate::model::{Action, Container, Guard, Image, ImageId, Kept, KeptReason, Kind, Reason, Reference, Step};
 
 pub(super) struct Going<'a> {
@@ -65,17 +66,24 @@ pub(super) fn keep(image: &Image, reason: KeptReason, holders: Vec<String>) -> K
     }
 }
 
-pub(super) fn container_step(container: &Container) -> Step {
-    Step {
-        action: Action::Remove,
+/// How containers go: first all that run are stopped, then all are removed.
+pub(crate) fn of_containers<'a>(containers: impl Iterator<Item = &'a Container>, reason: Reason) -> Vec<Step> {
+    let mut containers: Vec<&Container> = containers.collect();
+    containers.sort_by(|a, b| a.id.cmp(&b.id));
+    containers.dedup_by(|a, b| a.id == b.id);
+    let step = |action, container: &&Container| Step {
+        action,
         kind: Kind::Container,
         id: container.id.clone(),
         names: vec![container.name.clone()],
         bytes: 0,
-        reason: Reason::HoldsImage,
+        reason,
         guard: Guard::Stopped,
         result: None,
-    }
+    };
+    let runs = containers.iter().filter(|container| is_running(container));
+    let stops: Vec<Step> = runs.map(|container| step(Action::Stop, container)).collect();
+    stops.into_iter().chain(containers.iter().map(|container| step(Action::Remove, container))).collect()
 }
 
 /// dkb's own name goes off an image that has others.

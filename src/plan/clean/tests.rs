@@ -3,12 +3,13 @@
 use super::*;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
-use crate::model::{Action, Build, Container, ContainerState, Guard, Image, Kind, Record, Taken};
+use crate::model::{Action, Build, Container, ContainerState, Guard, Image, Kind, RUN_LABEL, Record, Taken};
 
 struct Case {
     snapshot: Snapshot,
     books: Books,
     lives: HashMap<SessionKey, Life>,
+    beats: HashMap<SessionKey, Timestamp>,
     running: Vec<RunningBuild>,
     layers: Layers,
     here: Here,
@@ -29,6 +30,8 @@ fn leftovers() -> Policy {
         scope: Scope::Project(name("p")),
         tags: false,
         containers: false,
+        stops: false,
+        volumes: false,
         keep: Vec::new(),
         keep_last: None,
         older_than: None,
@@ -42,6 +45,11 @@ fn end_of_session() -> Policy {
     Policy { scope: Scope::Session(key("p", "s")), tags: true, containers: true, ..leftovers() }
 }
 
+/// Somebody in this session, in a working copy of his own, whose project the user has named.
+fn here(key: SessionKey) -> Here {
+    Here { key, named: false, alone: false, slot: None, copy: name("local-00000001"), vouched: true }
+}
+
 fn case(images: Vec<Image>, builds: Vec<Build>) -> Case {
     let mut books = Books::default();
     for build in builds {
@@ -51,9 +59,10 @@ fn case(images: Vec<Image>, builds: Vec<Build>) -> Case {
         snapshot: host(images, Vec::new()),
         books,
         lives: HashMap::new(),
+        beats: HashMap::new(),
         running: Vec::new(),
         layers: Layers::new(),
-        here: Here { key: key("p", "s"), named: false, slot: None },
+        here: here(key("p", "s")),
         now: Timestamp::from_second(1_000_000).expect("a time"),
     }
 }
@@ -79,6 +88,8 @@ impl Case {
             snapshot: &self.snapshot,
             books: &self.books,
             lives: &self.lives,
+            beats: &self.beats,
+            at_work: &at_work(&self.snapshot, &self.books),
             running: &self.running,
             layers: &self.layers,
             here: &self.here,
@@ -145,7 +156,7 @@ fn rule_1_the_first_door_is_the_named_session_of_which_the_ledger_knows_nothing(
             image(5).stamp(&key("p", "other")).done(),
         ]
     };
-    let named = Here { key: of.clone(), named: true, slot: None };
+    let named = Here { named: true, ..here(of.clone()) };
     let open = Case { here: named.clone(), ..case(images(), vec![]) }.layers(1, &["a"]).layers(4, &["a", "b"]);
     let ends = Policy { scope: Scope::Session(of.clone()), ..end_of_session() };
     assert_eq!(open.steps(&ends), ["-1"]);
@@ -159,10 +170,10 @@ fn rule_1_the_first_door_is_the_named_session_of_which_the_ledger_knows_nothing(
     assert_eq!(containerd.steps(&ends), ["-1"], "what has a digest there may have been pulled by it");
     let known = Case { here: named, ..case(images(), vec![build("a", &of, 9, &[])]) };
     assert_eq!(known.steps(&ends), [""; 0], "the ledger knows the session: it would know the image");
-    let derived = Case { here: Here { key: of.clone(), named: false, slot: None }, ..case(images(), vec![]) };
+    let derived = Case { here: here(of.clone()), ..case(images(), vec![]) };
     assert_eq!(derived.steps(&ends), [""; 0], "nobody named the session");
     let of = key("p", "local-0a1b2c3d");
-    let named = Here { key: of.clone(), named: true, slot: None };
+    let named = Here { named: true, ..here(of.clone()) };
     let local = Case { here: named, ..case(vec![image(1).stamp(&of).done()], vec![]) };
     let ends = Policy { scope: Scope::Session(of), ..end_of_session() };
     assert_eq!(local.steps(&ends), [""; 0], "a working copy's session is never over, so its ledger is lost, not new");
@@ -422,27 +433,35 @@ fn rule_8_a_taken_tag_goes_back_and_what_it_was_taken_from_waits_for_it() {
 #[test]
 fn stale_sessions_are_the_dead_the_former_of_the_slot_and_old_ci_ones() {
     let entry = |session: &str, ci: bool, slot: Option<&str>, last: i64| SessionEntry {
-        key: key("p", session),
-        first: Timestamp::UNIX_EPOCH,
         last: Timestamp::from_second(last).expect("a time"),
         ci,
         slot: slot.map(name),
-        cleaned: None,
-        took: Vec::new(),
+        ..SessionEntry::new(key("p", session), Timestamp::UNIX_EPOCH)
     };
     let now = 1_000_000;
     let entries = [
         (entry("dead", false, None, now), Life::Dead, true),
         (entry("alive", true, Some("slot"), 0), Life::Alive, false),
-        (entry("former", true, Some("slot"), now - 5), Life::Unowned, true),
-        (entry("elsewhere", true, Some("other"), now - 5), Life::Unowned, false),
+        (entry("former", true, Some("slot"), now - 601), Life::Unowned, true),
+        (entry("just-now", true, Some("slot"), now - 599), Life::Unowned, false),
+        (entry("runs", true, Some("slot"), now - 601), Life::Unowned, false),
+        (entry("runs-for-hours", true, None, now - 7 * 3600), Life::Unowned, false),
+        (entry("elsewhere", true, Some("other"), now - 601), Life::Unowned, false),
         (entry("old", true, None, now - 7 * 3600), Life::Unowned, true),
         (entry("young", true, None, now - 3600), Life::Unowned, false),
         (entry("local-12345678", false, None, 0), Life::Unowned, false),
         (entry("s", true, Some("slot"), 0), Life::Unowned, false),
     ];
     let cleaned = SessionEntry { cleaned: Some(Timestamp::MAX), ..entry("cleaned", true, None, 0) };
-    let mut case = case(Vec::new(), Vec::new());
+    let labelled = |name: &str, state| Container {
+        labels: HashMap::from([(RUN_LABEL.to_owned(), format!("p:{name}"))]),
+        ..container(name, 9, state)
+    };
+    let mut case = case(Vec::new(), Vec::new()).containers(vec![
+        labelled("runs", ContainerState::Running),
+        labelled("runs-for-hours", ContainerState::Paused),
+        labelled("former", ContainerState::Exited),
+    ]);
     case.here.slot = Some(name("slot"));
     case.books.apply(Record::Session(cleaned));
     for (entry, life, _) in &entries {
@@ -454,6 +473,8 @@ fn stale_sessions_are_the_dead_the_former_of_the_slot_and_old_ci_ones() {
         snapshot: &case.snapshot,
         books: &case.books,
         lives: &case.lives,
+        beats: &case.beats,
+        at_work: &at_work(&case.snapshot, &case.books),
         running: &[],
         layers: &case.layers,
         here: &case.here,
@@ -471,4 +492,35 @@ fn what_is_gone_from_the_engine_is_named_so_that_its_record_can_end() {
     let of = key("p", "s");
     let case = case(vec![image(1).done()], vec![build("a", &of, 1, &[2])]);
     assert_eq!(missing(&case.books, &case.snapshot), HashSet::from([id(2)]));
+}
+
+#[test]
+fn a_checkout_that_calls_itself_a_project_cleans_what_it_built_itself() {
+    let in_copies = |session: &str, copies: &[&str]| {
+        let copies = copies.iter().map(|copy| name(copy)).collect();
+        Record::Session(SessionEntry { copies, ..SessionEntry::new(key("p", session), Timestamp::UNIX_EPOCH) })
+    };
+    let sessions = ["local-00000001", "local-00000002", "here", "there", "both", "before"];
+    let images = (1..=6).map(|n| image(n).tag("app").done()).collect();
+    let builds = (1..).zip(sessions).map(|(n, session)| build(session, &key("p", session), n, &[])).collect();
+    let mut case = case(images, builds);
+    case.here = here(key("p", "local-00000001"));
+    case.books.apply(in_copies("here", &["local-00000001"]));
+    case.books.apply(in_copies("there", &["local-00000002"]));
+    case.books.apply(in_copies("both", &["local-00000001", "local-00000002"]));
+    let tagged = Policy { tags: true, ..leftovers() };
+    assert_eq!(case.kept(&tagged), [], "the user has said which project it is");
+    case.here.vouched = false;
+    let others = [2, 4, 5, 6].map(|n| (n, KeptReason::OtherCopy));
+    assert_eq!(case.kept(&tagged), others);
+    assert_eq!(case.kept(&leftovers())[1], others[0]);
+    let session = |name| Policy { scope: Scope::Session(key("p", name)), ..end_of_session() };
+    assert_eq!(case.steps(&session("there")), [""; 0]);
+    assert_eq!(case.steps(&session("here")), ["-3"]);
+    // A name that is given to a session may be one that others gave too; a CI job's own is not.
+    case.here.key = key("p", "there");
+    assert_eq!(case.steps(&session("there")), [""; 0]);
+    case.here.alone = true;
+    assert_eq!(case.steps(&session("there")), ["-4"]);
+    assert_eq!(case.kept(&Policy { scope: Scope::All, ..tagged }), [], "whoever says all means all");
 }

@@ -64,12 +64,12 @@ impl<'a> Rules<'a> {
         if self.alive.is_empty() {
             return false;
         }
-        let run = labels.get(RUN_LABEL);
+        let run = labels.get(RUN_LABEL).and_then(|label| SessionKey::of_run_label(label));
         let stamp = Stamp::of(labels);
         self.alive.iter().any(|key| {
             let stamped = stamp.session.as_ref() == Some(&key.session)
                 && stamp.project.as_ref().is_none_or(|project| *project == key.project);
-            stamped || run.is_some_and(|run| run == key.session.as_str())
+            stamped || run.as_ref() == Some(key)
         })
     }
 

@@ -229,7 +229,7 @@ fn rule_2_what_a_container_that_stays_uses_stays_in_any_state() {
 fn rule_3_what_a_living_session_built_ran_or_lent_stays() {
     let (alive, dead) = (key("p", "alive"), key("p", "dead"));
     let mut run = container("run", 9, ContainerState::Exited);
-    run.labels = labelled(crate::model::RUN_LABEL, "alive");
+    run.labels = labelled(crate::model::RUN_LABEL, "p:alive");
     let mut inherits = container("inherits", 9, ContainerState::Exited);
     inherits.labels = labelled(crate::model::SESSION_LABEL, "alive");
     let of_image = container("of-image", 1, ContainerState::Exited);

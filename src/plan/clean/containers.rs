@@ -1,0 +1,176 @@
+//! Whose a container is, where sessions end.
+//!
+//! 1. It bears the run label of a session that ends. A container inherits the labels of its image, so a label
+//!    that its image bears too says nothing, and neither does one on a container whose image is not there to ask.
+//! 2. Without it, all of this must hold:
+//!    - its image is on record for sessions that end and for nobody else, and goes now;
+//!    - it was made from the image by its ID or by a name that a build of these sessions gave it, not by a name
+//!      that somebody else gave;
+//!    - it was made while one of these sessions was alive;
+//!    - it bears no run label at all, and no keep pattern means it;
+//!    - one that never ran is older than [`SETTLED`]: until then somebody may be about to start it.
+//! 3. What runs is stopped only at the end of a session that somebody opened, and that is over.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::claims::Claim;
+use super::{Look, Policy, Scope, covers};
+use crate::model::{
+    Books, Container, ContainerState, Image, ImageId, Life, RUN_LABEL, Reference, SessionKey, Snapshot,
+};
+
+/// A container that was created and never started may be one that somebody is starting right now, and a session
+/// that was at work so short a while ago may still be.
+pub(super) const SETTLED: Duration = Duration::from_secs(10 * 60);
+/// Engines say when a container was made in whole seconds, and the ledger goes by another clock.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
+/// A watcher gives a sign of life at least that often.
+const BETWEEN_BEATS: SignedDuration = SignedDuration::from_secs(15);
+
+/// The containers of the sessions that end.
+pub(crate) struct Ending<'a> {
+    look: &'a Look<'a>,
+    policy: &'a Policy,
+    images: HashMap<ImageId, &'a Image>,
+}
+
+impl<'a> Ending<'a> {
+    pub(crate) fn new(look: &'a Look<'a>, policy: &'a Policy) -> Self {
+        Self { look, policy, images: look.snapshot.images.iter().map(|image| (image.id, image)).collect() }
+    }
+
+    /// The session whose run label a container bears itself.
+    pub(crate) fn runs_in(&self, container: &Container) -> Option<SessionKey> {
+        let label = container.labels.get(RUN_LABEL)?;
+        let image = self.images.get(&container.image?)?;
+        if image.labels.get(RUN_LABEL) == Some(label) { None } else { SessionKey::of_run_label(label) }
+    }
+
+    /// Whether it may go by its own label.
+    pub(crate) fn takes_labelled(&self, container: &Container) -> bool {
+        self.runs_in(container).is_some_and(|key| self.ends(&key) && self.may_be_in_this_state(container, &key))
+    }
+
+    /// Whether it may go with its image, which is about to.
+    pub(super) fn takes_with(&self, container: &Container, image: &Image, claim: &Claim) -> bool {
+        if !self.policy.containers || container.image != Some(image.id) {
+            return false;
+        }
+        if self.takes_labelled(container) {
+            return true;
+        }
+        let by_its_name = is_id(&container.image_name, image.id)
+            || Reference::written(&container.image_name).is_some_and(|name| claim.gave(&name));
+        by_its_name
+            && !container.labels.contains_key(RUN_LABEL)
+            && !self.is_kept(container)
+            && self.is_settled(container)
+            && claim.sessions().any(|key| self.was_alive(key, container) && self.may_be_in_this_state(container, key))
+    }
+
+    fn ends(&self, key: &SessionKey) -> bool {
+        match &self.policy.scope {
+            // One that never built anything is not in the books.
+            Scope::Session(session) => key == session,
+            _ => covers(self.look, self.policy, key),
+        }
+    }
+
+    /// Whether a session is over that somebody had opened, so that what it still runs is to be stopped.
+    pub(crate) fn stops(&self, key: &SessionKey) -> bool {
+        self.policy.stops && (*key == self.look.here.key || self.look.life(key) == Life::Dead)
+    }
+
+    fn may_be_in_this_state(&self, container: &Container, key: &SessionKey) -> bool {
+        container.state.is_over() || self.stops(key)
+    }
+
+    fn is_kept(&self, container: &Container) -> bool {
+        let named = Reference::written(&container.image_name);
+        self.policy.keep.iter().any(|pattern| {
+            pattern.matches(&container.name) || named.as_ref().is_some_and(|name| pattern.matches_image(name))
+        })
+    }
+
+    fn is_settled(&self, container: &Container) -> bool {
+        container.state != ContainerState::Created
+            || made(container).is_some_and(|at| self.look.snapshot.engine.now.duration_since(at) >= settled())
+    }
+
+    fn was_alive(&self, key: &SessionKey, container: &Container) -> bool {
+        let Some(entry) = self.look.books.sessions.get(key) else { return false };
+        let Some(at) = made(container).and_then(|made| made.checked_sub(self.look.snapshot.engine.ahead).ok()) else {
+            return false;
+        };
+        let since = |moment: Timestamp| at.duration_since(moment);
+        since(entry.first) >= -CLOCKS_DIFFER && self.ended(key).is_none_or(|end| since(end) <= CLOCKS_DIFFER)
+    }
+
+    /// The last moment at which the session was surely alive; `None` where it still is.
+    fn ended(&self, key: &SessionKey) -> Option<Timestamp> {
+        let entry = self.look.books.sessions.get(key)?;
+        if *key == self.look.here.key {
+            return None;
+        }
+        match (self.look.life(key), &self.policy.scope) {
+            (Life::Alive, _) => None,
+            (Life::Dead, _) => {
+                let beat = self.look.beats.get(key).copied().unwrap_or(entry.last);
+                Some(beat.max(entry.last).saturating_add(BETWEEN_BEATS).unwrap_or(Timestamp::MAX))
+            }
+            // Whoever types its name speaks for it, but for the one that another working copy has without a name.
+            (Life::Unowned, Scope::Session(session)) if session == key && !key.session.is_local() => None,
+            (Life::Unowned, _) if key.session.is_local() => Some(entry.last),
+            (Life::Unowned, _) => {
+                let idle = SignedDuration::try_from(self.policy.stale_after).unwrap_or(SignedDuration::MAX);
+                let gave_up = entry.last.saturating_add(idle).unwrap_or(Timestamp::MAX);
+                Some(self.next_in_slot(key).map_or(gave_up, |next| next.min(gave_up)))
+            }
+        }
+    }
+
+    /// When the next job began in the executor that this session's job ran in.
+    fn next_in_slot(&self, key: &SessionKey) -> Option<Timestamp> {
+        let entry = self.look.books.sessions.get(key)?;
+        let slot = entry.slot.as_ref()?;
+        let others = self.look.books.sessions.values().filter(|other| other.slot.as_ref() == Some(slot));
+        others.map(|other| other.first).filter(|first| *first > entry.last).min()
+    }
+}
+
+/// The sessions that are at work by what they run: containers with their label, and of their images.
+pub fn at_work(snapshot: &Snapshot, books: &Books) -> HashSet<SessionKey> {
+    let running: Vec<&Container> = snapshot.containers.iter().filter(|container| is_running(container)).collect();
+    if running.is_empty() {
+        return HashSet::new();
+    }
+    let used: HashSet<ImageId> = running.iter().filter_map(|container| container.image).collect();
+    let by_image = books.builds.iter().filter(|build| build.images().any(|id| used.contains(&id)));
+    let labels = running.iter().filter_map(|container| container.labels.get(RUN_LABEL));
+    let by_label = labels.filter_map(|label| SessionKey::of_run_label(label));
+    by_image.map(|build| build.of.clone()).chain(by_label).collect()
+}
+
+pub(super) fn is_running(container: &Container) -> bool {
+    !matches!(container.state, ContainerState::Created | ContainerState::Exited | ContainerState::Dead)
+}
+
+pub(super) fn settled() -> SignedDuration {
+    SignedDuration::try_from(SETTLED).unwrap_or(SignedDuration::MAX)
+}
+
+fn made(container: &Container) -> Option<Timestamp> {
+    Timestamp::from_second(container.created).ok()
+}
+
+/// Whether what somebody wrote is the image's ID, or the beginning of it.
+fn is_id(written: &str, id: ImageId) -> bool {
+    let digits = written.strip_prefix("sha256:").unwrap_or(written);
+    digits.len() >= 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) && id.starts_with(digits)
+}
+
+#[cfg(test)]
+mod tests;
