@@ -8,6 +8,7 @@
 //! - [`ledger`]: dkb's own note of what its builds produced, and who is at work.
 //! - [`config`]: flags, environment and files, made into settings once.
 //! - [`commands`]: one file a verb.
+//! - [`files`]: how files that others wrote are read.
 //! - [`ui`]: plans and reports, shown to people and to programs.
 //!
 //! `plan` and `model` know no engine, no file, no clock and no environment; a test holds that wall.
@@ -17,6 +18,7 @@ pub mod commands;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod files;
 pub mod ledger;
 pub mod model;
 pub mod plan;

@@ -12,6 +12,7 @@ mod look;
 mod recovery;
 mod route;
 mod signals;
+mod stream;
 mod tap;
 
 use std::ffi::OsString;
@@ -54,7 +55,10 @@ pub fn build(world: &World, global: &[OsString], words: &[OsString]) -> Result<u
     })?;
     let journal = journal();
     runtime()?.block_on(async {
-        let (status, before) = beside(&mut child, job.look(world, started, journal)).await;
+        let (status, before) = tokio::select! {
+            ended = beside(&mut child, job.look(world, started, journal)) => ended,
+            never = job.keep_id_file() => match never {},
+        };
         let status = status.map_err(|error| Error::failed("waiting for docker", error))?;
         let mut seen = child.seen();
         job.show(status.success(), &mut seen);

@@ -5,7 +5,11 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::model::{Action, EngineInfo, Guard, Kept, KeptReason, Kind, Plan, SCHEMA, Step};
+
+/// Several times what a plan for 100,000 images takes.
+const LARGEST: u64 = 512 << 20;
 
 pub(super) fn write(path: &Path, plan: &Plan) -> Result<()> {
     let failed = |error: std::io::Error| Error::failed(format!("writing the plan {}", path.display()), error);
@@ -19,7 +23,7 @@ pub(super) fn write(path: &Path, plan: &Plan) -> Result<()> {
 /// A plan is for one engine, and says which.
 pub(super) fn read(path: &Path, verb: &str, engine: &EngineInfo) -> Result<Plan> {
     let tried = || format!("reading the plan {}", path.display());
-    let text = std::fs::read(path).map_err(|error| Error::usage(tried(), error))?;
+    let text = files::read_named(path, LARGEST).map_err(|error| Error::usage(tried(), error))?;
     let mut plan: Plan = serde_json::from_slice(&text)
         .map_err(|error| Error::usage(tried(), error).hint(format!("make one with dkb {verb} --plan FILE")))?;
     if plan.schema != SCHEMA {

@@ -1,14 +1,10 @@
 //! What git wrote about a working directory, read without running git: a build should not wait for one more
 //! program, and a machine that builds need not have it. What can't be read or understood is as if it were not there.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
+use crate::files;
 use crate::plan::identity::Checkout;
-
-/// Far more than any of these files has; the rest of a larger one is not read.
-const LARGEST: u64 = 1 << 20;
 
 /// Looks upwards from this folder for the worktree that it is in.
 pub fn checkout(folder: &Path) -> Option<Checkout> {
@@ -62,10 +58,7 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> Option<String> {
-    let mut bytes = Vec::new();
-    // A pipe put there would hold us up for ever.
-    let file = path.is_file().then(|| File::open(path).ok())??;
-    file.take(LARGEST).read_to_end(&mut bytes).ok()?;
+    let bytes = files::read(path, files::SETTINGS).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 

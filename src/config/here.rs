@@ -1,11 +1,11 @@
 //! Who runs this, and where: the facts that names are derived from, gathered.
 
-use std::fs;
 use std::path::Path;
 
 use super::Settings;
 use super::git;
 use super::places::{Environment, Places};
+use crate::files;
 use crate::plan::identity::{Facts, Identity};
 
 /// Which project and session this run is in.
@@ -30,7 +30,7 @@ pub fn identity(settings: &Settings, places: &Places, env: Environment) -> Ident
 /// session should not; so it stands in only where the machine has no ID of its own, as in most containers.
 pub fn machine() -> String {
     let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| {
-        let text = fs::read_to_string(Path::new(path)).ok()?;
+        let text = files::read_text(Path::new(path), files::SETTINGS).ok()?;
         let id = text.trim();
         (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
     });

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::Settings;
@@ -12,11 +12,10 @@ use super::merge::Layers;
 use super::value::{Base, Source, Value};
 use crate::cli::Typed;
 use crate::error::{Error, Result};
+use crate::files;
 
 /// The name of a checkout's file.
 pub const CHECKOUT_FILE: &str = "dkb.toml";
-/// No settings file is larger; what is larger is something else.
-const LARGEST: u64 = 1 << 20;
 
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
@@ -68,12 +67,13 @@ pub fn load(
     let home = places.home.as_deref();
     let (own_path, text) = match named {
         None => {
-            let text = places.own.as_deref().map(read).transpose()?.flatten().unwrap_or_default();
+            let text = places.own.as_deref().map(|path| read(path, files::read_text)).transpose()?;
+            let text = text.flatten().unwrap_or_default();
             (places.own.clone().unwrap_or_default(), text)
         }
         Some((path, by)) => {
             let path = places.folder.join(path);
-            let text = read(&path)?.ok_or_else(|| {
+            let text = read(&path, files::read_named_text)?.ok_or_else(|| {
                 Error::usage(format!("{by} {}", path.display()), "there is no such file")
                     .hint("name a settings file that exists, or leave it out")
             })?;
@@ -87,7 +87,7 @@ pub fn load(
     };
     let checkout = match places.checkout_file().filter(|path| !same(path)) {
         Some(path) => {
-            let text = read(&path)?.unwrap_or_default();
+            let text = read(&path, files::read_text)?.unwrap_or_default();
             file::read(&text, &path, Whose::Checkout { own: &own_path }, home)?
         }
         None => File::default(),
@@ -104,22 +104,13 @@ pub fn load(
 }
 
 /// A file that is not there is no error; one that is there and can't be read is, since it may say what to keep.
-fn read(path: &Path) -> Result<Option<String>> {
-    use std::io::Read;
-    let wrong = |what: &dyn std::fmt::Display| {
-        Error::usage(format!("reading {}", path.display()), what).hint("dkb does nothing before it knows what to keep")
-    };
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-        Err(error) => return Err(wrong(&error)),
-    };
-    let mut text = String::new();
-    file.take(LARGEST + 1).read_to_string(&mut text).map_err(|error| wrong(&error))?;
-    if text.len() as u64 > LARGEST {
-        return Err(wrong(&"it is larger than a settings file can be (1 MiB)"));
+fn read(path: &Path, how: fn(&Path, u64) -> io::Result<String>) -> Result<Option<String>> {
+    match how(path, files::SETTINGS) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(Error::usage(format!("reading {}", path.display()), error)
+            .hint("dkb does nothing before it knows what to keep")),
     }
-    Ok(Some(text))
 }
 
 fn flags(typed: &[Typed], base: Base) -> Result<Vec<Entry>> {

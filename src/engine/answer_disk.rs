@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 
 use super::answer::{Labels, Read, bytes, plain, read, time};
-use crate::model::{CacheRecord, DiskUsage, Network, Volume};
+use crate::model::{CacheRecord, DiskUsage, Network, Volume, total};
 
 read!(RawVolume => Volume);
 read!(RawNetwork => Network);
@@ -151,11 +151,11 @@ impl Usage {
     }
 
     pub(super) fn totals(self) -> DiskUsage {
-        let containers = self.containers.iter().flatten().map(|container| bytes(container.written)).sum();
+        let containers = total(self.containers.iter().flatten().map(|container| bytes(container.written)));
         DiskUsage {
             layers: self.new_images.as_ref().map_or(bytes(self.layers_size), |usage| bytes(usage.total_size)),
             containers: self.new_containers.as_ref().map_or(containers, |usage| bytes(usage.total_size)),
-            cache: self.cache().iter().filter(|record| !record.shared).map(|record| record.size).sum(),
+            cache: total(self.cache().iter().filter(|record| !record.shared).map(|record| record.size)),
         }
     }
 }

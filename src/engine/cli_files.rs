@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::Env;
 use crate::error::{Error, Result};
+use crate::files;
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
@@ -30,7 +31,7 @@ struct Aliases {
 impl CliConfig {
     /// As docker does, a file that is missing or can't be read counts as empty; docker itself warns about it.
     pub fn read(dir: Option<&Path>) -> Self {
-        dir.and_then(|dir| fs::read(dir.join("config.json")).ok())
+        dir.and_then(|dir| read(&dir.join("config.json")).ok())
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default()
     }
@@ -39,6 +40,13 @@ impl CliConfig {
     pub fn has_builder_alias(&self) -> bool {
         self.aliases.as_ref().is_some_and(|aliases| aliases.builder.as_ref().is_some_and(|name| !name.is_empty()))
     }
+}
+
+/// What docker may have, dkb reads: it would choose another engine without.
+const LARGEST: u64 = 64 << 20;
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    files::read(path, LARGEST)
 }
 
 /// The folder of docker's settings: `--config`, `DOCKER_CONFIG`, `~/.docker`.
@@ -78,7 +86,7 @@ pub(super) fn read_context(dir: Option<&Path>, name: &str) -> Result<ContextHost
     let missing = || Error::usage(&tried, "there is no such context").hint("docker context ls lists them.");
     let dir = dir.ok_or_else(missing)?.join("contexts");
     let hash = hex::encode(Sha256::digest(name));
-    let text = fs::read(dir.join("meta").join(&hash).join("meta.json")).map_err(|error| match error.kind() {
+    let text = read(&dir.join("meta").join(&hash).join("meta.json")).map_err(|error| match error.kind() {
         ErrorKind::NotFound => missing(),
         _ => Error::failed(&tried, error),
     })?;
@@ -96,8 +104,7 @@ pub fn contexts(dir: Option<&Path>) -> Vec<String> {
         name: String,
     }
     let entries = dir.and_then(|dir| fs::read_dir(dir.join("contexts/meta")).ok());
-    let texts =
-        entries.into_iter().flatten().flatten().filter_map(|entry| fs::read(entry.path().join("meta.json")).ok());
+    let texts = entries.into_iter().flatten().flatten().filter_map(|entry| read(&entry.path().join("meta.json")).ok());
     let mut names: Vec<String> =
         texts.filter_map(|text| serde_json::from_slice::<Named>(&text).ok()).map(|named| named.name).collect();
     names.sort();
@@ -129,9 +136,8 @@ impl BuildxFiles {
                 .map_or_else(|_| Vec::new(), |files| files.flatten().map(|f| f.path()).collect())
         };
         let file_name = |path: &PathBuf| Some(path.file_name()?.to_string_lossy().into_owned());
-        let current =
-            fs::read(root.join("current")).ok().and_then(|text| serde_json::from_slice::<Current>(&text).ok());
-        let defaults = names("defaults").into_iter().filter_map(|path| fs::read_to_string(path).ok());
+        let current = read(&root.join("current")).ok().and_then(|text| serde_json::from_slice::<Current>(&text).ok());
+        let defaults = names("defaults").into_iter().filter_map(|path| files::read_text(&path, files::SETTINGS).ok());
         Self {
             instances: names("instances").iter().filter_map(file_name).collect(),
             used: current

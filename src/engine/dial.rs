@@ -27,7 +27,8 @@ impl LastWords {
     /// Waits a moment for a word, where it is known that something went wrong.
     pub(super) async fn get(&self) -> Option<String> {
         const STEP: Duration = Duration::from_millis(10);
-        for _ in 0..GRACE.as_millis() / STEP.as_millis() {
+        const STEPS: u128 = GRACE.as_millis() / STEP.as_millis();
+        for _ in 0..STEPS {
             let words = super::fault::clip(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
             if !words.is_empty() {
                 return Some(words);

@@ -173,7 +173,7 @@ impl Engine {
     async fn usage(&self, path: &str) -> Result<answer_disk::Usage, Fault> {
         let mut left = TRIES;
         loop {
-            left -= 1;
+            left = left.saturating_sub(1);
             match self.asker.get(path, self.limits.ask).await {
                 Ok((_, usage)) => return Ok(usage),
                 Err(Fault::Answered { status, .. }) if left > 0 && !is_no_such_call(status) => {}
@@ -278,7 +278,7 @@ impl Engine {
     {
         let mut left = TRIES;
         loop {
-            left -= 1;
+            left = left.saturating_sub(1);
             match self.asker.get::<Option<Vec<Read<T>>>>(path, self.limits.ask).await {
                 // An empty list is null in some answers.
                 Ok((_, list)) => return Ok(plain(list)),

@@ -1,10 +1,11 @@
 //! What names an engine for good, since the same socket may lead to another one tomorrow.
 
-use std::fs;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::endpoint::Way;
+use crate::files;
 use crate::model::Flavour;
 
 /// Docker's own ID stays the same; Podman's is new on every call, there this machine and the folder of its
@@ -29,7 +30,7 @@ fn podman(machine_id: &str, root_dir: &str) -> Option<String> {
 fn machine_id() -> Option<String> {
     ["/etc/machine-id", "/var/lib/dbus/machine-id"]
         .iter()
-        .find_map(|path| fs::read_to_string(path).ok())
+        .find_map(|path| files::read_text(Path::new(path), files::SETTINGS).ok())
         .map(|id| id.trim().to_owned())
 }
 

@@ -7,6 +7,9 @@
 //! - `ask`: questions and their limits; `answer`: what of the engine's answers is read; `docker` and `inspect`:
 //!   the calls.
 
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::ffi::OsString;
 
 mod answer;

@@ -34,7 +34,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// The program that is named in the settings, else the first `docker` on PATH that is not dkb.
+    /// The program that is named in the settings, else the first `docker` on PATH that is not dkb. As with docker's
+    /// own programs, one that lies in the current folder by chance is no choice, and ends the search.
     pub fn find(setting: Option<&OsStr>, env: Env<'_>) -> Result<Self> {
         let name = setting.filter(|name| !name.is_empty()).unwrap_or_else(|| OsStr::new("docker"));
         let tried = format!("looking for {}", name.display());
@@ -43,13 +44,17 @@ impl Program {
                 "Install the docker command, or name it in DKB_DOCKER. Podman works in its place: DKB_DOCKER=podman.",
             )
         };
-        let here = env::current_dir().unwrap_or_default();
         let own = env::current_exe().and_then(fs::metadata).ok();
-        let found: Vec<_> = which::which_in_all(name, env("PATH"), here).map(Iterator::collect).unwrap_or_default();
+        let found: Vec<Found> = search(name, &env("PATH").unwrap_or_default());
         let found_any = !found.is_empty();
-        let path = found.into_iter().find(|path| !own.as_ref().is_some_and(|own| is_same_file(path, own)));
-        let path =
-            path.ok_or_else(|| not_found(if found_any { "it is dkb itself" } else { "there is no such program" }))?;
+        let found = found.into_iter().find(|found| !own.as_ref().is_some_and(|own| is_same_file(&found.path, own)));
+        let Found { path, by_chance } =
+            found.ok_or_else(|| not_found(if found_any { "it is dkb itself" } else { "there is no such program" }))?;
+        if by_chance {
+            let what = format!("{} is only there because this is the current folder", path.display());
+            return Err(Error::new(Kind::NotFound, &tried, what)
+                .hint("Take the empty part, or the relative one, out of PATH, or name the program in DKB_DOCKER."));
+        }
         if let Some(chain) = env(INSIDE).filter(|chain| env::split_paths(chain).any(|inside| inside == path)) {
             return Err(Error::usage(
                 &tried,
@@ -61,6 +66,24 @@ impl Program {
         let facts = classify(&path, &whole, &head(&whole));
         Ok(Self { path, ..facts })
     }
+}
+
+struct Found {
+    path: PathBuf,
+    /// PATH leads there from this folder, and from another one elsewhere.
+    by_chance: bool,
+}
+
+/// All that a name may mean, in the order of PATH. A path of its own means itself.
+fn search(name: &OsStr, path: &OsStr) -> Vec<Found> {
+    let here = env::current_dir().unwrap_or_default();
+    let one = |folder: &Path| which::which_in_all(name, Some(folder), &here).ok()?.next();
+    if Path::new(name).components().count() > 1 {
+        return one(&here).map(|path| Found { path, by_chance: false }).into_iter().collect();
+    }
+    let folders = env::split_paths(path).collect::<Vec<_>>().into_iter();
+    let by_chance = |folder: &Path| !folder.is_absolute() && !folder.starts_with("~");
+    folders.filter_map(|folder| Some(Found { path: one(&folder)?, by_chance: by_chance(&folder) })).collect()
 }
 
 /// Through symlinks and hard links alike.
@@ -200,5 +223,27 @@ mod tests {
         assert!(Program::find(None, &env(Some(Path::new("/else/docker")))).is_ok());
         assert!(Program::find(Some(docker.as_os_str()), &env(None)).is_ok());
         assert!(Program::find(Some(OsStr::new("podman-none")), &env(None)).is_err());
+    }
+
+    #[test]
+    fn a_docker_in_the_current_folder_is_not_run_by_chance() {
+        let here = env::current_dir().expect("a folder");
+        let dir = tempfile::tempdir_in(&here).expect("a folder");
+        program(&dir.path().join("docker"));
+        let relative = dir.path().strip_prefix(&here).expect("below").as_os_str().to_owned();
+        let find = |name: Option<&OsStr>, path: &OsStr| {
+            let path = path.to_owned();
+            Program::find(name, &move |name| (name == "PATH").then(|| path.clone()))
+        };
+        let error = find(None, &relative).expect_err("by chance");
+        assert_eq!(error.kind, Kind::NotFound);
+        assert!(error.to_string().contains("current folder"), "{error}");
+        let both = env::join_paths([Path::new(&relative), dir.path()]).expect("a path");
+        assert!(find(None, &both).is_err(), "the first one counts");
+        let both = env::join_paths([dir.path(), Path::new(&relative)]).expect("a path");
+        assert_eq!(find(None, &both).expect("the first one").path, dir.path().join("docker"));
+        // Somebody who writes a path means it.
+        let named = Path::new(&relative).join("docker");
+        assert_eq!(find(Some(named.as_os_str()), OsStr::new("")).expect("as named").path, dir.path().join("docker"));
     }
 }

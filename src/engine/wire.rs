@@ -92,11 +92,11 @@ impl AsyncRead for Line {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let read = buf.filled().len() - before;
-        if read > self.left {
+        let read = buf.filled().len().saturating_sub(before);
+        let Some(left) = self.left.checked_sub(read) else {
             return Poll::Ready(Err(io::Error::other("the answer does not end")));
-        }
-        self.left -= read;
+        };
+        self.left = left;
         polled
     }
 }

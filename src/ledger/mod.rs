@@ -9,6 +9,7 @@
 //! Whoever only reads never fails over what is not there yet; whoever writes gets an error to warn about.
 
 mod file;
+mod id_file;
 mod running;
 mod session;
 mod sights;
@@ -20,7 +21,8 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 pub use file::Ledger;
-pub use running::{Intent, Journal, Running, Unfinished, read_iid};
+pub use id_file::read_iid;
+pub use running::{Intent, Journal, Running, Unfinished};
 pub use session::{Keeper, KeptBy, SessionFile, SessionHold};
 
 use crate::error::{Error, Result};

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::id_file::{IdFile, read_iid};
 use super::{State, create_folder, lock_within_limit, open_or_create};
 use crate::error::{Error, Result};
 use crate::model::{Candidate, ImageId, Name, Reference, SessionKey, Shown, Stamp};
@@ -69,6 +71,7 @@ enum Note {
 #[derive(Debug)]
 pub struct Running {
     folder: PathBuf,
+    id_file: OnceCell<IdFile>,
     pub lock: File,
 }
 
@@ -109,7 +112,7 @@ impl State {
             let _ = fs::remove_dir_all(&folder);
             Error::failed(format!("writing {}", path.display()), error)
         })?;
-        Ok(Running { folder, lock })
+        Ok(Running { id_file: OnceCell::new(), folder, lock })
     }
 
     /// The names of the folders of all builds.
@@ -132,10 +135,22 @@ impl State {
     }
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The same as for a session: whatever docker left running is no build.
+        let _ = self.lock.unlock();
+    }
+}
+
 impl Running {
     /// Where docker is to write the ID of the result.
     pub fn iidfile(&self) -> PathBuf {
-        self.folder.join("iid")
+        self.id_file.get_or_init(|| IdFile::new(&self.folder)).path()
+    }
+
+    /// Called now and then while docker builds: its place must be there when docker is done.
+    pub fn keep_iidfile(&self) {
+        self.id_file.get().inspect(|file| file.keep());
     }
 
     pub fn journal(&self) -> Option<Journal> {
@@ -150,6 +165,7 @@ impl Running {
 
     /// The books of this build are in the ledger.
     pub fn finish(self) {
+        self.id_file.get().inspect(|file| file.remove());
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -210,7 +226,7 @@ impl Unfinished {
             before: Vec::new(),
             all: None,
             shown: Shown::default(),
-            result: read_iid(&folder.join("iid")),
+            result: read_iid(&IdFile::of(&folder).path()),
             folder,
             lock,
         };
@@ -238,27 +254,24 @@ impl Unfinished {
     /// Its books are done, or nothing can be learnt any more.
     pub fn finish(self) {
         if self.lock.is_some() {
+            IdFile::of(&self.folder).remove();
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
 }
 
 /// A build that went well fails if docker cannot write its `--iidfile`, so a disk that is all but full is full.
-fn has_room(folder: &Path) -> Result<()> {
+pub(super) fn has_room(folder: &Path) -> Result<()> {
     const ENOUGH: u64 = 1024 * 1024;
     // Where a file system does not tell, it is believed to have room; some know no number of files.
-    let full = rustix::fs::statvfs(folder)
-        .is_ok_and(|disk| disk.f_bavail * disk.f_frsize < ENOUGH || disk.f_files > 0 && disk.f_favail < 16);
+    let full = rustix::fs::statvfs(folder).is_ok_and(|disk| {
+        disk.f_bavail.saturating_mul(disk.f_frsize) < ENOUGH || disk.f_files > 0 && disk.f_favail < 16
+    });
     if full {
         let tried = format!("writing to {}", folder.display());
         return Err(Error::failed(tried, "the disk is full").hint("make room, or point DKB_STATE_DIR elsewhere"));
     }
     Ok(())
-}
-
-/// Reads what `--iidfile` holds.
-pub fn read_iid(path: &Path) -> Option<ImageId> {
-    ImageId::parse(fs::read_to_string(path).ok()?.trim())
 }
 
 /// A folder without an intent may be one that is being made right now.

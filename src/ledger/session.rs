@@ -40,10 +40,17 @@ pub struct SessionFile {
     probe: PathBuf,
 }
 
-/// The lock on a session, held as long as this, or a child that inherited it, lives.
+/// The lock on a session, held as long as this lives. A child that inherited it holds it where this one is killed.
 #[derive(Debug)]
 pub struct SessionHold {
     pub file: File,
+}
+
+impl Drop for SessionHold {
+    fn drop(&mut self) {
+        // A docker that has ended may have left something running that inherited the lock, and means nothing by it.
+        let _ = self.file.unlock();
+    }
 }
 
 /// What a keeper's file says.

@@ -38,6 +38,11 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     whole.checked_mul(factor).and_then(|n| n.checked_add(u64::try_from(part).ok()?)).ok_or_else(wrong)
 }
 
+/// All of them together. An engine may say anything, so the sum of what it says ends at the largest number.
+pub fn total(amounts: impl IntoIterator<Item = u64>) -> u64 {
+    amounts.into_iter().fold(0, u64::saturating_add)
+}
+
 /// Decimal, as docker prints sizes: `212.4 MB`.
 pub fn human_bytes(bytes: u64) -> String {
     let digits = usize::from(bytes >= 1000);

@@ -13,7 +13,7 @@ mod resource;
 mod snapshot;
 mod stamp;
 
-pub use amount::{exact_bytes, exact_duration, human_bytes, human_duration, parse_bytes, parse_duration};
+pub use amount::{exact_bytes, exact_duration, human_bytes, human_duration, parse_bytes, parse_duration, total};
 #[cfg(test)]
 pub(crate) use books::tests as books_tests;
 pub use books::{Books, Build, Candidate, Life, Owner, Record, SessionEntry, SessionKey, Shown, Taken, VERSION};

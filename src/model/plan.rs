@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{EngineInfo, Flavour, ImageId};
+use super::{EngineInfo, Flavour, ImageId, total};
 
 pub const SCHEMA: u32 = 1;
 
@@ -281,12 +281,12 @@ impl Plan {
             done: ended(&[Outcome::Done, Outcome::AlreadyGone]),
             failed: ended(&[Outcome::Failed, Outcome::Unknown, Outcome::NotTried]),
             kept: self.kept.len(),
-            bytes: self.steps.iter().filter(gone).map(|step| step.bytes).sum(),
+            bytes: total(self.steps.iter().filter(gone).map(|step| step.bytes)),
             // A sweep knows the sum only, since its images share what moves.
             bytes_to_cache: if self.to_cache.is_empty() {
                 self.totals.bytes_to_cache
             } else {
-                self.steps.iter().filter(gone).filter_map(|step| self.to_cache.get(&step.id)).sum()
+                total(self.steps.iter().filter(gone).filter_map(|step| self.to_cache.get(&step.id).copied()))
             },
             up_to: self.totals.up_to,
         };

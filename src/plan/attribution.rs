@@ -24,6 +24,9 @@
 //! Then the output counts as that of a failed build, and of what no line named only those steps are believed
 //! which gave the result a half of its stamp.
 
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 #[cfg(test)]
 mod tests;
 
@@ -254,7 +257,7 @@ fn ancestry<'a>(
         Some(_) => image.parent == base,
         None => image.parent.and_then(|parent| known.get(&parent)).is_none_or(|parent| !is_new(parent)),
     };
-    path.truncate(path.iter().position(is_first)? + 1);
+    path.truncate(path.iter().position(is_first)?.saturating_add(1));
     Some(path)
 }
 

@@ -15,6 +15,9 @@
 //! 8. An image whose tag a living session took stays, so that the tag can be given back.
 //! 9. dkb's own name, which a deletion that was cut off left on an image that somebody else names, goes.
 
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod bases;
 mod bytes;
 mod claims;

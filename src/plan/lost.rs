@@ -8,6 +8,9 @@
 //!
 //! So a build `FROM` another image of its session is not found; its result stays as if a stranger had made it.
 
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::HashMap;
 
 use jiff::Timestamp;

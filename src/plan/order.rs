@@ -1,5 +1,8 @@
 //! Children before parents: the order in which images can go.
 
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::HashMap;
 
 use crate::model::{Image, ImageId};
@@ -15,7 +18,7 @@ pub fn depths<'a>(images: impl Iterator<Item = &'a Image> + Clone) -> HashMap<Im
         let mut base = 0;
         while let Some(id) = next {
             if let Some(&known) = depths.get(&id) {
-                base = known + 1;
+                base = known.saturating_add(1);
                 break;
             }
             if path.len() > parents.len() {
@@ -25,7 +28,7 @@ pub fn depths<'a>(images: impl Iterator<Item = &'a Image> + Clone) -> HashMap<Im
             next = parents.get(&id).copied().flatten();
         }
         for (above, id) in path.into_iter().rev().enumerate() {
-            depths.insert(id, base + above);
+            depths.insert(id, above.saturating_add(base));
         }
     }
     depths

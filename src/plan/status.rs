@@ -1,11 +1,14 @@
 //! What is ours, by project and session, as a pure function of the look.
 
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
 use super::clean::Look;
-use crate::model::{Build, Image, ImageId, Life, SessionKey};
+use crate::model::{Build, Image, ImageId, Life, SessionKey, total};
 
 /// One session: what it left, and whether anybody is still at work in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +34,7 @@ pub struct Owned {
 
 impl SessionSummary {
     pub fn bytes(&self) -> u64 {
-        self.images.iter().map(|image| image.bytes).sum()
+        total(self.images.iter().map(|image| image.bytes))
     }
 
     pub fn tagged(&self) -> usize {

@@ -9,6 +9,9 @@
 //! A candidate goes only if it is still there, nobody but us named it, nobody uses it, no other session
 //! claims it, and nothing that stays is built on it.
 
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::{HashMap, HashSet};
 
 use super::clean::{RunningBuild, build_gave, needed_by_builds, users};

@@ -1,5 +1,8 @@
 //! What people and programs see. The only room that writes to stdout and stderr.
 
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 pub mod clean;
 pub mod guard;
 pub mod progress;

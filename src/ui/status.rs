@@ -9,7 +9,7 @@ use serde_json::{Value, json as document};
 use super::Style;
 use super::clean::{plural, words};
 use crate::model::Owner;
-use crate::model::{Image, KeptReason, Life, Plan, Reference, SessionKey, Stamp, human_bytes, human_duration};
+use crate::model::{Image, KeptReason, Life, Plan, Reference, SessionKey, Stamp, human_bytes, human_duration, total};
 use crate::plan::status::{Owned, SessionSummary};
 
 /// Images of one session that are named before the rest is counted.
@@ -112,7 +112,7 @@ fn images(text: &mut String, images: &[Owned], now: Timestamp, verbose: bool) {
         let (id, bytes) = (image.id.short(), human_bytes(image.bytes));
         let _ = writeln!(text, "    {id}  {name:<width$}  {bytes:>8}  {}", ago(image.built, now));
     }
-    let bytes = |images: &[&Owned]| human_bytes(images.iter().map(|image| image.bytes).sum());
+    let bytes = |images: &[&Owned]| human_bytes(total(images.iter().map(|image| image.bytes)));
     if listed.len() > shown {
         let more = &listed[shown..];
         let _ = writeln!(text, "    and {} more with names, {}", more.len(), bytes(more));

@@ -93,7 +93,7 @@ const TOLD: usize = 5;
 fn first_of(errors: &[&Error]) -> Vec<String> {
     let mut lines: Vec<String> = errors.iter().take(TOLD).map(|error| error.to_string().replace("\n  ", " ")).collect();
     if errors.len() > TOLD {
-        lines.push(format!("and {} more such errors", errors.len() - TOLD));
+        lines.push(format!("and {} more such errors", errors.len().saturating_sub(TOLD)));
     }
     lines
 }

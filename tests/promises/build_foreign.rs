@@ -15,6 +15,7 @@ pub(crate) fn promises() -> Promises {
             an_image_that_a_container_or_a_name_got_hold_of_in_the_meantime_stays,
             an_image_that_was_there_before_is_not_ours_without_a_stamp,
             an_image_that_took_the_tag_before_dkb_could_look_is_not_ours,
+            an_id_file_that_docker_did_not_write_makes_nothing_ours,
         ])
         .on_every_engine(promises![
             lines_that_a_step_prints_do_not_make_a_strangers_image_ours,
@@ -44,6 +45,29 @@ fn an_image_that_took_the_tag_before_dkb_could_look_is_not_ours(engine: &Engine,
     assert!(maker.lost().is_empty(), "the own one is found all the same: {:?}", maker.lost());
     maker.clean();
     assert_eq!(maker.id("app"), theirs.id);
+}
+
+/// A script around docker may build nothing and leave the file of an earlier build there, or write that again.
+fn an_id_file_that_docker_did_not_write_makes_nothing_ours(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let theirs = engine.image().tag("theirs:1").make();
+    let (folder, file) = (tempfile::tempdir().expect("a folder"), maker.state.work().join("iid"));
+    std::fs::write(&file, &theirs.id).expect("a file");
+    let name = file.to_str().expect("a path");
+    for stamp in ["full", "project", "none"] {
+        for text in ["true".to_owned(), format!("cat {name} >{name}.new; mv {name}.new {name}")] {
+            let docker = docker_script(folder.path(), &text);
+            let build = maker.command(&app("1"), &["--iidfile", name]);
+            build.env("DKB_DOCKER", docker).env("DKB_STAMP", stamp).run().success();
+            assert!(maker.recorded().is_empty(), "{stamp}: {text}");
+        }
+    }
+    let docker = engine.bin().join("docker");
+    let docker = docker_script(folder.path(), &format!("{} \"$@\"", docker.display()));
+    maker.command(&app("2"), &["--iidfile", name]).env("DKB_DOCKER", docker).run().success();
+    let built = std::fs::read_to_string(&file).expect("an ID");
+    assert!(maker.recorded().contains(&built), "{built}");
+    assert!(engine.has(&theirs));
 }
 
 fn app(seed: &str) -> Context {

@@ -1,5 +1,6 @@
 //! Promise 6: a state folder that is missing, read-only, full or damaged costs a warning, never the build.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use dkb_lab::command::{Command, Output};
@@ -12,6 +13,8 @@ pub(crate) fn promises() -> Promises {
         a_state_folder_that_is_missing_is_made,
         a_state_folder_that_cannot_be_written_costs_a_warning,
         a_full_state_folder_costs_a_warning,
+        a_disk_that_fills_during_a_build_costs_a_warning,
+        an_id_file_whose_place_goes_during_a_build_is_written_all_the_same,
         a_damaged_ledger_costs_what_it_said_and_no_more,
     ])
 }
@@ -62,13 +65,57 @@ fn in_full_folder(folder: &Path, room: &str, command: &Command) -> Output {
         truncate -s "$((64 - $2))K" "$1/full"
         shift 2
         exec "$@""#;
+    in_script(script, &[folder.as_os_str(), room.as_ref()], command)
+}
+
+/// The command's words are the script's last ones.
+fn in_script(script: &str, first: &[&OsStr], command: &Command) -> Output {
     let std = command.to_std();
-    let words = [folder.as_os_str(), room.as_ref(), std.get_program()].into_iter().chain(std.get_args());
+    let words = first.iter().copied().chain([std.get_program()]).chain(std.get_args());
     let mut wrapped = Command::new("/usr/bin/unshare").args(["--mount", "sh", "-c", script, "sh"]);
     for (key, value) in std.get_envs() {
         wrapped = wrapped.env(key, value.unwrap_or_default());
     }
     wrapped.args(words).cwd(std.get_current_dir().unwrap_or(Path::new("/"))).run()
+}
+
+/// Docker waits for its Dockerfile, which comes once dkb has begun and the disk is full.
+fn a_disk_that_fills_during_a_build_costs_a_warning(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let folder = maker.state.state_dir();
+    let command = maker.dkb().args(["build", "-t", "app", "-"]).env("DKB_STATE_DIR", &folder);
+    let script = r#"
+        mount -t tmpfs -o size=4m none "$1"
+        state=$1; shift
+        {
+            n=0; until cat "$state"/builds/*/intent.json >/dev/null 2>&1 || [ $n = 1000 ]; do n=$((n + 1)); sleep 0.01; done
+            cat /dev/zero >"$state/full" 2>/dev/null
+            printf 'FROM lab/base\nENV A=1\n'
+        } | "$@"
+        code=$?
+        # What this build could not note, the next dkb would, and the state folder ends here.
+        rm -rf $(cat "$state"/builds/*/iid-at)
+        exit $code"#;
+    let output = in_script(script, &[folder.as_os_str()], &command).success();
+    warns_once(&output);
+    assert!(engine.has("app"));
+}
+
+/// As the memory of a user who logs out may be cleared of all that is theirs.
+fn an_id_file_whose_place_goes_during_a_build_is_written_all_the_same(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let folder = maker.state.state_dir();
+    let command = maker.dkb().args(["build", "-t", "app", "-"]).env("DKB_STATE_DIR", &folder);
+    let script = r#"
+        state=$1; shift
+        {
+            n=0; until at=$(cat "$state"/builds/*/iid-at 2>/dev/null) || [ $n = 1000 ]; do n=$((n + 1)); sleep 0.01; done
+            case $at in /dev/shm/dkb-*) rm -r "$at"; n=0; until [ -d "$at" ] || [ $n = 1000 ]; do n=$((n + 1)); sleep 0.01; done ;; esac
+            printf 'FROM lab/base\nENV A=1\n'
+        } | "$@""#;
+    says_nothing_of_its_own(&in_script(script, &[folder.as_os_str()], &command).success());
+    assert!(maker.recorded().contains(&maker.id("app")));
+    assert_eq!(open_builds(&maker.state), 0);
 }
 
 fn a_damaged_ledger_costs_what_it_said_and_no_more(engine: &Engine, builder: Builder) {

@@ -2,11 +2,14 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::time::{Duration, Instant};
 
+use dkb::model::Life;
 use dkb_lab::command::Output;
-use dkb_lab::{Builder, Context, Engine, FakeDocker, Promises, State, promises};
+use dkb_lab::{Builder, Context, Engine, FakeDocker, Promises, State, eventually, promises};
 
 use crate::building::{Maker, builds_of, docker_script, own_lines, says_nothing_of_its_own};
+use crate::clean_host::key;
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -21,6 +24,8 @@ pub(crate) fn promises() -> Promises {
             a_flag_in_the_wrong_place_is_pointed_out,
             a_missing_program_is_127_and_an_endless_chain_ends,
             podman_is_called_as_docker_is,
+            what_docker_leaves_running_is_not_waited_for_and_is_no_build,
+            in_a_terminal_too_what_docker_leaves_running_is_not_waited_for,
         ])
 }
 
@@ -210,4 +215,51 @@ fn podman_is_called_as_docker_is() {
         "{call:?}"
     );
     assert!(call.ends_with(&["-t", "x", "."].map(String::from)), "{call:?}");
+}
+
+/// A script around docker starts something that outlives it, with or without docker's streams.
+fn what_docker_leaves_running_is_not_waited_for_and_is_no_build() {
+    for (helper, words) in [
+        ("sleep 60 2>/dev/null &", &["build", "."][..]),
+        ("sleep 60 &", &["build", "-q", "."]),
+        ("sleep 60 &", &["build", "-q", "--iidfile", "iid", "."]),
+        ("sleep 60 >/dev/null 2>&1 &", &["build", "."]),
+    ] {
+        let (docker, state) = (FakeDocker::new(), State::new());
+        let said = "Step 1/1 : FROM base\n".repeat(2000);
+        // A failed build shows all that it said, also where it was to be quiet.
+        let fails = words.contains(&"--iidfile");
+        let pid = state.work().join("pid");
+        let script = format!("{helper} echo $! >{}", pid.display());
+        docker.reply_to("build").script(&script).stdout(&said).code(u8::from(fails));
+        let began = Instant::now();
+        let dkb = state.dkb().with_docker(&docker).env("DOCKER_BUILDKIT", "0").project("app").session("one");
+        let mut running = dkb.args(words.iter().copied()).spawn();
+        let ended = eventually(Duration::from_secs(20), || !running.is_running());
+        let notes = dkb::ledger::State::at(state.state_dir());
+        let (life, open) = (notes.session(&key("app", "one")).life("here"), notes.unfinished());
+        let helper = std::fs::read_to_string(&pid).expect("the helper's number");
+        let killed = std::process::Command::new("kill").arg(helper.trim()).status();
+        assert!(ended && killed.is_ok_and(|killed| killed.success()), "{words:?} took {:?}", began.elapsed());
+        let output = running.wait().code(i32::from(fails));
+        let shown = output.out() + &output.err();
+        assert!(shown.contains(&said), "{words:?}: {} of {} bytes", shown.len(), said.len());
+        assert_ne!(life, Life::Alive, "{words:?}");
+        assert!(open.iter().all(|build| !build.still_runs()), "{words:?}");
+    }
+}
+
+fn in_a_terminal_too_what_docker_leaves_running_is_not_waited_for() {
+    let (docker, state) = (FakeDocker::new(), State::new());
+    let pid = state.work().join("pid");
+    let script = format!("sleep 60 2>/dev/null & echo $! >{}", pid.display());
+    docker.reply_to("build").script(&script).stdout("Step 1/1 : FROM base\n".repeat(500) + "the end\n");
+    let dkb = state.dkb().with_docker(&docker).env("DOCKER_BUILDKIT", "0").args(["build", "."]);
+    let began = Instant::now();
+    let mut terminal = dkb.in_terminal();
+    let status = terminal.wait();
+    let helper = std::fs::read_to_string(&pid).expect("the helper's number");
+    let killed = std::process::Command::new("kill").arg(helper.trim()).status();
+    assert!(killed.is_ok_and(|killed| killed.success()), "it took {:?}", began.elapsed());
+    assert!(status.success() && terminal.seen().contains("the end"), "{}", terminal.screen());
 }

@@ -35,7 +35,21 @@ pub(crate) fn promises() -> Promises {
             the_fake_docker_records_every_byte_of_a_call,
             the_fake_docker_says_and_does_as_it_is_told,
             a_terminal_shows_what_a_person_sees,
+            how_a_run_was_started_changes_nothing,
         ])
+}
+
+/// Under nohup, in a background job and in some CI runners signals are ignored, and whoever is started there inherits it.
+fn how_a_run_was_started_changes_nothing() {
+    let run = std::env::current_exe().expect("this program");
+    for promise in
+        ["a_signal_to_dkb_alone_is_handed_on_once_and_the_code_comes_back", "ctrl_c_in_a_terminal_reaches_docker_once"]
+    {
+        let ignoring = Command::new("/bin/sh").args(["-c", "trap '' HUP INT QUIT TERM; exec \"$@\"", "sh"]).arg(&run);
+        let ignoring = ignoring.args(["--exact", &format!("build_terminal::{promise}")]);
+        let env = ["PATH", "HOME"].iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
+        ignoring.envs(env).run().success().says("1 passed");
+    }
 }
 
 fn a_new_engine_holds_nothing_but_the_base(engine: &Engine) {

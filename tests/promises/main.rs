@@ -1,5 +1,6 @@
 //! What dkb promises, one file a theme, tried on every engine of the lab.
 
+mod absurd;
 mod build_at_once;
 mod build_constant;
 mod build_engine_trouble;
@@ -47,6 +48,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     dkb_lab::set_dkb(env!("CARGO_BIN_EXE_dkb"));
     dkb_lab::promise::run([
+        absurd::promises(),
         build_at_once::promises(),
         build_constant::promises(),
         build_engine_trouble::promises(),

@@ -1,5 +1,8 @@
 //! After a build: which images are its own, the record of that, and what has lost its purpose.
 
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt as _;

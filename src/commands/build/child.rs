@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -15,6 +15,7 @@ use tempfile::SpooledTempFile;
 use tokio::sync::{Notify, oneshot};
 
 use super::signals::{Target, forward, listen};
+use super::stream::Stream;
 use super::tap::Tap;
 use crate::ledger::Journal;
 use crate::model::{Candidate, ImageId, Shown};
@@ -79,6 +80,8 @@ pub(crate) fn start(
             None
         }
     };
+    let (ended, end) = io::pipe()?;
+    let ended_too = ended.try_clone()?;
     // Before docker starts: a signal that comes between must not end dkb and leave docker alone.
     let signals = listen()?;
     let mut child = with_inheritable(locks, || command.spawn())?;
@@ -86,16 +89,17 @@ pub(crate) fn start(
     drop(command);
     let (journal, late_journal) = if stdout == Stdout::Quiet { (None, journal) } else { (journal, None) };
     let reader = match (tap, child.stdout.take()) {
-        (Some(tap), _) => Some(thread::spawn(move || watch(tap, Some(ui::pass), journal))),
-        (None, Some(pipe)) => Some(thread::spawn(move || watch(pipe, None, journal))),
+        (Some(tap), _) => Some(thread::spawn(move || watch(Stream::new(tap, ended), Some(ui::pass), journal))),
+        (None, Some(pipe)) => Some(thread::spawn(move || watch(Stream::new(pipe, ended), None, journal))),
         (None, None) => None,
     };
     let (mut errors, mut late) = (None, None);
     match child.stderr.take() {
         Some(pipe) if stdout == Stdout::Quiet => {
+            let pipe = Stream::new(pipe, ended_too);
             late = Some(thread::spawn(move || watch(pipe, Some(ui::pass_on_stderr), late_journal)));
         }
-        Some(pipe) => errors = Some(thread::spawn(move || hold(OwnedFd::from(pipe).into()))),
+        Some(pipe) => errors = Some(thread::spawn(move || hold(Stream::new(pipe, ended_too)))),
         None => {}
     }
     let handle = signals.handle();
@@ -104,7 +108,9 @@ pub(crate) fn start(
     let stop = Arc::new(Notify::new());
     forward(signals, Arc::clone(&target), Arc::clone(&stop));
     thread::spawn(move || {
-        let _ = tell.send(wait(&mut child, &target));
+        let status = wait(&mut child, &target);
+        drop(end);
+        let _ = tell.send(status);
     });
     Ok(Running { reader, errors, late, done: Some(done), signals: handle, stop })
 }
@@ -200,7 +206,7 @@ fn watch(mut pipe: impl Read, pass: Option<fn(&[u8]) -> bool>, mut journal: Opti
     Seen { shown, id, podman, held: hold.map(|hold| (hold, SpooledTempFile::new(IN_MEMORY))) }
 }
 
-fn hold(mut pipe: File) -> SpooledTempFile {
+fn hold(mut pipe: impl Read) -> SpooledTempFile {
     let mut held = SpooledTempFile::new(IN_MEMORY);
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = pipe.read(&mut buffer) {

@@ -12,6 +12,7 @@ use super::{books, lent};
 use crate::commands::world::World;
 use crate::commands::{end, seen};
 use crate::error::{Error, Kind, Result};
+use crate::files;
 use crate::ledger::{Running, State, read_iid};
 use crate::model::{Books, ImageId, Life, Record, SessionKey, Stamp};
 use crate::plan::argv::IdFile;
@@ -122,15 +123,20 @@ impl Job {
     /// The image that docker built, by its own word where it gave one, else by the tags.
     async fn result(&self, seen: &Seen, before: &Before, known: &Books) -> Result<Option<ImageId>> {
         let engine = &before.engine;
+        if let Some(id) = self.own_id_file().and_then(|file| read_iid(&file))
+            && before.has(id).await?
+        {
+            return Ok(Some(id));
+        }
         let said = match self.id_file() {
-            IdFile::Ours => self.own_id_file().and_then(|file| read_iid(&file)).or(seen.id),
-            IdFile::Users(file) if Path::new(file).is_file() => read_iid(Path::new(file)),
             // The classic builder of docker 20.10 takes any output without a word, and makes an image all the same.
             IdFile::No(why) if !why.leaves_image() && !self.classic => return Ok(None),
-            IdFile::Users(_) | IdFile::No(_) => seen.id,
+            _ => self.written_by_docker().and_then(read_iid).or(seen.id),
         };
+        // Where dkb does not know who wrote it, the image itself must say whose it is.
         if let Some(id) = said
-            && before.has(id).await?
+            && let Some(image) = engine.image(&id.to_string()).await?
+            && self.stamp.is_part_of(&Stamp::of(&image.labels))
         {
             return Ok(Some(id));
         }
@@ -148,7 +154,7 @@ impl Job {
     /// What the classic builder prints under `-q`.
     fn quiet_id(&self, seen: &Seen) -> Option<String> {
         let file = self.own_id_file().or_else(|| {
-            let path = self.users_id_file()?.to_path_buf();
+            let path = self.written_by_docker()?.to_path_buf();
             end_with_newline(&path);
             Some(path)
         });
@@ -160,7 +166,7 @@ impl Job {
 /// The file that the user asked for ends with a newline under `-q`, and docker was not told of the `-q`.
 fn end_with_newline(path: &Path) {
     use std::io::Write;
-    let ends = std::fs::read(path).is_ok_and(|text| text.is_empty() || text.ends_with(b"\n"));
+    let ends = files::read(path, files::SETTINGS).is_ok_and(|text| text.is_empty() || text.ends_with(b"\n"));
     if !ends && let Ok(mut file) = std::fs::File::options().append(true).open(path) {
         let _ = file.write_all(b"\n");
     }

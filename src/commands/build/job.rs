@@ -1,9 +1,12 @@
 //! One build, from its words to docker's start.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -33,6 +36,8 @@ pub(super) struct Job {
     pub(super) hold: Option<SessionHold>,
     pub(super) running: Option<Running>,
     pub(super) intent: Intent,
+    /// The user's own ID file, where one was there before.
+    old_id_file: Option<Mark>,
     /// The first thing that went wrong; one warning is enough.
     pub(super) trouble: Option<Error>,
 }
@@ -78,8 +83,10 @@ impl Job {
             hold: None,
             running: None,
             intent,
+            old_id_file: None,
             trouble: None,
         };
+        job.old_id_file = job.users_id_file().and_then(Mark::of);
         // A question, a help page, files: nothing comes of it that could be noted.
         if job.makes_an_image() {
             job.open_books();
@@ -147,11 +154,27 @@ impl Job {
         (self.id_file() == IdFile::Ours).then(|| running.iidfile())
     }
 
+    /// Sees to it that docker can write that file whenever it is done.
+    pub(super) async fn keep_id_file(&self) -> Infallible {
+        const NOW_AND_THEN: Duration = Duration::from_secs(1);
+        while let Some(running) = &self.running {
+            running.keep_iidfile();
+            tokio::time::sleep(NOW_AND_THEN).await;
+        }
+        std::future::pending().await
+    }
+
     pub(super) fn users_id_file(&self) -> Option<&Path> {
         match self.id_file() {
             IdFile::Users(file) => Some(Path::new(file)),
             _ => None,
         }
+    }
+
+    /// The file that the user asked for, if it is not as it was before the build: a script around docker may leave
+    /// an old one there.
+    pub(super) fn written_by_docker(&self) -> Option<&Path> {
+        self.users_id_file().filter(|path| Mark::of(path).is_some_and(|now| self.old_id_file.as_ref() != Some(&now)))
     }
 
     pub(super) fn command(&self, global: &[OsString]) -> Command {
@@ -162,6 +185,20 @@ impl Job {
         command.args(global).args(argv::inject(&self.spelling, &self.words, &injection));
         program::as_child(&mut command, &self.program.path);
         command
+    }
+}
+
+/// What changes with every write to a plain file.
+#[derive(PartialEq, Eq)]
+struct Mark {
+    file: (u64, u64),
+    changed: (i64, i64),
+}
+
+impl Mark {
+    fn of(path: &Path) -> Option<Self> {
+        let file = path.metadata().ok().filter(Metadata::is_file)?;
+        Some(Self { file: (file.dev(), file.ino()), changed: (file.ctime(), file.ctime_nsec()) })
     }
 }
 

@@ -1,5 +1,8 @@
 //! dkb's own look at the engine, beside docker's start-up: who answers, and which image each tag names now.
 
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::HashSet;
 use std::time::Instant;
 
@@ -29,7 +32,8 @@ pub(super) struct Before {
 impl Before {
     /// Now, by the engine's clock; a moment ago, if anything.
     fn now(&self) -> Timestamp {
-        SignedDuration::try_from(self.started.elapsed()).map_or(self.began, |since| self.began + since)
+        let since = SignedDuration::try_from(self.started.elapsed()).unwrap_or(SignedDuration::MAX);
+        self.began.checked_add(since).unwrap_or(Timestamp::MAX)
     }
 
     async fn named(&self, tag: &Reference) -> Result<Option<ImageId>> {
@@ -69,7 +73,9 @@ pub(super) async fn look(
 ) -> Result<Before> {
     let engine = Engine::connect(endpoint, BUILD_LIMITS).await?;
     let info = engine.info().await?;
-    let began = info.now - SignedDuration::try_from(started.elapsed()).unwrap_or(SignedDuration::ZERO);
+    let ago = SignedDuration::try_from(started.elapsed()).unwrap_or(SignedDuration::ZERO);
+    // An engine's clock may be as wrong as can be.
+    let began = info.now.checked_sub(ago).unwrap_or(info.now);
     let identity = info.identity.clone().ok_or_else(|| {
         Error::new(Kind::Failed, format!("asking {} who it is", info.endpoint), "it does not say")
             .hint("dkb keeps no books on an engine that it could not know again")

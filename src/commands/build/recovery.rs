@@ -1,5 +1,8 @@
 //! The books of builds whose dkb was killed, and which builds run now.
 
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use jiff::Timestamp;
 
 use super::books::{Facts, lost, record, records};
@@ -10,7 +13,7 @@ use crate::plan::clean::RunningBuild;
 
 /// Finishes the books of builds whose dkb was killed. Only those on this very engine are touched.
 pub async fn recover(engine: &Engine, identity: &str, state: &State, ledger: &Ledger) -> Result<usize> {
-    let (mut recovered, mut failed) = (0, None);
+    let (mut recovered, mut failed) = (0_usize, None);
     for unfinished in state.unfinished() {
         if unfinished.still_runs() {
             continue;
@@ -19,7 +22,7 @@ pub async fn recover(engine: &Engine, identity: &str, state: &State, ledger: &Le
         match done {
             Ok(false) | Err(_) if !is_long_past(&unfinished.intent) => failed = failed.or(done.err()),
             _ => {
-                recovered += 1;
+                recovered = recovered.saturating_add(1);
                 unfinished.finish();
             }
         }

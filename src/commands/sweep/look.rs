@@ -1,5 +1,8 @@
 //! One look at a host: all that its plan is made from. What can't be listed fails its kind and no other.
 
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::HashMap;
 
 use futures_util::StreamExt as _;
@@ -16,7 +19,7 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::ledger::{Ledger, State};
 use crate::model::{
     Books, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, Flavour, ImageId, Kind, Life, Network,
-    SessionKey, Snapshot, Volume,
+    SessionKey, Snapshot, Volume, total,
 };
 use crate::plan::clean::RunningBuild;
 use crate::plan::sweep::{Look, Policy, Swept, is_stopped, needs_first_sight, plan};
@@ -251,9 +254,10 @@ impl Seen {
             self.measure_volumes().await;
         }
         let DiskUsage { layers, containers, cache } = self.engine.disk_usage().await?;
-        let volumes: u64 = self.volumes.iter().filter_map(|volume| volume.size).sum();
+        let volumes = total(self.volumes.iter().filter_map(|volume| volume.size));
         // Its layers are all that the containerd store holds, the cache's and the containers' too.
-        Ok(if self.info.containerd_store { layers } else { layers + containers + cache } + volumes)
+        let rest = if self.info.containerd_store { [0, 0] } else { [containers, cache] };
+        Ok(total([layers, volumes].into_iter().chain(rest)))
     }
 
     /// Whether the engine's folder is a folder of this machine: it holds the very images that the engine lists.

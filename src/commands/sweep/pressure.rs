@@ -1,10 +1,14 @@
 //! How full the disk is, and how many bytes are to come back.
 
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::path::{Path, PathBuf};
 
 use super::look::Seen;
 use crate::config::DiskPressure;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::model::{DiskMark, EngineInfo, Image};
 
 /// The bytes that are to come back; none below the high mark.
@@ -12,7 +16,7 @@ pub(super) async fn need(seen: &mut Seen, pressure: DiskPressure) -> Result<u64>
     match (pressure.above, pressure.down_to) {
         (DiskMark::Bytes(above), DiskMark::Bytes(down_to)) => {
             let used = seen.disk().await?;
-            Ok(if used > above { used - down_to } else { 0 })
+            Ok(if used > above { used.saturating_sub(down_to) } else { 0 })
         }
         (DiskMark::Percent(above), DiskMark::Percent(down_to)) => {
             if !seen.is_root_here() {
@@ -25,8 +29,9 @@ pub(super) async fn need(seen: &mut Seen, pressure: DiskPressure) -> Result<u64>
                 ));
             }
             let (used, all) = disk_of(Path::new(&seen.info.root_dir))?;
-            let share = |percent: u8| u64::try_from(u128::from(all) * u128::from(percent) / 100).unwrap_or(u64::MAX);
-            Ok(if used > share(above) { used - share(down_to).min(used) } else { 0 })
+            let share =
+                |percent: u8| u64::try_from(u128::from(all).saturating_mul(percent.into()) / 100).unwrap_or(u64::MAX);
+            Ok(if used > share(above) { used.saturating_sub(share(down_to)) } else { 0 })
         }
         _ => Err(Error::usage("measuring the engine's disk", "the two marks are of different kinds")),
     }
@@ -36,8 +41,8 @@ pub(super) async fn need(seen: &mut Seen, pressure: DiskPressure) -> Result<u64>
 fn disk_of(folder: &Path) -> Result<(u64, u64)> {
     let stat = rustix::fs::statvfs(folder)
         .map_err(|error| Error::failed(format!("measuring the disk of {}", folder.display()), error))?;
-    let used = stat.f_blocks.saturating_sub(stat.f_bfree) * stat.f_frsize;
-    Ok((used, used + stat.f_bavail * stat.f_frsize))
+    let used = stat.f_blocks.saturating_sub(stat.f_bfree).saturating_mul(stat.f_frsize);
+    Ok((used, used.saturating_add(stat.f_bavail.saturating_mul(stat.f_frsize))))
 }
 
 /// The folder may be another machine's, or another container's, and the same path may exist here: only if it
@@ -47,7 +52,7 @@ pub(super) fn is_root_here(info: &EngineInfo, images: &[Image]) -> bool {
     if !root.is_absolute() || !info.endpoint.starts_with("unix://") {
         return false;
     }
-    let said = std::fs::read_to_string(root.join("engine-id")).unwrap_or_default();
+    let said = files::read_text(&root.join("engine-id"), files::SETTINGS).unwrap_or_default();
     if !said.trim().is_empty() {
         return info.identity.as_deref() == Some(said.trim());
     }

@@ -12,7 +12,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Action, Books, CacheRecord, EngineInfo, Flavour, Image, ImageId, Kind, Plan};
+use crate::model::{Action, Books, CacheRecord, EngineInfo, Flavour, Image, ImageId, Kind, Plan, total};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Freed {
@@ -61,7 +61,7 @@ pub(super) fn freed<'a>(
     }
     for (part, last) in shared {
         up_to = true;
-        each[last] += part;
+        each[last] = each[last].saturating_add(part);
     }
     Freed { each, up_to }
 }
@@ -73,7 +73,7 @@ fn goes_with_parent(image: &Image, goes: &HashSet<ImageId>) -> bool {
 /// Of what `BuildKit` built, the cache holds the layers too: they leave the images and stay on the disk until the
 /// cache goes. Those bytes are counted apart. The classic builder's images are their own cache.
 pub fn share_with_cache(plan: &mut Plan, books: &Books, cache: &[CacheRecord]) {
-    let mut held: u64 = cache.iter().filter(|record| record.shared).map(|record| record.size).sum();
+    let mut held = total(cache.iter().filter(|record| record.shared).map(|record| record.size));
     let by_buildkit: HashSet<ImageId> = built_by_buildkit(books).collect();
     for step in plan.steps.iter_mut().filter(|step| step.kind == Kind::Image && step.action == Action::Remove) {
         if !ImageId::parse(&step.id).is_some_and(|id| by_buildkit.contains(&id)) {
@@ -81,8 +81,8 @@ pub fn share_with_cache(plan: &mut Plan, books: &Books, cache: &[CacheRecord]) {
         }
         let stays = step.bytes.min(held);
         if stays > 0 {
-            held -= stays;
-            step.bytes -= stays;
+            held = held.saturating_sub(stays);
+            step.bytes = step.bytes.saturating_sub(stays);
             plan.to_cache.insert(step.id.clone(), stays);
         }
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::rules::Rules;
 use super::{Candidate, Key, Look, Sorted};
-use crate::model::{Action, CacheRecord, Guard, Kept, KeptReason, Kind, Plan, Reason, Step};
+use crate::model::{Action, CacheRecord, Guard, Kept, KeptReason, Kind, Plan, Reason, Step, total};
 
 pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
     if !rules.policy.cache {
@@ -86,10 +86,7 @@ struct Ranked<'a> {
 /// Unused longest first, and no record before what was made from it.
 fn in_order<'a>(records: &'a [CacheRecord], going: &HashMap<&str, &'a CacheRecord>) -> Vec<Ranked<'a>> {
     let by_id: HashMap<&str, &CacheRecord> = records.iter().map(|record| (record.id.as_str(), record)).collect();
-    let mut depths = HashMap::new();
-    for record in records {
-        depth(record, &by_id, &mut depths, &mut HashSet::new());
-    }
+    let depths = depths(&by_id);
     let depth_of = |record: &CacheRecord| depths.get(record.id.as_str()).copied().unwrap_or(0);
     let mut deepest_first: Vec<&CacheRecord> = going.values().copied().collect();
     deepest_first.sort_by(|a, b| (Reverse(depth_of(a)), &a.id).cmp(&(Reverse(depth_of(b)), &b.id)));
@@ -110,33 +107,45 @@ fn in_order<'a>(records: &'a [CacheRecord], going: &HashMap<&str, &'a CacheRecor
     order
 }
 
-/// How many records lie below one, at most; a circle, which no engine makes, ends the count.
-fn depth<'a>(
-    record: &'a CacheRecord,
-    by_id: &HashMap<&str, &'a CacheRecord>,
-    depths: &mut HashMap<&'a str, usize>,
-    path: &mut HashSet<&'a str>,
-) -> usize {
-    if let Some(&known) = depths.get(record.id.as_str()) {
-        return known;
+/// How many records lie below each one, at most. What hangs on a circle, which no engine makes, is not told apart.
+fn depths<'a>(by_id: &HashMap<&'a str, &'a CacheRecord>) -> HashMap<&'a str, usize> {
+    let mut depths: HashMap<&str, usize> = by_id.keys().map(|id| (*id, 0)).collect();
+    let mut open: HashMap<&str, usize> = HashMap::new();
+    let mut children: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (&id, record) in by_id {
+        let parents: Vec<&str> = record
+            .parents
+            .iter()
+            .filter_map(|parent| by_id.get_key_value(parent.as_str()))
+            .map(|(id, _)| *id)
+            .collect();
+        open.insert(id, parents.len());
+        for parent in parents {
+            children.entry(parent).or_default().push(id);
+        }
     }
-    if !path.insert(&record.id) {
-        return 0;
+    let mut ready: Vec<&str> = open.iter().filter(|(_, open)| **open == 0).map(|(id, _)| *id).collect();
+    while let Some(id) = ready.pop() {
+        let above = depths.get(id).map_or(0, |depth| depth.saturating_add(1));
+        for child in children.remove(id).unwrap_or_default() {
+            depths.entry(child).and_modify(|depth| *depth = above.max(*depth));
+            let left = open.get(child).map_or(0, |left| left.saturating_sub(1));
+            open.insert(child, left);
+            if left == 0 {
+                ready.push(child);
+            }
+        }
     }
-    let parents = record.parents.iter().filter_map(|id| by_id.get(id.as_str()));
-    let depth = parents.map(|parent| depth(parent, by_id, depths, path) + 1).max().unwrap_or(0);
-    path.remove(record.id.as_str());
-    depths.insert(&record.id, depth);
-    depth
+    depths
 }
 
 /// Rule 9. Only bytes that are the cache's alone count.
 fn keep_the_last(records: &[CacheRecord], limit: u64, order: &mut Vec<Ranked>, sorted: &mut Sorted) {
     let own = |record: &CacheRecord| if record.shared { 0 } else { record.size };
-    let mut left: u64 = records.iter().map(own).sum();
+    let mut left = total(records.iter().map(own));
     let enough = order.iter().position(|ranked| {
         let reached = left <= limit;
-        left -= if reached { 0 } else { own(ranked.record) };
+        left = left.saturating_sub(if reached { 0 } else { own(ranked.record) });
         reached
     });
     let stays = order.split_off(enough.unwrap_or(order.len()));
@@ -149,11 +158,11 @@ pub(super) fn bytes_that_stay(look: &Look, plan: &Plan) -> HashMap<String, u64> 
     let going: HashSet<&str> =
         plan.steps.iter().filter(|step| step.kind == Kind::BuildCache).map(|step| step.id.as_str()).collect();
     let stays = |record: &&CacheRecord| record.shared && !going.contains(record.id.as_str());
-    let mut shared: u64 = look.cache.iter().filter(stays).map(|record| record.size).sum();
+    let mut shared = total(look.cache.iter().filter(stays).map(|record| record.size));
     let mut held = HashMap::new();
     for step in plan.steps.iter().filter(|step| step.kind == Kind::Image) {
         let bytes = step.bytes.min(shared);
-        shared -= bytes;
+        shared = shared.saturating_sub(bytes);
         if bytes > 0 {
             held.insert(step.id.clone(), bytes);
         }

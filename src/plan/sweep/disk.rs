@@ -46,13 +46,13 @@ impl Disk {
             if let Some(layers) = look.layers.get(&image.id) {
                 for layer in layers {
                     at = *known.entry((at, layer)).or_insert_with(|| disk.put(at));
-                    disk.nodes[at].images += 1;
+                    disk.nodes[at].images = disk.nodes[at].images.saturating_add(1);
                 }
             } else {
                 // An image that nobody looked into seems to share nothing, and does where the engine says so.
                 disk.exact &= image.shared == Some(0);
                 at = disk.put(0);
-                disk.nodes[at].images += 1;
+                disk.nodes[at].images = disk.nodes[at].images.saturating_add(1);
             }
             disk.tops.insert(image.id, at);
         }
@@ -65,7 +65,7 @@ impl Disk {
 
     fn put(&mut self, below: usize) -> usize {
         self.nodes.push(Node { below, images: 0, sum: None, bytes: 0, too_high: false });
-        self.nodes.len() - 1
+        self.nodes.len().saturating_sub(1)
     }
 
     fn learn(&mut self, image: ImageId, size: u64, shared: Option<u64>) {
@@ -106,9 +106,9 @@ impl Disk {
         let mut bytes = 0;
         while at != 0 {
             let node = &mut self.nodes[at];
-            node.images -= 1;
+            node.images = node.images.saturating_sub(1);
             if node.images == 0 {
-                bytes += node.bytes;
+                bytes = node.bytes.saturating_add(bytes);
                 self.imprecise |= node.too_high;
             }
             at = node.below;
@@ -117,7 +117,7 @@ impl Disk {
             return bytes;
         }
         self.imprecise = true;
-        bytes + DESCRIPTION
+        DESCRIPTION.saturating_add(bytes)
     }
 
     /// Whether what was taken so far is an upper bound.

@@ -29,7 +29,7 @@ pub(super) fn narrow(sorted: &mut Sorted, need: u64, mut disk: Disk) {
             }
             waiting.extend(going[at].after.iter().filter_map(|key| index.get(key).copied()));
             let step = &going[at].step;
-            freed += image_of(step).map_or(step.bytes, |image| disk.take(image));
+            freed = freed.saturating_add(image_of(step).map_or(step.bytes, |image| disk.take(image)));
         }
     }
     for (at, candidate) in going.into_iter().enumerate() {

@@ -146,7 +146,8 @@ fn kept(plan: &Plan, verbose: bool) -> String {
     }
     let mut reasons: BTreeMap<KeptReason, usize> = BTreeMap::new();
     for kept in plan.kept.iter().filter(|kept| kept.reason != KeptReason::BuiltIn) {
-        *reasons.entry(kept.reason).or_default() += 1;
+        let count = reasons.entry(kept.reason).or_default();
+        *count = count.saturating_add(1);
     }
     let reasons: Vec<String> = reasons.into_iter().map(|(reason, n)| format!("{n} {}", words(reason))).collect();
     if !reasons.is_empty() {

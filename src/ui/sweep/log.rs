@@ -8,7 +8,7 @@ use super::line::{Line, Log, SUMMARY, fields};
 use super::{Part, Since, Told, first_of};
 use crate::config::seed::LogLevel;
 use crate::error::Error;
-use crate::model::{Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, human_duration};
+use crate::model::{Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, human_duration, total};
 
 const fn operation(kind: Kind) -> &'static str {
     match kind {
@@ -112,7 +112,7 @@ impl Log {
             for kept in plan.kept.iter().filter(|kept| kept.kind == kind) {
                 self.skipped(host, kept);
             }
-            let bytes: u64 = steps.iter().map(|step| step.bytes).sum();
+            let bytes = total(steps.iter().map(|step| step.bytes));
             let (count, things) = (steps.len(), things(kind, &steps));
             self.say(Line {
                 level: LogLevel::Info,
@@ -160,7 +160,7 @@ impl Log {
         if !part.unlisted.is_empty() && plan.steps.is_empty() {
             return;
         }
-        let bytes: u64 = done.iter().map(|step| step.bytes).sum();
+        let bytes = total(done.iter().map(|step| step.bytes));
         let things = things(kind, &plan.steps);
         let freed = amount(kind, bytes, plan, (" freed", "moved"));
         self.say(Line {
@@ -184,22 +184,23 @@ impl Log {
 
     pub(super) fn summary(&self, told: &[Told], dry: bool) {
         let mut counts = Map::new();
-        let (mut bytes, mut to_cache, mut removed, mut failed, mut kept) = (0, 0, 0, 0, 0);
-        for plan in told.iter().filter_map(|told| told.plan.as_ref()) {
+        let (mut removed, mut failed, mut kept) = (0_usize, 0_usize, 0_usize);
+        let plans = || told.iter().filter_map(|told| told.plan.as_ref());
+        let bytes = total(plans().map(|plan| plan.totals.bytes));
+        let to_cache = total(plans().map(|plan| plan.totals.bytes_to_cache));
+        for plan in plans() {
             for step in &plan.steps {
                 let goes = dry || matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
                 let key = format!("{}_removed", operation(step.kind).to_ascii_lowercase());
                 let known = counts.get(&key).and_then(Value::as_u64).unwrap_or(0);
-                counts.insert(key, (known + u64::from(goes)).into());
-                removed += usize::from(goes);
+                counts.insert(key, known.saturating_add(u64::from(goes)).into());
+                removed = removed.saturating_add(usize::from(goes));
             }
-            failed += plan.totals.failed;
-            kept += plan.totals.kept;
-            bytes += plan.totals.bytes;
-            to_cache += plan.totals.bytes_to_cache;
+            failed = failed.saturating_add(plan.totals.failed);
+            kept = kept.saturating_add(plan.totals.kept);
         }
-        let operations: usize = told.iter().map(|told| told.kinds.len()).sum();
-        let operations_failed: usize = told.iter().map(Told::kinds_failed).sum();
+        let operations = told.iter().map(|told| told.kinds.len()).fold(0, usize::saturating_add);
+        let operations_failed = told.iter().map(Told::kinds_failed).fold(0, usize::saturating_add);
         let lost: Vec<&str> = told.iter().filter(|told| told.error.is_some()).map(|told| &*told.host).collect();
         let longest = told.iter().map(|told| told.seconds).fold(0.0, f64::max);
         let is_up_to = told.iter().any(Told::up_to);
@@ -213,7 +214,7 @@ impl Log {
         let mut more = fields(json!({
             "count": removed, "space_freed_bytes": bytes, "bytes_to_cache": to_cache, "up_to": is_up_to,
             "failed": failed, "kept": kept,
-            "operations_succeeded": operations - operations_failed, "operations_failed": operations_failed,
+            "operations_succeeded": operations.saturating_sub(operations_failed), "operations_failed": operations_failed,
             "hosts": told.len(), "hosts_failed": lost, "duration_seconds": seconds(longest),
         }));
         more.extend(counts);

@@ -2,9 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::os::unix::process::CommandExt;
 use std::panic::{self, AssertUnwindSafe};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -126,7 +125,8 @@ impl Promises {
 
 /// The main function of a test program made of promises.
 pub fn run(files: impl IntoIterator<Item = Promises>) -> ExitCode {
-    heed_signals();
+    have_children_heed_signals();
+
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(THREADS));
     let lab = match Lab::here() {
@@ -150,16 +150,17 @@ pub fn run(files: impl IntoIterator<Item = Promises>) -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// A shell has the commands that it puts into the background ignore a Ctrl-C, and their children inherit that. What is
-/// promised for a Ctrl-C is tried all the same: the run begins again, as one that heeds it.
-fn heed_signals() {
-    const INT: u64 = 1 << (2 - 1);
+/// What was to be ignored when this run began, as under nohup, in a background job of a shell and by some CI runners,
+/// every program that a test starts would ignore too. Whoever has a handler of its own starts its children with the
+/// usual answer to a signal, so this run gets handlers that do nothing: it goes on to ignore what it was told to ignore.
+fn have_children_heed_signals() {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    if ignored.is_some_and(|ignored| ignored & INT != 0) {
-        let mut again = Command::new("env");
-        again.arg("--default-signal=INT,QUIT").args(std::env::args_os());
-        eprintln!("dkb-lab: {}", again.exec());
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        if ignored.is_some_and(|ignored| ignored & (1 << (signal - 1)) != 0) {
+            let _ = signal_hook::flag::register(signal, Arc::default());
+        }
     }
 }
 
