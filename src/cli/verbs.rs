@@ -74,6 +74,11 @@ impl Clean {
             None => Scope::Project,
         }
     }
+
+    /// It was said what to look at; otherwise a plan from a file says it.
+    pub fn names_scope(&self) -> bool {
+        self.scope() != Scope::Project
+    }
 }
 
 #[derive(Debug, Args)]

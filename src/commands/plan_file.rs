@@ -1,71 +1,76 @@
-//! A plan in a file: written, read back for the same engine, and held against what is so now.
+//! A plan in a file: written where its user wants it, and read back for the same engine.
 
-use std::collections::HashMap;
-use std::io::Write;
+mod place;
+
+use std::fs::File;
+use std::io::{BufReader, Read as _};
 use std::path::Path;
 
-use crate::error::{Error, Result};
-use crate::model::{Action, EngineInfo, Guard, Kept, KeptReason, Kind, Plan, SCHEMA, Step};
+use serde::Deserialize;
 
-pub(super) fn write(path: &Path, plan: &Plan) -> Result<()> {
-    let failed = |error: std::io::Error| Error::failed(format!("writing the plan {}", path.display()), error);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    let text = serde_json::to_string_pretty(plan).unwrap_or_default();
-    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
-    file.persist(path).map(drop).map_err(|error| failed(error.error))
+use crate::error::{Error, Result};
+use crate::model::{Asked, EngineInfo, EngineLabel, Plan, SCHEMA};
+use crate::plan::narrow::Wanted;
+use crate::ui;
+
+/// More than a plan for a million images. What never ends has an end here.
+const LARGEST: u64 = 512 * 1024 * 1024;
+
+/// The plan is to go where the result goes, `/dev/stdout` say: then it is the result, and shown as such.
+pub(super) fn is_the_result(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|there| ui::is_stdout(&there))
 }
 
-/// A plan is for one engine, and says which.
-pub(super) fn read(path: &Path, verb: &str, engine: &EngineInfo) -> Result<Plan> {
-    let tried = || format!("reading the plan {}", path.display());
-    let text = std::fs::read(path).map_err(|error| Error::usage(tried(), error))?;
-    let mut plan: Plan = serde_json::from_slice(&text)
-        .map_err(|error| Error::usage(tried(), error).hint(format!("make one with dkb {verb} --plan FILE")))?;
+pub(super) fn write(path: &Path, plan: &Plan) -> Result<()> {
+    if is_the_result(path) {
+        return Ok(());
+    }
+    place::put(path, ui::clean::json(plan).as_bytes())
+        .map_err(|error| Error::failed(format!("writing the plan {}", path.display()), error))
+}
+
+/// What is read of a plan's file: the rest of it has no say.
+#[derive(Debug, Deserialize)]
+pub(super) struct PlanFile {
+    schema: u32,
+    kind: String,
+    engine: EngineLabel,
+    /// A file of before says nothing of it.
+    #[serde(rename = "scope")]
+    pub(super) asked: Option<Asked>,
+    pub(super) steps: Vec<Wanted>,
+}
+
+pub(super) fn read(path: &Path, verb: &str) -> Result<PlanFile> {
+    let tried = || tried(path);
+    let file = File::open(path).map_err(|error| Error::usage(tried(), error))?;
+    let mut reader = BufReader::new(file.take(LARGEST));
+    let read = serde_json::from_reader(&mut reader);
+    if reader.get_ref().limit() == 0 {
+        return Err(Error::usage(tried(), format!("it is larger than {} MiB", LARGEST >> 20)));
+    }
+    let plan: PlanFile =
+        read.map_err(|error| Error::usage(tried(), error).hint(format!("make one with dkb {verb} --plan FILE")))?;
     if plan.schema != SCHEMA {
         return Err(Error::usage(tried(), format!("its schema is {}, and this dkb knows {SCHEMA}", plan.schema)));
     }
     if plan.kind != verb {
-        return Err(Error::usage(tried(), format!("it is for {}, not for {verb}", plan.kind.escape_debug())));
-    }
-    if Some(&plan.engine.id) != engine.identity.as_ref() {
-        return Err(Error::usage(
-            tried(),
-            format!("it was made for the engine at {}, and this is another one", plan.engine.endpoint),
-        )
-        .hint(format!("make a new plan here with dkb {verb} --plan FILE")));
-    }
-    plan.engine = engine.into();
-    for step in &mut plan.steps {
-        step.result = None;
+        return Err(Error::usage(tried(), format!("it is for {}, not for {verb}", plan.kind)));
     }
     Ok(plan)
 }
 
-/// A step whose image or container is no longer ours to take, or is used now, falls out and is kept.
-pub(super) fn narrow(plan: &mut Plan, widest: &Plan) {
-    let removals = widest.steps.iter().filter(|step| step.action == Action::Remove);
-    let allowed: HashMap<(Kind, &str), &Guard> =
-        removals.map(|step| ((step.kind, step.id.as_str()), &step.guard)).collect();
-    let may = |step: &Step| match (allowed.get(&(step.kind, step.id.as_str())), &step.guard) {
-        (Some(Guard::UnusedSince { created: now }), Guard::UnusedSince { created }) => now == created,
-        (now, _) => now.is_some(),
-    };
-    let (steps, dropped): (Vec<Step>, Vec<Step>) =
-        std::mem::take(&mut plan.steps).into_iter().partition(|step| step.action != Action::Remove || may(step));
-    plan.steps = steps;
-    let now: HashMap<(Kind, &str), &Kept> =
-        widest.kept.iter().map(|kept| ((kept.kind, kept.id.as_str()), kept)).collect();
-    plan.kept.extend(dropped.into_iter().map(|step| {
-        let now = now.get(&(step.kind, step.id.as_str())).map(|kept| (*kept).clone());
-        now.unwrap_or(Kept {
-            kind: step.kind,
-            id: step.id,
-            names: step.names,
-            bytes: step.bytes,
-            reason: KeptReason::Changed,
-            holders: Vec::new(),
-        })
-    }));
-    plan.count();
+impl PlanFile {
+    /// A plan is for one engine, and says which.
+    pub(super) fn check(&self, path: &Path, engine: &EngineInfo) -> Result<()> {
+        if Some(&self.engine.id) == engine.identity.as_ref() {
+            return Ok(());
+        }
+        let another = format!("it was made for the engine at {}, and this is another one", self.engine.endpoint);
+        Err(Error::usage(tried(path), another).hint(format!("make a new plan here with dkb {} --plan FILE", self.kind)))
+    }
+}
+
+fn tried(path: &Path) -> String {
+    format!("reading the plan {}", path.display())
 }

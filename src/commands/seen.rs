@@ -112,23 +112,6 @@ impl Seen {
         Ok(layers)
     }
 
-    /// All that any clean could take now: a plan from a file may not go beyond it.
-    pub async fn widest(&self, world: &World, policy: &Policy) -> Result<Plan> {
-        let scope = if policy.trust_stamp { Scope::Project(world.key.project.clone()) } else { Scope::All };
-        let wide = Policy {
-            scope,
-            tags: true,
-            containers: true,
-            keep: Vec::new(),
-            keep_last: None,
-            older_than: None,
-            ..policy.clone()
-        };
-        let here = world.here();
-        let layers = self.layers(&here, &wide).await?;
-        Ok(plan(&self.as_look(&here, &layers), &wide))
-    }
-
     pub fn as_look<'a>(&'a self, here: &'a Here, layers: &'a Layers) -> Look<'a> {
         Look {
             snapshot: &self.snapshot,

@@ -27,7 +27,7 @@ fn start(world: &World, pid: Option<u32>, ttl: &str) -> Result<u8> {
         None => Until::Elapsed(parse_duration(ttl).map_err(|wrong| Error::usage("reading --ttl", wrong))?),
     };
     watch::start(world, &key, &until, false, "session start")?.ready()?;
-    ui::out(format!("{}\n", key.session));
+    ui::out(&ui::Page::of(&key.session));
     Ok(0)
 }
 

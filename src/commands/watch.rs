@@ -120,7 +120,7 @@ pub(super) fn watch(world: &World, flags: &cli::Watch) -> Result<u8> {
     let hold = session.hold(guards.is_none().then_some(&own))?;
     let owner = guards.unwrap_or(own);
     let told = listen(flags)?;
-    ui::out([b'r']);
+    ui::pass_on_stdout(b"r");
     close_stdout();
     let runtime = runtime()?;
     let to_do = runtime.block_on(async {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{EngineInfo, Flavour, ImageId};
+use super::{Asked, EngineInfo, Flavour, ImageId};
 
 pub const SCHEMA: u32 = 1;
 
@@ -233,6 +233,9 @@ pub struct Plan {
     pub kind: String,
     pub engine: EngineLabel,
     pub created: Timestamp,
+    /// What a clean was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Asked>,
     pub steps: Vec<Step>,
     pub kept: Vec<Kept>,
     pub totals: Totals,
@@ -255,6 +258,7 @@ impl Plan {
             kind: kind.to_owned(),
             engine: engine.into(),
             created: now,
+            scope: None,
             steps,
             kept,
             totals: Totals::default(),

@@ -7,6 +7,7 @@ pub mod classic;
 pub mod clean;
 pub mod identity;
 pub mod lost;
+pub mod narrow;
 pub mod order;
 pub mod remote;
 pub mod session_end;
