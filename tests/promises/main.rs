@@ -27,7 +27,10 @@ mod guard;
 mod guard_dead;
 mod guard_scene;
 mod guard_watcher;
+mod hostile_plan;
 mod lab_itself;
+mod outside_text;
+mod plan_files;
 mod readme;
 mod soak;
 mod status_shows;
@@ -70,7 +73,10 @@ fn main() -> ExitCode {
         guard::promises(),
         guard_dead::promises(),
         guard_watcher::promises(),
+        hostile_plan::promises(),
         lab_itself::promises(),
+        outside_text::promises(),
+        plan_files::promises(),
         readme::promises(),
         status_shows::promises(),
         sweep_docs::promises(),
