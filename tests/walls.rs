@@ -71,6 +71,7 @@ const WALLS: &[Wall] = &[
         never: &["pass_on_stdout", "pass_on_stderr"],
     },
     Wall { rooms: &["ui/"], but: &["ui/mod.rs"], never: &["write_all", "io::Write"] },
+    Wall { rooms: &[""], but: &["ui/mod.rs", "ui/progress.rs"], never: &["indicatif", "console::"] },
     // A page is made, and coloured, in one place.
     Wall { rooms: &["ui/"], but: &["ui/page.rs"], never: &["\\x1b", "\\u{1b}", "\\u{9b}"] },
     Wall { rooms: &[""], but: &["ui/page.rs", "plan/classic.rs"], never: &["\\x1b["] },

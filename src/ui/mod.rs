@@ -13,6 +13,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 
+use clap::error::ContextValue;
 use rustix::termios::Winsize;
 
 use crate::config::Color;
@@ -102,7 +103,15 @@ pub fn is_one_stream() -> bool {
 }
 
 /// Help, the version, or what is wrong with a command line, on the stream and with the code that belong to it.
-pub fn clap(message: &clap::Error) -> u8 {
+pub fn clap(mut message: clap::Error) -> u8 {
+    // What was typed may break lines as well as the message does.
+    let typed = message.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(typed) => Some((kind, ContextValue::String(page::clean(typed).into_owned()))),
+        _ => None,
+    });
+    for (kind, typed) in typed.collect::<Vec<_>>() {
+        message.insert(kind, typed);
+    }
     let page = Page::of_lines(&message.to_string());
     if message.use_stderr() {
         err(&page);

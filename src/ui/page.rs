@@ -48,7 +48,7 @@ impl Page {
 
     /// A text that is JSON already.
     pub fn of_json(text: &str) -> Self {
-        let mut page = Self::default();
+        let mut page = Self { text: String::with_capacity(text.len() + 1), ..Self::default() };
         for c in text.chars() {
             if c == '\n' || is_shown(c) {
                 page.text.push(c);

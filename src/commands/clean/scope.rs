@@ -48,9 +48,14 @@ pub fn policy_for(world: &World, scope: Scope, tags: bool) -> Policy {
 /// kept, and what is believed, the settings say today as ever. Where a file of before does not say it, it is one
 /// of all that could have been asked for.
 pub(super) fn of_file(world: &World, flags: &Clean, asked: Option<&Asked>) -> Vec<Policy> {
-    let policy = |scope: Scope, tagged: bool, containers: bool| Policy {
-        containers: ends(&scope) && containers && !flags.keep_containers,
-        ..policy_for(world, scope, (tagged || flags.tagged) && !flags.keep_tagged)
+    let policy = |scope: Scope, tagged: bool, containers: bool| {
+        let policy = policy_for(world, scope, (tagged || flags.tagged) && !flags.keep_tagged);
+        Policy {
+            containers: policy.containers && containers && !flags.keep_containers,
+            // It was said of this project, and not of one that a file names.
+            trust_stamp: policy.trust_stamp && project_of(&policy.scope) == Some(&world.key.project),
+            ..policy
+        }
     };
     if let Some(Asked { of, tagged, containers }) = asked {
         return vec![policy(scope_of(of), *tagged, *containers)];
@@ -58,6 +63,13 @@ pub(super) fn of_file(world: &World, flags: &Clean, asked: Option<&Asked>) -> Ve
     let project = || world.key.project.clone();
     let all = [Scope::Project(project()), Scope::Session(world.key.clone()), Scope::Stale(project()), Scope::All];
     all.into_iter().map(|scope| policy(scope, true, true)).collect()
+}
+
+const fn project_of(scope: &Scope) -> Option<&Name> {
+    match scope {
+        Scope::Project(project) | Scope::Stale(project) | Scope::Session(SessionKey { project, .. }) => Some(project),
+        Scope::All => None,
+    }
 }
 
 fn scope_of(covers: &Covers) -> Scope {

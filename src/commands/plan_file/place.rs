@@ -9,10 +9,12 @@ use rustix::fs::OFlags;
 
 /// Others may read a plan, if the umask lets them; nobody else is to change it.
 const MODE: u32 = 0o644;
+/// As many links as Linux follows.
+const LINKS: u32 = 40;
 
 pub(super) fn put(path: &Path, text: &[u8]) -> io::Result<()> {
     let me = rustix::process::geteuid().as_raw();
-    refuse_links_of_others(path, me)?;
+    refuse_links_of_others(path, me, &mut { LINKS })?;
     match fs::metadata(path) {
         Ok(there) if there.is_file() => replace(&fs::canonicalize(path)?, &there, me, text),
         Ok(there) if is_stream(&there) => pass(path, text),
@@ -28,15 +30,19 @@ fn refused(why: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, why)
 }
 
-/// In a folder where everybody may write, a link could lead anywhere.
-fn refuse_links_of_others(path: &Path, me: u32) -> io::Result<()> {
-    let theirs = |part: &&Path| {
-        fs::symlink_metadata(part).is_ok_and(|part| part.is_symlink() && part.uid() != me && part.uid() != 0)
-    };
-    match path.ancestors().find(theirs) {
-        Some(link) => Err(refused(&format!("{} is somebody else's link", link.display()))),
-        None => Ok(()),
+/// In a folder where everybody may write, a link could lead anywhere. After `left` links the kernel gives up too.
+fn refuse_links_of_others(path: &Path, me: u32, left: &mut u32) -> io::Result<()> {
+    for part in path.ancestors() {
+        let Some(link) = fs::symlink_metadata(part).ok().filter(Metadata::is_symlink) else { continue };
+        if link.uid() != me && link.uid() != 0 {
+            return Err(refused(&format!("{} is somebody else's link", part.display())));
+        }
+        if *left > 0 {
+            *left -= 1;
+            refuse_links_of_others(&folder(part).join(fs::read_link(part)?), me, left)?;
+        }
     }
+    Ok(())
 }
 
 fn is_stream(there: &Metadata) -> bool {
@@ -162,9 +168,9 @@ mod tests {
                 File::open(from).and_then(|mut pipe| pipe.read_to_end(&mut text)).map(|_| text)
             });
             put(way, PLAN).expect("written");
+            assert!(fs::symlink_metadata(&pipe).expect("the pipe").file_type().is_fifo());
             assert_eq!(reader.join().expect("a reader").expect("a text"), PLAN);
         }
-        assert!(fs::symlink_metadata(&pipe).expect("the pipe").file_type().is_fifo());
         assert_eq!(names(dir.path()), ["link", "pipe"]);
     }
 
@@ -221,6 +227,10 @@ mod tests {
         symlink(dir.path(), &folder).expect("a link");
         std::os::unix::fs::lchown(&folder, Some(12345), None).expect("a link of theirs");
         assert!(put(&folder.join("new.json"), PLAN).is_err(), "nor on the way");
+        let mine = dir.path().join("mine");
+        symlink("theirs", &mine).expect("a link");
+        assert!(put(&mine, PLAN).is_err(), "nor behind a link of mine");
+        fs::remove_file(&mine).expect("a link");
         // Their own file stays theirs, with all that root may do.
         std::os::unix::fs::chown(&file, Some(12345), Some(54321)).expect("a file of theirs");
         put(&file, PLAN).expect("written");
