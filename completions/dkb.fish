@@ -74,8 +74,8 @@ complete -c dkb -n "__fish_dkb_using_subcommand clean" -l stale-after -d 'Let an
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep -d 'Keep what matches; may be repeated' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-last -d 'Keep the newest N of every repository' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l older-than -l until -d 'Keep what is younger' -r
-complete -c dkb -n "__fish_dkb_using_subcommand clean" -l plan -d 'Write the plan to a file, and do nothing' -r -F
-complete -c dkb -n "__fish_dkb_using_subcommand clean" -l apply -d 'Do what a plan says, each step checked again, and never more' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l plan -d 'Write the plan to a file or a pipe, and do nothing' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l apply -d 'Do those steps of a plan that would be done today too, and never more' -r -F
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -s c -l context -d 'Use this docker context; sweep takes several' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -s H -l host -d 'Use the engine at this address' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l project -d 'Name the project; otherwise the repository\'s name' -r
@@ -143,8 +143,8 @@ complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l cache-keep -d 'Keep th
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l cache-until -d 'Keep build cache that was used since' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l when-disk-above -d 'Do nothing unless the engine\'s disk is fuller: 85%, 200GB' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l down-to -d 'Then sweep the least valuable first, down to here and no further' -r
-complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l plan -d 'Write the plan to a file, and do nothing' -r -F
-complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l apply -d 'Do what a plan says, each step checked again, and never more' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l plan -d 'Write the plan to a file or a pipe, and do nothing' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l apply -d 'Do those steps of a plan that would be done today too, and never more' -r -F
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s c -l context -d 'Use this docker context; sweep takes several' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s H -l host -d 'Use the engine at this address' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l project -d 'Name the project; otherwise the repository\'s name' -r

@@ -39,7 +39,7 @@ pub struct Error {
 
 impl Error {
     pub fn new(kind: Kind, tried: impl Into<String>, happened: impl fmt::Display) -> Self {
-        Self { kind, tried: tried.into(), happened: happened.to_string(), next: None }
+        Self { kind, tried: tried.into(), happened: in_one_line(happened.to_string()), next: None }
     }
 
     pub fn usage(tried: impl Into<String>, happened: impl fmt::Display) -> Self {
@@ -50,15 +50,37 @@ impl Error {
         Self::new(Kind::Failed, tried, happened)
     }
 
+    /// The same, as a part of something larger.
+    pub fn under(&self, what: impl fmt::Display) -> Self {
+        Self { tried: format!("{what}: {}", self.tried), ..self.clone() }
+    }
+
+    /// What was tried, and what happened.
+    pub fn what(&self) -> String {
+        format!("{}: {}", self.tried, self.happened)
+    }
+
+    pub fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
     pub fn hint(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
     }
 }
 
+/// Engines and programs answer in several lines now and then.
+fn in_one_line(text: String) -> String {
+    if !text.contains('\n') {
+        return text;
+    }
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.tried, self.happened)?;
+        f.write_str(&self.what())?;
         match &self.next {
             Some(next) => write!(f, "\n  {next}"),
             None => Ok(()),

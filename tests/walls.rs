@@ -47,12 +47,34 @@ const WALLS: &[Wall] = &[
     },
     Wall { rooms: &["engine/", "ledger/"], but: &[], never: &["crate::ui", "crate::commands", "crate::plan::clean"] },
     Wall { rooms: &[""], but: &["engine/docker.rs"], never: &["bollard"] },
-    // Everything that a person or a program reads goes through one room.
+    // Everything that a person or a program reads goes through one door, as a page of clean lines.
     Wall {
         rooms: &[""],
-        but: &["ui/"],
-        never: &["print!", "println!", "eprint!", "eprintln!", "dbg!", "io::stdout", "io::stderr"],
+        but: &["ui/mod.rs"],
+        never: &[
+            "print!",
+            "println!",
+            "eprint!",
+            "eprintln!",
+            "dbg!",
+            "io::stdout",
+            "io::stderr",
+            "stdio::stdout",
+            "stdio::stderr",
+            "from_raw_fd",
+        ],
     },
+    // What goes out as it is: docker's own stream, a script that is ours, and a byte between two of us.
+    Wall {
+        rooms: &[""],
+        but: &["ui/mod.rs", "commands/build/child.rs", "commands/completions.rs", "commands/watch.rs"],
+        never: &["pass_on_stdout", "pass_on_stderr"],
+    },
+    Wall { rooms: &["ui/"], but: &["ui/mod.rs"], never: &["write_all", "io::Write"] },
+    Wall { rooms: &[""], but: &["ui/mod.rs", "ui/progress.rs"], never: &["indicatif", "console::"] },
+    // A page is made, and coloured, in one place.
+    Wall { rooms: &["ui/"], but: &["ui/page.rs"], never: &["\\x1b", "\\u{1b}", "\\u{9b}"] },
+    Wall { rooms: &[""], but: &["ui/page.rs", "plan/classic.rs"], never: &["\\x1b["] },
     Wall { rooms: &[""], but: &[], never: &["unsafe"] },
     // Sizes come from outside, and their sum must not overflow: there is `total` for them.
     Wall {
@@ -116,6 +138,7 @@ fn a_name_is_found_however_it_is_brought_in() {
     assert!(!names(&code("fn f() {}\n#[cfg(test)]\nmod tests { use std::fs; }"), "std::fs"));
     assert!(!names(&code("crate::engineer();"), "crate::engine"));
     assert!(!names(&code("sprint!();"), "print!"));
+    assert!(names(&code(r#"out("\x1b[1m");"#), "\\x1b"));
 }
 
 /// Every file below `src`, by its path there, without its comments and its tests.

@@ -77,6 +77,11 @@ impl Clean {
             None => Scope::Project,
         }
     }
+
+    /// It was said what to look at; otherwise a plan from a file says it.
+    pub fn names_scope(&self) -> bool {
+        self.scope() != Scope::Project
+    }
 }
 
 #[derive(Debug, Args)]
@@ -102,10 +107,10 @@ pub struct Act {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
-    /// Write the plan to a file, and do nothing
+    /// Write the plan to a file or a pipe, and do nothing
     #[arg(long, value_name = "FILE", conflicts_with = "apply")]
     pub plan: Option<PathBuf>,
-    /// Do what a plan says, each step checked again, and never more
+    /// Do those steps of a plan that would be done today too, and never more
     #[arg(long, value_name = "FILE")]
     pub apply: Option<PathBuf>,
 }

@@ -1,45 +1,60 @@
 //! `dkb clean`: one look, a plan, and then what the plan says.
 
+mod scope;
+
 use std::io::IsTerminal;
 
 use super::apply::{self, Report};
 use super::builds::Builds;
 use super::end;
-use super::plan_file;
+use super::plan_file::{self, PlanFile};
 use super::seen::Seen;
 use super::world::{World, machine, runtime};
-use crate::cli::{self, Clean};
+use crate::cli::Clean;
 use crate::config::Format;
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::model::{KeptReason, Life, Name, Plan, Record, SessionKey};
-use crate::plan::clean::{Layers, Policy, Scope, sessions};
+use crate::model::{KeptReason, Life, Plan, Record};
+use crate::plan::clean::{Layers, Policy, sessions};
+use crate::plan::narrow::{Narrowed, narrow};
 use crate::plan::order;
 use crate::ui;
+pub use scope::policy_for;
 
 /// Errors that are told one by one; the document has a result for every step.
 const TOLD: usize = 5;
 
 pub fn clean(world: &World, flags: &Clean) -> Result<u8> {
     runtime()?.block_on(async {
-        let policy = policy(world, flags)?;
+        let mut policies = vec![scope::of_flags(world, flags)?];
+        let mut file = None;
+        if let Some(path) = &flags.act.apply {
+            let read = plan_file::read(path, "clean")?;
+            if !flags.names_scope() {
+                policies = scope::of_file(world, flags, read.asked.as_ref());
+            }
+            file = Some((path, read));
+        }
         let seen = Seen::look(world).await?;
         end::tell_of_the_dead(world, &seen.lives);
-        let mut made = match &flags.act.apply {
-            Some(file) => {
-                let mut plan = plan_file::read(file, "clean", &seen.info)?;
-                plan_file::narrow(&mut plan, &seen.widest(world, &policy).await?);
-                plan
+        if let Some((path, file)) = &file {
+            file.check(path, &seen.info)?;
+        }
+        let Made { policy, plan: mut made, whole } = make(world, &seen, policies, file.map(|(_, file)| file)).await?;
+        if let Some(path) = &flags.act.plan {
+            plan_file::write(path, &made)?;
+            if plan_file::is_the_result(path) {
+                ui::out(&ui::clean::json(&made));
+                return Ok(0);
             }
-            None => seen.plan(&world.here(), &policy).await?,
-        };
-        if let Some(file) = &flags.act.plan {
-            plan_file::write(file, &made)?;
         }
         if flags.act.plan.is_some() || flags.act.dry_run {
             show(world, &made, &policy, false);
             return Ok(0);
         }
-        if must_ask(&policy, &made) && !world.settings.yes && !agreed(world, &made, &policy)? {
+        let asks = scope::must_ask(&policy, &world.key, &made).filter(|_| !world.settings.yes);
+        if let Some(what) = asks
+            && !agreed(world, &made, &policy, what)?
+        {
             return Ok(0);
         }
         let depths = order::depths(seen.snapshot.images.iter());
@@ -49,7 +64,7 @@ pub fn clean(world: &World, flags: &Clean) -> Result<u8> {
         let builds = Builds::new(&state, &seen.books, "");
         let report = apply::apply(&seen.engine, &mut made, &depths, containerd_store, &builds, stop(), progress).await;
         bar.end();
-        note(&seen, &policy, &made, &report, world);
+        note(&seen, &policy, &made, &report, whole, world);
         show(world, &made, &policy, true);
         for error in report.errors.iter().take(TOLD) {
             ui::say(error);
@@ -59,6 +74,31 @@ pub fn clean(world: &World, flags: &Clean) -> Result<u8> {
         }
         Ok(exit_code(&made, &report))
     })
+}
+
+/// The plan, and what it was made by.
+struct Made {
+    policy: Policy,
+    plan: Plan,
+    /// It is all that would go.
+    whole: bool,
+}
+
+/// Makes the plan that these policies ask for; of several the one that has most of what the file has.
+async fn make(world: &World, seen: &Seen, policies: Vec<Policy>, file: Option<PlanFile>) -> Result<Made> {
+    let mut best: Option<Made> = None;
+    for policy in policies {
+        let mut plan = seen.plan(&world.here(), &policy).await?;
+        plan.scope = Some(scope::asked(&policy));
+        let Narrowed { plan, whole } = match &file {
+            Some(file) => narrow(plan, &file.steps),
+            None => Narrowed { plan, whole: true },
+        };
+        if best.as_ref().is_none_or(|best| plan.steps.len() > best.plan.steps.len()) {
+            best = Some(Made { policy, plan, whole });
+        }
+    }
+    best.ok_or_else(|| Error::usage("making a plan", "nothing was asked for"))
 }
 
 /// Somebody wants this to end: at the keyboard, or whoever runs the CI job.
@@ -95,14 +135,18 @@ pub(super) fn exit_code(plan: &Plan, report: &Report) -> u8 {
 }
 
 /// What is gone leaves the ledger, and sessions that were cleaned whole are over.
-fn note(seen: &Seen, policy: &Policy, plan: &Plan, report: &Report, world: &World) {
+fn note(seen: &Seen, policy: &Policy, plan: &Plan, report: &Report, whole: bool, world: &World) {
     let now = jiff::Timestamp::now();
     let mut records = Vec::new();
     if !report.gone.is_empty() {
         records.push(Record::Gone { at: now, ids: report.gone.clone() });
     }
-    let ends = policy.tags && matches!(policy.scope, Scope::Session(_) | Scope::Stale(_));
-    if ends && plan.totals.failed == 0 && !plan.kept.iter().any(|kept| waits(kept.reason)) {
+    if whole
+        && policy.tags
+        && scope::ends(&policy.scope)
+        && plan.totals.failed == 0
+        && !plan.kept.iter().any(|kept| waits(kept.reason))
+    {
         let (layers, here) = (Layers::new(), world.here());
         let look = seen.as_look(&here, &layers);
         // As of the look: what a build has made since was not seen, and is not cleaned.
@@ -126,71 +170,15 @@ fn waits(reason: KeptReason) -> bool {
     end::waits(reason) || matches!(reason, KeptReason::Base | KeptReason::TooYoung)
 }
 
-fn policy(world: &World, flags: &Clean) -> Result<Policy> {
-    let project = world.key.project.clone();
-    let scope = match flags.scope() {
-        cli::Scope::Project => Scope::Project(project),
-        cli::Scope::Session(None) => Scope::Session(world.key.clone()),
-        cli::Scope::Session(Some(id)) => {
-            let session = Name::typed(&id).map_err(|wrong| Error::usage("reading --session", wrong))?;
-            Scope::Session(SessionKey { project, session })
-        }
-        cli::Scope::Stale => Scope::Stale(project),
-        cli::Scope::All => Scope::All,
-    };
-    let ends = matches!(scope, Scope::Session(_) | Scope::Stale(_));
-    let tags = flags.tagged || ends && !flags.keep_tagged;
-    let containers = ends && !flags.keep_containers;
-    Ok(Policy { containers, volumes: flags.volumes, ..policy_for(world, scope, tags) })
-}
-
-/// What the settings say for this scope. The end of a session takes its own containers along, and stops them where
-/// the session died.
-pub fn policy_for(world: &World, scope: Scope, tags: bool) -> Policy {
-    let settings = &world.settings;
-    Policy {
-        tags,
-        containers: matches!(scope, Scope::Session(_) | Scope::Stale(_)),
-        stops: matches!(scope, Scope::Stale(_)),
-        volumes: false,
-        keep: settings.keep.clone(),
-        keep_last: settings.keep_last,
-        older_than: settings.older_than,
-        stale_after: settings.stale_after,
-        trust_stamp: settings.trust_stamp && scope != Scope::All,
-        scope,
-    }
-}
-
-/// Tags that somebody may still want: of every project, or of this working copy.
-fn must_ask(policy: &Policy, plan: &Plan) -> bool {
-    let wide = match &policy.scope {
-        Scope::All => true,
-        Scope::Session(key) => key.session.is_local() && somebody_is_there(),
-        Scope::Project(_) | Scope::Stale(_) => false,
-    };
-    wide && policy.tags && plan.steps.iter().any(|step| !step.names.is_empty())
-}
-
-fn somebody_is_there() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
-}
-
 /// Shows what would go on stderr, since stdout is for the result, and asks.
-fn agreed(world: &World, plan: &Plan, policy: &Policy) -> Result<bool> {
-    if !somebody_is_there() {
-        return Err(Error::usage("cleaning the tags of every project", "there is nobody to ask")
-            .hint("say --yes, after a look at what --dry-run shows"));
+fn agreed(world: &World, plan: &Plan, policy: &Policy, what: String) -> Result<bool> {
+    if !scope::somebody_is_there() {
+        return Err(
+            Error::usage(what, "there is nobody to ask").hint("say --yes, after a look at what --dry-run shows")
+        );
     }
     let whose = ui::clean::whose(&policy.scope, world.key.project.as_str());
-    ui::err(ui::clean::human(plan, &whose, false, world.verbose, ui::Style::PLAIN));
-    ui::err(ui::clean::every_tag(plan));
-    ui::err("Remove all this? [y/N] ");
-    let mut answer = String::new();
-    let _ = std::io::stdin().read_line(&mut answer);
-    let yes = matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes");
-    if !yes {
-        ui::say("nothing was removed");
-    }
-    Ok(yes)
+    ui::err(&ui::clean::human(plan, &whose, false, world.verbose, ui::Style::PLAIN));
+    ui::err(&ui::clean::every_tag(plan));
+    Ok(ui::asks("Remove all this? [y/N] "))
 }

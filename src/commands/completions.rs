@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::ui;
 
 pub fn run(shell: Shell) {
-    ui::out(script(shell));
+    ui::pass_on_stdout(&script(shell));
 }
 
 pub fn run_man(verb: &[String]) -> Result<()> {
-    ui::out(page(verb)?);
+    ui::pass_on_stdout(&page(verb)?);
     Ok(())
 }
 

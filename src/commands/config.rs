@@ -1,20 +1,18 @@
 //! `dkb config`: every setting that is in effect, and where it comes from.
 
-use std::fmt::Write;
-
 use serde_json::{Value as Json, json};
 
 use crate::config::merge::Effective;
 use crate::config::value::{Source, Value};
 use crate::config::{Format, HostAddress, Settings};
 use crate::plan::identity::{Identity, Origin};
-use crate::ui;
+use crate::ui::{self, Page};
 
 pub fn run(settings: &Settings, identity: &Identity) {
     let rows = rows(settings, identity);
-    ui::out(match settings.format {
+    ui::out(&match settings.format {
         Format::Human => human(&rows),
-        Format::Json => format!("{:#}\n", json(&rows)),
+        Format::Json => Page::json(&json(&rows)),
     });
 }
 
@@ -114,19 +112,19 @@ fn row(key: String, one: &Effective) -> Row {
     }
 }
 
-fn human(rows: &[Row]) -> String {
+fn human(rows: &[Row]) -> Page {
     let width =
         |text: fn(&Row) -> &str, most| rows.iter().map(|row| text(row).chars().count()).max().unwrap_or(0).min(most);
     let (keys, values) = (width(|row| &row.key, 40), width(|row| &row.text, 36));
-    let mut text = String::new();
+    let mut page = Page::default();
     for row in rows {
         let from = row.from.iter().map(From::text).collect::<Vec<_>>().join(", ");
-        let _ = writeln!(text, "{:keys$}  {:values$}  {from}", row.key, row.text);
+        page.line(format_args!("{:keys$}  {:values$}  {from}", row.key, row.text));
         if let Some((value, source)) = &row.passed_over {
-            let _ = writeln!(text, "{:keys$}  ({source} asks for {value}, which keeps less: not taken)", "");
+            page.line(format_args!("{:keys$}  ({source} asks for {value}, which keeps less: not taken)", ""));
         }
     }
-    text
+    page
 }
 
 fn json(rows: &[Row]) -> Json {
@@ -187,7 +185,8 @@ mod tests {
             "keep = [\"db\"]\nkeep_last = 3\n[hosts.nas]\ncontext = \"nas\"\nuntil = \"7d\"",
             "keep = [\"app:*\"]\nkeep_last = 1",
         );
-        let shown = human(&rows(&settings, &identity(false)));
+        let page = human(&rows(&settings, &identity(false)));
+        let shown = page.as_str();
         let expected = "\
 project                acme/shop                  the git remote origin
 session                local-12345678             this working copy on this machine
@@ -215,7 +214,8 @@ state_dir              /home/me/.local/state/dkb  default
 
     #[test]
     fn in_a_ci_job_the_slot_and_what_follows_from_the_job_are_shown() {
-        let shown = human(&rows(&settings("", ""), &identity(true)));
+        let page = human(&rows(&settings("", ""), &identity(true)));
+        let shown = page.as_str();
         assert!(shown.contains("slot                   gl-2-3                     the GitLab job\n"), "{shown}");
         assert!(shown.contains("clean_dead             true                       the GitLab job\n"), "{shown}");
     }

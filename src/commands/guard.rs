@@ -58,7 +58,7 @@ pub(super) fn guard(world: &World, flags: &Guard) -> Result<u8> {
 }
 
 fn warn_of_no_watcher(error: &Error) {
-    ui::warn(format_args!("if this guard is killed nobody will clean up: {error}"));
+    ui::warn(error.under("if this guard is killed nobody will clean up"));
 }
 
 /// The session that was named, or a fresh one with a name that nobody else has and that says nothing of who or where.
@@ -243,7 +243,7 @@ fn hand_over(opened: Option<Opened>) {
 }
 
 fn failed(key: &SessionKey, error: &Error, opened: Option<Opened>) {
-    ui::say(format_args!("session {} was not cleaned: {error}", key.session));
+    ui::say(error.under(format_args!("session {} was not cleaned", key.session)));
     ui::say("the next dkb on that engine will say so; dkb clean --stale takes it away");
     if let Some(opened) = opened {
         opened.give_up();

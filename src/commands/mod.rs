@@ -38,7 +38,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
 fn run(parsed: Parsed) -> Result<u8> {
     let Invocation { cli, typed } = match parsed {
         Parsed::Run(invocation) => *invocation,
-        Parsed::Say(message) => return Ok(ui::clap(&message)),
+        Parsed::Say(message) => return Ok(ui::clap(message)),
     };
     // These need neither settings nor an engine, and work where both are broken.
     match &cli.verb {

@@ -1,75 +1,115 @@
-//! A plan in a file: written, read back for the same engine, and held against what is so now.
+//! A plan in a file: written where its user wants it, and read back for the same engine.
 
-use std::collections::HashMap;
-use std::io::Write;
+mod place;
+
 use std::path::Path;
+
+use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Action, EngineInfo, Guard, Kept, KeptReason, Kind, Plan, SCHEMA, Step};
+use crate::model::{Asked, EngineInfo, EngineLabel, Plan, SCHEMA};
+use crate::plan::narrow::Wanted;
+use crate::ui;
 
-/// Several times what a plan for 100,000 images takes.
-const LARGEST: u64 = 512 << 20;
+/// A plan for half a million images is smaller. What never ends has an end here.
+const LARGEST: u64 = 256 * 1024 * 1024;
 
-pub(super) fn write(path: &Path, plan: &Plan) -> Result<()> {
-    let failed = |error: std::io::Error| Error::failed(format!("writing the plan {}", path.display()), error);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    let text = serde_json::to_string_pretty(plan).unwrap_or_default();
-    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
-    file.persist(path).map(drop).map_err(|error| failed(error.error))
+/// The plan is to go where the result goes, `/dev/stdout` say: then it is the result, and shown as such.
+pub(super) fn is_the_result(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|there| ui::is_stdout(&there))
 }
 
-/// A plan is for one engine, and says which.
-pub(super) fn read(path: &Path, verb: &str, engine: &EngineInfo) -> Result<Plan> {
-    let tried = || format!("reading the plan {}", path.display());
+pub(super) fn write(path: &Path, plan: &Plan) -> Result<()> {
+    if is_the_result(path) {
+        return Ok(());
+    }
+    place::put(path, ui::clean::json(plan).as_bytes())
+        .map_err(|error| Error::failed(format!("writing the plan {}", path.display()), error))
+}
+
+/// What is read of a plan's file: the rest of it has no say.
+#[derive(Debug, Deserialize)]
+pub(super) struct PlanFile {
+    schema: u32,
+    kind: String,
+    engine: EngineLabel,
+    /// A file of before says nothing of it.
+    #[serde(rename = "scope")]
+    pub(super) asked: Option<Asked>,
+    pub(super) steps: Vec<Wanted>,
+}
+
+pub(super) fn read(path: &Path, verb: &str) -> Result<PlanFile> {
+    let tried = || tried(path);
     let text = files::read_named(path, LARGEST).map_err(|error| Error::usage(tried(), error))?;
-    let mut plan: Plan = serde_json::from_slice(&text)
+    let plan: PlanFile = serde_json::from_slice(&text)
         .map_err(|error| Error::usage(tried(), error).hint(format!("make one with dkb {verb} --plan FILE")))?;
     if plan.schema != SCHEMA {
         return Err(Error::usage(tried(), format!("its schema is {}, and this dkb knows {SCHEMA}", plan.schema)));
     }
     if plan.kind != verb {
-        return Err(Error::usage(tried(), format!("it is for {}, not for {verb}", plan.kind.escape_debug())));
-    }
-    if Some(&plan.engine.id) != engine.identity.as_ref() {
-        return Err(Error::usage(
-            tried(),
-            format!("it was made for the engine at {}, and this is another one", plan.engine.endpoint),
-        )
-        .hint(format!("make a new plan here with dkb {verb} --plan FILE")));
-    }
-    plan.engine = engine.into();
-    for step in &mut plan.steps {
-        step.result = None;
+        return Err(Error::usage(tried(), format!("it is for {}, not for {verb}", plan.kind)));
     }
     Ok(plan)
 }
 
-/// A step whose image or container is no longer ours to take, or is used now, falls out and is kept.
-pub(super) fn narrow(plan: &mut Plan, widest: &Plan) {
-    let removals = widest.steps.iter().filter(|step| step.action == Action::Remove);
-    let allowed: HashMap<(Kind, &str), &Guard> =
-        removals.map(|step| ((step.kind, step.id.as_str()), &step.guard)).collect();
-    let may = |step: &Step| match (allowed.get(&(step.kind, step.id.as_str())), &step.guard) {
-        (Some(Guard::UnusedSince { created: now }), Guard::UnusedSince { created }) => now == created,
-        (now, _) => now.is_some(),
-    };
-    let (steps, dropped): (Vec<Step>, Vec<Step>) =
-        std::mem::take(&mut plan.steps).into_iter().partition(|step| step.action != Action::Remove || may(step));
-    plan.steps = steps;
-    let now: HashMap<(Kind, &str), &Kept> =
-        widest.kept.iter().map(|kept| ((kept.kind, kept.id.as_str()), kept)).collect();
-    plan.kept.extend(dropped.into_iter().map(|step| {
-        let now = now.get(&(step.kind, step.id.as_str())).map(|kept| (*kept).clone());
-        now.unwrap_or(Kept {
-            kind: step.kind,
-            id: step.id,
-            names: step.names,
-            bytes: step.bytes,
-            reason: KeptReason::Changed,
-            holders: Vec::new(),
-        })
-    }));
-    plan.count();
+impl PlanFile {
+    /// A plan is for one engine, and says which.
+    pub(super) fn check(&self, path: &Path, engine: &EngineInfo) -> Result<()> {
+        if Some(&self.engine.id) == engine.identity.as_ref() {
+            return Ok(());
+        }
+        let another = format!("it was made for the engine at {}, and this is another one", self.engine.endpoint);
+        Err(Error::usage(tried(path), another).hint(format!("make a new plan here with dkb {} --plan FILE", self.kind)))
+    }
+}
+
+fn tried(path: &Path) -> String {
+    format!("reading the plan {}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: impl AsRef<[u8]>) -> Result<PlanFile> {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("plan.json");
+        std::fs::write(&path, text).expect("a file");
+        read(&path, "clean")
+    }
+
+    #[test]
+    fn what_is_no_plan_is_refused() {
+        let engine = r#""engine": { "id": "a", "endpoint": "b", "version": "c" }, "steps": []"#;
+        let plan = format!(r#"{{ "schema": 1, "kind": "clean", {engine} }}"#);
+        assert!(read_text(&plan).is_ok(), "nothing else is read of it");
+        let deep = |before: &str| format!(r#"{{ "schema": 1, {before}{}"#, "[".repeat(100_000));
+        for (text, why) in [
+            ("", "EOF"),
+            ("{}", "missing field"),
+            ("[]", "expected"),
+            ("null", "invalid type"),
+            (&plan[1..], "expected"),
+            (&format!("{plan}{plan}"), "trailing"),
+            (&plan.replace(r#""schema": 1"#, r#""schema": 2"#), "its schema is 2"),
+            (&plan.replace(r#""schema": 1"#, r#""schema": -1"#), "invalid value"),
+            (&plan.replace(r#""clean""#, r#""sweep""#), "it is for sweep"),
+            (&plan.replace("[]", r#"[{"action":"burn","type":"image","id":"","names":[]}]"#), "unknown variant"),
+            (&plan.replace("[]", r#"[{"action":"stop","type":"image","id":7,"names":[]}]"#), "invalid type"),
+            (&plan.replace("[]", r#"[], "scope": "everything""#), "invalid type"),
+            (&plan.replace("[]", r#"[], "scope": { "of": "all" }"#), "missing field"),
+            (&deep(r#""kept": "#), "EOF"),
+            (&deep(r#""steps": [{ "guard": { "still": "#), "EOF"),
+            (&deep(r#""scope": { "of": "#), "recursion limit"),
+        ] {
+            let error = read_text(text).expect_err("no plan").to_string();
+            assert!(error.contains(why), "{text:.200}: {error}");
+        }
+        assert!(read_text(b"\xff\xfe").is_err());
+        for path in ["/dev/zero", "/dev/null", "/", "/none"] {
+            assert!(read(Path::new(path), "clean").is_err(), "{path}");
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! `dkb plugin`: the links by which docker and cargo find dkb as a verb of their own.
 
-use std::fmt::Write;
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use super::world::env;
 use crate::cli::{self, Plugin};
 use crate::engine::cli_files::config_dir;
 use crate::error::{Error, Result};
-use crate::ui;
+use crate::ui::{self, Page};
 
 /// What docker asks a plugin before it lists it.
 pub(super) fn metadata() -> u8 {
@@ -19,7 +18,7 @@ pub(super) fn metadata() -> u8 {
         "Version": cli::VERSION,
         "ShortDescription": "Build and leave nothing behind; clean what is yours and nothing else",
     });
-    ui::out(format!("{metadata}\n"));
+    ui::out(&Page::of_json(&metadata.to_string()));
     0
 }
 
@@ -47,7 +46,7 @@ pub(super) fn plugin(verb: Plugin, docker_config: Option<&Path>) -> Result<u8> {
         .map_err(|error| Error::failed("looking for the dkb that runs", error))?;
     let places = places(docker_config);
     let mut failed = 0;
-    let mut lines = String::new();
+    let mut lines = Page::default();
     for place in &places {
         let there = look(&place.link, &own);
         let said = match verb {
@@ -58,11 +57,11 @@ pub(super) fn plugin(verb: Plugin, docker_config: Option<&Path>) -> Result<u8> {
         };
         let said = said.unwrap_or_else(|error| {
             failed += 1;
-            error.to_string()
+            error.what()
         });
-        let _ = writeln!(lines, "{:<11} {said}", place.command);
+        lines.line(format_args!("{:<11} {said}", place.command));
     }
-    ui::out(lines);
+    ui::out(&lines);
     Ok(match failed {
         0 => 0,
         failed if failed == places.len() => 2,

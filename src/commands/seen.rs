@@ -144,21 +144,6 @@ impl Seen {
         Ok(layers)
     }
 
-    /// All that any clean could take now: a plan from a file may not go beyond it.
-    pub async fn widest(&self, world: &World, policy: &Policy) -> Result<Plan> {
-        let scope = if policy.trust_stamp { Scope::Project(world.key.project.clone()) } else { Scope::All };
-        let wide = Policy {
-            scope,
-            tags: true,
-            containers: true,
-            keep: Vec::new(),
-            keep_last: None,
-            older_than: None,
-            ..policy.clone()
-        };
-        self.plan(&world.here(), &wide).await
-    }
-
     pub fn as_look<'a>(&'a self, here: &'a Here, layers: &'a Layers) -> Look<'a> {
         Look {
             snapshot: &self.snapshot,

@@ -28,14 +28,14 @@ fn start(world: &World, pid: Option<u32>, ttl: &str) -> Result<u8> {
         None => Until::Elapsed(parse_duration(ttl).map_err(|wrong| Error::usage("reading --ttl", wrong))?),
     };
     watch::start(world, &key, &until, false, "session start")?.ready()?;
-    ui::out(format!("{}\n", key.session));
+    ui::out(&ui::Page::of(&key.session));
     Ok(0)
 }
 
 /// The label without which nobody can tell whose a container, a volume or a network is.
 fn label(world: &World, id: Option<&str>) -> Result<u8> {
     let key = id.map_or_else(|| Ok(world.key.clone()), |id| named(world, id))?;
-    ui::out(format!("{RUN_LABEL}={}\n", key.run_label()));
+    ui::out(&ui::Page::of(format_args!("{RUN_LABEL}={}", key.run_label())));
     Ok(0)
 }
 

@@ -32,10 +32,10 @@ async fn all(world: &World, seen: &Seen, every: bool) -> Result<u8> {
     let plan = seen.plan(&world.here(), &policy_for(world, scope, false)).await?;
     let shown = shown(world, seen, |key| every || key.project == *project)?;
     if world.settings.format == Format::Json {
-        ui::out(ui::status::json(&document(plan), &shown));
+        ui::out(&ui::status::json(&document(plan), &shown));
     } else {
         let whose = if every { "all projects" } else { project.as_str() };
-        ui::out(ui::status::human(&plan, whose, &shown, Timestamp::now(), world.verbose, style(world)));
+        ui::out(&ui::status::human(&plan, whose, &shown, Timestamp::now(), world.verbose, style(world)));
     }
     Ok(0)
 }
@@ -98,9 +98,9 @@ async fn one(world: &World, seen: &Seen, name: &str) -> Result<u8> {
         fates,
     };
     if world.settings.format == Format::Json {
-        ui::out(ui::status::json(&document(plan), &[]));
+        ui::out(&ui::status::json(&document(plan), &[]));
     } else {
-        ui::out(ui::status::about(&about, Timestamp::now(), style(world)));
+        ui::out(&ui::status::about(&about, Timestamp::now(), style(world)));
     }
     Ok(0)
 }

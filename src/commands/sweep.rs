@@ -14,9 +14,12 @@ use futures_util::future::join_all;
 use super::plan_file;
 use super::world::{World, env, runtime};
 use crate::cli;
+use crate::config::value::Source;
 use crate::config::{Format, Sweep, seed};
 use crate::engine::Limits;
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::model::Kind;
+use crate::plan::narrow::{Wanted, narrow};
 use crate::plan::sweep::{Policy, Swept};
 use crate::ui;
 use crate::ui::sweep::{Told, Voice};
@@ -63,6 +66,8 @@ pub(super) fn sweep(world: &World, flags: &cli::Sweep) -> Result<u8> {
     };
     let hosts = hosts::hosts(world, flags)?;
     let voice = Voice::new(&world.settings, world.loudness(), &seed, hosts.len() > 1, mode == Mode::Show);
+    let as_document = flags.act.plan.as_deref().is_some_and(plan_file::is_the_result);
+    let voice = if as_document { voice.as_document() } else { voice };
     runtime()?.block_on(async {
         let stop = super::clean::stop().boxed_local().shared();
         let told = if mode == Mode::Ask {
@@ -91,10 +96,9 @@ pub(super) fn sweep(world: &World, flags: &cli::Sweep) -> Result<u8> {
 async fn prepare(world: &World, flags: &cli::Sweep, host: &Host, voice: &Voice) -> Result<Ready> {
     let began = Instant::now();
     voice.starts(&host.name);
-    let asked = policy(&host.sweep);
     let (seen, swept) = match &flags.act.apply {
         None => {
-            let mut seen = Seen::look(world, host, asked, LIMITS).await?;
+            let mut seen = Seen::look(world, host, policy(&host.sweep), LIMITS).await?;
             if let Some(disk) = host.sweep.disk {
                 seen.policy.need = Some(pressure::need(&mut seen, disk).await?);
             }
@@ -102,11 +106,11 @@ async fn prepare(world: &World, flags: &cli::Sweep, host: &Host, voice: &Voice) 
             (seen, swept)
         }
         Some(file) => {
-            let mut seen = Seen::look(world, host, widest(&asked), LIMITS).await?;
+            let plan = plan_file::read(file, "sweep")?;
+            let mut seen = Seen::look(world, host, widest(world, host, &plan.steps), LIMITS).await?;
+            plan.check(file, &seen.info)?;
             let mut swept = seen.plan().await;
-            let mut plan = plan_file::read(file, "sweep", &seen.info)?;
-            plan_file::narrow(&mut plan, &swept.plan);
-            swept.plan = plan;
+            swept.plan = narrow(swept.plan, &plan.steps).plan;
             (seen, swept)
         }
     };
@@ -134,22 +138,25 @@ fn policy(sweep: &Sweep) -> Policy {
     }
 }
 
-/// All that any sweep could take: a plan from a file may not go beyond it.
-fn widest(asked: &Policy) -> Policy {
+/// All that any sweep could take of the kinds that a plan from a file has. What is to stay stays: patterns, filters
+/// and numbers hold as ever, and an age where somebody has set one.
+fn widest(world: &World, host: &Host, steps: &[Wanted]) -> Policy {
+    let asked = policy(&host.sweep);
+    let takes = |kind| steps.iter().any(|step| step.kind() == kind);
+    let usual = &world.settings.sweep;
+    let is_set = |key| world.settings.source(key).is_some_and(|source| *source != Source::Default);
+    let age = |age: Duration, usual: Duration, set: bool| if set || age != usual { age } else { Duration::ZERO };
+    let until_is_set = is_set("sweep.until");
     Policy {
-        containers: true,
-        images: true,
-        volumes: true,
-        networks: true,
-        cache: true,
+        containers: takes(Kind::Container),
+        images: takes(Kind::Image),
+        volumes: takes(Kind::Volume),
+        networks: takes(Kind::Network),
+        cache: takes(Kind::BuildCache),
         all_images: true,
-        until: Duration::ZERO,
-        filter: Vec::new(),
-        keep: Vec::new(),
-        keep_last: None,
-        cache_keep: None,
-        cache_until: Duration::ZERO,
-        need: asked.need,
+        until: age(asked.until, usual.until, until_is_set),
+        cache_until: age(asked.cache_until, usual.cache_until, until_is_set || is_set("sweep.cache_until")),
+        ..asked
     }
 }
 

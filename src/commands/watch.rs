@@ -123,7 +123,7 @@ pub(super) fn watch(world: &World, flags: &cli::Watch) -> Result<u8> {
         (hold, Some(keeper))
     };
     let told = listen(flags)?;
-    ui::out([b'r']);
+    ui::pass_on_stdout(b"r");
     close_stdout();
     let runtime = runtime()?;
     let to_do = runtime.block_on(async {

@@ -1,6 +1,7 @@
 //! What there is, as plain data.
 
 mod amount;
+mod asked;
 mod books;
 mod id;
 mod label;
@@ -14,6 +15,7 @@ mod snapshot;
 mod stamp;
 
 pub use amount::{exact_bytes, exact_duration, human_bytes, human_duration, parse_bytes, parse_duration, total};
+pub use asked::{Asked, Covers};
 #[cfg(test)]
 pub(crate) use books::tests as books_tests;
 pub use books::{Books, Build, Candidate, Life, Owner, Record, SessionEntry, SessionKey, Shown, Taken, VERSION};

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{EngineInfo, Flavour, ImageId, total};
+use super::{Asked, EngineInfo, Flavour, ImageId, total};
 
 pub const SCHEMA: u32 = 1;
 
@@ -237,6 +237,9 @@ pub struct Plan {
     pub kind: String,
     pub engine: EngineLabel,
     pub created: Timestamp,
+    /// What a clean was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Asked>,
     pub steps: Vec<Step>,
     pub kept: Vec<Kept>,
     pub totals: Totals,
@@ -259,6 +262,7 @@ impl Plan {
             kind: kind.to_owned(),
             engine: engine.into(),
             created: now,
+            scope: None,
             steps,
             kept,
             totals: Totals::default(),

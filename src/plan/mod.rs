@@ -9,6 +9,7 @@ pub mod identity;
 pub mod lost;
 #[cfg(test)]
 mod matrix;
+pub mod narrow;
 #[cfg(test)]
 mod neighbours;
 pub mod order;

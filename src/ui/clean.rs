@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::{Style, out};
+use super::{Page, Style, out};
 use crate::config::{Format, Settings};
 use crate::model::{Action, Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes};
 use crate::plan::clean::Scope;
@@ -23,43 +23,42 @@ pub enum Loudness {
 
 pub fn show(settings: &Settings, loudness: Loudness, plan: &Plan, whose: &str, done: bool) {
     if settings.format == Format::Json {
-        out(json(plan));
+        out(&json(plan));
     } else if loudness != Loudness::Quiet {
-        out(human(plan, whose, done, loudness == Loudness::Verbose, Style::for_stdout(settings.color)));
+        out(&human(plan, whose, done, loudness == Loudness::Verbose, Style::for_stdout(settings.color)));
     }
 }
 
-pub fn json(plan: &Plan) -> String {
-    // Plain data with string keys: there is nothing in it that JSON could not say.
-    let mut text = serde_json::to_string_pretty(plan).unwrap_or_default();
-    text.push('\n');
-    text
+pub fn json(plan: &Plan) -> Page {
+    Page::json(plan)
 }
 
-/// Whose things a scope covers, in the words of the first line.
+/// Whose things a scope covers, seen from this project, in the words of the first line.
 pub fn whose(scope: &Scope, project: &str) -> String {
     match scope {
-        Scope::Project(_) => format!("{project} · this project"),
-        Scope::Session(key) => format!("{project} · session {}", key.session),
-        Scope::Stale(_) => format!("{project} · sessions that are over"),
+        Scope::Project(of) if of.as_str() == project => format!("{of} · this project"),
+        Scope::Project(of) => format!("{of} · another project"),
+        Scope::Session(key) => format!("{} · session {}", key.project, key.session),
+        Scope::Stale(of) => format!("{of} · sessions that are over"),
         Scope::All => "all projects".to_owned(),
     }
 }
 
-pub fn human(plan: &Plan, whose: &str, done: bool, verbose: bool, style: Style) -> String {
+pub fn human(plan: &Plan, whose: &str, done: bool, verbose: bool, style: Style) -> Page {
     let engine = &plan.engine;
-    let mut text = format!("{}\n", style.dim(&format!("{whose} · {} at {}", engine.called(), engine.endpoint)));
+    let mut page = Page::new(style);
+    page.dim(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
     let mut table = Table::default();
     steps(&mut table, plan, done);
     kept(&mut table, plan, verbose);
     unfinished(&mut table, plan);
-    text += &table.render();
+    table.write(&mut page);
     if verbose {
         for step in &plan.steps {
-            let _ = writeln!(text, "  {}", style.dim(&describe(step)));
+            page.dim(format_args!("  {}", describe(step)));
         }
     }
-    text
+    page
 }
 
 /// Lines of a verb, a number, what is counted, and the rest, each in its column.
@@ -76,14 +75,12 @@ impl Table {
         self.0.push([String::new(), String::new(), String::new(), rest]);
     }
 
-    fn render(&self) -> String {
+    fn write(&self, page: &mut Page) {
         let width = |column: usize| self.0.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
         let (verb, n, what) = (width(0), width(1).max(2), width(2).max(10));
-        let mut text = String::new();
         for [a, b, c, rest] in &self.0 {
-            let _ = writeln!(text, "{}", format!("{a:<verb$}  {b:>n$} {c:<what$}  {rest}").trim_end());
+            page.line(format!("{a:<verb$}  {b:>n$} {c:<what$}  {rest}").trim_end());
         }
-        text
     }
 }
 
@@ -128,11 +125,12 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
 }
 
 /// All tags that a plan takes, where its summary does not name them all: whoever is asked is to see them.
-pub fn every_tag(plan: &Plan) -> String {
+pub fn every_tag(plan: &Plan) -> Page {
     let tags: Vec<&String> =
         plan.steps.iter().filter(|step| step.kind == Kind::Image).flat_map(|step| &step.names).collect();
-    let lines = tags.iter().filter(|_| tags.len() > SHOWN).map(|tag| format!("  {tag}\n"));
-    lines.collect()
+    let mut page = Page::default();
+    tags.iter().filter(|_| tags.len() > SHOWN).for_each(|tag| page.line(format_args!("  {tag}")));
+    page
 }
 
 fn unfinished(table: &mut Table, plan: &Plan) {

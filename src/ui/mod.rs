@@ -1,24 +1,29 @@
-//! What people and programs see. The only room that writes to stdout and stderr.
+//! What people and programs see. The only room that writes to stdout and stderr: as a [`Page`], which is clean, or
+//! as a stream that is another program's own.
 
 // What an engine says may be any number.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 pub mod clean;
 pub mod guard;
+pub mod page;
 pub mod progress;
 pub mod status;
 pub mod sweep;
 
-use std::fmt::Display;
+use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt as _;
 
+use clap::error::ContextValue;
 use rustix::termios::Winsize;
 
 use crate::config::Color;
+pub use page::{Page, Words};
 
 /// Whether what is written may be coloured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
     colored: bool,
 }
@@ -35,14 +40,6 @@ impl Style {
         };
         Self { colored }
     }
-
-    pub fn dim(self, text: &str) -> String {
-        if self.colored { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
-    }
-
-    pub fn bold(self, text: &str) -> String {
-        if self.colored { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
-    }
 }
 
 fn forced() -> bool {
@@ -51,38 +48,37 @@ fn forced() -> bool {
 }
 
 /// Writes to stdout. Nobody reading any more is no error: there is nobody to tell.
-pub fn out(text: impl AsRef<[u8]>) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_ref()).and_then(|()| stdout.flush());
+pub fn out(page: &Page) {
+    pass_on_stdout(page.as_bytes());
 }
 
-pub fn err(text: impl AsRef<[u8]>) {
-    let _ = io::stderr().lock().write_all(text.as_ref());
+pub fn err(page: &Page) {
+    pass_on_stderr(page.as_bytes());
 }
 
-/// One line of narration.
-pub fn say(text: impl Display) {
-    err(format!("dkb: {text}\n"));
+/// Narration: one line, and a second for an error's next step.
+pub fn say(words: impl Into<Words>) {
+    err(&words.into().page("dkb: "));
 }
 
-pub fn warn(text: impl Display) {
-    err(format!("dkb: warning: {text}\n"));
+pub fn warn(words: impl Into<Words>) {
+    err(&words.into().page("dkb: warning: "));
 }
 
 /// Asks a question on the terminal; anything but a yes is a no.
-pub fn asks(question: &str) -> bool {
-    err(question);
+pub fn asks(question: &'static str) -> bool {
+    pass_on_stderr(question.as_bytes());
     let mut answer = String::new();
     let _ = io::stdin().read_line(&mut answer);
-    let yes = matches!(answer.trim(), "y" | "Y" | "yes");
+    let yes = matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes");
     if !yes {
         say("nothing was removed");
     }
     yes
 }
 
-/// Passes a part of a stream on as it is; `false` where nobody reads it.
-pub fn pass(bytes: &[u8]) -> bool {
+/// Passes a part of another program's stream on as it is; `false` where nobody reads it.
+pub fn pass_on_stdout(bytes: &[u8]) -> bool {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).is_ok()
 }
@@ -96,6 +92,12 @@ pub fn window() -> Option<Winsize> {
     rustix::termios::tcgetwinsize(io::stdout()).ok()
 }
 
+/// Whether this is what stdout goes to.
+pub fn is_stdout(there: &Metadata) -> bool {
+    let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|stdout| File::from(stdout).metadata());
+    stdout.is_ok_and(|stdout| (stdout.dev(), stdout.ino()) == (there.dev(), there.ino()))
+}
+
 /// Whether stdout and stderr go to the same place.
 pub fn is_one_stream() -> bool {
     let place = |file: BorrowedFd| rustix::fs::fstat(file).map(|file| (file.st_dev, file.st_ino)).ok();
@@ -104,11 +106,20 @@ pub fn is_one_stream() -> bool {
 }
 
 /// Help, the version, or what is wrong with a command line, on the stream and with the code that belong to it.
-pub fn clap(message: &clap::Error) -> u8 {
+pub fn clap(mut message: clap::Error) -> u8 {
+    // What was typed may break lines as well as the message does.
+    let typed = message.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(typed) => Some((kind, ContextValue::String(page::clean(typed).into_owned()))),
+        _ => None,
+    });
+    for (kind, typed) in typed.collect::<Vec<_>>() {
+        message.insert(kind, typed);
+    }
+    let page = Page::of_lines(&message.to_string());
     if message.use_stderr() {
-        err(message.to_string());
+        err(&page);
     } else {
-        out(message.to_string());
+        out(&page);
     }
     u8::try_from(message.exit_code()).unwrap_or(2)
 }

@@ -1,13 +1,12 @@
 //! What `dkb status` says.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json as document};
 
-use super::Style;
 use super::clean::{plural, words};
+use super::{Page, Style};
 use crate::model::Owner;
 use crate::model::{Image, KeptReason, Life, Plan, Reference, SessionKey, Stamp, human_bytes, human_duration, total};
 use crate::plan::status::{Owned, SessionSummary};
@@ -38,13 +37,11 @@ pub struct About<'a> {
 }
 
 /// The one document, and the sessions beside it.
-pub fn json(plan: &Plan, shown: &[Shown]) -> String {
+pub fn json(plan: &Plan, shown: &[Shown]) -> Page {
     let sessions: Vec<Value> = shown.iter().map(session_json).collect();
     let mut whole = serde_json::to_value(plan).unwrap_or_default();
     whole["sessions"] = sessions.into();
-    let mut text = serde_json::to_string_pretty(&whole).unwrap_or_default();
-    text.push('\n');
-    text
+    Page::json(&whole)
 }
 
 fn session_json(Shown { session, owner }: &Shown) -> Value {
@@ -69,40 +66,37 @@ fn session_json(Shown { session, owner }: &Shown) -> Value {
     })
 }
 
-pub fn human(plan: &Plan, whose: &str, shown: &[Shown], now: Timestamp, verbose: bool, style: Style) -> String {
+pub fn human(plan: &Plan, whose: &str, shown: &[Shown], now: Timestamp, verbose: bool, style: Style) -> Page {
     let engine = &plan.engine;
-    let mut text = format!("{}\n", style.dim(&format!("{whose} · {} at {}", engine.called(), engine.endpoint)));
+    let mut page = Page::new(style);
+    page.dim(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
     let mut project = None;
     for Shown { session, owner } in shown {
         if project != Some(&session.key.project) {
             project = Some(&session.key.project);
-            let _ = writeln!(text, "{}", style.bold(session.key.project.as_str()));
+            page.bold(&session.key.project);
         }
         let here = if session.here { ", this one" } else { "" };
-        let _ = writeln!(
-            text,
-            "  session {}{here}: {}",
-            session.key.session,
-            at_work(session.life, owner.as_ref(), session.last, now)
-        );
-        images(&mut text, &session.images, now, verbose);
+        let at_work = at_work(session.life, owner.as_ref(), session.last, now);
+        page.line(format_args!("  session {}{here}: {at_work}", session.key.session));
+        images(&mut page, &session.images, now, verbose);
     }
     if shown.is_empty() {
-        text += "nothing here is ours\n";
-        return text;
+        page.line("nothing here is ours");
+        return page;
     }
     let images = plan.steps.iter().filter(|step| step.names.is_empty()).count();
     let up_to = if plan.totals.up_to { "up to " } else { "" };
     let all = if whose == "all projects" { " --all" } else { "" };
     let bytes = human_bytes(plan.totals.bytes);
-    let _ = writeln!(text, "dkb clean{all} would free {up_to}{bytes} in {images} {}", plural(images, "image"));
+    page.line(format_args!("dkb clean{all} would free {up_to}{bytes} in {images} {}", plural(images, "image")));
     if plan.totals.bytes_to_cache > 0 {
-        let _ = writeln!(text, "and turn {} into reclaimable cache", human_bytes(plan.totals.bytes_to_cache));
+        page.line(format_args!("and turn {} into reclaimable cache", human_bytes(plan.totals.bytes_to_cache)));
     }
-    text
+    page
 }
 
-fn images(text: &mut String, images: &[Owned], now: Timestamp, verbose: bool) {
+fn images(page: &mut Page, images: &[Owned], now: Timestamp, verbose: bool) {
     let (listed, rest): (Vec<&Owned>, Vec<&Owned>) =
         images.iter().partition(|image| verbose || !image.names.is_empty());
     let shown = if verbose { listed.len() } else { listed.len().min(SHOWN) };
@@ -110,16 +104,16 @@ fn images(text: &mut String, images: &[Owned], now: Timestamp, verbose: bool) {
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     for (image, name) in listed[..shown].iter().zip(&names) {
         let (id, bytes) = (image.id.short(), human_bytes(image.bytes));
-        let _ = writeln!(text, "    {id}  {name:<width$}  {bytes:>8}  {}", ago(image.built, now));
+        page.line(format_args!("    {id}  {name:<width$}  {bytes:>8}  {}", ago(image.built, now)));
     }
     let bytes = |images: &[&Owned]| human_bytes(total(images.iter().map(|image| image.bytes)));
     if listed.len() > shown {
         let more = &listed[shown..];
-        let _ = writeln!(text, "    and {} more with names, {}", more.len(), bytes(more));
+        page.line(format_args!("    and {} more with names, {}", more.len(), bytes(more)));
     }
     if !rest.is_empty() {
         let n = rest.len();
-        let _ = writeln!(text, "    {n} untagged {}, {}", plural(n, "image"), bytes(&rest));
+        page.line(format_args!("    {n} untagged {}, {}", plural(n, "image"), bytes(&rest)));
     }
 }
 
@@ -151,14 +145,20 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
     format!("{} ago", human_duration(age(at, now)))
 }
 
-pub fn about(about: &About, now: Timestamp, style: Style) -> String {
+pub fn about(about: &About, now: Timestamp, style: Style) -> Page {
     let names: Vec<&str> = about.image.tags.iter().filter(|tag| !tag.is_private()).map(Reference::as_str).collect();
     let names = if names.is_empty() { "untagged".to_owned() } else { names.join(", ") };
-    let mut text = format!("{}\n", style.bold(&format!("{}  {names}", about.image.id.short())));
+    let mut page = Page::new(style);
+    page.bold(format_args!("{}  {names}", about.image.id.short()));
     if let (Some(of), Some(built)) = (&about.of, about.built) {
         let life = about.life.unwrap_or(Life::Unowned);
         let at_work = at_work(life, about.owner.as_ref(), built, now);
-        let _ = writeln!(text, "ours: built {} by {}, session {} ({at_work})", ago(built, now), of.project, of.session);
+        page.line(format_args!(
+            "ours: built {} by {}, session {} ({at_work})",
+            ago(built, now),
+            of.project,
+            of.session
+        ));
     } else {
         let why = match about.fates.first().and_then(|(_, plan)| plan.kept.first()).map(|kept| kept.reason) {
             Some(KeptReason::Pulled) => "it was pulled",
@@ -174,7 +174,7 @@ pub fn about(about: &About, now: Timestamp, style: Style) -> String {
                 format!(", though stamped {} {}", part(project), part(session))
             }
         };
-        let _ = writeln!(text, "not ours: {why}{stamp}");
+        page.line(format_args!("not ours: {why}{stamp}"));
     }
     let others: Vec<&str> = about
         .image
@@ -184,12 +184,12 @@ pub fn about(about: &About, now: Timestamp, style: Style) -> String {
         .map(Reference::as_str)
         .collect();
     if about.of.is_some() && !others.is_empty() {
-        let _ = writeln!(text, "named by others: {}", others.join(", "));
+        page.line(format_args!("named by others: {}", others.join(", ")));
     }
     for (command, plan) in &about.fates {
-        let _ = writeln!(text, "{command} {}", fate(plan));
+        page.line(format_args!("{command} {}", fate(plan)));
     }
-    text
+    page
 }
 
 /// What a plan does with its one image.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::clean::Loudness;
 use super::progress::Bar;
-use super::{Style, out, say};
+use super::{Page, Style, out, say};
 use crate::config::seed::{LogFormat, Seed};
 use crate::config::{Format, Settings, value::Source};
 use crate::error::Error;
@@ -91,11 +91,15 @@ const TOLD: usize = 5;
 
 /// The first of them in one line each, and how many more there are.
 fn first_of(errors: &[&Error]) -> Vec<String> {
-    let mut lines: Vec<String> = errors.iter().take(TOLD).map(|error| error.to_string().replace("\n  ", " ")).collect();
+    let mut lines: Vec<String> = errors.iter().take(TOLD).map(|error| in_one_line(error)).collect();
     if errors.len() > TOLD {
         lines.push(format!("and {} more such errors", errors.len().saturating_sub(TOLD)));
     }
     lines
+}
+
+fn in_one_line(error: &Error) -> String {
+    [&error.what(), error.next().unwrap_or_default()].join(" ").trim_end().to_owned()
 }
 
 enum Tongue {
@@ -133,6 +137,11 @@ impl Voice {
         Self { tongue, many, dry }
     }
 
+    /// Nothing on stdout but the one document.
+    pub fn as_document(self) -> Self {
+        Self { tongue: Tongue::Json, ..self }
+    }
+
     /// Which host a line is about, where there are several.
     fn of<'a>(&self, host: &'a str) -> Option<&'a str> {
         self.many.then_some(host)
@@ -155,7 +164,7 @@ impl Voice {
     pub fn plan(&self, host: &str, swept: &Swept, kinds: &[Kind]) {
         match &self.tongue {
             Tongue::Human { style, verbose, .. } => {
-                out(human::plan(self.of(host), &swept.plan, &swept.since, *verbose, *style));
+                out(&human::plan(self.of(host), &swept.plan, &swept.since, *verbose, *style));
             }
             Tongue::Log(log) => log.plan(self.of(host), &swept.plan, &swept.since, kinds),
             Tongue::Json => {}
@@ -165,7 +174,7 @@ impl Voice {
     pub fn failure(&self, host: &str, kind: Kind, error: &Error) {
         match &self.tongue {
             Tongue::Log(log) => log.failed(self.of(host), kind, &[error], 0, 0),
-            _ => say(format_args!("{}{} failed: {error}", self.prefix(host), human::plural(kind))),
+            _ => say(error.under(format_args!("{}{} failed", self.prefix(host), human::plural(kind)))),
         }
     }
 
@@ -174,7 +183,7 @@ impl Voice {
         if let Tongue::Log(log) = &self.tongue {
             log.lost(self.of(host), &error);
         }
-        say(format_args!("{}{error}", self.prefix(host)));
+        say(if self.many { error.under(host) } else { error.clone() });
         Told { host: host.to_owned(), error: Some(error), ..Told::default() }
     }
 
@@ -197,16 +206,16 @@ impl Voice {
 
     pub fn host_done(&self, told: &Told) {
         if let (Tongue::Human { style, quiet: false, .. }, Some(plan)) = (&self.tongue, &told.plan) {
-            out(human::done(self.of(&told.host), plan, told.seconds, *style));
+            out(&human::done(self.of(&told.host), plan, told.seconds, *style));
         }
     }
 
     pub fn summary(&self, told: &[Told]) {
         match &self.tongue {
-            Tongue::Human { style, quiet: false, .. } if self.many => out(human::summary(told, self.dry, *style)),
+            Tongue::Human { style, quiet: false, .. } if self.many => out(&human::summary(told, self.dry, *style)),
             Tongue::Human { .. } => {}
             Tongue::Log(log) => log.summary(told, self.dry),
-            Tongue::Json => out(document(told, self.many)),
+            Tongue::Json => out(&document(told, self.many)),
         }
     }
 
@@ -216,7 +225,7 @@ impl Voice {
 }
 
 /// The one document; of many hosts, one in each of its parts.
-fn document(told: &[Told], many: bool) -> String {
+fn document(told: &[Told], many: bool) -> Page {
     if let ([Told { plan: Some(plan), .. }], false) = (told, many) {
         return super::clean::json(plan);
     }
@@ -228,10 +237,9 @@ fn document(told: &[Told], many: bool) -> String {
         })
         .collect();
     if !many {
-        return String::new();
+        return Page::default();
     }
-    let document = json!({ "schema": crate::model::SCHEMA, "kind": "sweep", "hosts": hosts });
-    format!("{document:#}\n")
+    Page::json(&json!({ "schema": crate::model::SCHEMA, "kind": "sweep", "hosts": hosts }))
 }
 
 /// Since when things have been idle, by what names them.

@@ -8,6 +8,7 @@ use dkb::model::{Record, SessionKey};
 use dkb_lab::{Engine, Placed, Promises, promises};
 
 use crate::clean_host::{Books, PROJECT, SESSION, images, key, steps};
+use crate::hostile_plan;
 use crate::soak::Seeds;
 
 pub(crate) fn promises() -> Promises {
@@ -95,13 +96,19 @@ impl Call {
     fn words(&self) -> Vec<String> {
         let ends = matches!(self.scope, Scope::Session | Scope::Stale);
         let words = [
-            Some("clean"),
             (self.scope == Scope::Session).then_some("--session"),
             (self.scope == Scope::Stale).then_some("--stale"),
             (self.scope == Scope::All).then_some("--all"),
             (self.tags && !ends).then_some("--tagged"),
             (!self.tags && ends).then_some("--keep-tagged"),
             (!self.containers && ends).then_some("--keep-containers"),
+        ];
+        words.into_iter().flatten().map(str::to_owned).collect()
+    }
+
+    /// What holds for a plan from a file too.
+    fn settings(&self) -> Vec<String> {
+        let words = [
             self.keep.then_some("--keep=keep-*"),
             self.older_than.map(|_| "--older-than=5h"),
             Some("--yes"),
@@ -215,9 +222,18 @@ fn agree(engine: &Engine, seed: u64) {
         .map(|thing| thing.placed.id.clone())
         .collect();
     let before = images(engine);
-    let dkb = |more: &str| books.dkb(engine).args(call.words()).args([more]).run().success().json();
-    let plan = dkb("--dry-run");
-    let said = dkb("--color=never");
+    let dkb = |words: &[String]| {
+        books.dkb(engine).arg("clean").args(words.to_owned()).args(call.settings()).run().success().json()
+    };
+    let plan = dkb(&[call.words(), vec!["--dry-run".to_owned()]].concat());
+    // Every other run goes by a file in which somebody has asked for all that there is.
+    let said = if seed.is_multiple_of(2) {
+        dkb(&call.words())
+    } else {
+        let forged = hostile_plan::file(engine, "clean", Some(&plan["scope"]), &hostile_plan::steps(engine));
+        std::fs::write(books.state.work().join("forged.json"), forged).expect("the file");
+        dkb(&["--apply=forged.json".to_owned()])
+    };
     let gone: BTreeSet<String> = before.difference(&images(engine)).cloned().collect();
     let story = || {
         let things: Vec<String> = things

@@ -34,11 +34,11 @@ pub(crate) fn opened(books: &Books, of: &SessionKey) -> dkb::ledger::SessionHold
 }
 
 /// What a session left behind.
-struct Left<'e> {
+pub(crate) struct Left<'e> {
     engine: &'e Engine,
-    image: Placed,
-    container: String,
-    volume: String,
+    pub(crate) image: Placed,
+    pub(crate) container: String,
+    pub(crate) volume: String,
 }
 
 impl<'e> Left<'e> {
@@ -52,14 +52,14 @@ impl<'e> Left<'e> {
         Self { engine, image, container, volume: name.to_owned() }
     }
 
-    fn there(&self) -> [bool; 3] {
+    pub(crate) fn there(&self) -> [bool; 3] {
         let api = self.engine.api();
         let container = api.containers().iter().any(|one| one["Id"] == self.container.as_str());
         [self.engine.has(&self.image), container, api.volumes().iter().any(|one| one["Name"] == self.volume.as_str())]
     }
 }
 
-fn dead<'e>(engine: &'e Engine, books: &Books, session: &str) -> Left<'e> {
+pub(crate) fn dead<'e>(engine: &'e Engine, books: &Books, session: &str) -> Left<'e> {
     let of = key(PROJECT, session);
     drop(opened(books, &of));
     Left::by(engine, books, &of)

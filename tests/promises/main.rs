@@ -28,8 +28,11 @@ mod guard;
 mod guard_dead;
 mod guard_scene;
 mod guard_watcher;
+mod hostile_plan;
 mod lab_itself;
 mod neighbours;
+mod outside_text;
+mod plan_files;
 mod readme;
 mod soak;
 mod status_shows;
@@ -73,8 +76,11 @@ fn main() -> ExitCode {
         guard::promises(),
         guard_dead::promises(),
         guard_watcher::promises(),
+        hostile_plan::promises(),
         lab_itself::promises(),
         neighbours::promises(),
+        outside_text::promises(),
+        plan_files::promises(),
         readme::promises(),
         status_shows::promises(),
         sweep_docs::promises(),

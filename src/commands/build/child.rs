@@ -89,7 +89,9 @@ pub(crate) fn start(
     drop(command);
     let (journal, late_journal) = if stdout == Stdout::Quiet { (None, journal) } else { (journal, None) };
     let reader = match (tap, child.stdout.take()) {
-        (Some(tap), _) => Some(thread::spawn(move || watch(Stream::new(tap, ended), Some(ui::pass), journal))),
+        (Some(tap), _) => {
+            Some(thread::spawn(move || watch(Stream::new(tap, ended), Some(ui::pass_on_stdout), journal)))
+        }
         (None, Some(pipe)) => Some(thread::spawn(move || watch(Stream::new(pipe, ended), None, journal))),
         (None, None) => None,
     };
@@ -270,17 +272,17 @@ pub(crate) fn release(held: (SpooledTempFile, SpooledTempFile), id: Option<&str>
     let mut words = Vec::new();
     let _ = stderr.rewind().and_then(|()| stderr.read_to_end(&mut words));
     if let Some(id) = id {
-        ui::err(&words);
-        ui::out(format!("{id}\n"));
+        ui::pass_on_stderr(&words);
+        ui::out(&ui::Page::of(id));
         return;
     }
     let text = words.strip_suffix(b"\n").unwrap_or(&words);
     let last = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    ui::err(&words[..last]);
+    ui::pass_on_stderr(&words[..last]);
     let mut part = vec![0; 16 * 1024];
     let _ = stdout.rewind();
     while let Ok(length @ 1..) = stdout.read(&mut part) {
-        ui::err(&part[..length]);
+        ui::pass_on_stderr(&part[..length]);
     }
-    ui::err(&words[last..]);
+    ui::pass_on_stderr(&words[last..]);
 }

@@ -62,7 +62,7 @@ impl Job {
                         ui::say(format_args!("removed {went} {images} that this build replaced"));
                     }
                     Ok(_) => {}
-                    Err(error) => ui::warn(format_args!("what this build replaced is left to dkb clean: {error}")),
+                    Err(error) => ui::warn(error.under("what this build replaced is left to dkb clean")),
                 }
                 if let Some(running) = self.running.take() {
                     running.finish();
@@ -88,7 +88,7 @@ impl Job {
             state.session(&self.intent.of).clear();
         }
         if let Some(trouble) = &self.trouble {
-            ui::warn(format_args!("this build was not noted: {trouble}"));
+            ui::warn(trouble.under("this build was not noted"));
         }
         let loudness = if world.verbose { Loudness::Normal } else { Loudness::Quiet };
         let _ = tokio::time::timeout(LONGEST, end::see_to_the_dead(world, &lives, loudness)).await;

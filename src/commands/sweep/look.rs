@@ -100,7 +100,7 @@ impl Seen {
         if seen.policy.images {
             let now = seen.info.now;
             seen.sights = seen.ledger.first_seen(&ids, now).unwrap_or_else(|error| {
-                seen.notes.push((Kind::Image, error.to_string()));
+                seen.notes.push((Kind::Image, error.what()));
                 HashMap::new()
             });
         }
@@ -207,7 +207,7 @@ impl Seen {
         }
         match self.engine.volume_sizes().await {
             Ok(sizes) => self.volumes.iter_mut().for_each(|volume| volume.size = sizes.get(&volume.name).copied()),
-            Err(error) => self.notes.push((Kind::Volume, format!("Sizes are not known: {error}"))),
+            Err(error) => self.notes.push((Kind::Volume, format!("Sizes are not known: {}", error.what()))),
         }
     }
 

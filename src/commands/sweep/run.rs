@@ -92,5 +92,14 @@ pub(super) async fn carry_out(
 fn part(plan: &Plan, steps: Vec<Step>) -> Plan {
     let totals = Totals { up_to: plan.totals.up_to, ..Totals::default() };
     let to_cache = plan.to_cache.clone();
-    Plan { kind: plan.kind.clone(), engine: plan.engine.clone(), steps, kept: Vec::new(), totals, to_cache, ..*plan }
+    Plan {
+        kind: plan.kind.clone(),
+        engine: plan.engine.clone(),
+        scope: plan.scope.clone(),
+        steps,
+        kept: Vec::new(),
+        totals,
+        to_cache,
+        ..*plan
+    }
 }

@@ -1,14 +1,14 @@
 //! Tables for people.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::Style;
 use super::super::clean::{short_id, words};
+use super::super::{Page, Style};
 use super::{Since, Told};
+use crate::error::Error;
 use crate::model::{KeptReason, Kind, Outcome, Plan, Reason, Step, human_bytes, human_duration};
 
 pub(super) const ORDER: [Kind; 5] = [Kind::Container, Kind::Image, Kind::Volume, Kind::Network, Kind::BuildCache];
@@ -45,9 +45,11 @@ pub(super) fn age(step: &Step, since: &Since, now: Timestamp) -> Option<Duration
     Some(Duration::try_from(now.duration_since(*since)).unwrap_or_default())
 }
 
-fn heading(host: Option<&str>, plan: &Plan, style: Style) -> String {
+fn heading(host: Option<&str>, plan: &Plan, style: Style) -> Page {
     let host = host.map(|host| format!("{host} · ")).unwrap_or_default();
-    format!("{}\n", style.dim(&format!("{host}{} at {}", plan.engine.called(), plan.engine.endpoint)))
+    let mut page = Page::new(style);
+    page.dim(format_args!("{host}{} at {}", plan.engine.called(), plan.engine.endpoint));
+    page
 }
 
 fn total(plan: &Plan) -> String {
@@ -55,8 +57,8 @@ fn total(plan: &Plan) -> String {
     format!("{up_to}{}", human_bytes(plan.totals.bytes))
 }
 
-pub(super) fn plan(host: Option<&str>, plan: &Plan, since: &Since, verbose: bool, style: Style) -> String {
-    let mut text = heading(host, plan, style);
+pub(super) fn plan(host: Option<&str>, plan: &Plan, since: &Since, verbose: bool, style: Style) -> Page {
+    let mut page = heading(host, plan, style);
     for kind in ORDER {
         let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.kind == kind).collect();
         if steps.is_empty() {
@@ -70,51 +72,47 @@ pub(super) fn plan(host: Option<&str>, plan: &Plan, since: &Since, verbose: bool
             })
             .collect();
         let width = rows.iter().map(|row| row.0.chars().count()).max().unwrap_or(0).clamp(12, 48);
-        let _ =
-            writeln!(text, "{}", style.bold(&format!("{:<width$}  {:<10}  {:>9}  why", plural(kind), "age", "size")));
+        page.bold(format_args!("{:<width$}  {:<10}  {:>9}  why", plural(kind), "age", "size"));
         for (step, (name, age, size)) in steps.iter().zip(&rows) {
-            let _ = writeln!(text, "{name:<width$}  {age:<10}  {size:>9}  {}", why(step.reason));
+            page.line(format_args!("{name:<width$}  {age:<10}  {size:>9}  {}", why(step.reason)));
         }
     }
     if plan.steps.is_empty() {
-        let _ = writeln!(text, "nothing to remove");
+        page.line(format_args!("nothing to remove"));
     } else {
-        let _ = writeln!(text, "would remove  {}, {}", counts(plan, |_| true), total(plan));
+        page.line(format_args!("would remove  {}, {}", counts(plan, |_| true), total(plan)));
     }
-    text + &to_cache(plan, "move") + &kept(plan, verbose)
+    to_cache(&mut page, plan, "move");
+    kept(&mut page, plan, verbose);
+    page
 }
 
 /// With `BuildKit` an image shares its layers with the build cache.
-fn to_cache(plan: &Plan, verb: &str) -> String {
-    match plan.totals.bytes_to_cache {
-        0 => String::new(),
-        moved => format!("  up to {} of it only {verb} into the build cache\n", human_bytes(moved)),
+fn to_cache(page: &mut Page, plan: &Plan, verb: &str) {
+    let moved = plan.totals.bytes_to_cache;
+    if moved > 0 {
+        page.line(format_args!("  up to {} of it only {verb} into the build cache", human_bytes(moved)));
     }
 }
 
-pub(super) fn done(host: Option<&str>, plan: &Plan, seconds: f64, style: Style) -> String {
-    let mut text = heading(host, plan, style);
+pub(super) fn done(host: Option<&str>, plan: &Plan, seconds: f64, style: Style) -> Page {
+    let mut page = heading(host, plan, style);
     let went = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
     let removed = counts(plan, went);
     let removed = if removed.is_empty() { "nothing".to_owned() } else { format!("{removed}, {}", total(plan)) };
-    let _ = writeln!(text, "removed  {removed}  {}", style.dim(&format!("({seconds:.1} s)")));
-    text += &to_cache(plan, "moved");
+    page.line_and_dim(format_args!("removed  {removed}  "), format_args!("({seconds:.1} s)"));
+    to_cache(&mut page, plan, "moved");
     for step in plan.steps.iter().filter(|step| step.result == Some(Outcome::Kept)) {
         let kept = plan.kept.iter().rfind(|kept| kept.kind == step.kind && kept.id == step.id);
         let reason = kept.map_or("changed since", |kept| words(kept.reason));
         let holders = kept.map(|kept| kept.holders.join(", ")).unwrap_or_default();
-        let _ = writeln!(text, "{}", format!("kept     {} {}  {holders}", name(step), reason).trim_end());
+        page.line(format!("kept     {} {}  {holders}", name(step), reason).trim_end());
     }
     if plan.totals.failed > 0 {
-        let _ = writeln!(
-            text,
-            "failed   {}",
-            counts(plan, |step| {
-                matches!(step.result, Some(Outcome::Failed | Outcome::Unknown | Outcome::NotTried))
-            })
-        );
+        let failed = |step: &&Step| matches!(step.result, Some(Outcome::Failed | Outcome::Unknown | Outcome::NotTried));
+        page.line(format_args!("failed   {}", counts(plan, failed)));
     }
-    text
+    page
 }
 
 /// `5 containers, 12 images`.
@@ -132,17 +130,16 @@ fn counts(plan: &Plan, of: impl Fn(&&Step) -> bool) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-fn kept(plan: &Plan, verbose: bool) -> String {
-    let mut text = String::new();
+fn kept(page: &mut Page, plan: &Plan, verbose: bool) {
     if verbose {
         for kept in &plan.kept {
             let named = kept.names.first().filter(|_| kept.kind != Kind::BuildCache);
             let name = named.map_or_else(|| short_id(&kept.id), String::as_str);
             let line =
                 format!("kept     {} {name}: {} {}", plural(kept.kind), words(kept.reason), kept.holders.join(", "));
-            let _ = writeln!(text, "{}", line.trim_end());
+            page.line(line.trim_end());
         }
-        return text;
+        return;
     }
     let mut reasons: BTreeMap<KeptReason, usize> = BTreeMap::new();
     for kept in plan.kept.iter().filter(|kept| kept.reason != KeptReason::BuiltIn) {
@@ -151,17 +148,16 @@ fn kept(plan: &Plan, verbose: bool) -> String {
     }
     let reasons: Vec<String> = reasons.into_iter().map(|(reason, n)| format!("{n} {}", words(reason))).collect();
     if !reasons.is_empty() {
-        let _ = writeln!(text, "kept          {}", reasons.join(", "));
+        page.line(format_args!("kept          {}", reasons.join(", ")));
     }
-    text
 }
 
 /// One line a host, what failed in words.
-pub(super) fn summary(told: &[Told], dry: bool, style: Style) -> String {
+pub(super) fn summary(told: &[Told], dry: bool, style: Style) -> Page {
     let width = told.iter().map(|told| told.host.chars().count()).max().unwrap_or(0).max(4);
     let verb = if dry { "would go" } else { "removed" };
-    let head = format!("{:<width$}  {verb:>8}  {:>9}  {:>7}", "host", "bytes", "seconds");
-    let mut text = format!("{}\n", style.bold(&head));
+    let mut page = Page::new(style);
+    page.bold(format_args!("{:<width$}  {verb:>8}  {:>9}  {:>7}", "host", "bytes", "seconds"));
     for told in told {
         let line = match (&told.plan, &told.error) {
             (Some(plan), None) => {
@@ -177,11 +173,11 @@ pub(super) fn summary(told: &[Told], dry: bool, style: Style) -> String {
                 )
             }
             (_, error) => {
-                let why = error.as_ref().map(ToString::to_string).unwrap_or_default();
-                format!("{:<width$}  failed: {}", told.host, why.lines().next().unwrap_or_default())
+                let why = error.as_ref().map(Error::what).unwrap_or_default();
+                format!("{:<width$}  failed: {why}", told.host)
             }
         };
-        let _ = writeln!(text, "{line}");
+        page.line(line);
     }
-    text
+    page
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::super::out;
+use super::super::{Page, out};
 use crate::config::seed::{LogFormat, LogLevel};
 
 /// The operation of the line that counts everything.
@@ -39,10 +39,10 @@ impl Log {
             LogLevel::Error => "ERROR",
         };
         let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
-        out(match self.format {
+        out(&match self.format {
             LogFormat::Text => {
                 let host = line.host.map(|host| format!("{host}: ")).unwrap_or_default();
-                format!("[{now}] [{level}] [{}] {host}{}\n", line.operation, line.text.replace('\n', " "))
+                Page::of(format_args!("[{now}] [{level}] [{}] {host}{}", line.operation, line.text))
             }
             LogFormat::Json => {
                 // In the order of the docker-cleaner's own lines, for whoever reads them by eye.
@@ -52,7 +52,7 @@ impl Log {
                 let host = line.host.map(|host| ("hostname", host.to_owned()));
                 let head = head.chain(host).map(|(key, text)| (key.to_owned(), Value::from(text)));
                 let fields = head.chain(line.fields).map(|(key, value)| format!("{}:{value}", Value::from(key)));
-                format!("{{{}}}\n", fields.collect::<Vec<_>>().join(","))
+                Page::of_json(&format!("{{{}}}", fields.collect::<Vec<_>>().join(",")))
             }
         });
     }
