@@ -28,6 +28,7 @@ mod guard_dead;
 mod guard_scene;
 mod guard_watcher;
 mod lab_itself;
+mod names;
 mod readme;
 mod soak;
 mod status_shows;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         guard_dead::promises(),
         guard_watcher::promises(),
         lab_itself::promises(),
+        names::promises(),
         readme::promises(),
         status_shows::promises(),
         sweep_docs::promises(),

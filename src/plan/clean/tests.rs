@@ -391,9 +391,29 @@ fn rule_7_without_parents_the_layers_tell_and_versions_are_no_bases() {
     let keep = || vec![Pattern::new("child").expect("a pattern")];
     let kept = layered(vec![base(), other()]).kept(&Policy { keep: keep(), ..end_of_session() });
     assert_eq!(kept, [(1, KeptReason::Base), (3, KeptReason::KeepPattern)]);
-    let version = Build { key: "k".into(), ..other() };
-    let kept = layered(vec![base(), version]).kept(&Policy { keep: keep(), ..end_of_session() });
-    assert_eq!(kept, [(3, KeptReason::KeepPattern)], "the same Dockerfile, one version on");
+    let keep = vec![Pattern::new("child:1").expect("a pattern")];
+    let kept = |of_base: &[(&str, &str)], of_child: (&str, &str)| {
+        let built = |(n, image, (key, tags)): (usize, u8, (&str, &str))| Build {
+            tags: tags.split_whitespace().map(reference).collect(),
+            key: key.into(),
+            ..build(&n.to_string(), &of, image, &[])
+        };
+        let builds = of_base.iter().map(|words| (1, *words)).chain([(3, of_child)]);
+        let builds: Vec<Build> = builds.enumerate().map(|(n, (image, words))| built((n, image, words))).collect();
+        let base = builds[0].tags.iter().fold(image(1), |base, tag| base.tag(tag.as_str())).done();
+        let images = vec![base, image(3).tag("child:1").done()];
+        let case = case(images, builds).layers(1, &["a"]).layers(3, &["a", "b"]);
+        case.kept(&Policy { keep: keep.clone(), ..end_of_session() }).contains(&(1, KeptReason::Base))
+    };
+    let child = ("k", "child:1");
+    assert!(!kept(&[("k", "child:0")], child), "the same Dockerfile, one version on");
+    assert!(!kept(&[("k", "base child:0")], child), "under two names");
+    assert!(kept(&[("k", "base")], child), "one Dockerfile for two repositories");
+    assert!(kept(&[("other", "child:0")], child), "another Dockerfile");
+    assert!(kept(&[("k~", "child:0")], ("k~", "child:1")), "two Dockerfiles on stdin");
+    assert!(kept(&[("k", "child:0")], ("k~", "child:1")), "an argument may have named its base");
+    assert!(kept(&[("k", "child:0"), ("other", "base")], child), "it has been made as another thing too");
+    assert!(kept(&[("k", "child:0"), ("k", "")], child), "a build that named nothing says nothing");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::claims::Claims;
 use super::steps::Return;
 use super::{Look, Policy, RunningBuild, Scope, covers};
 use crate::model::{Books, Build, Container, Image, ImageId, Life, Reference, Snapshot};
+use crate::plan::argv::may_be_one_file;
 
 /// Who uses which image. A container holds the image it was made from, and images that are mounted into it.
 pub(crate) fn users(snapshot: &Snapshot) -> HashMap<ImageId, Vec<&Container>> {
@@ -80,7 +81,8 @@ pub(crate) fn needed_by_builds(books: &Books, running: &[RunningBuild]) -> HashS
     for running in running {
         let same = |build: &&Build| {
             build.of.project == running.of.project
-                && (build.key == running.key || build.tags.iter().any(|tag| running.tags.contains(tag)))
+                && (may_be_one_file(&build.key, &running.key)
+                    || build.tags.iter().any(|tag| running.tags.contains(tag)))
         };
         needed.extend(books.builds.iter().filter(same).flat_map(Build::images));
     }
