@@ -260,6 +260,7 @@ async fn introduce(world: &World, state: &State) -> Result<()> {
         slot: world.slot(),
         cleaned: None,
         took: Vec::new(),
+        held: Vec::new(),
     })])
 }
 

@@ -91,6 +91,7 @@ impl Books {
             slot: Name::derived(slot),
             cleaned: None,
             took: Vec::new(),
+            held: Vec::new(),
         })]);
     }
 

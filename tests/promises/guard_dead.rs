@@ -25,10 +25,18 @@ pub(crate) fn promises() -> Promises {
 }
 
 /// Notes a session as one of this engine, opened here.
-fn opened(books: &Books, of: &SessionKey) -> dkb::ledger::SessionHold {
+pub(crate) fn opened(books: &Books, of: &SessionKey) -> dkb::ledger::SessionHold {
     let at = Timestamp::now();
-    let entry =
-        SessionEntry { key: of.clone(), first: at, last: at, ci: false, slot: None, cleaned: None, took: Vec::new() };
+    let entry = SessionEntry {
+        key: of.clone(),
+        first: at,
+        last: at,
+        ci: false,
+        slot: None,
+        cleaned: None,
+        took: Vec::new(),
+        held: Vec::new(),
+    };
     books.note(&[Record::Session(entry)]);
     let owner = Owner { machine: dkb::commands::world::machine(), since: at, command: "just".to_owned() };
     State::at(books.state.state_dir()).session(of).hold(Some(&owner)).expect("the session's lock")

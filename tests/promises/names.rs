@@ -1,12 +1,17 @@
 //! What a name says, and what it does not: of two builds that look alike, of a tag that changes hands, of a pattern.
 
+use dkb_lab::promise::containerd_store;
 use dkb_lab::{Builder, Context, Engine, Promises, promises};
 
-use crate::building::Maker;
+use crate::building::{Maker, docker_script};
+use crate::clean_host::{Books, PROJECT, SESSION, key};
+use crate::guard_dead::opened;
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_builder(promises![the_base_of_what_is_kept_stays_however_alike_they_were_built])
+        .on_every_engine(promises![a_tag_goes_back_to_whom_it_was_taken_from_last])
+        .on(containerd_store, promises![a_name_of_ours_that_a_killed_build_left_goes_at_the_sessions_end])
 }
 
 fn the_base_of_what_is_kept_stays_however_alike_they_were_built(engine: &Engine, builder: Builder) {
@@ -28,4 +33,62 @@ fn the_base_of_what_is_kept_stays_however_alike_they_were_built(engine: &Engine,
     }
     // Podman takes what shares layers for a child.
     assert!(engine.is_podman() || !engine.has("line:1"), "a former version is no base\n{}", engine.inventory());
+}
+
+fn names_of_ours(engine: &Engine) -> usize {
+    engine.images().into_iter().flat_map(|image| image.tags).filter(|tag| tag.contains("dkb.invalid")).count()
+}
+
+fn a_tag_goes_back_to_whom_it_was_taken_from_last(engine: &Engine) {
+    for end in [&["clean", "--session"][..], &["session", "end", SESSION], &["clean", "--stale"]] {
+        let books = Books::of(engine);
+        let at_work = opened(&books, &key(PROJECT, SESSION));
+        let theirs = |who: &str, tag: &str| engine.image().label("who", who).tag(tag).make().id.clone();
+        let build = |line: &str, tags: &[&str]| {
+            let context = Context::from_base(line);
+            books.dkb(engine).args(["build", "-q"]).args(tags.iter().copied()).arg(context.path()).run().success();
+        };
+        let first = [theirs("first", "app:dev"), theirs("another", "app:tool")];
+        build("RUN echo 1 >/1", &["-t", "app:dev", "-t", "app:tool"]);
+        let last = [theirs("last", "app:dev"), theirs("owner", "app:tool")];
+        build("RUN echo 2 >/2", &["-t", "app:dev"]);
+        let dkb = books.dkb(engine);
+        let dkb = match end[1] {
+            "--stale" => {
+                drop(at_work);
+                dkb.session("another")
+            }
+            _ => dkb,
+        };
+        dkb.args(end.iter().copied()).run().success();
+
+        let there = engine.inventory();
+        assert_eq!(engine.find("app:dev").map(|image| image.id).as_ref(), Some(&last[0]), "{end:?}\n{there}");
+        assert_eq!(engine.find("app:tool").map(|image| image.id).as_ref(), Some(&last[1]), "{end:?}\n{there}");
+        assert_eq!(names_of_ours(engine), 0, "{end:?}\n{there}");
+        // Their owners took their names from these, and the engine does with such images what it does.
+        let left = usize::from(!engine.is_containerd_store()) * first.len();
+        assert_eq!(engine.images().len(), last.len() + left, "{end:?}\n{there}");
+        engine.wipe();
+    }
+}
+
+fn a_name_of_ours_that_a_killed_build_left_goes_at_the_sessions_end(engine: &Engine) {
+    let books = Books::of(engine);
+    let at_work = opened(&books, &key(PROJECT, SESSION));
+    let theirs = engine.image().tag("app:dev").make();
+    let folder = tempfile::tempdir().expect("a folder");
+    let docker = engine.bin().join("docker");
+    let text = "case $1 in build) ;; *) exec DOCKER \"$@\" ;; esac
+        until DOCKER image ls -q dkb.invalid/bin | grep -q .; do :; done
+        kill -KILL $PPID";
+    let killer = docker_script(folder.path(), &text.replace("DOCKER", &docker.display().to_string()));
+    let context = Context::from_base("RUN true");
+    let build = books.dkb(engine).env("DKB_DOCKER", killer).args(["build", "-t", "app:dev"]).arg(context.path());
+    build.run().fails();
+    assert_eq!(names_of_ours(engine), 1, "{}", engine.inventory());
+    drop(at_work);
+    books.dkb(engine).session("another").args(["clean", "--stale"]).run().success();
+    assert_eq!(names_of_ours(engine), 0, "{}", engine.inventory());
+    assert_eq!(engine.find("app:dev").expect("theirs").id, theirs.id);
 }

@@ -198,6 +198,7 @@ pub(super) fn records(books: &Books, intent: &Intent, build: &Build) -> Vec<Reco
             slot: intent.slot.clone(),
             cleaned: None,
             took: Vec::new(),
+            held: Vec::new(),
         })
     });
     entry.into_iter().chain([Record::Build(build.clone())]).collect()

@@ -440,6 +440,69 @@ fn rule_8_a_taken_tag_goes_back_and_what_it_was_taken_from_waits_for_it() {
 }
 
 #[test]
+fn rule_9_what_a_session_held_is_let_go_once_no_tag_can_come_back_to_it() {
+    let (of, other) = (key("p", "s"), key("p", "t"));
+    let end = end_of_session;
+    let private = |image: Image| Image { tags: [image.tags.clone(), vec![image.id.private_tag()]].concat(), ..image };
+    let took = |from| vec![Taken { tag: reference("app"), from: id(from) }];
+    let holds = |key: &SessionKey, images: &[u8]| {
+        let at = Timestamp::UNIX_EPOCH;
+        let held = images.iter().copied().map(id).collect();
+        let (key, ci, slot, cleaned, took) = (key.clone(), false, None, None, Vec::new());
+        Record::Session(SessionEntry { key, first: at, last: at, ci, slot, cleaned, took, held })
+    };
+    // Session s took app from 7 and gave it to 1; 7 is on a store that would have dropped it.
+    let session = |images: Vec<Image>, builds: Vec<Build>| {
+        let mut case = case(images, [vec![Build { took: took(7), ..build("a", &of, 1, &[]) }], builds].concat());
+        case.books.apply(holds(&of, &[7]));
+        case
+    };
+    let held = || private(image(7).done());
+    let ours = || image(1).tag("app").done();
+    let untag = format!("untag 7 {}", id(7).private_tag());
+
+    assert_eq!(session(vec![ours(), held()], vec![]).steps(&end()), ["give 7 app:latest", "-1"]);
+    let moved = || vec![image(1).done(), held(), image(9).tag("app").done()];
+    assert_eq!(session(moved(), vec![]).steps(&end()), ["-1", "-7"], "its owner moved the tag on");
+    assert_eq!(session(vec![image(1).done(), held()], vec![]).steps(&end()), ["-1", "-7"], "or took it off");
+    let named = vec![image(1).done(), private(image(7).tag("theirs").done()), image(9).tag("app").done()];
+    assert_eq!(session(named, vec![]).steps(&end()), [&untag, "-1"]);
+    let back = vec![image(1).done(), private(image(7).tag("app").done())];
+    assert_eq!(session(back, vec![]).steps(&end()), [&untag, "-1"], "somebody gave it back by hand");
+
+    // The session took the tag once more, from 8: 7 had lost it by then.
+    let again = vec![Build { took: took(8), ..build("b", &of, 2, &[]) }];
+    let mut twice = session(vec![image(1).done(), image(2).tag("app").done(), held(), private(image(8).done())], again);
+    twice.books.apply(holds(&of, &[8]));
+    assert_eq!(twice.steps(&end()), ["give 8 app:latest", "-1", "-2", "-7"]);
+
+    // The tag stays where it is, for good or for now.
+    let stays = || session(vec![ours(), held()], vec![]);
+    assert_eq!(stays().steps(&Policy { tags: false, ..end() }), ["-7"]);
+    let keep = vec![Pattern::new("app").expect("a pattern")];
+    assert_eq!(stays().steps(&Policy { keep, ..end() }), ["-7"]);
+    assert_eq!(stays().steps(&Policy { older_than: Some(Duration::MAX), ..end() }), [""; 0]);
+    let mut building = stays();
+    building.running = vec![RunningBuild { of: of.clone(), key: "k".to_owned(), tags: Vec::new() }];
+    assert_eq!(building.steps(&end()), [""; 0]);
+    let lent_on = vec![Build { took: took(1), ..build("b", &other, 2, &[]) }];
+    let lent_on = session(vec![image(1).done(), held(), image(2).tag("app").done()], lent_on);
+    assert_eq!(lent_on.life(other.clone(), Life::Alive).steps(&end()), [""; 0], "to a living session, and back");
+
+    // Others.
+    let mut shared = session(moved(), vec![]);
+    shared.books.apply(holds(&other, &[7]));
+    assert_eq!(shared.steps(&end()), ["-1"], "another session holds it too");
+    let container = || vec![container("x", 7, ContainerState::Exited)];
+    let used = session(moved(), vec![]).containers(container());
+    assert_eq!((used.steps(&end()), used.kept(&end())), (vec!["-1".to_owned()], vec![(7, KeptReason::InUse)]));
+    assert_eq!(session(moved(), vec![build("b", &other, 7, &[])]).steps(&end()), ["-1"], "it has its own session");
+    assert_eq!(session(moved(), vec![]).steps(&leftovers()), ["-1"], "the session has not ended");
+    let nameless = vec![image(1).done(), image(7).done(), image(9).tag("app").done()];
+    assert_eq!(session(nameless, vec![]).steps(&end()), ["-1"], "a store that needs no name of ours");
+}
+
+#[test]
 fn stale_sessions_are_the_dead_the_former_of_the_slot_and_old_ci_ones() {
     let entry = |session: &str, ci: bool, slot: Option<&str>, last: i64| SessionEntry {
         key: key("p", session),
@@ -449,6 +512,7 @@ fn stale_sessions_are_the_dead_the_former_of_the_slot_and_old_ci_ones() {
         slot: slot.map(name),
         cleaned: None,
         took: Vec::new(),
+        held: Vec::new(),
     };
     let now = 1_000_000;
     let entries = [
