@@ -7,6 +7,7 @@ use super::builds::Builds;
 use super::end;
 use super::plan_file;
 use super::seen::Seen;
+use super::unmatched;
 use super::world::{World, machine, runtime};
 use crate::cli::{self, Clean};
 use crate::config::Format;
@@ -32,6 +33,8 @@ pub fn clean(world: &World, flags: &Clean) -> Result<u8> {
             }
             None => seen.plan(world, &policy).await?,
         };
+        let images = Some(&*seen.snapshot.images);
+        unmatched::find(&seen.engine, &policy.keep, images, &seen.snapshot.containers).await.iter().for_each(ui::warn);
         if let Some(file) = &flags.act.plan {
             plan_file::write(file, &made)?;
         }

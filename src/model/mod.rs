@@ -2,6 +2,7 @@
 
 mod amount;
 mod books;
+mod distance;
 mod id;
 mod label;
 mod mark;
@@ -17,6 +18,7 @@ pub use amount::{exact_bytes, exact_duration, human_bytes, human_duration, parse
 #[cfg(test)]
 pub(crate) use books::tests as books_tests;
 pub use books::{Books, Build, Candidate, Life, Owner, Record, SessionEntry, SessionKey, Shown, Taken, VERSION};
+pub use distance::distance;
 pub use id::ImageId;
 pub use label::LabelFilter;
 pub use mark::DiskMark;

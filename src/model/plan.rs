@@ -96,7 +96,7 @@ pub enum KeptReason {
     BuildRunning,
     /// It was built too short a while ago.
     TooYoung,
-    /// One of its names is to be kept.
+    /// One of its names, a digest or its ID is to be kept.
     KeepPattern,
     /// It is among the newest of a repository.
     KeepLast,

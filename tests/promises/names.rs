@@ -4,13 +4,17 @@ use dkb_lab::promise::containerd_store;
 use dkb_lab::{Builder, Context, Engine, Promises, promises};
 
 use crate::building::{Maker, docker_script};
-use crate::clean_host::{Books, PROJECT, SESSION, key};
+use crate::clean_host::{Books, PROJECT, SESSION, key, reason};
 use crate::guard_dead::opened;
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_builder(promises![the_base_of_what_is_kept_stays_however_alike_they_were_built])
-        .on_every_engine(promises![a_tag_goes_back_to_whom_it_was_taken_from_last])
+        .on_every_engine(promises![
+            a_tag_goes_back_to_whom_it_was_taken_from_last,
+            every_spelling_of_a_name_keeps_it_from_clean,
+            every_spelling_of_a_name_keeps_it_from_sweep,
+        ])
         .on(containerd_store, promises![a_name_of_ours_that_a_killed_build_left_goes_at_the_sessions_end])
 }
 
@@ -91,4 +95,78 @@ fn a_name_of_ours_that_a_killed_build_left_goes_at_the_sessions_end(engine: &Eng
     books.dkb(engine).session("another").args(["clean", "--stale"]).run().success();
     assert_eq!(names_of_ours(engine), 0, "{}", engine.inventory());
     assert_eq!(engine.find("app:dev").expect("theirs").id, theirs.id);
+}
+
+/// All that may be written for `postgres:16`.
+fn spellings(id: &str) -> Vec<String> {
+    let names = ["postgres", "library/postgres", "docker.io/postgres", "docker.io/library/postgres"];
+    let names = names.into_iter().chain(["index.docker.io/library/postgres", "*/postgres", "docker.io/*/postgres"]);
+    let ids = [id.to_owned(), id.trim_start_matches("sha256:").to_owned(), id[7..19].to_owned(), id[..19].to_owned()];
+    names.flat_map(|name| [name.to_owned(), format!("{name}:16"), format!("{name}:*")]).chain(ids).collect()
+}
+
+fn every_spelling_of_a_name_keeps_it_from_clean(engine: &Engine) {
+    let books = Books::of(engine);
+    let ours = ["postgres:16", "tool:1"].map(|tag| {
+        let image = engine.image().tag(tag).make();
+        books.built(&key(PROJECT, SESSION), &image, &[tag]);
+        image
+    });
+    let clean =
+        |args: &[&str]| books.dkb(engine).args(["clean", "--tagged"]).args(args.iter().copied()).run().success();
+    let mut patterns = spellings(&ours[0]);
+    // What this engine calls it, and where it says one, its digest.
+    let listed = engine.find("postgres:16").expect("it is there");
+    patterns.extend(listed.tags.into_iter().chain(listed.digests));
+    for pattern in patterns {
+        let plan = clean(&["--dry-run", "--format", "json", "--keep", &pattern]);
+        let plan = plan.never_warns("matches nothing").json();
+        let reasons = [&ours[0], &ours[1]].map(|image| reason(&plan, image));
+        assert_eq!(reasons, ["keep_pattern", "not kept"], "{pattern}\n{plan:#}");
+    }
+    engine.volume("pgdata", &[]);
+    clean(&["-n", "--keep", "pgdata"]).never_warns("matches nothing");
+    let slip = clean(&["-n", "-q", "--keep", "docker.io/library/postgers:*"]);
+    slip.warns("the keep pattern 'docker.io/library/postgers:*' matches nothing here; did you mean 'postgres:16'?");
+    clean(&["--keep", "docker.io/library/postgres:*"]);
+    assert_eq!(ours.map(|image| engine.has(&image)), [true, false]);
+}
+
+fn every_spelling_of_a_name_keeps_it_from_sweep(engine: &Engine) {
+    let books = Books::of(engine);
+    let images = ["postgres:16", "tool:1"].map(|tag| engine.image().tag(tag).make());
+    let sweep = |args: &[&str]| {
+        let sweep = books.dkb(engine).args(["sweep", "--all-images", "--until", "0s"]);
+        sweep.args(args.iter().copied())
+    };
+    let plan = |pattern: &str| {
+        let done = sweep(&["--dry-run", "--format", "json", "--keep", pattern]).run().success();
+        done.never_warns("matches nothing").json()
+    };
+    for pattern in spellings(&images[0]) {
+        let plan = plan(&pattern);
+        let reasons = [&images[0], &images[1]].map(|image| reason(&plan, image));
+        assert_eq!(reasons, ["keep_pattern", "not kept"], "{pattern}\n{plan:#}");
+    }
+    // The lab's Podman pulls from nowhere.
+    if !engine.is_podman() {
+        let node = engine.pulled_by_digest("kind/node");
+        let digest = engine.find(&node).expect("it is there").digests.remove(0);
+        let repository = digest.split('@').next().expect("a repository").to_owned();
+        for pattern in [&digest, &repository, &format!("{repository}:*"), &digest.replace('@', ":1@")] {
+            let plan = plan(pattern);
+            assert_eq!(reason(&plan, &node), "keep_pattern", "{pattern}\n{plan:#}");
+        }
+    }
+    engine.volume("pgdata", &[]);
+    plan("pgdata");
+    let slip = |format: &str| sweep(&["--dry-run", "--keep", "pgdta"]).env("LOG_FORMAT", format).run().success();
+    let warning = "the keep pattern 'pgdta' matches nothing here; did you mean 'pgdata'?";
+    slip("text").says(&format!("[WARN] [INIT] {warning}"));
+    let lines = slip("json").out();
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    assert!(lines.iter().any(|line| line["level"] == "WARN" && line["message"] == warning), "{lines:?}");
+    sweep(&["--yes", "--keep", "index.docker.io/library/postgres"]).run().success();
+    assert_eq!(images.map(|image| engine.has(&image)), [true, false]);
 }

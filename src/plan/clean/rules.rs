@@ -124,7 +124,7 @@ impl<'a> Rules<'a> {
     /// Rule 5: what the user asked to keep.
     fn retained(&self, image: &Image, claim: &Claim) -> Option<KeptReason> {
         let policy = self.policy;
-        if image.tags.iter().any(|tag| policy.keep.iter().any(|pattern| pattern.matches_image(tag))) {
+        if policy.keep.iter().any(|pattern| pattern.keeps(image)) {
             Some(KeptReason::KeepPattern)
         } else if self.newest.contains(&image.id) {
             Some(KeptReason::KeepLast)

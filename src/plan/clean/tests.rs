@@ -250,10 +250,22 @@ fn rule_4_what_a_container_uses_stays() {
 #[test]
 fn rule_4_a_mounted_image_is_in_use_however_the_mount_names_it() {
     let of = key("p", "s");
-    for mount in ["app", "app:latest", &id(1).to_string(), &id(1).short()] {
+    let digest = format!("app@sha256:{}", "0".repeat(64));
+    for mount in [
+        "app",
+        "app:latest",
+        "localhost/app",
+        "library/app",
+        "docker.io/library/app:latest",
+        &digest,
+        &id(1).to_string(),
+        &id(1).short(),
+    ] {
         let mut user = container("x", 8, ContainerState::Exited);
         user.image_mounts = vec![mount.to_owned()];
-        let case = case(vec![image(1).tag("app").done()], vec![build("a", &of, 1, &[])]).containers(vec![user]);
+        let mut mounted = image(1).tag("app").done();
+        mounted.beside.push(digest.clone());
+        let case = case(vec![mounted], vec![build("a", &of, 1, &[])]).containers(vec![user]);
         assert_eq!(case.kept(&end_of_session()), [(1, KeptReason::InUse)], "{mount}");
     }
 }

@@ -5,29 +5,31 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::{Look, Policy, RunningBuild};
-use crate::model::{Books, Build, Container, ImageId, Reference, Snapshot};
+use crate::model::{Books, Build, Container, Image, ImageId, Pattern, Reference, Snapshot};
 use crate::plan::argv::may_be_one_file;
 
 /// Who uses which image. A container holds the image it was made from, and images that are mounted into it.
 pub(crate) fn users(snapshot: &Snapshot) -> HashMap<ImageId, Vec<&Container>> {
     let mut users: HashMap<ImageId, Vec<&Container>> = HashMap::new();
-    let mut named: HashMap<&str, ImageId> = HashMap::new();
-    for image in &snapshot.images {
-        named.extend(image.tags.iter().map(|tag| (tag.as_str(), image.id)));
+    let mut named: HashMap<Reference, Vec<ImageId>> = HashMap::new();
+    let mounts = snapshot.containers.iter().any(|container| !container.image_mounts.is_empty());
+    for image in snapshot.images.iter().filter(|_| mounts) {
+        image.tags.iter().for_each(|tag| named.entry(tag.canonical()).or_default().push(image.id));
     }
     for container in &snapshot.containers {
         users.entry_of(container.image, container);
         for mount in &container.image_mounts {
-            let id = ImageId::parse(mount)
-                .or_else(|| named.get(mount.as_str()).copied())
-                .or_else(|| Reference::written(mount).and_then(|name| named.get(name.as_str()).copied()));
-            users.entry_of(id, container);
-            if id.is_none() {
-                // A shortened ID: every image that it could mean counts as used.
-                let digits = mount.strip_prefix("sha256:").unwrap_or(mount);
-                for image in snapshot.images.iter().filter(|image| image.id.starts_with(digits)) {
-                    users.entry_of(Some(image.id), container);
-                }
+            let by_name = || Reference::listed(mount).and_then(|name| named.get(&name.canonical()).cloned());
+            let known = ImageId::parse(mount).map(|id| vec![id]).or_else(by_name);
+            // A shortened ID, or a digest: every image that it could mean counts as used.
+            let digits = mount.strip_prefix("sha256:").unwrap_or(mount);
+            let pattern = Pattern::new(mount).ok();
+            let may_be = |image: &&Image| {
+                image.id.starts_with(digits) || pattern.as_ref().is_some_and(|pattern| pattern.keeps(image))
+            };
+            let any = || snapshot.images.iter().filter(may_be).map(|image| image.id).collect();
+            for id in known.unwrap_or_else(any) {
+                users.entry_of(Some(id), container);
             }
         }
     }
