@@ -99,6 +99,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('--tagged', '--tagged', [CompletionResultType]::ParameterName, 'Take away tags too, those that dkb''s builds gave')
             [CompletionResult]::new('--keep-tagged', '--keep-tagged', [CompletionResultType]::ParameterName, 'Leave tagged images where --session and --stale would take them')
             [CompletionResult]::new('--keep-containers', '--keep-containers', [CompletionResultType]::ParameterName, 'Leave created and exited containers, and so the images they use')
+            [CompletionResult]::new('--volumes', '--volumes', [CompletionResultType]::ParameterName, 'Take the anonymous volumes of the containers that go, and the data in them')
             [CompletionResult]::new('--trust-stamp', '--trust-stamp', [CompletionResultType]::ParameterName, 'Take the stamp for a proof where the ledger knows nothing of an image')
             [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'Show what would be done, exactly, and do nothing')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show what would be done, exactly, and do nothing')
@@ -204,12 +205,30 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('start', 'start', [CompletionResultType]::ParameterValue, 'Open a session and print its ID')
+            [CompletionResult]::new('label', 'label', [CompletionResultType]::ParameterValue, 'Print the run label of a session, for containers, volumes and networks')
             [CompletionResult]::new('end', 'end', [CompletionResultType]::ParameterValue, 'End a session and clean what it left')
             break
         }
         'dkb;session;start' {
             [CompletionResult]::new('--watch-pid', '--watch-pid', [CompletionResultType]::ParameterName, 'End the session when this process ends')
             [CompletionResult]::new('--ttl', '--ttl', [CompletionResultType]::ParameterName, 'End it after this long')
+            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
+            [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
+            [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')
+            [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Use the engine at this address')
+            [CompletionResult]::new('--project', '--project', [CompletionResultType]::ParameterName, 'Name the project; otherwise the repository''s name')
+            [CompletionResult]::new('--settings', '--settings', [CompletionResultType]::ParameterName, 'Read this file in place of ~/.config/dkb/config.toml')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Print results for people or for programs')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colour')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'dkb;session;label' {
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')
@@ -370,6 +389,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('--command', '--command', [CompletionResultType]::ParameterName, 'command')
             [CompletionResult]::new('--pid', '--pid', [CompletionResultType]::ParameterName, 'pid')
             [CompletionResult]::new('--ttl', '--ttl', [CompletionResultType]::ParameterName, 'ttl')
+            [CompletionResult]::new('--keeper', '--keeper', [CompletionResultType]::ParameterName, 'keeper')
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')

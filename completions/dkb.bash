@@ -64,6 +64,9 @@ _dkb() {
             dkb__subcmd__session,end)
                 cmd="dkb__subcmd__session__subcmd__end"
                 ;;
+            dkb__subcmd__session,label)
+                cmd="dkb__subcmd__session__subcmd__label"
+                ;;
             dkb__subcmd__session,start)
                 cmd="dkb__subcmd__session__subcmd__start"
                 ;;
@@ -210,7 +213,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__clean)
-            opts="-n -y -c -H -q -v -h --session --stale --all --tagged --keep-tagged --keep-containers --trust-stamp --stale-after --keep --keep-last --until --older-than --dry-run --yes --plan --apply --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-n -y -c -H -q -v -h --session --stale --all --tagged --keep-tagged --keep-containers --volumes --trust-stamp --stale-after --keep --keep-last --until --older-than --dry-run --yes --plan --apply --context --host --project --settings --format --color --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -706,7 +709,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__session)
-            opts="-c -H -q -v -h --context --host --project --settings --format --color --quiet --verbose --help start end"
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --quiet --verbose --help start label end"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -753,6 +756,52 @@ _dkb() {
             ;;
         dkb__subcmd__session__subcmd__end)
             opts="-c -H -q -v -h --keep-tagged --context --host --project --settings --format --color --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -H)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --project)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dkb__subcmd__session__subcmd__label)
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -996,7 +1045,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__watch)
-            opts="-c -H -q -v -h --command --pid --ttl --keep-tagged --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-c -H -q -v -h --command --pid --ttl --keeper --keep-tagged --context --host --project --settings --format --color --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1011,6 +1060,10 @@ _dkb() {
                     return 0
                     ;;
                 --ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keeper)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

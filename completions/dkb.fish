@@ -90,6 +90,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand clean" -l all -d 'Clean every pr
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l tagged -d 'Take away tags too, those that dkb\'s builds gave'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-tagged -d 'Leave tagged images where --session and --stale would take them'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-containers -d 'Leave created and exited containers, and so the images they use'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l volumes -d 'Take the anonymous volumes of the containers that go, and the data in them'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l trust-stamp -d 'Take the stamp for a proof where the ledger knows nothing of an image'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -s n -l dry-run -d 'Show what would be done, exactly, and do nothing'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -s y -l yes -d 'Do not ask'
@@ -162,20 +163,21 @@ complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s y -l yes -d 'Do not as
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s h -l help -d 'Print help'
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -s c -l context -d 'Use this docker context; sweep takes several' -r
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -s H -l host -d 'Use the engine at this address' -r
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -l project -d 'Name the project; otherwise the repository\'s name' -r
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
 json\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -l color -d 'Use colour' -r -f -a "auto\t''
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -s q -l quiet -d 'Say less'
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -s v -l verbose -d 'Say more: each image and its reason'
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -s h -l help -d 'Print help'
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -f -a "start" -d 'Open a session and print its ID'
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start end" -f -a "end" -d 'End a session and clean what it left'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -f -a "start" -d 'Open a session and print its ID'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -f -a "label" -d 'Print the run label of a session, for containers, volumes and networks'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -f -a "end" -d 'End a session and clean what it left'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -l watch-pid -d 'End the session when this process ends' -r
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -l ttl -d 'End it after this long' -r
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -s c -l context -d 'Use this docker context; sweep takes several' -r
@@ -190,6 +192,18 @@ never\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from label" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from label" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from label" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from label" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from label" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from label" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from label" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from label" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from label" -s h -l help -d 'Print help'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -s c -l context -d 'Use this docker context; sweep takes several' -r
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -s H -l host -d 'Use the engine at this address' -r
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -l project -d 'Name the project; otherwise the repository\'s name' -r
@@ -293,6 +307,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand man" -s h -l help -d 'Print help
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -l command -r
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -l pid -r
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -l ttl -r
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -l keeper -r
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -s c -l context -d 'Use this docker context; sweep takes several' -r
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -s H -l host -d 'Use the engine at this address' -r
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -l project -d 'Name the project; otherwise the repository\'s name' -r

@@ -47,10 +47,10 @@ impl<'a> Builds<'a> {
             *now = Now { folders, any: !running.is_empty(), needed };
         }
         match step.action {
-            Action::Remove => ImageId::parse(&step.id).is_some_and(|id| now.needed.contains(&id)),
             // dkb's own name may hold an image for a build that is about to take its tag.
-            Action::Untag => now.any && step.is_of_own_name(),
-            Action::Stop | Action::GiveBack => false,
+            Action::Remove | Action::Untag if step.is_of_own_name() => now.any,
+            Action::Remove => ImageId::parse(&step.id).is_some_and(|id| now.needed.contains(&id)),
+            Action::Untag | Action::Stop | Action::GiveBack => false,
         }
     }
 }

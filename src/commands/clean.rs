@@ -9,6 +9,7 @@ use super::builds::Builds;
 use super::end;
 use super::plan_file::{self, PlanFile};
 use super::seen::Seen;
+use super::unmatched;
 use super::world::{World, machine, runtime};
 use crate::cli::Clean;
 use crate::config::Format;
@@ -40,6 +41,10 @@ pub fn clean(world: &World, flags: &Clean) -> Result<u8> {
             file.check(path, &seen.info)?;
         }
         let Made { policy, plan: mut made, whole } = make(world, &seen, policies, file.map(|(_, file)| file)).await?;
+        let images = Some(&*seen.snapshot.images);
+        unmatched::find(&seen.engine, &policy.keep, images, &seen.snapshot.containers).await.iter().for_each(|one| {
+            ui::warn(format_args!("{one}"));
+        });
         if let Some(path) = &flags.act.plan {
             plan_file::write(path, &made)?;
             if plan_file::is_the_result(path) {

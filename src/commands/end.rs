@@ -107,7 +107,9 @@ async fn carry_out(
     if !report.gone.is_empty() {
         records.push(Record::Gone { at: Timestamp::now(), ids: report.gone.clone() });
     }
-    if is_over(plan) && seen.books.sessions.contains_key(key) {
+    // What stays for its age may have a tag to give back.
+    let young = plan.kept.iter().any(|kept| kept.reason == KeptReason::TooYoung);
+    if is_over(plan) && !young && seen.books.sessions.contains_key(key) {
         records.push(Record::Cleaned { key: key.clone(), at: seen.began });
     }
     seen.ledger.append(&records)?;

@@ -14,6 +14,7 @@ pub mod seen;
 mod session;
 mod status;
 mod sweep;
+mod unmatched;
 mod watch;
 pub mod world;
 

@@ -117,6 +117,9 @@ async fn prepare(world: &World, flags: &cli::Sweep, host: &Host, voice: &Voice) 
     for (kind, note) in &seen.notes {
         voice.note(&host.name, *kind, note);
     }
+    for unmatched in seen.unmatched().await {
+        voice.warn(&host.name, &unmatched.to_string());
+    }
     Ok(Ready { seen, swept, looked: began.elapsed() })
 }
 

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{By, KEYS, Key, Kind, find};
 use super::value::{Base, Source, Value};
 use crate::error::{Error, Result};
+use crate::model::distance;
 
 /// A key that was set somewhere.
 #[derive(Clone, Debug)]
@@ -221,21 +222,6 @@ fn closest<'a>(typed: &str, words: &[&'a str]) -> Option<&'a str> {
     let typed = typed.replace('-', "_").to_lowercase();
     let best = words.iter().map(|word| (distance(&typed, word), *word)).min()?;
     (best.0 <= best.1.len().div_ceil(3)).then_some(best.1)
-}
-
-/// How many letters to change, add or drop (Levenshtein), a row at a time.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<_> = b.chars().collect();
-    let mut row: Vec<_> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -67,16 +67,15 @@ impl TryFrom<RawImage> for Image {
     type Error = String;
     fn try_from(raw: RawImage) -> Result<Self, String> {
         let tags = references(raw.repo_tags.as_deref());
-        let mut digests = raw.repo_digests.unwrap_or_default();
-        let travelled = digests.iter().any(|digest| !digest.starts_with("<none>"));
-        digests.retain(|digest| stands_alone(digest, &tags));
-        digests.shrink_to_fit();
+        let digests = raw.repo_digests.unwrap_or_default().into_iter().filter(|digest| !digest.starts_with("<none>"));
+        let (digests, beside): (Vec<String>, Vec<String>) = digests.partition(|digest| stands_alone(digest, &tags));
         Ok(Self {
             id: raw.id.parse()?,
             parent: raw.parent_id.as_deref().and_then(ImageId::parse),
             tags,
+            travelled: !(digests.is_empty() && beside.is_empty()),
             digests,
-            travelled,
+            beside,
             created: raw.created.unwrap_or(0),
             size: bytes(raw.size),
             shared: raw.shared_size.and_then(|size| u64::try_from(size).ok()),
@@ -334,6 +333,7 @@ mod tests {
             r#"{{"Id":"{id}","RepoTags":["r:5000/app:1"],"RepoDigests":["r:5000/app@sha256:1","kind@sha256:2"]}}"#
         );
         assert_eq!(image(&json).digests, ["kind@sha256:2"]);
+        assert_eq!(image(&json).beside, ["r:5000/app@sha256:1"]);
     }
 
     #[test]

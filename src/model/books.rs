@@ -140,9 +140,12 @@ pub struct SessionEntry {
     /// When it was last cleaned as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleaned: Option<Timestamp>,
-    /// The tags that it took from images that were not its own, with the image that had them first.
+    /// The tags that it took from images that were not its own, with the image that had each of them last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub took: Vec<Taken>,
+    /// The images that its builds gave dkb's own name, so that they outlive the tag they are about to lose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<ImageId>,
     /// The working copies that it was at work in, each by the name that its own session has.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub copies: BTreeSet<Name>,
@@ -159,6 +162,7 @@ impl SessionEntry {
             slot: None,
             cleaned: None,
             took: Vec::new(),
+            held: Vec::new(),
             copies: BTreeSet::new(),
         }
     }
@@ -234,6 +238,7 @@ impl Books {
                 if let Some(entry) = self.sessions.get_mut(&key) {
                     entry.cleaned = Some(at);
                     entry.took.clear();
+                    entry.held.clear();
                 }
             }
         }
@@ -254,6 +259,8 @@ impl Books {
                 for taken in new.took {
                     remember(&mut known.took, taken);
                 }
+                let held: Vec<ImageId> = new.held.into_iter().filter(|id| !known.held.contains(id)).collect();
+                known.held.extend(held);
             }
         }
     }
@@ -318,10 +325,11 @@ impl Books {
 /// The ledger's version: raised when an older dkb could no longer read it rightly.
 pub const VERSION: u32 = 1;
 
-/// Only the first owner of a tag is remembered: that is whom it goes back to.
+/// Only the last owner of a tag is remembered: that is whom it goes back to. An earlier one had lost it already.
 fn remember(took: &mut Vec<Taken>, taken: Taken) {
-    if !took.iter().any(|known| known.tag == taken.tag) {
-        took.push(taken);
+    match took.iter_mut().find(|known| known.tag == taken.tag) {
+        Some(known) => *known = taken,
+        None => took.push(taken),
     }
 }
 
@@ -375,17 +383,22 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_first_owner_of_a_tag_is_remembered_and_the_sessions_own_images_are_none() {
+    fn the_last_owner_of_a_tag_is_remembered_and_the_sessions_own_images_are_none() {
         let of = key("p", "s");
         let tag = Reference::written("app").expect("a name");
         let took = |from| vec![Taken { tag: tag.clone(), from: id(from) }];
         let mut books = Books::default();
         books.apply(Record::Build(Build { took: took(9), ..build("1", &of, 1, &[]) }));
         books.apply(Record::Build(Build { took: took(1), ..build("2", &of, 2, &[]) }));
-        books.apply(Record::Build(Build { took: took(8), ..build("3", &of, 3, &[]) }));
         assert_eq!(books.sessions[&of].took, took(9));
+        books.apply(Record::Build(Build { took: took(8), ..build("3", &of, 3, &[]) }));
+        assert_eq!(books.sessions[&of].took, took(8));
+        let entry = SessionEntry { took: Vec::new(), held: vec![id(9), id(8)], ..books.sessions[&of].clone() };
+        books.apply(Record::Session(entry.clone()));
+        books.apply(Record::Session(SessionEntry { held: vec![id(8), id(7)], ..entry }));
+        assert_eq!((&books.sessions[&of].took, &*books.sessions[&of].held), (&took(8), &[id(9), id(8), id(7)][..]));
         books.apply(Record::Cleaned { key: of.clone(), at: Timestamp::UNIX_EPOCH });
-        assert!(books.sessions[&of].took.is_empty());
+        assert!(books.sessions[&of].took.is_empty() && books.sessions[&of].held.is_empty());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod amount;
 mod asked;
 mod books;
+mod distance;
 mod id;
 mod label;
 mod mark;
@@ -19,6 +20,7 @@ pub use asked::{Asked, Covers};
 #[cfg(test)]
 pub(crate) use books::tests as books_tests;
 pub use books::{Books, Build, Candidate, Life, Owner, Record, SessionEntry, SessionKey, Shown, Taken, VERSION};
+pub use distance::distance;
 pub use id::ImageId;
 pub use label::LabelFilter;
 pub use mark::DiskMark;

@@ -55,7 +55,8 @@ pub enum Reason {
     OfSession,
     /// A tag that the session took from an image that was not its own.
     TakenTag,
-    /// dkb's own name, left on an image that stays by a deletion that was cut off.
+    /// dkb's own name, left by a deletion that was cut off or by a session that held the image, or an image that
+    /// nothing else holds.
     OwnName,
     /// Stamped with the session that this process is in, with no evidence against it.
     Stamped,
@@ -97,7 +98,7 @@ pub enum KeptReason {
     BuildRunning,
     /// It was built too short a while ago.
     TooYoung,
-    /// One of its names is to be kept.
+    /// One of its names, a digest or its ID is to be kept.
     KeepPattern,
     /// It is among the newest of a repository.
     KeepLast,
@@ -249,7 +250,7 @@ pub struct Plan {
 }
 
 impl Step {
-    /// Whether it takes away a name below `dkb.invalid/`, which nobody but dkb gives.
+    /// Whether it takes away a name below `dkb.invalid/`, which nobody but dkb gives, alone or with its image.
     pub fn is_of_own_name(&self) -> bool {
         self.reason == Reason::OwnName
     }

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 /// Names below this are always dkb's own: the host does not exist, so nothing is ever pulled or pushed there.
 const PRIVATE_REPOSITORY: &str = "dkb.invalid/bin";
+/// Docker Hub's own domains, which Docker leaves out of a name and Podman does not.
+const HUB: [&str; 2] = ["docker.io/", "index.docker.io/"];
+/// What Podman puts before a name that has no domain.
+const LOCAL: &str = "localhost/";
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -18,18 +22,17 @@ impl Reference {
     }
 
     /// Makes of what a user wrote behind `-t` the name that the engine will list, as the Docker CLI does:
-    /// the tag `latest` where there is none, no `docker.io/` and no `docker.io/library/` in front.
+    /// the tag `latest` where there is none, and Docker Hub left out.
     pub fn written(text: &str) -> Option<Self> {
         let text = text.trim();
         if text.is_empty() || text.contains('@') || text.contains(char::is_whitespace) {
             return None;
         }
-        let short = ["docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/"]
-            .iter()
-            .find_map(|prefix| text.strip_prefix(prefix))
-            .unwrap_or(text);
-        let name = Self(short.to_owned());
-        Some(if name.split().1.is_some() { name } else { Self(format!("{short}:latest")) })
+        Some(Self(without_hub(text).to_owned()).with_tag())
+    }
+
+    fn with_tag(self) -> Self {
+        if self.split().1.is_some() { self } else { Self(format!("{}:latest", self.0)) }
     }
 
     pub fn private(digits: &str) -> Self {
@@ -64,9 +67,43 @@ impl Reference {
     /// The name that the engine lists, with Podman's `localhost/` and `docker.io/library/` spellings made one
     /// with Docker's, so that a tag the user wrote and a tag the engine lists can be compared.
     pub fn canonical(&self) -> Self {
-        let bare = self.0.strip_prefix("localhost/").unwrap_or(&self.0);
-        Self::written(bare).unwrap_or_else(|| self.clone())
+        match self.0.strip_prefix(LOCAL).filter(|bare| !bare.contains('@')) {
+            Some(bare) => Self(bare.to_owned()).with_tag(),
+            None => Self::written(&self.0).unwrap_or_else(|| self.clone()),
+        }
     }
+
+    pub fn without_hub(&self) -> &str {
+        without_hub(&self.0)
+    }
+
+    /// Every way to write this name, or this digest of a repository. A name without a domain may be Docker Hub's or
+    /// this machine's own; Podman says which.
+    pub fn spellings(&self) -> Vec<String> {
+        let short = self.0.strip_prefix(LOCAL).unwrap_or_else(|| without_hub(&self.0));
+        if has_domain(short) {
+            return vec![self.0.clone()];
+        }
+        let full = if short.contains('/') { short.to_owned() } else { format!("library/{short}") };
+        let domains = std::iter::once("").chain(HUB);
+        let mut all: Vec<String> =
+            domains.flat_map(|domain| [short, &full].map(|path| format!("{domain}{path}"))).collect();
+        if !HUB.iter().any(|hub| self.0.starts_with(hub)) {
+            all.push(format!("{LOCAL}{short}"));
+        }
+        all
+    }
+}
+
+/// The name as Docker lists it: `docker.io/library/app` is `app`, and `docker.io/me/app` is `me/app`.
+fn without_hub(text: &str) -> &str {
+    let path = HUB.iter().find_map(|hub| text.strip_prefix(hub)).unwrap_or(text);
+    path.strip_prefix("library/").filter(|name| !name.contains('/')).unwrap_or(path)
+}
+
+/// As Docker tells a registry from the first part of a path.
+fn has_domain(name: &str) -> bool {
+    name.split_once('/').is_some_and(|(first, _)| first == "localhost" || first.contains(['.', ':']))
 }
 
 impl fmt::Display for Reference {
@@ -85,6 +122,11 @@ mod tests {
             ("app", "app:latest"),
             ("app:1", "app:1"),
             ("docker.io/library/app", "app:latest"),
+            ("index.docker.io/library/app:1", "app:1"),
+            ("library/app", "app:latest"),
+            ("docker.io/app", "app:latest"),
+            ("docker.io/library/me/app", "library/me/app:latest"),
+            ("host.example/library/app", "host.example/library/app:latest"),
             ("docker.io/me/app:2", "me/app:2"),
             ("localhost:5000/app", "localhost:5000/app:latest"),
             ("host.example:5000/a/b:c", "host.example:5000/a/b:c"),
@@ -108,6 +150,7 @@ mod tests {
         assert_eq!(canonical("localhost/app:1"), canonical("app:1"));
         assert_eq!(canonical("docker.io/library/app:1"), canonical("app:1"));
         assert_ne!(canonical("other/app:1"), canonical("app:1"));
+        assert_ne!(canonical("localhost/library/app:1"), canonical("app:1"));
     }
 
     #[test]

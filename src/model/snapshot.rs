@@ -37,6 +37,8 @@ pub struct Image {
     pub tags: Vec<Reference>,
     /// A digest without a tag of the same repository: pulled by digest, or left behind by a later pull.
     pub digests: Vec<String>,
+    /// The digests that have a tag of their repository beside them.
+    pub beside: Vec<String>,
     /// It has some digest, beside a tag or alone: on a graphdriver it was pushed or pulled.
     pub travelled: bool,
     pub created: i64,
@@ -153,6 +155,7 @@ pub(crate) mod tests {
             parent: None,
             tags: Vec::new(),
             digests: Vec::new(),
+            beside: Vec::new(),
             travelled: false,
             created: 0,
             size: 100,

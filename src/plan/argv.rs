@@ -23,7 +23,7 @@ use crate::model::{PROJECT_LABEL, Reference, SESSION_LABEL, Stamp};
 
 pub use flags::Tool;
 pub use idfile::{Builder, IdFile, NoIdFile, id_file};
-pub use key::{BuildKey, build_key};
+pub use key::{BuildKey, build_key, is_one_file, may_be_one_file};
 pub use output::Output;
 pub use spelling::Spelling;
 
@@ -48,6 +48,8 @@ pub struct BuildWords {
     /// `-f`: at most one with Docker; Podman joins several.
     pub files: Vec<OsString>,
     pub target: Option<OsString>,
+    /// It has arguments or contexts beside its Dockerfile, any of which may name another base.
+    pub may_vary: bool,
     pub quiet: bool,
     /// The user's own `--iidfile`, an empty one too, which turns an earlier one off.
     pub iidfile: Option<OsString>,
@@ -108,6 +110,7 @@ impl BuildWords {
             "file" if self.tool == Tool::Docker => self.files = text().into_iter().collect(),
             "file" => self.files.extend(commas(value)),
             "target" => self.target = text(),
+            "build-arg" | "build-arg-file" | "build-context" | "from" => self.may_vary = true,
             "iidfile" => self.iidfile = Some(value.to_owned()),
             "metadata-file" => self.metadata_file = text(),
             "output" => self.outputs.extend(Output::read(value)),

@@ -13,7 +13,10 @@
 //! 6. A tag that none of our builds gave keeps the image; a tag of ours goes only where tags go at all.
 //! 7. An image that a kept image is built on stays.
 //! 8. An image whose tag a living session took stays, so that the tag can be given back.
-//! 9. dkb's own name, which a deletion that was cut off left on an image that somebody else names, goes.
+//! 9. dkb's own name, which a deletion that was cut off left on an image that somebody else names, goes. So does one
+//!    by which a session held an image until its tag could come back, at the session's end, and with it an image that
+//!    nothing else holds: its tag was taken from it for good, by its owner or by what is to stay, and the engine
+//!    would have dropped it then.
 
 // What an engine says may be any number.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -22,6 +25,7 @@ mod bases;
 mod bytes;
 mod claims;
 mod containers;
+mod loans;
 mod rules;
 pub(crate) mod steps;
 mod uses;
@@ -34,8 +38,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::order;
 use crate::model::{
-    Books, ImageId, Kept, KeptReason, Life, Name, Pattern, Plan, Reason, Reference, SessionEntry, SessionKey, Snapshot,
-    Step,
+    Books, Image, ImageId, Kept, KeptReason, Life, Name, Pattern, Plan, Reason, Reference, SessionEntry, SessionKey,
+    Snapshot, Step,
 };
 pub use bases::{Layers, wants_layers};
 pub use bytes::{may_share_with_cache, share_with_cache};
@@ -44,6 +48,7 @@ use claims::{Claims, Standing};
 pub(crate) use containers::Ending;
 pub use containers::at_work;
 use containers::settled;
+use loans::LoanEnd;
 use rules::{Rules, Verdict};
 use steps::{Going, Return};
 pub(crate) use uses::{needed_by_builds, users};
@@ -183,7 +188,7 @@ fn is_meant(look: &Look, policy: &Policy, key: &SessionKey) -> bool {
 /// Makes the plan: everything that was seen and carries our stamp or stands in the ledger is a step or is kept.
 pub fn plan(look: &Look, policy: &Policy) -> Plan {
     let claims = Claims::new(look, policy);
-    let Decided { mut going, mut kept, untags, returns } = decide(look, policy, &claims);
+    let Decided { mut going, mut kept, untags, returns, mut waiting } = decide(look, policy, &claims);
     for (image, held_by) in bases::held(look, &claims, &going) {
         going.remove(&image.id);
         kept.insert(image.id, steps::keep(image, KeptReason::Base, vec![held_by]));
@@ -193,9 +198,23 @@ pub fn plan(look: &Look, policy: &Policy) -> Plan {
     let mut steps = steps::of_containers(containers, Reason::HoldsImage);
     steps.extend(returns.iter().map(|(tag, back)| back.step(tag)));
     // An image that loses one name now keeps the other till the next clean: between them it may have no third.
-    let own_names = uses::own_names(look, &claims)
-        .filter(|image| !going.contains_key(&image.id) && untags.iter().all(|step| step.id != image.id.to_string()));
-    steps.extend(own_names.map(steps::own_name_step));
+    let untagged: HashSet<String> = untags.iter().map(|step| step.id.clone()).collect();
+    let free = |image: &&Image| !going.contains_key(&image.id) && !untagged.contains(&image.id.to_string());
+    steps.extend(loans::own_names(look, &claims).filter(free).map(steps::own_name_step));
+    waiting.extend(returns.values().map(|back| back.to));
+    for image in loans::let_go(look, policy, &claims, &waiting).filter(free).collect::<Vec<_>>() {
+        match loans::end(look, &claims, image) {
+            LoanEnd::Untag(step) => steps.push(step),
+            LoanEnd::Go(found) => {
+                kept.remove(&image.id);
+                going.insert(image.id, found);
+            }
+            LoanEnd::Keep(why) => {
+                kept.insert(image.id, why);
+            }
+            LoanEnd::Ours => {}
+        }
+    }
     steps.extend(untags);
     let depths = order::depths(look.snapshot.images.iter());
     let mut images: Vec<Going> = going.into_values().collect();
@@ -216,6 +235,7 @@ struct Decided<'a> {
     kept: HashMap<ImageId, Kept>,
     untags: Vec<Step>,
     returns: BTreeMap<Reference, Return>,
+    waiting: HashSet<ImageId>,
 }
 
 fn decide<'a>(look: &'a Look<'a>, policy: &'a Policy, claims: &Claims) -> Decided<'a> {
@@ -240,7 +260,7 @@ fn decide<'a>(look: &'a Look<'a>, policy: &'a Policy, claims: &Claims) -> Decide
             },
         }
     }
-    Decided { going, kept, untags, returns: rules.returns }
+    Decided { going, kept, untags, returns: rules.returns, waiting: rules.waiting }
 }
 
 /// Recorded images that the engine no longer has: their records end.

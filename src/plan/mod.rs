@@ -18,3 +18,4 @@ pub mod session_end;
 pub mod status;
 pub mod superseded;
 pub mod sweep;
+pub mod unmatched;

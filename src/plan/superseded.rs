@@ -14,6 +14,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::argv::{is_one_file, may_be_one_file};
 use super::clean::{RunningBuild, build_gave, needed_by_builds, users};
 use super::order;
 use crate::model::{Action, Books, Build, Guard, Image, ImageId, Kind, Reason, Reference, Snapshot, Step};
@@ -60,7 +61,7 @@ pub fn candidates(books: &Books, done: &Build, keep: usize) -> Candidates {
 
     let past = |build: &Build| match build.result {
         Some(id) => results.contains(&id),
-        None => build.key == done.key && build.tags == done.tags,
+        None => build.tags == done.tags && is_same_work(build, done),
     };
     let is_past = |build: &&Build| build.of == done.of && build.build != done.build && past(build);
     let used: HashSet<ImageId> = books.builds.iter().filter(|build| !is_past(build)).flat_map(Build::images).collect();
@@ -73,6 +74,11 @@ pub fn candidates(books: &Books, done: &Build, keep: usize) -> Candidates {
         .filter(|id| !used.contains(id) && !results.contains(id) && seen.insert(*id))
         .collect();
     Candidates { results: results.into_iter().filter(|id| !used.contains(id)).collect(), steps }
+}
+
+/// Whether one is another try at the other. Dockerfiles on stdin are told apart by their tags only.
+fn is_same_work(one: &Build, other: &Build) -> bool {
+    is_one_file(&one.key, &other.key) || !one.tags.is_empty() && may_be_one_file(&one.key, &other.key)
 }
 
 fn share<'a>(one: &'a Build, other: &'a Build, part: impl Fn(&'a Reference) -> &'a str) -> bool {
@@ -194,6 +200,18 @@ mod tests {
         ];
         let builds = [&failed[..], &[build("5", &of(), 5, &[])]].concat();
         assert_eq!(found(&builds, 0), (vec![], vec![id(14)]));
+    }
+
+    #[test]
+    fn of_dockerfiles_on_stdin_only_the_tags_tell_that_they_are_one() {
+        let open = |build: Build| Build { key: "k~".to_owned(), ..build };
+        let untagged = |build: Build| Build { tags: Vec::new(), ..open(build) };
+        let two = [untagged(build("1", &of(), 0, &[11])), untagged(build("2", &of(), 0, &[12]))];
+        assert_eq!(found(&two, 0), (vec![], vec![]), "they may have nothing in common");
+        let again = [open(build("1", &of(), 0, &[11])), open(build("2", &of(), 0, &[12]))];
+        assert_eq!(found(&again, 0), (vec![], vec![id(11)]));
+        let with_arguments = [build("1", &of(), 0, &[11]), open(build("2", &of(), 0, &[12]))];
+        assert_eq!(found(&with_arguments, 0), (vec![], vec![id(11)]));
     }
 
     #[test]

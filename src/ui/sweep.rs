@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::clean::Loudness;
 use super::progress::Bar;
-use super::{Page, Style, out, say};
+use super::{Page, Style, out, say, warn};
 use crate::config::seed::{LogFormat, Seed};
 use crate::config::{Format, Settings, value::Source};
 use crate::error::Error;
@@ -158,6 +158,14 @@ impl Voice {
         match &self.tongue {
             Tongue::Log(log) => log.note(self.of(host), kind, note),
             _ => say(format_args!("{}{}: {note}", self.prefix(host), human::plural(kind))),
+        }
+    }
+
+    /// What may not be as it was meant, and is no failure.
+    pub fn warn(&self, host: &str, warning: &str) {
+        match &self.tongue {
+            Tongue::Log(log) => log.warn(self.of(host), warning),
+            _ => warn(format_args!("{}{warning}", self.prefix(host))),
         }
     }
 

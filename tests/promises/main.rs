@@ -30,6 +30,7 @@ mod guard_scene;
 mod guard_watcher;
 mod hostile_plan;
 mod lab_itself;
+mod names;
 mod neighbours;
 mod outside_text;
 mod plan_files;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
         neighbours::promises(),
         outside_text::promises(),
         plan_files::promises(),
+        names::promises(),
         readme::promises(),
         status_shows::promises(),
         sweep_docs::promises(),

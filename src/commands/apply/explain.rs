@@ -15,7 +15,10 @@ pub(super) async fn explain(engine: &Engine, plan: &mut Plan, held: &HashSet<Str
     let unfinished: Vec<usize> = (0..plan.steps.len())
         .filter(|&at| {
             let step = &plan.steps[at];
-            step.action == Action::Remove && matches!(step.result, Some(Outcome::Kept | Outcome::Failed))
+            // What holds an image by dkb's own name is not over before that name is gone.
+            let holds = step.is_of_own_name() || step.action == Action::GiveBack && containerd_store;
+            let stayed = matches!(step.result, Some(Outcome::Kept | Outcome::Failed));
+            stayed && (step.action == Action::Remove || holds && plan.kept.iter().all(|kept| kept.id != step.id))
         })
         .collect();
     if unfinished.is_empty() {

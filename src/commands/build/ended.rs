@@ -96,10 +96,10 @@ impl Job {
 
     async fn keep_books(&self, world: &World, ok: bool, seen: &Seen, before: &Before, state: &State) -> Result<Kept> {
         let ledger = state.ledger(&before.identity);
-        lent::release(before, &before.held).await?;
         // What another build left open is its own trouble, and stays open until it can be closed.
         let _ = recover(&before.engine, &before.identity, state, &ledger).await;
         let (mut books, _) = ledger.read()?;
+        lent::release(before, &books, &self.intent.of).await?;
         let result = if ok { self.result(seen, before, &books).await? } else { None };
         let facts = books::Facts {
             intent: &self.intent,

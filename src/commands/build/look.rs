@@ -85,8 +85,9 @@ pub(super) async fn look(
         before.tags.extend(before.named(tag).await?.map(|id| (tag.clone(), id)));
     }
     if let Some((state, of)) = wanted.lends.filter(|_| before.info.containerd_store) {
-        let (books, _) = state.ledger(&before.identity).read()?;
-        before.held = lent::hold(&before, &books, of).await?;
+        let ledger = state.ledger(&before.identity);
+        let (books, _) = ledger.read()?;
+        before.held = lent::hold(&before, &ledger, &books, of).await?;
     }
     if let Some(journal) = &mut journal {
         before.tags.iter().for_each(|(tag, id)| journal.note_before(tag, *id));

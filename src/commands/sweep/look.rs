@@ -13,6 +13,7 @@ use super::hosts::Host;
 use super::pressure;
 use crate::commands::build;
 use crate::commands::end;
+use crate::commands::unmatched;
 use crate::commands::world::{World, machine};
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Kind as ErrorKind, Result};
@@ -23,6 +24,7 @@ use crate::model::{
 };
 use crate::plan::clean::RunningBuild;
 use crate::plan::sweep::{Look, Policy, Swept, is_stopped, needs_first_sight, plan};
+use crate::plan::unmatched::Unmatched;
 use crate::ui;
 
 /// How many questions are asked at a time.
@@ -246,6 +248,13 @@ impl Seen {
             now: self.info.now,
         };
         plan(&look, &self.policy)
+    }
+
+    /// The keep patterns that match nothing here. What could not be listed may match.
+    pub(super) async fn unmatched(&self) -> Vec<Unmatched> {
+        let images = self.policy.images.then_some(&*self.snapshot.images);
+        let keep = if self.failed.is_empty() { &*self.policy.keep } else { &[] };
+        unmatched::find(&self.engine, keep, images, &self.snapshot.containers).await
     }
 
     /// What the engine holds, as it counts itself; volumes where some may go.

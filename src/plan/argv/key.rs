@@ -21,10 +21,23 @@ impl fmt::Display for BuildKey {
     }
 }
 
+/// Ends a key that leaves something open: the Dockerfile came on stdin, or an argument may have named its base.
+const OPEN: char = '~';
+
+/// Whether two builds may be of one Dockerfile and target: for whatever keeps more when in doubt.
+pub fn may_be_one_file(one: &str, other: &str) -> bool {
+    one.trim_end_matches(OPEN) == other.trim_end_matches(OPEN)
+}
+
+/// Whether two builds are surely of one Dockerfile and target.
+pub fn is_one_file(one: &str, other: &str) -> bool {
+    one == other && !one.ends_with(OPEN)
+}
+
 /// The key of a build that is started in the folder `here`, which is absolute.
 ///
 /// Paths are compared as they are written, but for `.` and doubled slashes: `..` behind a link leads elsewhere.
-/// A Dockerfile on stdin counts as one per folder.
+/// A Dockerfile on stdin counts as one per folder, and its key as open, for two of them may have nothing in common.
 pub fn build_key(words: &BuildWords, here: &Path) -> BuildKey {
     let mut hash = Sha256::new();
     let mut add = |part: &OsStr| {
@@ -42,7 +55,8 @@ pub fn build_key(words: &BuildWords, here: &Path) -> BuildKey {
     } else {
         words.files.iter().for_each(|file| add(tidy(&here.join(file)).as_os_str()));
     }
-    BuildKey(hex::encode(&hash.finalize()[..16]))
+    let hash = hex::encode(&hash.finalize()[..16]);
+    BuildKey(if words.reads_stdin() || words.may_vary { format!("{hash}{OPEN}") } else { hash })
 }
 
 fn tidy(path: &Path) -> PathBuf {

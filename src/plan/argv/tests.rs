@@ -258,6 +258,21 @@ fn a_key_stands_for_dockerfile_and_target() {
 }
 
 #[test]
+fn a_key_says_where_one_dockerfile_may_come_to_different_things() {
+    let key = |line: &str| build_key(&docker(line), Path::new("/src")).to_string();
+    let base = key(".");
+    assert!(is_one_file(&base, &key("-t x .")) && may_be_one_file(&base, &key("-t x .")));
+    for open in ["--build-arg BASE=x .", "--build-context base=docker-image://x ."] {
+        assert!(may_be_one_file(&base, &key(open)), "{open}");
+        assert!(!is_one_file(&base, &key(open)) && !is_one_file(&key(open), &key(open)), "{open}");
+    }
+    assert!(may_be_one_file(&key("-"), &key("- -t x")) && !is_one_file(&key("-"), &key("-")));
+    assert!(!is_one_file(&key("-f - ."), &key("-f - .")));
+    assert!(!may_be_one_file(&base, &key("sub")) && !is_one_file(&base, &key("sub")));
+    assert_eq!(key("--build-arg A=1 ."), key("--build-arg B=s3cret ."), "no argument gets into it");
+}
+
+#[test]
 fn a_build_argument_is_not_shown_by_accident() {
     assert!(!format!("{:?}", docker("--build-arg TOKEN=s3cret --secret id=s3cret -t x .")).contains("s3cret"));
 }

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::claims::Claims;
 use super::{Decided, Going, Look, Policy, decide, users};
-use crate::model::{Image, ImageId, Stamp};
+use crate::model::{Build, Image, ImageId, Stamp};
+use crate::plan::argv::is_one_file;
 
 /// The layers of those images for which they were asked, lowest first.
 pub type Layers = HashMap<ImageId, Vec<String>>;
@@ -113,13 +114,18 @@ pub(super) fn held<'a>(
     held
 }
 
-/// A later version of the same Dockerfile has the layers of the former too, without being its child: it comes
-/// from the same kind of build.
+/// A later version of the same Dockerfile has the layers of the former too, without being its child. So all that
+/// made the one must be builds of the very Dockerfile and repository that made the other; where a Dockerfile came on
+/// stdin or was given arguments, one build may be the base of the next, and nobody can tell.
 fn are_versions(claims: &Claims, one: ImageId, other: ImageId) -> bool {
-    claims
-        .builds(one)
-        .iter()
-        .any(|one| claims.builds(other).iter().any(|other| one.of.project == other.of.project && one.key == other.key))
+    let (ones, others) = (claims.builds(one), claims.builds(other));
+    !ones.is_empty() && ones.iter().all(|one| others.iter().any(|other| are_of_one_line(one, other)))
+}
+
+fn are_of_one_line(one: &Build, other: &Build) -> bool {
+    let share_repository =
+        || one.tags.iter().any(|a| other.tags.iter().any(|b| a.canonical().repository() == b.canonical().repository()));
+    one.of.project == other.of.project && is_one_file(&one.key, &other.key) && share_repository()
 }
 
 fn name_of(image: &Image) -> String {

@@ -89,10 +89,7 @@ impl<'a> Ending<'a> {
     }
 
     fn is_kept(&self, container: &Container) -> bool {
-        let named = Reference::written(&container.image_name);
-        self.policy.keep.iter().any(|pattern| {
-            pattern.matches(&container.name) || named.as_ref().is_some_and(|name| pattern.matches_image(name))
-        })
+        self.policy.keep.iter().any(|pattern| pattern.keeps_named(&container.name, &container.id))
     }
 
     fn is_settled(&self, container: &Container) -> bool {

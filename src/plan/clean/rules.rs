@@ -7,8 +7,9 @@ use jiff::Timestamp;
 
 use super::claims::{Claim, Claims};
 use super::containers::Ending;
+use super::loans::{lent, returns};
 use super::steps::{Going, Return};
-use super::uses::{lent, needed_by_builds, newest, returns, users};
+use super::uses::{needed_by_builds, newest, users};
 use super::{Look, Policy, Scope};
 use crate::model::{Container, Flavour, Image, ImageId, KeptReason, Reason, Reference};
 
@@ -27,6 +28,8 @@ pub(super) struct Rules<'a> {
     needed_by_builds: HashSet<ImageId>,
     lent: HashSet<ImageId>,
     pub(super) returns: BTreeMap<Reference, Return>,
+    /// Images whose tag a later clean will give back.
+    pub(super) waiting: HashSet<ImageId>,
 }
 
 impl<'a> Rules<'a> {
@@ -40,18 +43,21 @@ impl<'a> Rules<'a> {
             needed_by_builds: needed_by_builds(look.books, look.running),
             lent: lent(look),
             returns: BTreeMap::new(),
+            waiting: HashSet::new(),
         };
         rules.returns = returns(look, policy, claims);
         // What is asked to stay, or is being built on, stays with its name.
         let stays = |id: ImageId| {
-            let image = look.snapshot.images.iter().find(|image| image.id == id);
-            let claim = image.and_then(|image| claims.in_scope(image.id).map(|claim| (image, claim)));
-            rules.needed_by_builds.contains(&id)
-                || claim.is_some_and(|(image, claim)| rules.retained(image, claim).is_some())
+            let image = look.snapshot.images.iter().find(|image| image.id == id)?;
+            let retained = claims.in_scope(id).and_then(|claim| rules.retained(image, claim));
+            if rules.needed_by_builds.contains(&id) { Some(KeptReason::BuildRunning) } else { retained }
         };
-        let staying: Vec<Reference> =
-            rules.returns.iter().filter(|(_, back)| stays(back.from)).map(|(tag, _)| tag.clone()).collect();
-        rules.returns.retain(|tag, _| !staying.contains(tag));
+        let staying: BTreeMap<Reference, KeptReason> =
+            rules.returns.iter().filter_map(|(tag, back)| Some((tag.clone(), stays(back.from)?))).collect();
+        for (tag, reason) in staying {
+            let for_now = matches!(reason, KeptReason::BuildRunning | KeptReason::TooYoung);
+            rules.waiting.extend(rules.returns.remove(&tag).filter(|_| for_now).map(|back| back.to));
+        }
         rules
     }
 
@@ -120,7 +126,7 @@ impl<'a> Rules<'a> {
     /// Rule 5: what the user asked to keep.
     fn retained(&self, image: &Image, claim: &Claim) -> Option<KeptReason> {
         let policy = self.policy;
-        if image.tags.iter().any(|tag| policy.keep.iter().any(|pattern| pattern.matches_image(tag))) {
+        if policy.keep.iter().any(|pattern| pattern.keeps(image)) {
             Some(KeptReason::KeepPattern)
         } else if self.newest.contains(&image.id) {
             Some(KeptReason::KeepLast)
@@ -148,6 +154,6 @@ fn is_younger(now: Timestamp, at: Timestamp, age: Duration) -> bool {
     at > now || now.duration_since(at).unsigned_abs() < age
 }
 
-fn describe(container: &Container) -> String {
+pub(super) fn describe(container: &Container) -> String {
     format!("{} ({})", container.name, container.state.as_str())
 }

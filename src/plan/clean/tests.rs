@@ -261,10 +261,22 @@ fn rule_4_what_a_container_uses_stays() {
 #[test]
 fn rule_4_a_mounted_image_is_in_use_however_the_mount_names_it() {
     let of = key("p", "s");
-    for mount in ["app", "app:latest", &id(1).to_string(), &id(1).short()] {
+    let digest = format!("app@sha256:{}", "0".repeat(64));
+    for mount in [
+        "app",
+        "app:latest",
+        "localhost/app",
+        "library/app",
+        "docker.io/library/app:latest",
+        &digest,
+        &id(1).to_string(),
+        &id(1).short(),
+    ] {
         let mut user = container("x", 8, ContainerState::Exited);
         user.image_mounts = vec![mount.to_owned()];
-        let case = case(vec![image(1).tag("app").done()], vec![build("a", &of, 1, &[])]).containers(vec![user]);
+        let mut mounted = image(1).tag("app").done();
+        mounted.beside.push(digest.clone());
+        let case = case(vec![mounted], vec![build("a", &of, 1, &[])]).containers(vec![user]);
         assert_eq!(case.kept(&end_of_session()), [(1, KeptReason::InUse)], "{mount}");
     }
 }
@@ -402,9 +414,29 @@ fn rule_7_without_parents_the_layers_tell_and_versions_are_no_bases() {
     let keep = || vec![Pattern::new("child").expect("a pattern")];
     let kept = layered(vec![base(), other()]).kept(&Policy { keep: keep(), ..end_of_session() });
     assert_eq!(kept, [(1, KeptReason::Base), (3, KeptReason::KeepPattern)]);
-    let version = Build { key: "k".into(), ..other() };
-    let kept = layered(vec![base(), version]).kept(&Policy { keep: keep(), ..end_of_session() });
-    assert_eq!(kept, [(3, KeptReason::KeepPattern)], "the same Dockerfile, one version on");
+    let keep = vec![Pattern::new("child:1").expect("a pattern")];
+    let kept = |of_base: &[(&str, &str)], of_child: (&str, &str)| {
+        let built = |(n, image, (key, tags)): (usize, u8, (&str, &str))| Build {
+            tags: tags.split_whitespace().map(reference).collect(),
+            key: key.into(),
+            ..build(&n.to_string(), &of, image, &[])
+        };
+        let builds = of_base.iter().map(|words| (1, *words)).chain([(3, of_child)]);
+        let builds: Vec<Build> = builds.enumerate().map(|(n, (image, words))| built((n, image, words))).collect();
+        let base = builds[0].tags.iter().fold(image(1), |base, tag| base.tag(tag.as_str())).done();
+        let images = vec![base, image(3).tag("child:1").done()];
+        let case = case(images, builds).layers(1, &["a"]).layers(3, &["a", "b"]);
+        case.kept(&Policy { keep: keep.clone(), ..end_of_session() }).contains(&(1, KeptReason::Base))
+    };
+    let child = ("k", "child:1");
+    assert!(!kept(&[("k", "child:0")], child), "the same Dockerfile, one version on");
+    assert!(!kept(&[("k", "base child:0")], child), "under two names");
+    assert!(kept(&[("k", "base")], child), "one Dockerfile for two repositories");
+    assert!(kept(&[("other", "child:0")], child), "another Dockerfile");
+    assert!(kept(&[("k~", "child:0")], ("k~", "child:1")), "two Dockerfiles on stdin");
+    assert!(kept(&[("k", "child:0")], ("k~", "child:1")), "an argument may have named its base");
+    assert!(kept(&[("k", "child:0"), ("other", "base")], child), "it has been made as another thing too");
+    assert!(kept(&[("k", "child:0"), ("k", "")], child), "a build that named nothing says nothing");
 }
 
 #[test]
@@ -428,6 +460,67 @@ fn rule_8_a_taken_tag_goes_back_and_what_it_was_taken_from_waits_for_it() {
     };
     assert_eq!(theirs(Life::Alive).kept(&leftovers()), [(1, KeptReason::SessionAlive), (7, KeptReason::Lent)]);
     assert_eq!(theirs(Life::Unowned).kept(&leftovers()), [(1, KeptReason::Tagged)]);
+}
+
+#[test]
+fn rule_9_what_a_session_held_is_let_go_once_no_tag_can_come_back_to_it() {
+    let (of, other) = (key("p", "s"), key("p", "t"));
+    let end = end_of_session;
+    let private = |image: Image| Image { tags: [image.tags.clone(), vec![image.id.private_tag()]].concat(), ..image };
+    let took = |from| vec![Taken { tag: reference("app"), from: id(from) }];
+    let holds = |key: &SessionKey, images: &[u8]| {
+        let held = images.iter().copied().map(id).collect();
+        Record::Session(SessionEntry { held, ..SessionEntry::new(key.clone(), Timestamp::UNIX_EPOCH) })
+    };
+    // Session s took app from 7 and gave it to 1; 7 is on a store that would have dropped it.
+    let session = |images: Vec<Image>, builds: Vec<Build>| {
+        let mut case = case(images, [vec![Build { took: took(7), ..build("a", &of, 1, &[]) }], builds].concat());
+        case.books.apply(holds(&of, &[7]));
+        case
+    };
+    let held = || private(image(7).done());
+    let ours = || image(1).tag("app").done();
+    let untag = format!("untag 7 {}", id(7).private_tag());
+
+    assert_eq!(session(vec![ours(), held()], vec![]).steps(&end()), ["give 7 app:latest", "-1"]);
+    let moved = || vec![image(1).done(), held(), image(9).tag("app").done()];
+    assert_eq!(session(moved(), vec![]).steps(&end()), ["-1", "-7"], "its owner moved the tag on");
+    assert_eq!(session(vec![image(1).done(), held()], vec![]).steps(&end()), ["-1", "-7"], "or took it off");
+    let named = vec![image(1).done(), private(image(7).tag("theirs").done()), image(9).tag("app").done()];
+    assert_eq!(session(named, vec![]).steps(&end()), [&untag, "-1"]);
+    let back = vec![image(1).done(), private(image(7).tag("app").done())];
+    assert_eq!(session(back, vec![]).steps(&end()), [&untag, "-1"], "somebody gave it back by hand");
+
+    // The session took the tag once more, from 8: 7 had lost it by then.
+    let again = vec![Build { took: took(8), ..build("b", &of, 2, &[]) }];
+    let mut twice = session(vec![image(1).done(), image(2).tag("app").done(), held(), private(image(8).done())], again);
+    twice.books.apply(holds(&of, &[8]));
+    assert_eq!(twice.steps(&end()), ["give 8 app:latest", "-1", "-2", "-7"]);
+
+    // The tag stays where it is, for good or for now.
+    let stays = || session(vec![ours(), held()], vec![]);
+    assert_eq!(stays().steps(&Policy { tags: false, ..end() }), ["-7"]);
+    let keep = vec![Pattern::new("app").expect("a pattern")];
+    assert_eq!(stays().steps(&Policy { keep, ..end() }), ["-7"]);
+    assert_eq!(stays().steps(&Policy { older_than: Some(Duration::MAX), ..end() }), [""; 0]);
+    let mut building = stays();
+    building.running = vec![RunningBuild { of: of.clone(), key: "k".to_owned(), tags: Vec::new() }];
+    assert_eq!(building.steps(&end()), [""; 0]);
+    let lent_on = vec![Build { took: took(1), ..build("b", &other, 2, &[]) }];
+    let lent_on = session(vec![image(1).done(), held(), image(2).tag("app").done()], lent_on);
+    assert_eq!(lent_on.life(other.clone(), Life::Alive).steps(&end()), [""; 0], "to a living session, and back");
+
+    // Others.
+    let mut shared = session(moved(), vec![]);
+    shared.books.apply(holds(&other, &[7]));
+    assert_eq!(shared.steps(&end()), ["-1"], "another session holds it too");
+    let container = || vec![container("x", 7, ContainerState::Exited)];
+    let used = session(moved(), vec![]).containers(container());
+    assert_eq!((used.steps(&end()), used.kept(&end())), (vec!["-1".to_owned()], vec![(7, KeptReason::InUse)]));
+    assert_eq!(session(moved(), vec![build("b", &other, 7, &[])]).steps(&end()), ["-1"], "it has its own session");
+    assert_eq!(session(moved(), vec![]).steps(&leftovers()), ["-1"], "the session has not ended");
+    let nameless = vec![image(1).done(), image(7).done(), image(9).tag("app").done()];
+    assert_eq!(session(nameless, vec![]).steps(&end()), ["-1"], "a store that needs no name of ours");
 }
 
 #[test]

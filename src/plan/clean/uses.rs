@@ -1,34 +1,35 @@
 //! What an image is used for, besides by its names.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::claims::Claims;
-use super::steps::Return;
-use super::{Look, Policy, RunningBuild, Scope, covers};
-use crate::model::{Books, Build, Container, Image, ImageId, Life, Reference, Snapshot};
+use super::{Look, Policy, RunningBuild};
+use crate::model::{Books, Build, Container, Image, ImageId, Pattern, Reference, Snapshot};
+use crate::plan::argv::may_be_one_file;
 
 /// Who uses which image. A container holds the image it was made from, and images that are mounted into it.
 pub(crate) fn users(snapshot: &Snapshot) -> HashMap<ImageId, Vec<&Container>> {
     let mut users: HashMap<ImageId, Vec<&Container>> = HashMap::new();
-    let mut named: HashMap<&str, ImageId> = HashMap::new();
-    for image in &snapshot.images {
-        named.extend(image.tags.iter().map(|tag| (tag.as_str(), image.id)));
+    let mut named: HashMap<Reference, Vec<ImageId>> = HashMap::new();
+    let mounts = snapshot.containers.iter().any(|container| !container.image_mounts.is_empty());
+    for image in snapshot.images.iter().filter(|_| mounts) {
+        image.tags.iter().for_each(|tag| named.entry(tag.canonical()).or_default().push(image.id));
     }
     for container in &snapshot.containers {
         users.entry_of(container.image, container);
         for mount in &container.image_mounts {
-            let id = ImageId::parse(mount)
-                .or_else(|| named.get(mount.as_str()).copied())
-                .or_else(|| Reference::written(mount).and_then(|name| named.get(name.as_str()).copied()));
-            users.entry_of(id, container);
-            if id.is_none() {
-                // A shortened ID: every image that it could mean counts as used.
-                let digits = mount.strip_prefix("sha256:").unwrap_or(mount);
-                for image in snapshot.images.iter().filter(|image| image.id.starts_with(digits)) {
-                    users.entry_of(Some(image.id), container);
-                }
+            let by_name = || Reference::listed(mount).and_then(|name| named.get(&name.canonical()).cloned());
+            let known = ImageId::parse(mount).map(|id| vec![id]).or_else(by_name);
+            // A shortened ID, or a digest: every image that it could mean counts as used.
+            let digits = mount.strip_prefix("sha256:").unwrap_or(mount);
+            let pattern = Pattern::new(mount).ok();
+            let may_be = |image: &&Image| {
+                image.id.starts_with(digits) || pattern.as_ref().is_some_and(|pattern| pattern.keeps(image))
+            };
+            let any = || snapshot.images.iter().filter(may_be).map(|image| image.id).collect();
+            for id in known.unwrap_or_else(any) {
+                users.entry_of(Some(id), container);
             }
         }
     }
@@ -80,49 +81,10 @@ pub(crate) fn needed_by_builds(books: &Books, running: &[RunningBuild]) -> HashS
     for running in running {
         let same = |build: &&Build| {
             build.of.project == running.of.project
-                && (build.key == running.key || build.tags.iter().any(|tag| running.tags.contains(tag)))
+                && (may_be_one_file(&build.key, &running.key)
+                    || build.tags.iter().any(|tag| running.tags.contains(tag)))
         };
         needed.extend(books.builds.iter().filter(same).flat_map(Build::images));
     }
     needed
-}
-
-/// Images whose tag a living session took: it will want to give it back.
-pub(super) fn lent(look: &Look) -> HashSet<ImageId> {
-    let alive = look.books.sessions.values().filter(|entry| look.life(&entry.key) == Life::Alive);
-    alive.flat_map(|entry| &entry.took).map(|taken| taken.from).collect()
-}
-
-/// Images of ours that may stay by a name that somebody gave them, and bear dkb's own beside it: a deletion was cut off
-/// in the middle. That name may also hold an image whose tag a session took, or is about to take in a build.
-pub(super) fn own_names<'a>(look: &'a Look, claims: &'a Claims) -> impl Iterator<Item = &'a Image> {
-    let taken: HashSet<ImageId> =
-        look.books.sessions.values().flat_map(|entry| &entry.took).map(|taken| taken.from).collect();
-    look.snapshot.images.iter().filter(move |image| {
-        let bears_both = image.is_tagged() && image.tags.contains(&image.id.private_tag());
-        let ours = claims.in_scope(image.id).is_some();
-        bears_both && ours && look.running.is_empty() && !taken.contains(&image.id)
-    })
-}
-
-/// The tags that sessions which end took from images that are still there, and that nobody moved since.
-pub(super) fn returns(look: &Look, policy: &Policy, claims: &Claims) -> BTreeMap<Reference, Return> {
-    let ends = matches!(policy.scope, Scope::Session(_) | Scope::Stale(_)) && policy.tags;
-    let mut returns = BTreeMap::new();
-    for entry in look.books.sessions.values().filter(|_| ends) {
-        if !covers(look, policy, &entry.key) || look.is_others(&entry.key) {
-            continue;
-        }
-        for taken in &entry.took {
-            let holds = |image: &&Image| image.tags.iter().any(|tag| tag.canonical() == taken.tag.canonical());
-            let now = look.snapshot.images.iter().find(holds);
-            let Some(now) = now.filter(|image| claims.gave(image.id, &entry.key)) else { continue };
-            let there = look.snapshot.image(taken.from).is_some() && claims.in_scope(taken.from).is_none();
-            let Some(tag) = now.tags.iter().find(|tag| tag.canonical() == taken.tag.canonical()) else { continue };
-            if there {
-                returns.insert(tag.clone(), Return { from: now.id, to: taken.from });
-            }
-        }
-    }
-    returns
 }

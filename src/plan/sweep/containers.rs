@@ -20,7 +20,8 @@ pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
     for container in containers {
         let names = vec![container.name.clone()];
         let since = rules.end(container);
-        let thing = Thing { image: container.image, labels: &container.labels, names: &names, since };
+        let asked_for = rules.asks_for(|pattern| pattern.keeps_named(&container.name, &container.id));
+        let thing = Thing { image: container.image, labels: &container.labels, asked_for, since };
         let bytes = rules.look.ended.get(&container.id).map_or(0, |ended| ended.written);
         let keep = if is_stopped(container) {
             rules.retained(&thing).map(|reason| (reason, Vec::new()))

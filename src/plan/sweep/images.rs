@@ -61,10 +61,8 @@ pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
 
 fn verdict(rules: &Rules, image: &Image, newest: &HashSet<ImageId>) -> Option<KeptReason> {
     let names = names(image);
-    // Podman and the user may write one name in two ways; a pattern that means either keeps the image.
-    let canonical = image.tags.iter().filter(|tag| !tag.is_private()).map(|tag| tag.canonical().to_string());
-    let known: Vec<String> = names.iter().cloned().chain(canonical).collect();
-    let thing = Thing { image: Some(image.id), labels: &image.labels, names: &known, since: rules.since(image) };
+    let asked_for = rules.asks_for(|pattern| pattern.keeps(image));
+    let thing = Thing { image: Some(image.id), labels: &image.labels, asked_for, since: rules.since(image) };
     let tagged = || (!rules.policy.all_images && !names.is_empty()).then_some(KeptReason::Tagged);
     let last = || newest.contains(&image.id).then_some(KeptReason::KeepLast);
     rules.retained(&thing).or_else(tagged).or_else(last)

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::clean::needed_by_builds;
 use super::{Look, Policy};
-use crate::model::{Build, Container, Image, ImageId, KeptReason, Life, RUN_LABEL, SessionKey, Stamp};
+use crate::model::{Build, Container, Image, ImageId, KeptReason, Life, Pattern, RUN_LABEL, SessionKey, Stamp};
 
 /// 2000-01-01: what is dated before was given a made-up date, to make its build repeatable.
 const CREDIBLE: i64 = 946_684_800;
@@ -50,13 +50,17 @@ impl<'a> Rules<'a> {
             Some(KeptReason::BuildRunning)
         } else if !policy.filter.iter().all(|filter| filter.lets_through(thing.labels)) {
             Some(KeptReason::Filtered)
-        } else if thing.names.iter().any(|name| policy.keep.iter().any(|pattern| pattern.matches(name))) {
+        } else if thing.asked_for {
             Some(KeptReason::KeepPattern)
         } else if self.is_young(thing.since, policy.until) {
             Some(KeptReason::TooYoung)
         } else {
             None
         }
+    }
+
+    pub(super) fn asks_for(&self, keeps: impl Fn(&Pattern) -> bool) -> bool {
+        self.policy.keep.iter().any(keeps)
     }
 
     /// By the label on what a session's tests made, or by the stamp, which its containers inherit.
@@ -99,7 +103,8 @@ pub(super) struct Thing<'a> {
     /// The image itself, or the one that a container was made from.
     pub(super) image: Option<ImageId>,
     pub(super) labels: &'a HashMap<String, String>,
-    pub(super) names: &'a [String],
+    /// A keep pattern matches it.
+    pub(super) asked_for: bool,
     pub(super) since: Option<Timestamp>,
 }
 

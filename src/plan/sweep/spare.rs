@@ -81,7 +81,8 @@ fn sort(rules: &Rules, sorted: &mut Sorted, spare: &Spare, used: impl Fn(&Contai
     let staying: Vec<String> =
         users.iter().filter(|user| !leaving.contains(user.id.as_str())).map(|user| describe(user)).collect();
     let names = vec![spare.name.to_owned()];
-    let thing = Thing { image: None, labels: spare.labels, names: &names, since: spare.created };
+    let asked_for = rules.asks_for(|pattern| pattern.keeps_named(spare.name, spare.id));
+    let thing = Thing { image: None, labels: spare.labels, asked_for, since: spare.created };
     let keep = if spare.built_in {
         Some(KeptReason::BuiltIn)
     } else if !staying.is_empty() {

@@ -91,6 +91,10 @@ impl Log {
         self.plain(LogLevel::Error, "INIT", host, text, json!({}));
     }
 
+    pub(super) fn warn(&self, host: Option<&str>, warning: &str) {
+        self.plain(LogLevel::Warn, "INIT", host, warning.to_owned(), json!({}));
+    }
+
     pub(super) fn note(&self, host: Option<&str>, kind: Kind, note: &str) {
         self.plain(LogLevel::Warn, operation(kind), host, note.to_owned(), json!({}));
     }
