@@ -1,7 +1,7 @@
 //! Which builder a `docker build` is going to use, known before it says its first word.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::cli_files::BuildxFiles;
 use super::program;
@@ -86,8 +86,7 @@ fn parse_bool(text: &str) -> Option<bool> {
 pub fn cli_major(docker: &Path) -> Option<u32> {
     let mut command = Command::new(docker);
     program::as_child(&mut command, docker);
-    let output = command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    major_of(&String::from_utf8_lossy(&output.stdout))
+    major_of(&program::first_line(command.arg("--version")).ok()?)
 }
 
 fn major_of(version_line: &str) -> Option<u32> {

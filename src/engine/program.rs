@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::io::Read;
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -135,16 +135,27 @@ pub fn inside_mark(docker: &Path) -> OsString {
     env::join_paths(chain).unwrap_or_else(|_| docker.into())
 }
 
+/// The first line that a program prints. What it leaves running may hold its stdout open, so nobody waits for the end
+/// of that.
+pub(super) fn first_line(command: &mut Command) -> io::Result<String> {
+    const LONGEST: u64 = 4096;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut line = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        BufReader::new(stdout.take(LONGEST)).read_until(b'\n', &mut line)?;
+    }
+    child.wait()?;
+    Ok(String::from_utf8_lossy(&line).trim().to_owned())
+}
+
 /// On macOS Podman runs in a machine of its own, and forwards its socket to a path that it only tells when asked.
 pub(super) fn podman_machine_socket(podman: &Path) -> Result<PathBuf> {
     let tried = "asking Podman for the socket of its machine";
-    let output = Command::new(podman)
-        .args(["machine", "inspect", "--format", "{{.ConnectionInfo.PodmanSocket.Path}}"])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| Error::new(Kind::Unreachable, tried, error))?;
-    match String::from_utf8_lossy(&output.stdout).lines().next().map(str::trim) {
-        Some(path) if output.status.success() && path.starts_with('/') => Ok(path.into()),
+    let mut asked = Command::new(podman);
+    asked.args(["machine", "inspect", "--format", "{{.ConnectionInfo.PodmanSocket.Path}}"]);
+    let said = first_line(&mut asked).map_err(|error| Error::new(Kind::Unreachable, tried, error))?;
+    match said {
+        path if path.starts_with('/') => Ok(path.into()),
         _ => Err(Error::new(Kind::Unreachable, tried, "it names none")
             .hint("Start it with podman machine start, or name the socket in CONTAINER_HOST.")),
     }
@@ -245,5 +256,14 @@ mod tests {
         // Somebody who writes a path means it.
         let named = Path::new(&relative).join("docker");
         assert_eq!(find(Some(named.as_os_str()), OsStr::new("")).expect("as named").path, dir.path().join("docker"));
+    }
+
+    #[test]
+    fn a_program_is_asked_for_a_line_and_what_it_leaves_running_is_not_waited_for() {
+        let began = std::time::Instant::now();
+        let said = |script: &str| first_line(Command::new("/bin/sh").args(["-c", script])).expect("a shell");
+        assert_eq!(said("echo one; sleep 5 & echo two"), "one");
+        assert!(began.elapsed() < std::time::Duration::from_secs(4));
+        assert_eq!(said("true"), "");
     }
 }

@@ -50,6 +50,14 @@ impl IdFile {
         }
     }
 
+    /// Docker has ended: what it wrote lies with the rest from now on, if the disk has room.
+    pub(super) fn settle(&self, build: &Path) {
+        if is_ours(&self.folder) && (!self.path().exists() || fs::copy(self.path(), build.join("iid")).is_ok()) {
+            let _ = fs::remove_file(build.join(NOTE));
+            self.remove();
+        }
+    }
+
     /// Leaves nothing in memory. What lies in the build's folder goes with that.
     pub(super) fn remove(&self) {
         if is_ours(&self.folder) {
@@ -112,6 +120,16 @@ mod tests {
             assert_eq!(mode & 0o777, 0o700);
             file.remove();
         }
+    }
+
+    #[test]
+    fn once_docker_has_ended_nothing_is_left_in_memory() {
+        let build = tempfile::tempdir().expect("a folder");
+        let file = IdFile::new(build.path());
+        fs::write(file.path(), ID).expect("an ID");
+        file.settle(build.path());
+        assert!(file.folder == build.path() || !file.folder.exists());
+        assert_eq!(read_iid(&IdFile::of(build.path()).path()), ImageId::parse(ID));
     }
 
     #[test]

@@ -137,6 +137,7 @@ impl State {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.id_file.get().inspect(|file| file.settle(&self.folder));
         // The same as for a session: whatever docker left running is no build.
         let _ = self.lock.unlock();
     }
