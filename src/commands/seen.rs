@@ -10,7 +10,7 @@ use super::build;
 use super::world::{World, machine};
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::ledger::{Ledger, State};
+use crate::ledger::{Ledger, State, short_hash};
 use crate::model::{Books, CacheRecord, EngineInfo, Life, Plan, Record, SessionKey, Snapshot};
 use crate::plan::clean::{
     Here, Layers, Look, Policy, RunningBuild, Scope, may_share_with_cache, missing, plan, share_with_cache,
@@ -161,6 +161,11 @@ fn end_records(ledger: &Ledger, books: &mut Books, snapshot: &Snapshot) {
 }
 
 pub fn lives(state: &State, books: &Books) -> HashMap<SessionKey, Life> {
-    let machine = machine();
-    books.sessions.keys().map(|key| (key.clone(), state.session(key).life(&machine))).collect()
+    state.lives(books.sessions.keys(), &machine())
+}
+
+/// What tells the way to this engine from the way to a copy of it, or to the same one after a new start.
+pub fn home(engine: &Engine) -> String {
+    let endpoint = engine.endpoint();
+    short_hash(&[&endpoint.socket_mark().unwrap_or_else(|| endpoint.to_string())])
 }

@@ -3,14 +3,17 @@
 //! Every running build, guard and watcher holds the lock, shared. The kernel lets go of it when the last of
 //! them ends, however it ends, so nothing here ever guesses from a process number.
 
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{State, create_folder, lock_within_limit, open_or_create, short_hash};
-use crate::error::{Error, Result};
+use super::folder::Folder;
+use super::{State, lock_within_limit, short_hash};
+use crate::error::Result;
 use crate::model::{Life, Owner, SessionKey};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,8 +30,8 @@ struct Contents {
 #[derive(Clone, Debug)]
 pub struct SessionFile {
     key: SessionKey,
-    path: PathBuf,
-    probe: PathBuf,
+    folder: Folder,
+    name: String,
 }
 
 /// The lock on a session, held as long as this, or a child that inherited it, lives.
@@ -37,39 +40,53 @@ pub struct SessionHold {
     pub file: File,
 }
 
+/// A lock that only those take who ask who is alive.
+const PROBE: &str = "probe";
+
 impl State {
     pub fn session(&self, key: &SessionKey) -> SessionFile {
-        let folder = self.root.join("sessions");
-        SessionFile {
-            path: folder.join(short_hash(&[key.project.as_str(), key.session.as_str()])),
-            probe: folder.join("probe"),
-            key: key.clone(),
-        }
+        let name = short_hash(&[key.project.as_str(), key.session.as_str()]);
+        SessionFile { folder: self.folder.join("sessions"), name, key: key.clone() }
     }
 
     /// Every session that has a file, with its owner.
     pub fn sessions(&self) -> Vec<(SessionKey, Option<Owner>)> {
-        let Ok(entries) = fs::read_dir(self.root.join("sessions")) else { return Vec::new() };
-        entries
-            .flatten()
-            .filter_map(|entry| fs::read_to_string(entry.path()).ok())
-            .filter_map(|text| serde_json::from_str::<Contents>(&text).ok())
+        let folder = self.folder.join("sessions");
+        let names = folder.names().into_iter().filter_map(|name| name.into_string().ok());
+        names
+            .filter_map(|name| folder.read(&name).ok().flatten())
+            .filter_map(|text| serde_json::from_slice::<Contents>(&text).ok())
             .map(|contents| (contents.key, contents.owner))
             .collect()
+    }
+
+    /// The lives of these sessions, of which there may be very many that have no file.
+    pub fn lives<'a>(
+        &self,
+        sessions: impl IntoIterator<Item = &'a SessionKey>,
+        machine: &str,
+    ) -> HashMap<SessionKey, Life> {
+        let folder = self.folder.join("sessions");
+        let refused = folder.look().is_err();
+        let files: HashSet<OsString> = folder.names().into_iter().collect();
+        let life = |key: &SessionKey| {
+            let unowned = files.is_empty() && !refused;
+            let file =
+                (!unowned).then(|| self.session(key)).filter(|file| refused || files.contains(OsStr::new(&file.name)));
+            file.map_or(Life::Unowned, |file| file.life(machine))
+        };
+        sessions.into_iter().map(|key| (key.clone(), life(key))).collect()
     }
 }
 
 impl SessionFile {
     /// Takes the lock that says "alive". An owner, where one is given, is noted for the time after.
     pub fn hold(&self, owner: Option<&Owner>) -> Result<SessionHold> {
-        if let Some(folder) = self.path.parent() {
-            create_folder(folder)?;
-        }
         let file = loop {
-            let file = open_or_create(&self.path)?;
-            lock_within_limit(&self.path, || file.try_lock_shared())?;
+            let file = self.folder.open_or_create(&self.name)?;
+            lock_within_limit(&self.path(), || file.try_lock_shared())?;
             // Somebody may have cleared the file away between the two: a lock on it would say nothing.
-            if is_at(&file, &self.path) {
+            if is_at(&file, &self.path()) {
                 break file;
             }
         };
@@ -82,7 +99,7 @@ impl SessionFile {
     /// The owner has done its part: from now on nobody answers for the session. A file that says nothing and that
     /// nobody holds is cleared away.
     pub fn disown(&self) -> Result<()> {
-        if !self.path.exists() {
+        if self.open()?.is_none() {
             return Ok(());
         }
         self.write(None)?;
@@ -98,18 +115,17 @@ impl SessionFile {
     /// Clears the file away where it says nothing: no owner, and nobody holds it.
     pub fn clear(&self) {
         if self.owner().is_none()
-            && let Ok(file) = File::open(&self.path)
+            && let Ok(Some(file)) = self.open()
             && file.try_lock().is_ok()
-            && is_at(&file, &self.path)
+            && is_at(&file, &self.path())
         {
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(self.path());
         }
     }
 
     /// Whether nobody has said yet that this session died; from now on somebody has.
     pub fn tell_once(&self) -> bool {
-        let contents =
-            fs::read_to_string(&self.path).ok().and_then(|text| serde_json::from_str::<Contents>(&text).ok());
+        let contents = self.contents();
         contents.is_some_and(|contents| !contents.told && self.write_all(&Contents { told: true, ..contents }).is_ok())
     }
 
@@ -120,25 +136,38 @@ impl SessionFile {
     fn write_all(&self, contents: &Contents) -> Result<()> {
         let text = serde_json::to_string(contents).unwrap_or_default();
         // In place: a rename would leave the lock on a file that nobody finds any more.
-        fs::write(&self.path, text).map_err(|error| Error::failed(format!("writing {}", self.path.display()), error))
+        self.folder.write(&self.name, text.as_bytes())
     }
 
     pub fn owner(&self) -> Option<Owner> {
-        let text = fs::read_to_string(&self.path).ok()?;
-        serde_json::from_str::<Contents>(&text).ok()?.owner
+        self.contents()?.owner
+    }
+
+    fn contents(&self) -> Option<Contents> {
+        serde_json::from_slice(&self.folder.read(&self.name).ok()??).ok()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(&self.name)
+    }
+
+    fn open(&self) -> Result<Option<File>> {
+        self.folder.open(&self.name)
     }
 
     /// Whether somebody is at work in it. What cannot be found out counts as alive.
     pub fn life(&self, machine: &str) -> Life {
-        if !self.path.exists() {
-            return Life::Unowned;
+        match self.open() {
+            Ok(Some(_)) => {}
+            Ok(None) => return Life::Unowned,
+            Err(_) => return Life::Alive,
         }
         // One probe at a time, or two of them would take each other's lock for a living session.
-        let Ok(probe) = open_or_create(&self.probe) else { return Life::Alive };
-        if lock_within_limit(&self.probe, || probe.try_lock()).is_err() {
+        let Ok(probe) = self.folder.open_or_create(PROBE) else { return Life::Alive };
+        if lock_within_limit(&self.folder.path().join(PROBE), || probe.try_lock()).is_err() {
             return Life::Alive;
         }
-        let Ok(file) = File::open(&self.path) else { return Life::Alive };
+        let Ok(Some(file)) = self.open() else { return Life::Alive };
         match file.try_lock() {
             Ok(()) => match self.owner() {
                 Some(owner) if owner.machine == machine => Life::Dead,
@@ -151,7 +180,7 @@ impl SessionFile {
 
 fn is_at(file: &File, path: &Path) -> bool {
     let known = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    file.metadata().is_ok_and(|open| fs::metadata(path).is_ok_and(|there| known(there) == known(open)))
+    file.metadata().is_ok_and(|open| fs::symlink_metadata(path).is_ok_and(|there| known(there) == known(open)))
 }
 
 #[cfg(test)]
