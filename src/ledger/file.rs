@@ -53,7 +53,7 @@ impl Ledger {
         let contents = self.understand(text)?;
         if contents.is_mostly_past() {
             // Whoever reads it next is spared that. One that can't be written stays as it is.
-            let _ = self.compact();
+            let _ = self.compact(&contents);
         }
         Ok((contents.books, contents.damaged))
     }
@@ -160,22 +160,26 @@ impl Ledger {
                 Err(_) => damaged += 1,
             }
         }
-        Ok(Contents { books: tally.books(), length: text.bytes.len() as u64, lines, damaged })
+        let length = text.bytes.len() as u64;
+        Ok(Contents { books: tally.books(), length, number: text.number, lines, damaged })
     }
 
-    fn compact(&self) -> Result<()> {
+    fn compact(&self, contents: &Contents) -> Result<()> {
         let lock = self.folder.open_or_create(LOCK)?;
         // Who has it is about to change what this would be made from.
         lock.try_lock().map_err(|error| Error::failed("locking the ledger", error))?;
-        self.compact_locked()
+        let now = self.folder.open(FILE)?.and_then(|file| Some((file.metadata().ok()?.len(), number(&file))));
+        // Lines are only ever added, so a file of the same length is as it was read.
+        if now == Some((contents.length, contents.number)) { self.write_anew(contents) } else { Ok(()) }
     }
 
     /// Writes the ledger anew if most of its lines are past. The lock must be held.
     fn compact_locked(&self) -> Result<()> {
         let contents = self.understand(self.text()?)?;
-        if !contents.is_mostly_past() {
-            return Ok(());
-        }
+        if contents.is_mostly_past() { self.write_anew(&contents) } else { Ok(()) }
+    }
+
+    fn write_anew(&self, contents: &Contents) -> Result<()> {
         let mut records = contents.books.records(&self.engine);
         self.folder.replace(FILE, |file| {
             // A copy stays one: what it does not know of it never will.
@@ -197,6 +201,7 @@ struct Text {
 struct Contents {
     books: Books,
     length: u64,
+    number: Option<u64>,
     lines: usize,
     damaged: usize,
 }

@@ -21,7 +21,7 @@ mod rules;
 mod steps;
 mod uses;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -199,12 +199,6 @@ fn decide<'a>(look: &'a Look<'a>, policy: &'a Policy, claims: &Claims) -> Decide
         }
     }
     Decided { going, kept, untags, returns: rules.returns }
-}
-
-/// Recorded images that the engine no longer has: their records end.
-pub fn missing(books: &Books, snapshot: &Snapshot) -> HashSet<ImageId> {
-    let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
-    books.images().into_keys().filter(|id| !there.contains(id)).collect()
 }
 
 #[cfg(test)]

@@ -99,6 +99,7 @@ impl Job {
         // What another build left open is its own trouble, and stays open until it can be closed.
         let _ = recover(&before.engine, &before.identity, state, &ledger).await;
         let (mut books, _) = ledger.read()?;
+        books.look_from(&seen::home(&before.engine));
         let result = if ok { self.result(seen, before, &books).await? } else { None };
         let facts = books::Facts {
             intent: &self.intent,

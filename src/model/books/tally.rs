@@ -119,7 +119,10 @@ impl Tally {
             self.builds[*at].take_if(|(_, known)| known.build == build.build);
         }
         let took = self.taken_from_others(&build.of, &mut build.took);
-        let known = self.sessions.entry(build.of.clone()).or_insert_with(|| SessionEntry::new(&build));
+        if !self.sessions.contains_key(&build.of) {
+            self.sessions.insert(build.of.clone(), SessionEntry::new(&build));
+        }
+        let Some(known) = self.sessions.get_mut(&build.of) else { return };
         known.first = known.first.min(build.at);
         known.last = known.last.max(build.at);
         remember(&mut self.took, &self.seed, known, took);

@@ -465,10 +465,3 @@ fn stale_sessions_are_the_dead_the_former_of_the_slot_and_old_ci_ones() {
     expected.sort_unstable();
     assert_eq!(found, expected);
 }
-
-#[test]
-fn what_is_gone_from_the_engine_is_named_so_that_its_record_can_end() {
-    let of = key("p", "s");
-    let case = case(vec![image(1).done()], vec![build("a", &of, 1, &[2])]);
-    assert_eq!(missing(&case.books, &case.snapshot), HashSet::from([id(2)]));
-}
