@@ -238,6 +238,7 @@ impl Books {
                 steps: Vec::new(),
                 took: Vec::new(),
                 tilt: false,
+                home: None,
             })
         });
         self.0.append(&builds.collect::<Vec<_>>()).expect("the ledger can be written");

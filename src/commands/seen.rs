@@ -4,20 +4,21 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::build;
 use super::world::{World, machine};
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::ledger::{Ledger, State};
+use crate::ledger::{Ledger, State, short_hash};
 use crate::model::{
-    Books, Build, CacheRecord, Container, EngineInfo, ImageId, Kind, Life, Plan, Record, SessionKey, Snapshot,
+    Books, Build, CacheRecord, Container, EngineInfo, Flavour, ImageId, Kind, Life, Plan, Record, SessionKey, Snapshot,
 };
 use crate::plan::clean::{
-    Here, Layers, Look, Policy, RunningBuild, Scope, anonymous, at_work, may_be_anonymous, may_share_with_cache,
-    missing, plan, share_with_cache, wants_layers,
+    Here, Layers, Look, Policy, RunningBuild, Scope, anonymous, at_work, may_be_anonymous, may_share_with_cache, plan,
+    share_with_cache, wants_layers,
 };
+use crate::plan::ended::{Ended, ended};
 use crate::plan::session_end;
 use crate::ui;
 
@@ -49,6 +50,7 @@ impl Seen {
         let state = world.state()?;
         let engine = world.engine(Limits::default()).await?;
         let info = engine.info().await?;
+        let ahead = ahead(&info);
         let Some(identity) = &info.identity else {
             return Err(Error::new(
                 ErrorKind::Failed,
@@ -72,7 +74,7 @@ impl Seen {
             tokio::try_join!(engine.images(true), engine.containers(), cache(&engine, &books))?;
         ask_for_names(&engine, &books, &mut containers).await?;
         let snapshot = Snapshot { engine: info.clone(), images, containers };
-        end_records(&ledger, &mut books, &snapshot);
+        end_records(&engine, &ledger, &mut books, &snapshot, ahead).await;
         let lives = lives(&state, &books);
         let dead = lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key);
         let beats = dead.filter_map(|key| Some((key.clone(), state.session(key).last_beat()?))).collect();
@@ -187,20 +189,56 @@ async fn ask_for_names(engine: &Engine, books: &Books, containers: &mut [Contain
     Ok(())
 }
 
-/// Records of images that are no longer there end. A ledger that can't be written only means that they end later.
-fn end_records(ledger: &Ledger, books: &mut Books, snapshot: &Snapshot) {
-    let missing = missing(books, snapshot);
-    if missing.is_empty() {
-        return;
+/// Records of images that are no longer there, or were not all the time, end. A ledger that can't be written only
+/// means that they end later.
+async fn end_records(engine: &Engine, ledger: &Ledger, books: &mut Books, snapshot: &Snapshot, ahead: SignedDuration) {
+    let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
+    let replaced = replaced(engine, books, ahead).await;
+    let home = home(engine);
+    let Ended { gone, missed } = ended(books, &there, &replaced, &home);
+    let missed: Vec<ImageId> = missed.into_iter().filter(|id| !books.missed.contains(id)).collect();
+    if !missed.is_empty() {
+        let images = if missed.len() == 1 { "image is" } else { "images are" };
+        ui::warn(format_args!(
+            "{} recorded {images} not on this engine, which may be another one with the same ID: the records stay, for \
+             the engine that has them",
+            missed.len(),
+        ));
     }
-    books.forget(&missing);
-    let gone = Record::Gone { at: Timestamp::now(), ids: missing.into_iter().collect() };
-    if let Err(error) = ledger.append(&[gone]) {
+    books.forget(&gone.iter().copied().collect());
+    books.missed.extend(&missed);
+    books.look_from(&home);
+    let at = Timestamp::now();
+    let gone = (!gone.is_empty()).then_some(Record::Gone { at, ids: gone });
+    let missed = (!missed.is_empty()).then_some(Record::Missed { at, ids: missed });
+    if let Err(error) = ledger.append(&gone.into_iter().chain(missed).collect::<Vec<_>>()) {
         ui::warn(error);
     }
 }
 
+/// How far our clock is ahead of the engine's.
+fn ahead(info: &EngineInfo) -> SignedDuration {
+    let ahead = Timestamp::now().duration_since(info.now);
+    // Podman tells whole seconds, and is known again only on this machine: what is left below them is no difference.
+    let whole = SignedDuration::from_secs(2);
+    if info.flavour == Flavour::Podman && ahead.abs() < whole { SignedDuration::ZERO } else { ahead }
+}
+
+/// When recorded images were last deleted or loaded by somebody, by our clock, as far as the engine says so.
+async fn replaced(engine: &Engine, books: &Books, ahead: SignedDuration) -> HashMap<ImageId, Timestamp> {
+    let Some(oldest) = books.builds.iter().map(|build| build.at).min() else { return HashMap::new() };
+    let by_engine = |time: Timestamp| time.checked_sub(ahead).unwrap_or(Timestamp::UNIX_EPOCH);
+    let told = engine.replaced(by_engine(oldest).max(Timestamp::UNIX_EPOCH), by_engine(Timestamp::now())).await;
+    // Where our clock can't say it, it was never before.
+    told.into_iter().map(|(id, at)| (id, at.checked_add(ahead).unwrap_or(Timestamp::MAX))).collect()
+}
+
 pub fn lives(state: &State, books: &Books) -> HashMap<SessionKey, Life> {
-    let machine = machine();
-    books.sessions.keys().map(|key| (key.clone(), state.session(key).life(&machine))).collect()
+    state.lives(books.sessions.keys(), &machine())
+}
+
+/// What tells the way to this engine from the way to a copy of it, or to the same one after a new start.
+pub fn home(engine: &Engine) -> String {
+    let endpoint = engine.endpoint();
+    short_hash(&[&endpoint.socket_mark().unwrap_or_else(|| endpoint.to_string())])
 }

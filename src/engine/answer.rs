@@ -252,6 +252,8 @@ impl TryFrom<RawEnded> for Ended {
 #[serde(rename_all = "PascalCase", expecting = "an event")]
 struct RawEvent {
     actor: RawActor,
+    #[serde(rename = "timeNano")]
+    nanos: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -267,10 +269,13 @@ pub(super) struct Step {
     pub(super) id: String,
 }
 
-/// The images that events are about, up to the first that is none.
-pub(super) fn events(stream: &[u8]) -> impl Iterator<Item = ImageId> {
+/// The images that events are about, and when each was, up to the first that is none.
+pub(super) fn events(stream: &[u8]) -> impl Iterator<Item = (ImageId, Option<Timestamp>)> {
     let events = serde_json::Deserializer::from_slice(stream).into_iter::<RawEvent>();
-    events.map_while(Result::ok).filter_map(|event| ImageId::parse(&event.actor.id))
+    events.map_while(Result::ok).filter_map(|event| {
+        let at = event.nanos.and_then(|nanos| Timestamp::from_nanosecond(nanos.into()).ok());
+        Some((ImageId::parse(&event.actor.id)?, at))
+    })
 }
 
 fn state(name: String) -> ContainerState {
@@ -353,7 +358,7 @@ mod tests {
 
     #[test]
     fn events_are_read_up_to_the_first_that_is_none() {
-        let told = |stream: &str| events(stream.as_bytes()).collect::<Vec<_>>();
+        let told = |stream: &str| events(stream.as_bytes()).map(|(id, _)| id).collect::<Vec<_>>();
         let id = |digit: &str| ImageId::parse(&digit.repeat(64)).expect("an ID");
         let (one, two) = (id("1"), id("2"));
         let event = |id: &str| format!("{{\"Type\":\"image\",\"Actor\":{{\"ID\":\"{id}\",\"Attributes\":{{}}}}}}\n");
@@ -362,6 +367,9 @@ mod tests {
         assert_eq!(told(&format!("{}{first}", event("app:latest"))), [one]);
         assert_eq!(told(&format!("{first}<html>{second}")), [one]);
         assert_eq!(told(""), []);
+        let timed = first.replace("\"Type\"", "\"timeNano\":1795567652187134554,\"Type\"");
+        let at = events(timed.as_bytes()).next().expect("an event").1.expect("a time");
+        assert_eq!(at.as_nanosecond(), 1_795_567_652_187_134_554);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! One thing looked at closely.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
@@ -54,9 +56,27 @@ impl Engine {
         let filters = escaped(&format!(r#"{{"event":["create","tag"],"image":["{id}"]}}"#));
         let path = format!("/events?since={}&until={}&filters={filters}", moment(since), moment(until));
         match self.asker.fetch(&path, self.limits.ask).await {
-            Ok((_, events)) => answer::events(&events).any(|told| told == id),
+            Ok((_, events)) => answer::events(&events).any(|(told, _)| told == id),
             Err(_) => false,
         }
+    }
+
+    /// The images that were deleted or loaded between two moments of the engine's own clock, and when each was last.
+    /// The engine remembers only its latest events, Podman now and then tells less than it remembers, and somebody
+    /// between may not let them through: an image that is missing here says nothing.
+    pub async fn replaced(&self, since: Timestamp, until: Timestamp) -> HashMap<ImageId, Timestamp> {
+        let moment = |time: Timestamp| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond());
+        // Docker's words, and Podman's for the same.
+        let filters = escaped(r#"{"type":["image"],"event":["delete","load","remove","loadfromarchive"]}"#);
+        let path = format!("/events?since={}&until={}&filters={filters}", moment(since), moment(until));
+        let mut replaced = HashMap::new();
+        if let Ok((_, events)) = self.asker.fetch(&path, self.limits.ask).await {
+            for (id, at) in answer::events(&events) {
+                let last = replaced.entry(id).or_insert(since);
+                *last = at.unwrap_or(until).max(*last);
+            }
+        }
+        replaced
     }
 
     /// When a container ended and what it wrote; `None` if it is gone. Measuring costs the engine a walk.

@@ -1,46 +1,61 @@
 //! The ledger's file: append-only lines under a lock, read whole, written anew when most of it is past.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
-use super::{create_folder, lock_within_limit, open_or_create};
+use super::folder::Folder;
+use super::lock_within_limit;
 use crate::error::{Error, Result};
-use crate::model::{Books, Record, VERSION};
+use crate::model::{Books, Record, Tally, VERSION};
 
-/// Below this a rewrite is not worth its risk; above it, one is looked at each time so much has been added.
-const COMPACT_EVERY: u64 = 256 * 1024;
+/// Below this a rewrite is not worth its risk; above it, one is looked at each time the ledger has doubled.
+const COMPACT_FROM: u64 = 256 * 1024;
 
-/// No record of ours is longer; a longer line is damage.
+/// No line of ours is longer. Longer ones of an older dkb are read all the same, for they end records.
 const LONGEST_LINE: usize = 1024 * 1024;
+
+/// What is larger than this was not written by dkb.
+const LARGEST: u64 = 1024 * 1024 * 1024;
+
+const FILE: &str = "ledger.jsonl";
+const LOCK: &str = "lock";
 
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    folder: PathBuf,
+    pub(super) folder: Folder,
     engine: String,
 }
 
 impl Ledger {
-    pub(super) fn new(folder: PathBuf, engine: &str) -> Self {
+    pub(super) fn new(folder: Folder, engine: &str) -> Self {
         Self { folder, engine: engine.to_owned() }
     }
 
     pub fn path(&self) -> PathBuf {
-        self.folder.join("ledger.jsonl")
+        self.folder.path().join(FILE)
     }
 
     /// What the ledger says. A ledger that is not there says nothing; damaged lines are skipped and counted.
     pub fn read(&self) -> Result<(Books, usize)> {
-        match File::open(self.lock_path()) {
-            Ok(lock) => lock_within_limit(&self.lock_path(), || lock.try_lock_shared())
-                .and_then(|()| self.read_locked())
-                .map(|read| (read.books, read.damaged)),
-            // No lock file: nobody has written here yet, or the folder came from a copy without it.
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.read_locked().map(|read| (read.books, read.damaged))
+        let text = match self.folder.open(LOCK)? {
+            Some(lock) => {
+                lock_within_limit(&self.lock_path(), || lock.try_lock_shared())?;
+                self.text()?
             }
-            Err(error) => Err(Error::failed(format!("opening {}", self.lock_path().display()), error)),
+            // No lock file: nobody has written here yet, or the folder came from a copy without it.
+            None => self.text()?,
+        };
+        let contents = self.understand(text)?;
+        if contents.is_mostly_past() {
+            // Whoever reads it next is spared that. One that can't be written stays as it is.
+            let _ = self.compact(&contents);
         }
+        Ok((contents.books, contents.damaged))
     }
 
     /// Adds records, all in one write, so that they are seen together or not at all.
@@ -48,32 +63,36 @@ impl Ledger {
         if records.is_empty() {
             return Ok(());
         }
-        create_folder(&self.folder)?;
-        let lock = open_or_create(&self.lock_path())?;
+        let lines = lines(records, LONGEST_LINE)
+            .map_err(|why| Error::failed(format!("writing {}", self.path().display()), why))?;
+        let lock = self.folder.open_or_create(LOCK)?;
         lock_within_limit(&self.lock_path(), || lock.try_lock())?;
         let failed = |error| {
             Error::failed(format!("writing {}", self.path().display()), error)
                 .hint("dkb forgets what it cannot note, and then leaves it alone")
         };
-        let mut file = open_or_create(&self.path())?;
+        let mut file = self.folder.open_or_create(FILE)?;
         let before = file.metadata().map_err(failed)?.len();
         let mut text = String::new();
         if before == 0 {
             text += &line(&self.header(&file));
         } else {
-            self.refuse_newer()?;
+            self.refuse_newer(&file)?;
             if !ends_with_newline(&mut file).map_err(failed)? {
                 // Somebody was killed in the middle of a line. It stays unreadable, ours does not.
                 text.push('\n');
             }
         }
-        for record in records {
-            text += &line(record);
+        text += &lines;
+        if let Err(error) = file.write_all(text.as_bytes()) {
+            // Half of it must not be seen.
+            let _ = file.set_len(before);
+            return Err(failed(error));
         }
-        file.write_all(text.as_bytes()).map_err(failed)?;
-        let after = before + text.len() as u64;
-        if after / COMPACT_EVERY > before / COMPACT_EVERY {
-            self.compact_locked()?;
+        let level = |length: u64| (length / COMPACT_FROM).checked_ilog2();
+        if level(before + text.len() as u64) > level(before) {
+            // The records are noted, whatever comes of this.
+            let _ = self.compact_locked();
         }
         Ok(())
     }
@@ -83,14 +102,13 @@ impl Ledger {
     }
 
     fn lock_path(&self) -> PathBuf {
-        self.folder.join("lock")
+        self.folder.path().join(LOCK)
     }
 
     /// A newer dkb may mean things by its records that this one cannot know, so it neither reads nor writes.
-    fn refuse_newer(&self) -> Result<()> {
-        let Ok(file) = File::open(self.path()) else { return Ok(()) };
+    fn refuse_newer(&self, mut file: &File) -> Result<()> {
         let mut first = String::new();
-        let read = BufReader::new(file).take(LONGEST_LINE as u64).read_line(&mut first);
+        let read = file.rewind().and_then(|()| BufReader::new(file).take(LONGEST_LINE as u64).read_line(&mut first));
         match (read, serde_json::from_str(&first)) {
             (Ok(_), Ok(Record::Ledger { v, .. })) if v > VERSION => Err(self.newer()),
             _ => Ok(()),
@@ -105,27 +123,30 @@ impl Ledger {
         .hint("update dkb, or point DKB_STATE_DIR at another folder")
     }
 
-    fn read_locked(&self) -> Result<Contents> {
-        let failed = |error| Error::failed(format!("reading {}", self.path().display()), error);
-        let mut contents = Contents::default();
-        let file = match File::open(self.path()) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(contents),
-            Err(error) => return Err(failed(error)),
-        };
-        let own = number(&file);
-        let mut reader = BufReader::new(file);
-        let mut text = Vec::new();
-        loop {
-            text.clear();
-            if (&mut reader).take(LONGEST_LINE as u64).read_until(b'\n', &mut text).map_err(failed)? == 0 {
-                return Ok(contents);
-            }
-            if text.iter().all(u8::is_ascii_whitespace) {
+    /// The whole file, so that nobody waits for the lock while it is understood.
+    fn text(&self) -> Result<Option<Text>> {
+        let tried = || format!("reading {}", self.path().display());
+        let Some(file) = self.folder.open(FILE)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        bytes.reserve_exact(usize::try_from(length.min(LARGEST)).unwrap_or(0));
+        (&file).take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| Error::failed(tried(), error))?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(Error::failed(tried(), "it is larger than any ledger").hint("move it away: it is damaged"));
+        }
+        Ok(Some(Text { bytes, number: number(&file) }))
+    }
+
+    fn understand(&self, text: Option<Text>) -> Result<Contents> {
+        let Some(text) = text else { return Ok(Contents::default()) };
+        let mut tally = Tally::default();
+        let (mut lines, mut damaged) = (0, 0);
+        for line in text.bytes.split(|byte| *byte == b'\n') {
+            if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            contents.lines += 1;
-            match serde_json::from_slice(&text) {
+            lines += 1;
+            match serde_json::from_slice(line) {
                 Ok(Record::Ledger { v, .. }) if v > VERSION => return Err(self.newer()),
                 Ok(Record::Ledger { engine, .. }) if engine != self.engine => {
                     return Err(Error::failed(
@@ -134,41 +155,62 @@ impl Ledger {
                     )
                     .hint("somebody copied it here: remove it, or put back the right one"));
                 }
-                Ok(Record::Ledger { file, .. }) => contents.books.copied |= file.is_some() && file != own,
-                Ok(record) => contents.books.apply(record),
-                Err(_) => contents.damaged += 1,
+                Ok(Record::Ledger { file, .. }) if file.is_some() && file != text.number => tally.copied(),
+                Ok(record) => tally.count(record),
+                Err(_) => damaged += 1,
             }
         }
+        let length = text.bytes.len() as u64;
+        Ok(Contents { books: tally.books(), length, number: text.number, lines, damaged })
+    }
+
+    fn compact(&self, contents: &Contents) -> Result<()> {
+        let lock = self.folder.open_or_create(LOCK)?;
+        // Who has it is about to change what this would be made from.
+        lock.try_lock().map_err(|error| Error::failed("locking the ledger", error))?;
+        let now = self.folder.open(FILE)?.and_then(|file| Some((file.metadata().ok()?.len(), number(&file))));
+        // Lines are only ever added, so a file of the same length is as it was read.
+        if now == Some((contents.length, contents.number)) { self.write_anew(contents) } else { Ok(()) }
     }
 
     /// Writes the ledger anew if most of its lines are past. The lock must be held.
     fn compact_locked(&self) -> Result<()> {
-        let Contents { books, lines, .. } = self.read_locked()?;
-        let mut records = books.records(&self.engine);
-        if records.len() * 2 > lines {
-            return Ok(());
-        }
-        let failed = |error| Error::failed(format!("compacting {}", self.path().display()), error);
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(failed)?;
-        // A copy stays one: what it does not know of it never will.
-        let number = if books.copied { Some(0) } else { number(file.as_file()) };
-        if let Some(Record::Ledger { file, .. }) = records.first_mut() {
-            *file = number;
-        }
-        for record in &records {
-            file.write_all(line(record).as_bytes()).map_err(failed)?;
-        }
-        // The old ledger is replaced only by one that is wholly on the disk.
-        file.as_file().sync_all().map_err(failed)?;
-        fs::rename(file.into_temp_path(), self.path()).map_err(failed)
+        let contents = self.understand(self.text()?)?;
+        if contents.is_mostly_past() { self.write_anew(&contents) } else { Ok(()) }
     }
+
+    fn write_anew(&self, contents: &Contents) -> Result<()> {
+        let mut records = contents.books.records(&self.engine);
+        self.folder.replace(FILE, |file| {
+            // A copy stays one: what it does not know of it never will.
+            let number = if contents.books.copied { Some(0) } else { number(file) };
+            if let Some(Record::Ledger { file, .. }) = records.first_mut() {
+                *file = number;
+            }
+            file.write_all(lines(&records, LONGEST_LINE).map_err(std::io::Error::other)?.as_bytes())
+        })
+    }
+}
+
+struct Text {
+    bytes: Vec<u8>,
+    number: Option<u64>,
 }
 
 #[derive(Default)]
 struct Contents {
     books: Books,
+    length: u64,
+    number: Option<u64>,
     lines: usize,
     damaged: usize,
+}
+
+impl Contents {
+    fn is_mostly_past(&self) -> bool {
+        let needed = 1 + self.books.sessions.len() + self.books.builds.len();
+        self.length >= COMPACT_FROM && needed * 2 <= self.lines
+    }
 }
 
 /// The number that the file system gives a file. A device's number would change with every start of the machine.
@@ -184,126 +226,25 @@ fn line(record: &Record) -> String {
     text
 }
 
+/// The lines of these records. One that is too long for a line becomes several.
+fn lines(records: &[Record], longest: usize) -> Result<String, &'static str> {
+    let mut text = String::new();
+    let mut left: Vec<Cow<Record>> = records.iter().rev().map(Cow::Borrowed).collect();
+    while let Some(record) = left.pop() {
+        let line = line(&record);
+        if line.len() <= longest {
+            text += &line;
+        } else {
+            let (first, second) = record.into_owned().halves().ok_or("a name in it is longer than any name is")?;
+            left.extend([Cow::Owned(second), Cow::Owned(first)]);
+        }
+    }
+    Ok(text)
+}
+
 fn ends_with_newline(file: &mut File) -> std::io::Result<bool> {
     let mut last = [0];
     file.seek(SeekFrom::End(-1))?;
     file.read_exact(&mut last)?;
     Ok(last == [b'\n'])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ledger::State;
-    use crate::model::books_tests::{build, id, key};
-
-    fn ledger() -> (tempfile::TempDir, Ledger) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let ledger = State::at(folder.path()).ledger("engine");
-        (folder, ledger)
-    }
-
-    #[test]
-    fn what_was_never_written_says_nothing() {
-        let (_folder, ledger) = ledger();
-        assert_eq!(ledger.read(), Ok((Books::default(), 0)));
-    }
-
-    #[test]
-    fn a_torn_last_line_costs_that_line_only() {
-        let (_folder, ledger) = ledger();
-        let of = key("p", "s");
-        ledger.append(&[Record::Build(build("1", &of, 1, &[]))]).expect("a note");
-        let whole = fs::read(ledger.path()).expect("the file");
-        ledger.append(&[Record::Build(build("2", &of, 2, &[]))]).expect("a note");
-        let all = fs::read(ledger.path()).expect("the file");
-        for cut in whole.len()..all.len() {
-            fs::write(ledger.path(), &all[..cut]).expect("a torn file");
-            ledger.append(&[Record::Build(build("3", &of, 3, &[]))]).expect("a note");
-            let (books, _) = ledger.read().expect("the ledger");
-            let images = books.images();
-            assert!(images.contains_key(&id(1)) && images.contains_key(&id(3)), "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn damage_is_counted_and_never_adds_a_record() {
-        let (_folder, ledger) = ledger();
-        ledger.append(&[Record::Build(build("1", &key("p", "s"), 1, &[]))]).expect("a note");
-        let mut bytes = fs::read(ledger.path()).expect("the file");
-        bytes.extend_from_slice(b"{\"t\":\"build\"}\n\xff\xfe\n{\"t\":\"unheard-of\"}\n\n");
-        fs::write(ledger.path(), bytes).expect("a damaged file");
-        let (books, damaged) = ledger.read().expect("the ledger");
-        assert_eq!((books.builds.len(), damaged), (1, 3));
-    }
-
-    #[test]
-    fn a_newer_ledger_is_neither_read_nor_written() {
-        let (_folder, ledger) = ledger();
-        fs::create_dir_all(ledger.path().parent().expect("a folder")).expect("a folder");
-        let newer = "{\"t\":\"ledger\",\"v\":2,\"engine\":\"engine\",\"more\":1}\n";
-        fs::write(ledger.path(), newer).expect("a file");
-        assert!(ledger.read().is_err());
-        assert!(ledger.append(&[Record::Build(build("1", &key("p", "s"), 1, &[]))]).is_err());
-        assert_eq!(fs::read_to_string(ledger.path()).expect("the file"), newer);
-    }
-
-    #[test]
-    fn the_ledger_of_another_engine_is_refused() {
-        let (folder, ledger) = ledger();
-        let other = State::at(folder.path()).ledger("other");
-        other.append(&[Record::Build(build("1", &key("p", "s"), 1, &[]))]).expect("a note");
-        fs::create_dir_all(ledger.path().parent().expect("a folder")).expect("a folder");
-        fs::copy(other.path(), ledger.path()).expect("a copy");
-        assert!(ledger.read().is_err());
-    }
-
-    #[test]
-    fn a_copy_knows_that_it_is_one() {
-        let (folder, ledger) = ledger();
-        ledger.append(&[Record::Build(build("1", &key("p", "s"), 1, &[]))]).expect("a note");
-        assert!(!ledger.read().expect("the ledger").0.copied);
-        let saved = folder.path().join("saved");
-        fs::copy(ledger.path(), &saved).expect("a copy");
-        fs::rename(&saved, ledger.path()).expect("the copy in its place");
-        ledger.append(&[Record::Build(build("2", &key("p", "s"), 2, &[]))]).expect("a note");
-        let (books, _) = ledger.read().expect("the ledger");
-        assert!(books.copied && books.images().len() == 2);
-    }
-
-    #[test]
-    fn compaction_keeps_what_is_and_which_sessions_were() {
-        let (_folder, ledger) = ledger();
-        let (past, now) = (key("p", "past"), key("p", "now"));
-        ledger.append(&[Record::Build(build("0", &past, 9, &[]))]).expect("a note");
-        ledger.append(&[Record::Gone { at: jiff::Timestamp::UNIX_EPOCH, ids: vec![id(9)] }]).expect("a note");
-        let mut longest = 0;
-        for n in 0..4000 {
-            ledger.append(&[Record::Build(build("again", &now, 1, &[2]))]).expect("a note");
-            let length = fs::metadata(ledger.path()).expect("the file").len();
-            assert!(length < 2 * COMPACT_EVERY, "after {n}: {length}");
-            longest = longest.max(length);
-        }
-        assert!(longest > fs::metadata(ledger.path()).expect("the file").len(), "it never got shorter");
-        let (books, damaged) = ledger.read().expect("the ledger");
-        assert_eq!(damaged, 0);
-        assert_eq!(books.images().len(), 2);
-        assert!(books.sessions.contains_key(&past) && books.sessions.contains_key(&now));
-    }
-
-    #[test]
-    fn many_writers_lose_nothing() {
-        let (_folder, ledger) = ledger();
-        let of = key("p", "s");
-        std::thread::scope(|scope| {
-            for n in 0..50 {
-                let (ledger, of) = (&ledger, &of);
-                scope.spawn(move || {
-                    ledger.append(&[Record::Build(build(&n.to_string(), of, n + 1, &[]))]).expect("a note");
-                });
-            }
-        });
-        let (books, damaged) = ledger.read().expect("the ledger");
-        assert_eq!((books.builds.len(), damaged), (50, 0));
-    }
 }

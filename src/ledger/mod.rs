@@ -6,21 +6,25 @@
 //! STATE/sessions/<hash of project and session>                 whose lock says that the session is alive
 //! ```
 //!
+//! All of it goes through [`folder`], which is careful about who else can write there.
+//!
 //! Whoever only reads never fails over what is not there yet; whoever writes gets an error to warn about.
 
 mod file;
+mod folder;
 mod id_file;
 mod running;
 mod session;
 mod sights;
 
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
 pub use file::Ledger;
+use folder::Folder;
 pub use id_file::read_iid;
 pub use running::{Intent, Journal, Running, Unfinished};
 pub use session::{Keeper, KeptBy, SessionFile, SessionHold};
@@ -33,21 +37,26 @@ const LOCK_LIMIT: Duration = Duration::from_secs(5);
 /// The state folder.
 #[derive(Clone, Debug)]
 pub struct State {
-    root: PathBuf,
+    folder: Folder,
 }
 
 impl State {
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
-    }
-
-    pub fn root(&self) -> &Path {
-        &self.root
+        Self { folder: Folder::at(root.into()) }
     }
 
     /// The ledger of the engine with this identity.
     pub fn ledger(&self, identity: &str) -> Ledger {
-        Ledger::new(self.root.join("engines").join(short_hash(&[identity])), identity)
+        Ledger::new(self.folder.join("engines").join(short_hash(&[identity])), identity)
+    }
+
+    /// A small note of its own, beside everything else.
+    pub fn note(&self, name: &str) -> Option<String> {
+        String::from_utf8(self.folder.read(name).ok()??).ok()
+    }
+
+    pub fn write_note(&self, name: &str, text: &str) -> Result<()> {
+        self.folder.write(name, text.as_bytes())
     }
 }
 
@@ -79,20 +88,4 @@ fn lock_within_limit(path: &Path, mut attempt: impl FnMut() -> Result<(), TryLoc
             }
         }
     }
-}
-
-fn open_or_create(path: &Path) -> Result<File> {
-    File::options()
-        .read(true)
-        .append(true)
-        .create(true)
-        .open(path)
-        .map_err(|error| Error::failed(format!("opening {}", path.display()), error))
-}
-
-fn create_folder(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|error| {
-        Error::failed(format!("making the folder {}", path.display()), error)
-            .hint("point DKB_STATE_DIR at a folder that can be written")
-    })
 }

@@ -16,10 +16,15 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::folder::Folder;
 use super::id_file::{IdFile, read_iid};
-use super::{State, create_folder, lock_within_limit, open_or_create};
+use super::{State, lock_within_limit};
 use crate::error::{Error, Result};
 use crate::model::{Candidate, ImageId, Name, Reference, SessionKey, Shown, Stamp};
+
+const LOCK: &str = "lock";
+const INTENT: &str = "intent.json";
+const JOURNAL: &str = "journal";
 
 /// What a build is about to do, noted before docker starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +75,7 @@ enum Note {
 /// The folder of a build that this dkb runs.
 #[derive(Debug)]
 pub struct Running {
-    folder: PathBuf,
+    folder: Folder,
     id_file: OnceCell<IdFile>,
     pub lock: File,
 }
@@ -90,37 +95,31 @@ pub struct Unfinished {
     pub shown: Shown,
     /// The ID that docker itself wrote when the build was done.
     pub result: Option<ImageId>,
-    folder: PathBuf,
+    folder: Folder,
     /// Held while the books of a dead build are finished, so that only one dkb does it; `None`: it still runs.
     lock: Option<File>,
 }
 
 impl State {
     pub fn begin(&self, intent: &Intent) -> Result<Running> {
-        let folder = self.root.join("builds").join(&intent.build);
-        create_folder(&folder)?;
-        if let Err(error) = has_room(&folder) {
-            let _ = fs::remove_dir(&folder);
+        let folder = self.folder.join("builds").join(&intent.build);
+        folder.make()?;
+        if let Err(error) = has_room(&folder.path()) {
+            let _ = fs::remove_dir(folder.path());
             return Err(error);
         }
-        let lock_path = folder.join("lock");
-        let lock = open_or_create(&lock_path)?;
-        lock_within_limit(&lock_path, || lock.try_lock())?;
+        let lock = folder.open_or_create(LOCK)?;
+        lock_within_limit(&folder.path().join(LOCK), || lock.try_lock())?;
         let text = serde_json::to_vec(intent).unwrap_or_default();
-        let path = folder.join("intent.json");
-        fs::write(&path, text).map_err(|error| {
-            let _ = fs::remove_dir_all(&folder);
-            Error::failed(format!("writing {}", path.display()), error)
+        folder.write(INTENT, &text).inspect_err(|_| {
+            let _ = fs::remove_dir_all(folder.path());
         })?;
         Ok(Running { id_file: OnceCell::new(), folder, lock })
     }
 
     /// The names of the folders of all builds.
     pub fn build_folders(&self) -> Vec<OsString> {
-        let Ok(entries) = fs::read_dir(self.root.join("builds")) else { return Vec::new() };
-        let mut names: Vec<OsString> = entries.flatten().map(|entry| entry.file_name()).collect();
-        names.sort();
-        names
+        self.folder.join("builds").names()
     }
 
     /// Whether a build of this session runs now.
@@ -130,14 +129,14 @@ impl State {
 
     /// Every build that has a folder: those that run, and those that were cut off.
     pub fn unfinished(&self) -> Vec<Unfinished> {
-        let Ok(entries) = fs::read_dir(self.root.join("builds")) else { return Vec::new() };
-        entries.flatten().filter_map(|entry| Unfinished::read(entry.path())).collect()
+        let builds = self.folder.join("builds");
+        builds.names().into_iter().filter_map(|name| Unfinished::read(builds.join(name))).collect()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.id_file.get().inspect(|file| file.settle(&self.folder));
+        self.id_file.get().inspect(|file| file.settle(&self.folder.path()));
         // The same as for a session: whatever docker left running is no build.
         let _ = self.lock.unlock();
     }
@@ -146,7 +145,7 @@ impl Drop for Running {
 impl Running {
     /// Where docker is to write the ID of the result.
     pub fn iidfile(&self) -> PathBuf {
-        self.id_file.get_or_init(|| IdFile::new(&self.folder)).path()
+        self.id_file.get_or_init(|| IdFile::new(&self.folder.path())).path()
     }
 
     /// Called now and then while docker builds: its place must be there when docker is done.
@@ -155,19 +154,18 @@ impl Running {
     }
 
     pub fn journal(&self) -> Option<Journal> {
-        open_or_create(&self.folder.join("journal")).ok().map(Journal)
+        self.folder.open_or_create(JOURNAL).ok().map(Journal)
     }
 
     /// Whether it was noted which engine this was.
     pub fn knows_engine(&self) -> bool {
-        let journal = fs::read_to_string(self.folder.join("journal")).unwrap_or_default();
-        journal.lines().any(|line| matches!(serde_json::from_str(line), Ok(Note::Engine { .. })))
+        notes(&self.folder).iter().any(|note| matches!(note, Note::Engine { .. }))
     }
 
     /// The books of this build are in the ledger.
     pub fn finish(self) {
         self.id_file.get().inspect(|file| file.remove());
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(self.folder.path());
     }
 }
 
@@ -205,19 +203,19 @@ impl Journal {
 }
 
 impl Unfinished {
-    fn read(folder: PathBuf) -> Option<Self> {
-        let lock = File::open(folder.join("lock")).ok()?;
+    fn read(folder: Folder) -> Option<Self> {
+        let lock = folder.open(LOCK).ok()??;
         let lock = match lock.try_lock() {
             Ok(()) => Some(lock),
             Err(TryLockError::WouldBlock) => None,
             Err(TryLockError::Error(_)) => return None,
         };
         let intent: Option<Intent> =
-            fs::read(folder.join("intent.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
+            folder.read(INTENT).ok().flatten().and_then(|text| serde_json::from_slice(&text).ok());
         let Some(intent) = intent else {
             // Killed before it had written what it meant to do: docker was not started yet.
-            if lock.is_some() && is_old(&folder) {
-                let _ = fs::remove_dir_all(&folder);
+            if lock.is_some() && is_old(&folder.path()) {
+                let _ = fs::remove_dir_all(folder.path());
             }
             return None;
         };
@@ -227,22 +225,21 @@ impl Unfinished {
             before: Vec::new(),
             all: None,
             shown: Shown::default(),
-            result: read_iid(&IdFile::of(&folder).path()),
+            result: read_iid(&IdFile::of(&folder.path()).path()),
             folder,
             lock,
         };
-        for line in fs::read_to_string(unfinished.folder.join("journal")).unwrap_or_default().lines() {
-            match serde_json::from_str(line) {
-                Ok(Note::Engine { identity, began }) => unfinished.engine = Some((identity, began)),
-                Ok(Note::Before { tag, id }) => unfinished.before.push((tag, id)),
-                Ok(Note::All(all)) => unfinished.all = Some(all.into_iter().collect()),
-                Ok(Note::Step(stage, step)) => (unfinished.shown.stage, unfinished.shown.step) = (stage, step),
-                Ok(Note::Ran(container)) => unfinished.shown.ran = Some(container),
-                Ok(Note::Image(image)) => {
+        for note in notes(&unfinished.folder) {
+            match note {
+                Note::Engine { identity, began } => unfinished.engine = Some((identity, began)),
+                Note::Before { tag, id } => unfinished.before.push((tag, id)),
+                Note::All(all) => unfinished.all = Some(all.into_iter().collect()),
+                Note::Step(stage, step) => (unfinished.shown.stage, unfinished.shown.step) = (stage, step),
+                Note::Ran(container) => unfinished.shown.ran = Some(container),
+                Note::Image(image) => {
                     unfinished.shown.ran = None;
                     unfinished.shown.images.push(image);
                 }
-                Err(_) => {}
             }
         }
         Some(unfinished)
@@ -255,10 +252,16 @@ impl Unfinished {
     /// Its books are done, or nothing can be learnt any more.
     pub fn finish(self) {
         if self.lock.is_some() {
-            IdFile::of(&self.folder).remove();
-            let _ = fs::remove_dir_all(&self.folder);
+            IdFile::of(&self.folder.path()).remove();
+            let _ = fs::remove_dir_all(self.folder.path());
         }
     }
+}
+
+/// The lines of a journal that can be read: the last one may be torn.
+fn notes(folder: &Folder) -> Vec<Note> {
+    let journal = folder.read(JOURNAL).ok().flatten().unwrap_or_default();
+    journal.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
 /// A build that went well fails if docker cannot write its `--iidfile`, so a disk that is all but full is full.

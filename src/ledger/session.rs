@@ -6,8 +6,9 @@
 //! Whoever opened the session and will end it has a small file beside it, locked as long as it lives: a session may
 //! have several such keepers, and only the last of them ends it.
 
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -15,8 +16,9 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{State, create_folder, lock_within_limit, open_or_create, short_hash};
-use crate::error::{Error, Result};
+use super::folder::Folder;
+use super::{State, lock_within_limit, short_hash};
+use crate::error::Result;
 use crate::model::{Life, Owner, SessionKey};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,8 +38,8 @@ struct Contents {
 #[derive(Clone, Debug)]
 pub struct SessionFile {
     key: SessionKey,
-    path: PathBuf,
-    probe: PathBuf,
+    folder: Folder,
+    name: String,
 }
 
 /// The lock on a session, held as long as this lives. A child that inherited it holds it where this one is killed.
@@ -69,6 +71,13 @@ pub struct Keeper {
     _file: File,
 }
 
+impl KeptBy {
+    /// Whoever has not said who it is yet.
+    fn somebody(name: &str) -> Self {
+        Self { owner: Owner { machine: String::new(), since: Timestamp::now(), command: name.to_owned() }, guard: true }
+    }
+}
+
 impl Keeper {
     /// By which its own watcher knows it.
     pub fn name(&self) -> String {
@@ -82,39 +91,53 @@ impl Drop for Keeper {
     }
 }
 
+/// A lock that only those take who ask who is alive.
+const PROBE: &str = "probe";
+
 impl State {
     pub fn session(&self, key: &SessionKey) -> SessionFile {
-        let folder = self.root.join("sessions");
-        SessionFile {
-            path: folder.join(short_hash(&[key.project.as_str(), key.session.as_str()])),
-            probe: folder.join("probe"),
-            key: key.clone(),
-        }
+        let name = short_hash(&[key.project.as_str(), key.session.as_str()]);
+        SessionFile { folder: self.folder.join("sessions"), name, key: key.clone() }
     }
 
     /// Every session that has a file, with its owner.
     pub fn sessions(&self) -> Vec<(SessionKey, Option<Owner>)> {
-        let Ok(entries) = fs::read_dir(self.root.join("sessions")) else { return Vec::new() };
-        entries
-            .flatten()
-            .filter_map(|entry| fs::read_to_string(entry.path()).ok())
-            .filter_map(|text| serde_json::from_str::<Contents>(&text).ok())
+        let folder = self.folder.join("sessions");
+        let names = folder.names().into_iter().filter_map(|name| name.into_string().ok());
+        names
+            .filter_map(|name| folder.read(&name).ok().flatten())
+            .filter_map(|text| serde_json::from_slice::<Contents>(&text).ok())
             .map(|contents| (contents.key, contents.owner))
             .collect()
+    }
+
+    /// The lives of these sessions, of which there may be very many that have no file.
+    pub fn lives<'a>(
+        &self,
+        sessions: impl IntoIterator<Item = &'a SessionKey>,
+        machine: &str,
+    ) -> HashMap<SessionKey, Life> {
+        let folder = self.folder.join("sessions");
+        let refused = folder.look().is_err();
+        let files: HashSet<OsString> = folder.names().into_iter().collect();
+        let life = |key: &SessionKey| {
+            let unowned = files.is_empty() && !refused;
+            let file =
+                (!unowned).then(|| self.session(key)).filter(|file| refused || files.contains(OsStr::new(&file.name)));
+            file.map_or(Life::Unowned, |file| file.life(machine))
+        };
+        sessions.into_iter().map(|key| (key.clone(), life(key))).collect()
     }
 }
 
 impl SessionFile {
     /// Takes the lock that says "alive". An owner, where one is given, is noted for the time after.
     pub fn hold(&self, owner: Option<&Owner>) -> Result<SessionHold> {
-        if let Some(folder) = self.path.parent() {
-            create_folder(folder)?;
-        }
         let file = loop {
-            let file = open_or_create(&self.path)?;
-            lock_within_limit(&self.path, || file.try_lock_shared())?;
+            let file = self.folder.open_or_create(&self.name)?;
+            lock_within_limit(&self.path(), || file.try_lock_shared())?;
             // Somebody may have cleared the file away between the two: a lock on it would say nothing.
-            if is_at(&file, &self.path) {
+            if is_at(&file, &self.path()) {
                 break file;
             }
         };
@@ -129,20 +152,19 @@ impl SessionFile {
         let hold = self.hold(None)?;
         let _turn = self.turn()?;
         let moment = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let path = self.path.with_extension(format!("{:x}-{moment:x}", std::process::id()));
-        let mut file = open_or_create(&path)?;
+        let name = format!("{}.{:x}-{moment:x}", self.name, std::process::id());
+        let file = self.folder.open_or_create(&name)?;
+        let path = self.folder.path().join(&name);
         lock_within_limit(&path, || file.try_lock())?;
-        let keeper =
-            Keeper { path, _file: file.try_clone().map_err(|error| Error::failed("opening the session", error))? };
-        file.write_all(&serde_json::to_vec(by).unwrap_or_default())
-            .map_err(|error| Error::failed(format!("writing {}", keeper.path.display()), error))?;
+        let keeper = Keeper { path, _file: file };
+        self.folder.write(&name, &serde_json::to_vec(by).unwrap_or_default())?;
         self.write(Some(&by.owner))?;
         Ok((hold, keeper))
     }
 
     /// Who keeps the session open now, but for the keeper of this name. What cannot be found out keeps it open.
     pub fn keepers(&self, but: Option<&str>) -> Result<Vec<KeptBy>> {
-        if !self.path.exists() {
+        if self.file()?.is_none() {
             return Ok(Vec::new());
         }
         let _turn = self.turn()?;
@@ -150,28 +172,20 @@ impl SessionFile {
     }
 
     fn keepers_in_turn(&self, but: Option<&str>) -> Result<Vec<KeptBy>> {
-        let failed = |error| Error::failed("asking who keeps the session open", error);
-        let Some(folder) = self.path.parent() else { return Ok(Vec::new()) };
         let mut keepers = Vec::new();
-        for entry in fs::read_dir(folder).map_err(failed)?.flatten() {
-            let path = entry.path();
-            let named = path.extension().filter(|_| path.file_stem() == self.path.file_name());
-            let Some(name) = named.filter(|name| but.is_none_or(|but| *name != but)) else { continue };
-            let Ok(file) = File::open(&path) else { continue };
-            if file.try_lock().is_ok() {
-                // It was killed before it could take its file away.
-                let _ = fs::remove_file(&path);
+        for name in self.folder.names().into_iter().filter_map(|name| name.into_string().ok()) {
+            let Some((of, keeper)) = name.split_once('.') else { continue };
+            if of != self.name || but == Some(keeper) {
                 continue;
             }
-            let says = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-            keepers.push(says.unwrap_or_else(|| KeptBy {
-                owner: Owner {
-                    machine: String::new(),
-                    since: Timestamp::now(),
-                    command: name.to_string_lossy().into_owned(),
-                },
-                guard: true,
-            }));
+            let Some(file) = self.folder.open(&name)? else { continue };
+            if file.try_lock().is_ok() {
+                // It was killed before it could take its file away.
+                let _ = fs::remove_file(self.folder.path().join(&name));
+                continue;
+            }
+            let says = self.folder.read(&name)?.and_then(|text| serde_json::from_slice(&text).ok());
+            keepers.push(says.unwrap_or_else(|| KeptBy::somebody(keeper)));
         }
         Ok(keepers)
     }
@@ -183,7 +197,7 @@ impl SessionFile {
     }
 
     fn disown_if(&self, over: impl FnOnce(&[KeptBy]) -> bool) -> Result<()> {
-        if !self.path.exists() {
+        if self.file()?.is_none() {
             return Ok(());
         }
         {
@@ -218,42 +232,42 @@ impl SessionFile {
 
     /// Says that it is alive, for the time when it no longer is: the file's own date is the last sign of life.
     pub fn beat(&self) {
-        if let Ok(file) = File::options().append(true).open(&self.path) {
+        if let Ok(Some(file)) = self.file() {
             let _ = file.set_modified(SystemTime::now());
         }
     }
 
     /// The last sign of life.
     pub fn last_beat(&self) -> Option<Timestamp> {
-        fs::metadata(&self.path).and_then(|file| file.modified()).ok()?.try_into().ok()
+        self.file().ok()??.metadata().and_then(|file| file.modified()).ok()?.try_into().ok()
     }
 
     /// One at a time looks at locks by taking them, or two of them would take each other's for a living session.
     fn turn(&self) -> Result<File> {
-        let probe = open_or_create(&self.probe)?;
-        lock_within_limit(&self.probe, || probe.try_lock())?;
+        let probe = self.folder.open_or_create(PROBE)?;
+        lock_within_limit(&self.folder.path().join(PROBE), || probe.try_lock())?;
         Ok(probe)
     }
 
     /// Clears the file away where it says nothing: no owner, and nobody holds it.
     pub fn clear(&self) {
         if self.owner().is_none()
-            && let Ok(file) = File::open(&self.path)
+            && let Ok(Some(file)) = self.file()
             && file.try_lock().is_ok()
-            && is_at(&file, &self.path)
+            && is_at(&file, &self.path())
         {
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(self.path());
         }
     }
 
     /// Whether nobody has said yet that this session died; from now on somebody has.
     pub fn tell_once(&self) -> bool {
         let Some(contents) = self.contents().filter(|contents| !contents.told) else { return false };
-        let last = fs::metadata(&self.path).and_then(|file| file.modified());
+        let last = self.last_beat();
         let told = self.write_all(&Contents { told: true, ..contents }).is_ok();
         // This is no sign of life.
-        if let (Ok(last), Ok(file)) = (last, File::options().append(true).open(&self.path)) {
-            let _ = file.set_modified(last);
+        if let (Some(last), Ok(Some(file))) = (last, self.file()) {
+            let _ = file.set_modified(last.into());
         }
         told
     }
@@ -265,11 +279,7 @@ impl SessionFile {
     fn write_all(&self, contents: &Contents) -> Result<()> {
         let text = serde_json::to_string(contents).unwrap_or_default();
         // In place: a rename would leave the lock on a file that nobody finds any more.
-        fs::write(&self.path, text).map_err(|error| Error::failed(format!("writing {}", self.path.display()), error))
-    }
-
-    fn contents(&self) -> Option<Contents> {
-        serde_json::from_str(&fs::read_to_string(&self.path).ok()?).ok()
+        self.folder.write(&self.name, text.as_bytes())
     }
 
     /// Who opened it, as long as it is not over.
@@ -277,13 +287,27 @@ impl SessionFile {
         self.contents()?.owner
     }
 
+    fn contents(&self) -> Option<Contents> {
+        serde_json::from_slice(&self.folder.read(&self.name).ok()??).ok()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(&self.name)
+    }
+
+    fn file(&self) -> Result<Option<File>> {
+        self.folder.open(&self.name)
+    }
+
     /// Whether somebody is at work in it. What cannot be found out counts as alive.
     pub fn life(&self, machine: &str) -> Life {
-        if !self.path.exists() {
-            return Life::Unowned;
+        match self.file() {
+            Ok(Some(_)) => {}
+            Ok(None) => return Life::Unowned,
+            Err(_) => return Life::Alive,
         }
         let Ok(_turn) = self.turn() else { return Life::Alive };
-        let Ok(file) = File::open(&self.path) else { return Life::Alive };
+        let Ok(Some(file)) = self.file() else { return Life::Alive };
         match file.try_lock() {
             Ok(()) => match self.contents() {
                 Some(Contents { owner: Some(owner), left: false, .. }) if owner.machine == machine => Life::Dead,
@@ -300,7 +324,7 @@ fn is_watched_at_most(keepers: &[KeptBy]) -> bool {
 
 fn is_at(file: &File, path: &Path) -> bool {
     let known = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    file.metadata().is_ok_and(|open| fs::metadata(path).is_ok_and(|there| known(there) == known(open)))
+    file.metadata().is_ok_and(|open| fs::symlink_metadata(path).is_ok_and(|there| known(there) == known(open)))
 }
 
 #[cfg(test)]
@@ -394,7 +418,7 @@ mod tests {
         let session = State::at(folder.path()).session(&key("p", "s"));
         drop(session.hold(Some(&owner())).expect("a lock"));
         let long_ago = SystemTime::now() - std::time::Duration::from_secs(3600);
-        File::options().append(true).open(&session.path).and_then(|file| file.set_modified(long_ago)).expect("a date");
+        File::options().append(true).open(session.path()).and_then(|file| file.set_modified(long_ago)).expect("a date");
         let before = session.last_beat();
         assert!(session.tell_once() && !session.tell_once());
         assert_eq!(session.last_beat(), before);

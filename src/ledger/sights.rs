@@ -1,36 +1,29 @@
 //! When images were first seen, for those whose own date says nothing.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 
 use jiff::Timestamp;
 
-use super::{Ledger, create_folder};
-use crate::error::{Error, Result};
+use super::Ledger;
+use crate::error::Result;
 use crate::model::ImageId;
+
+const FILE: &str = "first-seen.json";
 
 impl Ledger {
     /// The first sight of each of these images, which are all there are; those not seen before are seen now.
     pub fn first_seen(&self, images: &[ImageId], now: Timestamp) -> Result<HashMap<ImageId, Timestamp>> {
-        let path = self.path().with_file_name("first-seen.json");
-        let failed = |error| {
-            Error::failed(format!("noting in {}", path.display()), error)
-                .hint("images without a credible date count as seen for the first time, and stay")
-        };
-        let known: BTreeMap<ImageId, Timestamp> = match std::fs::read(&path) {
-            // What can't be read is seen anew, and so stays the longer.
-            Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => return Err(failed(error)),
-        };
+        let unnoted = "images without a credible date count as seen for the first time, and stay";
+        // What can't be read is seen anew, and so stays the longer.
+        let known = self.folder.read(FILE).map_err(|error| error.hint(unnoted))?;
+        let known: BTreeMap<ImageId, Timestamp> =
+            known.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         let seen: BTreeMap<ImageId, Timestamp> =
             images.iter().map(|id| (*id, known.get(id).copied().unwrap_or(now).min(now))).collect();
         if seen != known {
-            let folder = path.parent().unwrap_or(&path);
-            create_folder(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-            file.write_all(&serde_json::to_vec(&seen).unwrap_or_default()).map_err(failed)?;
-            file.persist(&path).map_err(|error| failed(error.error))?;
+            let text = serde_json::to_vec(&seen).unwrap_or_default();
+            self.folder.replace(FILE, |file| file.write_all(&text)).map_err(|error| error.hint(unnoted))?;
         }
         Ok(seen.into_iter().collect())
     }

@@ -1,11 +1,15 @@
 //! What the ledger says, as plain data: builds, the images that are theirs, and the sessions that were known.
 
+mod line;
+mod tally;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{ImageId, Name, Reference};
+pub use tally::Tally;
 
 /// One session of one project.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,17 +68,15 @@ pub struct Build {
     /// Made under Tilt, which adds a tag of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tilt: bool,
+    /// What tells the way to the engine that built it from the way to a copy of that engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
 }
 
 impl Build {
     /// Everything it produced, children before parents.
     pub fn images(&self) -> impl Iterator<Item = ImageId> + '_ {
         self.result.into_iter().chain(self.steps.iter().rev().copied())
-    }
-
-    fn repeats(&self, known: &Self) -> bool {
-        let plain = |build: &Self| Self { build: String::new(), at: Timestamp::UNIX_EPOCH, ..build.clone() };
-        self.result == known.result && plain(self) == plain(known)
     }
 
     fn forget(&mut self, gone: &HashSet<ImageId>) {
@@ -169,7 +171,7 @@ impl SessionEntry {
 }
 
 /// One line of the ledger.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "t", rename_all = "snake_case")]
 pub enum Record {
     /// The first line. A higher version was written by a newer dkb and is not touched.
@@ -182,8 +184,16 @@ pub enum Record {
     },
     Session(SessionEntry),
     Build(Build),
+    /// What did not fit into the line of a build that comes after it.
+    More(More),
     /// These IDs were deleted by dkb or found missing; should one come back, it is not ours.
     Gone {
+        at: Timestamp,
+        ids: Vec<ImageId>,
+    },
+    /// These IDs were not on an engine that may be a copy of the one that built them: they are ours only where they
+    /// were built.
+    Missed {
         at: Timestamp,
         ids: Vec<ImageId>,
     },
@@ -194,97 +204,94 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// Two records that say the same, one after the other; `None` where there is nothing to part.
+    pub fn halves(self) -> Option<(Self, Self)> {
+        fn half<T>(list: &mut Vec<T>) -> Vec<T> {
+            list.split_off(list.len().div_ceil(2))
+        }
+        match self {
+            Self::Gone { at, mut ids } if ids.len() > 1 => {
+                let rest = half(&mut ids);
+                Some((Self::Gone { at, ids }, Self::Gone { at, ids: rest }))
+            }
+            Self::Missed { at, mut ids } if ids.len() > 1 => {
+                let rest = half(&mut ids);
+                Some((Self::Missed { at, ids }, Self::Missed { at, ids: rest }))
+            }
+            Self::Session(mut entry) if entry.took.len().max(entry.held.len()) > 1 => {
+                let (took, held) = (half(&mut entry.took), half(&mut entry.held));
+                let rest = SessionEntry { took, held, ..entry.clone() };
+                Some((Self::Session(entry), Self::Session(rest)))
+            }
+            Self::Build(mut build) => {
+                let mut more = More { build: build.build.clone(), ..More::default() };
+                // The build itself comes last, and so is whole when it is read.
+                let parts = (half(&mut build.tags), half(&mut build.steps), half(&mut build.took));
+                more.tags = std::mem::replace(&mut build.tags, parts.0);
+                more.steps = std::mem::replace(&mut build.steps, parts.1);
+                more.took = std::mem::replace(&mut build.took, parts.2);
+                (!more.is_empty()).then_some((Self::More(more), Self::Build(build)))
+            }
+            Self::More(mut more) => {
+                let mut rest = More { build: more.build.clone(), ..More::default() };
+                rest.tags = half(&mut more.tags);
+                rest.steps = half(&mut more.steps);
+                rest.took = half(&mut more.took);
+                (!rest.is_empty()).then_some((Self::More(more), Self::More(rest)))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl More {
+    fn is_empty(&self) -> bool {
+        self.tags.is_empty() && self.steps.is_empty() && self.took.is_empty()
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct More {
+    pub build: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Reference>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<ImageId>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub took: Vec<Taken>,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Books {
-    /// In the order in which they ended.
+    /// In the order in which they ended. Builds that did the same are one, with the tags of all.
     pub builds: Vec<Build>,
     pub sessions: BTreeMap<SessionKey, SessionEntry>,
     /// They were read from a copy of the ledger, out of a CI cache or a backup: records may have ended since.
     pub copied: bool,
-    met: Met,
+    /// Recorded images that were not there in a look at what may have been another engine.
+    pub missed: BTreeSet<ImageId>,
 }
-
-/// What was ever met, so that most builds need not be compared with all others. It says nothing by itself.
-#[derive(Clone, Debug, Default)]
-struct Met {
-    builds: HashSet<String>,
-    images: HashSet<ImageId>,
-}
-
-impl Met {
-    /// Whether neither the build nor its first image was met before.
-    fn is_new(&mut self, build: &Build) -> bool {
-        let new = self.builds.insert(build.build.clone());
-        build.images().next().is_some_and(|image| self.images.insert(image)) && new
-    }
-}
-
-impl PartialEq for Met {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Met {}
 
 impl Books {
+    /// For one record; many are read by a [`Tally`].
     pub fn apply(&mut self, record: Record) {
-        match record {
-            Record::Ledger { .. } => {}
-            Record::Session(entry) => self.meet(entry),
-            Record::Build(build) => self.add(build),
-            Record::Gone { ids, .. } => self.forget(&ids.into_iter().collect()),
-            Record::Cleaned { key, at } => {
-                if let Some(entry) = self.sessions.get_mut(&key) {
-                    entry.cleaned = Some(at);
-                    entry.took.clear();
-                    entry.held.clear();
-                }
-            }
-        }
+        let mut tally = Tally::from(std::mem::take(self));
+        tally.count(record);
+        *self = tally.books();
     }
 
-    fn meet(&mut self, new: SessionEntry) {
-        match self.sessions.get_mut(&new.key) {
-            None => {
-                self.sessions.insert(new.key.clone(), new);
-            }
-            Some(known) => {
-                known.first = known.first.min(new.first);
-                known.last = known.last.max(new.last);
-                known.ci |= new.ci;
-                known.slot = new.slot.or(known.slot.take());
-                known.cleaned = new.cleaned.or(known.cleaned);
-                known.copies.extend(new.copies);
-                for taken in new.took {
-                    remember(&mut known.took, taken);
-                }
-                let held: Vec<ImageId> = new.held.into_iter().filter(|id| !known.held.contains(id)).collect();
-                known.held.extend(held);
-            }
+    /// Leaves out what was missed before and was not built behind this way to the engine: it may have come back from
+    /// anywhere.
+    pub fn look_from(&mut self, home: &str) {
+        if self.missed.is_empty() {
+            return;
         }
-    }
-
-    fn add(&mut self, mut build: Build) {
-        let is_new = self.met.is_new(&build);
-        // A build that was recorded and then recovered once more counts once.
-        if !is_new {
-            self.builds.retain(|known| known.build != build.build);
+        let missed: HashSet<ImageId> = self.missed.iter().copied().collect();
+        for build in self.builds.iter_mut().filter(|build| build.home.as_deref() != Some(home)) {
+            build.forget(&missed);
         }
-        let own: HashSet<ImageId> = if build.took.is_empty() {
-            HashSet::new()
-        } else {
-            self.of_session(&build.of).flat_map(Build::images).collect()
-        };
-        let took = build.took.drain(..).filter(|taken| !own.contains(&taken.from)).collect();
-        self.meet(SessionEntry { took, ..SessionEntry::new(build.of.clone(), build.at) });
-        // The same work with the same outcome says nothing new but its time.
-        if !is_new {
-            self.builds.retain(|known| !build.repeats(known));
-        }
-        if !build.is_empty() {
-            self.builds.push(build);
-        }
+        self.builds.retain(|build| !build.is_empty());
     }
 
     /// Ends the records of these IDs.
@@ -318,23 +325,22 @@ impl Books {
         let header = Record::Ledger { v: VERSION, engine: engine.to_owned(), file: None };
         let sessions = self.sessions.values().cloned().map(Record::Session);
         let builds = self.builds.iter().cloned().map(Record::Build);
-        std::iter::once(header).chain(sessions).chain(builds).collect()
+        let missed = (!self.missed.is_empty()).then(|| Record::Missed {
+            at: self.builds.last().map_or(Timestamp::UNIX_EPOCH, |build| build.at),
+            ids: self.missed.iter().copied().collect(),
+        });
+        std::iter::once(header).chain(sessions).chain(builds).chain(missed).collect()
     }
 }
 
 /// The ledger's version: raised when an older dkb could no longer read it rightly.
 pub const VERSION: u32 = 1;
 
-/// Only the last owner of a tag is remembered: that is whom it goes back to. An earlier one had lost it already.
-fn remember(took: &mut Vec<Taken>, taken: Taken) {
-    match took.iter_mut().find(|known| known.tag == taken.tag) {
-        Some(known) => *known = taken,
-        None => took.push(taken),
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     pub(crate) fn id(n: u8) -> ImageId {
@@ -357,7 +363,154 @@ pub(crate) mod tests {
             steps: steps.iter().copied().map(id).collect(),
             took: Vec::new(),
             tilt: false,
+            home: None,
         }
+    }
+
+    pub(crate) fn numbered(n: u32) -> ImageId {
+        ImageId::parse(&format!("{n:064x}")).expect("an ID")
+    }
+
+    fn any_build() -> impl Strategy<Value = Build> {
+        let taken = (0..4_u32, 1..9_u8).prop_map(|(tag, from)| Taken { tag: tag_number(tag), from: id(from) });
+        let parts =
+            (0..6_u8, any_key(), 0..4_u8, vec(1..9_u8, 0..12), vec(0..5_u32, 0..12), vec(taken, 0..12), 0..3_i64);
+        parts.prop_map(|(name, of, result, steps, tags, took, at)| Build {
+            at: Timestamp::from_second(at).expect("a time"),
+            tags: tags.into_iter().map(tag_number).collect(),
+            took,
+            ..build(&name.to_string(), &of, result, &steps)
+        })
+    }
+
+    fn any_key() -> impl Strategy<Value = SessionKey> {
+        (0..2_u8).prop_map(|n| key("p", &n.to_string()))
+    }
+
+    fn tag_number(n: u32) -> Reference {
+        Reference::written(&format!("app:{n}")).expect("a name")
+    }
+
+    pub(crate) fn any_record() -> impl Strategy<Value = Record> {
+        let at = Timestamp::UNIX_EPOCH;
+        let ids = || vec((1..9_u8).prop_map(id), 0..12);
+        let taken = (0..4_u32, 1..9_u8).prop_map(|(tag, from)| Taken { tag: tag_number(tag), from: id(from) });
+        prop_oneof![
+            4 => any_build().prop_map(Record::Build),
+            1 => ids().prop_map(move |ids| Record::Gone { at, ids }),
+            1 => ids().prop_map(move |ids| Record::Missed { at, ids }),
+            1 => any_key().prop_map(move |key| Record::Cleaned { key, at }),
+            1 => (any_key(), vec(taken, 0..12), ids()).prop_map(move |(key, took, held)| {
+                Record::Session(SessionEntry { took, held, ..SessionEntry::new(key, at) })
+            }),
+        ]
+    }
+
+    /// What books say, worked out the plain way.
+    #[derive(Default, PartialEq, Eq, Debug)]
+    struct Plain {
+        claims: Vec<(SessionKey, ImageId, BTreeSet<Reference>)>,
+        made: BTreeSet<(SessionKey, ImageId)>,
+        took: BTreeMap<(SessionKey, Reference), ImageId>,
+        missed: BTreeSet<ImageId>,
+    }
+
+    impl Plain {
+        fn count(&mut self, record: Record) {
+            match record {
+                Record::Build(build) => {
+                    for taken in build.took.iter().filter(|taken| !self.made.contains(&(build.of.clone(), taken.from)))
+                    {
+                        self.took.insert((build.of.clone(), taken.tag.clone()), taken.from);
+                    }
+                    let tags: BTreeSet<Reference> = build.tags.iter().cloned().collect();
+                    for id in build.images() {
+                        self.made.insert((build.of.clone(), id));
+                        self.missed.remove(&id);
+                        self.claims.push((build.of.clone(), id, tags.clone()));
+                    }
+                }
+                Record::Gone { ids, .. } => {
+                    self.claims.retain(|(_, id, _)| !ids.contains(id));
+                    self.made.retain(|(_, id)| !ids.contains(id));
+                }
+                Record::Missed { ids, .. } => self.missed.extend(ids),
+                Record::Session(entry) => {
+                    for taken in entry.took {
+                        self.took.insert((entry.key.clone(), taken.tag), taken.from);
+                    }
+                }
+                Record::Cleaned { key, .. } => self.took.retain(|(of, _), _| *of != key),
+                Record::Ledger { .. } | Record::More(_) => {}
+            }
+        }
+
+        fn images(&self) -> BTreeMap<(ImageId, SessionKey), BTreeSet<Reference>> {
+            let mut images: BTreeMap<_, BTreeSet<Reference>> = BTreeMap::new();
+            for (of, id, tags) in &self.claims {
+                images.entry((*id, of.clone())).or_default().extend(tags.iter().cloned());
+            }
+            images
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn many_records_say_what_they_say_one_by_one(records in vec(any_record(), 0..60)) {
+            let (mut plain, mut tally) = (Plain::default(), Tally::default());
+            for (n, mut record) in records.into_iter().enumerate() {
+                if let Record::Build(build) = &mut record {
+                    build.build = n.to_string();
+                }
+                plain.count(record.clone());
+                tally.count(record);
+            }
+            let books = tally.books();
+            // What is written again says the same.
+            let mut again = Tally::default();
+            books.records("engine").into_iter().for_each(|record| again.count(record));
+            for books in [books, again.books()] {
+                prop_assert_eq!(claims(&books), plain.images());
+                let took = |entry: &SessionEntry| {
+                    let key = entry.key.clone();
+                    entry.took.clone().into_iter().map(move |taken| ((key.clone(), taken.tag), taken.from))
+                };
+                prop_assert_eq!(&books.sessions.values().flat_map(took).collect::<BTreeMap<_, _>>(), &plain.took);
+                let recorded = books.images();
+                let missed = plain.missed.iter().filter(|id| recorded.contains_key(id)).copied().collect();
+                prop_assert_eq!(&books.missed, &missed);
+            }
+        }
+    }
+
+    /// Which session claims which image, by which names.
+    fn claims(books: &Books) -> BTreeMap<(ImageId, SessionKey), BTreeSet<Reference>> {
+        let mut claims: BTreeMap<_, BTreeSet<Reference>> = BTreeMap::new();
+        for build in &books.builds {
+            for id in build.images() {
+                claims.entry((id, build.of.clone())).or_default().extend(build.tags.iter().cloned());
+            }
+        }
+        claims
+    }
+
+    #[test]
+    fn what_was_missed_elsewhere_is_ours_only_where_it_was_built() {
+        let of = key("p", "s");
+        let built =
+            |name: &str, home: &str, result| Build { home: Some(home.to_owned()), ..build(name, &of, result, &[]) };
+        let mut books = Books::default();
+        books.apply(Record::Build(built("1", "here", 1)));
+        books.apply(Record::Build(built("2", "here", 2)));
+        books.apply(Record::Missed { at: Timestamp::UNIX_EPOCH, ids: vec![id(1)] });
+        let ours = |home: &str, books: &Books| {
+            let mut books = books.clone();
+            books.look_from(home);
+            [1, 2].map(|n| books.images().contains_key(&id(n)))
+        };
+        assert_eq!((ours("here", &books), ours("there", &books)), ([true, true], [false, true]));
+        books.apply(Record::Build(built("3", "there", 1)));
+        assert_eq!(ours("anywhere", &books), [true, true], "it was built again");
     }
 
     #[test]

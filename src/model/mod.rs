@@ -19,7 +19,9 @@ pub use amount::{exact_bytes, exact_duration, human_bytes, human_duration, parse
 pub use asked::{Asked, Covers};
 #[cfg(test)]
 pub(crate) use books::tests as books_tests;
-pub use books::{Books, Build, Candidate, Life, Owner, Record, SessionEntry, SessionKey, Shown, Taken, VERSION};
+pub use books::{
+    Books, Build, Candidate, Life, More, Owner, Record, SessionEntry, SessionKey, Shown, Taken, Tally, VERSION,
+};
 pub use distance::distance;
 pub use id::ImageId;
 pub use label::LabelFilter;

@@ -263,11 +263,5 @@ fn decide<'a>(look: &'a Look<'a>, policy: &'a Policy, claims: &Claims) -> Decide
     Decided { going, kept, untags, returns: rules.returns, waiting: rules.waiting }
 }
 
-/// Recorded images that the engine no longer has: their records end.
-pub fn missing(books: &Books, snapshot: &Snapshot) -> HashSet<ImageId> {
-    let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
-    books.images().into_keys().filter(|id| !there.contains(id)).collect()
-}
-
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ pub mod attribution;
 pub mod ci;
 pub mod classic;
 pub mod clean;
+pub mod ended;
 pub mod identity;
 pub mod lost;
 #[cfg(test)]

@@ -101,6 +101,7 @@ fn home() -> State {
             steps: Vec::new(),
             took: Vec::new(),
             tilt: false,
+            home: None,
         })
     };
     let ledger = dkb::ledger::State::at(state.state_dir()).ledger(IDENTITY);

@@ -60,7 +60,7 @@ fn a_full_state_folder_costs_a_warning(engine: &Engine, builder: Builder) {
 /// Runs the command in mounts of its own, where the folder is a small file system with so many KiB left.
 fn in_full_folder(folder: &Path, room: &str, command: &Command) -> Output {
     let script = r#"
-        mount -t tmpfs -o size=64k,nr_inodes=64 none "$1"
+        mount -t tmpfs -o size=64k,nr_inodes=64,mode=700 none "$1"
         cat /dev/zero >"$1/full" 2>/dev/null
         truncate -s "$((64 - $2))K" "$1/full"
         shift 2

@@ -61,6 +61,7 @@ impl Books {
             steps: Vec::new(),
             took: Vec::new(),
             tilt: false,
+            home: None,
         }
     }
 

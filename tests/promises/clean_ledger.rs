@@ -2,19 +2,26 @@
 
 use std::fs;
 
-use dkb_lab::{Engine, Promises, State, promises};
+use dkb_lab::{Context, Engine, Promises, State, promises};
 
 use crate::clean_host::{Books, PROJECT, SESSION, identity, images, key};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
-        .on(dkb_lab::promise::docker, promises![a_ledger_from_a_cache_takes_nothing_that_was_pulled])
+        .on(
+            dkb_lab::promise::docker,
+            promises![
+                a_ledger_from_a_cache_takes_nothing_that_was_pulled,
+                an_image_that_went_and_came_back_between_two_looks_is_not_ours,
+            ],
+        )
         .on_every_engine(promises![
             a_lost_ledger_makes_nothing_ours,
             a_damaged_ledger_loses_what_was_damaged,
             a_newer_ledger_is_left_alone_and_nothing_is_deleted,
             an_image_that_was_deleted_and_came_back_is_not_ours,
             another_engine_behind_the_same_path_is_another,
+            a_copy_of_the_engine_ends_no_record,
         ])
 }
 
@@ -71,6 +78,54 @@ fn an_image_that_was_deleted_and_came_back_is_not_ours(engine: &Engine) {
     assert!(engine.has(&image));
     books.dkb(engine).args(["clean", "--all", "--tagged", "--yes"]).run().success();
     assert!(engine.has(&image), "its record ended when it was missing");
+}
+
+/// Nobody looked in between, but the engine remembers.
+fn an_image_that_went_and_came_back_between_two_looks_is_not_ours(engine: &Engine) {
+    let books = Books::of(engine);
+    let images = [engine.image().tag("app:1").make(), engine.image().make()];
+    let stays = engine.image().make();
+    books.built(&key(PROJECT, SESSION), &images[0], &["app:1"]);
+    books.built_many(&key(PROJECT, SESSION), [&*images[1].id, &*stays.id]);
+    for (image, name) in images.iter().zip(["app:1", &*images[1].id]) {
+        let saved = books.state.work().join("image.tar");
+        engine.docker(["save", "-o"]).arg(&saved).arg(name).run().success();
+        engine.docker(["image", "rm", name]).run().success();
+        engine.docker(["load", "-q", "-i"]).arg(&saved).run().success();
+        assert!(engine.has(image));
+    }
+    books.dkb(engine).args(["clean", "--all", "--tagged", "--yes"]).run().success();
+    assert!(images.iter().all(|image| engine.has(image)), "the engine said that they were loaded");
+    assert!(!engine.has(&stays), "of what did not come back the record holds");
+}
+
+/// A machine was copied, and its engine has the same ID. Whoever works on both has one ledger for them.
+fn a_copy_of_the_engine_ends_no_record(engine: &Engine) {
+    let books = Books::of(engine);
+    let context = Context::from_base("COPY seed /seed").file("seed", "1");
+    let built = |seed: &str| {
+        context.write("seed", seed);
+        books.dkb(engine).args(["build", "-q", "-t", "app:1"]).arg(context.path()).run().success();
+        engine.docker(["image", "inspect", "--format", "{{.Id}}", "app:1"]).run().success().out().trim().to_owned()
+    };
+    let image = built("1");
+    let other = Engine::start(engine.name());
+    if identity(&other) != identity(engine) {
+        other.stop();
+        // Newer engines keep their ID in the first of these, older ones in the second.
+        for file in ["/data/engine/engine-id", "/etc/docker/key.json"] {
+            if let Ok(id) = fs::read(engine.seen_from_here(file)) {
+                fs::write(other.seen_from_here(file), id).expect("the ID of the first");
+            }
+        }
+        other.start_again();
+    }
+    assert_eq!(identity(&other), identity(engine));
+    books.dkb(&other).arg("status").run().success().warns("which may be another one with the same ID");
+    books.dkb(&other).arg("status").run().success();
+    books.dkb(&other).args(["clean", "--all", "--tagged", "--yes"]).run().success();
+    books.dkb(engine).args(["clean", "--all", "--tagged", "--yes"]).run().success();
+    assert!(!engine.has(&*image), "it was ours all the time");
 }
 
 /// The ledger was kept in a CI cache: it says of an image that it is ours, and since then that image was deleted

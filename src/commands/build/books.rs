@@ -13,6 +13,7 @@ use super::look::Before;
 use super::recovery::running;
 use crate::commands::apply;
 use crate::commands::builds::Builds;
+use crate::commands::seen::home;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Intent, Ledger, State};
@@ -73,6 +74,7 @@ pub(super) async fn record(engine: &Engine, books: &Books, facts: &Facts<'_>) ->
         steps,
         took: took.map(|(tag, from)| Taken { tag: tag.clone(), from: *from }).collect(),
         tilt: facts.intent.tilt,
+        home: Some(home(engine)),
     })
 }
 

@@ -100,6 +100,7 @@ impl Job {
         let _ = recover(&before.engine, &before.identity, state, &ledger).await;
         let (mut books, _) = ledger.read()?;
         lent::release(before, &books, &self.intent.of).await?;
+        books.look_from(&seen::home(&before.engine));
         let result = if ok { self.result(seen, before, &books).await? } else { None };
         let facts = books::Facts {
             intent: &self.intent,

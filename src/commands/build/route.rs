@@ -60,17 +60,15 @@ fn cli_version(program: &Program, state: Option<&State>) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
     let file = std::fs::metadata(&program.path).ok()?;
     let mark = format!("{} {} {} {}", program.path.display(), file.ino(), file.size(), file.mtime());
-    let cache = state.map(|state| state.root().join("docker-version"));
-    let known = cache.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+    let known = state.and_then(|state| state.note("docker-version"));
     if let Some((known, major)) = known.as_deref().and_then(|text| text.trim_end().rsplit_once(' '))
         && known == mark
     {
         return major.parse().ok();
     }
     let major = builder::cli_major(&program.path)?;
-    if let Some(path) = cache {
-        let _ = path.parent().map(std::fs::create_dir_all);
-        let _ = std::fs::write(path, format!("{mark} {major}\n"));
+    if let Some(state) = state {
+        let _ = state.write_note("docker-version", &format!("{mark} {major}\n"));
     }
     Some(major)
 }

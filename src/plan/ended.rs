@@ -1,0 +1,108 @@
+//! Which records a look at an engine ends.
+//!
+//! 1. What the engine itself says was deleted, or loaded by somebody, after we built it. It may be there again, and
+//!    is somebody else's then.
+//! 2. What is not there any more, if this is the engine that built it: the way to it is the same as then, or an
+//!    image is there that was built later, which a copy of the engine from before would not have.
+//!
+//! Of anything else that is not there the record stays, since the engine may be such a copy, or another one that
+//! took its ID along. But from now on it counts only where it was built.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use crate::model::{Books, Build, ImageId};
+
+/// What one look says of the records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub gone: Vec<ImageId>,
+    /// Not there, and not known to be gone.
+    pub missed: Vec<ImageId>,
+}
+
+/// `replaced` says when images were last deleted or loaded, by the clock of the records.
+pub(crate) fn ended(
+    books: &Books,
+    there: &HashSet<ImageId>,
+    replaced: &HashMap<ImageId, Timestamp>,
+    home: &str,
+) -> Ended {
+    let recorded = books.images();
+    // A copy of an engine has nothing that was built after it was made.
+    let newest = books.builds.iter().rposition(|build| build.images().any(|id| there.contains(&id)));
+    let older: HashSet<ImageId> = books.builds[..newest.unwrap_or(0)].iter().flat_map(Build::images).collect();
+    let newer: HashSet<ImageId> = books.builds[newest.unwrap_or(0)..].iter().flat_map(Build::images).collect();
+    let mut ended = Ended::default();
+    for (id, builds) in recorded {
+        let is_replaced = replaced.get(&id).is_some_and(|at| builds.iter().all(|build| build.at < *at));
+        let built_here = builds.iter().any(|build| build.home.as_deref() == Some(home));
+        let outlived = older.contains(&id) && !newer.contains(&id);
+        if is_replaced || !there.contains(&id) && (built_here || outlived) {
+            ended.gone.push(id);
+        } else if !there.contains(&id) {
+            ended.missed.push(id);
+        }
+    }
+    ended.gone.sort_unstable();
+    ended.missed.sort_unstable();
+    ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Record;
+    use crate::model::books_tests::{build, id, key};
+
+    /// Builds of the images 1, 2 and so on, each behind this way to an engine, a second after the other.
+    fn books(homes: &[&str]) -> Books {
+        let mut books = Books::default();
+        for (n, home) in (1..).zip(homes) {
+            let at = Timestamp::from_second(n.into()).expect("a time");
+            let home = (!home.is_empty()).then(|| (*home).to_owned());
+            books.apply(Record::Build(Build { at, home, ..build(&n.to_string(), &key("p", "s"), n, &[]) }));
+        }
+        books
+    }
+
+    fn found(homes: &[&str], there: &[u8], replaced: &[(u8, i64)], home: &str) -> (Vec<ImageId>, Vec<ImageId>) {
+        let there = there.iter().copied().map(id).collect();
+        let time = |second| Timestamp::from_second(second).expect("a time");
+        let replaced = replaced.iter().map(|(n, second)| (id(*n), time(*second))).collect();
+        let ended = ended(&books(homes), &there, &replaced, home);
+        (ended.gone, ended.missed)
+    }
+
+    fn ids(numbers: &[u8]) -> Vec<ImageId> {
+        numbers.iter().copied().map(id).collect()
+    }
+
+    #[test]
+    fn what_is_not_there_ends_where_it_was_built() {
+        assert_eq!(found(&["a", "a"], &[], &[], "a"), (ids(&[1, 2]), ids(&[])));
+        assert_eq!(found(&["a", "a"], &[1], &[], "a"), (ids(&[2]), ids(&[])));
+    }
+
+    #[test]
+    fn an_engine_that_has_nothing_of_it_ends_no_record() {
+        for homes in [["a", "a"], ["", ""]] {
+            assert_eq!(found(&homes, &[], &[], "b"), (ids(&[]), ids(&[1, 2])));
+        }
+    }
+
+    #[test]
+    fn what_was_built_later_shows_that_it_is_no_copy_from_before() {
+        assert_eq!(found(&["a", "a", "a"], &[2], &[], "b"), (ids(&[1]), ids(&[3])));
+        assert_eq!(found(&["a", "a", "b"], &[3], &[], "b"), (ids(&[1, 2]), ids(&[])));
+    }
+
+    #[test]
+    fn what_was_deleted_or_loaded_since_is_not_ours_there_or_not() {
+        assert_eq!(found(&["a", "a"], &[1, 2], &[(1, 5)], "a"), (ids(&[1]), ids(&[])));
+        assert_eq!(found(&["a", "a"], &[1, 2], &[(1, 5)], "b"), (ids(&[1]), ids(&[])));
+        assert_eq!(found(&["a", "a"], &[1, 2], &[(2, 1)], "a"), (ids(&[]), ids(&[])), "before it was built");
+        assert_eq!(found(&["a", "a"], &[], &[(2, 9)], "b"), (ids(&[2]), ids(&[1])));
+    }
+}
