@@ -32,7 +32,9 @@ pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
     let built = built_by(look, &own);
     let (going, staying): (Vec<Container>, Vec<Container>) =
         look.snapshot.containers.iter().cloned().partition(|container| {
-            runs(container.labels.get(RUN_LABEL)) || container.image.is_some_and(|id| built.contains(&id))
+            // A builder's own is neither stopped nor removed over the API.
+            container.state != ContainerState::Working
+                && (runs(container.labels.get(RUN_LABEL)) || container.image.is_some_and(|id| built.contains(&id)))
         });
     let after = Snapshot { containers: staying, ..look.snapshot.clone() };
     let images = clean::plan(&Look { snapshot: &after, ..*look }, policy);

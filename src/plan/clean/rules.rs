@@ -147,5 +147,5 @@ fn is_younger(now: Timestamp, at: Timestamp, age: Duration) -> bool {
 }
 
 fn describe(container: &Container) -> String {
-    format!("{} ({})", container.name, container.state.as_str())
+    container.describe()
 }
