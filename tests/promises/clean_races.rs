@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dkb::ledger::Intent;
 use dkb::model::{Build, Record, Stamp};
-use dkb_lab::promise::graphdriver;
+use dkb_lab::promise::containerd_store;
 use dkb_lab::proxy::Request;
 use dkb_lab::{Engine, Placed, Promises, Proxy, eventually, promises};
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ pub(crate) fn promises() -> Promises {
             a_build_that_begins_meanwhile_keeps_what_it_may_need,
             a_name_of_ours_that_a_crash_left_goes_with_the_next_clean,
         ])
-        .on(graphdriver, promises![no_deletion_waits_behind_another_inside_the_engine])
+        .on(|name| !containerd_store(name), promises![no_deletion_waits_behind_another_inside_the_engine])
 }
 
 /// The image that a request is about, where it is one of these.

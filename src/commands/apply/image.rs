@@ -15,7 +15,7 @@
 //! - Docker looks for containers and names, and then deletes. A name that comes between is lost with the image. A
 //!   container that is being made counts only once it is complete, and the engine names it to nobody before; one
 //!   that is completed between keeps its files and loses its image. [`Door`] keeps this as short as it can be.
-//! - Podman looks and deletes under one lock, and loses nothing.
+//! - Podman looks for containers and deletes under one lock, and they lose nothing. Names it looks at before.
 //!
 //! A container that is complete holds its image against all of this; an image mounted into a container is seen only
 //! when the engine is looked at, before the plan.
@@ -29,7 +29,7 @@ use crate::engine::{self, Engine, Removed, Target};
 use crate::error::{Error, Result};
 use crate::model::{Flavour, ImageId, Outcome, Reference};
 
-/// An engine with a storage driver of its own looks for containers and names first and then waits for its turn to
+/// Every engine but one with containerd's store looks for containers and names first and then waits for its turn to
 /// delete, and what comes meanwhile is lost. So it is asked for one deletion at a time, as docker's own program does,
 /// and nothing waits.
 pub(super) struct Door<'e> {
@@ -40,8 +40,7 @@ pub(super) struct Door<'e> {
 
 impl<'e> Door<'e> {
     pub(super) fn of(engine: &'e Engine, containerd_store: bool) -> Self {
-        let looks_long_before = engine.hello().flavour == Flavour::Docker && !containerd_store;
-        Self { engine, containerd_store, turn: looks_long_before.then(Mutex::default) }
+        Self { engine, containerd_store, turn: (!containerd_store).then(Mutex::default) }
     }
 
     async fn delete(&self, target: Target<'_>) -> Result<engine::Outcome<Removed>> {
