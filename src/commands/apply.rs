@@ -18,9 +18,10 @@ use crate::engine::{self, Engine};
 use crate::error::{Error, Result};
 use crate::model::{Action, Flavour, Guard, ImageId, Kind, Outcome, Plan, Reference, Step};
 
-/// An engine deletes one image at a time, but does the rest of a request beside that, and the containerd store
-/// gathers the collections of requests that come together. Both gain up to about so many, and nothing beyond.
+/// The containerd store gathers the collections of requests that come together, and gains up to about so many.
 const AT_ONCE: usize = 32;
+/// Where images go one at a time, the requests before a deletion are made beside the one before it.
+const AT_ONCE_BY_TURNS: usize = 4;
 /// Podman gains nothing, and the more it was asked for the longer it works on when somebody wants it to end.
 const AT_ONCE_PODMAN: usize = 4;
 /// Stopping is mostly waiting for the container's own grace, and removing for its mounts. As many as docker's own
@@ -88,6 +89,8 @@ pub(super) async fn apply(
     let mut report = Report::default();
     let mut stop = pin!(stop);
     let mut held = HashSet::new();
+    let door = image::Door::of(engine, containerd_store);
+    let door = &door;
     let mut from = 0;
     while from < plan.steps.len() && !report.is_over() {
         let wave = wave(&plan.steps[from], depths);
@@ -95,14 +98,13 @@ pub(super) async fn apply(
         let steps = &plan.steps[from..from + length];
         let ended = side_by_side(
             steps,
-            |step| async move {
-                if builds.need(step) { Ok(Ended::held()) } else { perform(engine, step, containerd_store).await }
-            },
+            |step| async move { if builds.need(step) { Ok(Ended::held()) } else { perform(door, step).await } },
             match wave {
                 (Kind::Container, ..) => CONTAINERS_AT_ONCE,
                 // Children first, and the engine takes one at a time anyway.
                 (Kind::BuildCache, ..) => 1,
                 _ if engine.hello().flavour == Flavour::Podman => AT_ONCE_PODMAN,
+                (Kind::Image, ..) if !containerd_store => AT_ONCE_BY_TURNS,
                 _ => AT_ONCE,
             },
             stop.as_mut(),
@@ -187,7 +189,8 @@ fn wave(step: &Step, depths: &HashMap<ImageId, usize>) -> (Kind, Action, usize) 
 }
 
 /// An `Err` says that the engine could not even be asked.
-async fn perform(engine: &Engine, step: &Step, containerd_store: bool) -> Result<Ended> {
+async fn perform(door: &image::Door<'_>, step: &Step) -> Result<Ended> {
+    let engine = door.engine;
     let id = || ImageId::parse(&step.id).ok_or_else(|| Error::failed("reading the plan", "a step names no image"));
     let name = || {
         step.names
@@ -196,12 +199,12 @@ async fn perform(engine: &Engine, step: &Step, containerd_store: bool) -> Result
             .ok_or_else(|| Error::failed("reading the plan", "a step names no tag"))
     };
     match (step.kind, step.action, &step.guard) {
-        (Kind::Image, Action::Remove, Guard::Untagged) => image::remove_untagged(engine, id()?, containerd_store).await,
-        (Kind::Image, Action::Remove, Guard::Named { names }) => image::remove_named(engine, id()?, names).await,
-        (Kind::Image, Action::Remove, Guard::Pushed { digests }) => image::remove_pushed(engine, id()?, digests).await,
-        (Kind::Image, Action::Untag, Guard::NameOf { id }) => image::untag(engine, *id, &name()?).await,
+        (Kind::Image, Action::Remove, Guard::Untagged) => image::remove_untagged(door, id()?).await,
+        (Kind::Image, Action::Remove, Guard::Named { names }) => image::remove_named(door, id()?, names).await,
+        (Kind::Image, Action::Remove, Guard::Pushed { digests }) => image::remove_pushed(door, id()?, digests).await,
+        (Kind::Image, Action::Untag, Guard::NameOf { id }) => image::untag(door, *id, &name()?).await,
         (Kind::Image, Action::GiveBack, Guard::NameOf { id: from }) => {
-            image::give_back(engine, *from, id()?, &name()?).await
+            image::give_back(door, *from, id()?, &name()?).await
         }
         (Kind::Container, Action::Stop, _) => Ok(plainly(engine.stop_container(&step.id).await?, |()| Outcome::Done)),
         (Kind::Container, Action::Remove, Guard::Stopped) => container::remove(engine, step).await,

@@ -126,9 +126,11 @@ impl Engine {
         self.list("listing images", path).await
     }
 
-    /// Every container, in whatever state.
+    /// Every container, in whatever state, and those that a builder works in.
     pub async fn containers(&self) -> Result<Vec<Container>> {
-        self.list("listing containers", "/containers/json?all=1").await
+        let mut all: Vec<Container> = self.list("listing containers", "/containers/json?all=1").await?;
+        all.extend(self.working_containers().await?);
+        Ok(all)
     }
 
     pub async fn volumes(&self) -> Result<Vec<Volume>> {

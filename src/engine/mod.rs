@@ -28,6 +28,7 @@ mod inspect;
 mod outcome;
 pub mod program;
 mod wire;
+mod working;
 
 pub use ask::Hello;
 pub use docker::{Engine, Limits, Target, is_no_such_call};

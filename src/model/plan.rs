@@ -72,7 +72,7 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeptReason {
-    /// A container uses it, in whatever state, or mounts it.
+    /// A container uses it, in whatever state, or mounts it; with Podman also one that a build works in.
     InUse,
     /// Ours and tagged, and this clean takes leftovers only.
     Tagged,

@@ -97,6 +97,18 @@ pub struct Container {
     pub networks: Vec<String>,
 }
 
+impl Container {
+    /// The container and what it does, for whoever asks why something stays.
+    pub fn describe(&self) -> String {
+        let name = &self.name;
+        match &self.state {
+            // Podman asks for force, and cannot tell a build that was killed from one that goes on. A person can.
+            ContainerState::Working => format!("{name} (of a build; if none runs: podman rm --force {name})"),
+            state => format!("{name} ({})", state.as_str()),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContainerState {
     Created,
@@ -105,6 +117,8 @@ pub enum ContainerState {
     Restarting,
     Exited,
     Dead,
+    /// Not a container to anybody but the builder that works in it, or did until it was killed.
+    Working,
     Other(String),
 }
 
@@ -117,6 +131,7 @@ impl ContainerState {
             Self::Restarting => "restarting",
             Self::Exited => "exited",
             Self::Dead => "dead",
+            Self::Working => "working",
             Self::Other(name) => name,
         }
     }

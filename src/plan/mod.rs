@@ -8,11 +8,7 @@ pub mod clean;
 pub mod ended;
 pub mod identity;
 pub mod lost;
-#[cfg(test)]
-mod matrix;
 pub mod narrow;
-#[cfg(test)]
-mod neighbours;
 pub mod order;
 pub mod remote;
 pub mod session_end;
@@ -20,3 +16,6 @@ pub mod status;
 pub mod superseded;
 pub mod sweep;
 pub mod unmatched;
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::model::{Action, Guard, Kept, KeptReason, Kind, Plan, Step};
+use crate::model::{Action, Guard, Kept, KeptReason, Kind, Plan, Step, total};
 
 /// All that a file says of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -75,7 +75,7 @@ pub fn narrow(mut today: Plan, wanted: &[Wanted]) -> Narrowed {
     if left.iter().any(|step| step.bytes > 0) {
         // What a step frees was counted with those before it.
         today.totals.up_to = true;
-        today.totals.bytes_to_cache = today.totals.bytes_to_cache.min(steps.iter().map(|step| step.bytes).sum());
+        today.totals.bytes_to_cache = today.totals.bytes_to_cache.min(total(steps.iter().map(|step| step.bytes)));
     }
     today.steps = steps;
     today.count();

@@ -48,7 +48,7 @@ impl Page {
 
     /// A text that is JSON already.
     pub fn of_json(text: &str) -> Self {
-        let mut page = Self { text: String::with_capacity(text.len() + 1), ..Self::default() };
+        let mut page = Self { text: String::with_capacity(text.len().saturating_add(1)), ..Self::default() };
         for c in text.chars() {
             if c == '\n' || is_shown(c) {
                 page.text.push(c);
@@ -132,7 +132,7 @@ fn is_shown(c: char) -> bool {
         return matches!(c, ' '..='~');
     }
     let mut pair = [b'a'; 5];
-    let length = 1 + c.encode_utf8(&mut pair[1..]).len();
+    let length = c.encode_utf8(&mut pair[1..]).len().saturating_add(1);
     std::str::from_utf8(&pair[..length]).is_ok_and(|pair| pair.escape_debug().eq(['a', c]))
 }
 

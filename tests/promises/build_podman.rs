@@ -1,16 +1,24 @@
 //! `DKB_DOCKER=podman`: the real Podman builds, where it lives, and dkb finds its socket by the rule of the docs.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use dkb_lab::command::Command;
 use dkb_lab::dkb::dkb_path;
 use dkb_lab::promise::podman;
-use dkb_lab::{Engine, Promises, promises};
+use dkb_lab::{Builder, Context, Engine, Promises, eventually, promises};
 
 use crate::building::{books, dangling, says_nothing_of_its_own};
+use crate::clean_host::{Books, PROJECT, SESSION, key};
 
 pub(crate) fn promises() -> Promises {
-    Promises::of(module_path!()).on(podman, promises![what_the_real_podman_builds_is_recorded_and_cleaned])
+    Promises::of(module_path!()).on(
+        podman,
+        promises![
+            what_the_real_podman_builds_is_recorded_and_cleaned,
+            an_image_that_a_build_works_on_or_did_until_it_was_killed_is_kept_in_use,
+        ],
+    )
 }
 
 fn what_the_real_podman_builds_is_recorded_and_cleaned(engine: &Engine) {
@@ -59,4 +67,40 @@ fn what_the_real_podman_builds_is_recorded_and_cleaned(engine: &Engine) {
             std::slice::from_ref(&foreign.id)
         );
     }
+}
+
+/// Podman's working containers, which Docker's part of the API does not list.
+fn an_image_that_a_build_works_on_or_did_until_it_was_killed_is_kept_in_use(engine: &Engine) {
+    let podman = || engine.inside("podman").args(["--root", "/data/engine", "--runroot", "/run/podman"]);
+    let works = || podman().args(["ps", "--all", "--external", "--format", "{{.ImageID}}"]).run().success().out();
+    let books = Books::of(engine);
+    let (tagged, nameless) = (engine.image().tag("app:1").make(), engine.image().make());
+    books.built(&key(PROJECT, SESSION), &tagged, &["app:1"]);
+    books.built(&key(PROJECT, SESSION), &nameless, &[]);
+    let context = Context::new().file("Dockerfile", "FROM app:1\nRUN sleep 100000\n");
+    let build = engine.docker(["build"]).arg(context.path()).env("DOCKER_BUILDKIT", Builder::Classic.env()).spawn();
+    let digits = &tagged.id["sha256:".len()..][..12];
+    assert!(eventually(Duration::from_secs(30), || works().contains(digits)), "{}", works());
+
+    // Of the first clean the other image goes: the one in use is all that is left.
+    let clean = |of| books.dkb(engine).args(["clean", of, "--format", "json"]).run().success().json();
+    let hint = "podman rm --force ";
+    let kept = |document: &serde_json::Value| {
+        assert_eq!(document["totals"]["failed"], 0, "{document:#}");
+        let kept = document["kept"].as_array().expect("kept").iter().find(|kept| kept["id"] == tagged.id);
+        let kept = kept.unwrap_or_else(|| panic!("it is kept: {document:#}"));
+        assert_eq!(kept["reason"], "in_use", "{document:#}");
+        let holder = kept["holders"][0].as_str().expect("a holder");
+        let (_, command) = holder.split_once(hint).unwrap_or_else(|| panic!("the command that takes it: {holder}"));
+        command.trim_end_matches(')').to_owned()
+    };
+    kept(&clean("--session"));
+    assert!(!engine.has(&nameless) && engine.has("app:1"));
+    engine.kill();
+    engine.start_again();
+    drop(build.wait());
+    let name = kept(&clean("--session"));
+    podman().args(["rm", "--force", &name]).run().success();
+    clean("--session");
+    assert!(!engine.has(&tagged));
 }

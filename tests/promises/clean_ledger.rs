@@ -125,7 +125,7 @@ fn a_copy_of_the_engine_ends_no_record(engine: &Engine) {
     books.dkb(&other).arg("status").run().success();
     books.dkb(&other).args(["clean", "--all", "--tagged", "--yes"]).run().success();
     books.dkb(engine).args(["clean", "--all", "--tagged", "--yes"]).run().success();
-    assert!(!engine.has(&*image), "it was ours all the time");
+    assert!(!engine.has(&image), "it was ours all the time");
 }
 
 /// The ledger was kept in a CI cache: it says of an image that it is ours, and since then that image was deleted

@@ -14,6 +14,7 @@ mod build_terminal;
 mod build_tilt;
 mod build_twice;
 mod building;
+mod clean_aimed;
 mod clean_at_a_terminal;
 mod clean_bytes;
 mod clean_faults;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         build_terminal::promises(),
         build_tilt::promises(),
         build_twice::promises(),
+        clean_aimed::promises(),
         clean_at_a_terminal::promises(),
         clean_bytes::promises(),
         clean_faults::promises(),

@@ -61,7 +61,7 @@ pub(super) async fn explain(engine: &Engine, plan: &mut Plan, held: &HashSet<Str
             names = asked.flatten().unwrap_or_default();
             if let Some(users) = users.get(&id) {
                 reason = KeptReason::InUse;
-                holders = users.iter().map(|user| describe(user)).collect();
+                holders = users.iter().map(|user| user.describe()).collect();
             } else if let Some(children) = children.get(&id) {
                 reason = KeptReason::Base;
                 holders = children.iter().map(|child| child.id.short()).collect();
@@ -91,11 +91,7 @@ fn users_of(step: &Step, containers: &[Container]) -> Vec<String> {
         Kind::Network => container.networks.iter().any(|of| *of == step.id || step.names.contains(of)),
         Kind::Image | Kind::BuildCache => false,
     };
-    containers.iter().filter(uses).map(describe).collect()
-}
-
-fn describe(container: &Container) -> String {
-    format!("{} ({})", container.name, container.state.as_str())
+    containers.iter().filter(uses).map(Container::describe).collect()
 }
 
 fn shown(tags: &[Reference]) -> Vec<String> {

@@ -1,68 +1,102 @@
 //! How an image goes. Deletions are never forced and never take parents along. It depends on the names:
 //!
 //! - none: it gets our private name, and that name is deleted. If nobody named it meanwhile it goes with the
-//!   name; if somebody did, only our name goes. There is no moment in which a stranger's name can be lost.
-//!   Containerd's store has such a name for it already, which ends as soon as anybody gives it another.
+//!   name; if somebody did, only our name goes. Containerd's store has such a name for it already, which ends as
+//!   soon as anybody gives it another.
 //! - one, ours: by ID, one request after its names were read. A name that was added makes the engine refuse, a
 //!   name that was moved leaves an untagged image of ours. What remains is a name moved away *and* another one
 //!   added between these two requests: then the engine takes the new one with the image.
 //! - several, all ours: each but the last is looked up and deleted in the next request, the last goes as above.
 //!   What remains is a name that is moved between these two requests: it is lost to the image it went to.
 //!
-//! No engine can delete a name on the condition that it still means a certain image, so those two gaps of one
-//! request stay. A container holds its image against all of this; an image mounted into a container is seen
-//! only when the engine is looked at, before the plan.
+//! So dkb's own gaps are those two of one request. No engine can delete a name on the condition that it still means a
+//! certain image. The rest is the engine's own, inside the one request that deletes:
+//!
+//! - Docker looks for containers and names, and then deletes. A name that comes between is lost with the image. A
+//!   container that is being made counts only once it is complete, and the engine names it to nobody before; one
+//!   that is completed between keeps its files and loses its image. [`Door`] keeps this as short as it can be.
+//! - Podman looks for containers and deletes under one lock, and they lose nothing. Names it looks at before.
+//!
+//! A container that is complete holds its image against all of this; an image mounted into a container is seen only
+//! when the engine is looked at, before the plan.
 
 use std::collections::HashSet;
+
+use tokio::sync::Mutex;
 
 use super::{Ended, plainly};
 use crate::engine::{self, Engine, Removed, Target};
 use crate::error::{Error, Result};
 use crate::model::{Flavour, ImageId, Outcome, Reference};
 
-/// Deletes an image that nobody named, by compare-and-swap.
-pub(super) async fn remove_untagged(engine: &Engine, id: ImageId, containerd_store: bool) -> Result<Ended> {
-    if containerd_store && engine.deletes_nameless() {
-        let target = Target::Nameless(id);
-        match engine.delete_image(target).await? {
-            // It is gone, or somebody has named it, or dkb itself once did: the long way tells.
-            engine::Outcome::Missing => {}
-            answer => return judge(engine, id, target, answer).await,
-        }
-    }
-    remove_by_private_name(engine, id).await
+/// Every engine but one with containerd's store looks for containers and names first and then waits for its turn to
+/// delete, and what comes meanwhile is lost. So it is asked for one deletion at a time, as docker's own program does,
+/// and nothing waits.
+pub(super) struct Door<'e> {
+    pub engine: &'e Engine,
+    containerd_store: bool,
+    turn: Option<Mutex<()>>,
 }
 
-async fn remove_by_private_name(engine: &Engine, id: ImageId) -> Result<Ended> {
+impl<'e> Door<'e> {
+    pub(super) fn of(engine: &'e Engine, containerd_store: bool) -> Self {
+        Self { engine, containerd_store, turn: (!containerd_store).then(Mutex::default) }
+    }
+
+    async fn delete(&self, target: Target<'_>) -> Result<engine::Outcome<Removed>> {
+        let _alone = match &self.turn {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
+        self.engine.delete_image(target).await
+    }
+}
+
+/// Deletes an image that nobody named, by compare-and-swap.
+pub(super) async fn remove_untagged(door: &Door<'_>, id: ImageId) -> Result<Ended> {
+    if door.containerd_store && door.engine.deletes_nameless() {
+        let target = Target::Nameless(id);
+        match door.delete(target).await? {
+            // It is gone, or somebody has named it, or dkb itself once did: the long way tells.
+            engine::Outcome::Missing => {}
+            answer => return judge(door, id, target, answer).await,
+        }
+    }
+    remove_by_private_name(door, id).await
+}
+
+async fn remove_by_private_name(door: &Door<'_>, id: ImageId) -> Result<Ended> {
     let private = id.private_tag();
-    match engine.tag(id, &private).await? {
-        engine::Outcome::Done(()) => delete(engine, id, Target::Name(&private)).await,
-        other => settle(engine, id, plainly(other, |()| Outcome::Done)).await,
+    match door.engine.tag(id, &private).await? {
+        engine::Outcome::Done(()) => delete(door, id, Target::Name(&private)).await,
+        other => settle(door, id, plainly(other, |()| Outcome::Done)).await,
     }
 }
 
 /// Deletes an image that has no name but digests. A digest can't be moved to another image, and with our private
 /// name in place none of them takes the image along.
-pub(super) async fn remove_pushed(engine: &Engine, id: ImageId, digests: &[String]) -> Result<Ended> {
-    match engine.tag(id, &id.private_tag()).await? {
+pub(super) async fn remove_pushed(door: &Door<'_>, id: ImageId, digests: &[String]) -> Result<Ended> {
+    match door.engine.tag(id, &id.private_tag()).await? {
         engine::Outcome::Done(()) => {}
-        other => return settle(engine, id, plainly(other, |()| Outcome::Done)).await,
+        other => return settle(door, id, plainly(other, |()| Outcome::Done)).await,
     }
     for digest in digests.iter().filter_map(|digest| Reference::listed(digest)) {
-        match engine.delete_image(Target::Name(&digest)).await? {
+        match door.delete(Target::Name(&digest)).await? {
             engine::Outcome::Done(_) | engine::Outcome::Missing => {}
-            other => return settle(engine, id, plainly(other, |_| Outcome::Done)).await,
+            other => return settle(door, id, plainly(other, |_| Outcome::Done)).await,
         }
     }
-    remove_by_private_name(engine, id).await
+    remove_by_private_name(door, id).await
 }
 
 /// Deletes an image if it has none but these names.
-pub(super) async fn remove_named(engine: &Engine, id: ImageId, known: &[String]) -> Result<Ended> {
+pub(super) async fn remove_named(door: &Door<'_>, id: ImageId, known: &[String]) -> Result<Ended> {
     let known: HashSet<&str> = known.iter().map(String::as_str).collect();
     // Each round takes one name; more rounds mean that somebody adds names as fast as they go.
     for _ in 0..known.len() + 3 {
-        let Some(now) = engine.image(&id.to_string()).await? else { return Ok(Ended::plainly(Outcome::AlreadyGone)) };
+        let Some(now) = door.engine.image(&id.to_string()).await? else {
+            return Ok(Ended::plainly(Outcome::AlreadyGone));
+        };
         let (private, mut names): (Vec<Reference>, Vec<Reference>) =
             now.tags.into_iter().partition(Reference::is_private);
         // A digest without a tag is a name too; the containerd store lists it among the tags.
@@ -76,22 +110,22 @@ pub(super) async fn remove_named(engine: &Engine, id: ImageId, known: &[String])
             return Ok(Ended::plainly(Outcome::Kept));
         }
         let surplus = match (names.as_slice(), private.as_slice()) {
-            ([], _) => return remove_by_private_name(engine, id).await,
+            ([], _) => return remove_by_private_name(door, id).await,
             // A tag of its repository, added in this moment, would go with the ID of a digest.
             ([only], []) if only.as_str().contains('@') => {
-                return remove_pushed(engine, id, &[only.to_string()]).await;
+                return remove_pushed(door, id, &[only.to_string()]).await;
             }
-            ([_], []) => return delete(engine, id, Target::Id(id)).await,
+            ([_], []) => return delete(door, id, Target::Id(id)).await,
             // Left from a deletion that was cut off. Our own name can't have been moved by anybody else.
             ([_], [left, ..]) => left,
             ([first, ..], _) => {
-                if engine.image(first.as_str()).await?.is_none_or(|image| image.id != id) {
+                if door.engine.image(first.as_str()).await?.is_none_or(|image| image.id != id) {
                     continue;
                 }
                 first
             }
         };
-        match engine.delete_image(Target::Name(surplus)).await? {
+        match door.delete(Target::Name(surplus)).await? {
             engine::Outcome::Done(removed) if removed.deleted.contains(&id) => {
                 return Ok(Ended::plainly(Outcome::Done));
             }
@@ -102,12 +136,12 @@ pub(super) async fn remove_named(engine: &Engine, id: ImageId, known: &[String])
     Ok(Ended::plainly(Outcome::Kept))
 }
 
-async fn delete(engine: &Engine, id: ImageId, target: Target<'_>) -> Result<Ended> {
-    judge(engine, id, target, engine.delete_image(target).await?).await
+async fn delete(door: &Door<'_>, id: ImageId, target: Target<'_>) -> Result<Ended> {
+    judge(door, id, target, door.delete(target).await?).await
 }
 
 /// What an answer to a deletion means for the image; where it does not say, only another look can tell.
-async fn judge(engine: &Engine, id: ImageId, target: Target<'_>, answer: engine::Outcome<Removed>) -> Result<Ended> {
+async fn judge(door: &Door<'_>, id: ImageId, target: Target<'_>, answer: engine::Outcome<Removed>) -> Result<Ended> {
     let (outcome, error) = match answer {
         engine::Outcome::Done(removed) if removed.deleted.contains(&id) => return Ok(Ended::plainly(Outcome::Done)),
         // Podman does not say so when an image that was a base is gone too.
@@ -115,12 +149,12 @@ async fn judge(engine: &Engine, id: ImageId, target: Target<'_>, answer: engine:
         // Our private name is gone: another dkb took it, and the image only if nobody had named it.
         engine::Outcome::Missing => (Outcome::AlreadyGone, None),
         engine::Outcome::Unknown(error) => (Outcome::Done, Some(error)),
-        engine::Outcome::Conflict(message) if engine.hello().flavour == Flavour::Podman => {
-            return held_or_failed(engine, id, matches!(target, Target::Id(_)), message).await;
+        engine::Outcome::Conflict(message) if door.engine.hello().flavour == Flavour::Podman => {
+            return held_or_failed(door, id, matches!(target, Target::Id(_)), message).await;
         }
-        other => return settle(engine, id, plainly(other, |_| Outcome::Done)).await,
+        other => return settle(door, id, plainly(other, |_| Outcome::Done)).await,
     };
-    Ok(match (engine.image(&id.to_string()).await, error) {
+    Ok(match (door.engine.image(&id.to_string()).await, error) {
         (Ok(None), _) => Ended::plainly(outcome),
         (Ok(Some(_)), None) => Ended::plainly(Outcome::Kept),
         (Ok(Some(_)), Some(error)) => Ended::failed(error),
@@ -133,12 +167,12 @@ async fn judge(engine: &Engine, id: ImageId, target: Target<'_>, answer: engine:
 
 /// Podman has one answer for an image that somebody holds and for one that it fails to delete.
 /// By its ID it was to go with its one name, by our private name with none.
-async fn held_or_failed(engine: &Engine, id: ImageId, by_id: bool, message: String) -> Result<Ended> {
-    let Some(now) = engine.image(&id.to_string()).await? else { return Ok(Ended::plainly(Outcome::AlreadyGone)) };
+async fn held_or_failed(door: &Door<'_>, id: ImageId, by_id: bool, message: String) -> Result<Ended> {
+    let Some(now) = door.engine.image(&id.to_string()).await? else { return Ok(Ended::plainly(Outcome::AlreadyGone)) };
     let names = now.tags.iter().filter(|tag| !tag.is_private()).count();
     let is_held = names > usize::from(by_id)
-        || engine.containers().await?.iter().any(|container| container.image == Some(id))
-        || engine.images(false).await?.iter().any(|image| image.parent == Some(id));
+        || door.engine.containers().await?.iter().any(|container| container.image == Some(id))
+        || door.engine.images(false).await?.iter().any(|image| image.parent == Some(id));
     Ok(if is_held {
         Ended::plainly(Outcome::Kept)
     } else {
@@ -148,30 +182,30 @@ async fn held_or_failed(engine: &Engine, id: ImageId, by_id: bool, message: Stri
 
 /// Two that delete an image at the same moment make some engines stumble: it is gone, and the answer is an
 /// error of theirs. So after a failure the image is looked up.
-async fn settle(engine: &Engine, id: ImageId, ended: Ended) -> Result<Ended> {
-    if ended.outcome == Outcome::Failed && engine.image(&id.to_string()).await?.is_none() {
+async fn settle(door: &Door<'_>, id: ImageId, ended: Ended) -> Result<Ended> {
+    if ended.outcome == Outcome::Failed && door.engine.image(&id.to_string()).await?.is_none() {
         return Ok(Ended::plainly(Outcome::AlreadyGone));
     }
     Ok(ended)
 }
 
 /// Takes a name off an image that has others.
-pub(super) async fn untag(engine: &Engine, id: ImageId, name: &Reference) -> Result<Ended> {
-    match engine.image(name.as_str()).await? {
+pub(super) async fn untag(door: &Door<'_>, id: ImageId, name: &Reference) -> Result<Ended> {
+    match door.engine.image(name.as_str()).await? {
         None => Ok(Ended::plainly(Outcome::AlreadyGone)),
         // With its last name the image would go too, and it was to stay.
         Some(now) if now.id != id || now.tags.len() < 2 => Ok(Ended::plainly(Outcome::Kept)),
-        Some(_) => Ok(plainly(engine.delete_image(Target::Name(name)).await?, |_| Outcome::Done)),
+        Some(_) => Ok(plainly(door.delete(Target::Name(name)).await?, |_| Outcome::Done)),
     }
 }
 
 /// Lets a name that still means `from` mean `to` again.
-pub(super) async fn give_back(engine: &Engine, from: ImageId, to: ImageId, name: &Reference) -> Result<Ended> {
-    match engine.image(name.as_str()).await? {
-        Some(now) if now.id == from => Ok(match engine.tag(to, name).await? {
+pub(super) async fn give_back(door: &Door<'_>, from: ImageId, to: ImageId, name: &Reference) -> Result<Ended> {
+    match door.engine.image(name.as_str()).await? {
+        Some(now) if now.id == from => Ok(match door.engine.tag(to, name).await? {
             engine::Outcome::Missing => Ended::plainly(Outcome::Kept),
             engine::Outcome::Done(()) => {
-                let_go(engine, to).await?;
+                let_go(door, to).await?;
                 Ended::plainly(Outcome::Done)
             }
             outcome => plainly(outcome, |()| Outcome::Done),
@@ -181,11 +215,11 @@ pub(super) async fn give_back(engine: &Engine, from: ImageId, to: ImageId, name:
 }
 
 /// Where an image had to be held by our private name until its own came back, that name is not needed any more.
-async fn let_go(engine: &Engine, id: ImageId) -> Result<()> {
+async fn let_go(door: &Door<'_>, id: ImageId) -> Result<()> {
     let private = id.private_tag();
-    let names = engine.image(&id.to_string()).await?.map(|image| image.tags).unwrap_or_default();
+    let names = door.engine.image(&id.to_string()).await?.map(|image| image.tags).unwrap_or_default();
     if names.contains(&private) && names.len() > 1 {
-        let _ = engine.delete_image(Target::Name(&private)).await?;
+        let _ = door.delete(Target::Name(&private)).await?;
     }
     Ok(())
 }

@@ -85,7 +85,8 @@ impl<'a> Ending<'a> {
     }
 
     fn may_be_in_this_state(&self, container: &Container, key: &SessionKey) -> bool {
-        container.state.is_over() || self.stops(key)
+        // A builder's own is neither stopped nor removed over the API.
+        container.state.is_over() || container.state != ContainerState::Working && self.stops(key)
     }
 
     fn is_kept(&self, container: &Container) -> bool {

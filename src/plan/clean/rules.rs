@@ -155,5 +155,5 @@ fn is_younger(now: Timestamp, at: Timestamp, age: Duration) -> bool {
 }
 
 pub(super) fn describe(container: &Container) -> String {
-    format!("{} ({})", container.name, container.state.as_str())
+    container.describe()
 }

@@ -115,5 +115,5 @@ pub fn needs_first_sight(image: &Image) -> bool {
 
 /// A container and what it does, for whoever asks why something stays.
 pub(super) fn describe(container: &Container) -> String {
-    format!("{} ({})", container.name, container.state.as_str())
+    container.describe()
 }

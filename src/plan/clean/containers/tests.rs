@@ -132,6 +132,7 @@ fn every_kind_of_container_is_decided_on() {
         ("running, by our name", app(Running), ["stays", "stop, remove", "stays", "stop, remove", "stays"]),
         ("paused, by our name", app(Paused), ["stays", "stop, remove", "stays", "stop, remove", "stays"]),
         ("dead, by our name", app(Dead), ["stays", "remove", "stays", "remove", "stays"]),
+        ("a builder's own", app(ContainerState::Working), ["stays"; 5]),
         ("created long ago, by our name", app(Created), ["remove", "remove", "remove", "remove", "remove"]),
         (
             "created just now, by our name",

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::clean::{self, Here, Layers, Look, Policy, RunningBuild, Scope, anonymous, at_work};
-use super::session_end::{self, Extras};
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
     Action, Books, Build, Container, ContainerState, Guard, Image, ImageId, Kind, Life, Name, Network, Plan, RUN_LABEL,
     Record, Reference, SessionEntry, SessionKey, Snapshot, Step, Volume,
 };
+use crate::plan::clean::{self, Here, Layers, Look, Policy, RunningBuild, Scope, anonymous, at_work};
+use crate::plan::session_end::{self, Extras};
 
 const NOW: i64 = 1_800_000_000;
 const NAMES: [&str; 5] = ["app:1", "app:2", "tool:1", "theirs:1", "theirs:2"];

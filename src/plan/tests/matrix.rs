@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::clean::{self, Here, Layers, Look, Policy, Scope, anonymous, at_work};
-use super::session_end::{self, Extras};
-use super::{superseded, sweep};
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
     Action, Books, Build, CacheRecord, Container, ContainerState, Image, Kind, Life, Name, Network, Plan, RUN_LABEL,
     Record, Reference, SessionEntry, Snapshot, Volume,
 };
+use crate::plan::clean::{self, Here, Layers, Look, Policy, Scope, anonymous, at_work};
+use crate::plan::session_end::{self, Extras};
+use crate::plan::{superseded, sweep};
 
 const NOW: i64 = 1_800_000_000;
 const HOUR: i64 = 3600;

@@ -1,0 +1,4 @@
+//! What holds for all plans.
+
+mod matrix;
+mod neighbours;
