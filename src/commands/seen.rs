@@ -12,7 +12,7 @@ use crate::engine::{Engine, Limits};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::ledger::{Ledger, State, short_hash};
 use crate::model::{
-    Books, Build, CacheRecord, Container, EngineInfo, Flavour, ImageId, Kind, Life, Plan, Record, SessionKey, Snapshot,
+    Books, Build, CacheRecord, Container, EngineInfo, ImageId, Kind, Life, Plan, Record, SessionKey, Snapshot,
 };
 use crate::plan::clean::{
     Here, Layers, Look, Policy, RunningBuild, Scope, anonymous, at_work, may_be_anonymous, may_share_with_cache, plan,
@@ -50,7 +50,7 @@ impl Seen {
         let state = world.state()?;
         let engine = world.engine(Limits::default()).await?;
         let info = engine.info().await?;
-        let ahead = ahead(&info);
+        let ahead = ahead(&engine, &info);
         let Some(identity) = &info.identity else {
             return Err(Error::new(
                 ErrorKind::Failed,
@@ -193,9 +193,9 @@ async fn ask_for_names(engine: &Engine, books: &Books, containers: &mut [Contain
 /// means that they end later.
 async fn end_records(engine: &Engine, ledger: &Ledger, books: &mut Books, snapshot: &Snapshot, ahead: SignedDuration) {
     let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
-    let replaced = replaced(engine, books, ahead).await;
+    let deleted = deleted(engine, books, ahead).await;
     let home = home(engine);
-    let Ended { gone, missed } = ended(books, &there, &replaced, &home);
+    let Ended { gone, missed } = ended(books, &there, &deleted, &home);
     let missed: Vec<ImageId> = missed.into_iter().filter(|id| !books.missed.contains(id)).collect();
     if !missed.is_empty() {
         let images = if missed.len() == 1 { "image is" } else { "images are" };
@@ -217,18 +217,19 @@ async fn end_records(engine: &Engine, ledger: &Ledger, books: &mut Books, snapsh
 }
 
 /// How far our clock is ahead of the engine's.
-fn ahead(info: &EngineInfo) -> SignedDuration {
-    let ahead = Timestamp::now().duration_since(info.now);
-    // Podman tells whole seconds, and is known again only on this machine: what is left below them is no difference.
-    let whole = SignedDuration::from_secs(2);
-    if info.flavour == Flavour::Podman && ahead.abs() < whole { SignedDuration::ZERO } else { ahead }
+fn ahead(engine: &Engine, info: &EngineInfo) -> SignedDuration {
+    let ahead = -info.ahead;
+    // Behind a socket of this machine it is one clock. What is seen then is how long the answer took, and that Podman
+    // tells whole seconds.
+    let local = engine.endpoint().socket_mark().is_some();
+    if local && ahead.abs() < SignedDuration::from_secs(2) { SignedDuration::ZERO } else { ahead }
 }
 
-/// When recorded images were last deleted or loaded by somebody, by our clock, as far as the engine says so.
-async fn replaced(engine: &Engine, books: &Books, ahead: SignedDuration) -> HashMap<ImageId, Timestamp> {
+/// When recorded images were last deleted, by our clock, as far as the engine says so.
+async fn deleted(engine: &Engine, books: &Books, ahead: SignedDuration) -> HashMap<ImageId, Timestamp> {
     let Some(oldest) = books.builds.iter().map(|build| build.at).min() else { return HashMap::new() };
     let by_engine = |time: Timestamp| time.checked_sub(ahead).unwrap_or(Timestamp::UNIX_EPOCH);
-    let told = engine.replaced(by_engine(oldest).max(Timestamp::UNIX_EPOCH), by_engine(Timestamp::now())).await;
+    let told = engine.deleted(by_engine(oldest).max(Timestamp::UNIX_EPOCH), by_engine(Timestamp::now())).await;
     // Where our clock can't say it, it was never before.
     told.into_iter().map(|(id, at)| (id, at.checked_add(ahead).unwrap_or(Timestamp::MAX))).collect()
 }

@@ -61,22 +61,22 @@ impl Engine {
         }
     }
 
-    /// The images that were deleted or loaded between two moments of the engine's own clock, and when each was last.
+    /// The images that were deleted between two moments of the engine's own clock, and when each was last.
     /// The engine remembers only its latest events, Podman now and then tells less than it remembers, and somebody
     /// between may not let them through: an image that is missing here says nothing.
-    pub async fn replaced(&self, since: Timestamp, until: Timestamp) -> HashMap<ImageId, Timestamp> {
+    pub async fn deleted(&self, since: Timestamp, until: Timestamp) -> HashMap<ImageId, Timestamp> {
         let moment = |time: Timestamp| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond());
-        // Docker's words, and Podman's for the same.
-        let filters = escaped(r#"{"type":["image"],"event":["delete","load","remove","loadfromarchive"]}"#);
+        // Docker's word, and Podman's for the same.
+        let filters = escaped(r#"{"type":["image"],"event":["delete","remove"]}"#);
         let path = format!("/events?since={}&until={}&filters={filters}", moment(since), moment(until));
-        let mut replaced = HashMap::new();
+        let mut deleted = HashMap::new();
         if let Ok((_, events)) = self.asker.fetch(&path, self.limits.ask).await {
             for (id, at) in answer::events(&events) {
-                let last = replaced.entry(id).or_insert(since);
+                let last = deleted.entry(id).or_insert(since);
                 *last = at.unwrap_or(until).max(*last);
             }
         }
-        replaced
+        deleted
     }
 
     /// When a container ended and what it wrote; `None` if it is gone. Measuring costs the engine a walk.

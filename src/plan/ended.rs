@@ -1,7 +1,6 @@
 //! Which records a look at an engine ends.
 //!
-//! 1. What the engine itself says was deleted, or loaded by somebody, after we built it. It may be there again, and
-//!    is somebody else's then.
+//! 1. What the engine itself says was deleted after we built it. It may be there again, and is somebody else's then.
 //! 2. What is not there any more, if this is the engine that built it: the way to it is the same as then, or an
 //!    image is there that was built later, which a copy of the engine from before would not have.
 //!
@@ -22,11 +21,11 @@ pub(crate) struct Ended {
     pub missed: Vec<ImageId>,
 }
 
-/// `replaced` says when images were last deleted or loaded, by the clock of the records.
+/// `deleted` says when images were last deleted, by the clock of the records.
 pub(crate) fn ended(
     books: &Books,
     there: &HashSet<ImageId>,
-    replaced: &HashMap<ImageId, Timestamp>,
+    deleted: &HashMap<ImageId, Timestamp>,
     home: &str,
 ) -> Ended {
     let recorded = books.images();
@@ -36,10 +35,10 @@ pub(crate) fn ended(
     let newer: HashSet<ImageId> = books.builds[newest.unwrap_or(0)..].iter().flat_map(Build::images).collect();
     let mut ended = Ended::default();
     for (id, builds) in recorded {
-        let is_replaced = replaced.get(&id).is_some_and(|at| builds.iter().all(|build| build.at < *at));
+        let is_deleted = deleted.get(&id).is_some_and(|at| builds.iter().all(|build| build.at < *at));
         let built_here = builds.iter().any(|build| build.home.as_deref() == Some(home));
         let outlived = older.contains(&id) && !newer.contains(&id);
-        if is_replaced || !there.contains(&id) && (built_here || outlived) {
+        if is_deleted || !there.contains(&id) && (built_here || outlived) {
             ended.gone.push(id);
         } else if !there.contains(&id) {
             ended.missed.push(id);
@@ -67,11 +66,11 @@ mod tests {
         books
     }
 
-    fn found(homes: &[&str], there: &[u8], replaced: &[(u8, i64)], home: &str) -> (Vec<ImageId>, Vec<ImageId>) {
+    fn found(homes: &[&str], there: &[u8], deleted: &[(u8, i64)], home: &str) -> (Vec<ImageId>, Vec<ImageId>) {
         let there = there.iter().copied().map(id).collect();
         let time = |second| Timestamp::from_second(second).expect("a time");
-        let replaced = replaced.iter().map(|(n, second)| (id(*n), time(*second))).collect();
-        let ended = ended(&books(homes), &there, &replaced, home);
+        let deleted = deleted.iter().map(|(n, second)| (id(*n), time(*second))).collect();
+        let ended = ended(&books(homes), &there, &deleted, home);
         (ended.gone, ended.missed)
     }
 
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_deleted_or_loaded_since_is_not_ours_there_or_not() {
+    fn what_was_deleted_since_is_not_ours_there_or_not() {
         assert_eq!(found(&["a", "a"], &[1, 2], &[(1, 5)], "a"), (ids(&[1]), ids(&[])));
         assert_eq!(found(&["a", "a"], &[1, 2], &[(1, 5)], "b"), (ids(&[1]), ids(&[])));
         assert_eq!(found(&["a", "a"], &[1, 2], &[(2, 1)], "a"), (ids(&[]), ids(&[])), "before it was built");

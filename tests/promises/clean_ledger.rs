@@ -95,7 +95,7 @@ fn an_image_that_went_and_came_back_between_two_looks_is_not_ours(engine: &Engin
         assert!(engine.has(image));
     }
     books.dkb(engine).args(["clean", "--all", "--tagged", "--yes"]).run().success();
-    assert!(images.iter().all(|image| engine.has(image)), "the engine said that they were loaded");
+    assert!(images.iter().all(|image| engine.has(image)), "the engine said that they were deleted");
     assert!(!engine.has(&stays), "of what did not come back the record holds");
 }
 
