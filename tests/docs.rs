@@ -74,6 +74,29 @@ fn every_other_command_in_the_docs_is_run_somewhere() {
     }
 }
 
+/// `plan::clean` is a file of the sources, `guard` one of the promises, `guard::a_promise` a function in it.
+#[test]
+fn every_test_that_the_page_on_safety_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = read(&root.join("docs/safety.md"));
+    let mut named = 0;
+    for paragraph in page.split("\n\n").filter_map(|text| text.split_once("Held by ").map(|(_, tests)| tests)) {
+        for name in paragraph.split('`').skip(1).step_by(2).filter(|name| !name.starts_with("just ")) {
+            let path = name.replace("::", "/");
+            let (file, function) = path.rsplit_once('/').unwrap_or((&path, ""));
+            let promises = |file: &str| root.join("tests/promises").join(file).with_extension("rs");
+            let whole =
+                [root.join("src").join(&path), root.join("tests").join(&path)].map(|path| path.with_extension("rs"));
+            let has =
+                |path: &Path| fs::read_to_string(path).is_ok_and(|text| text.contains(&format!("fn {function}(")));
+            let there = whole.iter().any(|path| path.exists()) || promises(&path).exists() || has(&promises(file));
+            assert!(there, "docs/safety.md names {name}, and there is no such test");
+            named += 1;
+        }
+    }
+    assert!(named > 20, "the page names {named} tests");
+}
+
 #[test]
 fn code_in_the_docs_is_the_code_that_runs() {
     for (page, block) in blocks().iter().filter(|(_, block)| block.kind == "rust") {
