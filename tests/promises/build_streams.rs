@@ -85,14 +85,17 @@ fn the_tags_that_dkb_reads_are_the_ones_docker_applies(engine: &Engine, builder:
         let line = line.replace('N', &n.to_string());
         let before: Vec<String> = engine.images().into_iter().flat_map(|image| image.tags).collect();
         let words = line.split(' ').map(|word| if word == "PATH" { path } else { word });
+        let noted = || maker.books().builds.iter().flat_map(|build| build.tags.clone()).collect::<Vec<_>>();
+        let noted_before = noted();
         maker.dkb().arg("build").args(words.map(OsString::from)).run().success();
         let mut applied: Vec<String> = engine.images().into_iter().flat_map(|image| image.tags).collect();
         applied.retain(|tag| !before.contains(tag));
-        let books = maker.books();
-        let build = books.builds.last().expect("a build");
-        assert_eq!(applied.len(), build.tags.len(), "{line}: {applied:?} {:?}", build.tags);
+        // Builds with one result are one in the books, with the names of all.
+        let mut noted = noted();
+        noted.retain(|tag| !noted_before.contains(tag));
+        assert_eq!(applied.len(), noted.len(), "{line}: {applied:?} {noted:?}");
         assert!(
-            build.tags.iter().all(|tag| applied.iter().any(|there| there.ends_with(tag.as_str()))),
+            noted.iter().all(|tag| applied.iter().any(|there| there.ends_with(tag.as_str()))),
             "{line}: {applied:?}"
         );
     }

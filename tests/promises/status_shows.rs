@@ -58,9 +58,9 @@ fn an_images_status_says_whose_it_is_and_why_it_is_kept(engine: &Engine) {
     books.built(&key(PROJECT, SESSION), &ours, &["app:1"]);
     let foreign = engine.image().tag("theirs:1").make();
     let stamped = engine.image().stamp(PROJECT, "lost").make();
-    engine.container(&ours).name("e2e").created();
+    engine.container(&ours).name("e2e").stopped();
     let status = |image: &str| books.dkb(engine).args(["status", image]).run();
-    let said = status("app:1").success().says("ours: built").says("session job-1").says("in use, e2e (created)");
+    let said = status("app:1").success().says("ours: built").says("session job-1").says("in use, e2e (exited)");
     assert!(said.out().lines().count() <= 6, "{said}");
     said.says("dkb clean --session job-1 removes it");
     let (spare, tool) = (engine.image().tag("app:2").make(), engine.image().make());
