@@ -198,7 +198,12 @@ impl Sweep {
                 all_images: all.is("sweep.all_images"),
                 until,
                 filter: all.list("sweep.filter").iter().filter_map(|text| LabelFilter::parse(text)).collect(),
-                keep: all.patterns("keep").into_iter().chain(all.patterns("sweep.keep")).collect(),
+                keep: all.patterns("sweep.keep").into_iter().fold(all.patterns("keep"), |mut all, pattern| {
+                    if !all.contains(&pattern) {
+                        all.push(pattern);
+                    }
+                    all
+                }),
                 keep_last: all.count("sweep.keep_last"),
                 cache_keep: all.size("sweep.cache_keep"),
                 cache_until: all.duration("sweep.cache_until").unwrap_or(until),

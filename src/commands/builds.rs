@@ -15,6 +15,8 @@ pub(super) struct Builds<'a> {
     books: &'a Books,
     /// The build that asks: it needs nothing of what it takes away itself.
     own: &'a str,
+    /// Whether somebody has come to use all of it.
+    taken_over: Option<&'a dyn Fn() -> bool>,
     now: RefCell<Now>,
 }
 
@@ -28,11 +30,19 @@ struct Now {
 
 impl<'a> Builds<'a> {
     pub(super) fn new(state: &'a State, books: &'a Books, own: &'a str) -> Self {
-        Self { state, books, own, now: RefCell::default() }
+        Self { state, books, own, taken_over: None, now: RefCell::default() }
+    }
+
+    /// The same for the end of a session, which is over once somebody opens that again.
+    pub(super) fn unless(self, taken_over: &'a dyn Fn() -> bool) -> Self {
+        Self { taken_over: Some(taken_over), ..self }
     }
 
     /// Whether a build that runs now may rely on what this step takes away.
     pub(super) fn need(&self, step: &Step) -> bool {
+        if self.taken_over.is_some_and(|taken_over| taken_over()) {
+            return true;
+        }
         if step.kind != Kind::Image {
             return false;
         }

@@ -23,6 +23,8 @@ use crate::ui::clean::Loudness;
 pub(super) struct Ended {
     pub(super) plan: Plan,
     pub(super) report: Report,
+    /// The session stood in the books.
+    pub(super) known: bool,
     /// Every session that was known when the engine was looked at.
     pub(super) lives: HashMap<SessionKey, Life>,
 }
@@ -63,8 +65,13 @@ pub(super) async fn end(
     if is_kept_open() {
         return Ok(None);
     }
-    let report = carry_out(world, &seen, key, &mut plan, stop).await?;
-    Ok(Some(Ended { plan, report, lives: seen.lives }))
+    let report = carry_out(world, &seen, key, &mut plan, &is_kept_open, stop).await?;
+    // Somebody has opened it since: what was left is in use again.
+    if is_kept_open() {
+        return Ok(None);
+    }
+    let known = seen.books.sessions.contains_key(key);
+    Ok(Some(Ended { plan, report, known, lives: seen.lives }))
 }
 
 async fn plan(world: &World, seen: &Seen, key: &SessionKey, manner: Manner) -> Result<Plan> {
@@ -97,11 +104,12 @@ async fn carry_out(
     seen: &Seen,
     key: &SessionKey,
     plan: &mut Plan,
+    is_kept_open: &dyn Fn() -> bool,
     stop: impl Future<Output = ()>,
 ) -> Result<Report> {
     let depths = order::depths(seen.snapshot.images.iter());
     let state = world.state()?;
-    let builds = Builds::new(&state, &seen.books, "");
+    let builds = Builds::new(&state, &seen.books, "").unless(is_kept_open);
     let report = apply::apply(&seen.engine, plan, &depths, seen.info.containerd_store, &builds, stop, |_| {}).await;
     let mut records = Vec::new();
     if !report.gone.is_empty() {
@@ -179,10 +187,11 @@ async fn end_dead(world: &World, key: &SessionKey, loudness: Loudness) -> Result
         return Ok(false);
     }
     let mut plan = plan(world, &seen, key, Manner { keep_tagged: false, opened: true, anywhere: true }).await?;
-    if is_kept_open(&session, None) {
+    let taken_over = || is_kept_open(&session, None);
+    carry_out(world, &seen, key, &mut plan, &taken_over, std::future::pending()).await?;
+    if taken_over() {
         return Ok(true);
     }
-    carry_out(world, &seen, key, &mut plan, std::future::pending()).await?;
     ui::guard::show(loudness, &plan, key);
     let over = is_over(&plan);
     if over {

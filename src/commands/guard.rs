@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::build::{child, exit_code};
 use super::end::{self, Manner};
 use super::watch::{self, Until, Watcher, name_of, outer};
-use super::world::{World, machine, runtime};
+use super::world::{BY_CHECKOUT, World, machine, runtime};
 use crate::cli::Guard;
 use crate::config::value::Source;
 use crate::error::{Error, Kind, Result};
@@ -29,7 +29,7 @@ pub(super) fn guard(world: &World, flags: &Guard) -> Result<u8> {
         && let Some(key) = outer(state, world)
     {
         // Inside another guard: its session is ours, and it cleans.
-        return run(&key, &flags.command, &mut None);
+        return run(world, &key, &flags.command, &mut None);
     }
     let key = key_of(world)?;
     let command = flags.command.first().map(|word| name_of(word)).unwrap_or_default();
@@ -40,8 +40,15 @@ pub(super) fn guard(world: &World, flags: &Guard) -> Result<u8> {
         },
         Some,
     );
-    let code = run(&key, &flags.command, &mut opened)?;
+    let code = run(world, &key, &flags.command, &mut opened)?;
     if flags.no_clean || flags.keep_on_failure && code != 0 {
+        if let Some(opened) = &mut opened {
+            opened.step_down();
+        }
+        if opened.as_ref().is_some_and(Opened::is_kept_by_others) {
+            leave_to_others(&key, opened);
+            return Ok(code);
+        }
         if !flags.no_clean {
             ui::say(format_args!(
                 "session {} is left for a look; to clean it: dkb session end {}",
@@ -90,7 +97,8 @@ impl Opened {
         let watcher = if flags.no_clean {
             None
         } else {
-            Some(watch::start(world, key, &Until::Line(keeper.name()), flags.keep_tagged, command)?)
+            let watcher = watch::start(world, key, &Until::Line(keeper.name()), flags.keep_tagged, command);
+            watcher.inspect_err(warn_of_no_watcher).ok()
         };
         Ok(Self { state, key: key.clone(), owner, hold, keeper: Some(keeper), watcher })
     }
@@ -116,6 +124,15 @@ impl Opened {
         }
     }
 
+    /// The session is over, but for what somebody still uses. It stays on record for a later clean, and nobody need
+    /// hear that it was cut off.
+    fn leave_a_rest(self) {
+        let session = self.state.session(&self.key);
+        let _ = session.tell_once();
+        ui::say("what is kept for now goes with dkb clean --stale, once nothing holds it");
+        self.give_up();
+    }
+
     /// The session is over: nobody answers for it any more, unless somebody has come to keep it open.
     fn leave(mut self) {
         if let Some(watcher) = self.watcher.take() {
@@ -134,17 +151,24 @@ impl Opened {
     }
 }
 
+/// What tells an inner dkb of this guard. That a checkout named the project is passed on: in its variable the name
+/// would look like the user's own word.
+fn guard_mark(key: &SessionKey, vouched: bool) -> String {
+    if vouched { key.session.to_string() } else { format!("{}{BY_CHECKOUT}", key.session) }
+}
+
 /// Runs the command as if it had been called without a guard.
-fn run(key: &SessionKey, words: &[OsString], opened: &mut Option<Opened>) -> Result<u8> {
+fn run(world: &World, key: &SessionKey, words: &[OsString], opened: &mut Option<Opened>) -> Result<u8> {
     let Some((program, args)) = words.split_first() else {
         return Err(Error::usage("dkb guard", "there is no command").hint("dkb guard -- just e2e"));
     };
+    let vouched = world.here().vouched;
     let mut command = Command::new(program);
     command
         .args(args)
         .env("DKB_SESSION", key.session.as_str())
         .env("DKB_PROJECT", key.project.as_str())
-        .env("DKB_GUARD", key.session.as_str())
+        .env("DKB_GUARD", guard_mark(key, vouched))
         .env("DKB_LABEL", format!("{RUN_LABEL}={}", key.run_label()));
     let started = child::start(command, child::Stdout::Untouched, &[], None);
     let mut running = match started {
@@ -206,7 +230,7 @@ fn clean(world: &World, key: &SessionKey, flags: &Guard, mut opened: Option<Open
     } else {
         match opened {
             Some(opened) if end::is_over(&ended.plan) => opened.leave(),
-            Some(opened) => opened.give_up(),
+            Some(opened) => opened.leave_a_rest(),
             None => {}
         }
     }

@@ -17,7 +17,7 @@ const LARGEST: u64 = 256 * 1024 * 1024;
 
 /// The plan is to go where the result goes, `/dev/stdout` say: then it is the result, and shown as such.
 pub(super) fn is_the_result(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|there| ui::is_stdout(&there))
+    path == Path::new("-") || std::fs::metadata(path).is_ok_and(|there| ui::is_stdout(&there))
 }
 
 pub(super) fn write(path: &Path, plan: &Plan) -> Result<()> {

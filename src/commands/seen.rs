@@ -36,6 +36,8 @@ pub struct Seen {
     pub lives: HashMap<SessionKey, Life>,
     /// The last sign of life of those that are dead.
     beats: HashMap<SessionKey, Timestamp>,
+    /// Since when those that were opened are open.
+    opened: HashMap<SessionKey, Timestamp>,
     /// The sessions whose containers run.
     at_work: HashSet<SessionKey>,
     pub running: Vec<RunningBuild>,
@@ -48,6 +50,7 @@ impl Seen {
     pub async fn look(world: &World) -> Result<Self> {
         let began = Timestamp::now();
         let state = world.state()?;
+        state.check()?;
         let engine = world.engine(Limits::default()).await?;
         let info = engine.info().await?;
         let ahead = ahead(&engine, &info);
@@ -78,9 +81,11 @@ impl Seen {
         let lives = lives(&state, &books);
         let dead = lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key);
         let beats = dead.filter_map(|key| Some((key.clone(), state.session(key).last_beat()?))).collect();
+        let opened = state.sessions().into_iter().filter(|(_, owner)| owner.is_some());
+        let opened = opened.filter_map(|(key, _)| state.session(&key).opened().map(|at| (key, at))).collect();
         let at_work = at_work(&snapshot, &books);
         let running = build::running(&state, "");
-        Ok(Self { engine, info, ledger, books, snapshot, cache, lives, beats, at_work, running, began })
+        Ok(Self { engine, info, ledger, books, snapshot, cache, lives, beats, opened, at_work, running, began })
     }
 
     /// The plan for this policy, and the few questions that it takes besides the look.
@@ -88,8 +93,10 @@ impl Seen {
         let layers = self.layers(here, policy).await?;
         let look = self.as_look(here, &layers);
         let mut plan = match policy.scope {
-            // What a session that died still runs goes too.
-            Scope::Stale(_) if policy.containers => session_end::plan(&look, &self.extras().await?, policy),
+            // What sessions that end have run goes too.
+            Scope::Session(_) | Scope::Stale(_) if policy.containers => {
+                session_end::plan(&look, &self.extras().await?, policy)
+            }
             _ => plan(&look, policy),
         };
         self.share_with_cache(&mut plan);
@@ -105,7 +112,7 @@ impl Seen {
     /// What becomes of the anonymous volumes of containers that go.
     pub async fn add_anonymous_volumes(&self, plan: &mut Plan, policy: &Policy) -> Result<()> {
         if may_be_anonymous(&self.snapshot, plan) {
-            anonymous(&self.snapshot, &self.engine.volumes().await?, plan, policy.volumes);
+            anonymous(&self.snapshot, &self.engine.volumes().await?, plan, policy);
         }
         Ok(())
     }
@@ -152,6 +159,7 @@ impl Seen {
             books: &self.books,
             lives: &self.lives,
             beats: &self.beats,
+            opened: &self.opened,
             at_work: &self.at_work,
             running: &self.running,
             layers,

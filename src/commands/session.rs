@@ -51,11 +51,21 @@ fn finish(world: &World, id: &str, keep_tagged: bool) -> Result<u8> {
     if is_kept_open() {
         return Ok(still_used(&key));
     }
-    let manner = Manner { keep_tagged, opened: session.owner().is_some(), anywhere: false };
+    let opened = session.owner().is_some();
+    let manner = Manner { keep_tagged, opened, anywhere: false };
     let Some(ended) = runtime()?.block_on(end::end(world, &key, manner, is_kept_open, super::clean::stop()))? else {
         return Ok(still_used(&key));
     };
-    let Ended { plan, report, mut lives } = ended;
+    let Ended { plan, report, mut lives, known } = ended;
+    if !known && !opened && plan.steps.is_empty() {
+        let elsewhere = lives.keys().find(|other| other.session == key.session);
+        let error =
+            Error::usage(format!("ending session {}", key.session), format!("{} has no such session", key.project));
+        return Err(match elsewhere {
+            Some(other) => error.hint(format!("dkb --project {} session end {}", other.project, other.session)),
+            None => error.hint("dkb status --all shows the sessions that there are"),
+        });
+    }
     if end::is_over(&plan) {
         session.end_by_name()?;
     }

@@ -4,7 +4,7 @@
 //! a guard holds the other end of its stdin, and another process is watched through a handle on it.
 
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::end::{self, Manner};
-use super::world::{World, env, machine, runtime};
+use super::world::{BY_CHECKOUT, World, env, machine, runtime};
 use crate::engine::Limits;
 use crate::error::{Error, Result};
 use crate::ledger::{KeptBy, SessionFile, State};
@@ -65,6 +65,12 @@ pub(super) fn start(
     command: &str,
 ) -> Result<Watcher> {
     let failed = |error: std::io::Error| Error::failed("starting the watcher", error);
+    // What came through a pipe is drained, and the watcher would keep nothing that it said to keep.
+    let named = world.settings_file.clone().or_else(|| env("DKB_SETTINGS").map(PathBuf::from));
+    if let Some(file) = named.filter(|file| !file.as_os_str().is_empty() && !file.is_file()) {
+        let why = format!("the settings in {} can be read only once", file.display());
+        return Err(Error::failed("starting the watcher", why).hint("put them into a file"));
+    }
     let own = std::env::current_exe().map_err(failed)?;
     let mut watcher = Command::new(own);
     for name in HUNTED {
@@ -277,7 +283,8 @@ pub(super) fn name_of(command: &std::ffi::OsStr) -> String {
 
 /// The guard that this process runs in, if it names a session that is alive.
 pub(super) fn outer(state: &State, world: &World) -> Option<SessionKey> {
-    let session = env("DKB_GUARD")?.into_string().ok().and_then(|name| crate::model::Name::typed(&name).ok())?;
+    let mark = env("DKB_GUARD")?.into_string().ok()?;
+    let session = crate::model::Name::typed(mark.strip_suffix(BY_CHECKOUT).unwrap_or(&mark)).ok()?;
     let key = SessionKey { project: world.key.project.clone(), session };
     (state.session(&key).life(&machine()) == crate::model::Life::Alive).then_some(key)
 }

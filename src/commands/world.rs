@@ -15,6 +15,9 @@ use crate::plan::clean::Here;
 use crate::plan::identity::{Identity, Origin};
 use crate::ui::clean::Loudness;
 
+/// Behind the session in a guard's mark, where its project was named by a checkout and by nobody else.
+pub const BY_CHECKOUT: &str = ":checkout";
+
 pub struct World {
     pub settings: Settings,
     pub docker: engine::DockerFlags,
@@ -104,9 +107,13 @@ impl World {
             slot: self.slot(),
             copy: self.identity.copy.clone(),
             vouched: match self.identity.project_from {
-                Origin::Given(_) => {
-                    !matches!(self.settings.source("project"), Some(Source::File { checkout: true, .. }))
-                }
+                Origin::Given(_) => match self.settings.source("project") {
+                    Some(Source::File { checkout, .. }) => !checkout,
+                    Some(Source::Variable(_)) => {
+                        !env("DKB_GUARD").is_some_and(|mark| mark.as_encoded_bytes().ends_with(BY_CHECKOUT.as_bytes()))
+                    }
+                    _ => true,
+                },
                 Origin::CiVariable(_) => true,
                 _ => false,
             },

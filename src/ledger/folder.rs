@@ -80,11 +80,19 @@ impl From<&Metadata> for Facts {
 }
 
 /// Whose the state folder is, or why it is refused.
-fn judge_root(root: Facts, me: u32) -> Result<Access, String> {
-    if root.kind == Kind::Folder && root.mode & 0o2022 == 0o2020 {
+fn judge_root(root: Facts, me: u32, groups: &[u32]) -> Result<Access, String> {
+    // Whose group that is matters: its owner alone could have given the folder to a group that only they are in.
+    let trusted = root.owner == me || root.owner == 0 || groups.contains(&root.group);
+    if root.kind == Kind::Folder && root.mode & 0o2022 == 0o2020 && trusted {
         return Ok(Access::Group);
     }
     judge(root, Kind::Folder, me, Access::Private).map(|()| Access::Private)
+}
+
+/// The groups that this process is in.
+fn groups() -> Vec<u32> {
+    let more = rustix::process::getgroups().unwrap_or_default();
+    more.into_iter().chain([rustix::process::getegid()]).map(rustix::process::Gid::as_raw).collect()
 }
 
 /// Why a thing that should be of this kind is refused.
@@ -126,7 +134,7 @@ impl Folder {
         let me = rustix::process::geteuid().as_raw();
         // How the user's own words lead to the state folder is the user's affair, links or not.
         let Some(root) = metadata(&self.root, fs::metadata(&self.root))? else { return Ok(None) };
-        let access = judge_root(Facts::from(&root), me).map_err(|why| self.refused(&self.root, &why))?;
+        let access = judge_root(Facts::from(&root), me, &groups()).map_err(|why| self.refused(&self.root, &why))?;
         // What is more than dkb's is not dkb's to close.
         if access == Access::Private && root.mode() & 0o077 != 0 && self.holds_nothing_else() {
             close(&self.root, &root, access, Kind::Folder);

@@ -45,6 +45,11 @@ impl State {
         Self { folder: Folder::at(root.into()) }
     }
 
+    /// Whether the folder and those in it may be relied on. What is refused would read as if nothing were in it.
+    pub fn check(&self) -> Result<()> {
+        ["engines", "builds", "sessions"].iter().try_for_each(|name| self.folder.join(name).look().map(drop))
+    }
+
     /// The ledger of the engine with this identity.
     pub fn ledger(&self, identity: &str) -> Ledger {
         Ledger::new(self.folder.join("engines").join(short_hash(&[identity])), identity)

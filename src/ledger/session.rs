@@ -27,6 +27,9 @@ struct Contents {
     key: SessionKey,
     #[serde(default)]
     owner: Option<Owner>,
+    /// Since when somebody has kept it open, one after another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    opened: Option<Timestamp>,
     /// That it died has been said.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     told: bool,
@@ -151,6 +154,9 @@ impl SessionFile {
     pub fn open(&self, by: &KeptBy) -> Result<(SessionHold, Keeper)> {
         let hold = self.hold(None)?;
         let _turn = self.turn()?;
+        // Between two that do not meet nobody kept it open, and what was made then is nobody's.
+        let goes_on = !self.keepers_in_turn(None)?.is_empty();
+        let opened = self.contents().and_then(|known| known.opened).filter(|_| goes_on).unwrap_or_else(Timestamp::now);
         let moment = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
         let name = format!("{}.{:x}-{moment:x}", self.name, std::process::id());
         let file = self.folder.open_or_create(&name)?;
@@ -158,7 +164,8 @@ impl SessionFile {
         lock_within_limit(&path, || file.try_lock())?;
         let keeper = Keeper { path, _file: file };
         self.folder.write(&name, &serde_json::to_vec(by).unwrap_or_default())?;
-        self.write(Some(&by.owner))?;
+        let owner = Some(by.owner.clone());
+        self.write_all(&Contents { opened: Some(opened), owner, ..self.nothing() })?;
         Ok((hold, keeper))
     }
 
@@ -227,7 +234,8 @@ impl SessionFile {
         if !self.keepers_in_turn(None)?.is_empty() {
             return Ok(());
         }
-        self.write_all(&Contents { key: self.key.clone(), owner: Some(owner.clone()), told: false, left: true })
+        let opened = self.opened();
+        self.write_all(&Contents { opened, owner: Some(owner.clone()), left: true, ..self.nothing() })
     }
 
     /// Says that it is alive, for the time when it no longer is: the file's own date is the last sign of life.
@@ -273,7 +281,16 @@ impl SessionFile {
     }
 
     fn write(&self, owner: Option<&Owner>) -> Result<()> {
-        self.write_all(&Contents { key: self.key.clone(), owner: owner.cloned(), told: false, left: false })
+        self.write_all(&Contents { owner: owner.cloned(), ..self.nothing() })
+    }
+
+    fn nothing(&self) -> Contents {
+        Contents { key: self.key.clone(), owner: None, opened: None, told: false, left: false }
+    }
+
+    /// Since when somebody has kept it open, one after another.
+    pub fn opened(&self) -> Option<Timestamp> {
+        self.contents()?.opened
     }
 
     fn write_all(&self, contents: &Contents) -> Result<()> {

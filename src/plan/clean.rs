@@ -113,6 +113,8 @@ pub struct Look<'a> {
     pub lives: &'a HashMap<SessionKey, Life>,
     /// The last sign of life of sessions that are dead.
     pub beats: &'a HashMap<SessionKey, Timestamp>,
+    /// Since when somebody has kept a session open, where it was opened.
+    pub opened: &'a HashMap<SessionKey, Timestamp>,
     /// The sessions whose containers run.
     pub at_work: &'a HashSet<SessionKey>,
     pub running: &'a [RunningBuild],
@@ -192,6 +194,13 @@ pub fn plan(look: &Look, policy: &Policy) -> Plan {
     for (image, held_by) in bases::held(look, &claims, &going) {
         going.remove(&image.id);
         kept.insert(image.id, steps::keep(image, KeptReason::Base, vec![held_by]));
+    }
+
+    for (tag, back) in &returns {
+        // It is about to lose this name.
+        if let Some(kept) = kept.get_mut(&back.from) {
+            kept.names.retain(|name| name != tag.as_str());
+        }
     }
 
     let containers = going.values().flat_map(|found| found.containers.iter().copied());

@@ -9,7 +9,8 @@
 use super::clean::steps::of_containers;
 use super::clean::{self, Ending, Look, Policy, Scope};
 use crate::model::{
-    Action, Container, Guard, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey, Snapshot, Step, Volume,
+    Action, Container, Guard, Kept, KeptReason, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey, Snapshot,
+    Step, Volume,
 };
 
 /// What the engine holds that can bear a run label, besides containers.
@@ -45,14 +46,30 @@ pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
     let mut steps = of_containers(labelled.iter(), Reason::OfSession);
     steps.extend(containers);
     steps.sort_by(|a, b| (a.action, &a.id).cmp(&(b.action, &b.id)));
-    let networks = extras.networks.iter().filter(|network| is_own(network.labels.get(RUN_LABEL)));
-    steps.extend(networks.map(|network| step(Kind::Network, &network.id, &network.name, Guard::Unused)));
+    let is_kept = |name: &str, id: &str| policy.keep.iter().any(|pattern| pattern.keeps_named(name, id));
+    let mut kept = images.kept;
+    let mut add = |steps: &mut Vec<Step>, step: Step, name: &str| {
+        if is_kept(name, &step.id) {
+            kept.push(asked_to_keep(step));
+        } else {
+            steps.push(step);
+        }
+    };
+    for network in extras.networks.iter().filter(|network| is_own(network.labels.get(RUN_LABEL))) {
+        add(&mut steps, step(Kind::Network, &network.id, &network.name, Guard::Unused), &network.name);
+    }
     steps.extend(images_steps);
-    let volumes = extras.volumes.iter().filter(|volume| is_own(volume.labels.get(RUN_LABEL)));
-    steps.extend(volumes.map(|volume| step(Kind::Volume, &volume.name, &volume.name, volume.guard())));
-    let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, images.kept);
+    for volume in extras.volumes.iter().filter(|volume| is_own(volume.labels.get(RUN_LABEL))) {
+        add(&mut steps, step(Kind::Volume, &volume.name, &volume.name, volume.guard()), &volume.name);
+    }
+    let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);
     plan.totals.up_to = images.totals.up_to;
     plan
+}
+
+fn asked_to_keep(step: Step) -> Kept {
+    let Step { kind, id, names, bytes, .. } = step;
+    Kept { kind, id, names, bytes, reason: KeptReason::KeepPattern, holders: Vec::new() }
 }
 
 fn step(kind: Kind, id: &str, name: &str, guard: Guard) -> Step {
@@ -135,6 +152,7 @@ mod tests {
             books: &books,
             lives: &lives,
             beats: &HashMap::new(),
+            opened: &HashMap::new(),
             at_work: &HashSet::new(),
             running: &[],
             layers: &Layers::new(),
@@ -153,6 +171,11 @@ mod tests {
             stale_after: Duration::ZERO,
             trust_stamp: false,
         };
+        let keep = ["our-data", "ours"].map(|name| crate::model::Pattern::new(name).expect("a pattern")).to_vec();
+        let kept = plan(&look, &extras, &Policy { keep, ..policy.clone() });
+        let stays = |kind| kept.kept.iter().any(|kept| kept.kind == kind && kept.reason == KeptReason::KeepPattern);
+        assert!(stays(Kind::Network) && stays(Kind::Volume));
+        assert!(!kept.steps.iter().any(|step| matches!(step.kind, Kind::Network | Kind::Volume)));
         let steps: Vec<String> = plan(&look, &extras, &policy)
             .steps
             .iter()

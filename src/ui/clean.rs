@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Page, Style, out};
 use crate::config::{Format, Settings};
-use crate::model::{Action, Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes};
+use crate::model::{Action, Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, total};
 use crate::plan::clean::Scope;
 
 /// Names and IDs that one line shows before it says how many more there are.
@@ -104,11 +104,12 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
             continue;
         }
         anything = true;
-        let names: Vec<String> = steps.iter().flat_map(|step| step.names.clone()).collect();
+        let names: Vec<String> = steps.iter().flat_map(|step| &step.names).map(|name| shortened(name)).collect();
         let mut rest = list(&names);
-        if (kind, action) == (Kind::Image, Action::Remove) {
-            let up_to = if plan.totals.up_to { "up to " } else { "" };
-            rest = format!("{up_to}{:<10}  {rest}", human_bytes(plan.totals.bytes));
+        if action == Action::Remove && matches!(kind, Kind::Image | Kind::Volume) {
+            let up_to = if plan.totals.up_to && kind == Kind::Image { "up to " } else { "" };
+            let bytes = total(steps.iter().map(|step| step.bytes));
+            rest = format!("{up_to}{:<10}  {rest}", human_bytes(bytes));
         }
         table.line(if done { did } else { would }, steps.len(), plural(steps.len(), what), rest);
         if (kind, action) == (Kind::Image, Action::Remove) && plan.totals.bytes_to_cache > 0 {
@@ -217,7 +218,13 @@ fn who(kept: &Kept) -> String {
 }
 
 fn short(kept: &Kept) -> String {
-    kept.names.first().cloned().unwrap_or_else(|| short_id(&kept.id).to_owned())
+    kept.names.first().map_or_else(|| short_id(&kept.id).to_owned(), |name| shortened(name))
+}
+
+/// A volume that nobody named has 64 digits for a name, of which a dozen say enough.
+fn shortened(name: &str) -> String {
+    let is_made_up = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_made_up { short_id(name).to_owned() } else { name.to_owned() }
 }
 
 pub fn short_id(id: &str) -> &str {

@@ -19,6 +19,11 @@ pub fn show(loudness: Loudness, plan: &Plan, key: &SessionKey) {
     let kinds =
         [(Kind::Container, "container"), (Kind::Network, "network"), (Kind::Image, "image"), (Kind::Volume, "volume")];
     let parts: Vec<String> = kinds.into_iter().filter_map(|(kind, what)| gone(kind, what)).collect();
+    let is_back = |step: &&crate::model::Step| step.action == Action::GiveBack && step.result == Some(Outcome::Done);
+    for step in plan.steps.iter().filter(is_back) {
+        let (tag, id) = (step.names.join(", "), super::clean::short_id(&step.id));
+        super::say(format_args!("session {}: gave {tag} back to {id}", key.session));
+    }
     if !parts.is_empty() {
         super::say(format_args!("session {}: removed {}", key.session, parts.join(", ")));
     }

@@ -211,7 +211,11 @@ fn agree(engine: &Engine, seed: u64) {
     books.ci_session(&session_key(3), "elsewhere", Duration::ZERO);
     let call = Call::new(&mut dice);
     let here_is_known = things.iter().any(|t| t.builds.iter().any(|(session, _)| *session == HERE));
-    let former_is_over = things.iter().all(|t| t.builds.iter().all(|(s, hours)| *s != FORMER || *hours >= 6));
+    let is_at_work =
+        |t: &Thing| t.container == Some(Use::Running) && t.builds.iter().any(|(session, _)| *session == FORMER);
+    let former_is_at_work = things.iter().any(is_at_work);
+    let former_is_over =
+        !former_is_at_work && things.iter().all(|t| t.builds.iter().all(|(s, hours)| *s != FORMER || *hours >= 6));
     let former = things.iter().flat_map(|t| &t.builds).filter(|(session, _)| *session == FORMER);
     let former_ended_now = former.map(|(_, hours)| *hours).min() == Some(6);
     let expected: BTreeSet<String> = things

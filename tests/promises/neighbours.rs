@@ -17,6 +17,7 @@ pub(crate) fn promises() -> Promises {
         .on_every_engine(promises![
             a_session_of_the_same_name_in_another_project_is_another_one,
             the_last_of_two_guards_of_one_session_ends_it,
+            a_guard_that_opens_a_session_while_it_ends_keeps_what_is_left,
             what_a_neighbour_runs_of_our_image_is_the_neighbours,
             a_container_that_was_only_created_waits_for_whoever_starts_it,
             data_that_nobody_named_is_a_step_of_its_own,
@@ -125,6 +126,28 @@ fn the_last_of_two_guards_of_one_session_ends_it(engine: &Engine) {
         assert!(!String::from_utf8_lossy(&status.stderr).contains("was cut off"));
         engine.wipe();
     }
+}
+
+fn a_guard_that_opens_a_session_while_it_ends_keeps_what_is_left(engine: &Engine) {
+    let (state, proxy) = (State::new(), engine.proxy());
+    let dkb = || engine.dkb_in(&state).project("p").session("e2e");
+    let run = "docker run -d --stop-timeout 1 --label \"$DKB_LABEL\" lab/base sleep 1000 >one
+               docker volume create --label \"$DKB_LABEL\" data >two";
+    let second = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let (opens, keep) = (dkb().args(["guard", "--", "sh", "-c"]), std::sync::Arc::clone(&second));
+    let (ready, go) = (state.work().join("ready"), state.work().join("go"));
+    let waits = format!("touch {}; while [ ! -e {} ]; do sleep 0.05; done", ready.display(), go.display());
+    proxy.on("POST", "/stop").first(1).run(move |_| {
+        *keep.lock().expect("no test panics here") = Some(opens.clone().arg(&waits).spawn());
+        assert!(eventually(SOON, || ready.exists()), "the second guard never got ready");
+    });
+    let first = dkb().env("DOCKER_HOST", proxy.host()).args(["guard", "--", "sh", "-c", run]).run().success();
+    first.warns("session e2e is still in use");
+    let there = || engine.api().volumes().iter().any(|one| one["Name"] == "data");
+    assert!(there(), "the second one may use it");
+    std::fs::write(&go, "").expect("a mark");
+    second.lock().expect("no test panics here").take().expect("it was opened").wait().success();
+    assert!(eventually(SOON, || !there()), "{}", engine.inventory());
 }
 
 fn what_a_neighbour_runs_of_our_image_is_the_neighbours(engine: &Engine) {
@@ -290,6 +313,11 @@ fn a_checkout_cleans_what_it_built_itself_whatever_it_calls_itself(engine: &Engi
         let told = dkb(&hostile).args(["clean", "--tagged", "--format", "json"]).run().success().json();
         assert_eq!(told["kept"][0]["reason"], "other_copy", "{told:#}");
     }
+    // A guard hands the name on, and not as the user's word.
+    let hostile = checkout("hostile-toml", false);
+    let inner = format!("{} clean --tagged", dkb_path().display());
+    dkb(&hostile).args(["guard", "--", "sh", "-c", &inner]).run().success();
+    assert!(engine.has("payments:1"), "by a clean inside a guard");
     // Whoever says the name by hand means it.
     let hostile = checkout("hostile-toml", false);
     dkb(&hostile).args(["--project", "acme/payments", "clean", "--tagged"]).run().success();

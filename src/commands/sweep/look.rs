@@ -57,6 +57,7 @@ impl Seen {
     /// `policy` may be wider than what the host's settings say, to check a plan from a file.
     pub(super) async fn look(world: &World, host: &Host, policy: Policy, limits: Limits) -> Result<Self> {
         let state = world.state()?;
+        state.check()?;
         let engine = Engine::connect(host.endpoint.clone()?, limits).await?;
         let info = engine.info().await?;
         let Some(identity) = info.identity.clone() else {

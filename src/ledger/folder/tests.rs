@@ -31,11 +31,14 @@ fn a_state_folder_is_ours_alone_or_a_groups_on_purpose() {
         (ME, 100, 0o2777, refused("everybody may write to it")),
     ] {
         let root = facts(Kind::Folder, owner, group, mode);
-        assert_eq!(judge_root(root, ME), verdict, "{owner}:{group} {mode:o}");
+        assert_eq!(judge_root(root, ME, &[100]), verdict, "{owner}:{group} {mode:o}");
     }
-    assert!(judge_root(facts(Kind::File, ME, 100, 0o2770), ME).is_err());
+    assert!(judge_root(facts(Kind::File, ME, 100, 0o2770), ME, &[100]).is_err());
     // Root may do everything, and for that very reason uses nobody else's: what it left there nobody else could use.
-    assert!(judge_root(facts(Kind::Folder, ME, ME, 0o700), 0).is_err());
+    assert!(judge_root(facts(Kind::Folder, ME, ME, 0o700), 0, &[0]).is_err());
+    // Neither does setgid make it a group's that only its owner is in.
+    assert!(judge_root(facts(Kind::Folder, 7, 7, 0o2770), 0, &[0]).is_err());
+    assert_eq!(judge_root(facts(Kind::Folder, 7, 7, 0o2770), ME, &[7]), Ok(Access::Group));
 }
 
 #[test]
@@ -206,9 +209,14 @@ fn what_belongs_to_another_user_is_refused_unless_a_group_shares_it() {
         chown(&path, Some(0), None).expect("the owner");
     }
     let root = place.path().join("state");
-    for below in ["", "engines", "engines/one", "engines/one/note"] {
-        chown(root.join(below), Some(1234), Some(1234)).expect("another owner");
-    }
-    set(&root, 0o2770);
+    let belongs_to = |group| {
+        for below in ["", "engines", "engines/one", "engines/one/note"] {
+            chown(root.join(below), Some(1234), Some(group)).expect("another owner");
+        }
+        set(&root, 0o2770);
+    };
+    belongs_to(1234);
+    folder.write("note", b"new").expect_err("a group that only its owner may be in");
+    belongs_to(rustix::process::getegid().as_raw());
     assert!(folder.write("note", b"new").is_ok());
 }

@@ -7,9 +7,10 @@
 //!    - it was made from the image by its ID or by a name that a build of these sessions gave it, not by a name
 //!      that somebody else gave;
 //!    - it was made while one of these sessions was alive;
-//!    - it bears no run label at all, and no keep pattern means it;
+//!    - it bears no run label at all;
 //!    - one that never ran is older than [`SETTLED`]: until then somebody may be about to start it.
-//! 3. What runs is stopped only at the end of a session that somebody opened, and that is over.
+//! 3. A container that a keep pattern means by its name or its ID stays, with a label or without.
+//! 4. What runs is stopped only at the end of a session that somebody opened, and that is over.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub(super) const SETTLED: Duration = Duration::from_secs(10 * 60);
 /// Engines say when a container was made in whole seconds, and the ledger goes by another clock.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 /// A watcher gives a sign of life at least that often.
-const BETWEEN_BEATS: SignedDuration = SignedDuration::from_secs(15);
+const BETWEEN_BEATS: SignedDuration = SignedDuration::from_secs(5);
 
 /// The containers of the sessions that end.
 pub(crate) struct Ending<'a> {
@@ -51,7 +52,9 @@ impl<'a> Ending<'a> {
 
     /// Whether it may go by its own label.
     pub(crate) fn takes_labelled(&self, container: &Container) -> bool {
-        self.runs_in(container).is_some_and(|key| self.ends(&key) && self.may_be_in_this_state(container, &key))
+        self.runs_in(container).is_some_and(|key| {
+            self.ends(&key) && !self.is_kept(container) && self.may_be_in_this_state(container, &key)
+        })
     }
 
     /// Whether it may go with its image, which is about to.
@@ -104,7 +107,8 @@ impl<'a> Ending<'a> {
             return false;
         };
         let since = |moment: Timestamp| at.duration_since(moment);
-        since(entry.first) >= -CLOCKS_DIFFER && self.ended(key).is_none_or(|end| since(end) <= CLOCKS_DIFFER)
+        let first = self.look.opened.get(key).copied().unwrap_or(entry.first).max(entry.first);
+        since(first) >= -CLOCKS_DIFFER && self.ended(key).is_none_or(|end| since(end) <= CLOCKS_DIFFER)
     }
 
     /// The last moment at which the session was surely alive; `None` where it still is.

@@ -84,7 +84,8 @@ impl<'a> Rules<'a> {
         let (own, others_use): (Vec<&Container>, Vec<&Container>) =
             users.iter().partition(|container| self.ending.takes_with(container, image, claim));
         if !others_use.is_empty() {
-            return keep(KeptReason::InUse, others_use.into_iter().map(describe).collect());
+            // Our own stay with it, and are named beside whoever keeps it.
+            return keep(KeptReason::InUse, others_use.into_iter().chain(own).map(describe).collect());
         }
         if let Some(reason) = retained {
             return keep(reason, Vec::new());

@@ -25,7 +25,7 @@ fn reference(text: &str) -> Reference {
 }
 
 /// A policy that takes the leftovers of project `p`.
-fn leftovers() -> Policy {
+pub(super) fn leftovers() -> Policy {
     Policy {
         scope: Scope::Project(name("p")),
         tags: false,
@@ -89,6 +89,7 @@ impl Case {
             books: &self.books,
             lives: &self.lives,
             beats: &self.beats,
+            opened: &HashMap::new(),
             at_work: &at_work(&self.snapshot, &self.books),
             running: &self.running,
             layers: &self.layers,
@@ -567,6 +568,7 @@ fn stale_sessions_are_the_dead_the_former_of_the_slot_and_old_ci_ones() {
         books: &case.books,
         lives: &case.lives,
         beats: &case.beats,
+        opened: &HashMap::new(),
         at_work: &at_work(&case.snapshot, &case.books),
         running: &[],
         layers: &case.layers,

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::Policy;
 use crate::model::{Action, Container, Kept, KeptReason, Kind, Plan, Reason, Snapshot, Step, Volume};
 
 /// What Docker from 23.0 on says on a volume that nobody named.
@@ -17,7 +18,7 @@ const MADE_WITH: SignedDuration = SignedDuration::from_mins(5);
 
 /// Adds a step for each anonymous volume of the containers that go in this plan, where volumes go too, or where the
 /// container bore the label of a session that somebody had opened: its guard would have taken it. Else it is kept.
-pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, go: bool) {
+pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, policy: &Policy) {
     let containers = plan.steps.iter().filter(|step| takes(step, Kind::Container));
     let by: HashMap<&str, Reason> = containers.map(|step| (&*step.id, step.reason)).collect();
     let planned: HashSet<&str> = plan.steps.iter().filter(|step| takes(step, Kind::Volume)).map(|s| &*s.id).collect();
@@ -33,11 +34,11 @@ pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, go: b
             continue;
         }
         let labelled = owners.any(|container| by.get(&*container.id) == Some(&Reason::OfSession));
+        let goes = policy.volumes || policy.stops && labelled;
         let users = staying.iter().filter(|container| container.volumes.contains(&volume.name));
-        let holders: Vec<String> =
-            users.map(|container| format!("{} ({})", container.name, container.state.as_str())).collect();
+        let holders: Vec<String> = users.map(|container| container.describe()).collect();
         let (id, names, bytes) = (volume.name.clone(), vec![volume.name.clone()], volume.size.unwrap_or(0));
-        if (go || labelled) && holders.is_empty() {
+        if goes && holders.is_empty() {
             steps.push(Step {
                 action: Action::Remove,
                 kind: Kind::Volume,
@@ -77,8 +78,7 @@ fn is_of(volume: &Volume, container: &Container) -> bool {
     let made = Timestamp::from_second(container.created).ok();
     let with = volume.created.zip(made).is_some_and(|(volume, container)| {
         let after = volume.duration_since(container);
-        // The engine says of a container when it was made in whole seconds only.
-        after >= SignedDuration::from_secs(-1) && after <= MADE_WITH
+        !after.is_negative() && after <= MADE_WITH
     });
     anonymous && with && container.volumes.contains(&volume.name)
 }
@@ -116,7 +116,8 @@ mod tests {
         let steps = of_containers(snapshot.containers[..1].iter(), reason);
         let mut plan = Plan::new("clean", &snapshot.engine, Timestamp::UNIX_EPOCH, steps, Vec::new());
         assert!(may_be_anonymous(&snapshot, &plan));
-        anonymous(&snapshot, std::slice::from_ref(volume), &mut plan, go);
+        let policy = Policy { volumes: go, stops: true, ..crate::plan::clean::tests::leftovers() };
+        anonymous(&snapshot, std::slice::from_ref(volume), &mut plan, &policy);
         let step = plan.steps.iter().find(|step| step.kind == Kind::Volume).map(|step| Ok(step.bytes));
         step.or_else(|| plan.kept.first().map(|kept| Err(kept.reason)))
     }

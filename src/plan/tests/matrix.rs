@@ -208,6 +208,7 @@ impl Scene {
             books: &self.books,
             lives: &lives,
             beats: &HashMap::from([(own.clone(), at(NOW))]),
+            opened: &HashMap::new(),
             at_work: &at_work(&self.snapshot, &self.books),
             running: &[],
             layers: &Layers::new(),
@@ -236,11 +237,13 @@ impl Scene {
                 let steps = superseded::steps(&self.snapshot, &self.books, &[], &candidates);
                 Plan::new("build", &self.snapshot.engine, at(NOW), steps, Vec::new())
             }
-            Verb::Clean | Verb::Tagged | Verb::Session => clean::plan(&look, &policy),
-            Verb::Stale | Verb::Guard | Verb::EndByName => session_end::plan(&look, &self.extras, &policy),
+            Verb::Clean | Verb::Tagged => clean::plan(&look, &policy),
+            Verb::Session | Verb::Stale | Verb::Guard | Verb::EndByName => {
+                session_end::plan(&look, &self.extras, &policy)
+            }
             Verb::Sweep => return self.sweep(&lives),
         };
-        anonymous(&self.snapshot, &self.extras.volumes, &mut plan, policy.volumes);
+        anonymous(&self.snapshot, &self.extras.volumes, &mut plan, &policy);
         plan
     }
 
@@ -432,7 +435,7 @@ fn every_volume_and_every_network_is_decided_on() {
                 }
                 let plan = scene.plan(verb);
                 let cell = format!("{verb:?} {spare:?} used: {used}\n{:#?}", plan.steps);
-                let by_label = spare == Ours && matches!(verb, Verb::Stale | Verb::Guard | Verb::EndByName);
+                let by_label = spare == Ours && verb.ends_session();
                 // A container that runs stays, and with it what it uses. The one that is only there to share goes.
                 let swept = verb == Verb::Sweep && spare != Living && !used && !nameless;
                 let anonymous = spare == Anonymous && verb.stops();

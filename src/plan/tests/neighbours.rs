@@ -1,7 +1,7 @@
 //! Random neighbours: hosts on which sessions, projects and strangers share images, names and labels. Whatever verb is
-//! asked, nothing is taken that is not proven to be in its scope. `DKB_SOAK` says how many hosts are tried.
+//! asked, nothing is taken that is not proven to be in its scope. Ten are tried for each host that `DKB_SOAK` asks for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -195,6 +195,7 @@ fn try_one(seed: u64) {
             books: &world.books,
             lives: &world.lives,
             beats: &world.beats,
+            opened: &HashMap::new(),
             at_work: &at_work(&world.snapshot, &world.books),
             running: &world.running,
             layers: &Layers::new(),
@@ -207,7 +208,7 @@ fn try_one(seed: u64) {
             }
             _ => clean::plan(&look, &policy),
         };
-        anonymous(&world.snapshot, &world.extras.volumes, &mut plan, policy.volumes);
+        anonymous(&world.snapshot, &world.extras.volumes, &mut plan, &policy);
         for step in &plan.steps {
             if let Err(why) = may(step, &plan, &world, &look, &policy) {
                 panic!("seed {seed}, {:?}: {step:?}\n{why}\n{:#?}\n{:#?}", policy.scope, world.snapshot, world.books);
@@ -305,10 +306,5 @@ fn random_neighbours_lose_nothing() {
         // Pure planning costs next to nothing, so there are many for each host that an engine would get.
         None => Box::new(0..hosts * 10),
     };
-    let mut tried = HashSet::new();
-    for seed in seeds {
-        try_one(seed);
-        tried.insert(seed);
-    }
-    assert!(!tried.is_empty());
+    seeds.for_each(try_one);
 }

@@ -36,6 +36,8 @@ enum End {
 }
 
 struct Scene {
+    /// Since when session `s` is open.
+    opened: HashMap<crate::model::SessionKey, Timestamp>,
     books: Books,
     snapshot: Snapshot,
     keep: Vec<Pattern>,
@@ -50,7 +52,7 @@ impl Scene {
         books.apply(Record::Session(entry));
         books.apply(Record::Build(Build { at: at(BUILT), ..build("a", &key("p", "s"), 1, &[]) }));
         let snapshot = host(vec![image(1).tag("app").done(), image(9).tag("postgres").done()], vec![container]);
-        Self { books, snapshot, keep: Vec::new(), tags: true }
+        Self { opened: HashMap::new(), books, snapshot, keep: Vec::new(), tags: true }
     }
 
     fn plan(&self, end: End) -> Plan {
@@ -81,15 +83,13 @@ impl Scene {
             books: &self.books,
             lives: &HashMap::from([(own, life)]),
             beats: &beats,
+            opened: &self.opened,
             at_work: &at_work(&self.snapshot, &self.books),
             running: &[],
             layers: &Layers::new(),
             here: &here,
             now: at(NOW),
         };
-        if end == End::Clean {
-            return crate::plan::clean::plan(&look, &policy);
-        }
         session_end::plan(&look, &Extras::default(), &policy)
     }
 
@@ -151,7 +151,7 @@ fn every_kind_of_container_is_decided_on() {
         (
             "labelled by us, of a stranger's image, created just now",
             with_label(of(9, "postgres", Created, NOW), "p:s"),
-            ["stays", "remove", "remove", "remove", "stays"],
+            ["remove", "remove", "remove", "remove", "stays"],
         ),
         (
             "labelled by us, of our image, created just now",
@@ -204,6 +204,27 @@ fn what_was_made_after_a_session_died_is_somebody_elses() {
     assert_eq!((dead(died - 1), dead(died + 10), dead(died + 60)), ("stop, remove", "stop, remove", "stays"));
     let old = |made| Scene::new(of(1, "app:latest", ContainerState::Exited, made)).fate(End::Old);
     assert_eq!((old(BUILT + 1800), old(BUILT + 1900)), ("remove", "stays"), "it was given up at {}", BUILT + 1800);
+}
+
+#[test]
+fn what_was_made_while_nobody_kept_the_session_open_is_somebody_elses() {
+    let fate = |made, labelled| {
+        let container = of(1, "app:latest", ContainerState::Running, made);
+        let mut scene = Scene::new(if labelled { with_label(container, "p:s") } else { container });
+        scene.opened.insert(key("p", "s"), at(BUILT + 900));
+        scene.fate(End::Guard)
+    };
+    assert_eq!((fate(BUILT + 60, false), fate(BUILT + 901, false)), ("stays", "stop, remove"));
+    assert_eq!(fate(BUILT + 60, true), "stop, remove", "its label is enough");
+}
+
+#[test]
+fn a_keep_pattern_keeps_what_bears_the_label_too() {
+    let labelled = with_label(of(9, "postgres", ContainerState::Exited, NOW - 60), "p:s");
+    for (pattern, fate) in [("x", "stays"), ("postgres:*", "remove"), ("y", "remove")] {
+        let keep = vec![Pattern::new(pattern).expect("a pattern")];
+        assert_eq!(Scene { keep, ..Scene::new(labelled.clone()) }.fate(End::Guard), fate, "{pattern}");
+    }
 }
 
 #[test]
@@ -270,6 +291,7 @@ fn the_session_of_another_working_copy_ended_with_its_last_build() {
         books: &scene.books,
         lives: &HashMap::new(),
         beats: &HashMap::new(),
+        opened: &HashMap::new(),
         at_work: &HashSet::new(),
         running: &[],
         layers: &Layers::new(),
