@@ -57,6 +57,8 @@ fn finish(world: &World, id: &str, keep_tagged: bool) -> Result<u8> {
         return Ok(still_used(&key));
     };
     let Ended { plan, report, mut lives, known } = ended;
+    lives.remove(&key);
+    end::tell_of_the_dead(world, &lives);
     if !known && !opened && plan.steps.is_empty() {
         let elsewhere = lives.keys().find(|other| other.session == key.session);
         let error =
@@ -74,8 +76,6 @@ fn finish(world: &World, id: &str, keep_tagged: bool) -> Result<u8> {
     for error in &report.errors {
         ui::say(error);
     }
-    lives.remove(&key);
-    end::tell_of_the_dead(world, &lives);
     Ok(super::clean::exit_code(&plan, &report))
 }
 

@@ -119,6 +119,7 @@ fn the_next_dkb_of_any_kind_says_it_once(engine: &Engine) {
     let books = Books::of(engine);
     let context = Context::from_base("RUN true");
     let dkb = |args: &[&str]| books.dkb(engine).args(args.iter().copied());
+    books.note(&[Record::Session(SessionEntry::new(key(PROJECT, "nobodys"), Timestamp::now()))]);
     for (n, next) in [
         build(engine, &books, &context),
         dkb(&["clean", "--dry-run"]),

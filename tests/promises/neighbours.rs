@@ -24,6 +24,7 @@ pub(crate) fn promises() -> Promises {
             the_session_of_a_colleague_is_not_stopped,
             a_job_that_is_at_work_in_our_slot_is_not_over,
         ])
+        .on(|engine| engine == "docker-28.5", promises![a_session_that_does_not_exist_is_not_ended])
         .on(docker, promises![a_checkout_cleans_what_it_built_itself_whatever_it_calls_itself])
 }
 
@@ -249,6 +250,14 @@ fn the_session_of_a_colleague_is_not_stopped(engine: &Engine) {
             engine.api().containers().iter().any(|one| one["Id"] == container.as_str() && one["State"] == "running");
         assert!(runs && engine.has(&image), "{words:?}\n{}", engine.inventory());
     }
+}
+
+fn a_session_that_does_not_exist_is_not_ended(engine: &Engine) {
+    let state = State::new();
+    let _theirs = Guarded::new(engine, &state, "theirs", "q", "e2e").end();
+    let end = |id: &str| engine.dkb_in(&state).project("p").args(["session", "end", id]).run().code(2);
+    end("nowhere").warns("p has no such session").warns("dkb status --all");
+    end("e2e").warns("dkb --project q session end e2e");
 }
 
 fn a_job_that_is_at_work_in_our_slot_is_not_over(engine: &Engine) {
