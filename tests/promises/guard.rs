@@ -70,6 +70,8 @@ fn a_session_is_cleaned_when_its_guard_is_killed(engine: &Engine) {
         if !command_too {
             kill(&pid);
         }
+        // Or the next round would read it before it is written anew.
+        std::fs::remove_file(scene.state.work().join("pid")).expect("the number");
         // Whoever reads the guard's output gets to its end although the watcher went on: else this would hang.
         drop(guard.wait());
         std::fs::remove_file(scene.ready()).expect("the mark");
