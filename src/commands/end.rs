@@ -129,6 +129,11 @@ pub(super) fn is_kept_open(session: &SessionFile, but: Option<&str>) -> bool {
     session.keepers(but).map_or(true, |keepers| !keepers.is_empty())
 }
 
+/// The last who keeps a session open ends it.
+pub(super) fn say_that_it_goes_on(key: &SessionKey) {
+    ui::say(format_args!("session {} is still in use; whoever ends it last cleans up", key.session));
+}
+
 /// Nothing of the session waits for a later clean.
 pub(super) fn is_over(plan: &Plan) -> bool {
     plan.totals.failed == 0 && !plan.kept.iter().any(|kept| waits(kept.reason))

@@ -244,9 +244,8 @@ fn clean(world: &World, key: &SessionKey, flags: &Guard, mut opened: Option<Open
     });
 }
 
-/// The last who keeps a session open ends it.
 fn leave_to_others(key: &SessionKey, opened: Option<Opened>) {
-    ui::say(format_args!("session {} is still in use; whoever ends it last cleans up", key.session));
+    end::say_that_it_goes_on(key);
     if let Some(opened) = opened {
         opened.leave();
     }

@@ -49,12 +49,14 @@ fn finish(world: &World, id: &str, keep_tagged: bool) -> Result<u8> {
     let session = world.state()?.session(&key);
     let is_kept_open = || !session.ends_by_name().unwrap_or(false);
     if is_kept_open() {
-        return Ok(still_used(&key));
+        end::say_that_it_goes_on(&key);
+        return Ok(0);
     }
     let opened = session.owner().is_some();
     let manner = Manner { keep_tagged, opened, anywhere: false };
     let Some(ended) = runtime()?.block_on(end::end(world, &key, manner, is_kept_open, super::clean::stop()))? else {
-        return Ok(still_used(&key));
+        end::say_that_it_goes_on(&key);
+        return Ok(0);
     };
     let Ended { plan, report, mut lives, known } = ended;
     lives.remove(&key);
@@ -77,9 +79,4 @@ fn finish(world: &World, id: &str, keep_tagged: bool) -> Result<u8> {
         ui::say(error);
     }
     Ok(super::clean::exit_code(&plan, &report))
-}
-
-fn still_used(key: &SessionKey) -> u8 {
-    ui::say(format_args!("session {} is still in use; whoever ends it last cleans up", key.session));
-    0
 }
