@@ -59,6 +59,7 @@ const RECIPE: &str = "FROM lab/base AS one\nCOPY seed /seed\nRUN sleep 0.1\nENV 
 fn killed(engine: &Engine, builder: Builder, group: &str) {
     let maker = Maker::new(engine, builder);
     let foreign = engine.image().make();
+    let from_the_start = ids(engine);
     let context = Context::new().dockerfile(RECIPE);
     let whole = |seed: &str| {
         let began = Instant::now();
@@ -102,6 +103,9 @@ fn killed(engine: &Engine, builder: Builder, group: &str) {
         remove(engine, unnamed);
     }
     let recorded = maker.recorded();
+    // What the engine finished after all, when it had seemed to rest, and nobody has named: it keeps what it stands on.
+    let late = ids(engine).into_iter().filter(|id| !recorded.contains(id) && !from_the_start.contains(id)).collect();
+    remove(engine, late);
     maker.clean();
     assert!(recorded.iter().all(|id| !engine.has(id)), "the session is over");
     assert!(engine.has(&foreign));
@@ -142,9 +146,10 @@ fn comes_to_rest(engine: &Engine, whole: u64) -> bool {
         if !engine.api().answers() {
             return true;
         }
-        let (now, containers) = (listed(engine, "/images/json?all=1"), listed(engine, "/containers/json?all=1"));
-        if now.is_none() || now != last || containers.is_none_or(|containers| !containers.is_empty()) {
-            (last, since) = (now, Instant::now());
+        let containers = listed(engine, "/containers/json?all=1");
+        let now = (listed(engine, "/images/json?all=1"), engine.is_podman().then(|| listed(engine, WORKING)));
+        if now.0.is_none() || Some(&now) != last.as_ref() || containers.is_none_or(|containers| !containers.is_empty()) {
+            (last, since) = (Some(now), Instant::now());
         }
         since.elapsed() > quiet
     });
@@ -153,6 +158,9 @@ fn comes_to_rest(engine: &Engine, whole: u64) -> bool {
     assert!(answers || engine.is_podman(), "the engine is gone");
     answers
 }
+
+/// With the containers of Podman's builder, which Docker's part of its API leaves out. A killed build leaves one.
+const WORKING: &str = "/v4.0.0/libpod/containers/json?external=true&all=true";
 
 /// The IDs in a list; nothing where the engine has none to give, or ends in this moment.
 fn listed(engine: &Engine, path: &str) -> Option<BTreeSet<String>> {
