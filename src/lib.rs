@@ -1,27 +1,37 @@
 //! dkb: docker build that leaves nothing behind, and a clean-up that takes what is ours and nothing else.
 //!
-//! The map of the house. Every verb goes the same way: *observe → plan → show → apply → report*.
+//! The map of the house. Every verb goes the same way: *observe → plan → apply → report*. A room knows those below it,
+//! and never one above:
 //!
-//! - [`model`]: what there is, as plain data.
-//! - [`plan`]: what to do about it, as pure functions of that data.
-//! - [`engine`]: the only door to Docker.
-//! - [`ledger`]: dkb's own note of what its builds produced, and who is at work.
-//! - [`config`]: flags, environment and files, made into settings once.
-//! - [`commands`]: one file a verb.
-//! - [`files`]: how files that others wrote are read.
-//! - [`ui`]: plans and reports, shown to people and to programs.
+//! - [`verbs`]: one file a verb. [`cli`]: what was typed.
+//! - `session`: how a session is named, kept open, watched and ended. `building`: one `dkb build`.
+//! - `observe`: what there is. `apply`: doing what a plan says.
+//! - `bookkeeping`: what a build made, written down. `plan_file`: a plan on disk. `processes`: other programs.
+//! - `app`: the settings, who we are, and the way to the engine and the books.
+//! - [`engine`]: the only door to Docker. [`ledger`]: dkb's own notes, and who is at work. [`config`]: flags,
+//!   environment and files, made into settings once. [`report`]: plans and what became of them, shown to people and
+//!   to programs. [`files`]: how files that others wrote are read.
+//! - [`plan`]: what to do, as pure functions of plain data. [`model`]: that data.
 //!
-//! `plan` and `model` know no engine, no file, no clock and no environment; a test holds that wall.
+//! `plan` and `model` know no engine, no file, no clock and no environment; a test holds the walls.
 
+mod app;
+mod apply;
+mod bookkeeping;
+mod building;
 pub mod cli;
-pub mod commands;
 pub mod config;
 pub mod engine;
 pub mod error;
 pub mod files;
 pub mod ledger;
 pub mod model;
+mod observe;
 pub mod plan;
-pub mod ui;
+mod plan_file;
+mod processes;
+pub mod report;
+mod session;
+pub mod verbs;
 
 pub use error::{Error, Result};

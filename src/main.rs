@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(dkb::commands::main(std::env::args_os().collect()))
+    ExitCode::from(dkb::verbs::main(std::env::args_os().collect()))
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 #[test]
 fn the_committed_completions_and_manual_pages_are_what_dkb_prints() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions");
-    let files = dkb::commands::completions::files();
+    let files = dkb::verbs::completions::files();
     if std::env::var_os("SNAPSHOTS").is_some_and(|how| how == "overwrite") {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("a folder");

@@ -33,24 +33,24 @@ const WALLS: &[Wall] = &[
             "crate::engine",
             "crate::ledger",
             "crate::config",
-            "crate::commands",
-            "crate::ui",
+            "crate::verbs",
+            "crate::report",
             "crate::cli",
         ],
     },
     // Data goes into a plan; plans don't come back into it.
     Wall { rooms: &["model/"], but: &[], never: &["crate::plan"] },
     Wall {
-        rooms: &["ui/"],
+        rooms: &["report/"],
         but: &[],
-        never: &["crate::engine", "crate::ledger", "crate::commands", "bollard", "tokio"],
+        never: &["crate::engine", "crate::ledger", "crate::verbs", "bollard", "tokio"],
     },
-    Wall { rooms: &["engine/", "ledger/"], but: &[], never: &["crate::ui", "crate::commands", "crate::plan::clean"] },
+    Wall { rooms: &["engine/", "ledger/"], but: &[], never: &["crate::report", "crate::verbs", "crate::plan::clean"] },
     Wall { rooms: &[""], but: &["engine/docker.rs"], never: &["bollard"] },
     // Everything that a person or a program reads goes through one door, as a page of clean lines.
     Wall {
         rooms: &[""],
-        but: &["ui/mod.rs"],
+        but: &["report/mod.rs"],
         never: &[
             "print!",
             "println!",
@@ -67,18 +67,18 @@ const WALLS: &[Wall] = &[
     // What goes out as it is: docker's own stream, a script that is ours, and a byte between two of us.
     Wall {
         rooms: &[""],
-        but: &["ui/mod.rs", "commands/build/child.rs", "commands/completions.rs", "commands/watch.rs"],
+        but: &["report/mod.rs", "processes/child.rs", "verbs/completions.rs", "verbs/watch.rs"],
         never: &["pass_on_stdout", "pass_on_stderr"],
     },
-    Wall { rooms: &["ui/"], but: &["ui/mod.rs"], never: &["write_all", "io::Write"] },
-    Wall { rooms: &[""], but: &["ui/mod.rs", "ui/progress.rs"], never: &["indicatif", "console::"] },
+    Wall { rooms: &["report/"], but: &["report/mod.rs"], never: &["write_all", "io::Write"] },
+    Wall { rooms: &[""], but: &["report/mod.rs", "report/progress.rs"], never: &["indicatif", "console::"] },
     // A page is made, and coloured, in one place.
-    Wall { rooms: &["ui/"], but: &["ui/page.rs"], never: &["\\x1b", "\\u{1b}", "\\u{9b}"] },
-    Wall { rooms: &[""], but: &["ui/page.rs", "plan/classic.rs"], never: &["\\x1b["] },
+    Wall { rooms: &["report/"], but: &["report/page.rs"], never: &["\\x1b", "\\u{1b}", "\\u{9b}"] },
+    Wall { rooms: &[""], but: &["report/page.rs", "plan/classic.rs"], never: &["\\x1b["] },
     Wall { rooms: &[""], but: &[], never: &["unsafe"] },
     // Sizes come from outside, and their sum must not overflow: there is `total` for them.
     Wall {
-        rooms: &["engine/", "model/", "plan/", "ui/", "commands/"],
+        rooms: &["engine/", "model/", "plan/", "report/", "apply/", "verbs/"],
         but: &[],
         never: &[".sum()", ".sum::<", ".product()", ".product::<"],
     },

@@ -64,6 +64,13 @@ pub enum Scope {
     All,
 }
 
+impl Scope {
+    /// Only a whole session has an end.
+    pub const fn is_of_sessions(&self) -> bool {
+        matches!(self, Self::Session(_) | Self::Stale(_))
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub scope: Scope,

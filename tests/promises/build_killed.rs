@@ -148,7 +148,8 @@ fn comes_to_rest(engine: &Engine, whole: u64) -> bool {
         }
         let containers = listed(engine, "/containers/json?all=1");
         let now = (listed(engine, "/images/json?all=1"), engine.is_podman().then(|| listed(engine, WORKING)));
-        if now.0.is_none() || Some(&now) != last.as_ref() || containers.is_none_or(|containers| !containers.is_empty()) {
+        if now.0.is_none() || Some(&now) != last.as_ref() || containers.is_none_or(|containers| !containers.is_empty())
+        {
             (last, since) = (Some(now), Instant::now());
         }
         since.elapsed() > quiet

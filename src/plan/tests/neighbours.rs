@@ -50,7 +50,7 @@ fn labels(run: &str) -> HashMap<String, String> {
     run.into_iter().collect()
 }
 
-struct World {
+struct App {
     snapshot: Snapshot,
     books: Books,
     extras: Extras,
@@ -63,7 +63,7 @@ fn sessions() -> Vec<SessionKey> {
     vec![key("p", "s"), key("p", "t"), key("p", "busy"), key("q", "s"), key("p", "local-00000001")]
 }
 
-fn world(dice: &mut Dice) -> World {
+fn world(dice: &mut Dice) -> App {
     let mut books = Books::default();
     for of in sessions() {
         let first = moment(dice.at());
@@ -148,7 +148,7 @@ fn world(dice: &mut Dice) -> World {
     }
     let engine = crate::model::EngineInfo { now: moment(NOW), ..host(vec![], vec![]).engine };
     let running = RunningBuild { of: key("p", "busy"), key: "other".to_owned(), tags: Vec::new() };
-    World {
+    App {
         snapshot: Snapshot { engine, images, containers },
         books,
         extras: Extras { networks, volumes },
@@ -218,7 +218,7 @@ fn try_one(seed: u64) {
 }
 
 /// What must be so for a step, whatever the planner thought of: necessary, and written another way.
-fn may(step: &Step, plan: &Plan, world: &World, look: &Look, policy: &Policy) -> Result<(), &'static str> {
+fn may(step: &Step, plan: &Plan, world: &App, look: &Look, policy: &Policy) -> Result<(), &'static str> {
     let in_scope = |of: &SessionKey| {
         let alive = world.lives.get(of) == Some(&Life::Alive);
         !alive

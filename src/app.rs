@@ -1,0 +1,187 @@
+//! What every verb starts from: settings, who we are, and the way to the engine and the ledger.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cli::{Cli, Typed, Verb};
+use crate::config::value::Source;
+use crate::config::{self, Places, Settings, here};
+use crate::engine::{self, Endpoint, Engine, Limits, Program};
+use crate::error::{Error, Kind, Result};
+use crate::ledger::{State, short_hash};
+use crate::model::{Name, SessionKey};
+use crate::plan::clean::{Here, Policy, Scope};
+use crate::plan::identity::{Identity, Origin};
+use crate::report::clean::Loudness;
+
+/// Behind the session in a guard's mark, where its project was named by a checkout and by nobody else.
+pub(crate) const BY_CHECKOUT: &str = ":checkout";
+
+pub(crate) struct App {
+    pub(crate) settings: Settings,
+    pub(crate) docker: engine::DockerFlags,
+    pub(crate) key: SessionKey,
+    /// The session was named by a flag, a variable or the CI job.
+    pub(crate) named: bool,
+    pub(crate) identity: Identity,
+    /// The user's own settings file, where a flag named one.
+    pub(crate) settings_file: Option<PathBuf>,
+    pub(crate) quiet: bool,
+    pub(crate) verbose: bool,
+}
+
+/// Docker's global flags, as the docker that is started gets them and as dkb's own look goes by them.
+fn docker_flags(cli: &Cli) -> engine::DockerFlags {
+    let docker = &cli.docker;
+    let words = match &cli.verb {
+        Verb::Build(build) => build.docker.clone(),
+        _ => written_again(cli),
+    };
+    let tls = [docker.tlscacert.is_some(), docker.tlscert.is_some(), docker.tlskey.is_some()];
+    engine::DockerFlags {
+        words,
+        config: docker.config.clone(),
+        context: cli.common.context.last().cloned(),
+        hosts: cli.common.host.clone(),
+        tls: tls.contains(&true) || docker.tls.is_some() || docker.tlsverify.is_some(),
+    }
+}
+
+/// The flags that lead a docker, or another dkb, to the same engine.
+fn written_again(cli: &Cli) -> Vec<OsString> {
+    let docker = &cli.docker;
+    let path = |path: &Option<PathBuf>| path.clone().map(PathBuf::into_os_string);
+    let text = |text: &Option<String>| text.clone().map(OsString::from);
+    let hosts = cli.common.host.iter().map(|host| ("--host", Some(host.into())));
+    let flags = [
+        ("--config", path(&docker.config)),
+        ("--context", cli.common.context.last().map(Into::into)),
+        ("--tls", text(&docker.tls)),
+        ("--tlscacert", path(&docker.tlscacert)),
+        ("--tlscert", path(&docker.tlscert)),
+        ("--tlskey", path(&docker.tlskey)),
+        ("--tlsverify", text(&docker.tlsverify)),
+    ];
+    let joined = |(flag, value): (&str, Option<OsString>)| {
+        let mut word = OsString::from(flag);
+        word.push("=");
+        word.push(value?);
+        Some(word)
+    };
+    flags.into_iter().chain(hosts).filter_map(joined).collect()
+}
+
+/// The environment of this process.
+pub(crate) fn env(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+impl App {
+    pub(crate) fn new(cli: &Cli, typed: &[Typed]) -> Result<Self> {
+        let folder = std::env::current_dir().unwrap_or_default();
+        let places = Places::new(folder.clone(), &env);
+        let borrowed = match &cli.verb {
+            Verb::Sweep(_) => config::seed::read(&env)?.entries,
+            _ => Vec::new(),
+        };
+        let settings = config::load(&places, &env, cli.common.settings.as_deref(), typed, borrowed)?;
+        let identity = here::identity(&settings, &places, &env);
+        Ok(Self {
+            named: identity.session_is_sure(),
+            key: SessionKey { project: identity.project.clone(), session: identity.session.clone() },
+            docker: docker_flags(cli),
+            settings_file: cli.common.settings.clone(),
+            quiet: cli.common.quiet,
+            verbose: cli.common.verbose,
+            settings,
+            identity,
+        })
+    }
+
+    pub(crate) fn here(&self) -> Here {
+        Here {
+            key: self.key.clone(),
+            named: self.named,
+            alone: !matches!(self.identity.session_from, Origin::Given(_)),
+            slot: self.slot(),
+            copy: self.identity.copy.clone(),
+            vouched: match self.identity.project_from {
+                Origin::Given(_) => match self.settings.source("project") {
+                    Some(Source::File { checkout, .. }) => !checkout,
+                    Some(Source::Variable(_)) => {
+                        !env("DKB_GUARD").is_some_and(|mark| mark.as_encoded_bytes().ends_with(BY_CHECKOUT.as_bytes()))
+                    }
+                    _ => true,
+                },
+                Origin::CiVariable(_) => true,
+                _ => false,
+            },
+        }
+    }
+
+    pub(crate) fn slot(&self) -> Option<Name> {
+        self.identity.ci.as_ref().and_then(|job| job.slot.clone())
+    }
+
+    pub(crate) fn loudness(&self) -> Loudness {
+        match (self.quiet, self.verbose) {
+            (true, _) => Loudness::Quiet,
+            (false, true) => Loudness::Verbose,
+            (false, false) => Loudness::Normal,
+        }
+    }
+
+    /// What the settings say for this scope. The end of a session takes its own containers along, and stops them where
+    /// the session died.
+    pub(crate) fn clean_policy(&self, scope: Scope, tags: bool) -> Policy {
+        let settings = &self.settings;
+        Policy {
+            tags,
+            containers: scope.is_of_sessions(),
+            stops: matches!(scope, Scope::Stale(_)),
+            volumes: false,
+            keep: settings.keep.clone(),
+            keep_last: settings.keep_last,
+            older_than: settings.older_than,
+            stale_after: settings.stale_after,
+            trust_stamp: settings.trust_stamp && scope != Scope::All,
+            scope,
+        }
+    }
+
+    pub(crate) fn program(&self) -> Result<Program> {
+        Program::find(Some(self.settings.docker.as_os_str()), &env)
+    }
+
+    pub(crate) fn state(&self) -> Result<State> {
+        self.settings.state_dir.as_ref().map(State::at).ok_or_else(|| {
+            Error::new(Kind::Usage, "looking for the state folder", "there is no home folder to keep it in")
+                .hint("point DKB_STATE_DIR at a folder that can be written")
+        })
+    }
+
+    pub(crate) fn endpoint(&self, program: Option<&Program>) -> Result<Endpoint> {
+        Endpoint::resolve(&self.docker, &env, program)
+    }
+
+    /// Connects to the engine that docker would work on. A docker program is not needed for that.
+    pub(crate) async fn engine(&self, limits: Limits) -> Result<Engine> {
+        let program = self.program().ok();
+        Engine::connect(self.endpoint(program.as_ref())?, limits).await
+    }
+}
+
+/// What names this machine in the notes about sessions. It never leaves the state folder.
+pub(crate) fn machine() -> String {
+    short_hash(&[&here::machine()])
+}
+
+/// One thread is enough: dkb waits most of the time.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Error::failed("starting", error))
+}
+
+/// The patience of a build: docker is what the user waits for, not dkb.
+pub(crate) const BUILD_LIMITS: Limits =
+    Limits { connect: Duration::from_secs(2), ask: Duration::from_secs(2), change: Duration::from_secs(60) };

@@ -1,0 +1,252 @@
+//! Does what a plan says: each step is checked again when its turn comes, and none is ever added.
+
+mod container;
+mod explain;
+mod image;
+mod spare;
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use crate::engine::{self, Engine};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::model::{Action, Flavour, Guard, ImageId, Kind, Outcome, Plan, Reference, Step};
+
+/// The containerd store gathers the collections of requests that come together, and gains up to about so many.
+const AT_ONCE: usize = 32;
+/// Where images go one at a time, the requests before a deletion are made beside the one before it.
+const AT_ONCE_BY_TURNS: usize = 4;
+/// Podman gains nothing, and the more it was asked for the longer it works on when somebody wants it to end.
+const AT_ONCE_PODMAN: usize = 4;
+/// Stopping is mostly waiting for the container's own grace, and removing for its mounts. As many as docker's own
+/// program takes at a time.
+const CONTAINERS_AT_ONCE: usize = 50;
+
+/// How long steps that were already asked for are waited for once it is over: a user who asked to stop, or an
+/// engine that went away, leaves no more than this.
+const GRACE: Duration = Duration::from_millis(400);
+
+/// How one step ended, with the engine's own words where they help.
+#[derive(Debug)]
+struct Ended {
+    outcome: Outcome,
+    why: Option<Error>,
+    /// The engine is out of reach: what has not begun is not tried.
+    lost: bool,
+    /// A build that has begun since may need it.
+    by_build: bool,
+}
+
+impl Ended {
+    const fn plainly(outcome: Outcome) -> Self {
+        Self { outcome, why: None, lost: false, by_build: false }
+    }
+
+    fn held() -> Self {
+        Self { by_build: true, ..Self::plainly(Outcome::Kept) }
+    }
+
+    fn failed(why: Error) -> Self {
+        Self { why: Some(why), ..Self::plainly(Outcome::Failed) }
+    }
+}
+
+/// What became of a plan, besides the results that now stand in its steps.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// Images that are gone from the engine, by our hand or another's.
+    pub(crate) gone: Vec<ImageId>,
+    /// What went wrong, each thing once.
+    pub(crate) errors: Vec<Error>,
+    pub(crate) interrupted: bool,
+    /// The engine went out of reach before the end.
+    pub(crate) lost: bool,
+}
+
+impl Report {
+    /// As a verb ends that carries out this plan: 1 where some of it failed, 2 where all of it did.
+    pub(crate) const fn exit_code(&self, plan: &Plan) -> u8 {
+        match (self.interrupted, plan.totals.failed, plan.totals.done) {
+            (true, ..) => ErrorKind::Interrupted.exit_code(),
+            (_, 0, _) => 0,
+            (_, _, 0) => 2,
+            _ => 1,
+        }
+    }
+
+    const fn is_over(&self) -> bool {
+        self.interrupted || self.lost
+    }
+}
+
+/// Does the steps in their order, a few at a time where they do not hang on each other. What is needed by
+/// then stays. `stop` ends it early; `progress` hears of each step that has ended.
+pub(crate) async fn apply(
+    engine: &Engine,
+    plan: &mut Plan,
+    depths: &HashMap<ImageId, usize>,
+    containerd_store: bool,
+    is_needed: impl Fn(&Step) -> bool,
+    stop: impl Future<Output = ()>,
+    mut progress: impl FnMut(&Step),
+) -> Report {
+    let mut report = Report::default();
+    let mut stop = pin!(stop);
+    let mut held = HashSet::new();
+    let door = image::Door::of(engine, containerd_store);
+    let (door, is_needed) = (&door, &is_needed);
+    let mut from = 0;
+    while from < plan.steps.len() && !report.is_over() {
+        let wave = wave(&plan.steps[from], depths);
+        let length = plan.steps[from..].iter().take_while(|step| self::wave(step, depths) == wave).count();
+        let steps = &plan.steps[from..from + length];
+        let ended = side_by_side(
+            steps,
+            |step| async move { if is_needed(step) { Ok(Ended::held()) } else { perform(door, step).await } },
+            match wave {
+                (Kind::Container, ..) => CONTAINERS_AT_ONCE,
+                // Children first, and the engine takes one at a time anyway.
+                (Kind::BuildCache, ..) => 1,
+                _ if engine.hello().flavour == Flavour::Podman => AT_ONCE_PODMAN,
+                (Kind::Image, ..) if !containerd_store => AT_ONCE_BY_TURNS,
+                _ => AT_ONCE,
+            },
+            stop.as_mut(),
+            &mut report,
+            &mut progress,
+        )
+        .await;
+        for (step, Ended { outcome, why, by_build, .. }) in plan.steps[from..].iter_mut().zip(ended) {
+            step.result = Some(outcome);
+            if by_build {
+                held.insert(step.id.clone());
+            }
+            if let Some(why) = why.filter(|why| !report.errors.contains(why)) {
+                report.errors.push(why);
+            }
+        }
+        from += length;
+    }
+    for step in &mut plan.steps {
+        step.result.get_or_insert(Outcome::NotTried);
+    }
+    // Whoever asked to stop is not kept waiting for explanations, and an engine that is gone has none.
+    if !report.is_over() {
+        explain::explain(engine, plan, &held, containerd_store).await;
+    }
+    let is_gone = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
+    let images = plan.steps.iter().filter(|step| step.kind == Kind::Image && step.action == Action::Remove);
+    report.gone = images.filter(is_gone).filter_map(|step| ImageId::parse(&step.id)).collect();
+    plan.count();
+    report
+}
+
+/// Does the steps of one wave. Once it is over none is begun, and those under way get a moment to end: what is
+/// still open then was asked for, and nobody knows what came of it.
+async fn side_by_side<'s, P: Future<Output = Result<Ended>>>(
+    steps: &'s [Step],
+    perform: impl Fn(&'s Step) -> P,
+    at_once: usize,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+    report: &mut Report,
+    progress: &mut impl FnMut(&Step),
+) -> Vec<Ended> {
+    let mut ended: Vec<Option<Ended>> = steps.iter().map(|_| None).collect();
+    let mut waiting = steps.iter().enumerate();
+    let mut begun = 0;
+    let mut running = FuturesUnordered::new();
+    let mut patience = pin!(tokio::time::sleep(GRACE));
+    loop {
+        while !report.is_over() && running.len() < at_once {
+            let Some((at, next)) = waiting.next() else { break };
+            begun = at + 1;
+            let ended = perform(next);
+            running.push(async move { (at, ended.await) });
+        }
+        let next = tokio::select! {
+            biased;
+            () = stop.as_mut(), if !report.is_over() => {
+                report.interrupted = true;
+                patience.as_mut().reset(tokio::time::Instant::now() + GRACE);
+                continue;
+            }
+            () = patience.as_mut(), if report.is_over() => break,
+            next = running.next() => next,
+        };
+        let Some((at, end)) = next else { break };
+        let end = end.unwrap_or_else(|error| Ended { lost: true, ..Ended::failed(error) });
+        if end.lost && !report.is_over() {
+            report.lost = true;
+            patience.as_mut().reset(tokio::time::Instant::now() + GRACE);
+        }
+        progress(&steps[at]);
+        ended[at] = Some(end);
+    }
+    let untold = |at| Ended::plainly(if at < begun { Outcome::Unknown } else { Outcome::NotTried });
+    ended.into_iter().enumerate().map(|(at, end)| end.unwrap_or_else(|| untold(at))).collect()
+}
+
+/// Steps with the same key may run side by side: they are neighbours that cannot hang on each other.
+fn wave(step: &Step, depths: &HashMap<ImageId, usize>) -> (Kind, Action, usize) {
+    let depth = ImageId::parse(&step.id).and_then(|id| depths.get(&id).copied()).unwrap_or(0);
+    (step.kind, step.action, if step.action == Action::Remove { depth } else { 0 })
+}
+
+/// An `Err` says that the engine could not even be asked.
+async fn perform(door: &image::Door<'_>, step: &Step) -> Result<Ended> {
+    let engine = door.engine;
+    let id = || ImageId::parse(&step.id).ok_or_else(|| Error::failed("reading the plan", "a step names no image"));
+    let name = || {
+        step.names
+            .first()
+            .and_then(|name| Reference::listed(name))
+            .ok_or_else(|| Error::failed("reading the plan", "a step names no tag"))
+    };
+    match (step.kind, step.action, &step.guard) {
+        (Kind::Image, Action::Remove, Guard::Untagged) => image::remove_untagged(door, id()?).await,
+        (Kind::Image, Action::Remove, Guard::Named { names }) => image::remove_named(door, id()?, names).await,
+        (Kind::Image, Action::Remove, Guard::Pushed { digests }) => image::remove_pushed(door, id()?, digests).await,
+        (Kind::Image, Action::Untag, Guard::NameOf { id }) => image::untag(door, *id, &name()?).await,
+        (Kind::Image, Action::GiveBack, Guard::NameOf { id: from }) => {
+            image::give_back(door, *from, id()?, &name()?).await
+        }
+        (Kind::Container, Action::Stop, _) => Ok(plainly(engine.stop_container(&step.id).await?, |()| Outcome::Done)),
+        (Kind::Container, Action::Remove, Guard::Stopped) => container::remove(engine, step).await,
+        (Kind::Network, Action::Remove, Guard::Unused) => spare::remove_network(engine, step).await,
+        (Kind::Volume, Action::Remove, Guard::Unused) => spare::remove_volume(engine, step, None).await,
+        (Kind::Volume, Action::Remove, Guard::UnusedSince { created }) => {
+            spare::remove_volume(engine, step, Some(*created)).await
+        }
+        (Kind::BuildCache, Action::Remove, Guard::Unused) => spare::remove_cache(engine, step).await,
+        _ => Ok(Ended::failed(Error::failed("reading the plan", "a step and its guard do not belong together"))),
+    }
+}
+
+/// Without an answer, only another look can tell whether it was done.
+async fn settle(outcome: engine::Outcome, is_gone: impl AsyncFnOnce() -> Result<bool>) -> Result<Ended> {
+    match outcome {
+        engine::Outcome::Unknown(error) => Ok(match is_gone().await {
+            Ok(true) => Ended::plainly(Outcome::Done),
+            Ok(false) => Ended::failed(error),
+            Err(_) => Ended { lost: true, why: Some(error), ..Ended::plainly(Outcome::Unknown) },
+        }),
+        outcome => Ok(plainly(outcome, |()| Outcome::Done)),
+    }
+}
+
+fn plainly<T>(outcome: engine::Outcome<T>, done: impl FnOnce(T) -> Outcome) -> Ended {
+    match outcome {
+        engine::Outcome::Done(value) => Ended::plainly(done(value)),
+        engine::Outcome::Missing => Ended::plainly(Outcome::AlreadyGone),
+        engine::Outcome::Conflict(_) => Ended::plainly(Outcome::Kept),
+        engine::Outcome::Refused { status, message } => {
+            Ended::failed(Error::failed(format!("the engine refused (status {status})"), message))
+        }
+        engine::Outcome::Unknown(error) => Ended::failed(error),
+    }
+}

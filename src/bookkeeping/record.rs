@@ -1,0 +1,201 @@
+//! After a build: which images are its own, and the record of that.
+
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use jiff::Timestamp;
+
+use super::home;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::ledger::Intent;
+use crate::model::{
+    Books, Build, Flavour, Image, ImageDetail, ImageId, Record, Reference, SessionEntry, Shown, Stamp, Taken,
+};
+use crate::plan::attribution::{self, Evidence};
+use crate::plan::lost::Lost;
+
+/// A build's steps are inspected one by one, a few at a time.
+const AT_ONCE: usize = 4;
+/// No Dockerfile has more steps; what descends further is not asked.
+const DEEPEST: usize = 500;
+
+/// What is known of a build once docker has ended, or was found ended.
+pub(crate) struct Facts<'a> {
+    pub intent: &'a Intent,
+    pub stamp: &'a Stamp,
+    pub began: Timestamp,
+    pub before: &'a [(Reference, ImageId)],
+    /// Every image that was there before, where that was asked.
+    pub all: Option<&'a HashSet<ImageId>>,
+    pub shown: &'a Shown,
+    /// What docker said it built. An ID that the engine does not know counts as none.
+    pub result: Option<ImageId>,
+    pub ok: bool,
+    /// A container ran whose image may not have been shown any more.
+    pub ran: bool,
+    /// dkb was killed, so that the end of the output is missing.
+    pub cut_off: bool,
+}
+
+/// The record of a build, as far as it made anything.
+pub(crate) async fn record(engine: &Engine, books: &Books, facts: &Facts<'_>) -> Result<Build> {
+    let recorded = books.images();
+    let is_recorded = |id: ImageId| recorded.contains_key(&id);
+    let (result, steps) = if facts.intent.classic {
+        classic(engine, facts, &recorded).await?
+    } else {
+        // Without the whole stamp an image may be anybody's that was there before, or of which nobody knows.
+        let whole = facts.stamp.is_whole();
+        let was_there = |id: ImageId| facts.all.map_or(!whole, |all| all.contains(&id)) && !is_recorded(id);
+        (facts.result.filter(|id| !was_there(*id)), Vec::new())
+    };
+    let took = facts.before.iter().filter(|(_, from)| facts.ok && Some(*from) != facts.result);
+    Ok(Build {
+        build: facts.intent.build.clone(),
+        of: facts.intent.of.clone(),
+        at: Timestamp::now(),
+        tags: facts.intent.tags.clone(),
+        key: facts.intent.key.clone(),
+        ok: facts.ok,
+        result,
+        steps,
+        took: took.map(|(tag, from)| Taken { tag: tag.clone(), from: *from }).collect(),
+        tilt: facts.intent.tilt,
+        home: Some(home(engine)),
+    })
+}
+
+/// The result, if it is this build's, and its steps.
+async fn classic(
+    engine: &Engine,
+    facts: &Facts<'_>,
+    recorded: &HashMap<ImageId, Vec<&Build>>,
+) -> Result<(Option<ImageId>, Vec<ImageId>)> {
+    let known: Vec<ImageId> = recorded.keys().copied().collect();
+    let (result, ours) = match attribution::all_cached(facts.shown, facts.result, &known) {
+        Some(ours) if facts.ok && !facts.cut_off => (facts.result, ours),
+        _ => verified(engine, facts, recorded).await?,
+    };
+    let result = result.filter(|id| ours.contains(id));
+    Ok((result, ours.into_iter().filter(|id| Some(*id) != result).collect()))
+}
+
+/// The result, as far as anybody knows it, and all that is this build's.
+async fn verified(
+    engine: &Engine,
+    facts: &Facts<'_>,
+    recorded: &HashMap<ImageId, Vec<&Build>>,
+) -> Result<(Option<ImageId>, Vec<ImageId>)> {
+    let mut details = details(engine, facts).await?;
+    let mut result = facts.result.filter(|_| facts.ok);
+    let is_misnamed = |named: &ImageId| attribution::is_misnamed(facts.shown, *named, &details, facts.stamp);
+    let misnamed = result.filter(|named| engine.hello().flavour == Flavour::Podman && is_misnamed(named));
+    if let Some(named) = misnamed
+        && let Some(step) = attribution::last_step(facts.shown, named, &details)
+        && let Some(own) = lost(engine, facts.intent, facts.began, recorded, Some(step)).await?
+    {
+        details.extend(engine.step(&own.to_string()).await?);
+        result = Some(own);
+    }
+    let evidence = Evidence {
+        details: &details,
+        began: facts.began,
+        stamp: facts.stamp,
+        result,
+        // Where docker named another build's image at the end, its own end is missing.
+        cut_off: facts.cut_off || misnamed.is_some(),
+        tells_containers: details.iter().any(|image| image.container.is_some()),
+    };
+    Ok((result, attribution::verify(facts.shown, &evidence, |id| recorded.contains_key(&id))))
+}
+
+/// The result that docker could not name, on top of a certain step where that is known.
+pub(crate) async fn lost(
+    engine: &Engine,
+    intent: &Intent,
+    began: Timestamp,
+    recorded: &HashMap<ImageId, Vec<&Build>>,
+    on: Option<ImageId>,
+) -> Result<Option<ImageId>> {
+    let mut images = engine.images(false).await?;
+    images.retain(|image| on.is_none_or(|step| image.id == step || image.parent == Some(step)));
+    let digests_say_nothing = engine.info().await?.containerd_store || engine.hello().flavour == Flavour::Podman;
+    let lost = Lost { stamp: &intent.stamp, tags: &intent.tags, began, digests_say_nothing };
+    let mut details = Vec::new();
+    for image in lost.stamped(&images) {
+        details.extend(engine.image(&image.id.to_string()).await?);
+    }
+    Ok(lost.result(&images, &details, |id| recorded.contains_key(&id)))
+}
+
+/// Asks the engine for every image that the output named, and for what those descend from as far as it is new.
+/// Of a build that was cut off, also for what was made on top of them.
+async fn details(engine: &Engine, facts: &Facts<'_>) -> Result<Vec<ImageDetail>> {
+    let mut details = HashMap::new();
+    let named = facts.shown.images.iter().map(|image| image.id.clone());
+    inspect(engine, facts, named.chain(facts.result.map(|id| id.to_string())).collect(), &mut details).await?;
+    if !facts.ok && facts.ran && facts.intent.classic {
+        let began = facts.began.as_second();
+        let is_on_top = |image: &Image| {
+            let on_top = image.parent.is_none_or(|parent| details.contains_key(&parent));
+            on_top && image.created >= began && !image.is_tagged() && !details.contains_key(&image.id)
+        };
+        let images = engine.images(false).await?;
+        let on_top = images.into_iter().filter(is_on_top).map(|image| image.id.to_string()).collect();
+        inspect(engine, facts, on_top, &mut details).await?;
+    }
+    Ok(details.into_values().collect())
+}
+
+async fn inspect(
+    engine: &Engine,
+    facts: &Facts<'_>,
+    mut next: Vec<String>,
+    details: &mut HashMap<ImageId, ImageDetail>,
+) -> Result<()> {
+    let mut asked: HashSet<String> = HashSet::new();
+    while !next.is_empty() && details.len() < DEEPEST {
+        next.retain(|name| asked.insert(name.clone()));
+        let mut answers =
+            stream::iter(next.drain(..)).map(|name| async move { engine.step(&name).await }).buffer_unordered(AT_ONCE);
+        let mut found = Vec::new();
+        while let Some(answer) = answers.next().await {
+            found.extend(answer?);
+        }
+        drop(answers);
+        for image in found {
+            let new = image.created.is_some_and(|created| created >= facts.began);
+            if let Some(parent) = image.parent.filter(|parent| new && !details.contains_key(parent)) {
+                next.push(parent.to_string());
+            }
+            details.insert(image.id, image);
+        }
+    }
+    Ok(())
+}
+
+/// What goes into the ledger for a build: the session where it is new, and the build where it made anything.
+pub(crate) fn records(books: &Books, intent: &Intent, build: &Build) -> Vec<Record> {
+    if build.result.is_none() && build.steps.is_empty() {
+        return Vec::new();
+    }
+    let known = books.sessions.get(&intent.of);
+    let says_more = known.is_none_or(|known| {
+        let is_new_copy = intent.copy.as_ref().is_some_and(|copy| !known.copies.contains(copy));
+        known.ci != intent.ci || known.slot != intent.slot || is_new_copy
+    });
+    let entry = says_more.then(|| {
+        Record::Session(SessionEntry {
+            ci: intent.ci,
+            slot: intent.slot.clone(),
+            copies: intent.copy.iter().cloned().collect(),
+            ..SessionEntry::new(intent.of.clone(), build.at)
+        })
+    });
+    entry.into_iter().chain([Record::Build(build.clone())]).collect()
+}

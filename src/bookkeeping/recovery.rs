@@ -1,0 +1,80 @@
+//! The books of builds whose dkb was killed.
+
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use jiff::Timestamp;
+
+use super::record::{Facts, lost, record, records};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::ledger::{Intent, Ledger, State, Unfinished};
+
+/// Finishes the books of builds whose dkb was killed. Only those on this very engine are touched.
+pub(crate) async fn recover(engine: &Engine, identity: &str, state: &State, ledger: &Ledger) -> Result<usize> {
+    let (mut recovered, mut failed) = (0_usize, None);
+    for unfinished in state.unfinished() {
+        if unfinished.still_runs() {
+            continue;
+        }
+        let done = recover_one(engine, identity, ledger, &unfinished).await;
+        match done {
+            Ok(false) | Err(_) if !is_long_past(&unfinished.intent) => failed = failed.or(done.err()),
+            _ => {
+                recovered = recovered.saturating_add(1);
+                unfinished.finish();
+            }
+        }
+    }
+    failed.map_or(Ok(recovered), Err)
+}
+
+/// `false` where this engine is not the one that could tell.
+async fn recover_one(engine: &Engine, identity: &str, ledger: &Ledger, unfinished: &Unfinished) -> Result<bool> {
+    let intent = &unfinished.intent;
+    let began = match &unfinished.engine {
+        Some((built_on, began)) if built_on == identity => *began,
+        // It was killed before it knew the engine. The very same socket leads to the same one; without one
+        // nobody can tell.
+        None if intent.socket.is_none() => return Ok(true),
+        None if intent.socket == engine.endpoint().socket_mark() => began(engine, intent).await?,
+        _ => return Ok(false),
+    };
+    let (books, _) = ledger.read()?;
+    let said = match unfinished.result {
+        Some(id) => engine.image(&id.to_string()).await?.map(|image| image.id),
+        None => None,
+    };
+    let result = match said {
+        Some(id) => Some(id),
+        None => lost(engine, intent, began, &books.images(), None).await?,
+    };
+    let facts = Facts {
+        intent,
+        stamp: &intent.stamp,
+        began,
+        before: &unfinished.before,
+        all: unfinished.all.as_ref(),
+        shown: &unfinished.shown,
+        result,
+        ok: result.is_some(),
+        ran: unfinished.shown.was_running(),
+        cut_off: true,
+    };
+    let build = record(engine, &books, &facts).await?;
+    ledger.append(&records(&books, intent, &build))?;
+    Ok(true)
+}
+
+/// When the build began, by the engine's clock. Where somebody has set a clock since, it is the later time, with
+/// which fewer images count as new.
+async fn began(engine: &Engine, intent: &Intent) -> Result<Timestamp> {
+    let now = engine.info().await?.now;
+    let began = now.checked_sub(Timestamp::now().duration_since(intent.started));
+    Ok(began.map_or(now, |began| began.max(intent.started)))
+}
+
+fn is_long_past(intent: &Intent) -> bool {
+    const WEEK: i64 = 7 * 24 * 3600;
+    Timestamp::now().duration_since(intent.started).as_secs() > WEEK
+}

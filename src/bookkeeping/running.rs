@@ -1,0 +1,72 @@
+//! Builds that run now, and those that begin while a plan is carried out: what they may need stays, although the look did not see them.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::ffi::OsString;
+
+use crate::ledger::State;
+use crate::model::{Action, Books, ImageId, Kind, Step};
+use crate::plan::clean::{RunningBuild, needed_by_builds};
+
+/// Asked before every step, so it reads no more than a folder's names while no build comes or goes.
+pub(crate) struct NeededByBuilds<'a> {
+    state: &'a State,
+    books: &'a Books,
+    /// The build that asks: it needs nothing of what it takes away itself.
+    own: &'a str,
+    /// Whether somebody has come to use all of it.
+    taken_over: Option<&'a dyn Fn() -> bool>,
+    now: RefCell<Now>,
+}
+
+/// What was found behind these names.
+#[derive(Default)]
+struct Now {
+    folders: Option<Vec<OsString>>,
+    any: bool,
+    needed: HashSet<ImageId>,
+}
+
+impl<'a> NeededByBuilds<'a> {
+    pub(crate) fn new(state: &'a State, books: &'a Books, own: &'a str) -> Self {
+        Self { state, books, own, taken_over: None, now: RefCell::default() }
+    }
+
+    /// The same for the end of a session, which is over once somebody opens that again.
+    pub(crate) fn unless(self, taken_over: &'a dyn Fn() -> bool) -> Self {
+        Self { taken_over: Some(taken_over), ..self }
+    }
+
+    /// Whether a build that runs now may rely on what this step takes away.
+    pub(crate) fn need(&self, step: &Step) -> bool {
+        if self.taken_over.is_some_and(|taken_over| taken_over()) {
+            return true;
+        }
+        if step.kind != Kind::Image {
+            return false;
+        }
+        let mut now = self.now.borrow_mut();
+        let folders = self.state.build_folders();
+        if now.folders.as_ref() != Some(&folders) {
+            let known = self.state.unfinished().len();
+            let running = running(self.state, self.own);
+            let needed = needed_by_builds(self.books, &running);
+            // A build that has not said yet what it is about to do will have, the next time.
+            let folders = (known == folders.len()).then_some(folders);
+            *now = Now { folders, any: !running.is_empty(), needed };
+        }
+        match step.action {
+            // dkb's own name may hold an image for a build that is about to take its tag.
+            Action::Remove | Action::Untag if step.is_of_own_name() => now.any,
+            Action::Remove => ImageId::parse(&step.id).is_some_and(|id| now.needed.contains(&id)),
+            Action::Untag | Action::Stop | Action::GiveBack => false,
+        }
+    }
+}
+
+/// Builds that run now, but for this one.
+pub(crate) fn running(state: &State, but: &str) -> Vec<RunningBuild> {
+    let unfinished = state.unfinished();
+    let others = unfinished.into_iter().filter(|other| other.still_runs() && other.intent.build != but);
+    others.map(|other| RunningBuild { of: other.intent.of, key: other.intent.key, tags: other.intent.tags }).collect()
+}

@@ -1,0 +1,105 @@
+//! dkb's own look at the engine, beside docker's start-up: who answers, and which image each tag names now.
+
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::tag_loan;
+use crate::app::BUILD_LIMITS;
+use crate::engine::{Endpoint, Engine};
+use crate::error::{Error, Kind, Result};
+use crate::ledger::{Journal, State};
+use crate::model::{EngineInfo, ImageId, Reference, SessionKey};
+
+pub(crate) struct Before {
+    pub engine: Engine,
+    pub info: EngineInfo,
+    pub identity: String,
+    /// When the build began, by the engine's clock.
+    pub began: Timestamp,
+    started: Instant,
+    pub tags: Vec<(Reference, ImageId)>,
+    /// Every image that was there, where a label cannot tell a new image from an old one.
+    pub all: Option<HashSet<ImageId>>,
+    /// What was given a private name, so that it outlives the tag it is about to lose.
+    pub held: Vec<ImageId>,
+}
+
+impl Before {
+    /// Now, by the engine's clock; a moment ago, if anything.
+    fn now(&self) -> Timestamp {
+        let since = SignedDuration::try_from(self.started.elapsed()).unwrap_or(SignedDuration::MAX);
+        self.began.checked_add(since).unwrap_or(Timestamp::MAX)
+    }
+
+    async fn named(&self, tag: &Reference) -> Result<Option<ImageId>> {
+        if self.info.containerd_store
+            && let Some(id) = self.engine.first_in_history(tag.as_str()).await?
+        {
+            return Ok(Some(id));
+        }
+        Ok(self.engine.image(tag.as_str()).await?.map(|image| image.id))
+    }
+
+    /// Whether the engine has the image that docker said it built.
+    pub(crate) async fn has(&self, id: ImageId) -> Result<bool> {
+        // A tag that named it before names it still, and no question is needed.
+        if self.tags.iter().any(|(_, known)| *known == id) {
+            return Ok(true);
+        }
+        let told = self.info.containerd_store && self.engine.told_of(id, self.began, self.now()).await;
+        Ok(told || self.engine.image(&id.to_string()).await?.is_some())
+    }
+}
+
+/// What a build wants to know beforehand.
+pub(crate) struct Wanted<'a> {
+    pub tags: &'a [Reference],
+    /// Every image that is there.
+    pub all: bool,
+    /// The session gives back at its end what it takes now.
+    pub lends: Option<(&'a State, &'a SessionKey)>,
+}
+
+pub(crate) async fn look(
+    endpoint: Endpoint,
+    wanted: &Wanted<'_>,
+    started: Instant,
+    mut journal: Option<&mut Journal>,
+) -> Result<Before> {
+    let engine = Engine::connect(endpoint, BUILD_LIMITS).await?;
+    let info = engine.info().await?;
+    let ago = SignedDuration::try_from(started.elapsed()).unwrap_or(SignedDuration::ZERO);
+    // An engine's clock may be as wrong as can be.
+    let began = info.now.checked_sub(ago).unwrap_or(info.now);
+    let identity = info.identity.clone().ok_or_else(|| {
+        Error::new(Kind::Failed, format!("asking {} who it is", info.endpoint), "it does not say")
+            .hint("dkb keeps no books on an engine that it could not know again")
+    })?;
+    let mut before = Before { engine, info, identity, began, started, tags: Vec::new(), all: None, held: Vec::new() };
+    for tag in wanted.tags {
+        before.tags.extend(before.named(tag).await?.map(|id| (tag.clone(), id)));
+    }
+    if let Some((state, of)) = wanted.lends.filter(|_| before.info.containerd_store) {
+        let ledger = state.ledger(&before.identity);
+        let (books, _) = ledger.read()?;
+        before.held = tag_loan::hold(&before, &ledger, &books, of).await?;
+    }
+    if let Some(journal) = &mut journal {
+        before.tags.iter().for_each(|(tag, id)| journal.note_before(tag, *id));
+        // Last, since it says that the others are whole.
+        journal.note_engine(&before.identity, began);
+    }
+    if wanted.all {
+        let images: HashSet<ImageId> = before.engine.images(false).await?.into_iter().map(|image| image.id).collect();
+        if let Some(journal) = journal {
+            journal.note_all(images.iter().copied());
+        }
+        before.all = Some(images);
+    }
+    Ok(before)
+}

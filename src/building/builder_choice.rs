@@ -1,0 +1,80 @@
+//! Which builder docker is going to use, and where its result will lie, known before docker says a word.
+
+use std::time::Duration;
+
+use crate::app::{App, env, runtime};
+use crate::engine::builder::{self, BuilderFacts, BuilderKind};
+use crate::engine::cli_files::{BuildxFiles, CliConfig, config_dir, has_buildx};
+use crate::engine::{Engine, Limits, Program, ProgramKind, endpoint};
+use crate::ledger::State;
+use crate::plan::argv::{BuildWords, Builder, Spelling};
+
+/// A docker program of before 2023 goes by what the engine prefers; it asks for that itself, and gets it as fast.
+const QUICK: Limits =
+    Limits { connect: Duration::from_millis(500), ask: Duration::from_millis(500), change: Duration::from_secs(1) };
+
+pub(super) fn lies(app: &App, spelling: &Spelling, words: &BuildWords) -> Builder {
+    let dir = config_dir(app.docker.config.as_deref(), &env);
+    let text = |name| env(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty());
+    let flag = words.builder.as_deref().or(spelling.builder()).map(|name| name.to_string_lossy().into_owned());
+    let config = CliConfig::read(dir.as_deref());
+    let named = flag.or_else(|| text("BUILDX_BUILDER"));
+    let follows_current = spelling.is_buildx() || config.has_builder_alias();
+    if words.tool == crate::plan::argv::Tool::Podman || named.is_none() && !follows_current {
+        return Builder::Engine;
+    }
+    let files = BuildxFiles::read(env("BUILDX_CONFIG").map(Into::into), dir.as_deref());
+    let context = endpoint::context_name(&app.docker, &env);
+    if builder::is_the_engines_own(named.as_deref(), context.as_deref(), &files) {
+        Builder::Engine
+    } else {
+        Builder::Apart
+    }
+}
+
+pub(super) fn builder_of(app: &App, program: &Program, spelling: &Spelling, state: Option<&State>) -> BuilderKind {
+    let dir = config_dir(app.docker.config.as_deref(), &env);
+    let config = CliConfig::read(dir.as_deref());
+    let facts = BuilderFacts {
+        podman: program.kind == ProgramKind::Podman,
+        buildx_verb: spelling.is_buildx(),
+        docker_buildkit: env("DOCKER_BUILDKIT").map(|value| value.to_string_lossy().into_owned()),
+        builder_alias: config.has_builder_alias(),
+        buildx_plugin: has_buildx(dir.as_deref(), &config),
+        cli_major: None,
+        engine_builder: None,
+    };
+    // Only where nothing else tells is the program asked, and what it said is remembered.
+    let told = facts.podman || facts.buildx_verb || facts.builder_alias;
+    if told || facts.docker_buildkit.as_deref().is_some_and(|value| !value.is_empty()) {
+        return builder::builder_kind(&facts);
+    }
+    let cli_major = cli_version(program, state);
+    let engine_builder =
+        cli_major.filter(|major| *major < builder::BUILDX_BY_DEFAULT).and_then(|_| preference(app, program));
+    builder::builder_kind(&BuilderFacts { cli_major, engine_builder, ..facts })
+}
+
+/// The year of the docker program, remembered as long as the program is the same file.
+fn cli_version(program: &Program, state: Option<&State>) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let file = std::fs::metadata(&program.path).ok()?;
+    let mark = format!("{} {} {} {}", program.path.display(), file.ino(), file.size(), file.mtime());
+    let known = state.and_then(|state| state.note("docker-version"));
+    if let Some((known, major)) = known.as_deref().and_then(|text| text.trim_end().rsplit_once(' '))
+        && known == mark
+    {
+        return major.parse().ok();
+    }
+    let major = builder::cli_major(&program.path)?;
+    if let Some(state) = state {
+        let _ = state.write_note("docker-version", &format!("{mark} {major}\n"));
+    }
+    Some(major)
+}
+
+fn preference(app: &App, program: &Program) -> Option<String> {
+    let endpoint = app.endpoint(Some(program)).ok()?;
+    let engine = runtime().ok()?.block_on(Engine::connect(endpoint, QUICK)).ok()?;
+    engine.hello().builder_version.clone()
+}

@@ -1,0 +1,175 @@
+//! One build, once docker has ended: what is shown, what is noted, and what goes.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::before::Before;
+use super::job::Job;
+use super::{tag_loan, tidy};
+use crate::app::App;
+use crate::bookkeeping::{self, home, recover};
+use crate::error::{Error, Kind, Result};
+use crate::files;
+use crate::ledger::{Running, State, read_iid};
+use crate::model::{Books, ImageId, Life, Record, SessionKey, Stamp};
+use crate::observe::lives;
+use crate::plan::argv::IdFile;
+use crate::processes::child::{self, Seen};
+use crate::report;
+use crate::report::clean::Loudness;
+use crate::session::dead;
+
+/// How long the books may take after docker has ended; what is left undone then is done by the next dkb.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// dkb's own flags, which somebody may put behind the verb, where docker does not know them.
+const OURS: [&str; 5] = ["project", "session", "settings", "keep-tagged", "format"];
+
+/// What came of keeping the books.
+struct Kept {
+    /// How many images this build has made useless and taken away.
+    went: Result<usize>,
+    /// Every session that was known then.
+    lives: HashMap<SessionKey, Life>,
+}
+
+impl Job {
+    /// Shows what was held back.
+    pub(crate) fn show(&self, ok: bool, seen: &mut Seen) {
+        if let Some(held) = seen.held.take() {
+            child::release(held, ok.then(|| self.quiet_id(seen)).flatten().as_deref());
+        }
+    }
+
+    pub(crate) async fn end(&mut self, app: &App, ok: bool, seen: &Seen, before: Result<Option<Before>>) {
+        if !ok && let Some(flag) = self.words.misplaced(&OURS) {
+            report::say(format_args!("--{flag} is dkb's own flag, and stands before the verb: dkb --{flag} … build …"));
+        }
+        let kept = match (before, self.state.clone()) {
+            (Ok(Some(before)), Ok(state)) => {
+                let books = self.keep_books(app, ok, seen, &before, &state);
+                let late = |_| Err(Error::failed("keeping the books", format!("not done in {} s", LONGEST.as_secs())));
+                tokio::time::timeout(LONGEST, books).await.unwrap_or_else(late)
+            }
+            (Err(error), _) => Err(error),
+            _ => Ok(Kept { went: Ok(0), lives: HashMap::new() }),
+        };
+        let lives = match kept {
+            Ok(Kept { went, lives }) => {
+                match went {
+                    Ok(went) if went > 0 && app.verbose => {
+                        let images = if went == 1 { "image" } else { "images" };
+                        report::say(format_args!("removed {went} {images} that this build replaced"));
+                    }
+                    Ok(_) => {}
+                    Err(error) => report::warn(error.under("what this build replaced is left to dkb clean")),
+                }
+                if let Some(running) = self.running.take() {
+                    running.finish();
+                }
+                lives
+            }
+            Err(error) => {
+                // The next dkb may be luckier, if there is anything to find and it can know which engine this was.
+                let built = ok || !seen.shown.images.is_empty();
+                let late = error.kind == Kind::Unreachable && self.intent.socket.is_some();
+                let hopeless = |running: &Running| !(running.knows_engine() || built && late);
+                if let Some(running) = self.running.take().filter(hopeless) {
+                    running.finish();
+                }
+                self.trouble.get_or_insert(error);
+                HashMap::new()
+            }
+        };
+        // A session that only builds needs no file once nobody is at work in it.
+        if self.hold.take().is_some()
+            && let Ok(state) = &self.state
+        {
+            state.session(&self.intent.of).clear();
+        }
+        if let Some(trouble) = &self.trouble {
+            report::warn(trouble.under("this build was not noted"));
+        }
+        let loudness = if app.verbose { Loudness::Normal } else { Loudness::Quiet };
+        let _ = tokio::time::timeout(LONGEST, dead::see_to_the_dead(app, &lives, loudness)).await;
+    }
+
+    async fn keep_books(&self, app: &App, ok: bool, seen: &Seen, before: &Before, state: &State) -> Result<Kept> {
+        let ledger = state.ledger(&before.identity);
+        // What another build left open is its own trouble, and stays open until it can be closed.
+        let _ = recover(&before.engine, &before.identity, state, &ledger).await;
+        let (mut books, _) = ledger.read()?;
+        tag_loan::release(before, &books, &self.intent.of).await?;
+        books.look_from(&home(&before.engine));
+        let result = if ok { self.result(seen, before, &books).await? } else { None };
+        let facts = bookkeeping::Facts {
+            intent: &self.intent,
+            stamp: &self.stamp,
+            began: before.began,
+            before: &before.tags,
+            all: before.all.as_ref(),
+            shown: &seen.shown,
+            result,
+            ok,
+            ran: seen.shown.was_running() && !before.info.containerd_store,
+            cut_off: false,
+        };
+        let build = bookkeeping::record(&before.engine, &books, &facts).await?;
+        ledger.append(&bookkeeping::records(&books, &self.intent, &build))?;
+        books.apply(Record::Build(build.clone()));
+        let went = tidy::take_away(before, state, &ledger, &books, &build, app.settings.keep_superseded).await;
+        Ok(Kept { went, lives: lives(state, &books) })
+    }
+
+    /// The image that docker built, by its own word where it gave one, else by the tags.
+    async fn result(&self, seen: &Seen, before: &Before, known: &Books) -> Result<Option<ImageId>> {
+        let engine = &before.engine;
+        if let Some(id) = self.own_id_file().and_then(|file| read_iid(&file))
+            && before.has(id).await?
+        {
+            return Ok(Some(id));
+        }
+        let said = match self.id_file() {
+            // The classic builder of docker 20.10 takes any output without a word, and makes an image all the same.
+            IdFile::No(why) if !why.leaves_image() && !self.classic => return Ok(None),
+            _ => self.written_by_docker().and_then(read_iid).or(seen.id),
+        };
+        // Where dkb does not know who wrote it, the image itself must say whose it is.
+        if let Some(id) = said
+            && let Some(image) = engine.image(&id.to_string()).await?
+            && self.stamp.is_part_of(&Stamp::of(&image.labels))
+        {
+            return Ok(Some(id));
+        }
+        let Some(tag) = self.words.tags.first() else { return Ok(None) };
+        let Some(named) = engine.image(tag.as_str()).await? else { return Ok(None) };
+        let recorded = known.images();
+        if self.stamp.is_part_of(&Stamp::of(&named.labels)) {
+            let was_named = before.tags.iter().any(|(_, id)| *id == named.id);
+            return Ok(Some(named.id).filter(|id| !was_named || recorded.contains_key(id)));
+        }
+        // Another build has moved the tag since.
+        bookkeeping::lost(engine, &self.intent, before.began, &recorded, None).await
+    }
+
+    /// What the classic builder prints under `-q`.
+    fn quiet_id(&self, seen: &Seen) -> Option<String> {
+        let file = self.own_id_file().or_else(|| {
+            let path = self.written_by_docker()?.to_path_buf();
+            end_with_newline(&path);
+            Some(path)
+        });
+        let id = file.and_then(|file| read_iid(&file)).or(seen.id)?;
+        Some(if seen.podman { id.digits() } else { id.to_string() })
+    }
+}
+
+/// The file that the user asked for ends with a newline under `-q`, and docker was not told of the `-q`.
+fn end_with_newline(path: &Path) {
+    use std::io::Write;
+    let ends = files::read(path, files::SETTINGS).is_ok_and(|text| text.is_empty() || text.ends_with(b"\n"));
+    if !ends && let Ok(mut file) = std::fs::File::options().append(true).open(path) {
+        let _ = file.write_all(b"\n");
+    }
+}

@@ -1,0 +1,10 @@
+//! One `dkb build`: the words, the look before, docker itself, the record after, and what goes with it.
+
+mod before;
+mod builder_choice;
+mod finish;
+mod job;
+mod tag_loan;
+mod tidy;
+
+pub(crate) use job::Job;

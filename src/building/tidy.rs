@@ -1,0 +1,70 @@
+//! After a build: what it made useless goes.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use super::before::Before;
+use crate::apply;
+use crate::bookkeeping::{NeededByBuilds, running};
+use crate::error::Result;
+use crate::ledger::{Ledger, State};
+use crate::model::{Books, Build, ImageId, Plan, Record, Snapshot};
+use crate::plan::{order, superseded};
+
+/// So many images are asked for one by one before all are listed.
+const FEW: usize = 2;
+
+/// Takes away what the build made useless, and says how many images went.
+pub(super) async fn take_away(
+    before: &Before,
+    state: &State,
+    ledger: &Ledger,
+    books: &Books,
+    done: &Build,
+    keep: usize,
+) -> Result<usize> {
+    let candidates = superseded::candidates(books, done, keep);
+    if candidates.is_empty() {
+        return Ok(0);
+    }
+    let engine = &before.engine;
+    // Most often it is one image, which the containerd store has dropped by itself: a list would cost far more.
+    let mut all = candidates.results.iter().chain(&candidates.steps);
+    let mut there = false;
+    while !there && let Some(id) = all.next() {
+        there = candidates.steps.len() > FEW || engine.image(&id.to_string()).await?.is_some();
+    }
+    if !there {
+        let ids = candidates.results.iter().chain(&candidates.steps).copied().collect();
+        ledger.append(&[Record::Gone { at: Timestamp::now(), ids }])?;
+        return Ok(0);
+    }
+    let snapshot = Snapshot {
+        engine: before.info.clone(),
+        images: engine.images(false).await?,
+        containers: engine.containers().await?,
+    };
+    let running = running(state, &done.build);
+    let steps = superseded::steps(&snapshot, books, &running, &candidates);
+    let mut plan = Plan::new("build", &before.info, Timestamp::now(), steps, Vec::new());
+    let depths = order::depths(snapshot.images.iter());
+    let builds = NeededByBuilds::new(state, books, &done.build);
+    let report = apply::apply(
+        engine,
+        &mut plan,
+        &depths,
+        before.info.containerd_store,
+        |step| builds.need(step),
+        std::future::pending(),
+        |_| {},
+    )
+    .await;
+    let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
+    let mut gone = report.gone;
+    gone.extend(candidates.results.iter().chain(&candidates.steps).filter(|id| !there.contains(id)));
+    if !gone.is_empty() {
+        ledger.append(&[Record::Gone { at: Timestamp::now(), ids: gone }])?;
+    }
+    Ok(plan.totals.done)
+}

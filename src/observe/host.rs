@@ -1,0 +1,285 @@
+//! One look at a host: all that its plan is made from. What can't be listed fails its kind and no other.
+
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::collections::HashMap;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{disk, unmatched};
+use crate::app::{App, machine};
+use crate::bookkeeping;
+use crate::engine::{Endpoint, Engine, Limits};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::ledger::{Ledger, State};
+use crate::model::{
+    Books, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, Flavour, ImageId, Kind, Life, Network,
+    SessionKey, Snapshot, Volume, total,
+};
+use crate::plan::clean::RunningBuild;
+use crate::plan::sweep::{Look, Policy, Swept, is_stopped, needs_first_sight, plan};
+use crate::plan::unmatched::Unmatched;
+use crate::report;
+
+/// How many questions are asked at a time.
+const AT_ONCE: usize = 8;
+
+pub(crate) struct HostObservation {
+    pub(crate) engine: Engine,
+    pub(crate) info: EngineInfo,
+    pub(crate) ledger: Ledger,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) policy: Policy,
+    /// The kinds that were asked for and could not be listed.
+    pub(crate) failed: Vec<(Kind, Error)>,
+    /// What is to be said once, and is no failure.
+    pub(crate) notes: Vec<(Kind, String)>,
+    pub(crate) state: State,
+    pub(crate) books: Books,
+    lives: HashMap<SessionKey, Life>,
+    running: Vec<RunningBuild>,
+    ended: HashMap<String, Ended>,
+    volumes: Vec<Volume>,
+    networks: Vec<Network>,
+    cache: Vec<CacheRecord>,
+    layers: HashMap<ImageId, Vec<String>>,
+    tagged: HashMap<ImageId, Timestamp>,
+    sights: HashMap<ImageId, Timestamp>,
+}
+
+impl HostObservation {
+    /// `policy` may be wider than what the host's settings say, to check a plan from a file.
+    pub(crate) async fn look(app: &App, endpoint: Endpoint, policy: Policy, limits: Limits) -> Result<Self> {
+        let state = app.state()?;
+        state.check()?;
+        let engine = Engine::connect(endpoint, limits).await?;
+        let info = engine.info().await?;
+        let Some(identity) = info.identity.clone() else {
+            return Err(Error::new(
+                ErrorKind::Failed,
+                format!("asking {} who it is", info.endpoint),
+                "it does not say",
+            )
+            .hint("dkb deletes nothing on an engine that it could not know again"));
+        };
+        let ledger = state.ledger(&identity);
+        bookkeeping::recover(&engine, &identity, &state, &ledger).await?;
+        let (books, damaged) = ledger.read()?;
+        if damaged > 0 {
+            let path = ledger.path().display().to_string();
+            report::warn(format_args!("{path}: {damaged} damaged lines: what they said is forgotten, and left alone"));
+        }
+        let mut seen = Self {
+            snapshot: Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() },
+            lives: lives(&state, &books),
+            running: bookkeeping::running(&state, ""),
+            engine,
+            info,
+            ledger,
+            policy,
+            state,
+            books,
+            failed: Vec::new(),
+            notes: Vec::new(),
+            ended: HashMap::new(),
+            volumes: Vec::new(),
+            networks: Vec::new(),
+            cache: Vec::new(),
+            layers: HashMap::new(),
+            tagged: HashMap::new(),
+            sights: HashMap::new(),
+        };
+        seen.list().await;
+        seen.look_into_containers().await;
+        let ids: Vec<_> = seen.snapshot.images.iter().filter(|image| needs_first_sight(image)).map(|i| i.id).collect();
+        if seen.policy.images {
+            let now = seen.info.now;
+            seen.sights = seen.ledger.first_seen(&ids, now).unwrap_or_else(|error| {
+                seen.notes.push((Kind::Image, error.what()));
+                HashMap::new()
+            });
+        }
+        Ok(seen)
+    }
+
+    async fn list(&mut self) {
+        let (engine, policy) = (&self.engine, &self.policy);
+        let (containers, images, volumes, networks, cache) = tokio::join!(
+            engine.containers(),
+            async { if policy.images { engine.images(true).await } else { Ok(Vec::new()) } },
+            async { if policy.volumes { engine.volumes().await } else { Ok(Vec::new()) } },
+            async { if policy.networks { engine.networks().await } else { Ok(Vec::new()) } },
+            async { if policy.cache { engine.cache().await } else { Ok(None) } },
+        );
+        self.snapshot.images = self.or_fail(Kind::Image, images);
+        self.volumes = self.or_fail(Kind::Volume, volumes);
+        self.networks = self.or_fail(Kind::Network, networks);
+        match cache {
+            Ok(None) if self.policy.cache => {
+                self.policy.cache = false;
+                self.notes.push((Kind::BuildCache, "Skipped: this engine has no calls for its build cache".to_owned()));
+            }
+            cache => self.cache = self.or_fail(Kind::BuildCache, cache.map(Option::unwrap_or_default)),
+        }
+        match containers {
+            Ok(containers) => self.snapshot.containers = containers,
+            // Without them nobody can say what is used.
+            Err(error) => {
+                for kind in [Kind::Container, Kind::Image, Kind::Volume, Kind::Network] {
+                    self.fail(kind, error.clone());
+                }
+            }
+        }
+    }
+
+    fn or_fail<T>(&mut self, kind: Kind, list: Result<Vec<T>>) -> Vec<T> {
+        list.unwrap_or_else(|error| {
+            self.fail(kind, error);
+            Vec::new()
+        })
+    }
+
+    fn fail(&mut self, kind: Kind, error: Error) {
+        let policy = &mut self.policy;
+        let takes = match kind {
+            Kind::Container => &mut policy.containers,
+            Kind::Image => &mut policy.images,
+            Kind::Volume => &mut policy.volumes,
+            Kind::Network => &mut policy.networks,
+            Kind::BuildCache => &mut policy.cache,
+        };
+        if std::mem::replace(takes, false) {
+            self.failed.push((kind, error));
+        }
+    }
+
+    /// Asks when stopped containers ended, one question each; not of those that were made too late anyway.
+    async fn look_into_containers(&mut self) {
+        if !self.policy.containers {
+            return;
+        }
+        let until = SignedDuration::try_from(self.policy.until).unwrap_or(SignedDuration::MAX);
+        let now = self.info.now;
+        let made = |container: &Container| Timestamp::from_second(container.created).ok();
+        let old = |container: &&Container| {
+            until.is_zero() || made(container).is_some_and(|made| now.duration_since(made) >= until)
+        };
+        let (engine, containers) = (&self.engine, &self.snapshot.containers);
+        let asked: Vec<_> = stream::iter(containers.iter().filter(|c| is_stopped(c)).filter(old))
+            .map(|container| async move { (container.id.clone(), engine.ended(&container.id).await) })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        let young = containers.iter().filter(|c| c.state == ContainerState::Created);
+        self.ended.extend(young.map(|c| (c.id.clone(), Ended { at: made(c), written: 0 })));
+        for (id, ended) in asked {
+            match ended {
+                Ok(ended) => self.ended.extend(ended.map(|ended| (id, ended))),
+                // What does not say when it ended is young, and stays.
+                Err(error) => self.failed.push((Kind::Container, error)),
+            }
+        }
+        self.failed.dedup_by(|a, b| a == b);
+    }
+
+    /// Looks closer at images and volumes where a plan takes any: that alone says which bytes come back.
+    pub(crate) async fn plan(&mut self) -> Swept {
+        let rough = self.plan_now();
+        let takes = |kind| rough.plan.steps.iter().any(|step| step.kind == kind);
+        if takes(Kind::Volume) {
+            self.measure_volumes().await;
+        }
+        if takes(Kind::Image) {
+            self.look_into_images().await;
+        }
+        self.plan_now()
+    }
+
+    /// The engine walks every volume for this, so it is asked once at most.
+    async fn measure_volumes(&mut self) {
+        if self.volumes.iter().any(|volume| volume.size.is_some()) {
+            return;
+        }
+        match self.engine.volume_sizes().await {
+            Ok(sizes) => self.volumes.iter_mut().for_each(|volume| volume.size = sizes.get(&volume.name).copied()),
+            Err(error) => self.notes.push((Kind::Volume, format!("Sizes are not known: {}", error.what()))),
+        }
+    }
+
+    async fn look_into_images(&mut self) {
+        let engine = &self.engine;
+        let images = self.snapshot.images.iter();
+        // One that shares nothing is known without a look; only its last name is not, which counts under pressure.
+        // Podman says of every image that it shares nothing.
+        let all = self.policy.need.is_some() || self.info.flavour == Flavour::Podman;
+        let asked = images.filter(|image| all || image.shared != Some(0));
+        let details: Vec<_> = stream::iter(asked.map(|image| image.id))
+            .map(|id| async move { engine.image(&id.to_string()).await })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        // One that can't be looked into makes the count an upper bound, and no more.
+        for detail in details.into_iter().flatten().flatten() {
+            self.tagged.extend(detail.last_tagged.map(|at| (detail.id, at)));
+            self.layers.insert(detail.id, detail.layers);
+        }
+    }
+
+    fn plan_now(&self) -> Swept {
+        let look = Look {
+            snapshot: &self.snapshot,
+            ended: &self.ended,
+            volumes: &self.volumes,
+            networks: &self.networks,
+            cache: &self.cache,
+            layers: &self.layers,
+            tagged: &self.tagged,
+            first_seen: &self.sights,
+            books: &self.books,
+            lives: &self.lives,
+            running: &self.running,
+            now: self.info.now,
+        };
+        plan(&look, &self.policy)
+    }
+
+    /// The sessions that built on this engine.
+    pub(crate) fn lives_here(&self) -> HashMap<SessionKey, Life> {
+        let here = self.lives.iter().filter(|(key, _)| self.books.sessions.contains_key(*key));
+        here.map(|(key, life)| (key.clone(), *life)).collect()
+    }
+
+    /// The keep patterns that match nothing here. What could not be listed may match.
+    pub(crate) async fn unmatched(&self) -> Vec<Unmatched> {
+        let images = self.policy.images.then_some(&*self.snapshot.images);
+        let keep = if self.failed.is_empty() { &*self.policy.keep } else { &[] };
+        unmatched::find(&self.engine, keep, images, &self.snapshot.containers).await
+    }
+
+    /// What the engine holds, as it counts itself; volumes where some may go.
+    pub(crate) async fn disk(&mut self) -> Result<u64> {
+        if self.policy.volumes {
+            self.measure_volumes().await;
+        }
+        let DiskUsage { layers, containers, cache } = self.engine.disk_usage().await?;
+        let volumes = total(self.volumes.iter().filter_map(|volume| volume.size));
+        // Its layers are all that the containerd store holds, the cache's and the containers' too.
+        let rest = if self.info.containerd_store { [0, 0] } else { [containers, cache] };
+        Ok(total([layers, volumes].into_iter().chain(rest)))
+    }
+
+    /// Whether the engine's folder is a folder of this machine: it holds the very images that the engine lists.
+    pub(crate) fn is_root_here(&self) -> bool {
+        self.info.flavour == Flavour::Docker && disk::is_root_here(&self.info, &self.snapshot.images)
+    }
+}
+
+/// Every session that the books or the state folder know, and whether somebody is at work in it.
+fn lives(state: &State, books: &Books) -> HashMap<SessionKey, Life> {
+    let machine = machine();
+    let known = state.sessions().into_iter().map(|(key, _)| key);
+    known.chain(books.sessions.keys().cloned()).map(|key| (key.clone(), state.session(&key).life(&machine))).collect()
+}

@@ -1,0 +1,252 @@
+//! What there is: one look at an engine and the books, before anything is decided. This one is what the clean-up of
+//! our own things starts from; [`host`] is that of a whole host.
+
+pub(crate) mod disk;
+pub(crate) mod host;
+pub(crate) mod unmatched;
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::app::{App, machine};
+use crate::bookkeeping;
+use crate::engine::{Engine, Limits};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::ledger::{Ledger, State};
+use crate::model::{
+    Books, Build, CacheRecord, Container, EngineInfo, ImageId, Kind, Life, Plan, Record, SessionKey, Snapshot,
+};
+use crate::plan::clean::{
+    Here, Layers, Look, Policy, RunningBuild, Scope, anonymous, at_work, may_be_anonymous, may_share_with_cache, plan,
+    share_with_cache, wants_layers,
+};
+use crate::plan::ended::{Ended, ended};
+use crate::plan::session_end;
+use crate::report;
+
+/// Images that are asked for their layers at the same time.
+const AT_ONCE: usize = 8;
+
+/// An engine, what it said, and what the ledger says of it.
+pub(crate) struct Observation {
+    pub(crate) engine: Engine,
+    pub(crate) info: EngineInfo,
+    pub(crate) ledger: Ledger,
+    pub(crate) books: Books,
+    pub(crate) snapshot: Snapshot,
+    cache: Vec<CacheRecord>,
+    pub(crate) lives: HashMap<SessionKey, Life>,
+    /// The last sign of life of those that are dead.
+    beats: HashMap<SessionKey, Timestamp>,
+    /// Since when those that were opened are open.
+    opened: HashMap<SessionKey, Timestamp>,
+    /// The sessions whose containers run.
+    at_work: HashSet<SessionKey>,
+    pub(crate) running: Vec<RunningBuild>,
+    /// Before anything was asked: what ended later is not in it.
+    pub(crate) began: Timestamp,
+}
+
+impl Observation {
+    /// The one look: images and containers are listed once each.
+    pub(crate) async fn look(app: &App) -> Result<Self> {
+        let began = Timestamp::now();
+        let state = app.state()?;
+        state.check()?;
+        let engine = app.engine(Limits::default()).await?;
+        let info = engine.info().await?;
+        let ahead = ahead(&engine, &info);
+        let Some(identity) = &info.identity else {
+            return Err(Error::new(
+                ErrorKind::Failed,
+                format!("asking {} who it is", info.endpoint),
+                "it does not say",
+            )
+            .hint("dkb deletes nothing on an engine that it could not know again"));
+        };
+        let ledger = state.ledger(identity);
+        bookkeeping::recover(&engine, identity, &state, &ledger).await?;
+        // Read before the engine is asked, so that what a build notes meanwhile cannot seem to be missing.
+        let (mut books, damaged) = ledger.read()?;
+        if damaged > 0 {
+            report::warn(format_args!(
+                "{damaged} damaged line{} in {}: what they said is forgotten, and left alone",
+                if damaged == 1 { "" } else { "s" },
+                ledger.path().display()
+            ));
+        }
+        let (images, mut containers, cache) =
+            tokio::try_join!(engine.images(true), engine.containers(), cache(&engine, &books))?;
+        ask_for_names(&engine, &books, &mut containers).await?;
+        let snapshot = Snapshot { engine: info.clone(), images, containers };
+        end_records(&engine, &ledger, &mut books, &snapshot, ahead).await;
+        let lives = lives(&state, &books);
+        let dead = lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key);
+        let beats = dead.filter_map(|key| Some((key.clone(), state.session(key).last_beat()?))).collect();
+        let opened = state.sessions().into_iter().filter(|(_, owner)| owner.is_some());
+        let opened = opened.filter_map(|(key, _)| state.session(&key).opened().map(|at| (key, at))).collect();
+        let at_work = at_work(&snapshot, &books);
+        let running = bookkeeping::running(&state, "");
+        Ok(Self { engine, info, ledger, books, snapshot, cache, lives, beats, opened, at_work, running, began })
+    }
+
+    /// The plan for this policy, and the few questions that it takes besides the look.
+    pub(crate) async fn plan(&self, here: &Here, policy: &Policy) -> Result<Plan> {
+        let layers = self.layers(here, policy).await?;
+        let look = self.as_look(here, &layers);
+        let mut plan = match policy.scope {
+            // What sessions that end have run goes too.
+            Scope::Session(_) | Scope::Stale(_) if policy.containers => {
+                session_end::plan(&look, &self.extras().await?, policy)
+            }
+            _ => plan(&look, policy),
+        };
+        self.share_with_cache(&mut plan);
+        self.add_anonymous_volumes(&mut plan, policy).await?;
+        if plan.steps.iter().any(|step| step.kind == Kind::Volume)
+            || plan.kept.iter().any(|kept| kept.kind == Kind::Volume)
+        {
+            self.measure_volumes(&mut plan).await;
+        }
+        Ok(plan)
+    }
+
+    /// What becomes of the anonymous volumes of containers that go.
+    pub(crate) async fn add_anonymous_volumes(&self, plan: &mut Plan, policy: &Policy) -> Result<()> {
+        if may_be_anonymous(&self.snapshot, plan) {
+            anonymous(&self.snapshot, &self.engine.volumes().await?, plan, policy);
+        }
+        Ok(())
+    }
+
+    /// The engine walks every volume for this. Where it does not say, nothing is counted.
+    async fn measure_volumes(&self, plan: &mut Plan) {
+        let sizes = self.engine.volume_sizes().await.unwrap_or_default();
+        let size = |name: &str| sizes.get(name).copied().unwrap_or(0);
+        plan.steps.iter_mut().filter(|step| step.kind == Kind::Volume).for_each(|step| step.bytes = size(&step.id));
+        plan.kept.iter_mut().filter(|kept| kept.kind == Kind::Volume).for_each(|kept| kept.bytes = size(&kept.id));
+        plan.count();
+    }
+
+    /// Counts apart what stays on the disk as build cache.
+    pub(crate) fn share_with_cache(&self, plan: &mut Plan) {
+        share_with_cache(plan, &self.books, &self.cache);
+    }
+
+    /// What a session can leave besides containers and images.
+    pub(crate) async fn extras(&self) -> Result<session_end::Extras> {
+        let networks = self.engine.networks().await?;
+        Ok(session_end::Extras { networks, volumes: self.engine.volumes().await? })
+    }
+
+    pub(crate) async fn layers(&self, here: &Here, policy: &Policy) -> Result<Layers> {
+        let empty = Layers::new();
+        let wanted = wants_layers(&self.as_look(here, &empty), policy);
+        let mut asked = stream::iter(wanted)
+            .map(|id| async move { self.engine.image(&id.to_string()).await.map(|image| (id, image)) })
+            .buffer_unordered(AT_ONCE);
+        let mut layers = Layers::new();
+        while let Some(answer) = asked.next().await {
+            if let (id, Some(image)) = answer? {
+                layers.insert(id, image.layers);
+            }
+        }
+        drop(asked);
+        Ok(layers)
+    }
+
+    pub(crate) fn as_look<'a>(&'a self, here: &'a Here, layers: &'a Layers) -> Look<'a> {
+        Look {
+            snapshot: &self.snapshot,
+            books: &self.books,
+            lives: &self.lives,
+            beats: &self.beats,
+            opened: &self.opened,
+            at_work: &self.at_work,
+            running: &self.running,
+            layers,
+            here,
+            now: Timestamp::now(),
+        }
+    }
+}
+
+/// The build cache, where there is anything that may share its bytes. An engine that does not say keeps none.
+async fn cache(engine: &Engine, books: &Books) -> Result<Vec<CacheRecord>> {
+    Ok(if may_share_with_cache(books) { engine.cache().await.ok().flatten().unwrap_or_default() } else { Vec::new() })
+}
+
+/// A list names a container's image by its ID once its name has moved on. By which name it was made tells whose it is.
+async fn ask_for_names(engine: &Engine, books: &Books, containers: &mut [Container]) -> Result<()> {
+    let is_unclear = |container: &&mut Container| {
+        let digits = container.image_name.strip_prefix("sha256:").unwrap_or(&container.image_name);
+        container.image.is_some_and(|id| id.starts_with(digits))
+    };
+    let mut unclear: Vec<&mut Container> = containers.iter_mut().filter(is_unclear).collect();
+    if unclear.is_empty() {
+        return Ok(());
+    }
+    let recorded: HashSet<ImageId> = books.builds.iter().flat_map(Build::images).collect();
+    unclear.retain(|container| container.image.is_some_and(|id| recorded.contains(&id)));
+    let mut asked = stream::iter(unclear)
+        .map(|container| async move { (engine.image_as_written(&container.id).await, container) })
+        .buffer_unordered(AT_ONCE);
+    while let Some((written, container)) = asked.next().await {
+        if let Some(written) = written? {
+            container.image_name = written;
+        }
+    }
+    Ok(())
+}
+
+/// Records of images that are no longer there, or were not all the time, end. A ledger that can't be written only
+/// means that they end later.
+async fn end_records(engine: &Engine, ledger: &Ledger, books: &mut Books, snapshot: &Snapshot, ahead: SignedDuration) {
+    let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
+    let deleted = deleted(engine, books, ahead).await;
+    let home = bookkeeping::home(engine);
+    let Ended { gone, missed } = ended(books, &there, &deleted, &home);
+    let missed: Vec<ImageId> = missed.into_iter().filter(|id| !books.missed.contains(id)).collect();
+    if !missed.is_empty() {
+        let images = if missed.len() == 1 { "image is" } else { "images are" };
+        report::warn(format_args!(
+            "{} recorded {images} not on this engine, which may be another one with the same ID: the records stay, for \
+             the engine that has them",
+            missed.len(),
+        ));
+    }
+    books.forget(&gone.iter().copied().collect());
+    books.missed.extend(&missed);
+    books.look_from(&home);
+    let at = Timestamp::now();
+    let gone = (!gone.is_empty()).then_some(Record::Gone { at, ids: gone });
+    let missed = (!missed.is_empty()).then_some(Record::Missed { at, ids: missed });
+    if let Err(error) = ledger.append(&gone.into_iter().chain(missed).collect::<Vec<_>>()) {
+        report::warn(error);
+    }
+}
+
+/// How far our clock is ahead of the engine's.
+fn ahead(engine: &Engine, info: &EngineInfo) -> SignedDuration {
+    let ahead = -info.ahead;
+    // Behind a socket of this machine it is one clock. What is seen then is how long the answer took, and that Podman
+    // tells whole seconds.
+    let local = engine.endpoint().socket_mark().is_some();
+    if local && ahead.abs() < SignedDuration::from_secs(2) { SignedDuration::ZERO } else { ahead }
+}
+
+/// When recorded images were last deleted, by our clock, as far as the engine says so.
+async fn deleted(engine: &Engine, books: &Books, ahead: SignedDuration) -> HashMap<ImageId, Timestamp> {
+    let Some(oldest) = books.builds.iter().map(|build| build.at).min() else { return HashMap::new() };
+    let by_engine = |time: Timestamp| time.checked_sub(ahead).unwrap_or(Timestamp::UNIX_EPOCH);
+    let told = engine.deleted(by_engine(oldest).max(Timestamp::UNIX_EPOCH), by_engine(Timestamp::now())).await;
+    // Where our clock can't say it, it was never before.
+    told.into_iter().map(|(id, at)| (id, at.checked_add(ahead).unwrap_or(Timestamp::MAX))).collect()
+}
+
+pub(crate) fn lives(state: &State, books: &Books) -> HashMap<SessionKey, Life> {
+    state.lives(books.sessions.keys(), &machine())
+}

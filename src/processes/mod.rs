@@ -1,0 +1,17 @@
+//! Other programs: docker and what a guard runs, their streams and signals, and the end of any process.
+
+pub(crate) mod child;
+mod end;
+pub(crate) mod signals;
+mod stream;
+mod tap;
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+pub(crate) use end::process_end;
+
+/// The name of a command, and never its arguments.
+pub(crate) fn name_of(command: &OsStr) -> String {
+    Path::new(command).file_name().unwrap_or(command).to_string_lossy().into_owned()
+}

@@ -1,0 +1,72 @@
+//! Sessions that were cut off: told of once, and taken away where that is wanted.
+
+use std::collections::HashMap;
+
+use super::end::{Manner, carry_out, is_kept_open, is_over, plan};
+use crate::app::App;
+use crate::error::Result;
+use crate::model::{Life, SessionKey};
+use crate::observe::Observation;
+use crate::plan::clean::Layers;
+use crate::report;
+use crate::report::clean::Loudness;
+
+/// Says, once for each, which sessions died with guard and watcher: nobody has cleaned up after them.
+pub(crate) fn tell_of_the_dead(app: &App, lives: &HashMap<SessionKey, Life>) {
+    let Ok(state) = app.state() else { return };
+    let mut dead: Vec<&SessionKey> =
+        lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key).collect();
+    dead.sort();
+    for key in dead {
+        let session = state.session(key);
+        if let Some(owner) = session.owner().filter(|_| session.tell_once()) {
+            report::warn(format_args!(
+                "session {} of {} ({}, since {}) was cut off and not cleaned; dkb clean --stale takes it away",
+                key.session,
+                key.project,
+                owner.command,
+                owner.since.strftime("%Y-%m-%d %H:%M")
+            ));
+        }
+    }
+}
+
+/// What a build or a guard does about sessions that were cut off: it takes those of its own project away where
+/// the settings say so, by default in CI, and speaks of the others. It never fails over them.
+pub(crate) async fn see_to_the_dead(app: &App, lives: &HashMap<SessionKey, Life>, loudness: Loudness) {
+    let mut others = lives.clone();
+    if app.settings.clean_dead.unwrap_or(app.identity.ci.is_some()) {
+        for (key, life) in lives {
+            let is_meant = *life == Life::Dead && key.project == app.key.project && *key != app.key;
+            if is_meant && matches!(end_dead(app, key, loudness).await, Ok(true)) {
+                others.remove(key);
+            }
+        }
+    }
+    tell_of_the_dead(app, &others);
+}
+
+/// Whether the session needs no word any more.
+async fn end_dead(app: &App, key: &SessionKey, loudness: Loudness) -> Result<bool> {
+    let session = app.state()?.session(key);
+    let seen = Observation::look(app).await?;
+    // Somebody may have opened it again by its name, or ended it.
+    if seen.lives.get(key) != Some(&Life::Dead) {
+        return Ok(true);
+    }
+    if !seen.as_look(&app.here(), &Layers::new()).reaches(key) {
+        return Ok(false);
+    }
+    let mut plan = plan(app, &seen, key, Manner { keep_tagged: false, opened: true, anywhere: true }).await?;
+    let taken_over = || is_kept_open(&session, None);
+    carry_out(app, &seen, key, &mut plan, &taken_over, std::future::pending()).await?;
+    if taken_over() {
+        return Ok(true);
+    }
+    report::guard::show(loudness, &plan, key);
+    let over = is_over(&plan);
+    if over {
+        session.disown()?;
+    }
+    Ok(over)
+}

@@ -1,0 +1,145 @@
+//! The end of a session: all that it left in the engine goes.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
+
+use jiff::Timestamp;
+
+use crate::app::App;
+use crate::apply::{self, Report};
+use crate::bookkeeping::NeededByBuilds;
+use crate::error::{Error, Kind, Result};
+use crate::ledger::SessionFile;
+use crate::model::{KeptReason, Life, Plan, Record, SessionKey};
+use crate::observe::Observation;
+use crate::plan::clean::{Layers, Policy, Scope};
+use crate::plan::{order, session_end};
+use crate::report;
+
+/// What became of a session.
+pub(crate) struct Ended {
+    pub(crate) plan: Plan,
+    pub(crate) report: Report,
+    /// The session stood in the books.
+    pub(crate) known: bool,
+    /// Every session that was known when the engine was looked at.
+    pub(crate) lives: HashMap<SessionKey, Life>,
+}
+
+/// How a session is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Manner {
+    pub(crate) keep_tagged: bool,
+    /// Somebody had opened it, so what it runs is stopped, and its containers' data goes with them.
+    pub(crate) opened: bool,
+    /// In whatever working copies it was at work: whoever asks is in the session. Otherwise it must be in reach.
+    pub(crate) anywhere: bool,
+}
+
+/// Cleans one session and says what became of it; nothing, where somebody has come to keep it open. `stop` ends it
+/// early: before the first step as an error.
+pub(crate) async fn end(
+    app: &App,
+    key: &SessionKey,
+    manner: Manner,
+    is_kept_open: impl Fn() -> bool,
+    stop: impl Future<Output = ()>,
+) -> Result<Option<Ended>> {
+    let mut stop = pin!(stop);
+    let look = async {
+        let seen = Observation::look(app).await?;
+        let plan = plan(app, &seen, key, manner).await?;
+        Ok::<_, Error>((seen, plan))
+    };
+    let (seen, mut plan) = tokio::select! {
+        looked = look => looked?,
+        () = stop.as_mut() => {
+            let tried = format!("cleaning session {}", key.session);
+            return Err(Error::new(Kind::Interrupted, tried, "it was asked to stop before it began"));
+        }
+    };
+    // Whoever has opened it since the look may already use what the plan takes.
+    if is_kept_open() {
+        return Ok(None);
+    }
+    let report = carry_out(app, &seen, key, &mut plan, &is_kept_open, stop).await?;
+    // Somebody has opened it since: what was left is in use again.
+    if is_kept_open() {
+        return Ok(None);
+    }
+    let known = seen.books.sessions.contains_key(key);
+    Ok(Some(Ended { plan, report, known, lives: seen.lives }))
+}
+
+pub(super) async fn plan(app: &App, seen: &Observation, key: &SessionKey, manner: Manner) -> Result<Plan> {
+    let scope = Scope::Session(key.clone());
+    let Manner { keep_tagged, opened, anywhere } = manner;
+    let mut here = app.here();
+    if !anywhere && !seen.as_look(&here, &Layers::new()).reaches(key) {
+        let tried = format!("ending session {} of {}", key.session, key.project);
+        return Err(Error::usage(tried, "it was at work in another working copy").hint(format!(
+            "end it there, or say the project: dkb --project {} session end {}",
+            key.project, key.session
+        )));
+    }
+    let policy = Policy { trust_stamp: false, stops: opened, volumes: opened, ..app.clean_policy(scope, !keep_tagged) };
+    let extras = seen.extras().await?;
+    // Whoever ends a session speaks for it, alive or not.
+    here.key = key.clone();
+    here.vouched = true;
+    let layers = seen.layers(&here, &policy).await?;
+    let mut plan = session_end::plan(&seen.as_look(&here, &layers), &extras, &policy);
+    seen.share_with_cache(&mut plan);
+    seen.add_anonymous_volumes(&mut plan, &policy).await?;
+    Ok(plan)
+}
+
+/// Does what the plan says, and notes it. The session counts as cleaned once nothing more could go.
+pub(super) async fn carry_out(
+    app: &App,
+    seen: &Observation,
+    key: &SessionKey,
+    plan: &mut Plan,
+    is_kept_open: &dyn Fn() -> bool,
+    stop: impl Future<Output = ()>,
+) -> Result<Report> {
+    let depths = order::depths(seen.snapshot.images.iter());
+    let state = app.state()?;
+    let builds = NeededByBuilds::new(&state, &seen.books, "").unless(is_kept_open);
+    let report =
+        apply::apply(&seen.engine, plan, &depths, seen.info.containerd_store, |step| builds.need(step), stop, |_| {})
+            .await;
+    let mut records = Vec::new();
+    if !report.gone.is_empty() {
+        records.push(Record::Gone { at: Timestamp::now(), ids: report.gone.clone() });
+    }
+    // What stays for its age may have a tag to give back.
+    let young = plan.kept.iter().any(|kept| kept.reason == KeptReason::TooYoung);
+    if is_over(plan) && !young && seen.books.sessions.contains_key(key) {
+        records.push(Record::Cleaned { key: key.clone(), at: seen.began });
+    }
+    seen.ledger.append(&records)?;
+    Ok(report)
+}
+
+/// Whether somebody keeps the session open, but for the keeper of this name. What cannot be found out keeps it open.
+pub(crate) fn is_kept_open(session: &SessionFile, but: Option<&str>) -> bool {
+    session.keepers(but).map_or(true, |keepers| !keepers.is_empty())
+}
+
+/// The last who keeps a session open ends it.
+pub(crate) fn say_that_it_goes_on(key: &SessionKey) {
+    report::say(format_args!("session {} is still in use; whoever ends it last cleans up", key.session));
+}
+
+/// Nothing of the session waits for a later clean.
+pub(crate) fn is_over(plan: &Plan) -> bool {
+    plan.totals.failed == 0 && !plan.kept.iter().any(|kept| waits(kept.reason))
+}
+
+/// Kept for now only.
+pub(crate) fn waits(reason: KeptReason) -> bool {
+    use KeptReason::{BuildRunning, Changed, Failed, InUse, Lent};
+    matches!(reason, InUse | BuildRunning | Changed | Failed | Lent)
+}

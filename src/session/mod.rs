@@ -1,0 +1,34 @@
+//! Sessions: how one is named and kept open, who watches over it, and how it ends.
+
+pub(crate) mod dead;
+pub(crate) mod end;
+pub(crate) mod opened;
+pub(crate) mod watcher;
+
+use jiff::Timestamp;
+
+use crate::app::{App, BY_CHECKOUT, env, machine};
+use crate::error::{Error, Result};
+use crate::ledger::{State, short_hash};
+use crate::model::{Life, Name, SessionKey};
+use crate::plan::identity::Origin;
+
+/// The session that was named, or a fresh one with a name that nobody else has and that says nothing of who or where.
+pub(crate) fn key_of(app: &App) -> Result<SessionKey> {
+    if matches!(app.identity.session_from, Origin::Given(_)) {
+        return Ok(app.key.clone());
+    }
+    let moment = Timestamp::now().as_nanosecond().to_string();
+    let hash = short_hash(&[&machine(), &std::process::id().to_string(), &moment]);
+    let session = Name::typed(&format!("run-{}", &hash[..12]));
+    let session = session.map_err(|wrong| Error::usage("naming the session", wrong))?;
+    Ok(SessionKey { project: app.key.project.clone(), session })
+}
+
+/// The guard that this process runs in, if it names a session that is alive.
+pub(crate) fn outer(state: &State, app: &App) -> Option<SessionKey> {
+    let mark = env("DKB_GUARD")?.into_string().ok()?;
+    let session = Name::typed(mark.strip_suffix(BY_CHECKOUT).unwrap_or(&mark)).ok()?;
+    let key = SessionKey { project: app.key.project.clone(), session };
+    (state.session(&key).life(&machine()) == Life::Alive).then_some(key)
+}

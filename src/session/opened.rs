@@ -1,0 +1,100 @@
+//! A session that a guard keeps open.
+
+use jiff::Timestamp;
+
+use super::end;
+use super::watcher::{self, Until, Watcher};
+use crate::app::{App, machine};
+use crate::cli::Guard;
+use crate::error::{Error, Result};
+use crate::ledger::{Keeper, KeptBy, SessionHold, State};
+use crate::model::{Owner, SessionKey};
+use crate::report;
+
+/// A session that is alive: its lock, and who cleans if we can't.
+pub(crate) struct Opened {
+    state: State,
+    key: SessionKey,
+    owner: Owner,
+    hold: SessionHold,
+    keeper: Option<Keeper>,
+    watcher: Option<Watcher>,
+}
+
+impl Opened {
+    pub(crate) fn new(app: &App, state: State, key: &SessionKey, flags: &Guard, command: &str) -> Result<Self> {
+        let owner = Owner { machine: machine(), since: Timestamp::now(), command: command.to_owned() };
+        let (hold, keeper) = state.session(key).open(&KeptBy { owner: owner.clone(), guard: true })?;
+        let watcher = if flags.no_clean {
+            None
+        } else {
+            let watcher = watcher::start(app, key, &Until::Line(keeper.name()), flags.keep_tagged, command);
+            watcher.inspect_err(warn_of_no_watcher).ok()
+        };
+        Ok(Self { state, key: key.clone(), owner, hold, keeper: Some(keeper), watcher })
+    }
+
+    /// Of two that end at once each must see that the other is gone, so nobody looks before it has stepped down.
+    pub(crate) fn step_down(&mut self) {
+        self.keeper = None;
+    }
+
+    pub(crate) fn is_kept_by_others(&self) -> bool {
+        end::is_kept_open(&self.state.session(&self.key), None)
+    }
+
+    /// Somebody cleans if this guard is killed.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watcher.is_some()
+    }
+
+    /// Waits until the watcher is ready; one that ended at once is none.
+    pub(crate) fn wait_for_the_watcher(&mut self) {
+        if let Some(Err(error)) = self.watcher.as_mut().map(Watcher::ready) {
+            warn_of_no_watcher(&error);
+            self.watcher = None;
+        }
+    }
+
+    /// Whether a build of the session still runs.
+    pub(crate) fn builds(&self) -> bool {
+        self.state.builds_in(&self.key)
+    }
+
+    /// It stays on record as dead, for the next dkb.
+    pub(crate) fn give_up(mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            watcher.done();
+        }
+    }
+
+    /// The session is over, but for what somebody still uses. It stays on record for a later clean, and nobody need
+    /// hear that it was cut off.
+    pub(crate) fn leave_a_rest(self) {
+        let session = self.state.session(&self.key);
+        let _ = session.tell_once();
+        report::say("what is kept for now goes with dkb clean --stale, once nothing holds it");
+        self.give_up();
+    }
+
+    /// The session is over: nobody answers for it any more, unless somebody has come to keep it open.
+    pub(crate) fn leave(mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            watcher.done();
+        }
+        drop((self.hold, self.keeper));
+        let _ = self.state.session(&self.key).disown();
+    }
+
+    pub(crate) fn leave_for_a_look(mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            watcher.done();
+        }
+        drop((self.hold, self.keeper));
+        let _ = self.state.session(&self.key).leave_for_a_look(&self.owner);
+    }
+}
+
+pub(crate) fn warn_of_no_watcher(error: &Error) {
+    report::warn(error.under("if this guard is killed nobody will clean up"));
+}

@@ -1,0 +1,173 @@
+//! `dkb clean`: one look, a plan, and then what the plan says.
+
+mod scope;
+
+use std::io::IsTerminal;
+
+use crate::app::{App, machine, runtime};
+use crate::apply::{self, Report};
+use crate::bookkeeping::NeededByBuilds;
+use crate::cli::Clean;
+use crate::config::Format;
+use crate::error::{Error, Result};
+use crate::model::{KeptReason, Life, Plan, Record};
+use crate::observe::{Observation, unmatched};
+use crate::plan::clean::{Layers, Policy, sessions};
+use crate::plan::narrow::{Narrowed, narrow};
+use crate::plan::order;
+use crate::plan_file::{self, PlanFile};
+use crate::processes::signals::asked_to_stop;
+use crate::report;
+use crate::session::{dead, end};
+
+/// Errors that are told one by one; the document has a result for every step.
+const TOLD: usize = 5;
+
+pub(crate) fn clean(app: &App, flags: &Clean) -> Result<u8> {
+    runtime()?.block_on(async {
+        let mut policies = vec![scope::of_flags(app, flags)?];
+        let mut file = None;
+        if let Some(path) = &flags.act.apply {
+            let read = plan_file::read(path, "clean")?;
+            if !flags.names_scope() {
+                policies = scope::of_file(app, flags, read.asked.as_ref());
+            }
+            file = Some((path, read));
+        }
+        let seen = Observation::look(app).await?;
+        dead::tell_of_the_dead(app, &seen.lives);
+        if let Some((path, file)) = &file {
+            file.check(path, &seen.info)?;
+        }
+        let Made { policy, plan: mut made, whole } = make(app, &seen, policies, file.map(|(_, file)| file)).await?;
+        let images = Some(&*seen.snapshot.images);
+        unmatched::find(&seen.engine, &policy.keep, images, &seen.snapshot.containers).await.iter().for_each(|one| {
+            report::warn(format_args!("{one}"));
+        });
+        if let Some(path) = &flags.act.plan {
+            plan_file::write(path, &made)?;
+            if plan_file::is_the_result(path) {
+                report::out(&report::clean::json(&made));
+                return Ok(0);
+            }
+        }
+        if flags.act.plan.is_some() || flags.act.dry_run {
+            show(app, &made, &policy, false);
+            return Ok(0);
+        }
+        let asks = scope::must_ask(&policy, &app.key, &made).filter(|_| !app.settings.yes);
+        if let Some(what) = asks
+            && !agreed(app, &made, &policy, what)?
+        {
+            return Ok(0);
+        }
+        let depths = order::depths(seen.snapshot.images.iter());
+        let bar = report::progress::Bar::new(wants_bar(app), made.steps.len());
+        let containerd_store = seen.info.containerd_store;
+        let (state, progress) = (app.state()?, |_: &_| bar.step());
+        let builds = NeededByBuilds::new(&state, &seen.books, "");
+        let report = apply::apply(
+            &seen.engine,
+            &mut made,
+            &depths,
+            containerd_store,
+            |step| builds.need(step),
+            asked_to_stop(),
+            progress,
+        )
+        .await;
+        bar.end();
+        note(&seen, &policy, &made, &report, whole, app);
+        show(app, &made, &policy, true);
+        for error in report.errors.iter().take(TOLD) {
+            report::say(error);
+        }
+        if report.errors.len() > TOLD {
+            report::say(format_args!("and {} more such errors", report.errors.len() - TOLD));
+        }
+        Ok(report.exit_code(&made))
+    })
+}
+
+/// The plan, and what it was made by.
+struct Made {
+    policy: Policy,
+    plan: Plan,
+    /// It is all that would go.
+    whole: bool,
+}
+
+/// Makes the plan that these policies ask for; of several the one that has most of what the file has.
+async fn make(app: &App, seen: &Observation, policies: Vec<Policy>, file: Option<PlanFile>) -> Result<Made> {
+    let mut best: Option<Made> = None;
+    for policy in policies {
+        let mut plan = seen.plan(&app.here(), &policy).await?;
+        plan.scope = Some(scope::asked(&policy));
+        let Narrowed { plan, whole } = match &file {
+            Some(file) => narrow(plan, &file.steps),
+            None => Narrowed { plan, whole: true },
+        };
+        if best.as_ref().is_none_or(|best| plan.steps.len() > best.plan.steps.len()) {
+            best = Some(Made { policy, plan, whole });
+        }
+    }
+    best.ok_or_else(|| Error::usage("making a plan", "nothing was asked for"))
+}
+
+fn show(app: &App, plan: &Plan, policy: &Policy, done: bool) {
+    let whose = report::clean::whose(&policy.scope, app.key.project.as_str());
+    report::clean::show(&app.settings, app.loudness(), plan, &whose, done);
+}
+
+fn wants_bar(app: &App) -> bool {
+    !app.quiet && app.settings.format == Format::Human && std::io::stderr().is_terminal()
+}
+
+/// What is gone leaves the ledger, and sessions that were cleaned whole are over.
+fn note(seen: &Observation, policy: &Policy, plan: &Plan, report: &Report, whole: bool, app: &App) {
+    let now = jiff::Timestamp::now();
+    let mut records = Vec::new();
+    if !report.gone.is_empty() {
+        records.push(Record::Gone { at: now, ids: report.gone.clone() });
+    }
+    if whole
+        && policy.tags
+        && policy.scope.is_of_sessions()
+        && plan.totals.failed == 0
+        && !plan.kept.iter().any(|kept| waits(kept.reason))
+    {
+        let (layers, here) = (Layers::new(), app.here());
+        let look = seen.as_look(&here, &layers);
+        // As of the look: what a build has made since was not seen, and is not cleaned.
+        for key in sessions(&look, policy) {
+            records.push(Record::Cleaned { key: key.clone(), at: seen.began });
+            if let Ok(state) = app.state()
+                && seen.lives.get(key) == Some(&Life::Dead)
+                && state.session(key).life(&machine()) == Life::Dead
+            {
+                let _ = state.session(key).disown();
+            }
+        }
+    }
+    if let Err(error) = seen.ledger.append(&records) {
+        report::warn(error);
+    }
+}
+
+/// Kept for now only: a later clean of the session is to find it, and so what stays for its age or its children.
+fn waits(reason: KeptReason) -> bool {
+    end::waits(reason) || matches!(reason, KeptReason::Base | KeptReason::TooYoung)
+}
+
+/// Shows what would go on stderr, since stdout is for the result, and asks.
+fn agreed(app: &App, plan: &Plan, policy: &Policy, what: String) -> Result<bool> {
+    if !scope::somebody_is_there() {
+        return Err(
+            Error::usage(what, "there is nobody to ask").hint("say --yes, after a look at what --dry-run shows")
+        );
+    }
+    let whose = report::clean::whose(&policy.scope, app.key.project.as_str());
+    report::err(&report::clean::human(plan, &whose, false, app.verbose, report::Style::PLAIN));
+    report::err(&report::clean::every_tag(plan));
+    Ok(report::asks("Remove all this? [y/N] "))
+}

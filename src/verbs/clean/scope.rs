@@ -1,0 +1,172 @@
+//! What a clean covers: as its flags say, or as a plan's file was asked for.
+
+use std::io::IsTerminal;
+
+use crate::app::App;
+use crate::cli::{self, Clean};
+use crate::error::{Error, Result};
+use crate::model::{Asked, Covers, Name, Plan, SessionKey};
+use crate::plan::clean::{Policy, Scope};
+
+pub(super) fn of_flags(app: &App, flags: &Clean) -> Result<Policy> {
+    let project = app.key.project.clone();
+    let scope = match flags.scope() {
+        cli::Scope::Project => Scope::Project(project),
+        cli::Scope::Session(None) => Scope::Session(app.key.clone()),
+        cli::Scope::Session(Some(id)) => {
+            let session = Name::typed(&id).map_err(|wrong| Error::usage("reading --session", wrong))?;
+            Scope::Session(SessionKey { project, session })
+        }
+        cli::Scope::Stale => Scope::Stale(project),
+        cli::Scope::All => Scope::All,
+    };
+    let tags = flags.tagged || scope.is_of_sessions() && !flags.keep_tagged;
+    let containers = scope.is_of_sessions() && !flags.keep_containers;
+    Ok(Policy { containers, volumes: flags.volumes, ..app.clean_policy(scope, tags) })
+}
+
+/// By which of these a plan from a file was made. The file says for what it was asked and nothing else: what is
+/// kept, and what is believed, the settings say today as ever. Where a file of before does not say it, it is one
+/// of all that could have been asked for.
+pub(super) fn of_file(app: &App, flags: &Clean, asked: Option<&Asked>) -> Vec<Policy> {
+    let policy = |scope: Scope, tagged: bool, containers: bool| {
+        let policy = app.clean_policy(scope, (tagged || flags.tagged) && !flags.keep_tagged);
+        Policy {
+            containers: policy.containers && containers && !flags.keep_containers,
+            // Whoever lets data go says so each time.
+            volumes: flags.volumes,
+            // It was said of this project, and not of one that a file names.
+            trust_stamp: policy.trust_stamp && project_of(&policy.scope) == Some(&app.key.project),
+            ..policy
+        }
+    };
+    if let Some(Asked { of, tagged, containers }) = asked {
+        return vec![policy(scope_of(of), *tagged, *containers)];
+    }
+    let project = || app.key.project.clone();
+    let all = [Scope::Project(project()), Scope::Session(app.key.clone()), Scope::Stale(project()), Scope::All];
+    all.into_iter().map(|scope| policy(scope, true, true)).collect()
+}
+
+const fn project_of(scope: &Scope) -> Option<&Name> {
+    match scope {
+        Scope::Project(project) | Scope::Stale(project) | Scope::Session(SessionKey { project, .. }) => Some(project),
+        Scope::All => None,
+    }
+}
+
+fn scope_of(covers: &Covers) -> Scope {
+    match covers.clone() {
+        Covers::Project { project } => Scope::Project(project),
+        Covers::Session(key) => Scope::Session(key),
+        Covers::Stale { project } => Scope::Stale(project),
+        Covers::All => Scope::All,
+    }
+}
+
+pub(super) fn asked(policy: &Policy) -> Asked {
+    let of = match policy.scope.clone() {
+        Scope::Project(project) => Covers::Project { project },
+        Scope::Session(key) => Covers::Session(key),
+        Scope::Stale(project) => Covers::Stale { project },
+        Scope::All => Covers::All,
+    };
+    Asked { of, tagged: policy.tags, containers: policy.containers }
+}
+
+/// Whose things go, where somebody else may still want them: those of every project or, from a file, of another
+/// one, or of this working copy.
+pub(super) fn must_ask(policy: &Policy, here: &SessionKey, plan: &Plan) -> Option<String> {
+    let wide = match &policy.scope {
+        Scope::All => Some("cleaning the tags of every project".to_owned()),
+        Scope::Session(SessionKey { project, .. }) | Scope::Project(project) | Scope::Stale(project)
+            if *project != here.project =>
+        {
+            Some(format!("cleaning the project {project}, which is not this one"))
+        }
+        Scope::Session(key) if key.session.is_local() && somebody_is_there() => {
+            Some("cleaning this working copy".to_owned())
+        }
+        Scope::Session(_) | Scope::Project(_) | Scope::Stale(_) => None,
+    };
+    wide.filter(|_| (policy.tags || policy.containers) && plan.steps.iter().any(|step| !step.names.is_empty()))
+}
+
+pub(super) fn somebody_is_there() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::books_tests::key;
+    use crate::model::image_tests::host;
+    use crate::model::{Action, Guard, Kind, Reason, Step};
+
+    fn policy(scope: Scope, tags: bool, containers: bool) -> Policy {
+        let (keep, stale_after) = (Vec::new(), Duration::ZERO);
+        Policy {
+            scope,
+            tags,
+            containers,
+            stops: false,
+            volumes: false,
+            keep,
+            keep_last: None,
+            older_than: None,
+            stale_after,
+            trust_stamp: false,
+        }
+    }
+
+    #[test]
+    fn a_file_is_asked_for_what_it_was_made_for() {
+        let session = key("app", "job-1");
+        let project = session.project.clone();
+        for scope in [Scope::Project(project.clone()), Scope::Session(session), Scope::Stale(project), Scope::All] {
+            for (tags, containers) in [(true, true), (true, false), (false, true), (false, false)] {
+                let asked = asked(&policy(scope.clone(), tags, containers));
+                assert_eq!((scope_of(&asked.of), asked.tagged, asked.containers), (scope.clone(), tags, containers));
+            }
+        }
+    }
+
+    #[test]
+    fn what_others_may_want_goes_with_a_word_only() {
+        let (here, project) = (key("app", "job-1"), |key: SessionKey| key.project);
+        let step = Step {
+            action: Action::Remove,
+            kind: Kind::Image,
+            id: String::new(),
+            names: vec!["app:1".to_owned()],
+            bytes: 0,
+            reason: Reason::Outdated,
+            guard: Guard::Untagged,
+            result: None,
+        };
+        let plan = |steps| {
+            Plan::new("clean", &host(Vec::new(), Vec::new()).engine, jiff::Timestamp::UNIX_EPOCH, steps, Vec::new())
+        };
+        let (named, nameless) = (plan(vec![step.clone()]), plan(vec![Step { names: Vec::new(), ..step }]));
+        let asks = |scope: &Scope, tags, containers, plan: &Plan| {
+            must_ask(&policy(scope.clone(), tags, containers), &here, plan).is_some()
+        };
+        for (scope, wide) in [
+            (Scope::All, true),
+            (Scope::Project(project(key("other", "x"))), true),
+            (Scope::Stale(project(key("other", "x"))), true),
+            (Scope::Session(key("other", "job-1")), true),
+            (Scope::Project(project(here.clone())), false),
+            (Scope::Stale(project(here.clone())), false),
+            (Scope::Session(here.clone()), false),
+            (Scope::Session(key("app", "job-2")), false),
+        ] {
+            assert_eq!(asks(&scope, true, false, &named), wide, "{scope:?}");
+            assert_eq!(asks(&scope, false, true, &named), wide, "{scope:?}: containers have names");
+            assert!(!asks(&scope, true, true, &nameless), "{scope:?}: nobody wants what has no name");
+            assert!(!asks(&scope, false, false, &named), "{scope:?}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `dkb completions` and `dkb man`: made of the same table of flags that the command line is read with.
+
+use clap::Command;
+use clap_complete::Shell;
+
+use crate::cli;
+use crate::error::{Error, Result};
+use crate::report;
+
+pub fn run(shell: Shell) {
+    report::pass_on_stdout(&script(shell));
+}
+
+pub fn run_man(verb: &[String]) -> Result<()> {
+    report::pass_on_stdout(&page(verb)?);
+    Ok(())
+}
+
+/// The completions of one shell.
+pub fn script(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut cli::command(), "dkb", &mut script);
+    script
+}
+
+/// The manual page of dkb, or of one of its verbs.
+pub fn page(verb: &[String]) -> Result<Vec<u8>> {
+    let mut root = cli::command();
+    root.build();
+    let mut command = &root;
+    for word in verb {
+        let verbs: Vec<_> = command.get_subcommands().filter(|verb| !verb.is_hide_set()).collect();
+        command = verbs.iter().find(|verb| verb.get_name() == word).ok_or_else(|| {
+            let names: Vec<_> = verbs.iter().map(|verb| verb.get_name()).collect();
+            let error = Error::usage(
+                format!("dkb man {}", verb.join(" ")),
+                format!("there is no verb '{}'", word.escape_debug()),
+            );
+            if names.is_empty() { error } else { error.hint(format!("there is: {}", names.join(", "))) }
+        })?;
+    }
+    Ok(roff(command))
+}
+
+fn roff(command: &Command) -> Vec<u8> {
+    let mut page = Vec::new();
+    // Writing into memory does not fail.
+    let _ = clap_mangen::Man::new(command.clone()).render(&mut page);
+    page
+}
+
+/// All that stands in `completions/`: the name of each file there, and its text.
+pub fn files() -> Vec<(String, Vec<u8>)> {
+    let shells = [
+        (Shell::Bash, "dkb.bash"),
+        (Shell::Zsh, "_dkb"),
+        (Shell::Fish, "dkb.fish"),
+        (Shell::PowerShell, "_dkb.ps1"),
+        (Shell::Elvish, "dkb.elv"),
+    ];
+    let mut files: Vec<_> = shells.iter().map(|(shell, name)| ((*name).to_owned(), script(*shell))).collect();
+    let mut root = cli::command();
+    root.build();
+    let mut left = vec![&root];
+    while let Some(command) = left.pop() {
+        let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+        files.push((format!("{name}.1"), roff(command)));
+        left.extend(command.get_subcommands().filter(|verb| !verb.is_hide_set()));
+    }
+    files.sort();
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shell_completes_every_verb() {
+        for (name, text) in files().iter().filter(|(name, _)| !name.ends_with(".1")) {
+            let text = String::from_utf8_lossy(text);
+            for verb in ["build", "clean", "status", "guard", "sweep", "keep-last"] {
+                assert!(text.contains(verb), "{name} {verb}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_verb_has_a_page_with_its_flags() {
+        let page = |words: &[&str]| page(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let text = |words: &[&str]| String::from_utf8_lossy(&page(words).expect("a page")).into_owned();
+        assert!(text(&[]).contains("dkb\\-clean(1)"), "{}", text(&[]));
+        assert!(text(&["clean"]).contains("keep\\-last") && text(&["clean"]).contains("dkb clean \\-\\-dry\\-run"));
+        assert!(text(&["session", "start"]).contains("watch\\-pid"));
+        let error = page(&["push"]).expect_err("no such verb").to_string();
+        assert!(error.starts_with("dkb man push: there is no verb 'push'\n  there is: build, clean, "), "{error}");
+    }
+
+    #[test]
+    fn pages_and_completions_do_not_change_with_the_commit() {
+        let commit = cli::VERSION.split_once(" (").map(|(_, commit)| commit.trim_end_matches(')'));
+        for (name, text) in files() {
+            let text = String::from_utf8_lossy(&text).into_owned();
+            assert!(commit.is_none_or(|commit| !text.contains(commit)), "{name}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! `dkb guard -- COMMAND`: a session that is cleaned up, whatever ends it.
+//!
+//! The guard cleans when the command ends. Should the guard itself be killed, its watcher does.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use futures_util::FutureExt as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{App, BY_CHECKOUT, runtime};
+use crate::cli::Guard;
+use crate::config::value::Source;
+use crate::error::{Error, Kind, Result};
+use crate::model::{RUN_LABEL, SessionKey};
+use crate::processes::child::{self, exit_code};
+use crate::processes::name_of;
+use crate::report;
+use crate::session::end::{self, Manner, say_that_it_goes_on};
+use crate::session::opened::{Opened, warn_of_no_watcher};
+use crate::session::{dead, key_of, outer};
+
+pub(super) fn guard(app: &App, flags: &Guard) -> Result<u8> {
+    let state = app.state();
+    let told_otherwise = matches!(app.settings.source("session"), Some(Source::Flag(_)));
+    if let Ok(state) = &state
+        && !told_otherwise
+        && let Some(key) = outer(state, app)
+    {
+        // Inside another guard: its session is ours, and it cleans.
+        return run(app, &key, &flags.command, &mut None);
+    }
+    let key = key_of(app)?;
+    let command = flags.command.first().map(|word| name_of(word)).unwrap_or_default();
+    let mut opened = state.and_then(|state| Opened::new(app, state, &key, flags, &command)).map_or_else(
+        |error| {
+            warn_of_no_watcher(&error);
+            None
+        },
+        Some,
+    );
+    let code = run(app, &key, &flags.command, &mut opened)?;
+    if flags.no_clean || flags.keep_on_failure && code != 0 {
+        if let Some(opened) = &mut opened {
+            opened.step_down();
+        }
+        if opened.as_ref().is_some_and(Opened::is_kept_by_others) {
+            leave_to_others(&key, opened);
+            return Ok(code);
+        }
+        if !flags.no_clean {
+            report::say(format_args!(
+                "session {} is left for a look; to clean it: dkb session end {}",
+                key.session, key.session
+            ));
+        }
+        if let Some(opened) = opened {
+            opened.leave_for_a_look();
+        }
+        return Ok(code);
+    }
+    clean(app, &key, flags, opened);
+    Ok(code)
+}
+
+/// What tells an inner dkb of this guard. That a checkout named the project is passed on: in its variable the name
+/// would look like the user's own word.
+fn guard_mark(key: &SessionKey, vouched: bool) -> String {
+    if vouched { key.session.to_string() } else { format!("{}{BY_CHECKOUT}", key.session) }
+}
+
+/// Runs the command as if it had been called without a guard.
+fn run(app: &App, key: &SessionKey, words: &[OsString], opened: &mut Option<Opened>) -> Result<u8> {
+    let Some((program, args)) = words.split_first() else {
+        return Err(Error::usage("dkb guard", "there is no command").hint("dkb guard -- just e2e"));
+    };
+    let vouched = app.here().vouched;
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .env("DKB_SESSION", key.session.as_str())
+        .env("DKB_PROJECT", key.project.as_str())
+        .env("DKB_GUARD", guard_mark(key, vouched))
+        .env("DKB_LABEL", format!("{RUN_LABEL}={}", key.run_label()));
+    let started = child::start(command, child::Stdout::Untouched, &[], None);
+    let mut running = match started {
+        Ok(running) => {
+            // The command has not been kept waiting for this.
+            if let Some(opened) = opened {
+                opened.wait_for_the_watcher();
+            }
+            running
+        }
+        Err(error) => {
+            // Nothing ran, so there is nothing to clean.
+            if let Some(opened) = opened.take() {
+                opened.leave();
+            }
+            return Err(Error::new(Kind::NotFound, format!("starting {}", program.display()), error));
+        }
+    };
+    let ended = runtime()?.block_on(running.ended());
+    ended.map(exit_code).map_err(|error| Error::failed("waiting for the command", error))
+}
+
+/// Cleans the session. What goes wrong is said, and never changes the command's exit code.
+fn clean(app: &App, key: &SessionKey, flags: &Guard, mut opened: Option<Opened>) {
+    let watched = opened.as_ref().is_some_and(super::super::session::opened::Opened::is_watched);
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(key, &error, opened),
+    };
+    if let Some(opened) = &mut opened {
+        opened.step_down();
+    }
+    let builds = || opened.as_ref().is_some_and(Opened::builds);
+    let is_kept_open = || opened.as_ref().is_some_and(Opened::is_kept_by_others);
+    if is_kept_open() {
+        return leave_to_others(key, opened);
+    }
+    let stop = asked_to_stop(watched).boxed_local().shared();
+    let built_before = builds();
+    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, anywhere: true };
+    let ended = runtime.block_on(end::end(app, key, manner, is_kept_open, stop.clone()));
+    let ended = match ended {
+        Ok(None) => return leave_to_others(key, opened),
+        Ok(Some(ended)) if ended.report.interrupted => return stopped(key, opened),
+        Ok(Some(ended)) => ended,
+        Err(error) if error.kind == Kind::Interrupted => return stopped(key, opened),
+        Err(error) => return failed(key, &error, opened),
+    };
+    report::guard::show(app.loudness(), &ended.plan, key);
+    for error in &ended.report.errors {
+        report::say(error);
+    }
+    if watched && (built_before || builds()) {
+        report::say(format_args!("a build of session {} still runs; the watcher cleans up after it", key.session));
+        hand_over(opened);
+    } else {
+        match opened {
+            Some(opened) if end::is_over(&ended.plan) => opened.leave(),
+            Some(opened) => opened.leave_a_rest(),
+            None => {}
+        }
+    }
+    // This session has just been cleaned, or is in good hands.
+    let others = ended.lives.into_iter().filter(|(other, _)| other != key).collect();
+    runtime.block_on(async {
+        tokio::select! {
+            () = dead::see_to_the_dead(app, &others, app.loudness()) => {}
+            () = stop => {}
+        }
+    });
+}
+
+fn leave_to_others(key: &SessionKey, opened: Option<Opened>) {
+    say_that_it_goes_on(key);
+    if let Some(opened) = opened {
+        opened.leave();
+    }
+}
+
+fn stopped(key: &SessionKey, opened: Option<Opened>) {
+    if opened.as_ref().is_some_and(super::super::session::opened::Opened::is_watched) {
+        report::say("stopped cleaning; the watcher goes on with it");
+    } else {
+        report::say(format_args!("stopped cleaning; to go on with it: dkb session end {}", key.session));
+    }
+    hand_over(opened);
+}
+
+/// Without a word to the watcher it takes over as soon as we are gone.
+fn hand_over(opened: Option<Opened>) {
+    std::mem::forget(opened);
+}
+
+fn failed(key: &SessionKey, error: &Error, opened: Option<Opened>) {
+    report::say(error.under(format_args!("session {} was not cleaned", key.session)));
+    report::say("the next dkb on that engine will say so; dkb clean --stale takes it away");
+    if let Some(opened) = opened {
+        opened.give_up();
+    }
+}
+
+/// The first Ctrl-C is answered, the second stops; so does SIGTERM.
+async fn asked_to_stop(watched: bool) {
+    let (Ok(mut interrupts), Ok(mut terminations)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            _ = interrupts.recv() => {
+                if asked {
+                    return;
+                }
+                asked = true;
+                let then = if watched { "leaves the rest to the watcher" } else { "stops that" };
+                report::say(format_args!("cleaning up; Ctrl-C once more {then}"));
+            }
+            _ = terminations.recv() => return,
+        }
+    }
+}

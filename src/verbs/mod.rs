@@ -1,0 +1,67 @@
+//! One short file a verb, and what they share.
+
+mod build;
+mod clean;
+pub mod completions;
+mod config;
+mod guard;
+mod plugin;
+mod session;
+mod status;
+mod sweep;
+mod watch;
+
+use std::ffi::OsString;
+
+use crate::app::App;
+use crate::cli::{self, Invocation, Parsed, Verb};
+use crate::error::Result;
+use crate::report;
+
+/// Runs a whole command line, the program's own name first, and gives the exit code.
+pub fn main(args: Vec<OsString>) -> u8 {
+    match cli::parse(args).and_then(run) {
+        Ok(code) => code,
+        Err(error) => {
+            report::say(&error);
+            error.kind.exit_code()
+        }
+    }
+}
+
+fn run(parsed: Parsed) -> Result<u8> {
+    let Invocation { cli, typed } = match parsed {
+        Parsed::Run(invocation) => *invocation,
+        Parsed::Say(message) => return Ok(report::clap(message)),
+    };
+    // These need neither settings nor an engine, and work where both are broken.
+    match &cli.verb {
+        Verb::Completions { shell } => {
+            completions::run(*shell);
+            return Ok(0);
+        }
+        Verb::Man { verb } => return completions::run_man(verb).map(|()| 0),
+        Verb::PluginMetadata => return Ok(plugin::metadata()),
+        Verb::Plugin(verb) => return plugin::plugin(*verb, cli.docker.config.as_deref()),
+        _ => {}
+    }
+    let app = App::new(&cli, &typed)?;
+    match cli.verb {
+        Verb::Build(build) => {
+            let words: Vec<OsString> = build.spelling.into_iter().chain(build.args).collect();
+            build::build(&app, &build.docker, &words)
+        }
+        Verb::Clean(clean) => clean::clean(&app, &clean),
+        Verb::Sweep(sweep) => sweep::sweep(&app, &sweep),
+        Verb::Guard(guard) => guard::guard(&app, &guard),
+        Verb::Session(session) => session::session(&app, &session),
+        Verb::Watch(watch) => watch::watch(&app, &watch),
+        Verb::Config => {
+            config::run(&app.settings, &app.identity);
+            Ok(0)
+        }
+        Verb::Status(status) => status::status(&app, &status),
+        // Answered above, before there was a app.
+        Verb::Completions { .. } | Verb::Man { .. } | Verb::Plugin(_) | Verb::PluginMetadata => Ok(0),
+    }
+}

@@ -1,0 +1,166 @@
+//! `dkb plugin`: the links by which docker and cargo find dkb as a verb of their own.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::app::env;
+use crate::cli::{self, Plugin};
+use crate::engine::cli_files::config_dir;
+use crate::error::{Error, Result};
+use crate::report::{self, Page};
+
+/// What docker asks a plugin before it lists it.
+pub(super) fn metadata() -> u8 {
+    let metadata = serde_json::json!({
+        "SchemaVersion": "0.1.0",
+        "Vendor": "dkb",
+        "Version": cli::VERSION,
+        "ShortDescription": "Build and leave nothing behind; clean what is yours and nothing else",
+    });
+    report::out(&Page::of_json(&metadata.to_string()));
+    0
+}
+
+/// A place where a link makes dkb somebody's verb.
+struct Place {
+    command: &'static str,
+    link: PathBuf,
+    /// Whose verb it becomes has to be there.
+    wanted: bool,
+}
+
+/// What stands at such a place.
+#[derive(Debug, PartialEq, Eq)]
+enum There {
+    Nothing,
+    Ours,
+    /// A link to a dkb elsewhere, or to one that is gone.
+    AnotherDkb(PathBuf),
+    Foreign,
+}
+
+pub(super) fn plugin(verb: Plugin, docker_config: Option<&Path>) -> Result<u8> {
+    let own = std::env::current_exe()
+        .and_then(std::fs::canonicalize)
+        .map_err(|error| Error::failed("looking for the dkb that runs", error))?;
+    let places = places(docker_config);
+    let mut failed = 0;
+    let mut lines = Page::default();
+    for place in &places {
+        let there = look(&place.link, &own);
+        let said = match verb {
+            Plugin::Install if place.wanted => install(place, &there, &own),
+            Plugin::Install => Ok(format!("left out: there is no {}", folder_of(&place.link).display())),
+            Plugin::Uninstall => uninstall(place, &there),
+            Plugin::Status => Ok(state(place, &there)),
+        };
+        let said = said.unwrap_or_else(|error| {
+            failed += 1;
+            error.what()
+        });
+        lines.line(format_args!("{:<11} {said}", place.command));
+    }
+    report::out(&lines);
+    Ok(match failed {
+        0 => 0,
+        failed if failed == places.len() => 2,
+        _ => 1,
+    })
+}
+
+fn places(docker_config: Option<&Path>) -> Vec<Place> {
+    let home = env("HOME").map(PathBuf::from);
+    let docker = config_dir(docker_config, &env).map(|dir| dir.join("cli-plugins/docker-dkb"));
+    let cargo = env("CARGO_HOME").map(PathBuf::from).or_else(|| Some(home?.join(".cargo")));
+    let cargo = cargo.map(|dir| dir.join("bin/cargo-dkb"));
+    let docker = docker.map(|link| Place { command: "docker dkb", link, wanted: true });
+    let cargo = cargo.map(|link| Place { command: "cargo dkb", wanted: folder_of(&link).is_dir(), link });
+    docker.into_iter().chain(cargo).collect()
+}
+
+fn folder_of(link: &Path) -> &Path {
+    link.parent().unwrap_or(Path::new("/"))
+}
+
+fn look(link: &Path, own: &Path) -> There {
+    let Ok(target) = std::fs::read_link(link) else {
+        return if link.exists() { There::Foreign } else { There::Nothing };
+    };
+    match std::fs::canonicalize(link) {
+        Ok(real) if real == own => There::Ours,
+        _ if target.file_name().is_some_and(|name| name == "dkb") => There::AnotherDkb(target),
+        _ => There::Foreign,
+    }
+}
+
+fn state(place: &Place, there: &There) -> String {
+    let link = place.link.display();
+    match there {
+        There::Nothing => format!("not installed ({link})"),
+        There::Ours => format!("installed ({link})"),
+        There::AnotherDkb(target) => format!("another dkb: {} ({link})", target.display()),
+        There::Foreign => format!("something else stands there ({link})"),
+    }
+}
+
+fn install(place: &Place, there: &There, own: &Path) -> Result<String> {
+    let tried = || format!("linking {}", place.link.display());
+    match there {
+        There::Ours => return Ok(state(place, there)),
+        There::Foreign => {
+            return Err(Error::failed(tried(), "something else stands there").hint("move it away, if it is not needed"));
+        }
+        There::Nothing | There::AnotherDkb(_) => {}
+    }
+    std::fs::create_dir_all(folder_of(&place.link)).map_err(|error| Error::failed(tried(), error))?;
+    remove(&place.link).map_err(|error| Error::failed(tried(), error))?;
+    symlink(own, &place.link).map_err(|error| Error::failed(tried(), error))?;
+    Ok(state(place, &There::Ours))
+}
+
+fn uninstall(place: &Place, there: &There) -> Result<String> {
+    match there {
+        There::Ours | There::AnotherDkb(_) => remove(&place.link)
+            .map(|()| format!("removed ({})", place.link.display()))
+            .map_err(|error| Error::failed(format!("removing {}", place.link.display()), error)),
+        There::Nothing | There::Foreign => Ok(state(place, there)),
+    }
+}
+
+fn remove(link: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(link) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_links_to_a_dkb_are_ever_replaced_or_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let own = folder.path().join("dkb");
+        std::fs::write(&own, "").expect("a file");
+        let own = std::fs::canonicalize(own).expect("a path");
+        let place = |name: &str| Place { command: "x", link: folder.path().join(name), wanted: true };
+        let fresh = place("plugins/docker-dkb");
+        install(&fresh, &look(&fresh.link, &own), &own).expect("a link");
+        assert_eq!(look(&fresh.link, &own), There::Ours);
+        uninstall(&fresh, &There::Ours).expect("no link");
+        assert_eq!(look(&fresh.link, &own), There::Nothing);
+
+        let old = place("old");
+        symlink("/gone/dkb", &old.link).expect("a link");
+        install(&old, &look(&old.link, &own), &own).expect("a link");
+        assert_eq!(look(&old.link, &own), There::Ours);
+
+        let foreign = place("foreign");
+        std::fs::write(&foreign.link, "theirs").expect("a file");
+        assert!(install(&foreign, &look(&foreign.link, &own), &own).is_err());
+        uninstall(&foreign, &look(&foreign.link, &own)).expect("nothing to do");
+        assert_eq!(std::fs::read_to_string(&foreign.link).expect("the file"), "theirs");
+    }
+}

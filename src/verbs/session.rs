@@ -1,0 +1,84 @@
+//! `dkb session start|end`: a session for a test harness that can't be wrapped by a guard.
+
+use crate::app::{App, runtime};
+use crate::cli::Session;
+use crate::error::{Error, Result};
+use crate::model::{Name, RUN_LABEL, SessionKey, parse_duration};
+use crate::processes::process_end;
+use crate::processes::signals::asked_to_stop;
+use crate::report;
+use crate::session::end::{self, Ended, Manner, say_that_it_goes_on};
+use crate::session::watcher::{self, Until};
+use crate::session::{dead, key_of};
+
+pub(super) fn session(app: &App, verb: &Session) -> Result<u8> {
+    match verb {
+        Session::Start { watch_pid, ttl } => start(app, *watch_pid, ttl),
+        Session::Label { id } => label(app, id.as_deref()),
+        Session::End { id, keep_tagged } => finish(app, id, *keep_tagged),
+    }
+}
+
+fn start(app: &App, pid: Option<u32>, ttl: &str) -> Result<u8> {
+    let key = key_of(app)?;
+    let until = match pid {
+        Some(pid) => {
+            // The watcher takes hold of the process itself; here it is asked for so that the user is told why not.
+            drop(process_end(pid)?);
+            Until::Process(pid)
+        }
+        None => Until::Elapsed(parse_duration(ttl).map_err(|wrong| Error::usage("reading --ttl", wrong))?),
+    };
+    watcher::start(app, &key, &until, false, "session start")?.ready()?;
+    report::out(&report::Page::of(&key.session));
+    Ok(0)
+}
+
+/// The label without which nobody can tell whose a container, a volume or a network is.
+fn label(app: &App, id: Option<&str>) -> Result<u8> {
+    let key = id.map_or_else(|| Ok(app.key.clone()), |id| named(app, id))?;
+    report::out(&report::Page::of(format_args!("{RUN_LABEL}={}", key.run_label())));
+    Ok(0)
+}
+
+fn named(app: &App, id: &str) -> Result<SessionKey> {
+    let session = Name::typed(id).map_err(|wrong| Error::usage("reading the session's ID", wrong))?;
+    Ok(SessionKey { project: app.key.project.clone(), session })
+}
+
+fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
+    let key = named(app, id)?;
+    let session = app.state()?.session(&key);
+    let is_kept_open = || !session.ends_by_name().unwrap_or(false);
+    if is_kept_open() {
+        say_that_it_goes_on(&key);
+        return Ok(0);
+    }
+    let opened = session.owner().is_some();
+    let manner = Manner { keep_tagged, opened, anywhere: false };
+    let Some(ended) = runtime()?.block_on(end::end(app, &key, manner, is_kept_open, asked_to_stop()))? else {
+        say_that_it_goes_on(&key);
+        return Ok(0);
+    };
+    let Ended { plan, report, mut lives, known } = ended;
+    lives.remove(&key);
+    dead::tell_of_the_dead(app, &lives);
+    if !known && !opened && plan.steps.is_empty() {
+        let elsewhere = lives.keys().find(|other| other.session == key.session);
+        let error =
+            Error::usage(format!("ending session {}", key.session), format!("{} has no such session", key.project));
+        return Err(match elsewhere {
+            Some(other) => error.hint(format!("dkb --project {} session end {}", other.project, other.session)),
+            None => error.hint("dkb status --all shows the sessions that there are"),
+        });
+    }
+    if end::is_over(&plan) {
+        session.end_by_name()?;
+    }
+    let whose = format!("{} · session {}", key.project, key.session);
+    report::clean::show(&app.settings, app.loudness(), &plan, &whose, true);
+    for error in &report.errors {
+        report::say(error);
+    }
+    Ok(report.exit_code(&plan))
+}

@@ -1,0 +1,144 @@
+//! `dkb status`: what is ours, who is at work, and what a clean would free.
+
+use jiff::Timestamp;
+
+use crate::app::{App, runtime};
+use crate::cli;
+use crate::config::Format;
+use crate::error::{Error, Result};
+use crate::model::{ImageId, Kept, KeptReason, Kind, Life, Plan, SessionKey};
+use crate::observe::Observation;
+use crate::plan::clean::{Layers, Scope, build_gave};
+use crate::plan::status::sessions;
+use crate::report;
+use crate::report::status::{About, Shown};
+use crate::session::dead;
+
+pub(super) fn status(app: &App, flags: &cli::Status) -> Result<u8> {
+    runtime()?.block_on(async {
+        let seen = Observation::look(app).await?;
+        dead::tell_of_the_dead(app, &seen.lives);
+        match &flags.image {
+            Some(image) => one(app, &seen, image).await,
+            None => all(app, &seen, flags.all).await,
+        }
+    })
+}
+
+async fn all(app: &App, seen: &Observation, every: bool) -> Result<u8> {
+    let project = &app.key.project;
+    let scope = if every { Scope::All } else { Scope::Project(project.clone()) };
+    let plan = seen.plan(&app.here(), &app.clean_policy(scope, false)).await?;
+    let shown = shown(app, seen, |key| every || key.project == *project)?;
+    if app.settings.format == Format::Json {
+        report::out(&report::status::json(&document(plan), &shown));
+    } else {
+        let whose = if every { "all projects" } else { project.as_str() };
+        report::out(&report::status::human(&plan, whose, &shown, Timestamp::now(), app.verbose, style(app)));
+    }
+    Ok(0)
+}
+
+fn style(app: &App) -> report::Style {
+    report::Style::for_stdout(app.settings.color)
+}
+
+/// A status has the shape of a plan, and is none: it says its own kind, and `--apply` does not take it.
+fn document(plan: Plan) -> Plan {
+    Plan { kind: "status".to_owned(), ..plan }
+}
+
+fn shown(app: &App, seen: &Observation, wanted: impl Fn(&SessionKey) -> bool) -> Result<Vec<Shown>> {
+    let (here, layers) = (app.here(), Layers::new());
+    let summaries = sessions(&seen.as_look(&here, &layers), wanted);
+    let state = app.state()?;
+    Ok(summaries.into_iter().map(|session| Shown { owner: state.session(&session.key).owner(), session }).collect())
+}
+
+/// Why one image is kept, and whose it is.
+async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
+    let tried = || format!("looking for the image {name}");
+    let found = seen.engine.image(name).await?;
+    let id = found.map(|image| image.id).or_else(|| shortened(seen, name));
+    let Some(image) = id.and_then(|id| seen.snapshot.image(id)) else {
+        return Err(Error::failed(tried(), format!("{} has no such image", seen.info.endpoint))
+            .hint("dkb status --all -v lists every image that is ours"));
+    };
+    let recorded = seen.books.images();
+    let builds = recorded.get(&image.id).map_or(&[][..], Vec::as_slice);
+    let of = builds.iter().max_by_key(|build| build.at).map(|build| build.of.clone());
+    let mut fates = fates(app, seen, of.as_ref(), image.id).await?;
+    let (_, plan) = &mut fates[0];
+    if plan.steps.is_empty() && plan.kept.is_empty() {
+        // Neither recorded nor stamped: a plan has no line for it.
+        plan.kept.push(Kept {
+            kind: Kind::Image,
+            id: image.id.to_string(),
+            names: image.tags.iter().map(ToString::to_string).collect(),
+            bytes: image.size,
+            reason: KeptReason::Unrecorded,
+            holders: Vec::new(),
+        });
+        plan.count();
+    }
+    let plan = plan.clone();
+    let owner = match &of {
+        Some(of) => app.state()?.session(of).owner(),
+        None => None,
+    };
+    let about = About {
+        image,
+        stamp: image.stamp(),
+        gave: image.tags.iter().filter(|tag| builds.iter().any(|build| build_gave(build, tag))).cloned().collect(),
+        built: builds.iter().map(|build| build.at).max(),
+        life: of.as_ref().map(|of| seen.lives.get(of).copied().unwrap_or(Life::Unowned)),
+        of,
+        owner,
+        fates,
+    };
+    if app.settings.format == Format::Json {
+        report::out(&report::status::json(&document(plan), &[]));
+    } else {
+        report::out(&report::status::about(&about, Timestamp::now(), style(app)));
+    }
+    Ok(0)
+}
+
+/// What each kind of clean would do with one image, by the words to type. The first is the plain one.
+async fn fates(app: &App, seen: &Observation, of: Option<&SessionKey>, id: ImageId) -> Result<Vec<(String, Plan)>> {
+    let mut here = app.here();
+    let Some(of) = of else {
+        let plan = seen.plan(&here, &app.clean_policy(Scope::All, false)).await?;
+        return Ok(vec![("dkb clean".to_owned(), only(plan, id))]);
+    };
+    // What another working copy built is cleaned by whoever says the project's name.
+    let elsewhere = of.project != app.key.project || !seen.as_look(&here, &Layers::new()).reaches(of);
+    here.vouched |= elsewhere;
+    let fate = async |scope: Scope, tags: bool| -> Result<Plan> {
+        Ok(only(seen.plan(&here, &app.clean_policy(scope, tags)).await?, id))
+    };
+    let command = if elsewhere { format!("dkb clean --project {}", of.project) } else { "dkb clean".to_owned() };
+    let project = || Scope::Project(of.project.clone());
+    let mut fates = vec![(command.clone(), fate(project(), false).await?)];
+    if fates[0].1.kept.iter().any(|kept| kept.reason == KeptReason::Tagged) {
+        fates.push((format!("{command} --tagged"), fate(project(), true).await?));
+    }
+    fates.push((format!("{command} --session {}", of.session), fate(Scope::Session(of.clone()), true).await?));
+    Ok(fates)
+}
+
+/// An ID that is cut short, as docker shows it, where exactly one image has it.
+fn shortened(seen: &Observation, digits: &str) -> Option<ImageId> {
+    let digits = digits.strip_prefix("sha256:").unwrap_or(digits);
+    let mut found = seen.snapshot.images.iter().filter(|image| digits.len() >= 4 && image.id.starts_with(digits));
+    found.next().filter(|_| found.next().is_none()).map(|image| image.id)
+}
+
+/// The part of a plan that is about one image.
+fn only(mut plan: Plan, id: ImageId) -> Plan {
+    let id = id.to_string();
+    plan.steps.retain(|step| step.kind == Kind::Image && step.id == id);
+    plan.kept.retain(|kept| kept.id == id);
+    plan.count();
+    plan
+}

@@ -1,0 +1,235 @@
+//! `dkb sweep`: a look at each host, a plan for each, and then what the plans say, hosts side by side.
+
+mod hosts;
+mod run;
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+
+use crate::app::{App, env, runtime};
+use crate::cli;
+use crate::config::value::Source;
+use crate::config::{Format, Sweep, seed};
+use crate::engine::Limits;
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::model::Kind;
+use crate::observe::disk;
+use crate::observe::host::HostObservation;
+use crate::plan::narrow::{Wanted, narrow};
+use crate::plan::sweep::{Policy, Swept};
+use crate::plan_file;
+use crate::processes::signals::asked_to_stop;
+use crate::report;
+use crate::report::sweep::{Told, Voice};
+use crate::session::dead;
+use hosts::Host;
+
+/// An engine that can't be reached is given up soon enough for a nightly job to say so and go on.
+const LIMITS: Limits =
+    Limits { connect: Duration::from_secs(3), ask: Duration::from_secs(60), change: Duration::from_secs(300) };
+
+/// What this run is to do with its plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Show,
+    Ask,
+    Do,
+}
+
+/// A host that was looked at.
+struct Ready {
+    seen: HostObservation,
+    swept: Swept,
+    /// How long that took. A user who is asked may take their time, which does not count.
+    looked: Duration,
+}
+
+pub(super) fn sweep(app: &App, flags: &cli::Sweep) -> Result<u8> {
+    let seed = seed::read(&env)?;
+    seed.warnings.iter().for_each(report::warn);
+    if app.settings.format == Format::Json && seed.format.is_some() {
+        return Err(Error::usage("choosing the output", "--format json and LOG_FORMAT are both set")
+            .hint("--format json is one document, LOG_FORMAT gives lines: unset one of them"));
+    }
+    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let yes = app.settings.yes || seed.is_forced(terminal);
+    let mode = match flags.act.dry_run || flags.act.plan.is_some() || seed.dry_run {
+        true => Mode::Show,
+        false if yes => Mode::Do,
+        false if terminal => Mode::Ask,
+        false => {
+            return Err(Error::usage("sweeping this host", "there is nobody to ask")
+                .hint("say --yes or set PRUNE_FORCE=true, after a look at what --dry-run shows"));
+        }
+    };
+    let hosts = hosts::hosts(app, flags)?;
+    let voice = Voice::new(&app.settings, app.loudness(), &seed, hosts.len() > 1, mode == Mode::Show);
+    let as_document = flags.act.plan.as_deref().is_some_and(plan_file::is_the_result);
+    let voice = if as_document { voice.as_document() } else { voice };
+    runtime()?.block_on(async {
+        let stop = asked_to_stop().boxed_local().shared();
+        let told = if mode == Mode::Ask {
+            let looks = join_all(hosts.iter().map(|host| prepare(app, flags, host, &voice))).await;
+            if !agreed(&hosts, &looks, &voice) {
+                return Ok(declined(&hosts, looks, &voice));
+            }
+            let done =
+                hosts.iter().zip(looks).map(|(host, ready)| run::carry_out(&host.name, ready, &voice, stop.clone()));
+            join_all(done).await
+        } else {
+            let whole = hosts.iter().map(|host| async {
+                let ready = prepare(app, flags, host, &voice).await;
+                match (mode, ready) {
+                    (Mode::Show, ready) => show(&host.name, ready, flags, &voice),
+                    (_, ready) => run::carry_out(&host.name, ready, &voice, stop.clone()).await,
+                }
+            });
+            join_all(whole).await
+        };
+        voice.summary(&told);
+        Ok(exit_code(&told))
+    })
+}
+
+async fn prepare(app: &App, flags: &cli::Sweep, host: &Host, voice: &Voice) -> Result<Ready> {
+    let began = Instant::now();
+    voice.starts(&host.name);
+    let (seen, swept) = match &flags.act.apply {
+        None => {
+            let mut seen = HostObservation::look(app, host.endpoint.clone()?, policy(&host.sweep), LIMITS).await?;
+            if let Some(disk) = host.sweep.disk {
+                seen.policy.need = Some(disk::need(&mut seen, disk).await?);
+            }
+            let swept = seen.plan().await;
+            (seen, swept)
+        }
+        Some(file) => {
+            let plan = plan_file::read(file, "sweep")?;
+            let mut seen =
+                HostObservation::look(app, host.endpoint.clone()?, widest(app, host, &plan.steps), LIMITS).await?;
+            plan.check(file, &seen.info)?;
+            let mut swept = seen.plan().await;
+            swept.plan = narrow(swept.plan, &plan.steps).plan;
+            (seen, swept)
+        }
+    };
+    dead::tell_of_the_dead(app, &seen.lives_here());
+    for (kind, note) in &seen.notes {
+        voice.note(&host.name, *kind, note);
+    }
+    for unmatched in seen.unmatched().await {
+        voice.warn(&host.name, &unmatched.to_string());
+    }
+    Ok(Ready { seen, swept, looked: began.elapsed() })
+}
+
+fn policy(sweep: &Sweep) -> Policy {
+    Policy {
+        containers: sweep.containers,
+        images: sweep.images,
+        volumes: sweep.volumes,
+        networks: sweep.networks,
+        cache: sweep.build_cache,
+        all_images: sweep.all_images,
+        until: sweep.until,
+        filter: sweep.filter.clone(),
+        keep: sweep.keep.clone(),
+        keep_last: sweep.keep_last,
+        cache_keep: sweep.cache_keep,
+        cache_until: sweep.cache_until,
+        need: None,
+    }
+}
+
+/// All that any sweep could take of the kinds that a plan from a file has. What is to stay stays: patterns, filters
+/// and numbers hold as ever, and an age where somebody has set one.
+fn widest(app: &App, host: &Host, steps: &[Wanted]) -> Policy {
+    let asked = policy(&host.sweep);
+    let takes = |kind| steps.iter().any(|step| step.kind() == kind);
+    let usual = &app.settings.sweep;
+    let is_set = |key| app.settings.source(key).is_some_and(|source| *source != Source::Default);
+    let age = |age: Duration, usual: Duration, set: bool| if set || age != usual { age } else { Duration::ZERO };
+    let until_is_set = is_set("sweep.until");
+    Policy {
+        containers: takes(Kind::Container),
+        images: takes(Kind::Image),
+        volumes: takes(Kind::Volume),
+        networks: takes(Kind::Network),
+        cache: takes(Kind::BuildCache),
+        all_images: true,
+        until: age(asked.until, usual.until, until_is_set),
+        cache_until: age(asked.cache_until, usual.cache_until, until_is_set || is_set("sweep.cache_until")),
+        ..asked
+    }
+}
+
+fn show(host: &str, ready: Result<Ready>, flags: &cli::Sweep, voice: &Voice) -> Told {
+    let told = ready.and_then(|Ready { seen, swept, looked }| {
+        if let Some(file) = &flags.act.plan {
+            plan_file::write(file, &swept.plan)?;
+        }
+        let kinds = run::kinds(&seen);
+        voice.plan(host, &swept, &kinds);
+        let failed = seen.failed;
+        for (kind, error) in &failed {
+            voice.failure(host, *kind, error);
+        }
+        Ok(Told { host: host.to_owned(), kinds, failed, seconds: looked.as_secs_f64(), ..Told::of(swept.plan) })
+    });
+    told.unwrap_or_else(|error| voice.lost(host, error))
+}
+
+fn agreed(hosts: &[Host], looks: &[Result<Ready>], voice: &Voice) -> bool {
+    let mut steps = 0;
+    for (host, ready) in hosts.iter().zip(looks) {
+        if let Ok(ready) = ready {
+            voice.plan(&host.name, &ready.swept, &run::kinds(&ready.seen));
+            steps += ready.swept.plan.steps.len();
+        }
+    }
+    // With nothing to agree to there is nothing to ask; what failed is told all the same.
+    steps == 0 || report::asks("Remove all this? [y/N] ")
+}
+
+/// Nothing was removed, as was wished; what could not be looked at is told all the same.
+fn declined(hosts: &[Host], looks: Vec<Result<Ready>>, voice: &Voice) -> u8 {
+    let mut failed = false;
+    for (host, look) in hosts.iter().zip(looks) {
+        match look {
+            Ok(ready) => {
+                failed |= !ready.seen.failed.is_empty();
+                ready.seen.failed.iter().for_each(|(kind, error)| voice.failure(&host.name, *kind, error));
+            }
+            Err(error) => failed |= voice.lost(&host.name, error).error.is_some(),
+        }
+    }
+    u8::from(failed)
+}
+
+/// As the docker-cleaner's: 1 where some of it failed, 2 where all of it did.
+fn exit_code(told: &[Told]) -> u8 {
+    let codes: Vec<u8> = told.iter().map(host_code).collect();
+    if told.iter().any(|told| told.interrupted) {
+        ErrorKind::Interrupted.exit_code()
+    } else if codes.iter().all(|code| *code == 0) {
+        0
+    } else if codes.iter().all(|code| *code == 2) {
+        2
+    } else {
+        1
+    }
+}
+
+fn host_code(told: &Told) -> u8 {
+    if told.error.is_some() {
+        return 2;
+    }
+    match (told.kinds_failed(), told.kinds.iter().filter(|kind| !told.failed_whole(**kind)).count()) {
+        (0, _) => 0,
+        (_, 0) => 2,
+        _ => 1,
+    }
+}

@@ -1,0 +1,107 @@
+//! Does what one host's plan says, a kind after the other, so that one that fails does not stop the next.
+
+use std::future::Future;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::Ready;
+use crate::apply;
+use crate::bookkeeping::NeededByBuilds;
+use crate::error::{Error, Result};
+use crate::model::{Kept, Kind, Plan, Record, Step, Totals};
+use crate::observe::host::HostObservation;
+use crate::plan::order;
+use crate::report;
+use crate::report::sweep::{Part, Told, Voice};
+
+/// In this order: what holds goes before what it holds.
+const ORDER: [Kind; 5] = [Kind::Container, Kind::Image, Kind::Volume, Kind::Network, Kind::BuildCache];
+
+/// The kinds that were asked for, those that could not be listed among them.
+pub(super) fn kinds(seen: &HostObservation) -> Vec<Kind> {
+    let failed = |kind: Kind| seen.failed.iter().any(|(of, _)| *of == kind);
+    ORDER.into_iter().filter(|kind| seen.policy.takes(*kind) || failed(*kind)).collect()
+}
+
+pub(super) async fn carry_out(
+    host: &str,
+    ready: Result<Ready>,
+    voice: &Voice,
+    stop: impl Future<Output = ()> + Clone,
+) -> Told {
+    let Ready { seen, swept, looked } = match ready {
+        Ok(ready) => ready,
+        Err(error) => return voice.lost(host, error),
+    };
+    let began = Instant::now();
+    let depths = order::depths(seen.snapshot.images.iter());
+    let builds = NeededByBuilds::new(&seen.state, &seen.books, "");
+    let kinds = kinds(&seen);
+    let mut plan = swept.plan;
+    let bar = voice.bar(plan.steps.len());
+    let mut told =
+        Told { host: host.to_owned(), kinds: kinds.clone(), failed: seen.failed, ..Told::of(part(&plan, Vec::new())) };
+    let (mut steps, mut gone) = (Vec::with_capacity(plan.steps.len()), Vec::new());
+    for kind in ORDER {
+        let (own, rest): (Vec<Step>, Vec<Step>) =
+            std::mem::take(&mut plan.steps).into_iter().partition(|step| step.kind == kind);
+        plan.steps = rest;
+        if own.is_empty() && !kinds.contains(&kind) {
+            continue;
+        }
+        let began = Instant::now();
+        let mut part = part(&plan, own);
+        let store = seen.info.containerd_store;
+        let progress = |_: &Step| bar.step();
+        let report =
+            apply::apply(&seen.engine, &mut part, &depths, store, |step| builds.need(step), stop.clone(), progress)
+                .await;
+        gone.extend(report.gone);
+        told.interrupted |= report.interrupted;
+        let unlisted: Vec<&Error> = told.failed.iter().filter(|(of, _)| *of == kind).map(|(_, error)| error).collect();
+        let spared: Vec<&Kept> = plan.kept.iter().filter(|kept| kept.kind == kind).collect();
+        voice.kind(
+            host,
+            &Part {
+                kind,
+                plan: &part,
+                spared: &spared,
+                unlisted: &unlisted,
+                errors: &report.errors,
+                took: began.elapsed(),
+            },
+        );
+        told.errors.extend(report.errors.into_iter().map(|error| (kind, error)));
+        steps.append(&mut part.steps);
+        plan.kept.append(&mut part.kept);
+    }
+    bar.end();
+    plan.steps = steps;
+    plan.count();
+    if !gone.is_empty()
+        && let Err(error) = seen.ledger.append(&[Record::Gone { at: Timestamp::now(), ids: gone }])
+    {
+        report::warn(error);
+    }
+    told.plan = Some(plan);
+    told.seconds = (looked + began.elapsed()).as_secs_f64();
+    voice.host_done(&told);
+    told
+}
+
+/// A plan of these steps, under the same heading.
+fn part(plan: &Plan, steps: Vec<Step>) -> Plan {
+    let totals = Totals { up_to: plan.totals.up_to, ..Totals::default() };
+    let to_cache = plan.to_cache.clone();
+    Plan {
+        kind: plan.kind.clone(),
+        engine: plan.engine.clone(),
+        scope: plan.scope.clone(),
+        steps,
+        kept: Vec::new(),
+        totals,
+        to_cache,
+        ..*plan
+    }
+}

@@ -1,0 +1,166 @@
+//! The life of a watcher: a small process of its own that ends a session when the process it belongs to is gone.
+//!
+//! It is told of the end by the kernel, never by asking whether a process number still means the same process:
+//! a guard holds the other end of its stdin, and another process is watched through a handle on it.
+
+use std::io::Read;
+use std::path::Path;
+use std::pin::pin;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::app::{App, machine, runtime};
+use crate::engine::Limits;
+use crate::error::{Error, Result};
+use crate::ledger::{KeptBy, SessionFile, State};
+use crate::model::{Owner, Record, SessionEntry};
+use crate::processes::process_end;
+use crate::session::end::{self, Manner};
+use crate::session::watcher::DONE;
+use crate::{cli, report};
+
+/// How often a session is looked at that somebody else may have ended.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long an engine that does not answer is waited for. After that the session is dead, and the next dkb's.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The watcher's whole life.
+pub(super) fn watch(app: &App, flags: &cli::Watch) -> Result<u8> {
+    leave_the_guard();
+    let key = app.key.clone();
+    let state = app.state()?;
+    let session = state.session(&key);
+    let own = Owner { machine: machine(), since: Timestamp::now(), command: flags.command.clone() };
+    // A guard keeps the session open itself.
+    let (hold, keeper) = if flags.keeper.is_some() {
+        (session.hold(None)?, None)
+    } else {
+        let (hold, keeper) = session.open(&KeptBy { owner: own, guard: false })?;
+        (hold, Some(keeper))
+    };
+    let told = listen(flags)?;
+    report::pass_on_stdout(b"r");
+    close_stdout();
+    let runtime = runtime()?;
+    let to_do = runtime.block_on(async {
+        let mut over = pin!(over(told, &session));
+        // The session is made known on the engine, so that the next dkb finds it even if this one is killed too.
+        // An engine that takes its time over that keeps nobody waiting.
+        tokio::select! {
+            over = over.as_mut() => over,
+            _ = introduce(app, &state) => over.await,
+        }
+    });
+    if !to_do {
+        drop(hold);
+        session.clear();
+        return Ok(0);
+    }
+    drop(keeper);
+    let is_kept_open = || end::is_kept_open(&session, flags.keeper.as_deref());
+    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, anywhere: true };
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        while state.builds_in(&key) {
+            thread::sleep(Duration::from_millis(50));
+        }
+        if is_kept_open() {
+            return Ok(0);
+        }
+        match runtime.block_on(end::end(app, &key, manner, is_kept_open, std::future::pending())) {
+            Ok(None) => return Ok(0),
+            Ok(Some(ended)) if end::is_over(&ended.plan) => {
+                drop(hold);
+                session.disown()?;
+                return Ok(0);
+            }
+            _ => {}
+        }
+        if Instant::now() > deadline {
+            return Ok(1);
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Waits for the end of what is watched; `false` where somebody else has ended the session.
+async fn over(mut told: oneshot::Receiver<End>, session: &SessionFile) -> bool {
+    loop {
+        match tokio::time::timeout(LOOK, &mut told).await {
+            Ok(Ok(End::Done)) => return false,
+            Ok(_) => return true,
+            Err(_) if session.owner().is_none() => return false,
+            Err(_) => session.beat(),
+        }
+    }
+}
+
+enum End {
+    /// The guard has cleaned up.
+    Done,
+    /// Whoever was watched is gone.
+    Gone,
+}
+
+/// A session, a folder and file handles of its own: nothing ties the watcher to who started it.
+fn leave_the_guard() {
+    let _ = rustix::process::setsid();
+    let _ = std::env::set_current_dir("/");
+    let folder = if Path::new("/proc/self/fd").exists() { "/proc/self/fd" } else { "/dev/fd" };
+    let open: Vec<i32> = std::fs::read_dir(folder)
+        .map(|entries| entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+        .unwrap_or_default();
+    for handle in open.into_iter().filter(|handle| *handle > 2) {
+        let _ = nix::unistd::close(handle);
+    }
+}
+
+/// Whoever waits for the guard's output must not wait for the watcher.
+fn close_stdout() {
+    if let Ok(null) = std::fs::File::options().write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdout(&null);
+    }
+}
+
+fn listen(flags: &cli::Watch) -> Result<oneshot::Receiver<End>> {
+    let (tell, told) = oneshot::channel();
+    let ttl = flags.ttl.as_deref().map(crate::model::parse_duration).transpose();
+    let ttl = ttl.map_err(|wrong| Error::usage("reading --ttl", wrong))?;
+    match (flags.pid, ttl) {
+        (Some(pid), _) => {
+            let wait = process_end(pid)?;
+            thread::spawn(move || {
+                wait();
+                let _ = tell.send(End::Gone);
+            });
+        }
+        (None, Some(time)) => {
+            thread::spawn(move || {
+                thread::sleep(time);
+                let _ = tell.send(End::Gone);
+            });
+        }
+        (None, None) => {
+            thread::spawn(move || {
+                let mut word = [0];
+                let done = std::io::stdin().read_exact(&mut word).is_ok() && word == [DONE];
+                let _ = tell.send(if done { End::Done } else { End::Gone });
+            });
+        }
+    }
+    Ok(told)
+}
+
+async fn introduce(app: &App, state: &State) -> Result<()> {
+    let engine = app.engine(Limits::default()).await?;
+    let Some(identity) = engine.info().await?.identity else { return Ok(()) };
+    state.ledger(&identity).append(&[Record::Session(SessionEntry {
+        ci: app.identity.ci.is_some(),
+        slot: app.slot(),
+        copies: [app.identity.copy.clone()].into(),
+        ..SessionEntry::new(app.key.clone(), Timestamp::now())
+    })])
+}
