@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::{Cli, Typed, Verb};
+use crate::cli::{Cli, Verb};
 use crate::config::value::Source;
-use crate::config::{self, Places, Settings, here};
+use crate::config::{self, Places, Settings, Typed, here};
 use crate::engine::{self, Endpoint, Engine, Limits, Program};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{State, short_hash};

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::config::Typed;
 use crate::config::keys::{COLORS, FORMATS, KEYS};
 use crate::error::Result;
 pub use cut::DOCKER_VERBS;
@@ -127,16 +128,6 @@ pub enum Verb {
     /// What docker asks of a plugin
     #[command(name = "docker-cli-plugin-metadata", hide = true)]
     PluginMetadata,
-}
-
-/// A flag that sets a key, as it was typed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Typed {
-    /// The flag's ID in the table of keys.
-    pub id: &'static str,
-    /// With its dashes, for errors.
-    pub flag: String,
-    pub values: Vec<OsString>,
 }
 
 /// A whole command line.

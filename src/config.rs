@@ -13,6 +13,7 @@ pub mod keys;
 pub mod merge;
 pub mod places;
 pub mod seed;
+mod typed;
 pub mod value;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::model::{DiskMark, LabelFilter, Name, Pattern};
 use file::HostEntries;
 use merge::{Effective, Layers};
 pub use places::{Places, load};
+pub use typed::Typed;
 use value::{Base, Source, Value};
 
 /// Which labels a built image gets.

@@ -6,7 +6,6 @@ use super::{Ended, settle};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::model::{Container, Outcome, Step};
-use crate::plan::sweep::is_stopped;
 
 /// How long a removal that the engine began by itself is waited for.
 const LOOKS: usize = 50;
@@ -27,7 +26,7 @@ pub(super) async fn remove(engine: &Engine, step: &Step) -> Result<Ended> {
         match find().await? {
             None => return Ok(Ended::plainly(Outcome::AlreadyGone)),
             Some(container) if container.state.as_str() == "removing" => tokio::time::sleep(BETWEEN).await,
-            Some(container) if is_stopped(&container) => break,
+            Some(container) if container.is_stopped() => break,
             Some(_) => return Ok(Ended::plainly(Outcome::Kept)),
         }
     }

@@ -1,18 +1,11 @@
 //! Keeping the books: what a build made, what a killed one had made, and which builds run now.
 
+mod home;
 mod record;
 mod recovery;
 mod running;
 
+pub(crate) use home::home;
 pub(crate) use record::{Facts, lost, record, records};
 pub(crate) use recovery::recover;
 pub(crate) use running::{NeededByBuilds, running};
-
-use crate::engine::Engine;
-use crate::ledger::short_hash;
-
-/// What tells the way to this engine from the way to a copy of it, or to the same one after a new start.
-pub(crate) fn home(engine: &Engine) -> String {
-    let endpoint = engine.endpoint();
-    short_hash(&[&endpoint.socket_mark().unwrap_or_else(|| endpoint.to_string())])
-}

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::Timestamp;
 
-use super::home;
+use super::home::home;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::Intent;

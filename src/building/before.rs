@@ -87,7 +87,7 @@ pub(crate) async fn look(
     if let Some((state, of)) = wanted.lends.filter(|_| before.info.containerd_store) {
         let ledger = state.ledger(&before.identity);
         let (books, _) = ledger.read()?;
-        before.held = tag_loan::hold(&before, &ledger, &books, of).await?;
+        before.held = tag_loan::hold(&before.engine, &before.tags, &ledger, &books, of).await?;
     }
     if let Some(journal) = &mut journal {
         before.tags.iter().for_each(|(tag, id)| journal.note_before(tag, *id));

@@ -100,7 +100,7 @@ impl Job {
         // What another build left open is its own trouble, and stays open until it can be closed.
         let _ = recover(&before.engine, &before.identity, state, &ledger).await;
         let (mut books, _) = ledger.read()?;
-        tag_loan::release(before, &books, &self.intent.of).await?;
+        tag_loan::release(&before.engine, &before.held, &before.tags, &books, &self.intent.of).await?;
         books.look_from(&home(&before.engine));
         let result = if ok { self.result(seen, before, &books).await? } else { None };
         let facts = bookkeeping::Facts {

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, Command};
 
-use super::Build;
+use super::verbs::Build;
 use crate::error::{Error, Result};
 
 /// Verbs of docker that dkb has no part in.

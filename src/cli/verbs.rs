@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Typed;
+use crate::config::Typed;
 
 /// `dkb build`, in any of docker's spellings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]

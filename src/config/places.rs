@@ -9,8 +9,8 @@ use super::Settings;
 use super::file::{self, Entry, File, Whose};
 use super::keys::{By, KEYS, Key};
 use super::merge::Layers;
+use super::typed::Typed;
 use super::value::{Base, Source, Value};
-use crate::cli::Typed;
 use crate::error::{Error, Result};
 use crate::files;
 

@@ -98,6 +98,11 @@ pub struct Container {
 }
 
 impl Container {
+    /// It does nothing: it was only created, or it has ended.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state, ContainerState::Created | ContainerState::Exited | ContainerState::Dead)
+    }
+
     /// The container and what it does, for whoever asks why something stays.
     pub fn describe(&self) -> String {
         let name = &self.name;

@@ -20,7 +20,7 @@ use crate::model::{
     SessionKey, Snapshot, Volume, total,
 };
 use crate::plan::clean::RunningBuild;
-use crate::plan::sweep::{Look, Policy, Swept, is_stopped, needs_first_sight, plan};
+use crate::plan::sweep::{Look, Policy, Swept, needs_first_sight, plan};
 use crate::plan::unmatched::Unmatched;
 use crate::report;
 
@@ -168,7 +168,7 @@ impl HostObservation {
             until.is_zero() || made(container).is_some_and(|made| now.duration_since(made) >= until)
         };
         let (engine, containers) = (&self.engine, &self.snapshot.containers);
-        let asked: Vec<_> = stream::iter(containers.iter().filter(|c| is_stopped(c)).filter(old))
+        let asked: Vec<_> = stream::iter(containers.iter().filter(|c| c.is_stopped()).filter(old))
             .map(|container| async move { (container.id.clone(), engine.ended(&container.id).await) })
             .buffer_unordered(AT_ONCE)
             .collect()

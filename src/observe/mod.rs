@@ -1,8 +1,9 @@
 //! What there is: one look at an engine and the books, before anything is decided. This one is what the clean-up of
 //! our own things starts from; [`host`] is that of a whole host.
 
-pub(crate) mod disk;
+mod disk;
 pub(crate) mod host;
+pub(crate) mod pressure;
 pub(crate) mod unmatched;
 
 use std::collections::{HashMap, HashSet};

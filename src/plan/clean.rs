@@ -25,174 +25,32 @@ mod bases;
 mod bytes;
 mod claims;
 mod containers;
+mod decide;
+mod inherited;
+mod layers;
 mod loans;
+mod look;
 mod rules;
 pub(crate) mod steps;
 mod uses;
 mod volumes;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
-
-use jiff::{SignedDuration, Timestamp};
+use std::collections::HashSet;
 
 use super::order;
-use crate::model::{
-    Books, Image, ImageId, Kept, KeptReason, Life, Name, Pattern, Plan, Reason, Reference, SessionEntry, SessionKey,
-    Snapshot, Step,
-};
-pub use bases::{Layers, wants_layers};
+use crate::model::{Image, Kept, KeptReason, Plan, Reason};
 pub use bytes::{may_share_with_cache, share_with_cache};
+use claims::Claims;
 pub(crate) use claims::build_gave;
-use claims::{Claims, Standing};
 pub(crate) use containers::Ending;
 pub use containers::at_work;
-use containers::settled;
+use decide::{Decided, decide};
+pub use layers::wants_layers;
 use loans::LoanEnd;
-use rules::{Rules, Verdict};
-use steps::{Going, Return};
+pub use look::{Here, Layers, Look, Policy, RunningBuild, Scope, sessions};
+use steps::Going;
 pub(crate) use uses::{needed_by_builds, users};
 pub use volumes::{anonymous, may_be_anonymous};
-
-/// Which sessions are to be cleaned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    Project(Name),
-    Session(SessionKey),
-    /// Sessions of this project that are over and were never cleaned.
-    Stale(Name),
-    All,
-}
-
-impl Scope {
-    /// Only a whole session has an end.
-    pub const fn is_of_sessions(&self) -> bool {
-        matches!(self, Self::Session(_) | Self::Stale(_))
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct Policy {
-    pub scope: Scope,
-    /// Tags that our builds gave go too.
-    pub tags: bool,
-    /// The sessions' own containers of what goes are taken first, those that do not run.
-    pub containers: bool,
-    /// Those that run are stopped, where somebody opened the session and it is over.
-    pub stops: bool,
-    /// The anonymous volumes of the containers that go are taken too.
-    pub volumes: bool,
-    pub keep: Vec<Pattern>,
-    pub keep_last: Option<usize>,
-    pub older_than: Option<Duration>,
-    pub stale_after: Duration,
-    pub trust_stamp: bool,
-}
-
-/// The session that this process is in.
-#[derive(Clone, Debug)]
-pub struct Here {
-    pub key: SessionKey,
-    /// It was named by a flag, a variable or the CI job, not derived from the working copy.
-    pub named: bool,
-    /// The session's name can't be that of another working copy: it is the CI job's, or this working copy's own.
-    pub alone: bool,
-    pub slot: Option<Name>,
-    /// This working copy.
-    pub copy: Name,
-    /// The project was named by the user or the CI, and not by the checkout: it may be cleaned wherever it was built.
-    pub vouched: bool,
-}
-
-/// A build that is running now, on any engine.
-#[derive(Clone, Debug)]
-pub struct RunningBuild {
-    pub of: SessionKey,
-    pub key: String,
-    pub tags: Vec<Reference>,
-}
-
-/// All that the plan is made from.
-#[derive(Clone, Copy)]
-pub struct Look<'a> {
-    pub snapshot: &'a Snapshot,
-    pub books: &'a Books,
-    pub lives: &'a HashMap<SessionKey, Life>,
-    /// The last sign of life of sessions that are dead.
-    pub beats: &'a HashMap<SessionKey, Timestamp>,
-    /// Since when somebody has kept a session open, where it was opened.
-    pub opened: &'a HashMap<SessionKey, Timestamp>,
-    /// The sessions whose containers run.
-    pub at_work: &'a HashSet<SessionKey>,
-    pub running: &'a [RunningBuild],
-    pub layers: &'a Layers,
-    pub here: &'a Here,
-    pub now: Timestamp,
-}
-
-impl Look<'_> {
-    fn life(&self, key: &SessionKey) -> Life {
-        self.lives.get(key).copied().unwrap_or(Life::Unowned)
-    }
-
-    /// Alive, and not the session that asks.
-    fn is_others(&self, key: &SessionKey) -> bool {
-        *key != self.here.key && self.life(key) == Life::Alive
-    }
-
-    /// Whether this working copy may clean what a session built. A checkout can call itself any project, so what
-    /// other working copies built takes more than its word.
-    pub fn reaches(&self, key: &SessionKey) -> bool {
-        let here = self.here;
-        let known = self.books.sessions.get(key);
-        here.vouched
-            || *key == here.key && here.alone
-            || key.session == here.copy
-            || known.is_none_or(|entry| !entry.copies.is_empty() && entry.copies.iter().all(|copy| *copy == here.copy))
-    }
-
-    /// Whether a session is over and was never cleaned, as `--stale` means it.
-    fn is_stale(&self, entry: &SessionEntry, after: Duration) -> bool {
-        let cleaned = entry.cleaned.is_some_and(|at| at >= entry.last);
-        if cleaned || entry.key == self.here.key {
-            return false;
-        }
-        match self.life(&entry.key) {
-            Life::Alive => false,
-            Life::Dead => true,
-            Life::Unowned => {
-                let same_slot = entry.slot.is_some() && entry.slot == self.here.slot;
-                let idle = self.now.duration_since(entry.last);
-                let long = SignedDuration::try_from(after).is_ok_and(|after| idle >= after);
-                // Two runners may have one name: a session is not over while something of it goes on.
-                let is_quiet = idle >= settled() && !self.at_work.contains(&entry.key);
-                entry.ci && is_quiet && (same_slot || long)
-            }
-        }
-    }
-}
-
-/// The sessions that a scope covers.
-pub fn sessions<'a>(look: &'a Look, policy: &'a Policy) -> impl Iterator<Item = &'a SessionKey> {
-    look.books.sessions.values().filter(|entry| covers(look, policy, &entry.key)).map(|entry| &entry.key)
-}
-
-fn covers(look: &Look, policy: &Policy, key: &SessionKey) -> bool {
-    is_meant(look, policy, key) && (policy.scope == Scope::All || look.reaches(key))
-}
-
-/// Whether the scope is about this session, in reach or not.
-fn is_meant(look: &Look, policy: &Policy, key: &SessionKey) -> bool {
-    match &policy.scope {
-        Scope::All => true,
-        Scope::Project(project) => key.project == *project,
-        Scope::Session(session) => key == session,
-        Scope::Stale(project) => {
-            key.project == *project
-                && look.books.sessions.get(key).is_some_and(|entry| look.is_stale(entry, policy.stale_after))
-        }
-    }
-}
 
 /// Makes the plan: everything that was seen and carries our stamp or stands in the ledger is a step or is kept.
 pub fn plan(look: &Look, policy: &Policy) -> Plan {
@@ -243,40 +101,6 @@ pub fn plan(look: &Look, policy: &Policy) -> Plan {
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);
     plan.totals.up_to = freed.up_to;
     plan
-}
-
-/// What each image comes to, before it is asked what is built on what.
-struct Decided<'a> {
-    going: HashMap<ImageId, Going<'a>>,
-    kept: HashMap<ImageId, Kept>,
-    untags: Vec<Step>,
-    returns: BTreeMap<Reference, Return>,
-    waiting: HashSet<ImageId>,
-}
-
-fn decide<'a>(look: &'a Look<'a>, policy: &'a Policy, claims: &Claims) -> Decided<'a> {
-    let rules = Rules::new(look, policy, claims);
-    let mut going: HashMap<ImageId, Going> = HashMap::new();
-    let mut kept: HashMap<ImageId, Kept> = HashMap::new();
-    let mut untags = Vec::new();
-    for image in &look.snapshot.images {
-        match claims.standing(image) {
-            Standing::Unseen => {}
-            Standing::NotOurs(reason) => {
-                kept.insert(image.id, steps::keep(image, reason, Vec::new()));
-            }
-            Standing::Ours(claim) => match rules.verdict(image, claim) {
-                Verdict::Go(found) => {
-                    going.insert(image.id, found);
-                }
-                Verdict::Keep { reason, holders, untag } => {
-                    kept.insert(image.id, steps::keep(image, reason, holders));
-                    untags.extend(untag.iter().map(|tag| steps::untag_step(image, tag)));
-                }
-            },
-        }
-    }
-    Decided { going, kept, untags, returns: rules.returns, waiting: rules.waiting }
 }
 
 #[cfg(test)]

@@ -27,111 +27,29 @@ mod cache;
 mod containers;
 mod disk;
 mod images;
+mod look;
 mod pressure;
 mod rules;
+mod sorted;
 mod spare;
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::clean::RunningBuild;
-use crate::model::{
-    Books, CacheRecord, Ended, ImageId, Kept, KeptReason, Kind, LabelFilter, Life, Network, Pattern, Plan, SessionKey,
-    Snapshot, Step, Volume,
-};
-pub use containers::is_stopped;
+use crate::model::Plan;
 use disk::Disk;
+pub use look::{Look, Policy};
 use rules::Rules;
 pub use rules::needs_first_sight;
-
-/// What goes, for one host.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    pub containers: bool,
-    pub images: bool,
-    pub volumes: bool,
-    pub networks: bool,
-    pub cache: bool,
-    pub all_images: bool,
-    pub until: Duration,
-    pub filter: Vec<LabelFilter>,
-    pub keep: Vec<Pattern>,
-    pub keep_last: Option<usize>,
-    pub cache_keep: Option<u64>,
-    pub cache_until: Duration,
-    /// Under disk pressure: how many bytes are to come back, and no more.
-    pub need: Option<u64>,
-}
-
-impl Policy {
-    pub fn takes(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::Container => self.containers,
-            Kind::Image => self.images,
-            Kind::Volume => self.volumes,
-            Kind::Network => self.networks,
-            Kind::BuildCache => self.cache,
-        }
-    }
-}
-
-/// All that the plan is made from.
-pub struct Look<'a> {
-    pub snapshot: &'a Snapshot,
-    pub ended: &'a HashMap<String, Ended>,
-    pub volumes: &'a [Volume],
-    pub networks: &'a [Network],
-    pub cache: &'a [CacheRecord],
-    /// The layers of every image, lowest first.
-    pub layers: &'a HashMap<ImageId, Vec<String>>,
-    /// When an image was last given a name; asked for under disk pressure only.
-    pub tagged: &'a HashMap<ImageId, Timestamp>,
-    /// When images without a credible date were seen here first.
-    pub first_seen: &'a HashMap<ImageId, Timestamp>,
-    pub books: &'a Books,
-    pub lives: &'a HashMap<SessionKey, Life>,
-    pub running: &'a [RunningBuild],
-    /// By the engine's clock.
-    pub now: Timestamp,
-}
-
-/// What names one thing on a host.
-pub type Key = (Kind, String);
+pub use sorted::Key;
+use sorted::{Sorted, image_of};
 
 /// A plan, and since when the things in it have been idle, for showing.
 #[derive(Clone, Debug)]
 pub struct Swept {
     pub plan: Plan,
     pub since: HashMap<Key, Timestamp>,
-}
-
-/// Something that no rule keeps for its own sake.
-struct Candidate {
-    step: Step,
-    since: Option<Timestamp>,
-    last_use: Timestamp,
-    /// What goes too, and must go before it.
-    after: Vec<Key>,
-}
-
-impl Candidate {
-    fn key(&self) -> Key {
-        (self.step.kind, self.step.id.clone())
-    }
-
-    fn into_kept(self, reason: KeptReason) -> Kept {
-        let Step { kind, id, names, bytes, .. } = self.step;
-        Kept { kind, id, names, bytes, reason, holders: Vec::new() }
-    }
-}
-
-/// Everything that was seen, sorted: the candidates in the order in which they would go.
-#[derive(Default)]
-struct Sorted {
-    going: Vec<Candidate>,
-    kept: Vec<Kept>,
 }
 
 pub fn plan(look: &Look, policy: &Policy) -> Swept {
@@ -161,10 +79,6 @@ pub fn plan(look: &Look, policy: &Policy) -> Swept {
     plan.totals.up_to = disk.is_imprecise() || !plan.to_cache.is_empty();
     plan.count();
     Swept { plan, since }
-}
-
-fn image_of(step: &Step) -> Option<ImageId> {
-    (step.kind == Kind::Image).then(|| ImageId::parse(&step.id)).flatten()
 }
 
 #[cfg(test)]

@@ -9,43 +9,19 @@ pub mod guard;
 pub mod page;
 pub mod progress;
 pub mod status;
+mod style;
 pub mod sweep;
 
 use std::fs::{File, Metadata};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 
 use clap::error::ContextValue;
 use rustix::termios::Winsize;
 
-use crate::config::Color;
 pub use page::{Page, Words};
-
-/// Whether what is written may be coloured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Style {
-    colored: bool,
-}
-
-impl Style {
-    pub const PLAIN: Self = Self { colored: false };
-
-    /// `NO_COLOR`, `CLICOLOR_FORCE` and `TERM=dumb` are asked where the settings leave it open.
-    pub fn for_stdout(color: Color) -> Self {
-        let colored = match color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => console::colors_enabled() && io::stdout().is_terminal() || forced(),
-        };
-        Self { colored }
-    }
-}
-
-fn forced() -> bool {
-    let forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
-    forced && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
+pub use style::Style;
 
 /// Writes to stdout. Nobody reading any more is no error: there is nobody to tell.
 pub fn out(page: &Page) {

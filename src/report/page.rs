@@ -8,7 +8,7 @@ use std::fmt::{self, Display, Write as _};
 
 use serde::Serialize;
 
-use super::Style;
+use super::style::Style;
 use crate::error::Error;
 
 /// Characters of one line; nobody reads more, and who sends more means no good.

@@ -3,10 +3,9 @@
 mod human;
 mod line;
 mod log;
+mod told;
 
-use std::collections::HashMap;
 use std::io::{self, IsTerminal};
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -16,91 +15,11 @@ use super::{Page, Style, out, say, warn};
 use crate::config::seed::{LogFormat, Seed};
 use crate::config::{Format, Settings, value::Source};
 use crate::error::Error;
-use crate::model::{Kept, Kind, Outcome, Plan};
+use crate::model::Kind;
 use crate::plan::sweep::Swept;
 use line::Log;
-
-/// What became of one host.
-#[derive(Debug, Default)]
-pub struct Told {
-    pub host: String,
-    pub plan: Option<Plan>,
-    /// The kinds that were asked for.
-    pub kinds: Vec<Kind>,
-    /// Those that could not be listed.
-    pub failed: Vec<(Kind, Error)>,
-    pub errors: Vec<(Kind, Error)>,
-    /// Why nothing was done there.
-    pub error: Option<Error>,
-    pub seconds: f64,
-    pub interrupted: bool,
-}
-
-impl Told {
-    pub fn of(plan: Plan) -> Self {
-        Self { plan: Some(plan), ..Self::default() }
-    }
-
-    fn ended(&self, kind: Kind, wanted: &[Outcome]) -> usize {
-        let steps = self.plan.iter().flat_map(|plan| &plan.steps).filter(|step| step.kind == kind);
-        steps.filter(|step| step.result.is_some_and(|result| wanted.contains(&result))).count()
-    }
-
-    fn failed_at_all(&self, kind: Kind) -> bool {
-        self.failed.iter().any(|(of, _)| *of == kind)
-            || self.ended(kind, &[Outcome::Failed, Outcome::Unknown, Outcome::NotTried]) > 0
-    }
-
-    /// Nothing of this kind was done, though some was to be.
-    pub fn failed_whole(&self, kind: Kind) -> bool {
-        self.failed_at_all(kind) && self.ended(kind, &[Outcome::Done, Outcome::AlreadyGone]) == 0
-    }
-
-    pub fn kinds_failed(&self) -> usize {
-        self.kinds.iter().filter(|kind| self.failed_at_all(**kind)).count()
-    }
-
-    fn removed(&self) -> usize {
-        self.plan.as_ref().map_or(0, |plan| plan.totals.done)
-    }
-
-    fn bytes(&self) -> u64 {
-        self.plan.as_ref().map_or(0, |plan| plan.totals.bytes)
-    }
-
-    fn up_to(&self) -> bool {
-        self.plan.as_ref().is_some_and(|plan| plan.totals.up_to)
-    }
-}
-
-/// What became of one kind on one host.
-pub struct Part<'a> {
-    pub kind: Kind,
-    /// The steps of this kind alone, and what of them stayed after all.
-    pub plan: &'a Plan,
-    /// What was to stay from the beginning.
-    pub spared: &'a [&'a Kept],
-    /// Why it could not be listed.
-    pub unlisted: &'a [&'a Error],
-    pub errors: &'a [Error],
-    pub took: Duration,
-}
-
-/// Errors of one kind that are told one by one.
-const TOLD: usize = 5;
-
-/// The first of them in one line each, and how many more there are.
-fn first_of(errors: &[&Error]) -> Vec<String> {
-    let mut lines: Vec<String> = errors.iter().take(TOLD).map(|error| in_one_line(error)).collect();
-    if errors.len() > TOLD {
-        lines.push(format!("and {} more such errors", errors.len().saturating_sub(TOLD)));
-    }
-    lines
-}
-
-fn in_one_line(error: &Error) -> String {
-    [&error.what(), error.next().unwrap_or_default()].join(" ").trim_end().to_owned()
-}
+use told::first_of;
+pub use told::{Part, Told};
 
 enum Tongue {
     Human { style: Style, verbose: bool, quiet: bool },
@@ -249,6 +168,3 @@ fn document(told: &[Told], many: bool) -> Page {
     }
     Page::json(&json!({ "schema": crate::model::SCHEMA, "kind": "sweep", "hosts": hosts }))
 }
-
-/// Since when things have been idle, by what names them.
-type Since = HashMap<crate::plan::sweep::Key, jiff::Timestamp>;

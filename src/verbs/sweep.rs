@@ -16,16 +16,17 @@ use crate::config::{Format, Sweep, seed};
 use crate::engine::Limits;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::model::Kind;
-use crate::observe::disk;
 use crate::observe::host::HostObservation;
+use crate::observe::pressure;
 use crate::plan::narrow::{Wanted, narrow};
-use crate::plan::sweep::{Policy, Swept};
+use crate::plan::sweep::Policy;
 use crate::plan_file;
 use crate::processes::signals::asked_to_stop;
 use crate::report;
 use crate::report::sweep::{Told, Voice};
 use crate::session::dead;
 use hosts::Host;
+use run::Ready;
 
 /// An engine that can't be reached is given up soon enough for a nightly job to say so and go on.
 const LIMITS: Limits =
@@ -37,14 +38,6 @@ enum Mode {
     Show,
     Ask,
     Do,
-}
-
-/// A host that was looked at.
-struct Ready {
-    seen: HostObservation,
-    swept: Swept,
-    /// How long that took. A user who is asked may take their time, which does not count.
-    looked: Duration,
 }
 
 pub(super) fn sweep(app: &App, flags: &cli::Sweep) -> Result<u8> {
@@ -101,7 +94,7 @@ async fn prepare(app: &App, flags: &cli::Sweep, host: &Host, voice: &Voice) -> R
         None => {
             let mut seen = HostObservation::look(app, host.endpoint.clone()?, policy(&host.sweep), LIMITS).await?;
             if let Some(disk) = host.sweep.disk {
-                seen.policy.need = Some(disk::need(&mut seen, disk).await?);
+                seen.policy.need = Some(pressure::need(&mut seen, disk).await?);
             }
             let swept = seen.plan().await;
             (seen, swept)

@@ -1,86 +1,13 @@
 //! Which image is built on which. The classic builder and Podman name a parent; `BuildKit` does not, and there
 //! the layers tell: what begins with all layers of another image, and has more, may be its child.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::claims::Claims;
-use super::{Decided, Going, Look, Policy, decide, users};
-use crate::model::{Build, Image, ImageId, Stamp};
+use super::look::Look;
+use super::steps::Going;
+use crate::model::{Build, Image, ImageId};
 use crate::plan::argv::is_one_file;
-
-/// The layers of those images for which they were asked, lowest first.
-pub type Layers = HashMap<ImageId, Vec<String>>;
-
-/// The images whose layers the plan needs. They cost one question each, so the plan is first made without them:
-/// they matter for a named image that would go, which something that stays may be built on, and for a stamped
-/// image that would come in by a door, which may have inherited its stamp.
-pub fn wants_layers(look: &Look, policy: &Policy) -> Vec<ImageId> {
-    let claims = Claims::new(look, policy);
-    let Decided { going, .. } = decide(look, policy, &claims);
-    let mut wanted = HashSet::new();
-    let stamps: HashSet<Stamp> = going.values().filter_map(|found| stamp_of(found, &claims)).collect();
-    if !stamps.is_empty() {
-        wanted
-            .extend(look.snapshot.images.iter().filter(|image| stamps.contains(&image.stamp())).map(|image| image.id));
-    }
-    let named: Vec<&Image> = going.values().filter(|found| !found.names.is_empty()).map(|found| found.image).collect();
-    if !named.is_empty() {
-        // A child bears the labels of its base, unless dkb built it too and gave it its own.
-        let inherited: HashSet<Stamp> =
-            named.iter().map(|image| image.stamp()).filter(|stamp| !stamp.is_none()).collect();
-        let used = users(look.snapshot);
-        let children: Vec<ImageId> = look
-            .snapshot
-            .images
-            .iter()
-            .filter(|image| !going.contains_key(&image.id))
-            .filter(|image| image.is_tagged() || used.contains_key(&image.id))
-            .filter(|image| claims.is_recorded(image.id) || inherited.contains(&image.stamp()))
-            .map(|image| image.id)
-            .collect();
-        if !children.is_empty() {
-            wanted.extend(children.into_iter().chain(named.iter().map(|image| image.id)));
-        }
-    }
-    let mut wanted: Vec<ImageId> = wanted.into_iter().collect();
-    wanted.sort_unstable();
-    wanted
-}
-
-/// The stamp by which an image came in that the ledger does not know.
-fn stamp_of(found: &Going, claims: &Claims) -> Option<Stamp> {
-    (!claims.is_recorded(found.image.id)).then(|| found.image.stamp())
-}
-
-/// The images whose stamp others may have inherited, by what those others would begin with.
-pub(super) struct StampGivers<'a> {
-    look: &'a Look<'a>,
-    stamps: HashMap<ImageId, Stamp>,
-    layered: HashSet<(Stamp, &'a [String])>,
-}
-
-impl<'a> StampGivers<'a> {
-    pub(super) fn new(look: &'a Look<'a>) -> Self {
-        let stamped = look.snapshot.images.iter().map(|image| (image.id, image.stamp()));
-        let stamps: HashMap<ImageId, Stamp> = stamped.filter(|(_, stamp)| !stamp.is_none()).collect();
-        let layered = stamps
-            .iter()
-            .filter_map(|(id, stamp)| Some((stamp.clone(), look.layers.get(id)?.as_slice())))
-            .filter(|(_, layers)| !layers.is_empty())
-            .collect();
-        Self { look, stamps, layered }
-    }
-
-    /// Whether the image seems to be built on another with the same stamp.
-    pub(super) fn gave_to(&self, image: &Image) -> bool {
-        let Some(stamp) = self.stamps.get(&image.id) else { return false };
-        if image.parent.is_some_and(|parent| self.stamps.get(&parent) == Some(stamp)) {
-            return true;
-        }
-        let layers = self.look.layers.get(&image.id).map_or(&[][..], Vec::as_slice);
-        (1..layers.len()).any(|below| self.layered.contains(&(stamp.clone(), &layers[..below])))
-    }
-}
 
 /// The images that were to go but on which an image that stays is built, with that image's name. What is kept
 /// keeps its own base in turn.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::bases::StampGivers;
-use super::{Look, Policy, Scope, covers, is_meant};
+use super::inherited::StampGivers;
+use super::look::{Look, Policy, Scope, covers, is_meant};
 use crate::model::{Build, Image, ImageId, KeptReason, Reference, SessionKey};
 
 /// What the builds in the scope have to say of an image.

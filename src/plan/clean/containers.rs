@@ -8,24 +8,20 @@
 //!      that somebody else gave;
 //!    - it was made while one of these sessions was alive;
 //!    - it bears no run label at all;
-//!    - one that never ran is older than [`SETTLED`]: until then somebody may be about to start it.
+//!    - one that never ran is older than [`settled`]: until then somebody may be about to start it.
 //! 3. A container that a keep pattern means by its name or its ID stays, with a label or without.
 //! 4. What runs is stopped only at the end of a session that somebody opened, and that is over.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::claims::Claim;
-use super::{Look, Policy, Scope, covers};
+use super::look::{Look, Policy, Scope, covers, settled};
 use crate::model::{
     Books, Container, ContainerState, Image, ImageId, Life, RUN_LABEL, Reference, SessionKey, Snapshot,
 };
 
-/// A container that was created and never started may be one that somebody is starting right now, and a session
-/// that was at work so short a while ago may still be.
-pub(super) const SETTLED: Duration = Duration::from_secs(10 * 60);
 /// Engines say when a container was made in whole seconds, and the ledger goes by another clock.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 /// A watcher gives a sign of life at least that often.
@@ -145,7 +141,7 @@ impl<'a> Ending<'a> {
 
 /// The sessions that are at work by what they run: containers with their label, and of their images.
 pub fn at_work(snapshot: &Snapshot, books: &Books) -> HashSet<SessionKey> {
-    let running: Vec<&Container> = snapshot.containers.iter().filter(|container| is_running(container)).collect();
+    let running: Vec<&Container> = snapshot.containers.iter().filter(|container| !container.is_stopped()).collect();
     if running.is_empty() {
         return HashSet::new();
     }
@@ -154,14 +150,6 @@ pub fn at_work(snapshot: &Snapshot, books: &Books) -> HashSet<SessionKey> {
     let labels = running.iter().filter_map(|container| container.labels.get(RUN_LABEL));
     let by_label = labels.filter_map(|label| SessionKey::of_run_label(label));
     by_image.map(|build| build.of.clone()).chain(by_label).collect()
-}
-
-pub(super) fn is_running(container: &Container) -> bool {
-    !matches!(container.state, ContainerState::Created | ContainerState::Exited | ContainerState::Dead)
-}
-
-pub(super) fn settled() -> SignedDuration {
-    SignedDuration::try_from(SETTLED).unwrap_or(SignedDuration::MAX)
 }
 
 fn made(container: &Container) -> Option<Timestamp> {

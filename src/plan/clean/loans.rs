@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::claims::Claims;
-use super::rules::describe;
+use super::look::{Look, Policy, Scope, covers};
 use super::steps::{Going, Return, keep, own_name_step};
 use super::uses::users;
-use super::{Look, Policy, Scope, covers};
 use crate::model::{Image, ImageId, Kept, KeptReason, Life, Reason, Reference, SessionEntry, SessionKey, Step};
 
 /// The sessions that this clean ends.
@@ -87,7 +86,9 @@ pub(super) fn end<'a>(look: &Look, claims: &Claims, image: &'a Image) -> LoanEnd
         return LoanEnd::Ours;
     }
     match users(look.snapshot).get(&image.id) {
-        Some(users) => LoanEnd::Keep(keep(image, KeptReason::InUse, users.iter().map(|user| describe(user)).collect())),
+        Some(users) => {
+            LoanEnd::Keep(keep(image, KeptReason::InUse, users.iter().map(|user| user.describe()).collect()))
+        }
         None => LoanEnd::Go(Going {
             image,
             reason: Reason::OwnName,

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use super::claims::{Claim, Claims};
 use super::containers::Ending;
 use super::loans::{lent, returns};
+use super::look::{Look, Policy, Scope};
 use super::steps::{Going, Return};
 use super::uses::{needed_by_builds, newest, users};
-use super::{Look, Policy, Scope};
 use crate::model::{Container, Flavour, Image, ImageId, KeptReason, Reason, Reference};
 
 pub(super) enum Verdict<'a> {
@@ -85,7 +85,7 @@ impl<'a> Rules<'a> {
             users.iter().partition(|container| self.ending.takes_with(container, image, claim));
         if !others_use.is_empty() {
             // Our own stay with it, and are named beside whoever keeps it.
-            return keep(KeptReason::InUse, others_use.into_iter().chain(own).map(describe).collect());
+            return keep(KeptReason::InUse, others_use.into_iter().chain(own).map(Container::describe).collect());
         }
         if let Some(reason) = retained {
             return keep(reason, Vec::new());
@@ -153,8 +153,4 @@ impl<'a> Rules<'a> {
 
 fn is_younger(now: Timestamp, at: Timestamp, age: Duration) -> bool {
     at > now || now.duration_since(at).unsigned_abs() < age
-}
-
-pub(super) fn describe(container: &Container) -> String {
-    container.describe()
 }

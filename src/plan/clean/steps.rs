@@ -1,6 +1,5 @@
 //! The lines of a plan.
 
-use super::containers::is_running;
 use crate::model::{Action, Container, Guard, Image, ImageId, Kept, KeptReason, Kind, Reason, Reference, Step};
 
 pub(super) struct Going<'a> {
@@ -81,7 +80,7 @@ pub(crate) fn of_containers<'a>(containers: impl Iterator<Item = &'a Container>,
         guard: Guard::Stopped,
         result: None,
     };
-    let runs = containers.iter().filter(|container| is_running(container));
+    let runs = containers.iter().filter(|container| !container.is_stopped());
     let stops: Vec<Step> = runs.map(|container| step(Action::Stop, container)).collect();
     stops.into_iter().chain(containers.iter().map(|container| step(Action::Remove, container))).collect()
 }

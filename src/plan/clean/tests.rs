@@ -1,9 +1,15 @@
 //! A small host for each rule. What goes is named by the number of its image, what is kept by its reason.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use super::*;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{Action, Build, Container, ContainerState, Guard, Image, Kind, RUN_LABEL, Record, Taken};
+use crate::model::{Books, Life, Name, Pattern, Reference, SessionEntry, SessionKey, Snapshot};
 
 struct Case {
     snapshot: Snapshot,

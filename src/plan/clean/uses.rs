@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::{Look, Policy, RunningBuild};
+use super::look::{Look, Policy, RunningBuild};
 use crate::model::{Books, Build, Container, Image, ImageId, Pattern, Reference, Snapshot};
 use crate::plan::argv::may_be_one_file;
 

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Policy;
+use super::look::Policy;
 use crate::model::{Action, Container, Kept, KeptReason, Kind, Plan, Reason, Snapshot, Step, Volume};
 
 /// What Docker from 23.0 on says on a volume that nobody named.

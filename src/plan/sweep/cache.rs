@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
+use super::look::Look;
 use super::rules::Rules;
-use super::{Candidate, Key, Look, Sorted};
+use super::sorted::{Candidate, Key, Sorted};
 use crate::model::{Action, CacheRecord, Guard, Kept, KeptReason, Kind, Plan, Reason, Step, total};
 
 pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {

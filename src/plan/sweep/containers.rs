@@ -3,13 +3,8 @@
 use jiff::Timestamp;
 
 use super::rules::{Rules, Thing};
-use super::{Candidate, Sorted};
-use crate::model::{Action, Container, ContainerState, Guard, Kept, KeptReason, Kind, Reason, Step};
-
-/// A container that a sweep may take: it does nothing.
-pub fn is_stopped(container: &Container) -> bool {
-    matches!(container.state, ContainerState::Created | ContainerState::Exited | ContainerState::Dead)
-}
+use super::sorted::{Candidate, Sorted};
+use crate::model::{Action, Container, Guard, Kept, KeptReason, Kind, Reason, Step};
 
 pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
     if !rules.policy.containers {
@@ -23,7 +18,7 @@ pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
         let asked_for = rules.asks_for(|pattern| pattern.keeps_named(&container.name, &container.id));
         let thing = Thing { image: container.image, labels: &container.labels, asked_for, since };
         let bytes = rules.look.ended.get(&container.id).map_or(0, |ended| ended.written);
-        let keep = if is_stopped(container) {
+        let keep = if container.is_stopped() {
             rules.retained(&thing).map(|reason| (reason, Vec::new()))
         } else {
             Some((KeptReason::InUse, vec![container.state.as_str().to_owned()]))

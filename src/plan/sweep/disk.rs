@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use super::Look;
+use super::look::Look;
 use crate::model::{Flavour, ImageId};
 
 /// What describes an image beside its layers takes a few kilobytes, and only graph drivers leave it out of

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::super::clean::users;
 use super::super::order;
 use super::rules::{Rules, Thing, describe};
-use super::{Candidate, Key, Sorted};
+use super::sorted::{Candidate, Key, Sorted};
 use crate::model::{Action, Container, Guard, Image, ImageId, Kept, KeptReason, Kind, Reason, Step};
 
 pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::disk::Disk;
-use super::{Key, Sorted, image_of};
+use super::sorted::{Key, Sorted, image_of};
 use crate::model::{KeptReason, Kind};
 
 pub(super) fn narrow(sorted: &mut Sorted, need: u64, mut disk: Disk) {

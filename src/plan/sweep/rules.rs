@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::clean::needed_by_builds;
-use super::{Look, Policy};
+use super::look::{Look, Policy};
 use crate::model::{Build, Container, Image, ImageId, KeptReason, Life, Pattern, RUN_LABEL, SessionKey, Stamp};
 
 /// 2000-01-01: what is dated before was given a made-up date, to make its build repeatable.

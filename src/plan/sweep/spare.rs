@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::rules::{Rules, Thing, describe};
-use super::{Candidate, Sorted};
+use super::sorted::{Candidate, Sorted};
 use crate::model::{Action, Container, Guard, Kept, KeptReason, Kind, Network, Reason, Step, Volume};
 
 /// The networks that engines make for themselves.

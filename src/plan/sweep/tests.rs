@@ -1,8 +1,14 @@
 //! A small host for each rule. What goes is named by kind and name, what is kept by its reason.
 
+use std::time::Duration;
+
 use super::*;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
+use crate::model::{
+    Books, CacheRecord, Ended, ImageId, KeptReason, Kind, LabelFilter, Life, Network, Pattern, SessionKey, Snapshot,
+    Volume,
+};
 use crate::model::{Container, ContainerState, Image, Record};
 use crate::plan::clean::RunningBuild;
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::super::clean::{short_id, words};
 use super::super::{Page, Style};
-use super::{Since, Told};
+use super::told::{Since, Told};
 use crate::error::Error;
 use crate::model::{KeptReason, Kind, Outcome, Plan, Reason, Step, human_bytes, human_duration};
 

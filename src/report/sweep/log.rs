@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::clean::{short_id, words};
 use super::human::{age, name, why};
 use super::line::{Line, Log, SUMMARY, fields};
-use super::{Part, Since, Told, first_of, in_one_line};
+use super::told::{Part, Since, Told, first_of, in_one_line};
 use crate::config::seed::LogLevel;
 use crate::error::Error;
 use crate::model::{Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, human_duration, total};

@@ -1,22 +1,30 @@
 //! Does what one host's plan says, a kind after the other, so that one that fails does not stop the next.
 
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::Ready;
 use crate::apply;
 use crate::bookkeeping::NeededByBuilds;
 use crate::error::{Error, Result};
 use crate::model::{Kept, Kind, Plan, Record, Step, Totals};
 use crate::observe::host::HostObservation;
 use crate::plan::order;
+use crate::plan::sweep::Swept;
 use crate::report;
 use crate::report::sweep::{Part, Told, Voice};
 
 /// In this order: what holds goes before what it holds.
 const ORDER: [Kind; 5] = [Kind::Container, Kind::Image, Kind::Volume, Kind::Network, Kind::BuildCache];
+
+/// A host that was looked at.
+pub(super) struct Ready {
+    pub(super) seen: HostObservation,
+    pub(super) swept: Swept,
+    /// How long that took. A user who is asked may take their time, which does not count.
+    pub(super) looked: Duration,
+}
 
 /// The kinds that were asked for, those that could not be listed among them.
 pub(super) fn kinds(seen: &HostObservation) -> Vec<Kind> {

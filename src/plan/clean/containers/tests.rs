@@ -1,5 +1,7 @@
 //! Every kind of container × who made it × how it stands × how the session ends: no cell is decided by accident.
 
+use std::time::Duration;
+
 use super::*;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};

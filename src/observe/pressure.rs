@@ -1,0 +1,38 @@
+//! How full the disk is, and how many bytes are to come back.
+
+// What an engine says may be any number.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::path::Path;
+
+use super::disk::disk_of;
+use super::host::HostObservation;
+use crate::config::DiskPressure;
+use crate::error::{Error, Result};
+use crate::model::DiskMark;
+
+/// The bytes that are to come back; none below the high mark.
+pub(crate) async fn need(seen: &mut HostObservation, pressure: DiskPressure) -> Result<u64> {
+    match (pressure.above, pressure.down_to) {
+        (DiskMark::Bytes(above), DiskMark::Bytes(down_to)) => {
+            let used = seen.disk().await?;
+            Ok(if used > above { used.saturating_sub(down_to) } else { 0 })
+        }
+        (DiskMark::Percent(above), DiskMark::Percent(down_to)) => {
+            if !seen.is_root_here() {
+                return Err(Error::usage(
+                    "measuring the engine's disk",
+                    format!("'{}' of {} is not known to be on this machine", seen.info.root_dir, seen.info.endpoint),
+                )
+                .hint(
+                    "give the marks as sizes, such as --when-disk-above 200GB: then the engine's own count is used",
+                ));
+            }
+            let (used, all) = disk_of(Path::new(&seen.info.root_dir))?;
+            let share =
+                |percent: u8| u64::try_from(u128::from(all).saturating_mul(percent.into()) / 100).unwrap_or(u64::MAX);
+            Ok(if used > share(above) { used.saturating_sub(share(down_to)) } else { 0 })
+        }
+        _ => Err(Error::usage("measuring the engine's disk", "the two marks are of different kinds")),
+    }
+}

@@ -1,0 +1,43 @@
+//! Each image by itself, before it is asked what is built on what.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::claims::{Claims, Standing};
+use super::look::{Look, Policy};
+use super::rules::{Rules, Verdict};
+use super::steps::{self, Going, Return};
+use crate::model::{ImageId, Kept, Reference, Step};
+
+/// What each image comes to, before it is asked what is built on what.
+pub(super) struct Decided<'a> {
+    pub(super) going: HashMap<ImageId, Going<'a>>,
+    pub(super) kept: HashMap<ImageId, Kept>,
+    pub(super) untags: Vec<Step>,
+    pub(super) returns: BTreeMap<Reference, Return>,
+    pub(super) waiting: HashSet<ImageId>,
+}
+
+pub(super) fn decide<'a>(look: &'a Look<'a>, policy: &'a Policy, claims: &Claims) -> Decided<'a> {
+    let rules = Rules::new(look, policy, claims);
+    let mut going: HashMap<ImageId, Going> = HashMap::new();
+    let mut kept: HashMap<ImageId, Kept> = HashMap::new();
+    let mut untags = Vec::new();
+    for image in &look.snapshot.images {
+        match claims.standing(image) {
+            Standing::Unseen => {}
+            Standing::NotOurs(reason) => {
+                kept.insert(image.id, steps::keep(image, reason, Vec::new()));
+            }
+            Standing::Ours(claim) => match rules.verdict(image, claim) {
+                Verdict::Go(found) => {
+                    going.insert(image.id, found);
+                }
+                Verdict::Keep { reason, holders, untag } => {
+                    kept.insert(image.id, steps::keep(image, reason, holders));
+                    untags.extend(untag.iter().map(|tag| steps::untag_step(image, tag)));
+                }
+            },
+        }
+    }
+    Decided { going, kept, untags, returns: rules.returns, waiting: rules.waiting }
+}

@@ -1,0 +1,62 @@
+//! What a sweep is asked for, and all that its plan is made from.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::model::{
+    Books, CacheRecord, Ended, ImageId, Kind, LabelFilter, Life, Network, Pattern, SessionKey, Snapshot, Volume,
+};
+use crate::plan::clean::RunningBuild;
+
+/// What goes, for one host.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub containers: bool,
+    pub images: bool,
+    pub volumes: bool,
+    pub networks: bool,
+    pub cache: bool,
+    pub all_images: bool,
+    pub until: Duration,
+    pub filter: Vec<LabelFilter>,
+    pub keep: Vec<Pattern>,
+    pub keep_last: Option<usize>,
+    pub cache_keep: Option<u64>,
+    pub cache_until: Duration,
+    /// Under disk pressure: how many bytes are to come back, and no more.
+    pub need: Option<u64>,
+}
+
+impl Policy {
+    pub fn takes(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Container => self.containers,
+            Kind::Image => self.images,
+            Kind::Volume => self.volumes,
+            Kind::Network => self.networks,
+            Kind::BuildCache => self.cache,
+        }
+    }
+}
+
+/// All that the plan is made from.
+pub struct Look<'a> {
+    pub snapshot: &'a Snapshot,
+    pub ended: &'a HashMap<String, Ended>,
+    pub volumes: &'a [Volume],
+    pub networks: &'a [Network],
+    pub cache: &'a [CacheRecord],
+    /// The layers of every image, lowest first.
+    pub layers: &'a HashMap<ImageId, Vec<String>>,
+    /// When an image was last given a name; asked for under disk pressure only.
+    pub tagged: &'a HashMap<ImageId, Timestamp>,
+    /// When images without a credible date were seen here first.
+    pub first_seen: &'a HashMap<ImageId, Timestamp>,
+    pub books: &'a Books,
+    pub lives: &'a HashMap<SessionKey, Life>,
+    pub running: &'a [RunningBuild],
+    /// By the engine's clock.
+    pub now: Timestamp,
+}
