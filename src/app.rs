@@ -1,8 +1,11 @@
 //! What every verb starts from: settings, who we are, and the way to the engine and the ledger.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Verb};
 use crate::config::value::Source;
@@ -29,6 +32,7 @@ pub(crate) struct App {
     pub(crate) settings_file: Option<PathBuf>,
     pub(crate) quiet: bool,
     pub(crate) verbose: bool,
+    runtime: OnceCell<Runtime>,
 }
 
 /// Docker's global flags, as the docker that is started gets them and as dkb's own look goes by them.
@@ -96,7 +100,19 @@ impl App {
             verbose: cli.common.verbose,
             settings,
             identity,
+            runtime: OnceCell::new(),
         })
+    }
+
+    /// Made when it is first needed, and once: a watcher first closes every handle that it was started with. One thread
+    /// is enough, since dkb waits most of the time.
+    pub(crate) fn runtime(&self) -> Result<&Runtime> {
+        if let Some(runtime) = self.runtime.get() {
+            return Ok(runtime);
+        }
+        let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let made = made.map_err(|error| Error::failed("starting", error))?;
+        Ok(self.runtime.get_or_init(|| made))
     }
 
     pub(crate) fn here(&self) -> Here {
@@ -175,11 +191,6 @@ impl App {
 /// What names this machine in the notes about sessions. It never leaves the state folder.
 pub(crate) fn machine() -> String {
     short_hash(&[&here::machine()])
-}
-
-/// One thread is enough: dkb waits most of the time.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Error::failed("starting", error))
 }
 
 /// The patience of a build: docker is what the user waits for, not dkb.

@@ -226,7 +226,9 @@ fn no_two_files_know_each_other() {
     loop {
         let before = left.len();
         let there: BTreeSet<Module> = left.keys().map(|module| (*module).clone()).collect();
-        left.values_mut().for_each(|known| known.retain(|other| there.contains(other)));
+        for known in left.values_mut() {
+            known.retain(|other| there.contains(other));
+        }
         left.retain(|_, known| !known.is_empty());
         let known: BTreeSet<Module> = left.values().flatten().cloned().collect();
         left.retain(|module, _| known.contains(*module));

@@ -17,12 +17,11 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::ledger::{Ledger, State};
 use crate::model::{
     Books, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, Flavour, ImageId, Kind, Life, Network,
-    SessionKey, Snapshot, Volume, total,
+    Notice, SessionKey, Snapshot, Volume, total,
 };
 use crate::plan::clean::RunningBuild;
 use crate::plan::sweep::{Look, Policy, Swept, needs_first_sight, plan};
 use crate::plan::unmatched::Unmatched;
-use crate::report;
 
 /// How many questions are asked at a time.
 const AT_ONCE: usize = 8;
@@ -37,6 +36,7 @@ pub(crate) struct HostObservation {
     pub(crate) failed: Vec<(Kind, Error)>,
     /// What is to be said once, and is no failure.
     pub(crate) notes: Vec<(Kind, String)>,
+    pub(crate) notices: Vec<Notice>,
     pub(crate) state: State,
     pub(crate) books: Books,
     lives: HashMap<SessionKey, Life>,
@@ -68,10 +68,8 @@ impl HostObservation {
         let ledger = state.ledger(&identity);
         bookkeeping::recover(&engine, &identity, &state, &ledger).await?;
         let (books, damaged) = ledger.read()?;
-        if damaged > 0 {
-            let path = ledger.path().display().to_string();
-            report::warn(format_args!("{path}: {damaged} damaged lines: what they said is forgotten, and left alone"));
-        }
+        let notices: Vec<Notice> =
+            (damaged > 0).then(|| Notice::Damaged { lines: damaged, ledger: ledger.path() }).into_iter().collect();
         let mut seen = Self {
             snapshot: Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() },
             lives: lives(&state, &books),
@@ -84,6 +82,7 @@ impl HostObservation {
             books,
             failed: Vec::new(),
             notes: Vec::new(),
+            notices,
             ended: HashMap::new(),
             volumes: Vec::new(),
             networks: Vec::new(),

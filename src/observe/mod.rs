@@ -18,7 +18,7 @@ use crate::engine::{Engine, Limits};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::ledger::{Ledger, State};
 use crate::model::{
-    Books, Build, CacheRecord, Container, EngineInfo, ImageId, Kind, Life, Plan, Record, SessionKey, Snapshot,
+    Books, Build, CacheRecord, Container, EngineInfo, ImageId, Kind, Life, Notice, Plan, Record, SessionKey, Snapshot,
 };
 use crate::plan::clean::{
     Here, Layers, Look, Policy, RunningBuild, Scope, anonymous, at_work, may_be_anonymous, may_share_with_cache, plan,
@@ -26,7 +26,6 @@ use crate::plan::clean::{
 };
 use crate::plan::ended::{Ended, ended};
 use crate::plan::session_end;
-use crate::report;
 
 /// Images that are asked for their layers at the same time.
 const AT_ONCE: usize = 8;
@@ -49,6 +48,7 @@ pub(crate) struct Observation {
     pub(crate) running: Vec<RunningBuild>,
     /// Before anything was asked: what ended later is not in it.
     pub(crate) began: Timestamp,
+    pub(crate) notices: Vec<Notice>,
 }
 
 impl Observation {
@@ -72,18 +72,15 @@ impl Observation {
         bookkeeping::recover(&engine, identity, &state, &ledger).await?;
         // Read before the engine is asked, so that what a build notes meanwhile cannot seem to be missing.
         let (mut books, damaged) = ledger.read()?;
+        let mut notices = Vec::new();
         if damaged > 0 {
-            report::warn(format_args!(
-                "{damaged} damaged line{} in {}: what they said is forgotten, and left alone",
-                if damaged == 1 { "" } else { "s" },
-                ledger.path().display()
-            ));
+            notices.push(Notice::Damaged { lines: damaged, ledger: ledger.path() });
         }
         let (images, mut containers, cache) =
             tokio::try_join!(engine.images(true), engine.containers(), cache(&engine, &books))?;
         ask_for_names(&engine, &books, &mut containers).await?;
         let snapshot = Snapshot { engine: info.clone(), images, containers };
-        end_records(&engine, &ledger, &mut books, &snapshot, ahead).await;
+        notices.extend(end_records(&engine, &ledger, &mut books, &snapshot, ahead).await);
         let lives = lives(&state, &books);
         let dead = lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key);
         let beats = dead.filter_map(|key| Some((key.clone(), state.session(key).last_beat()?))).collect();
@@ -91,7 +88,21 @@ impl Observation {
         let opened = opened.filter_map(|(key, _)| state.session(&key).opened().map(|at| (key, at))).collect();
         let at_work = at_work(&snapshot, &books);
         let running = bookkeeping::running(&state, "");
-        Ok(Self { engine, info, ledger, books, snapshot, cache, lives, beats, opened, at_work, running, began })
+        Ok(Self {
+            engine,
+            info,
+            ledger,
+            books,
+            snapshot,
+            cache,
+            lives,
+            beats,
+            opened,
+            at_work,
+            running,
+            began,
+            notices,
+        })
     }
 
     /// The plan for this policy, and the few questions that it takes besides the look.
@@ -205,20 +216,19 @@ async fn ask_for_names(engine: &Engine, books: &Books, containers: &mut [Contain
 
 /// Records of images that are no longer there, or were not all the time, end. A ledger that can't be written only
 /// means that they end later.
-async fn end_records(engine: &Engine, ledger: &Ledger, books: &mut Books, snapshot: &Snapshot, ahead: SignedDuration) {
+async fn end_records(
+    engine: &Engine,
+    ledger: &Ledger,
+    books: &mut Books,
+    snapshot: &Snapshot,
+    ahead: SignedDuration,
+) -> Vec<Notice> {
     let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
     let deleted = deleted(engine, books, ahead).await;
     let home = bookkeeping::home(engine);
     let Ended { gone, missed } = ended(books, &there, &deleted, &home);
     let missed: Vec<ImageId> = missed.into_iter().filter(|id| !books.missed.contains(id)).collect();
-    if !missed.is_empty() {
-        let images = if missed.len() == 1 { "image is" } else { "images are" };
-        report::warn(format_args!(
-            "{} recorded {images} not on this engine, which may be another one with the same ID: the records stay, for \
-             the engine that has them",
-            missed.len(),
-        ));
-    }
+    let mut notices: Vec<Notice> = (!missed.is_empty()).then_some(Notice::Missed(missed.len())).into_iter().collect();
     books.forget(&gone.iter().copied().collect());
     books.missed.extend(&missed);
     books.look_from(&home);
@@ -226,8 +236,9 @@ async fn end_records(engine: &Engine, ledger: &Ledger, books: &mut Books, snapsh
     let gone = (!gone.is_empty()).then_some(Record::Gone { at, ids: gone });
     let missed = (!missed.is_empty()).then_some(Record::Missed { at, ids: missed });
     if let Err(error) = ledger.append(&gone.into_iter().chain(missed).collect::<Vec<_>>()) {
-        report::warn(error);
+        notices.push(Notice::Unwritten(error));
     }
+    notices
 }
 
 /// How far our clock is ahead of the engine's.

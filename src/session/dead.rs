@@ -50,6 +50,7 @@ pub(crate) async fn see_to_the_dead(app: &App, lives: &HashMap<SessionKey, Life>
 async fn end_dead(app: &App, key: &SessionKey, loudness: Loudness) -> Result<bool> {
     let session = app.state()?.session(key);
     let seen = Observation::look(app).await?;
+    report::notice::tell(&seen.notices);
     // Somebody may have opened it again by its name, or ended it.
     if seen.lives.get(key) != Some(&Life::Dead) {
         return Ok(true);

@@ -49,6 +49,7 @@ pub(crate) async fn end(
     let mut stop = pin!(stop);
     let look = async {
         let seen = Observation::look(app).await?;
+        report::notice::tell(&seen.notices);
         let plan = plan(app, &seen, key, manner).await?;
         Ok::<_, Error>((seen, plan))
     };

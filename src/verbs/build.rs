@@ -8,7 +8,7 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use crate::app::{App, runtime};
+use crate::app::App;
 use crate::building::Job;
 use crate::engine::ProgramKind;
 use crate::error::{Error, Kind, Result};
@@ -41,7 +41,7 @@ pub(crate) fn build(app: &App, global: &[OsString], words: &[OsString]) -> Resul
             .hint("Is it a program that this machine can run?")
     })?;
     let journal = journal();
-    runtime()?.block_on(async {
+    app.runtime()?.block_on(async {
         let (status, before) = tokio::select! {
             ended = beside(&mut child, job.look(app, started, journal)) => ended,
             never = job.keep_id_file() => match never {},

@@ -4,7 +4,7 @@ mod scope;
 
 use std::io::IsTerminal;
 
-use crate::app::{App, machine, runtime};
+use crate::app::{App, machine};
 use crate::apply::{self, Report};
 use crate::bookkeeping::NeededByBuilds;
 use crate::cli::Clean;
@@ -24,7 +24,7 @@ use crate::session::{dead, end};
 const TOLD: usize = 5;
 
 pub(crate) fn clean(app: &App, flags: &Clean) -> Result<u8> {
-    runtime()?.block_on(async {
+    app.runtime()?.block_on(async {
         let mut policies = vec![scope::of_flags(app, flags)?];
         let mut file = None;
         if let Some(path) = &flags.act.apply {
@@ -35,6 +35,7 @@ pub(crate) fn clean(app: &App, flags: &Clean) -> Result<u8> {
             file = Some((path, read));
         }
         let seen = Observation::look(app).await?;
+        report::notice::tell(&seen.notices);
         dead::tell_of_the_dead(app, &seen.lives);
         if let Some((path, file)) = &file {
             file.check(path, &seen.info)?;

@@ -8,7 +8,7 @@ use std::process::Command;
 use futures_util::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{App, BY_CHECKOUT, runtime};
+use crate::app::{App, BY_CHECKOUT};
 use crate::cli::Guard;
 use crate::config::value::Source;
 use crate::error::{Error, Kind, Result};
@@ -99,14 +99,14 @@ fn run(app: &App, key: &SessionKey, words: &[OsString], opened: &mut Option<Open
             return Err(Error::new(Kind::NotFound, format!("starting {}", program.display()), error));
         }
     };
-    let ended = runtime()?.block_on(running.ended());
+    let ended = app.runtime()?.block_on(running.ended());
     ended.map(exit_code).map_err(|error| Error::failed("waiting for the command", error))
 }
 
 /// Cleans the session. What goes wrong is said, and never changes the command's exit code.
 fn clean(app: &App, key: &SessionKey, flags: &Guard, mut opened: Option<Opened>) {
-    let watched = opened.as_ref().is_some_and(super::super::session::opened::Opened::is_watched);
-    let runtime = match runtime() {
+    let watched = opened.as_ref().is_some_and(Opened::is_watched);
+    let runtime = match app.runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed(key, &error, opened),
     };
@@ -161,7 +161,7 @@ fn leave_to_others(key: &SessionKey, opened: Option<Opened>) {
 }
 
 fn stopped(key: &SessionKey, opened: Option<Opened>) {
-    if opened.as_ref().is_some_and(super::super::session::opened::Opened::is_watched) {
+    if opened.as_ref().is_some_and(Opened::is_watched) {
         report::say("stopped cleaning; the watcher goes on with it");
     } else {
         report::say(format_args!("stopped cleaning; to go on with it: dkb session end {}", key.session));

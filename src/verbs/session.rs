@@ -1,6 +1,6 @@
 //! `dkb session start|end`: a session for a test harness that can't be wrapped by a guard.
 
-use crate::app::{App, runtime};
+use crate::app::App;
 use crate::cli::Session;
 use crate::error::{Error, Result};
 use crate::model::{Name, RUN_LABEL, SessionKey, parse_duration};
@@ -56,7 +56,7 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
     }
     let opened = session.owner().is_some();
     let manner = Manner { keep_tagged, opened, anywhere: false };
-    let Some(ended) = runtime()?.block_on(end::end(app, &key, manner, is_kept_open, asked_to_stop()))? else {
+    let Some(ended) = app.runtime()?.block_on(end::end(app, &key, manner, is_kept_open, asked_to_stop()))? else {
         say_that_it_goes_on(&key);
         return Ok(0);
     };

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::app::{App, runtime};
+use crate::app::App;
 use crate::cli;
 use crate::config::Format;
 use crate::error::{Error, Result};
@@ -15,8 +15,9 @@ use crate::report::status::{About, Shown};
 use crate::session::dead;
 
 pub(super) fn status(app: &App, flags: &cli::Status) -> Result<u8> {
-    runtime()?.block_on(async {
+    app.runtime()?.block_on(async {
         let seen = Observation::look(app).await?;
+        report::notice::tell(&seen.notices);
         dead::tell_of_the_dead(app, &seen.lives);
         match &flags.image {
             Some(image) => one(app, &seen, image).await,

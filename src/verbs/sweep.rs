@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
-use crate::app::{App, env, runtime};
+use crate::app::{App, env};
 use crate::cli;
 use crate::config::value::Source;
 use crate::config::{Format, Sweep, seed};
@@ -62,7 +62,7 @@ pub(super) fn sweep(app: &App, flags: &cli::Sweep) -> Result<u8> {
     let voice = Voice::new(&app.settings, app.loudness(), &seed, hosts.len() > 1, mode == Mode::Show);
     let as_document = flags.act.plan.as_deref().is_some_and(plan_file::is_the_result);
     let voice = if as_document { voice.as_document() } else { voice };
-    runtime()?.block_on(async {
+    app.runtime()?.block_on(async {
         let stop = asked_to_stop().boxed_local().shared();
         let told = if mode == Mode::Ask {
             let looks = join_all(hosts.iter().map(|host| prepare(app, flags, host, &voice))).await;
@@ -109,6 +109,7 @@ async fn prepare(app: &App, flags: &cli::Sweep, host: &Host, voice: &Voice) -> R
             (seen, swept)
         }
     };
+    report::notice::tell(&seen.notices);
     dead::tell_of_the_dead(app, &seen.lives_here());
     for (kind, note) in &seen.notes {
         voice.note(&host.name, *kind, note);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::app::{App, machine, runtime};
+use crate::app::{App, machine};
 use crate::engine::Limits;
 use crate::error::{Error, Result};
 use crate::ledger::{KeptBy, SessionFile, State};
@@ -44,7 +44,7 @@ pub(super) fn watch(app: &App, flags: &cli::Watch) -> Result<u8> {
     let told = listen(flags)?;
     report::pass_on_stdout(b"r");
     close_stdout();
-    let runtime = runtime()?;
+    let runtime = app.runtime()?;
     let to_do = runtime.block_on(async {
         let mut over = pin!(over(told, &session));
         // The session is made known on the engine, so that the next dkb finds it even if this one is killed too.

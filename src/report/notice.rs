@@ -1,0 +1,24 @@
+//! What a look finds that is no failure.
+
+use super::warn;
+use crate::model::Notice;
+
+pub fn tell(notices: &[Notice]) {
+    notices.iter().for_each(tell_one);
+}
+
+fn tell_one(notice: &Notice) {
+    match notice {
+        Notice::Damaged { lines, ledger } => warn(format_args!(
+            "{lines} damaged line{} in {}: what they said is forgotten, and left alone",
+            if *lines == 1 { "" } else { "s" },
+            ledger.display()
+        )),
+        Notice::Missed(images) => warn(format_args!(
+            "{images} recorded {} not on this engine, which may be another one with the same ID: the records stay, for \
+             the engine that has them",
+            if *images == 1 { "image is" } else { "images are" },
+        )),
+        Notice::Unwritten(error) => warn(error),
+    }
+}
