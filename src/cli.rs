@@ -16,7 +16,10 @@ use crate::config::Typed;
 use crate::config::keys::{COLORS, FORMATS, KEYS};
 use crate::error::Result;
 pub use cut::DOCKER_VERBS;
-pub use verbs::{Act, Build, Clean, Guard, Plugin, Retention, SWEEP_KINDS, Scope, Session, Status, Sweep, Watch};
+pub use verbs::{
+    Act, BuildFlags, CleanFlags, CleanScope, GuardFlags, Plugin, Retention, SWEEP_KINDS, Session, StatusFlags,
+    SweepFlags, WatchFlags,
+};
 
 /// The version and, where it is known, the commit.
 pub const VERSION: &str = env!("DKB_VERSION");
@@ -28,7 +31,7 @@ pub struct Cli {
     #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
-    pub docker: DockerFlags,
+    pub docker: DockerGlobals,
     /// Name the session that this run belongs to; before the verb
     #[arg(long, value_name = "ID")]
     pub session: Option<String>,
@@ -70,7 +73,7 @@ pub struct Common {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Docker's own, before the verb")]
 #[allow(clippy::struct_excessive_bools)] // docker's flags, not ours
-pub struct DockerFlags {
+pub struct DockerGlobals {
     /// Take docker's settings from this folder
     #[arg(long, value_name = "FOLDER")]
     pub config: Option<PathBuf>,
@@ -100,15 +103,15 @@ pub struct DockerFlags {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     #[command(about = help::BUILD.0, after_help = help::BUILD.1, disable_help_flag = true, override_usage = "dkb [FLAGS] build ARG...")]
-    Build(Build),
+    Build(BuildFlags),
     #[command(about = help::CLEAN.0, after_help = help::CLEAN.1)]
-    Clean(Clean),
+    Clean(CleanFlags),
     #[command(about = help::STATUS.0, after_help = help::STATUS.1)]
-    Status(Status),
+    Status(StatusFlags),
     #[command(about = help::GUARD.0, after_help = help::GUARD.1)]
-    Guard(Guard),
+    Guard(GuardFlags),
     #[command(about = help::SWEEP.0, after_help = help::SWEEP.1)]
-    Sweep(Sweep),
+    Sweep(SweepFlags),
     #[command(about = help::SESSION.0, after_help = help::SESSION.1, subcommand, arg_required_else_help = true)]
     Session(Session),
     #[command(about = help::CONFIG.0, after_help = help::CONFIG.1)]
@@ -124,7 +127,7 @@ pub enum Verb {
     },
     /// What a guard starts to be outlived by
     #[command(hide = true)]
-    Watch(Watch),
+    Watch(WatchFlags),
     /// What docker asks of a plugin
     #[command(name = "docker-cli-plugin-metadata", hide = true)]
     PluginMetadata,

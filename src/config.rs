@@ -72,7 +72,7 @@ pub struct Settings {
     pub color: Color,
     /// Empty: the context that docker itself would use.
     pub contexts: Vec<String>,
-    pub sweep: Sweep,
+    pub sweep: SweepSettings,
     pub hosts: Vec<Host>,
     /// Every key with its value and where it comes from, in the table's order.
     pub effective: Vec<Effective>,
@@ -81,7 +81,7 @@ pub struct Settings {
 /// What `dkb sweep` goes by, for one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // one for each kind that can be left out
-pub struct Sweep {
+pub struct SweepSettings {
     pub containers: bool,
     pub images: bool,
     pub volumes: bool,
@@ -110,7 +110,7 @@ pub struct DiskPressure {
 pub struct Host {
     pub name: String,
     pub at: HostAddress,
-    pub sweep: Sweep,
+    pub sweep: SweepSettings,
     pub source: Source,
     /// What it sets otherwise than `[sweep]`, and what then holds.
     pub overrides: Vec<Effective>,
@@ -155,7 +155,7 @@ impl Settings {
                 _ => Color::Auto,
             },
             contexts: all.list("context"),
-            sweep: Sweep::new(&all)?,
+            sweep: SweepSettings::new(&all)?,
             hosts,
             effective: all.0,
         })
@@ -167,7 +167,7 @@ impl Settings {
     }
 }
 
-impl Sweep {
+impl SweepSettings {
     fn new(all: &Merged) -> Result<Self> {
         let until = all.duration("sweep.until").unwrap_or_default();
         let disk = match (all.mark("sweep.when_disk_above"), all.mark("sweep.down_to")) {
@@ -223,7 +223,7 @@ impl Host {
             (None, host) => HostAddress::Host(host.clone().unwrap_or_default()),
         };
         let mut all = Merged(merge::merge(&layers, base));
-        let sweep = Sweep::new(&all)?;
+        let sweep = SweepSettings::new(&all)?;
         all.0.retain(|one| entries.sweep.iter().any(|entry| std::ptr::eq(entry.key, one.key)));
         Ok(Self { name: entries.name.clone(), at, sweep, source: entries.source.clone(), overrides: all.0 })
     }

@@ -57,7 +57,7 @@ impl Before {
 }
 
 /// What a build wants to know beforehand.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct Questions<'a> {
     pub tags: &'a [Reference],
     /// Every image that is there.
     pub all: bool,
@@ -67,7 +67,7 @@ pub(crate) struct Wanted<'a> {
 
 pub(crate) async fn look(
     endpoint: Endpoint,
-    wanted: &Wanted<'_>,
+    wanted: &Questions<'_>,
     started: Instant,
     mut journal: Option<&mut Journal>,
 ) -> Result<Before> {

@@ -13,7 +13,7 @@ use crate::plan::argv::{BuildWords, Builder, Spelling};
 const QUICK: Limits =
     Limits { connect: Duration::from_millis(500), ask: Duration::from_millis(500), change: Duration::from_secs(1) };
 
-pub(super) fn lies(app: &App, spelling: &Spelling, words: &BuildWords) -> Builder {
+pub(super) fn result_in(app: &App, spelling: &Spelling, words: &BuildWords) -> Builder {
     let dir = config_dir(app.docker.config.as_deref(), &env);
     let text = |name| env(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty());
     let flag = words.builder.as_deref().or(spelling.builder()).map(|name| name.to_string_lossy().into_owned());

@@ -15,7 +15,7 @@ use crate::ledger::{Running, State, read_iid};
 use crate::model::{Books, ImageId, Life, Record, SessionKey, Stamp};
 use crate::observe::lives;
 use crate::plan::argv::IdFile;
-use crate::processes::child::{self, Seen};
+use crate::processes::child::{self, Output};
 use crate::report;
 use crate::report::clean::Loudness;
 use crate::session::dead;
@@ -27,7 +27,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 const OURS: [&str; 5] = ["project", "session", "settings", "keep-tagged", "format"];
 
 /// What came of keeping the books.
-struct Kept {
+struct Noted {
     /// How many images this build has made useless and taken away.
     went: Result<usize>,
     /// Every session that was known then.
@@ -36,13 +36,13 @@ struct Kept {
 
 impl Job {
     /// Shows what was held back.
-    pub(crate) fn show(&self, ok: bool, seen: &mut Seen) {
+    pub(crate) fn show(&self, ok: bool, seen: &mut Output) {
         if let Some(held) = seen.held.take() {
             child::release(held, ok.then(|| self.quiet_id(seen)).flatten().as_deref());
         }
     }
 
-    pub(crate) async fn end(&mut self, app: &App, ok: bool, seen: &Seen, before: Result<Option<Before>>) {
+    pub(crate) async fn end(&mut self, app: &App, ok: bool, seen: &Output, before: Result<Option<Before>>) {
         if !ok && let Some(flag) = self.words.misplaced(&OURS) {
             report::say(format_args!("--{flag} is dkb's own flag, and stands before the verb: dkb --{flag} … build …"));
         }
@@ -53,10 +53,10 @@ impl Job {
                 tokio::time::timeout(LONGEST, books).await.unwrap_or_else(late)
             }
             (Err(error), _) => Err(error),
-            _ => Ok(Kept { went: Ok(0), lives: HashMap::new() }),
+            _ => Ok(Noted { went: Ok(0), lives: HashMap::new() }),
         };
         let lives = match kept {
-            Ok(Kept { went, lives }) => {
+            Ok(Noted { went, lives }) => {
                 match went {
                     Ok(went) if went > 0 && app.verbose => {
                         let images = if went == 1 { "image" } else { "images" };
@@ -95,7 +95,7 @@ impl Job {
         let _ = tokio::time::timeout(LONGEST, dead::see_to_the_dead(app, &lives, loudness)).await;
     }
 
-    async fn keep_books(&self, app: &App, ok: bool, seen: &Seen, before: &Before, state: &State) -> Result<Kept> {
+    async fn keep_books(&self, app: &App, ok: bool, seen: &Output, before: &Before, state: &State) -> Result<Noted> {
         let ledger = state.ledger(&before.identity);
         // What another build left open is its own trouble, and stays open until it can be closed.
         let _ = recover(&before.engine, &before.identity, state, &ledger).await;
@@ -119,11 +119,11 @@ impl Job {
         ledger.append(&bookkeeping::records(&books, &self.intent, &build))?;
         books.apply(Record::Build(build.clone()));
         let went = tidy::take_away(before, state, &ledger, &books, &build, app.settings.keep_superseded).await;
-        Ok(Kept { went, lives: lives(state, &books) })
+        Ok(Noted { went, lives: lives(state, &books) })
     }
 
     /// The image that docker built, by its own word where it gave one, else by the tags.
-    async fn result(&self, seen: &Seen, before: &Before, known: &Books) -> Result<Option<ImageId>> {
+    async fn result(&self, seen: &Output, before: &Before, known: &Books) -> Result<Option<ImageId>> {
         let engine = &before.engine;
         if let Some(id) = self.own_id_file().and_then(|file| read_iid(&file))
             && before.has(id).await?
@@ -154,7 +154,7 @@ impl Job {
     }
 
     /// What the classic builder prints under `-q`.
-    fn quiet_id(&self, seen: &Seen) -> Option<String> {
+    fn quiet_id(&self, seen: &Output) -> Option<String> {
         let file = self.own_id_file().or_else(|| {
             let path = self.written_by_docker()?.to_path_buf();
             end_with_newline(&path);

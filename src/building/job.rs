@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::before::{self, Before, Wanted};
+use super::before::{self, Before, Questions};
 use super::builder_choice;
 use crate::app::{App, env};
 use crate::config::StampLevel;
@@ -28,7 +28,7 @@ pub(crate) struct Job {
     endpoint: Result<Endpoint>,
     spelling: Spelling,
     pub(crate) words: BuildWords,
-    lies: Builder,
+    builder: Builder,
     pub(crate) stamp: Stamp,
     pub(crate) classic: bool,
     pub(crate) stdout: Stdout,
@@ -69,13 +69,13 @@ impl Job {
             copy: Some(app.identity.copy.clone()),
             socket: endpoint.as_ref().ok().and_then(Endpoint::socket_mark),
         };
-        let lies = builder_choice::lies(app, &spelling, &words);
+        let builder = builder_choice::result_in(app, &spelling, &words);
         let mut job = Self {
             program,
             endpoint,
             spelling,
             words,
-            lies,
+            builder,
             stamp,
             classic,
             stdout: Stdout::Untouched,
@@ -120,12 +120,12 @@ impl Job {
         let endpoint = self.endpoint.clone()?;
         let all = app.settings.stamp != StampLevel::Full && !self.classic;
         let lends = self.state.as_ref().ok().filter(|state| state.session(&self.intent.of).owner().is_some());
-        let wanted = Wanted { tags: &self.words.tags, all, lends: lends.map(|state| (state, &self.intent.of)) };
+        let wanted = Questions { tags: &self.words.tags, all, lends: lends.map(|state| (state, &self.intent.of)) };
         before::look(endpoint, &wanted, started, journal.as_mut()).await.map(Some)
     }
 
     pub(crate) fn id_file(&self) -> IdFile<'_> {
-        argv::id_file(&self.words, self.lies)
+        argv::id_file(&self.words, self.builder)
     }
 
     fn makes_an_image(&self) -> bool {

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, Command};
 
-use super::verbs::Build;
+use super::verbs::BuildFlags;
 use crate::error::{Error, Result};
 
 /// Verbs of docker that dkb has no part in.
@@ -84,7 +84,7 @@ pub(super) struct Cut {
     /// What clap is to read.
     pub(super) words: Vec<OsString>,
     /// What docker is to get, where this is a build.
-    pub(super) build: Option<Build>,
+    pub(super) build: Option<BuildFlags>,
 }
 
 pub(super) fn cut(command: &Command, mut args: Vec<OsString>) -> Result<Cut> {
@@ -102,7 +102,7 @@ pub(super) fn cut(command: &Command, mut args: Vec<OsString>) -> Result<Cut> {
             // The verb's own page, whatever else was said.
             words = vec![words[0].clone(), "help".into(), "build".into()];
         }
-        return Ok(Cut { words, build: Some(Build { spelling, docker: before.docker, args: behind }) });
+        return Ok(Cut { words, build: Some(BuildFlags { spelling, docker: before.docker, args: behind }) });
     }
     let ours = verb == "help" || command.get_subcommands().any(|sub| sub.get_name() == verb);
     if !ours && DOCKER_VERBS.contains(&verb) {

@@ -14,7 +14,7 @@ fn said(line: &[&str]) -> clap::Error {
     }
 }
 
-fn build(line: &[&str]) -> Build {
+fn build(line: &[&str]) -> BuildFlags {
     match parsed(line).cli.verb {
         Verb::Build(build) => build,
         other => panic!("{line:?}: {other:?}"),
@@ -85,7 +85,7 @@ fn every_spelling_of_build_keeps_its_words() {
         (&["/x/cargo-dkb", "dkb", "build", "."], &[], &["build"], &["."]),
         (&["docker-dkb", "--context", "dkb", "dkb", "build"], &["--context", "dkb"], &["build"], &[]),
     ] {
-        let expected = Build { spelling: words(spelling), docker: words(docker), args: words(args) };
+        let expected = BuildFlags { spelling: words(spelling), docker: words(docker), args: words(args) };
         assert_eq!(build(line), expected, "{line:?}");
     }
 }
@@ -137,16 +137,16 @@ fn flags_may_stand_on_either_side_of_a_verb_that_knows_them() {
 #[test]
 fn the_session_before_the_verb_names_and_the_one_of_clean_is_the_scope() {
     for (line, named, scope) in [
-        (&["dkb", "clean"][..], None, Scope::Project),
-        (&["dkb", "clean", "--session"], None, Scope::Session(None)),
-        (&["dkb", "clean", "--session", "a"], None, Scope::Session(Some("a".into()))),
-        (&["dkb", "clean", "--session=a"], None, Scope::Session(Some("a".into()))),
-        (&["dkb", "clean", "--session", ""], None, Scope::Session(Some(String::new()))),
-        (&["dkb", "clean", "--session", "-n"], None, Scope::Session(None)),
-        (&["dkb", "--session", "a", "clean"], Some("a"), Scope::Project),
-        (&["dkb", "--session", "a", "clean", "--session"], Some("a"), Scope::Session(None)),
-        (&["dkb", "clean", "--all"], None, Scope::All),
-        (&["dkb", "clean", "--stale"], None, Scope::Stale),
+        (&["dkb", "clean"][..], None, CleanScope::Project),
+        (&["dkb", "clean", "--session"], None, CleanScope::Session(None)),
+        (&["dkb", "clean", "--session", "a"], None, CleanScope::Session(Some("a".into()))),
+        (&["dkb", "clean", "--session=a"], None, CleanScope::Session(Some("a".into()))),
+        (&["dkb", "clean", "--session", ""], None, CleanScope::Session(Some(String::new()))),
+        (&["dkb", "clean", "--session", "-n"], None, CleanScope::Session(None)),
+        (&["dkb", "--session", "a", "clean"], Some("a"), CleanScope::Project),
+        (&["dkb", "--session", "a", "clean", "--session"], Some("a"), CleanScope::Session(None)),
+        (&["dkb", "clean", "--all"], None, CleanScope::All),
+        (&["dkb", "clean", "--stale"], None, CleanScope::Stale),
     ] {
         let Invocation { cli, typed } = parsed(line);
         let Verb::Clean(clean) = &cli.verb else { panic!("{line:?}") };

@@ -9,7 +9,7 @@ use crate::config::Typed;
 
 /// `dkb build`, in any of docker's spellings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
-pub struct Build {
+pub struct BuildFlags {
     /// docker's words up to and with its verb: `build`, `image build`, `buildx --builder b build`
     #[arg(skip)]
     pub spelling: Vec<OsString>,
@@ -24,15 +24,15 @@ pub struct Build {
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // flags as they are typed
 #[command(group = clap::ArgGroup::new("scope").multiple(false))]
-pub struct Clean {
+pub struct CleanFlags {
     /// Clean this session of the project, and its tags with it
-    #[arg(id = "scope_session", long = "session", group = "scope", value_name = "ID", num_args = 0..=1, help_heading = "Scope")]
+    #[arg(id = "scope_session", long = "session", group = "scope", value_name = "ID", num_args = 0..=1, help_heading = "CleanScope")]
     pub session: Option<Option<String>>,
     /// Clean sessions that are over and were never cleaned, and their tags with them
-    #[arg(long, group = "scope", help_heading = "Scope")]
+    #[arg(long, group = "scope", help_heading = "CleanScope")]
     pub stale: bool,
     /// Clean every project
-    #[arg(long, group = "scope", help_heading = "Scope")]
+    #[arg(long, group = "scope", help_heading = "CleanScope")]
     pub all: bool,
     /// Take away tags too, those that dkb's builds gave
     #[arg(long, conflicts_with = "keep_tagged", help_heading = "What goes")]
@@ -60,7 +60,7 @@ pub struct Clean {
 
 /// What `dkb clean` is to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum CleanScope {
     Project,
     /// This session; the one that this run is in where no ID was typed.
     Session(Option<String>),
@@ -68,19 +68,19 @@ pub enum Scope {
     All,
 }
 
-impl Clean {
-    pub fn scope(&self) -> Scope {
+impl CleanFlags {
+    pub fn scope(&self) -> CleanScope {
         match &self.session {
-            Some(id) => Scope::Session(id.clone()),
-            None if self.stale => Scope::Stale,
-            None if self.all => Scope::All,
-            None => Scope::Project,
+            Some(id) => CleanScope::Session(id.clone()),
+            None if self.stale => CleanScope::Stale,
+            None if self.all => CleanScope::All,
+            None => CleanScope::Project,
         }
     }
 
     /// It was said what to look at; otherwise a plan from a file says it.
     pub fn names_scope(&self) -> bool {
-        self.scope() != Scope::Project
+        self.scope() != CleanScope::Project
     }
 }
 
@@ -116,7 +116,7 @@ pub struct Act {
 }
 
 #[derive(Debug, Args)]
-pub struct Status {
+pub struct StatusFlags {
     /// Show every project
     #[arg(long, conflicts_with = "image")]
     pub all: bool,
@@ -125,7 +125,7 @@ pub struct Status {
 }
 
 #[derive(Debug, Args)]
-pub struct Guard {
+pub struct GuardFlags {
     /// Use this session; otherwise a fresh one
     #[arg(long, value_name = "ID")]
     pub session: Option<String>,
@@ -144,7 +144,7 @@ pub struct Guard {
 }
 
 #[derive(Debug, Args)]
-pub struct Watch {
+pub struct WatchFlags {
     #[arg(long)]
     pub command: String,
     #[arg(long)]
@@ -167,7 +167,7 @@ pub const SWEEP_KINDS: &[(&str, &str)] = &[
 ];
 
 #[derive(Debug, Args)]
-pub struct Sweep {
+pub struct SweepFlags {
     /// Sweep these kinds and no other: containers, images, volumes, networks, cache
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds(), hide_possible_values = true, help_heading = "What goes")]
     pub only: Vec<String>,
@@ -204,7 +204,7 @@ pub struct Sweep {
     pub act: Act,
 }
 
-impl Sweep {
+impl SweepFlags {
     /// `--only` and `--skip` in the words of the keys.
     pub(super) fn kinds_typed(&self) -> impl Iterator<Item = Typed> + '_ {
         SWEEP_KINDS.iter().filter_map(|(name, key)| {

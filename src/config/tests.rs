@@ -20,7 +20,7 @@ fn without_any_settings_the_defaults_hold() {
     assert_eq!((got.docker.to_str(), got.clean_dead), (Some("docker"), None));
     assert_eq!(got.state_dir.as_deref(), Some(Path::new("/state/dkb")));
     let day = Duration::from_secs(86_400);
-    let sweep = Sweep {
+    let sweep = SweepSettings {
         containers: true,
         images: true,
         volumes: false,
@@ -82,7 +82,7 @@ fn every_key_reaches_the_settings() {
     assert_eq!(got.contexts, ["nas"]);
     let pattern = |text| Pattern::new(text).expect(text);
     let filter = |text| LabelFilter::parse(text).expect(text);
-    let sweep = Sweep {
+    let sweep = SweepSettings {
         containers: false,
         images: false,
         volumes: true,

@@ -41,7 +41,7 @@ pub(crate) enum Stdout {
 
 /// What was read in docker's stdout.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Output {
     pub shown: Shown,
     /// The ID that the last line gave, where it gave a whole one.
     pub id: Option<ImageId>,
@@ -51,11 +51,11 @@ pub(crate) struct Seen {
     pub held: Option<(SpooledTempFile, SpooledTempFile)>,
 }
 
-pub(crate) struct Running {
-    reader: Option<JoinHandle<Seen>>,
+pub(crate) struct RunningChild {
+    reader: Option<JoinHandle<Output>>,
     errors: Option<JoinHandle<SpooledTempFile>>,
     /// Reads the steps that come on stderr.
-    late: Option<JoinHandle<Seen>>,
+    late: Option<JoinHandle<Output>>,
     done: Option<oneshot::Receiver<io::Result<ExitStatus>>>,
     signals: signal_hook::iterator::Handle,
     stop: Arc<Notify>,
@@ -67,7 +67,7 @@ pub(crate) fn start(
     stdout: Stdout,
     locks: &[&File],
     journal: Option<Journal>,
-) -> io::Result<Running> {
+) -> io::Result<RunningChild> {
     let tap = match stdout {
         Stdout::Untouched => None,
         Stdout::Watched => Some(Tap::on(&mut command)?),
@@ -115,10 +115,10 @@ pub(crate) fn start(
         drop(end);
         let _ = tell.send(status);
     });
-    Ok(Running { reader, errors, late, done: Some(done), signals: handle, stop })
+    Ok(RunningChild { reader, errors, late, done: Some(done), signals: handle, stop })
 }
 
-impl Running {
+impl RunningChild {
     /// Waits until docker has ended. May be called once.
     pub(crate) async fn ended(&mut self) -> io::Result<ExitStatus> {
         match self.done.take() {
@@ -133,7 +133,7 @@ impl Running {
     }
 
     /// What was read, once docker has ended.
-    pub(crate) fn seen(&mut self) -> Seen {
+    pub(crate) fn seen(&mut self) -> Output {
         let mut seen = self.reader.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
         if let Some(errors) = self.errors.take().and_then(|errors| errors.join().ok()) {
             seen.held = seen.held.map(|(stdout, _)| (stdout, errors));
@@ -145,7 +145,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningChild {
     fn drop(&mut self) {
         self.signals.close();
     }
@@ -177,7 +177,7 @@ fn with_inheritable<T>(files: &[&File], act: impl FnOnce() -> T) -> T {
 }
 
 /// Reads what docker writes as it comes, and passes it on, or holds it where there is nowhere to pass it to.
-fn watch(mut pipe: impl Read, pass: Option<fn(&[u8]) -> bool>, mut journal: Option<Journal>) -> Seen {
+fn watch(mut pipe: impl Read, pass: Option<fn(&[u8]) -> bool>, mut journal: Option<Journal>) -> Output {
     let mut reader = Reader::default();
     let mut notes = Notes::default();
     let mut hold = pass.is_none().then(|| SpooledTempFile::new(IN_MEMORY));
@@ -206,7 +206,7 @@ fn watch(mut pipe: impl Read, pass: Option<fn(&[u8]) -> bool>, mut journal: Opti
     }
     reader.finish(|event| notes.take(event, journal.as_mut()));
     let Notes { shown, id, podman, .. } = notes;
-    Seen { shown, id, podman, held: hold.map(|hold| (hold, SpooledTempFile::new(IN_MEMORY))) }
+    Output { shown, id, podman, held: hold.map(|hold| (hold, SpooledTempFile::new(IN_MEMORY))) }
 }
 
 fn hold(mut pipe: impl Read) -> SpooledTempFile {

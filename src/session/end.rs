@@ -18,7 +18,7 @@ use crate::plan::{order, session_end};
 use crate::report;
 
 /// What became of a session.
-pub(crate) struct Ended {
+pub(crate) struct SessionEnd {
     pub(crate) plan: Plan,
     pub(crate) report: Report,
     /// The session stood in the books.
@@ -45,7 +45,7 @@ pub(crate) async fn end(
     manner: Manner,
     is_kept_open: impl Fn() -> bool,
     stop: impl Future<Output = ()>,
-) -> Result<Option<Ended>> {
+) -> Result<Option<SessionEnd>> {
     let mut stop = pin!(stop);
     let look = async {
         let seen = Observation::look(app).await?;
@@ -70,7 +70,7 @@ pub(crate) async fn end(
         return Ok(None);
     }
     let known = seen.books.sessions.contains_key(key);
-    Ok(Some(Ended { plan, report, known, lives: seen.lives }))
+    Ok(Some(SessionEnd { plan, report, known, lives: seen.lives }))
 }
 
 pub(super) async fn plan(app: &App, seen: &Observation, key: &SessionKey, manner: Manner) -> Result<Plan> {

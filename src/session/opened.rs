@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::end;
 use super::watcher::{self, Until, Watcher};
 use crate::app::{App, machine};
-use crate::cli::Guard;
+use crate::cli::GuardFlags;
 use crate::error::{Error, Result};
 use crate::ledger::{Keeper, KeptBy, SessionHold, State};
 use crate::model::{Owner, SessionKey};
@@ -22,7 +22,7 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    pub(crate) fn new(app: &App, state: State, key: &SessionKey, flags: &Guard, command: &str) -> Result<Self> {
+    pub(crate) fn new(app: &App, state: State, key: &SessionKey, flags: &GuardFlags, command: &str) -> Result<Self> {
         let owner = Owner { machine: machine(), since: Timestamp::now(), command: command.to_owned() };
         let (hold, keeper) = state.session(key).open(&KeptBy { owner: owner.clone(), guard: true })?;
         let watcher = if flags.no_clean {

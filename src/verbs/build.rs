@@ -60,7 +60,7 @@ pub(crate) fn build(app: &App, global: &[OsString], words: &[OsString]) -> Resul
 
 /// Looks at the engine while docker builds. Once docker has ended, the look has little time left.
 async fn beside<T>(
-    child: &mut child::Running,
+    child: &mut child::RunningChild,
     look: impl Future<Output = Result<T>>,
 ) -> (io::Result<ExitStatus>, Result<T>) {
     let mut look = std::pin::pin!(look);

@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use crate::app::{App, machine};
 use crate::apply::{self, Report};
 use crate::bookkeeping::NeededByBuilds;
-use crate::cli::Clean;
+use crate::cli::CleanFlags;
 use crate::config::Format;
 use crate::error::{Error, Result};
 use crate::model::{KeptReason, Life, Plan, Record};
@@ -23,7 +23,7 @@ use crate::session::{dead, end};
 /// Errors that are told one by one; the document has a result for every step.
 const TOLD: usize = 5;
 
-pub(crate) fn clean(app: &App, flags: &Clean) -> Result<u8> {
+pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
     app.runtime()?.block_on(async {
         let mut policies = vec![scope::of_flags(app, flags)?];
         let mut file = None;

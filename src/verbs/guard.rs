@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, BY_CHECKOUT};
-use crate::cli::Guard;
+use crate::cli::GuardFlags;
 use crate::config::value::Source;
 use crate::error::{Error, Kind, Result};
 use crate::model::{RUN_LABEL, SessionKey};
@@ -20,7 +20,7 @@ use crate::session::end::{self, Manner, say_that_it_goes_on};
 use crate::session::opened::{Opened, warn_of_no_watcher};
 use crate::session::{dead, key_of, outer};
 
-pub(super) fn guard(app: &App, flags: &Guard) -> Result<u8> {
+pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
     let state = app.state();
     let told_otherwise = matches!(app.settings.source("session"), Some(Source::Flag(_)));
     if let Ok(state) = &state
@@ -104,7 +104,7 @@ fn run(app: &App, key: &SessionKey, words: &[OsString], opened: &mut Option<Open
 }
 
 /// Cleans the session. What goes wrong is said, and never changes the command's exit code.
-fn clean(app: &App, key: &SessionKey, flags: &Guard, mut opened: Option<Opened>) {
+fn clean(app: &App, key: &SessionKey, flags: &GuardFlags, mut opened: Option<Opened>) {
     let watched = opened.as_ref().is_some_and(Opened::is_watched);
     let runtime = match app.runtime() {
         Ok(runtime) => runtime,

@@ -7,7 +7,7 @@ use crate::model::{Name, RUN_LABEL, SessionKey, parse_duration};
 use crate::processes::process_end;
 use crate::processes::signals::asked_to_stop;
 use crate::report;
-use crate::session::end::{self, Ended, Manner, say_that_it_goes_on};
+use crate::session::end::{self, Manner, SessionEnd, say_that_it_goes_on};
 use crate::session::watcher::{self, Until};
 use crate::session::{dead, key_of};
 
@@ -60,7 +60,7 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
         say_that_it_goes_on(&key);
         return Ok(0);
     };
-    let Ended { plan, report, mut lives, known } = ended;
+    let SessionEnd { plan, report, mut lives, known } = ended;
     lives.remove(&key);
     dead::tell_of_the_dead(app, &lives);
     if !known && !opened && plan.steps.is_empty() {

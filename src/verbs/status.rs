@@ -14,7 +14,7 @@ use crate::report;
 use crate::report::status::{About, Shown};
 use crate::session::dead;
 
-pub(super) fn status(app: &App, flags: &cli::Status) -> Result<u8> {
+pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
     app.runtime()?.block_on(async {
         let seen = Observation::look(app).await?;
         report::notice::tell(&seen.notices);

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use crate::app::{App, env};
 use crate::cli;
 use crate::config::value::Source;
-use crate::config::{Format, Sweep, seed};
+use crate::config::{Format, SweepSettings, seed};
 use crate::engine::Limits;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::model::Kind;
@@ -40,7 +40,7 @@ enum Mode {
     Do,
 }
 
-pub(super) fn sweep(app: &App, flags: &cli::Sweep) -> Result<u8> {
+pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
     let seed = seed::read(&env)?;
     seed.warnings.iter().for_each(report::warn);
     if app.settings.format == Format::Json && seed.format.is_some() {
@@ -87,7 +87,7 @@ pub(super) fn sweep(app: &App, flags: &cli::Sweep) -> Result<u8> {
     })
 }
 
-async fn prepare(app: &App, flags: &cli::Sweep, host: &Host, voice: &Voice) -> Result<Ready> {
+async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice) -> Result<Ready> {
     let began = Instant::now();
     voice.starts(&host.name);
     let (seen, swept) = match &flags.act.apply {
@@ -120,7 +120,7 @@ async fn prepare(app: &App, flags: &cli::Sweep, host: &Host, voice: &Voice) -> R
     Ok(Ready { seen, swept, looked: began.elapsed() })
 }
 
-fn policy(sweep: &Sweep) -> Policy {
+fn policy(sweep: &SweepSettings) -> Policy {
     Policy {
         containers: sweep.containers,
         images: sweep.images,
@@ -160,7 +160,7 @@ fn widest(app: &App, host: &Host, steps: &[Wanted]) -> Policy {
     }
 }
 
-fn show(host: &str, ready: Result<Ready>, flags: &cli::Sweep, voice: &Voice) -> Told {
+fn show(host: &str, ready: Result<Ready>, flags: &cli::SweepFlags, voice: &Voice) -> Told {
     let told = ready.and_then(|Ready { seen, swept, looked }| {
         if let Some(file) = &flags.act.plan {
             plan_file::write(file, &swept.plan)?;

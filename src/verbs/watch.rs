@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The watcher's whole life.
-pub(super) fn watch(app: &App, flags: &cli::Watch) -> Result<u8> {
+pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
     leave_the_guard();
     let key = app.key.clone();
     let state = app.state()?;
@@ -125,7 +125,7 @@ fn close_stdout() {
     }
 }
 
-fn listen(flags: &cli::Watch) -> Result<oneshot::Receiver<End>> {
+fn listen(flags: &cli::WatchFlags) -> Result<oneshot::Receiver<End>> {
     let (tell, told) = oneshot::channel();
     let ttl = flags.ttl.as_deref().map(crate::model::parse_duration).transpose();
     let ttl = ttl.map_err(|wrong| Error::usage("reading --ttl", wrong))?;

@@ -3,22 +3,22 @@
 use std::io::IsTerminal;
 
 use crate::app::App;
-use crate::cli::{self, Clean};
+use crate::cli::{self, CleanFlags};
 use crate::error::{Error, Result};
 use crate::model::{Asked, Covers, Name, Plan, SessionKey};
 use crate::plan::clean::{Policy, Scope};
 
-pub(super) fn of_flags(app: &App, flags: &Clean) -> Result<Policy> {
+pub(super) fn of_flags(app: &App, flags: &CleanFlags) -> Result<Policy> {
     let project = app.key.project.clone();
     let scope = match flags.scope() {
-        cli::Scope::Project => Scope::Project(project),
-        cli::Scope::Session(None) => Scope::Session(app.key.clone()),
-        cli::Scope::Session(Some(id)) => {
+        cli::CleanScope::Project => Scope::Project(project),
+        cli::CleanScope::Session(None) => Scope::Session(app.key.clone()),
+        cli::CleanScope::Session(Some(id)) => {
             let session = Name::typed(&id).map_err(|wrong| Error::usage("reading --session", wrong))?;
             Scope::Session(SessionKey { project, session })
         }
-        cli::Scope::Stale => Scope::Stale(project),
-        cli::Scope::All => Scope::All,
+        cli::CleanScope::Stale => Scope::Stale(project),
+        cli::CleanScope::All => Scope::All,
     };
     let tags = flags.tagged || scope.is_of_sessions() && !flags.keep_tagged;
     let containers = scope.is_of_sessions() && !flags.keep_containers;
@@ -28,7 +28,7 @@ pub(super) fn of_flags(app: &App, flags: &Clean) -> Result<Policy> {
 /// By which of these a plan from a file was made. The file says for what it was asked and nothing else: what is
 /// kept, and what is believed, the settings say today as ever. Where a file of before does not say it, it is one
 /// of all that could have been asked for.
-pub(super) fn of_file(app: &App, flags: &Clean, asked: Option<&Asked>) -> Vec<Policy> {
+pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> Vec<Policy> {
     let policy = |scope: Scope, tagged: bool, containers: bool| {
         let policy = app.clean_policy(scope, (tagged || flags.tagged) && !flags.keep_tagged);
         Policy {

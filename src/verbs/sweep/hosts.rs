@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use crate::app::{App, env};
 use crate::cli;
-use crate::config::{HostAddress, Sweep};
+use crate::config::{HostAddress, SweepSettings};
 use crate::engine::{DockerFlags, Endpoint, cli_files};
 use crate::error::{Error, Result};
 
@@ -12,11 +12,11 @@ pub(super) struct Host {
     /// As the user knows it.
     pub(super) name: String,
     pub(super) endpoint: Result<Endpoint>,
-    pub(super) sweep: Sweep,
+    pub(super) sweep: SweepSettings,
 }
 
 /// Flags go before the environment, and that before the hosts of the user's own file.
-pub(super) fn hosts(app: &App, flags: &cli::Sweep) -> Result<Vec<Host>> {
+pub(super) fn hosts(app: &App, flags: &cli::SweepFlags) -> Result<Vec<Host>> {
     let set = |name| env(name).is_some_and(|value| !value.is_empty());
     let settings = &app.settings;
     let hosts = if flags.all_contexts {
@@ -65,12 +65,12 @@ fn by_context(app: &App, mut names: Vec<String>) -> Vec<Host> {
 }
 
 /// What the user's own file says of the host behind a context.
-fn overrides(app: &App, context: &str) -> Sweep {
+fn overrides(app: &App, context: &str) -> SweepSettings {
     let named = |host: &&crate::config::Host| host.at == HostAddress::Context(context.to_owned());
     app.settings.hosts.iter().find(named).map_or_else(|| app.settings.sweep.clone(), |host| host.sweep.clone())
 }
 
-fn at(app: &App, name: String, flags: &DockerFlags, sweep: Sweep) -> Host {
+fn at(app: &App, name: String, flags: &DockerFlags, sweep: SweepSettings) -> Host {
     let program = app.program().ok();
     Host { name, endpoint: Endpoint::resolve(flags, &env, program.as_ref()), sweep }
 }

@@ -1,7 +1,7 @@
 //! Promises, which are tests on real engines, and the runner that lists what was left out.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -295,13 +295,22 @@ impl Run {
         result
     }
 
-    /// Where the time of a long run went.
+    /// Where the time of a long run went: the slowest promises, and what each theme took in all.
     fn slowest(&self) -> Vec<String> {
         let mut took = std::mem::take(&mut *self.took.lock().unwrap_or_else(PoisonError::into_inner));
-        took.sort_unstable_by(|a, b| b.cmp(a));
-        let many = took.len() > SLOWEST;
+        if took.len() <= SLOWEST {
+            return Vec::new();
+        }
+        let mut themes: BTreeMap<String, Duration> = BTreeMap::new();
+        for (time, name) in &took {
+            *themes.entry(name.split("::").next().unwrap_or(name).to_owned()).or_default() += *time;
+        }
+        let mut themes: Vec<(Duration, String)> = themes.into_iter().map(|(theme, time)| (time, theme)).collect();
         let line = |(time, name): (Duration, String)| format!("{:.0} s: {name}", time.as_secs_f64());
-        took.into_iter().filter(|_| many).take(SLOWEST).map(line).collect()
+        for list in [&mut took, &mut themes] {
+            list.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        took.into_iter().take(SLOWEST).chain(themes.into_iter().take(SLOWEST)).map(line).collect()
     }
 
     fn on_engine(&self, name: &'static str, body: impl Fn(&Engine) + Send + 'static) -> Result<(), Failed> {
