@@ -11,6 +11,8 @@
 //! - [`files`]: how files that others wrote are read.
 //! - [`ui`]: plans and reports, shown to people and to programs.
 //!
+//! `fuzz` is there for tests alone: a function for each parser of what others wrote.
+//!
 //! `plan` and `model` know no engine, no file, no clock and no environment; a test holds that wall.
 
 pub mod cli;
@@ -19,6 +21,8 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod ledger;
 pub mod model;
 pub mod plan;

@@ -4,7 +4,7 @@
 //! docker runs it.
 
 mod books;
-pub(super) mod child;
+pub(crate) mod child;
 mod ended;
 mod job;
 mod lent;
