@@ -16,10 +16,23 @@ test *ARGS:
 test-fast:
     DKB_LAB= cargo test
 
-# Run the randomised tests for long: 10,000 random hosts instead of 200
-soak HOSTS="10000":
+# Run the randomised tests for long, 10,000 random hosts instead of 200, and the fuzz targets
+soak HOSTS="10000": && fuzz
     DKB_SOAK={{HOSTS}} cargo test --lib random
     DKB_SOAK={{HOSTS}} cargo test --test promises random
+
+# Look for words that break a parser, so many seconds with each; needs cargo-fuzz
+fuzz SECONDS="180":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    command -v cargo-fuzz >/dev/null || { echo 'left out: the fuzz targets, since cargo-fuzz is not here'; exit 0; }
+    # There is no unsafe code to watch, so no sanitizer and no nightly toolchain. What is found on the way lies in
+    # target/; what breaks something in artifacts/, and belongs into corpus/ once it is mended.
+    for name in $(cargo fuzz list); do
+      mkdir -p "fuzz/target/found/$name"
+      cargo fuzz run --sanitizer none "$name" "fuzz/target/found/$name" "fuzz/corpus/$name" -- \
+        -max_total_time={{SECONDS}} -rss_limit_mb=1024 -timeout=10
+    done
 
 # Check the formatting, and let no warning pass
 lint:

@@ -13,6 +13,8 @@
 //!   to programs. [`files`]: how files that others wrote are read.
 //! - [`plan`]: what to do, as pure functions of plain data. [`model`]: that data.
 //!
+//! `fuzz` is there for tests alone: a function for each parser of what others wrote.
+//!
 //! `plan` and `model` know no engine, no file, no clock and no environment; a test holds the walls.
 
 mod app;
@@ -24,6 +26,8 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod ledger;
 pub mod model;
 mod observe;

@@ -90,10 +90,14 @@ pub(super) fn read_context(dir: Option<&Path>, name: &str) -> Result<ContextHost
         ErrorKind::NotFound => missing(),
         _ => Error::failed(&tried, error),
     })?;
-    let meta: Meta = serde_json::from_slice(&text).map_err(|error| Error::failed(&tried, error))?;
-    let docker = meta.endpoints.docker.unwrap_or_default();
-    let tls = docker.skip_tls_verify || dir.join("tls").join(&hash).join("docker").is_dir();
-    Ok(ContextHost { host: docker.host, tls })
+    let has_certificates = dir.join("tls").join(&hash).join("docker").is_dir();
+    context_host(&text, has_certificates).map_err(|error| Error::failed(&tried, error))
+}
+
+/// What a context's `meta.json` says.
+pub(super) fn context_host(text: &[u8], has_certificates: bool) -> serde_json::Result<ContextHost> {
+    let docker = serde_json::from_slice::<Meta>(text)?.endpoints.docker.unwrap_or_default();
+    Ok(ContextHost { host: docker.host, tls: docker.skip_tls_verify || has_certificates })
 }
 
 /// The names of all contexts but `default`, in their order.

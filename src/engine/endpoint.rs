@@ -159,7 +159,7 @@ fn choose(flags: &DockerFlags, env: Env<'_>, current: &str) -> Result<Choice> {
 }
 
 /// The hosts that need no help; docker's own defaults fill what an address leaves out.
-fn direct(ContextHost { host, tls }: &ContextHost) -> Option<Way> {
+pub(super) fn direct(ContextHost { host, tls }: &ContextHost) -> Option<Way> {
     let host = host.trim();
     let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
     match scheme {
@@ -184,7 +184,7 @@ fn direct(ContextHost { host, tls }: &ContextHost) -> Option<Way> {
     }
 }
 
-fn without_password(host: &str) -> String {
+pub(super) fn without_password(host: &str) -> String {
     let Some((scheme, rest)) = host.split_once("://") else { return host.to_owned() };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let path = path.split(['?', '#']).next().unwrap_or_default();

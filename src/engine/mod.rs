@@ -23,6 +23,8 @@ pub mod endpoint;
 mod fault;
 #[cfg(test)]
 mod faults;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod identity;
 mod inspect;
 mod outcome;

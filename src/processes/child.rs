@@ -219,8 +219,8 @@ fn hold(mut pipe: impl Read) -> SpooledTempFile {
 }
 
 #[derive(Default)]
-struct Notes {
-    shown: Shown,
+pub(crate) struct Notes {
+    pub(crate) shown: Shown,
     /// The triggers of a base run in containers of their own, of which no image is shown.
     triggers: bool,
     id: Option<ImageId>,
@@ -228,7 +228,7 @@ struct Notes {
 }
 
 impl Notes {
-    fn take(&mut self, event: Event, mut journal: Option<&mut Journal>) {
+    pub(crate) fn take(&mut self, event: Event, mut journal: Option<&mut Journal>) {
         let shown = &mut self.shown;
         match event {
             Event::Step { number, stage, podman, .. } => {
