@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::before::Before;
-use crate::engine::Target;
+use crate::engine::{Engine, Target};
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::model::{Books, Build, ImageId, Record, Reference, SessionEntry, SessionKey};
