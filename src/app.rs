@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use crate::cli::{Cli, Verb};
 use crate::config::value::Source;
 use crate::config::{self, Places, Settings, Typed, here};
-use crate::engine::{self, Endpoint, Engine, Limits, Program};
+use crate::engine::{self, Docker, Endpoint, Limits, Program};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{State, short_hash};
 use crate::model::{Name, SessionKey};
@@ -182,9 +182,9 @@ impl App {
     }
 
     /// Connects to the engine that docker would work on. A docker program is not needed for that.
-    pub(crate) async fn engine(&self, limits: Limits) -> Result<Engine> {
+    pub(crate) async fn engine(&self, limits: Limits) -> Result<Docker> {
         let program = self.program().ok();
-        Engine::connect(self.endpoint(program.as_ref())?, limits).await
+        Docker::connect(self.endpoint(program.as_ref())?, limits).await
     }
 }
 

@@ -12,7 +12,7 @@ const LOOKS: usize = 50;
 const BETWEEN: Duration = Duration::from_millis(100);
 
 /// A container that was started with `--rm` is already going once it has been stopped: then there is only a wait.
-pub(super) async fn remove(engine: &Engine, step: &Step) -> Result<Ended> {
+pub(super) async fn remove(engine: &impl Engine, step: &Step) -> Result<Ended> {
     let find = async || -> Result<Option<Container>> {
         Ok(engine.containers().await?.into_iter().find(|container| container.id == step.id))
     };

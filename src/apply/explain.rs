@@ -11,7 +11,7 @@ use crate::model::{Action, Container, Image, ImageId, Kept, KeptReason, Kind, Ou
 const ASKED: usize = 100;
 
 /// What is `held` is kept for a build that began meanwhile.
-pub(super) async fn explain(engine: &Engine, plan: &mut Plan, held: &HashSet<String>, containerd_store: bool) {
+pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSet<String>, containerd_store: bool) {
     let unfinished: Vec<usize> = (0..plan.steps.len())
         .filter(|&at| {
             let step = &plan.steps[at];

@@ -32,14 +32,14 @@ use crate::model::{Flavour, ImageId, Outcome, Reference};
 /// Every engine but one with containerd's store looks for containers and names first and then waits for its turn to
 /// delete, and what comes meanwhile is lost. So it is asked for one deletion at a time, as docker's own program does,
 /// and nothing waits.
-pub(super) struct Door<'e> {
-    pub engine: &'e Engine,
+pub(super) struct Door<'e, E> {
+    pub engine: &'e E,
     containerd_store: bool,
     turn: Option<Mutex<()>>,
 }
 
-impl<'e> Door<'e> {
-    pub(super) fn of(engine: &'e Engine, containerd_store: bool) -> Self {
+impl<'e, E: Engine> Door<'e, E> {
+    pub(super) fn of(engine: &'e E, containerd_store: bool) -> Self {
         Self { engine, containerd_store, turn: (!containerd_store).then(Mutex::default) }
     }
 
@@ -53,7 +53,7 @@ impl<'e> Door<'e> {
 }
 
 /// Deletes an image that nobody named, by compare-and-swap.
-pub(super) async fn remove_untagged(door: &Door<'_>, id: ImageId) -> Result<Ended> {
+pub(super) async fn remove_untagged(door: &Door<'_, impl Engine>, id: ImageId) -> Result<Ended> {
     if door.containerd_store && door.engine.deletes_nameless() {
         let target = Target::Nameless(id);
         match door.delete(target).await? {
@@ -65,7 +65,7 @@ pub(super) async fn remove_untagged(door: &Door<'_>, id: ImageId) -> Result<Ende
     remove_by_private_name(door, id).await
 }
 
-async fn remove_by_private_name(door: &Door<'_>, id: ImageId) -> Result<Ended> {
+async fn remove_by_private_name(door: &Door<'_, impl Engine>, id: ImageId) -> Result<Ended> {
     let private = id.private_tag();
     match door.engine.tag(id, &private).await? {
         engine::Outcome::Done(()) => delete(door, id, Target::Name(&private)).await,
@@ -75,7 +75,7 @@ async fn remove_by_private_name(door: &Door<'_>, id: ImageId) -> Result<Ended> {
 
 /// Deletes an image that has no name but digests. A digest can't be moved to another image, and with our private
 /// name in place none of them takes the image along.
-pub(super) async fn remove_pushed(door: &Door<'_>, id: ImageId, digests: &[String]) -> Result<Ended> {
+pub(super) async fn remove_pushed(door: &Door<'_, impl Engine>, id: ImageId, digests: &[String]) -> Result<Ended> {
     match door.engine.tag(id, &id.private_tag()).await? {
         engine::Outcome::Done(()) => {}
         other => return settle(door, id, plainly(other, |()| Outcome::Done)).await,
@@ -90,7 +90,7 @@ pub(super) async fn remove_pushed(door: &Door<'_>, id: ImageId, digests: &[Strin
 }
 
 /// Deletes an image if it has none but these names.
-pub(super) async fn remove_named(door: &Door<'_>, id: ImageId, known: &[String]) -> Result<Ended> {
+pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, known: &[String]) -> Result<Ended> {
     let known: HashSet<&str> = known.iter().map(String::as_str).collect();
     // Each round takes one name; more rounds mean that somebody adds names as fast as they go.
     for _ in 0..known.len() + 3 {
@@ -136,12 +136,17 @@ pub(super) async fn remove_named(door: &Door<'_>, id: ImageId, known: &[String])
     Ok(Ended::plainly(Outcome::Kept))
 }
 
-async fn delete(door: &Door<'_>, id: ImageId, target: Target<'_>) -> Result<Ended> {
+async fn delete(door: &Door<'_, impl Engine>, id: ImageId, target: Target<'_>) -> Result<Ended> {
     judge(door, id, target, door.delete(target).await?).await
 }
 
 /// What an answer to a deletion means for the image; where it does not say, only another look can tell.
-async fn judge(door: &Door<'_>, id: ImageId, target: Target<'_>, answer: engine::Outcome<Removed>) -> Result<Ended> {
+async fn judge(
+    door: &Door<'_, impl Engine>,
+    id: ImageId,
+    target: Target<'_>,
+    answer: engine::Outcome<Removed>,
+) -> Result<Ended> {
     let (outcome, error) = match answer {
         engine::Outcome::Done(removed) if removed.deleted.contains(&id) => return Ok(Ended::plainly(Outcome::Done)),
         // Podman does not say so when an image that was a base is gone too.
@@ -167,7 +172,7 @@ async fn judge(door: &Door<'_>, id: ImageId, target: Target<'_>, answer: engine:
 
 /// Podman has one answer for an image that somebody holds and for one that it fails to delete.
 /// By its ID it was to go with its one name, by our private name with none.
-async fn held_or_failed(door: &Door<'_>, id: ImageId, by_id: bool, message: String) -> Result<Ended> {
+async fn held_or_failed(door: &Door<'_, impl Engine>, id: ImageId, by_id: bool, message: String) -> Result<Ended> {
     let Some(now) = door.engine.image(&id.to_string()).await? else { return Ok(Ended::plainly(Outcome::AlreadyGone)) };
     let names = now.tags.iter().filter(|tag| !tag.is_private()).count();
     let is_held = names > usize::from(by_id)
@@ -182,7 +187,7 @@ async fn held_or_failed(door: &Door<'_>, id: ImageId, by_id: bool, message: Stri
 
 /// Two that delete an image at the same moment make some engines stumble: it is gone, and the answer is an
 /// error of theirs. So after a failure the image is looked up.
-async fn settle(door: &Door<'_>, id: ImageId, ended: Ended) -> Result<Ended> {
+async fn settle(door: &Door<'_, impl Engine>, id: ImageId, ended: Ended) -> Result<Ended> {
     if ended.outcome == Outcome::Failed && door.engine.image(&id.to_string()).await?.is_none() {
         return Ok(Ended::plainly(Outcome::AlreadyGone));
     }
@@ -190,7 +195,7 @@ async fn settle(door: &Door<'_>, id: ImageId, ended: Ended) -> Result<Ended> {
 }
 
 /// Takes a name off an image that has others.
-pub(super) async fn untag(door: &Door<'_>, id: ImageId, name: &Reference) -> Result<Ended> {
+pub(super) async fn untag(door: &Door<'_, impl Engine>, id: ImageId, name: &Reference) -> Result<Ended> {
     match door.engine.image(name.as_str()).await? {
         None => Ok(Ended::plainly(Outcome::AlreadyGone)),
         // With its last name the image would go too, and it was to stay.
@@ -200,7 +205,12 @@ pub(super) async fn untag(door: &Door<'_>, id: ImageId, name: &Reference) -> Res
 }
 
 /// Lets a name that still means `from` mean `to` again.
-pub(super) async fn give_back(door: &Door<'_>, from: ImageId, to: ImageId, name: &Reference) -> Result<Ended> {
+pub(super) async fn give_back(
+    door: &Door<'_, impl Engine>,
+    from: ImageId,
+    to: ImageId,
+    name: &Reference,
+) -> Result<Ended> {
     match door.engine.image(name.as_str()).await? {
         Some(now) if now.id == from => Ok(match door.engine.tag(to, name).await? {
             engine::Outcome::Missing => Ended::plainly(Outcome::Kept),
@@ -215,7 +225,7 @@ pub(super) async fn give_back(door: &Door<'_>, from: ImageId, to: ImageId, name:
 }
 
 /// Where an image had to be held by our private name until its own came back, that name is not needed any more.
-async fn let_go(door: &Door<'_>, id: ImageId) -> Result<()> {
+async fn let_go(door: &Door<'_, impl Engine>, id: ImageId) -> Result<()> {
     let private = id.private_tag();
     let names = door.engine.image(&id.to_string()).await?.map(|image| image.tags).unwrap_or_default();
     if names.contains(&private) && names.len() > 1 {

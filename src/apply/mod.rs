@@ -87,7 +87,7 @@ impl Report {
 /// Does the steps in their order, a few at a time where they do not hang on each other. What is needed by
 /// then stays. `stop` ends it early; `progress` hears of each step that has ended.
 pub(crate) async fn apply(
-    engine: &Engine,
+    engine: &impl Engine,
     plan: &mut Plan,
     depths: &HashMap<ImageId, usize>,
     containerd_store: bool,
@@ -198,7 +198,7 @@ fn wave(step: &Step, depths: &HashMap<ImageId, usize>) -> (Kind, Action, usize) 
 }
 
 /// An `Err` says that the engine could not even be asked.
-async fn perform(door: &image::Door<'_>, step: &Step) -> Result<Ended> {
+async fn perform(door: &image::Door<'_, impl Engine>, step: &Step) -> Result<Ended> {
     let engine = door.engine;
     let id = || ImageId::parse(&step.id).ok_or_else(|| Error::failed("reading the plan", "a step names no image"));
     let name = || {

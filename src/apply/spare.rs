@@ -9,7 +9,7 @@ use crate::model::{Flavour, Network, Outcome, Step};
 
 /// Every engine guards a volume for containers in whatever state. Whether it is still the same is asked one request
 /// before.
-pub(super) async fn remove_volume(engine: &Engine, step: &Step, created: Option<Timestamp>) -> Result<Ended> {
+pub(super) async fn remove_volume(engine: &impl Engine, step: &Step, created: Option<Timestamp>) -> Result<Ended> {
     if created.is_some() {
         match engine.volume(&step.id).await? {
             None => return Ok(Ended::plainly(Outcome::AlreadyGone)),
@@ -23,7 +23,7 @@ pub(super) async fn remove_volume(engine: &Engine, step: &Step, created: Option<
 
 /// An engine guards a network only for containers that run, so those that do not are looked for here. Podman
 /// guards it only under its name, which must still mean this network.
-pub(super) async fn remove_network(engine: &Engine, step: &Step) -> Result<Ended> {
+pub(super) async fn remove_network(engine: &impl Engine, step: &Step) -> Result<Ended> {
     if is_connected(engine, step).await? {
         return Ok(Ended::plainly(Outcome::Kept));
     }
@@ -46,13 +46,13 @@ pub(super) async fn remove_network(engine: &Engine, step: &Step) -> Result<Ended
     }
 }
 
-async fn is_connected(engine: &Engine, step: &Step) -> Result<bool> {
+async fn is_connected(engine: &impl Engine, step: &Step) -> Result<bool> {
     let is_it = |of: &String| *of == step.id || step.names.contains(of);
     Ok(engine.containers().await?.iter().any(|container| container.networks.iter().any(is_it)))
 }
 
 /// Where there is no such call the record stays, and the reason, the same for all of them, is said once.
-pub(super) async fn remove_cache(engine: &Engine, step: &Step) -> Result<Ended> {
+pub(super) async fn remove_cache(engine: &impl Engine, step: &Step) -> Result<Ended> {
     match engine.delete_cache(&step.id).await? {
         engine::Outcome::Refused { status, .. } if is_no_such_call(status) => {
             let why = Error::failed("deleting build cache", "the engine, or a proxy before it, has no such call");

@@ -43,7 +43,7 @@ pub(crate) struct Facts<'a> {
 }
 
 /// The record of a build, as far as it made anything.
-pub(crate) async fn record(engine: &Engine, books: &Books, facts: &Facts<'_>) -> Result<Build> {
+pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &Facts<'_>) -> Result<Build> {
     let recorded = books.images();
     let is_recorded = |id: ImageId| recorded.contains_key(&id);
     let (result, steps) = if facts.intent.classic {
@@ -72,7 +72,7 @@ pub(crate) async fn record(engine: &Engine, books: &Books, facts: &Facts<'_>) ->
 
 /// The result, if it is this build's, and its steps.
 async fn classic(
-    engine: &Engine,
+    engine: &impl Engine,
     facts: &Facts<'_>,
     recorded: &HashMap<ImageId, Vec<&Build>>,
 ) -> Result<(Option<ImageId>, Vec<ImageId>)> {
@@ -87,7 +87,7 @@ async fn classic(
 
 /// The result, as far as anybody knows it, and all that is this build's.
 async fn verified(
-    engine: &Engine,
+    engine: &impl Engine,
     facts: &Facts<'_>,
     recorded: &HashMap<ImageId, Vec<&Build>>,
 ) -> Result<(Option<ImageId>, Vec<ImageId>)> {
@@ -116,7 +116,7 @@ async fn verified(
 
 /// The result that docker could not name, on top of a certain step where that is known.
 pub(crate) async fn lost(
-    engine: &Engine,
+    engine: &impl Engine,
     intent: &Intent,
     began: Timestamp,
     recorded: &HashMap<ImageId, Vec<&Build>>,
@@ -135,7 +135,7 @@ pub(crate) async fn lost(
 
 /// Asks the engine for every image that the output named, and for what those descend from as far as it is new.
 /// Of a build that was cut off, also for what was made on top of them.
-async fn details(engine: &Engine, facts: &Facts<'_>) -> Result<Vec<ImageDetail>> {
+async fn details(engine: &impl Engine, facts: &Facts<'_>) -> Result<Vec<ImageDetail>> {
     let mut details = HashMap::new();
     let named = facts.shown.images.iter().map(|image| image.id.clone());
     inspect(engine, facts, named.chain(facts.result.map(|id| id.to_string())).collect(), &mut details).await?;
@@ -153,7 +153,7 @@ async fn details(engine: &Engine, facts: &Facts<'_>) -> Result<Vec<ImageDetail>>
 }
 
 async fn inspect(
-    engine: &Engine,
+    engine: &impl Engine,
     facts: &Facts<'_>,
     mut next: Vec<String>,
     details: &mut HashMap<ImageId, ImageDetail>,

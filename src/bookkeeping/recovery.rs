@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::ledger::{Intent, Ledger, State, Unfinished};
 
 /// Finishes the books of builds whose dkb was killed. Only those on this very engine are touched.
-pub(crate) async fn recover(engine: &Engine, identity: &str, state: &State, ledger: &Ledger) -> Result<usize> {
+pub(crate) async fn recover(engine: &impl Engine, identity: &str, state: &State, ledger: &Ledger) -> Result<usize> {
     let (mut recovered, mut failed) = (0_usize, None);
     for unfinished in state.unfinished() {
         if unfinished.still_runs() {
@@ -30,7 +30,7 @@ pub(crate) async fn recover(engine: &Engine, identity: &str, state: &State, ledg
 }
 
 /// `false` where this engine is not the one that could tell.
-async fn recover_one(engine: &Engine, identity: &str, ledger: &Ledger, unfinished: &Unfinished) -> Result<bool> {
+async fn recover_one(engine: &impl Engine, identity: &str, ledger: &Ledger, unfinished: &Unfinished) -> Result<bool> {
     let intent = &unfinished.intent;
     let began = match &unfinished.engine {
         Some((built_on, began)) if built_on == identity => *began,
@@ -68,7 +68,7 @@ async fn recover_one(engine: &Engine, identity: &str, ledger: &Ledger, unfinishe
 
 /// When the build began, by the engine's clock. Where somebody has set a clock since, it is the later time, with
 /// which fewer images count as new.
-async fn began(engine: &Engine, intent: &Intent) -> Result<Timestamp> {
+async fn began(engine: &impl Engine, intent: &Intent) -> Result<Timestamp> {
     let now = engine.info().await?.now;
     let began = now.checked_sub(Timestamp::now().duration_since(intent.started));
     Ok(began.map_or(now, |began| began.max(intent.started)))

@@ -10,13 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::tag_loan;
 use crate::app::BUILD_LIMITS;
-use crate::engine::{Endpoint, Engine};
+use crate::engine::{Docker, Endpoint, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{Journal, State};
 use crate::model::{EngineInfo, ImageId, Reference, SessionKey};
 
 pub(crate) struct Before {
-    pub engine: Engine,
+    pub engine: Docker,
     pub info: EngineInfo,
     pub identity: String,
     /// When the build began, by the engine's clock.
@@ -71,7 +71,7 @@ pub(crate) async fn look(
     started: Instant,
     mut journal: Option<&mut Journal>,
 ) -> Result<Before> {
-    let engine = Engine::connect(endpoint, BUILD_LIMITS).await?;
+    let engine = Docker::connect(endpoint, BUILD_LIMITS).await?;
     let info = engine.info().await?;
     let ago = SignedDuration::try_from(started.elapsed()).unwrap_or(SignedDuration::ZERO);
     // An engine's clock may be as wrong as can be.

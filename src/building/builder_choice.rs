@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::app::{App, env};
 use crate::engine::builder::{self, BuilderFacts, BuilderKind};
 use crate::engine::cli_files::{BuildxFiles, CliConfig, config_dir, has_buildx};
-use crate::engine::{Engine, Limits, Program, ProgramKind, endpoint};
+use crate::engine::{Docker, Engine, Limits, Program, ProgramKind, endpoint};
 use crate::ledger::State;
 use crate::plan::argv::{BuildWords, Builder, Spelling};
 
@@ -75,6 +75,6 @@ fn cli_version(program: &Program, state: Option<&State>) -> Option<u32> {
 
 fn preference(app: &App, program: &Program) -> Option<String> {
     let endpoint = app.endpoint(Some(program)).ok()?;
-    let engine = app.runtime().ok()?.block_on(Engine::connect(endpoint, QUICK)).ok()?;
+    let engine = app.runtime().ok()?.block_on(Docker::connect(endpoint, QUICK)).ok()?;
     engine.hello().builder_version.clone()
 }

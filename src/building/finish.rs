@@ -9,6 +9,7 @@ use super::job::Job;
 use super::{tag_loan, tidy};
 use crate::app::App;
 use crate::bookkeeping::{self, home, recover};
+use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::ledger::{Running, State, read_iid};

@@ -13,7 +13,7 @@ use crate::model::{Books, Build, ImageId, Record, Reference, SessionEntry, Sessi
 /// Keeps what the tags name now, unless the session made it itself. Only for sessions that somebody ends: for
 /// others nobody would ever let go of it. The ledger knows first, so that a crash leaves no name that nobody takes off.
 pub(super) async fn hold(
-    engine: &Engine,
+    engine: &impl Engine,
     tags: &[(Reference, ImageId)],
     ledger: &Ledger,
     books: &Books,
@@ -36,7 +36,7 @@ pub(super) async fn hold(
 
 /// Lets go of what lost no tag after all, as the build failed or changed nothing, and of which no other is on loan.
 pub(super) async fn release(
-    engine: &Engine,
+    engine: &impl Engine,
     held: &[ImageId],
     tags: &[(Reference, ImageId)],
     books: &Books,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::before::Before;
 use crate::apply;
 use crate::bookkeeping::{NeededByBuilds, running};
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Ledger, State};
 use crate::model::{Books, Build, ImageId, Plan, Record, Snapshot};

@@ -13,7 +13,7 @@ use bollard::query_parameters::{
     PruneBuildOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptions,
     StopContainerOptions, TagImageOptionsBuilder,
 };
-use bollard::{BollardRequest, Docker};
+use bollard::{BollardRequest, Docker as Client};
 use http_body_util::BodyExt;
 use hyper::header::HeaderMap;
 use jiff::Timestamp;
@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::{self, Read, plain};
 use super::answer_disk;
+use super::api::{Engine, Limits, Target};
 use super::ask::{Asker, BASE, Hello, clock, reached, segment};
 use super::endpoint::Endpoint;
 use super::fault::Fault;
@@ -28,7 +29,8 @@ use super::identity;
 use super::outcome::{Outcome, Removed};
 use crate::error::{Error, Result};
 use crate::model::{
-    CacheRecord, Container, DiskUsage, EngineInfo, Flavour, Image, ImageId, Network, Reference, Volume,
+    CacheRecord, Container, DiskUsage, Ended, EngineInfo, Flavour, Image, ImageDetail, ImageId, Network, Reference,
+    Volume,
 };
 
 /// Engines fail a whole list now and then because one thing on it goes away at that moment.
@@ -36,43 +38,19 @@ const TRIES: usize = 3;
 /// How long a measurement by somebody else is given before dkb asks for its own again.
 const MEASURING: Duration = Duration::from_millis(200);
 
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    pub connect: Duration,
-    /// For a list or an inspection.
-    pub ask: Duration,
-    /// For a tag, a stop or a deletion.
-    pub change: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { connect: Duration::from_secs(5), ask: Duration::from_secs(60), change: Duration::from_secs(300) }
-    }
-}
-
 /// The first version of Docker's API at which containerd's store takes its name for a nameless image in a deletion.
 const DELETES_NAMELESS: (u32, u32) = (1, 44);
 
-/// What to delete: an ID, or one name of the image and nothing but that name.
-#[derive(Clone, Copy, Debug)]
-pub enum Target<'a> {
-    Id(ImageId),
-    Name(&'a Reference),
-    /// The name that containerd's store gives to an image without one, and takes back when somebody names it.
-    Nameless(ImageId),
-}
-
 /// One engine that has answered.
-pub struct Engine {
-    docker: Docker,
+pub struct Docker {
+    client: Client,
     pub(super) asker: Asker,
     endpoint: Endpoint,
     pub(super) limits: Limits,
     hello: Hello,
 }
 
-impl Engine {
+impl Docker {
     /// Connects and says hello, both within the limit for connecting.
     pub async fn connect(endpoint: Endpoint, limits: Limits) -> Result<Self> {
         let tried = format!("connecting to {endpoint}");
@@ -85,25 +63,26 @@ impl Engine {
         };
         // Every call has its limit here, from its first byte to its last; bollard's ends with the answer's head.
         let unlimited = u64::from(u32::MAX);
-        let docker = Docker::connect_with_custom_transport(send, Some(BASE), unlimited, bollard::API_DEFAULT_VERSION)
+        let client = Client::connect_with_custom_transport(send, Some(BASE), unlimited, bollard::API_DEFAULT_VERSION)
             .map_err(|error| Error::failed(&tried, error))?;
-        Ok(Self { docker, asker, endpoint, limits, hello })
+        Ok(Self { client, asker, endpoint, limits, hello })
     }
+}
 
-    pub fn endpoint(&self) -> &Endpoint {
+impl Engine for Docker {
+    fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    pub fn hello(&self) -> &Hello {
+    fn hello(&self) -> &Hello {
         &self.hello
     }
 
-    /// Whether containerd's store, where this engine keeps its images there, knows [`Target::Nameless`].
-    pub fn deletes_nameless(&self) -> bool {
+    fn deletes_nameless(&self) -> bool {
         self.hello.flavour == Flavour::Docker && self.hello.version() >= Some(DELETES_NAMELESS)
     }
 
-    pub async fn info(&self) -> Result<EngineInfo> {
+    async fn info(&self) -> Result<EngineInfo> {
         let (headers, info): (_, answer::Info) = self.ask("asking about itself", "/info").await?;
         let root_dir = info.docker_root_dir.clone().unwrap_or_default();
         let here = Timestamp::now();
@@ -120,39 +99,34 @@ impl Engine {
         })
     }
 
-    /// Every image, classic intermediates included. Shared sizes cost the engine a walk over all layers.
-    pub async fn images(&self, shared_sizes: bool) -> Result<Vec<Image>> {
+    async fn images(&self, shared_sizes: bool) -> Result<Vec<Image>> {
         let path = if shared_sizes { "/images/json?all=1&shared-size=1" } else { "/images/json?all=1" };
         self.list("listing images", path).await
     }
 
-    /// Every container, in whatever state, and those that a builder works in.
-    pub async fn containers(&self) -> Result<Vec<Container>> {
+    async fn containers(&self) -> Result<Vec<Container>> {
         let mut all: Vec<Container> = self.list("listing containers", "/containers/json?all=1").await?;
         all.extend(self.working_containers().await?);
         Ok(all)
     }
 
-    pub async fn volumes(&self) -> Result<Vec<Volume>> {
+    async fn volumes(&self) -> Result<Vec<Volume>> {
         let (_, answer): (_, answer_disk::Volumes) = self.ask("listing volumes", "/volumes").await?;
         Ok(plain(answer.volumes))
     }
 
-    /// The sizes of volumes by name, for which the engine walks each of them. Podman leaves the labels out of
-    /// this answer, so nothing is decided by it.
-    pub async fn volume_sizes(&self) -> Result<HashMap<String, u64>> {
+    async fn volume_sizes(&self) -> Result<HashMap<String, u64>> {
         let path = "/system/df?type=volume&verbose=1";
         let volumes =
             self.usage(path).await.map_err(|fault| fault.into_error(&self.tried("measuring volumes")))?.volumes();
         Ok(volumes.into_iter().filter_map(|volume| Some((volume.name, volume.size?))).collect())
     }
 
-    pub async fn networks(&self) -> Result<Vec<Network>> {
+    async fn networks(&self) -> Result<Vec<Network>> {
         self.list("listing networks", "/networks").await
     }
 
-    /// The records of the build cache; `None` where the engine, or a proxy before it, has no such call.
-    pub async fn cache(&self) -> Result<Option<Vec<CacheRecord>>> {
+    async fn cache(&self) -> Result<Option<Vec<CacheRecord>>> {
         if self.hello.flavour == Flavour::Podman {
             return Ok(None);
         }
@@ -164,36 +138,19 @@ impl Engine {
         }
     }
 
-    /// What images, containers and the build cache take; volumes are left out, since they cost a walk each.
-    pub async fn disk_usage(&self) -> Result<DiskUsage> {
+    async fn disk_usage(&self) -> Result<DiskUsage> {
         let path = "/system/df?type=image&type=container&type=build-cache&verbose=1";
         let tried = "measuring the engine's disk use";
         Ok(self.usage(path).await.map_err(|fault| fault.into_error(&self.tried(tried)))?.totals())
     }
 
-    /// Somebody else may be measuring right now, and then an old engine refuses; that passes.
-    async fn usage(&self, path: &str) -> Result<answer_disk::Usage, Fault> {
-        let mut left = TRIES;
-        loop {
-            left = left.saturating_sub(1);
-            match self.asker.get(path, self.limits.ask).await {
-                Ok((_, usage)) => return Ok(usage),
-                Err(Fault::Answered { status, .. }) if left > 0 && !is_no_such_call(status) => {}
-                Err(Fault::Rubbish(_)) if left > 0 => {}
-                Err(fault) => return Err(fault),
-            }
-            tokio::time::sleep(MEASURING).await;
-        }
-    }
-
-    pub async fn tag(&self, id: ImageId, name: &Reference) -> Result<Outcome> {
+    async fn tag(&self, id: ImageId, name: &Reference) -> Result<Outcome> {
         let options = TagImageOptionsBuilder::default().repo(name.repository()).tag(name.tag()).build();
         let (id, tried) = (id.to_string(), format!("tagging {} as {name}", id.short()));
-        self.change(&tried, self.docker.tag_image(&id, Some(options))).await
+        self.change(&tried, self.client.tag_image(&id, Some(options))).await
     }
 
-    /// Deletes what is named and never its parents, never by force.
-    pub async fn delete_image(&self, target: Target<'_>) -> Result<Outcome<Removed>> {
+    async fn delete_image(&self, target: Target<'_>) -> Result<Outcome<Removed>> {
         let (name, tried) = match target {
             Target::Id(id) => (id.to_string(), format!("deleting {}", id.short())),
             Target::Name(name) => (name.to_string(), format!("deleting {name}")),
@@ -201,7 +158,7 @@ impl Engine {
         };
         let options = RemoveImageOptionsBuilder::default().force(false).noprune(true).build();
         let name = segment(&name, &tried)?;
-        let outcome = self.change(&tried, self.docker.remove_image(&name, Some(options), None)).await?;
+        let outcome = self.change(&tried, self.client.remove_image(&name, Some(options), None)).await?;
         let outcome = match outcome {
             // Podman's answer where Docker says 409: several names, or children.
             Outcome::Refused { status: 500, message } if self.hello.flavour == Flavour::Podman => {
@@ -219,41 +176,36 @@ impl Engine {
         }))
     }
 
-    /// Removes a container that does not run. Its anonymous volumes stay: they may hold data, and are steps of their own.
-    pub async fn remove_container(&self, id: &str) -> Result<Outcome> {
+    async fn remove_container(&self, id: &str) -> Result<Outcome> {
         let tried = format!("removing container {id}");
         let options = RemoveContainerOptionsBuilder::default().v(false).force(false).build();
         let id = segment(id, &tried)?;
-        self.change(&tried, self.docker.remove_container(&id, Some(options))).await
+        self.change(&tried, self.client.remove_container(&id, Some(options))).await
     }
 
-    /// Stops a container by its own stop signal, within its own grace. One that does not run is done.
-    pub async fn stop_container(&self, id: &str) -> Result<Outcome> {
+    async fn stop_container(&self, id: &str) -> Result<Outcome> {
         let tried = format!("stopping container {id}");
         let id = segment(id, &tried)?;
-        self.change(&tried, self.docker.stop_container(&id, None::<StopContainerOptions>)).await
+        self.change(&tried, self.client.stop_container(&id, None::<StopContainerOptions>)).await
     }
 
-    pub async fn remove_volume(&self, name: &str) -> Result<Outcome> {
+    async fn remove_volume(&self, name: &str) -> Result<Outcome> {
         let tried = format!("removing volume {name}");
         let name = segment(name, &tried)?;
-        self.change(&tried, self.docker.remove_volume(&name, None::<RemoveVolumeOptions>)).await
+        self.change(&tried, self.client.remove_volume(&name, None::<RemoveVolumeOptions>)).await
     }
 
-    pub async fn remove_network(&self, id: &str) -> Result<Outcome> {
+    async fn remove_network(&self, id: &str) -> Result<Outcome> {
         let tried = format!("removing network {id}");
         let id = segment(id, &tried)?;
-        self.change(&tried, self.docker.remove_network(&id)).await
+        self.change(&tried, self.client.remove_network(&id)).await
     }
 
-    /// Deletes one record of the build cache and says how many bytes came back. There is no other call for it
-    /// than a prune that is told the ID. One that takes nothing does not say whether the record is in use, has
-    /// children or is gone, so that counts as kept.
-    pub async fn delete_cache(&self, id: &str) -> Result<Outcome<u64>> {
+    async fn delete_cache(&self, id: &str) -> Result<Outcome<u64>> {
         let tried = format!("deleting build cache {id}");
         let filters = HashMap::from([("id", vec![id])]);
         let options = PruneBuildOptionsBuilder::default().all(true).filters(&filters).build();
-        Ok(match self.change(&tried, self.docker.prune_build(Some(options))).await? {
+        Ok(match self.change(&tried, self.client.prune_build(Some(options))).await? {
             Outcome::Done(report) if report.caches_deleted.as_ref().is_none_or(Vec::is_empty) => {
                 Outcome::Conflict("the engine kept it, or it was gone".to_owned())
             }
@@ -261,6 +213,55 @@ impl Engine {
             Outcome::Missing => Outcome::Refused { status: 404, message: "this engine has no such call".to_owned() },
             other => other.map(|_| 0),
         })
+    }
+
+    async fn image(&self, name: &str) -> Result<Option<ImageDetail>> {
+        self.inspect(name).await
+    }
+
+    async fn step(&self, name: &str) -> Result<Option<ImageDetail>> {
+        self.inspect_step(name).await
+    }
+
+    async fn first_in_history(&self, name: &str) -> Result<Option<ImageId>> {
+        self.history(name).await
+    }
+
+    async fn told_of(&self, id: ImageId, since: Timestamp, until: Timestamp) -> bool {
+        self.events_of(id, since, until).await
+    }
+
+    async fn deleted(&self, since: Timestamp, until: Timestamp) -> HashMap<ImageId, Timestamp> {
+        self.deletions(since, until).await
+    }
+
+    async fn ended(&self, id: &str) -> Result<Option<Ended>> {
+        self.inspect_end(id).await
+    }
+
+    async fn image_as_written(&self, container: &str) -> Result<Option<String>> {
+        self.inspect_image_of(container).await
+    }
+
+    async fn volume(&self, name: &str) -> Result<Option<Volume>> {
+        self.inspect_volume(name).await
+    }
+}
+
+impl Docker {
+    /// Somebody else may be measuring right now, and then an old engine refuses; that passes.
+    async fn usage(&self, path: &str) -> Result<answer_disk::Usage, Fault> {
+        let mut left = TRIES;
+        loop {
+            left = left.saturating_sub(1);
+            match self.asker.get(path, self.limits.ask).await {
+                Ok((_, usage)) => return Ok(usage),
+                Err(Fault::Answered { status, .. }) if left > 0 && !is_no_such_call(status) => {}
+                Err(Fault::Rubbish(_)) if left > 0 => {}
+                Err(fault) => return Err(fault),
+            }
+            tokio::time::sleep(MEASURING).await;
+        }
     }
 
     async fn change<T>(&self, tried: &str, call: impl Future<Output = Result<T, Bollard>>) -> Result<Outcome<T>> {

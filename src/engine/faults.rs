@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::endpoint::{Endpoint, Way};
-use super::{Engine, Limits, Outcome, Target};
+use super::{Docker, Engine, Limits, Outcome, Target};
 use crate::error::Kind;
 use crate::model::ImageId;
 
@@ -47,7 +47,7 @@ async fn ask(answer: &'static [u8], more: &'static [u8], hang_up: bool) -> (Kind
     let dir = tempfile::tempdir().expect("a folder");
     let socket = dir.path().join("s");
     serve(&socket, answer, more, hang_up);
-    let engine = Engine::connect(Endpoint::unix(&socket), SHORT).await.expect("a hello");
+    let engine = Docker::connect(Endpoint::unix(&socket), SHORT).await.expect("a hello");
     let error = engine.images(false).await.expect_err("no list");
     let id = ImageId::parse(&"0".repeat(64)).expect("an ID");
     (error.kind, engine.delete_image(Target::Id(id)).await.expect("it was asked"))
@@ -91,7 +91,7 @@ fn an_answered_error_is_told_from_a_broken_connection() {
 #[test]
 fn an_engine_that_is_not_there_is_named_with_what_to_do() {
     let endpoint = Endpoint::unix("/nonexistent/docker.sock");
-    let error = run(Engine::connect(endpoint, SHORT)).err().expect("an error");
+    let error = run(Docker::connect(endpoint, SHORT)).err().expect("an error");
     assert_eq!(error.kind, Kind::Unreachable);
     let text = error.to_string();
     assert!(text.contains("unix:///nonexistent/docker.sock") && text.contains("DOCKER_HOST"), "{text}");
@@ -107,14 +107,14 @@ fn through(script: &str) -> Endpoint {
 fn a_docker_program_carries_the_stream_with_the_users_flags() {
     let script = r#"[ "$*" = "--context far system dial-stdio" ] && [ -n "$DKB_INSIDE" ] && read -r _ &&
         printf 'HTTP/1.1 200 OK\r\nApi-Version: 1.44\r\nContent-Length: 2\r\n\r\nOK' && cat >/dev/null"#;
-    let engine = run(Engine::connect(through(script), SHORT)).expect("a hello");
+    let engine = run(Docker::connect(through(script), SHORT)).expect("a hello");
     assert_eq!(engine.hello().api_version, "1.44");
 }
 
 #[test]
 fn a_docker_program_that_fails_says_why() {
     let script = "sleep 0.1; echo 'no route to host' >&2; exit 1";
-    let error = run(Engine::connect(through(script), SHORT)).err().expect("an error");
+    let error = run(Docker::connect(through(script), SHORT)).err().expect("an error");
     assert_eq!(error.kind, Kind::Unreachable);
     assert!(error.to_string().contains("no route to host"), "{error}");
 }

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::answer::{self, Read};
+use super::api::Engine as _;
 use super::ask::{escaped, segment};
-use super::docker::Engine;
+use super::docker::Docker;
 use super::fault::Fault;
 use crate::error::Result;
 use crate::model::{Ended, Flavour, ImageDetail, ImageId, Volume};
@@ -15,15 +16,13 @@ use crate::model::{Ended, Flavour, ImageDetail, ImageId, Volume};
 /// The last version of Docker's API that tells from which container an image was committed.
 const TELLS_CONTAINERS: (u32, u32) = (1, 44);
 
-impl Engine {
-    /// One image by name or ID; `None` if there is none.
-    pub async fn image(&self, name: &str) -> Result<Option<ImageDetail>> {
+impl Docker {
+    pub(super) async fn inspect(&self, name: &str) -> Result<Option<ImageDetail>> {
         let tried = format!("inspecting {name}");
         self.look_up(&tried, &path(name, &tried)?).await
     }
 
-    /// The same with the container it was committed from, where the engine still says so.
-    pub async fn step(&self, name: &str) -> Result<Option<ImageDetail>> {
+    pub(super) async fn inspect_step(&self, name: &str) -> Result<Option<ImageDetail>> {
         let (tried, hello) = (format!("inspecting {name}"), self.hello());
         if hello.flavour == Flavour::Docker && hello.version() > Some(TELLS_CONTAINERS) {
             let (major, minor) = TELLS_CONTAINERS;
@@ -33,12 +32,10 @@ impl Engine {
                 answer => return answer.map_err(|fault| fault.into_error(&self.tried(&tried))),
             }
         }
-        self.image(name).await
+        self.inspect(name).await
     }
 
-    /// The image that bears the name, by the first step of its history, which costs containerd's store half of an
-    /// inspection. Where the image has none, or not all of it is here, this says nothing.
-    pub async fn first_in_history(&self, name: &str) -> Result<Option<ImageId>> {
+    pub(super) async fn history(&self, name: &str) -> Result<Option<ImageId>> {
         let tried = format!("asking for the history of {name}");
         let path = format!("/images/{}/history", segment(name, &tried)?);
         match self.asker.get::<Vec<answer::Step>>(&path, self.limits.ask).await {
@@ -48,10 +45,7 @@ impl Engine {
         }
     }
 
-    /// Whether the engine told of the image between two moments of its own clock. It remembers only its latest
-    /// events, and somebody between may not let them through, so a no says nothing. On containerd's store a yes
-    /// costs a small part of an inspection.
-    pub async fn told_of(&self, id: ImageId, since: Timestamp, until: Timestamp) -> bool {
+    pub(super) async fn events_of(&self, id: ImageId, since: Timestamp, until: Timestamp) -> bool {
         let moment = |time: Timestamp| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond());
         let filters = escaped(&format!(r#"{{"event":["create","tag"],"image":["{id}"]}}"#));
         let path = format!("/events?since={}&until={}&filters={filters}", moment(since), moment(until));
@@ -61,10 +55,7 @@ impl Engine {
         }
     }
 
-    /// The images that were deleted between two moments of the engine's own clock, and when each was last.
-    /// The engine remembers only its latest events, Podman now and then tells less than it remembers, and somebody
-    /// between may not let them through: an image that is missing here says nothing.
-    pub async fn deleted(&self, since: Timestamp, until: Timestamp) -> HashMap<ImageId, Timestamp> {
+    pub(super) async fn deletions(&self, since: Timestamp, until: Timestamp) -> HashMap<ImageId, Timestamp> {
         let moment = |time: Timestamp| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond());
         // Docker's word, and Podman's for the same.
         let filters = escaped(r#"{"type":["image"],"event":["delete","remove"]}"#);
@@ -79,14 +70,12 @@ impl Engine {
         deleted
     }
 
-    /// When a container ended and what it wrote; `None` if it is gone. Measuring costs the engine a walk.
-    pub async fn ended(&self, id: &str) -> Result<Option<Ended>> {
+    pub(super) async fn inspect_end(&self, id: &str) -> Result<Option<Ended>> {
         let tried = format!("inspecting container {id}");
         self.look_up(&tried, &format!("/containers/{}/json?size=1", segment(id, &tried)?)).await
     }
 
-    /// The image of a container in the words of whoever made it; a list has its ID instead once the name has moved.
-    pub async fn image_as_written(&self, container: &str) -> Result<Option<String>> {
+    pub(super) async fn inspect_image_of(&self, container: &str) -> Result<Option<String>> {
         let tried = format!("inspecting container {container}");
         let path = format!("/containers/{}/json", segment(container, &tried)?);
         match self.asker.get::<answer::Made>(&path, self.limits.ask).await {
@@ -96,7 +85,7 @@ impl Engine {
         }
     }
 
-    pub async fn volume(&self, name: &str) -> Result<Option<Volume>> {
+    pub(super) async fn inspect_volume(&self, name: &str) -> Result<Option<Volume>> {
         let tried = format!("inspecting volume {name}");
         self.look_up(&tried, &format!("/volumes/{}", segment(name, &tried)?)).await
     }

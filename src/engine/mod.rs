@@ -4,8 +4,9 @@
 //! - [`program`]: which docker program to run, and what it is.
 //! - [`builder`]: which builder that program is going to use; [`cli_files`]: docker's own settings.
 //! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI.
-//! - `ask`: questions and their limits; `answer`: what of the engine's answers is read; `docker` and `inspect`:
-//!   the calls.
+//! - `api`: the calls that dkb makes to any engine; `docker` and `inspect`: how a real one is asked them, Podman by the
+//!   same API, of which only some answers mean something else there.
+//! - `ask`: questions and their limits; `answer`: what of the engine's answers is read.
 
 // What an engine says may be any number.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -14,6 +15,7 @@ use std::ffi::OsString;
 
 mod answer;
 mod answer_disk;
+mod api;
 mod ask;
 pub mod builder;
 pub mod cli_files;
@@ -32,8 +34,9 @@ pub mod program;
 mod wire;
 mod working;
 
+pub use api::{Engine, Limits, Target};
 pub use ask::Hello;
-pub use docker::{Engine, Limits, Target, is_no_such_call};
+pub use docker::{Docker, is_no_such_call};
 pub use endpoint::{DockerFlags, Endpoint};
 pub use outcome::{Outcome, Removed};
 pub use program::{Program, ProgramKind};

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::docker::Engine;
+use super::api::Engine as _;
+use super::docker::Docker;
 use super::fault::Fault;
 use crate::error::Result;
 use crate::model::{Container, ContainerState, Flavour, ImageId};
 
 const PATH: &str = "/v4.0.0/libpod/containers/json?external=true&all=true";
 
-impl Engine {
+impl Docker {
     pub(super) async fn working_containers(&self) -> Result<Vec<Container>> {
         if self.hello().flavour != Flavour::Podman {
             return Ok(Vec::new());

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{disk, unmatched};
 use crate::app::{App, machine};
 use crate::bookkeeping;
-use crate::engine::{Endpoint, Engine, Limits};
+use crate::engine::{Docker, Endpoint, Engine, Limits};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::ledger::{Ledger, State};
 use crate::model::{
@@ -27,7 +27,7 @@ use crate::plan::unmatched::Unmatched;
 const AT_ONCE: usize = 8;
 
 pub(crate) struct HostObservation {
-    pub(crate) engine: Engine,
+    pub(crate) engine: Docker,
     pub(crate) info: EngineInfo,
     pub(crate) ledger: Ledger,
     pub(crate) snapshot: Snapshot,
@@ -55,7 +55,7 @@ impl HostObservation {
     pub(crate) async fn look(app: &App, endpoint: Endpoint, policy: Policy, limits: Limits) -> Result<Self> {
         let state = app.state()?;
         state.check()?;
-        let engine = Engine::connect(endpoint, limits).await?;
+        let engine = Docker::connect(endpoint, limits).await?;
         let info = engine.info().await?;
         let Some(identity) = info.identity.clone() else {
             return Err(Error::new(

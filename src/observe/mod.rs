@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::app::{App, machine};
 use crate::bookkeeping;
-use crate::engine::{Engine, Limits};
+use crate::engine::{Docker, Engine, Limits};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::ledger::{Ledger, State};
 use crate::model::{
@@ -32,7 +32,7 @@ const AT_ONCE: usize = 8;
 
 /// An engine, what it said, and what the ledger says of it.
 pub(crate) struct Observation {
-    pub(crate) engine: Engine,
+    pub(crate) engine: Docker,
     pub(crate) info: EngineInfo,
     pub(crate) ledger: Ledger,
     pub(crate) books: Books,
@@ -187,12 +187,12 @@ impl Observation {
 }
 
 /// The build cache, where there is anything that may share its bytes. An engine that does not say keeps none.
-async fn cache(engine: &Engine, books: &Books) -> Result<Vec<CacheRecord>> {
+async fn cache(engine: &impl Engine, books: &Books) -> Result<Vec<CacheRecord>> {
     Ok(if may_share_with_cache(books) { engine.cache().await.ok().flatten().unwrap_or_default() } else { Vec::new() })
 }
 
 /// A list names a container's image by its ID once its name has moved on. By which name it was made tells whose it is.
-async fn ask_for_names(engine: &Engine, books: &Books, containers: &mut [Container]) -> Result<()> {
+async fn ask_for_names(engine: &impl Engine, books: &Books, containers: &mut [Container]) -> Result<()> {
     let is_unclear = |container: &&mut Container| {
         let digits = container.image_name.strip_prefix("sha256:").unwrap_or(&container.image_name);
         container.image.is_some_and(|id| id.starts_with(digits))
@@ -217,7 +217,7 @@ async fn ask_for_names(engine: &Engine, books: &Books, containers: &mut [Contain
 /// Records of images that are no longer there, or were not all the time, end. A ledger that can't be written only
 /// means that they end later.
 async fn end_records(
-    engine: &Engine,
+    engine: &impl Engine,
     ledger: &Ledger,
     books: &mut Books,
     snapshot: &Snapshot,
@@ -242,7 +242,7 @@ async fn end_records(
 }
 
 /// How far our clock is ahead of the engine's.
-fn ahead(engine: &Engine, info: &EngineInfo) -> SignedDuration {
+fn ahead(engine: &impl Engine, info: &EngineInfo) -> SignedDuration {
     let ahead = -info.ahead;
     // Behind a socket of this machine it is one clock. What is seen then is how long the answer took, and that Podman
     // tells whole seconds.
@@ -251,7 +251,7 @@ fn ahead(engine: &Engine, info: &EngineInfo) -> SignedDuration {
 }
 
 /// When recorded images were last deleted, by our clock, as far as the engine says so.
-async fn deleted(engine: &Engine, books: &Books, ahead: SignedDuration) -> HashMap<ImageId, Timestamp> {
+async fn deleted(engine: &impl Engine, books: &Books, ahead: SignedDuration) -> HashMap<ImageId, Timestamp> {
     let Some(oldest) = books.builds.iter().map(|build| build.at).min() else { return HashMap::new() };
     let by_engine = |time: Timestamp| time.checked_sub(ahead).unwrap_or(Timestamp::UNIX_EPOCH);
     let told = engine.deleted(by_engine(oldest).max(Timestamp::UNIX_EPOCH), by_engine(Timestamp::now())).await;

@@ -7,7 +7,7 @@ use crate::plan::unmatched::{Named, Unmatched, unmatched};
 /// `images` where they were listed already. The rest is listed only where some pattern has matched nothing so far,
 /// and what can't be listed may match.
 pub(crate) async fn find(
-    engine: &Engine,
+    engine: &impl Engine,
     keep: &[Pattern],
     images: Option<&[Image]>,
     containers: &[Container],

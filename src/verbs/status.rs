@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::app::App;
 use crate::cli;
 use crate::config::Format;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::{ImageId, Kept, KeptReason, Kind, Life, Plan, SessionKey};
 use crate::observe::Observation;

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::app::{App, machine};
-use crate::engine::Limits;
+use crate::engine::{Engine, Limits};
 use crate::error::{Error, Result};
 use crate::ledger::{KeptBy, SessionFile, State};
 use crate::model::{Owner, Record, SessionEntry};

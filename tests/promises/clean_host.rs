@@ -121,7 +121,8 @@ pub(crate) fn identity(engine: &Engine) -> String {
     let endpoint = Endpoint::resolve(&DockerFlags::default(), &env, None).expect("the engine's endpoint");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let info = runtime.block_on(async {
-        let engine = dkb::engine::Engine::connect(endpoint, Limits::default()).await.expect("a connection");
+        use dkb::engine::Engine as _;
+        let engine = dkb::engine::Docker::connect(endpoint, Limits::default()).await.expect("a connection");
         engine.info().await.expect("facts about the engine")
     });
     info.identity.expect("an identity")
