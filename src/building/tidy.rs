@@ -54,7 +54,7 @@ pub(super) async fn take_away(
         engine,
         &mut plan,
         &depths,
-        before.info.containerd_store,
+        before.info.can,
         |step| builds.need(step),
         std::future::pending(),
         |_| {},

@@ -21,15 +21,14 @@ use serde::de::DeserializeOwned;
 
 use super::answer::{self, Read, plain};
 use super::answer_disk;
-use super::ask::{Asker, BASE, Hello, clock, reached, segment};
+use super::ask::{Asker, BASE, Flavour, Hello, clock, reached, segment};
+use super::capabilities;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::identity;
 use super::outcome::{Outcome, Removed};
 use crate::error::{Error, Result};
-use crate::model::{
-    CacheRecord, Container, DiskUsage, EngineInfo, Flavour, Image, ImageId, Network, Reference, Volume,
-};
+use crate::model::{CacheRecord, Container, DiskUsage, EngineInfo, Image, ImageId, Network, Reference, Volume};
 
 /// Engines fail a whole list now and then because one thing on it goes away at that moment.
 const TRIES: usize = 3;
@@ -50,9 +49,6 @@ impl Default for Limits {
         Self { connect: Duration::from_secs(5), ask: Duration::from_secs(60), change: Duration::from_secs(300) }
     }
 }
-
-/// The first version of Docker's API at which containerd's store takes its name for a nameless image in a deletion.
-const DELETES_NAMELESS: (u32, u32) = (1, 44);
 
 /// What to delete: an ID, or one name of the image and nothing but that name.
 #[derive(Clone, Copy, Debug)]
@@ -98,11 +94,6 @@ impl Engine {
         &self.hello
     }
 
-    /// Whether containerd's store, where this engine keeps its images there, knows [`Target::Nameless`].
-    pub fn deletes_nameless(&self) -> bool {
-        self.hello.flavour == Flavour::Docker && self.hello.version() >= Some(DELETES_NAMELESS)
-    }
-
     pub async fn info(&self) -> Result<EngineInfo> {
         let (headers, info): (_, answer::Info) = self.ask("asking about itself", "/info").await?;
         let root_dir = info.docker_root_dir.clone().unwrap_or_default();
@@ -112,8 +103,8 @@ impl Engine {
             identity: identity::of(self.hello.flavour, info.id.as_deref(), &root_dir, self.endpoint.way()),
             endpoint: self.endpoint.to_string(),
             version: info.server_version.clone().unwrap_or_default(),
-            flavour: self.hello.flavour,
-            containerd_store: info.has_containerd_store(),
+            name: self.hello.flavour.name(),
+            can: capabilities::of(self.hello.flavour, info.has_containerd_store(), self.hello.version()),
             root_dir,
             now,
             ahead: now.duration_since(here),

@@ -4,6 +4,7 @@
 //! - [`program`]: which docker program to run, and what it is.
 //! - [`builder`]: which builder that program is going to use; [`cli_files`]: docker's own settings.
 //! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI.
+//! - `capabilities`: what each engine can do, in one table.
 //! - `ask`: questions and their limits; `answer`: what of the engine's answers is read; `docker` and `inspect`:
 //!   the calls.
 
@@ -16,6 +17,7 @@ mod answer;
 mod answer_disk;
 mod ask;
 pub mod builder;
+pub(crate) mod capabilities;
 pub mod cli_files;
 mod dial;
 mod docker;
