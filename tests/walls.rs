@@ -47,6 +47,12 @@ const WALLS: &[Wall] = &[
     },
     Wall { rooms: &["engine/", "ledger/"], but: &[], never: &["crate::report", "crate::verbs", "crate::plan::clean"] },
     Wall { rooms: &[""], but: &["engine/docker.rs"], never: &["bollard"] },
+    // Who an engine is, only its own room asks. All others ask what it can do.
+    Wall {
+        rooms: &[""],
+        but: &["engine/"],
+        never: &["Flavour", "flavour", "containerd_store", "engine::capabilities"],
+    },
     // Everything that a person or a program reads goes through one door, as a page of clean lines.
     Wall {
         rooms: &[""],

@@ -4,19 +4,21 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::engine::Engine;
-use crate::model::{Action, Container, Image, ImageId, Kept, KeptReason, Kind, Outcome, Plan, Reference, Step};
+use crate::model::{
+    Action, Capabilities, Container, Image, ImageId, Kept, KeptReason, Kind, Outcome, Plan, Reference, Step,
+};
 
 /// A question each, on stores where a whole list costs seconds. More than this changing under a clean is not
 /// explained one by one.
 const ASKED: usize = 100;
 
 /// What is `held` is kept for a build that began meanwhile.
-pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSet<String>, containerd_store: bool) {
+pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSet<String>, can: Capabilities) {
     let unfinished: Vec<usize> = (0..plan.steps.len())
         .filter(|&at| {
             let step = &plan.steps[at];
             // What holds an image by dkb's own name is not over before that name is gone.
-            let holds = step.is_of_own_name() || step.action == Action::GiveBack && containerd_store;
+            let holds = step.is_of_own_name() || step.action == Action::GiveBack && can.drops_nameless;
             let stayed = matches!(step.result, Some(Outcome::Kept | Outcome::Failed));
             stayed && (step.action == Action::Remove || holds && plan.kept.iter().all(|kept| kept.id != step.id))
         })
@@ -31,7 +33,7 @@ pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSe
             users.entry(image).or_default().push(container);
         }
     }
-    let list = if containerd_store { None } else { engine.images(false).await.ok() };
+    let list = if can.looks_cost { None } else { engine.images(false).await.ok() };
     let images = list.as_deref().unwrap_or_default();
     let mut children: HashMap<ImageId, Vec<&Image>> = HashMap::new();
     for image in images {

@@ -27,20 +27,19 @@ use tokio::sync::Mutex;
 use super::{Ended, plainly};
 use crate::engine::{self, Engine, Removed, Target};
 use crate::error::{Error, Result};
-use crate::model::{Flavour, ImageId, Outcome, Reference};
+use crate::model::{Capabilities, ImageId, Outcome, Reference};
 
-/// Every engine but one with containerd's store looks for containers and names first and then waits for its turn to
-/// delete, and what comes meanwhile is lost. So it is asked for one deletion at a time, as docker's own program does,
-/// and nothing waits.
+/// An engine that deletes by turns looks for containers and names first and then waits, and what comes meanwhile is
+/// lost. So it is asked for one deletion at a time, as docker's own program does, and nothing waits.
 pub(super) struct Door<'e, E> {
     pub engine: &'e E,
-    containerd_store: bool,
+    pub can: Capabilities,
     turn: Option<Mutex<()>>,
 }
 
 impl<'e, E: Engine> Door<'e, E> {
-    pub(super) fn of(engine: &'e E, containerd_store: bool) -> Self {
-        Self { engine, containerd_store, turn: (!containerd_store).then(Mutex::default) }
+    pub(super) fn of(engine: &'e E, can: Capabilities) -> Self {
+        Self { engine, can, turn: can.deletes_by_turns.then(Mutex::default) }
     }
 
     async fn delete(&self, target: Target<'_>) -> Result<engine::Outcome<Removed>> {
@@ -54,7 +53,7 @@ impl<'e, E: Engine> Door<'e, E> {
 
 /// Deletes an image that nobody named, by compare-and-swap.
 pub(super) async fn remove_untagged(door: &Door<'_, impl Engine>, id: ImageId) -> Result<Ended> {
-    if door.containerd_store && door.engine.deletes_nameless() {
+    if door.can.names_nameless {
         let target = Target::Nameless(id);
         match door.delete(target).await? {
             // It is gone, or somebody has named it, or dkb itself once did: the long way tells.
@@ -154,7 +153,7 @@ async fn judge(
         // Our private name is gone: another dkb took it, and the image only if nobody had named it.
         engine::Outcome::Missing => (Outcome::AlreadyGone, None),
         engine::Outcome::Unknown(error) => (Outcome::Done, Some(error)),
-        engine::Outcome::Conflict(message) if door.engine.hello().flavour == Flavour::Podman => {
+        engine::Outcome::Conflict(message) if door.can.refuses_vaguely => {
             return held_or_failed(door, id, matches!(target, Target::Id(_)), message).await;
         }
         other => return settle(door, id, plainly(other, |_| Outcome::Done)).await,
@@ -170,7 +169,7 @@ async fn judge(
     })
 }
 
-/// Podman has one answer for an image that somebody holds and for one that it fails to delete.
+/// The engine has one answer for an image that somebody holds and for one that it fails to delete.
 /// By its ID it was to go with its one name, by our private name with none.
 async fn held_or_failed(door: &Door<'_, impl Engine>, id: ImageId, by_id: bool, message: String) -> Result<Ended> {
     let Some(now) = door.engine.image(&id.to_string()).await? else { return Ok(Ended::plainly(Outcome::AlreadyGone)) };

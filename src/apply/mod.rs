@@ -15,14 +15,8 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::engine::{self, Engine};
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::model::{Action, Flavour, Guard, ImageId, Kind, Outcome, Plan, Reference, Step};
+use crate::model::{Action, Capabilities, Guard, ImageId, Kind, Outcome, Plan, Reference, Step};
 
-/// The containerd store gathers the collections of requests that come together, and gains up to about so many.
-const AT_ONCE: usize = 32;
-/// Where images go one at a time, the requests before a deletion are made beside the one before it.
-const AT_ONCE_BY_TURNS: usize = 4;
-/// Podman gains nothing, and the more it was asked for the longer it works on when somebody wants it to end.
-const AT_ONCE_PODMAN: usize = 4;
 /// Stopping is mostly waiting for the container's own grace, and removing for its mounts. As many as docker's own
 /// program takes at a time.
 const CONTAINERS_AT_ONCE: usize = 50;
@@ -90,7 +84,7 @@ pub(crate) async fn apply(
     engine: &impl Engine,
     plan: &mut Plan,
     depths: &HashMap<ImageId, usize>,
-    containerd_store: bool,
+    can: Capabilities,
     is_needed: impl Fn(&Step) -> bool,
     stop: impl Future<Output = ()>,
     mut progress: impl FnMut(&Step),
@@ -98,7 +92,7 @@ pub(crate) async fn apply(
     let mut report = Report::default();
     let mut stop = pin!(stop);
     let mut held = HashSet::new();
-    let door = image::Door::of(engine, containerd_store);
+    let door = image::Door::of(engine, can);
     let (door, is_needed) = (&door, &is_needed);
     let mut from = 0;
     while from < plan.steps.len() && !report.is_over() {
@@ -112,9 +106,8 @@ pub(crate) async fn apply(
                 (Kind::Container, ..) => CONTAINERS_AT_ONCE,
                 // Children first, and the engine takes one at a time anyway.
                 (Kind::BuildCache, ..) => 1,
-                _ if engine.hello().flavour == Flavour::Podman => AT_ONCE_PODMAN,
-                (Kind::Image, ..) if !containerd_store => AT_ONCE_BY_TURNS,
-                _ => AT_ONCE,
+                (Kind::Image, ..) => can.images_at_once,
+                _ => can.others_at_once,
             },
             stop.as_mut(),
             &mut report,
@@ -137,7 +130,7 @@ pub(crate) async fn apply(
     }
     // Whoever asked to stop is not kept waiting for explanations, and an engine that is gone has none.
     if !report.is_over() {
-        explain::explain(engine, plan, &held, containerd_store).await;
+        explain::explain(engine, plan, &held, can).await;
     }
     let is_gone = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
     let images = plan.steps.iter().filter(|step| step.kind == Kind::Image && step.action == Action::Remove);
@@ -217,7 +210,7 @@ async fn perform(door: &image::Door<'_, impl Engine>, step: &Step) -> Result<End
         }
         (Kind::Container, Action::Stop, _) => Ok(plainly(engine.stop_container(&step.id).await?, |()| Outcome::Done)),
         (Kind::Container, Action::Remove, Guard::Stopped) => container::remove(engine, step).await,
-        (Kind::Network, Action::Remove, Guard::Unused) => spare::remove_network(engine, step).await,
+        (Kind::Network, Action::Remove, Guard::Unused) => spare::remove_network(engine, door.can, step).await,
         (Kind::Volume, Action::Remove, Guard::Unused) => spare::remove_volume(engine, step, None).await,
         (Kind::Volume, Action::Remove, Guard::UnusedSince { created }) => {
             spare::remove_volume(engine, step, Some(*created)).await

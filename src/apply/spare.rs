@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Ended, plainly, settle};
 use crate::engine::{self, Engine, is_no_such_call};
 use crate::error::{Error, Result};
-use crate::model::{Flavour, Network, Outcome, Step};
+use crate::model::{Capabilities, Network, Outcome, Step};
 
 /// Every engine guards a volume for containers in whatever state. Whether it is still the same is asked one request
 /// before.
@@ -21,14 +21,14 @@ pub(super) async fn remove_volume(engine: &impl Engine, step: &Step, created: Op
     settle(outcome, async || engine.volume(&step.id).await.map(|volume| volume.is_none())).await
 }
 
-/// An engine guards a network only for containers that run, so those that do not are looked for here. Podman
-/// guards it only under its name, which must still mean this network.
-pub(super) async fn remove_network(engine: &impl Engine, step: &Step) -> Result<Ended> {
+/// An engine guards a network only for containers that run, so those that do not are looked for here. Where it
+/// guards it only under its name, that must still mean this network.
+pub(super) async fn remove_network(engine: &impl Engine, can: Capabilities, step: &Step) -> Result<Ended> {
     if is_connected(engine, step).await? {
         return Ok(Ended::plainly(Outcome::Kept));
     }
     let find = async || Ok(engine.networks().await?.into_iter().find(|network| network.id == step.id));
-    let by = if engine.hello().flavour == Flavour::Podman {
+    let by = if can.guards_networks_by_name {
         let network: Option<Network> = find().await?;
         network.map(|network| network.name)
     } else {

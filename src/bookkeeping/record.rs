@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::Intent;
 use crate::model::{
-    Books, Build, Flavour, Image, ImageDetail, ImageId, Record, Reference, SessionEntry, Shown, Stamp, Taken,
+    Books, Build, Capabilities, Image, ImageDetail, ImageId, Record, Reference, SessionEntry, Shown, Stamp, Taken,
 };
 use crate::plan::attribution::{self, Evidence};
 use crate::plan::lost::Lost;
@@ -26,6 +26,7 @@ const DEEPEST: usize = 500;
 
 /// What is known of a build once docker has ended, or was found ended.
 pub(crate) struct Facts<'a> {
+    pub can: Capabilities,
     pub intent: &'a Intent,
     pub stamp: &'a Stamp,
     pub began: Timestamp,
@@ -94,10 +95,10 @@ async fn verified(
     let mut details = details(engine, facts).await?;
     let mut result = facts.result.filter(|_| facts.ok);
     let is_misnamed = |named: &ImageId| attribution::is_misnamed(facts.shown, *named, &details, facts.stamp);
-    let misnamed = result.filter(|named| engine.hello().flavour == Flavour::Podman && is_misnamed(named));
+    let misnamed = result.filter(|named| facts.can.may_misname_results && is_misnamed(named));
     if let Some(named) = misnamed
         && let Some(step) = attribution::last_step(facts.shown, named, &details)
-        && let Some(own) = lost(engine, facts.intent, facts.began, recorded, Some(step)).await?
+        && let Some(own) = lost(engine, facts.can, facts.intent, facts.began, recorded, Some(step)).await?
     {
         details.extend(engine.step(&own.to_string()).await?);
         result = Some(own);
@@ -117,6 +118,7 @@ async fn verified(
 /// The result that docker could not name, on top of a certain step where that is known.
 pub(crate) async fn lost(
     engine: &impl Engine,
+    can: Capabilities,
     intent: &Intent,
     began: Timestamp,
     recorded: &HashMap<ImageId, Vec<&Build>>,
@@ -124,8 +126,8 @@ pub(crate) async fn lost(
 ) -> Result<Option<ImageId>> {
     let mut images = engine.images(false).await?;
     images.retain(|image| on.is_none_or(|step| image.id == step || image.parent == Some(step)));
-    let digests_say_nothing = engine.info().await?.containerd_store || engine.hello().flavour == Flavour::Podman;
-    let lost = Lost { stamp: &intent.stamp, tags: &intent.tags, began, digests_say_nothing };
+    let Capabilities { digest_means_travel, .. } = can;
+    let lost = Lost { stamp: &intent.stamp, tags: &intent.tags, began, digest_means_travel };
     let mut details = Vec::new();
     for image in lost.stamped(&images) {
         details.extend(engine.image(&image.id.to_string()).await?);

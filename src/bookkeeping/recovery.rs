@@ -41,15 +41,17 @@ async fn recover_one(engine: &impl Engine, identity: &str, ledger: &Ledger, unfi
         _ => return Ok(false),
     };
     let (books, _) = ledger.read()?;
+    let can = engine.info().await?.can;
     let said = match unfinished.result {
         Some(id) => engine.image(&id.to_string()).await?.map(|image| image.id),
         None => None,
     };
     let result = match said {
         Some(id) => Some(id),
-        None => lost(engine, intent, began, &books.images(), None).await?,
+        None => lost(engine, can, intent, began, &books.images(), None).await?,
     };
     let facts = Facts {
+        can,
         intent,
         stamp: &intent.stamp,
         began,

@@ -37,7 +37,7 @@ impl Before {
     }
 
     async fn named(&self, tag: &Reference) -> Result<Option<ImageId>> {
-        if self.info.containerd_store
+        if self.info.can.looks_cost
             && let Some(id) = self.engine.first_in_history(tag.as_str()).await?
         {
             return Ok(Some(id));
@@ -51,7 +51,7 @@ impl Before {
         if self.tags.iter().any(|(_, known)| *known == id) {
             return Ok(true);
         }
-        let told = self.info.containerd_store && self.engine.told_of(id, self.began, self.now()).await;
+        let told = self.info.can.looks_cost && self.engine.told_of(id, self.began, self.now()).await;
         Ok(told || self.engine.image(&id.to_string()).await?.is_some())
     }
 }
@@ -84,7 +84,7 @@ pub(crate) async fn look(
     for tag in wanted.tags {
         before.tags.extend(before.named(tag).await?.map(|id| (tag.clone(), id)));
     }
-    if let Some((state, of)) = wanted.lends.filter(|_| before.info.containerd_store) {
+    if let Some((state, of)) = wanted.lends.filter(|_| before.info.can.drops_nameless) {
         let ledger = state.ledger(&before.identity);
         let (books, _) = ledger.read()?;
         before.held = tag_loan::hold(&before.engine, &before.tags, &ledger, &books, of).await?;

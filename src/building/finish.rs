@@ -105,6 +105,7 @@ impl Job {
         books.look_from(&home(&before.engine));
         let result = if ok { self.result(seen, before, &books).await? } else { None };
         let facts = bookkeeping::Facts {
+            can: before.info.can,
             intent: &self.intent,
             stamp: &self.stamp,
             began: before.began,
@@ -113,7 +114,7 @@ impl Job {
             shown: &seen.shown,
             result,
             ok,
-            ran: seen.shown.was_running() && !before.info.containerd_store,
+            ran: seen.shown.was_running() && !before.info.can.looks_cost,
             cut_off: false,
         };
         let build = bookkeeping::record(&before.engine, &books, &facts).await?;
@@ -151,7 +152,7 @@ impl Job {
             return Ok(Some(named.id).filter(|id| !was_named || recorded.contains_key(id)));
         }
         // Another build has moved the tag since.
-        bookkeeping::lost(engine, &self.intent, before.began, &recorded, None).await
+        bookkeeping::lost(engine, before.info.can, &self.intent, before.began, &recorded, None).await
     }
 
     /// What the classic builder prints under `-q`.

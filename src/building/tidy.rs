@@ -55,7 +55,7 @@ pub(super) async fn take_away(
         engine,
         &mut plan,
         &depths,
-        before.info.containerd_store,
+        before.info.can,
         |step| builds.need(step),
         std::future::pending(),
         |_| {},

@@ -26,13 +26,13 @@ pub struct BuildFlags {
 #[command(group = clap::ArgGroup::new("scope").multiple(false))]
 pub struct CleanFlags {
     /// Clean this session of the project, and its tags with it
-    #[arg(id = "scope_session", long = "session", group = "scope", value_name = "ID", num_args = 0..=1, help_heading = "CleanScope")]
+    #[arg(id = "scope_session", long = "session", group = "scope", value_name = "ID", num_args = 0..=1, help_heading = "Scope")]
     pub session: Option<Option<String>>,
     /// Clean sessions that are over and were never cleaned, and their tags with them
-    #[arg(long, group = "scope", help_heading = "CleanScope")]
+    #[arg(long, group = "scope", help_heading = "Scope")]
     pub stale: bool,
     /// Clean every project
-    #[arg(long, group = "scope", help_heading = "CleanScope")]
+    #[arg(long, group = "scope", help_heading = "Scope")]
     pub all: bool,
     /// Take away tags too, those that dkb's builds gave
     #[arg(long, conflicts_with = "keep_tagged", help_heading = "What goes")]

@@ -47,9 +47,6 @@ pub trait Engine {
 
     fn hello(&self) -> &Hello;
 
-    /// Whether containerd's store, where this engine keeps its images there, knows [`Target::Nameless`].
-    fn deletes_nameless(&self) -> bool;
-
     async fn info(&self) -> Result<EngineInfo>;
 
     /// Every image, classic intermediates included. Shared sizes cost the engine a walk over all layers.

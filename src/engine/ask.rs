@@ -14,15 +14,30 @@ use super::endpoint::{Endpoint, Way};
 use super::fault::Fault;
 use super::wire::{self, Http};
 use crate::error::{Error, Result};
-use crate::model::Flavour;
 
 /// Any name will do: no stream that leads to an engine asks for it.
 pub(super) const BASE: &str = "http://localhost";
 
+/// Who answers. Nobody outside of this room asks: what it means stands in the table of `capabilities`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flavour {
+    Docker,
+    Podman,
+}
+
+impl Flavour {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+}
+
 /// What an engine says of itself before it is asked anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    pub flavour: Flavour,
+    pub(super) flavour: Flavour,
     pub api_version: String,
     /// `2` where the engine wants `BuildKit`; a docker program before 23 goes by it.
     pub builder_version: Option<String>,

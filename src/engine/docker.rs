@@ -22,24 +22,21 @@ use serde::de::DeserializeOwned;
 use super::answer::{self, Read, plain};
 use super::answer_disk;
 use super::api::{Engine, Limits, Target};
-use super::ask::{Asker, BASE, Hello, clock, reached, segment};
+use super::ask::{Asker, BASE, Flavour, Hello, clock, reached, segment};
+use super::capabilities;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::identity;
 use super::outcome::{Outcome, Removed};
 use crate::error::{Error, Result};
 use crate::model::{
-    CacheRecord, Container, DiskUsage, Ended, EngineInfo, Flavour, Image, ImageDetail, ImageId, Network, Reference,
-    Volume,
+    CacheRecord, Container, DiskUsage, Ended, EngineInfo, Image, ImageDetail, ImageId, Network, Reference, Volume,
 };
 
 /// Engines fail a whole list now and then because one thing on it goes away at that moment.
 const TRIES: usize = 3;
 /// How long a measurement by somebody else is given before dkb asks for its own again.
 const MEASURING: Duration = Duration::from_millis(200);
-
-/// The first version of Docker's API at which containerd's store takes its name for a nameless image in a deletion.
-const DELETES_NAMELESS: (u32, u32) = (1, 44);
 
 /// One engine that has answered.
 pub struct Docker {
@@ -78,10 +75,6 @@ impl Engine for Docker {
         &self.hello
     }
 
-    fn deletes_nameless(&self) -> bool {
-        self.hello.flavour == Flavour::Docker && self.hello.version() >= Some(DELETES_NAMELESS)
-    }
-
     async fn info(&self) -> Result<EngineInfo> {
         let (headers, info): (_, answer::Info) = self.ask("asking about itself", "/info").await?;
         let root_dir = info.docker_root_dir.clone().unwrap_or_default();
@@ -91,8 +84,8 @@ impl Engine for Docker {
             identity: identity::of(self.hello.flavour, info.id.as_deref(), &root_dir, self.endpoint.way()),
             endpoint: self.endpoint.to_string(),
             version: info.server_version.clone().unwrap_or_default(),
-            flavour: self.hello.flavour,
-            containerd_store: info.has_containerd_store(),
+            name: self.hello.flavour.name(),
+            can: capabilities::of(self.hello.flavour, info.has_containerd_store(), self.hello.version()),
             root_dir,
             now,
             ahead: now.duration_since(here),

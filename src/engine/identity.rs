@@ -4,9 +4,9 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::ask::Flavour;
 use super::endpoint::Way;
 use crate::files;
-use crate::model::Flavour;
 
 /// Docker's own ID stays the same; Podman's is new on every call, there this machine and the folder of its
 /// images name it. This machine is known to be the engine's only behind a local socket.

@@ -7,11 +7,11 @@ use serde::de::DeserializeOwned;
 
 use super::answer::{self, Read};
 use super::api::Engine as _;
-use super::ask::{escaped, segment};
+use super::ask::{Flavour, escaped, segment};
 use super::docker::Docker;
 use super::fault::Fault;
 use crate::error::Result;
-use crate::model::{Ended, Flavour, ImageDetail, ImageId, Volume};
+use crate::model::{Ended, ImageDetail, ImageId, Volume};
 
 /// The last version of Docker's API that tells from which container an image was committed.
 const TELLS_CONTAINERS: (u32, u32) = (1, 44);

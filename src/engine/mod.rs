@@ -6,6 +6,7 @@
 //! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI.
 //! - `api`: the calls that dkb makes to any engine; `docker` and `inspect`: how a real one is asked them, Podman by the
 //!   same API, of which only some answers mean something else there.
+//! - `capabilities`: what each engine can do, in one table.
 //! - `ask`: questions and their limits; `answer`: what of the engine's answers is read.
 
 // What an engine says may be any number.
@@ -18,6 +19,7 @@ mod answer_disk;
 mod api;
 mod ask;
 pub mod builder;
+pub(crate) mod capabilities;
 pub mod cli_files;
 mod dial;
 mod docker;

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::api::Engine as _;
+use super::ask::Flavour;
 use super::docker::Docker;
 use super::fault::Fault;
 use crate::error::Result;
-use crate::model::{Container, ContainerState, Flavour, ImageId};
+use crate::model::{Container, ContainerState, ImageId};
 
 const PATH: &str = "/v4.0.0/libpod/containers/json?external=true&all=true";
 

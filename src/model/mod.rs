@@ -3,6 +3,7 @@
 mod amount;
 mod asked;
 mod books;
+mod capabilities;
 mod distance;
 mod id;
 mod label;
@@ -23,6 +24,7 @@ pub(crate) use books::tests as books_tests;
 pub use books::{
     Books, Build, Candidate, Life, More, Owner, Record, SessionEntry, SessionKey, Shown, Taken, Tally, VERSION,
 };
+pub use capabilities::Capabilities;
 pub use distance::distance;
 pub use id::ImageId;
 pub use label::LabelFilter;
@@ -35,5 +37,5 @@ pub use reference::Reference;
 pub use resource::{CacheRecord, DiskUsage, Ended, Network, Volume};
 #[cfg(test)]
 pub(crate) use snapshot::tests as image_tests;
-pub use snapshot::{Container, ContainerState, EngineInfo, Flavour, Image, ImageDetail, Snapshot};
+pub use snapshot::{Container, ContainerState, EngineInfo, Image, ImageDetail, Snapshot};
 pub use stamp::{PROJECT_LABEL, RUN_LABEL, SESSION_LABEL, Stamp};

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, EngineInfo, Flavour, ImageId, total};
+use super::{Asked, EngineInfo, ImageId, total};
 
 pub const SCHEMA: u32 = 1;
 
@@ -194,13 +194,13 @@ pub struct EngineLabel {
     pub version: String,
     /// `docker` or `podman`, for people.
     #[serde(skip)]
-    pub flavour: &'static str,
+    pub name: &'static str,
 }
 
 impl EngineLabel {
     /// As people call it: `docker 28.5.2`.
     pub fn called(&self) -> String {
-        format!("{} {}", self.flavour, self.version).trim().to_owned()
+        format!("{} {}", self.name, self.version).trim().to_owned()
     }
 }
 
@@ -210,10 +210,7 @@ impl From<&EngineInfo> for EngineLabel {
             id: engine.identity.clone().unwrap_or_default(),
             endpoint: engine.endpoint.clone(),
             version: engine.version.clone(),
-            flavour: match engine.flavour {
-                Flavour::Docker => "docker",
-                Flavour::Podman => "podman",
-            },
+            name: engine.name,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{ImageId, Reference, Stamp};
+use super::{Capabilities, ImageId, Reference, Stamp};
 
 /// Who answers behind the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,20 +13,14 @@ pub struct EngineInfo {
     pub identity: Option<String>,
     pub endpoint: String,
     pub version: String,
-    pub flavour: Flavour,
-    /// The engine keeps images in containerd's store, where lists and deletions cost more.
-    pub containerd_store: bool,
+    /// `docker` or `podman`, for people.
+    pub name: &'static str,
+    pub can: Capabilities,
     pub root_dir: String,
     /// The engine's own clock, against which its creation times are read.
     pub now: Timestamp,
     /// How far that clock was ahead of ours.
     pub ahead: SignedDuration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flavour {
-    Docker,
-    Podman,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +157,7 @@ impl Snapshot {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::engine::capabilities;
     use crate::model::books_tests::id;
     use crate::model::{PROJECT_LABEL, SESSION_LABEL, SessionKey};
 
@@ -230,8 +225,8 @@ pub(crate) mod tests {
                 identity: Some("engine".to_owned()),
                 endpoint: "unix:///x".to_owned(),
                 version: "28.5.2".to_owned(),
-                flavour: Flavour::Docker,
-                containerd_store: false,
+                name: "docker",
+                can: capabilities::GRAPHDRIVER,
                 root_dir: String::new(),
                 now: Timestamp::from_second(1_000_000).expect("a time"),
                 ahead: SignedDuration::ZERO,

@@ -16,8 +16,8 @@ use crate::engine::{Docker, Endpoint, Engine, Limits};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::ledger::{Ledger, State};
 use crate::model::{
-    Books, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, Flavour, ImageId, Kind, Life, Network,
-    Notice, SessionKey, Snapshot, Volume, total,
+    Books, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, ImageId, Kind, Life, Network, Notice,
+    SessionKey, Snapshot, Volume, total,
 };
 use crate::plan::clean::RunningBuild;
 use crate::plan::sweep::{Look, Policy, Swept, needs_first_sight, plan};
@@ -212,8 +212,7 @@ impl HostObservation {
         let engine = &self.engine;
         let images = self.snapshot.images.iter();
         // One that shares nothing is known without a look; only its last name is not, which counts under pressure.
-        // Podman says of every image that it shares nothing.
-        let all = self.policy.need.is_some() || self.info.flavour == Flavour::Podman;
+        let all = self.policy.need.is_some() || !self.info.can.tells_who_shares;
         let asked = images.filter(|image| all || image.shared != Some(0));
         let details: Vec<_> = stream::iter(asked.map(|image| image.id))
             .map(|id| async move { engine.image(&id.to_string()).await })
@@ -265,14 +264,13 @@ impl HostObservation {
         }
         let DiskUsage { layers, containers, cache } = self.engine.disk_usage().await?;
         let volumes = total(self.volumes.iter().filter_map(|volume| volume.size));
-        // Its layers are all that the containerd store holds, the cache's and the containers' too.
-        let rest = if self.info.containerd_store { [0, 0] } else { [containers, cache] };
+        let rest = if self.info.can.layers_count_all { [0, 0] } else { [containers, cache] };
         Ok(total([layers, volumes].into_iter().chain(rest)))
     }
 
     /// Whether the engine's folder is a folder of this machine: it holds the very images that the engine lists.
     pub(crate) fn is_root_here(&self) -> bool {
-        self.info.flavour == Flavour::Docker && disk::is_root_here(&self.info, &self.snapshot.images)
+        self.info.can.marks_its_root && disk::is_root_here(&self.info, &self.snapshot.images)
     }
 }
 

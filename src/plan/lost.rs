@@ -21,8 +21,8 @@ pub struct Lost<'a> {
     pub stamp: &'a Stamp,
     pub tags: &'a [Reference],
     pub began: Timestamp,
-    /// The engine gives every image with a name a digest, which then says nothing of a pull.
-    pub digests_say_nothing: bool,
+    /// Any digest says that the image was pushed or pulled.
+    pub digest_means_travel: bool,
 }
 
 impl Lost<'_> {
@@ -42,7 +42,7 @@ impl Lost<'_> {
         let known: HashMap<ImageId, &ImageDetail> = details.iter().map(|image| (image.id, image)).collect();
         let may_be = |image: &&&Image| {
             let given = |tag: &Reference| self.tags.iter().any(|given| given.canonical() == tag.canonical());
-            let pulled = !image.digests.is_empty() || image.travelled && !self.digests_say_nothing;
+            let pulled = !image.digests.is_empty() || image.travelled && self.digest_means_travel;
             let created = known.get(&image.id).and_then(|image| image.created);
             image.tags.iter().filter(|tag| !tag.is_private()).all(given)
                 && !pulled
@@ -92,7 +92,7 @@ mod tests {
         let stamp = key("p", "s").into();
         let tags = [Reference::written("app").expect("a name")];
         let began = Timestamp::from_second(BEGAN).expect("a time");
-        let lost = Lost { stamp: &stamp, tags: &tags, began, digests_say_nothing: false };
+        let lost = Lost { stamp: &stamp, tags: &tags, began, digest_means_travel: true };
         lost.result(images, details, |image| recorded.iter().any(|n| id(*n) == image))
     }
 
@@ -138,7 +138,7 @@ mod tests {
         stamp.session = None;
         let mut half = image(1).stamp(&key("p", "s")).done();
         half.labels.remove(crate::model::SESSION_LABEL);
-        let lost = Lost { stamp: &stamp, tags: &[], began: Timestamp::UNIX_EPOCH, digests_say_nothing: true };
+        let lost = Lost { stamp: &stamp, tags: &[], began: Timestamp::UNIX_EPOCH, digest_means_travel: false };
         assert_eq!(lost.result(&[half], &[detail(1, BEGAN, &["a"])], |_| false), None);
     }
 

@@ -108,9 +108,7 @@ pub(super) async fn carry_out(
     let depths = order::depths(seen.snapshot.images.iter());
     let state = app.state()?;
     let builds = NeededByBuilds::new(&state, &seen.books, "").unless(is_kept_open);
-    let report =
-        apply::apply(&seen.engine, plan, &depths, seen.info.containerd_store, |step| builds.need(step), stop, |_| {})
-            .await;
+    let report = apply::apply(&seen.engine, plan, &depths, seen.info.can, |step| builds.need(step), stop, |_| {}).await;
     let mut records = Vec::new();
     if !report.gone.is_empty() {
         records.push(Record::Gone { at: Timestamp::now(), ids: report.gone.clone() });

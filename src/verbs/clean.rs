@@ -64,14 +64,13 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         }
         let depths = order::depths(seen.snapshot.images.iter());
         let bar = report::progress::Bar::new(wants_bar(app), made.steps.len());
-        let containerd_store = seen.info.containerd_store;
         let (state, progress) = (app.state()?, |_: &_| bar.step());
         let builds = NeededByBuilds::new(&state, &seen.books, "");
         let report = apply::apply(
             &seen.engine,
             &mut made,
             &depths,
-            containerd_store,
+            seen.info.can,
             |step| builds.need(step),
             asked_to_stop(),
             progress,

@@ -12,7 +12,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Action, Books, CacheRecord, EngineInfo, Flavour, Image, ImageId, Kind, Plan, total};
+use crate::model::{Action, Books, CacheRecord, EngineInfo, Image, ImageId, Kind, Plan, total};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Freed {
@@ -26,7 +26,6 @@ pub(super) fn freed<'a>(
     all: &'a [Image],
     going: impl Iterator<Item = &'a Image> + Clone,
 ) -> Freed {
-    let tells_shared = engine.flavour == Flavour::Docker && !engine.containerd_store;
     let goes: HashSet<ImageId> = going.clone().map(|image| image.id).collect();
     let bases_of_going: HashSet<ImageId> = going.clone().filter_map(|image| image.parent).collect();
     let sizes: HashMap<ImageId, u64> =
@@ -46,7 +45,7 @@ pub(super) fn freed<'a>(
             (Some(over), Some(unshared)) => over.min(unshared),
             (Some(over), None) => over,
             (None, Some(unshared)) => {
-                up_to |= !tells_shared && unshared > 0;
+                up_to |= !engine.can.shared_sizes_add_up && unshared > 0;
                 if let Some(part) = image.shared.filter(|part| *part > 0 && !stays.contains(part)) {
                     shared.insert(part, each.len());
                 }
@@ -101,6 +100,7 @@ fn built_by_buildkit(books: &Books) -> impl Iterator<Item = ImageId> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::capabilities::CONTAINERD;
     use crate::model::image_tests::{host, image};
 
     fn freed<'a>(all: &'a [Image], going: impl Iterator<Item = &'a Image> + Clone) -> Freed {
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn where_an_engine_leaves_out_what_is_shared_it_is_an_upper_bound() {
         let all = [sized(1, 100, 0)];
-        let engine = EngineInfo { containerd_store: true, ..host(Vec::new(), Vec::new()).engine };
+        let engine = EngineInfo { can: CONTAINERD, ..host(Vec::new(), Vec::new()).engine };
         assert_eq!(super::freed(&engine, &all, all.iter()), Freed { each: vec![100], up_to: true });
     }
 

@@ -162,7 +162,8 @@ impl<'a> Claims<'a> {
 
     /// What speaks against a stamp: the image was pulled, or it inherited the stamp from another image.
     fn evidence(&self, image: &Image) -> Option<KeptReason> {
-        if !image.digests.is_empty() && !self.look.snapshot.engine.containerd_store {
+        // A digest that stands alone was pushed or pulled under, whatever engine it is.
+        if !image.digests.is_empty() {
             return Some(KeptReason::Pulled);
         }
         self.givers.gave_to(image).then_some(KeptReason::Inherited)

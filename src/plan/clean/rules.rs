@@ -11,7 +11,7 @@ use super::loans::{lent, returns};
 use super::look::{Look, Policy, Scope};
 use super::steps::{Going, Return};
 use super::uses::{needed_by_builds, newest, users};
-use crate::model::{Container, Flavour, Image, ImageId, KeptReason, Reason, Reference};
+use crate::model::{Container, Image, ImageId, KeptReason, Reason, Reference};
 
 pub(super) enum Verdict<'a> {
     Go(Going<'a>),
@@ -106,14 +106,9 @@ impl<'a> Rules<'a> {
             (Scope::Session(_) | Scope::Stale(_), false) => Reason::SessionOver,
             (Scope::Project(_) | Scope::All, false) => Reason::Outdated,
         };
-        let digests = if self.tells_travel() { image.digests.clone() } else { Vec::new() };
+        let digests =
+            if self.look.snapshot.engine.can.digest_means_travel { image.digests.clone() } else { Vec::new() };
         Verdict::Go(Going { image, reason, names: ours, digests, containers: own })
-    }
-
-    /// On a graphdriver a digest says that an image was pushed or pulled; elsewhere every image has one.
-    fn tells_travel(&self) -> bool {
-        let engine = &self.look.snapshot.engine;
-        engine.flavour == Flavour::Docker && !engine.containerd_store
     }
 
     /// Whether it may have been deleted and pulled since it was recorded. Under a digest of a repository that our
@@ -121,7 +116,7 @@ impl<'a> Rules<'a> {
     fn came_from_elsewhere(&self, image: &Image, claim: &Claim) -> bool {
         let pushed = |digest: &String| digest.split_once('@').is_some_and(|(name, _)| claim.named(name));
         let doubtful = self.look.books.copied && image.travelled;
-        self.tells_travel() && (doubtful || !image.digests.iter().all(pushed))
+        self.look.snapshot.engine.can.digest_means_travel && (doubtful || !image.digests.iter().all(pushed))
     }
 
     /// Rule 5: what the user asked to keep.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::*;
+use crate::engine::capabilities::{CONTAINERD, PODMAN};
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{Action, Build, Container, ContainerState, Guard, Image, Kind, RUN_LABEL, Record, Taken};
@@ -166,15 +167,17 @@ fn rule_1_the_first_door_is_the_named_session_of_which_the_ledger_knows_nothing(
     let named = Here { named: true, ..here(of.clone()) };
     let open = Case { here: named.clone(), ..case(images(), vec![]) }.layers(1, &["a"]).layers(4, &["a", "b"]);
     let ends = Policy { scope: Scope::Session(of.clone()), ..end_of_session() };
+    let stay =
+        [(2, KeptReason::Unrecorded), (3, KeptReason::Pulled), (4, KeptReason::Inherited), (5, KeptReason::Unrecorded)];
     assert_eq!(open.steps(&ends), ["-1"]);
-    assert_eq!(
-        open.kept(&ends),
-        [(2, KeptReason::Unrecorded), (3, KeptReason::Pulled), (4, KeptReason::Inherited), (5, KeptReason::Unrecorded)]
-    );
-    let mut containerd =
-        Case { here: named.clone(), ..case(images(), vec![]) }.layers(1, &["a"]).layers(4, &["a", "b"]);
-    containerd.snapshot.engine.containerd_store = true;
-    assert_eq!(containerd.steps(&ends), ["-1"], "what has a digest there may have been pulled by it");
+    assert_eq!(open.kept(&ends), stay);
+    for can in [CONTAINERD, PODMAN] {
+        let mut other = Case { here: named.clone(), ..case(images(), vec![]) };
+        other.snapshot.engine.can = can;
+        let other = other.layers(1, &["a"]).layers(4, &["a", "b"]);
+        assert_eq!(other.steps(&ends), ["-1"], "{can:?}");
+        assert_eq!(other.kept(&ends), stay, "a digest that stands alone was pulled by, there too: {can:?}");
+    }
     let known = Case { here: named, ..case(images(), vec![build("a", &of, 9, &[])]) };
     assert_eq!(known.steps(&ends), [""; 0], "the ledger knows the session: it would know the image");
     let derived = Case { here: here(of.clone()), ..case(images(), vec![]) };

@@ -182,8 +182,8 @@ fn kept(record: &CacheRecord, reason: KeptReason, holders: Vec<String>) -> Kept 
 }
 
 fn step(look: &Look, record: &CacheRecord) -> Step {
-    // Shared bytes come back with the image, or not at all; the containerd store counts them in both places.
-    let elsewhere = record.shared && !look.snapshot.engine.containerd_store;
+    // Shared bytes come back with the image, or not at all, unless they are there twice.
+    let elsewhere = record.shared && !look.snapshot.engine.can.counts_shared_cache_twice;
     Step {
         action: Action::Remove,
         kind: Kind::BuildCache,

@@ -60,11 +60,10 @@ pub(super) async fn carry_out(
         }
         let began = Instant::now();
         let mut part = part(&plan, own);
-        let store = seen.info.containerd_store;
+        let can = seen.info.can;
         let progress = |_: &Step| bar.step();
         let report =
-            apply::apply(&seen.engine, &mut part, &depths, store, |step| builds.need(step), stop.clone(), progress)
-                .await;
+            apply::apply(&seen.engine, &mut part, &depths, can, |step| builds.need(step), stop.clone(), progress).await;
         gone.extend(report.gone);
         told.interrupted |= report.interrupted;
         let unlisted: Vec<&Error> = told.failed.iter().filter(|(of, _)| *of == kind).map(|(_, error)| error).collect();
