@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Ended, settle};
+use super::ended::{StepEnd, settle};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::model::{Container, Outcome, Step};
@@ -12,7 +12,7 @@ const LOOKS: usize = 50;
 const BETWEEN: Duration = Duration::from_millis(100);
 
 /// A container that was started with `--rm` is already going once it has been stopped: then there is only a wait.
-pub(super) async fn remove(engine: &impl Engine, step: &Step) -> Result<Ended> {
+pub(super) async fn remove(engine: &impl Engine, step: &Step) -> Result<StepEnd> {
     let find = async || -> Result<Option<Container>> {
         Ok(engine.containers().await?.into_iter().find(|container| container.id == step.id))
     };
@@ -24,10 +24,10 @@ pub(super) async fn remove(engine: &impl Engine, step: &Step) -> Result<Ended> {
     // Engines differ in how they say that it runs, or goes already, so a refusal is looked into.
     for _ in 0..LOOKS {
         match find().await? {
-            None => return Ok(Ended::plainly(Outcome::AlreadyGone)),
+            None => return Ok(StepEnd::plainly(Outcome::AlreadyGone)),
             Some(container) if container.state.as_str() == "removing" => tokio::time::sleep(BETWEEN).await,
             Some(container) if container.is_stopped() => break,
-            Some(_) => return Ok(Ended::plainly(Outcome::Kept)),
+            Some(_) => return Ok(StepEnd::plainly(Outcome::Kept)),
         }
     }
     Ok(ended)

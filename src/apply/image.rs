@@ -24,7 +24,7 @@ use std::collections::HashSet;
 
 use tokio::sync::Mutex;
 
-use super::{Ended, plainly};
+use super::ended::{StepEnd, plainly};
 use crate::engine::{self, Engine, Removed, Target};
 use crate::error::{Error, Result};
 use crate::model::{Capabilities, ImageId, Outcome, Reference};
@@ -52,7 +52,7 @@ impl<'e, E: Engine> Door<'e, E> {
 }
 
 /// Deletes an image that nobody named, by compare-and-swap.
-pub(super) async fn remove_untagged(door: &Door<'_, impl Engine>, id: ImageId) -> Result<Ended> {
+pub(super) async fn remove_untagged(door: &Door<'_, impl Engine>, id: ImageId) -> Result<StepEnd> {
     if door.can.names_nameless {
         let target = Target::Nameless(id);
         match door.delete(target).await? {
@@ -64,7 +64,7 @@ pub(super) async fn remove_untagged(door: &Door<'_, impl Engine>, id: ImageId) -
     remove_by_private_name(door, id).await
 }
 
-async fn remove_by_private_name(door: &Door<'_, impl Engine>, id: ImageId) -> Result<Ended> {
+async fn remove_by_private_name(door: &Door<'_, impl Engine>, id: ImageId) -> Result<StepEnd> {
     let private = id.private_tag();
     match door.engine.tag(id, &private).await? {
         engine::Outcome::Done(()) => delete(door, id, Target::Name(&private)).await,
@@ -74,7 +74,7 @@ async fn remove_by_private_name(door: &Door<'_, impl Engine>, id: ImageId) -> Re
 
 /// Deletes an image that has no name but digests. A digest can't be moved to another image, and with our private
 /// name in place none of them takes the image along.
-pub(super) async fn remove_pushed(door: &Door<'_, impl Engine>, id: ImageId, digests: &[String]) -> Result<Ended> {
+pub(super) async fn remove_pushed(door: &Door<'_, impl Engine>, id: ImageId, digests: &[String]) -> Result<StepEnd> {
     match door.engine.tag(id, &id.private_tag()).await? {
         engine::Outcome::Done(()) => {}
         other => return settle(door, id, plainly(other, |()| Outcome::Done)).await,
@@ -89,12 +89,12 @@ pub(super) async fn remove_pushed(door: &Door<'_, impl Engine>, id: ImageId, dig
 }
 
 /// Deletes an image if it has none but these names.
-pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, known: &[String]) -> Result<Ended> {
+pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, known: &[String]) -> Result<StepEnd> {
     let known: HashSet<&str> = known.iter().map(String::as_str).collect();
     // Each round takes one name; more rounds mean that somebody adds names as fast as they go.
     for _ in 0..known.len() + 3 {
         let Some(now) = door.engine.image(&id.to_string()).await? else {
-            return Ok(Ended::plainly(Outcome::AlreadyGone));
+            return Ok(StepEnd::plainly(Outcome::AlreadyGone));
         };
         let (private, mut names): (Vec<Reference>, Vec<Reference>) =
             now.tags.into_iter().partition(Reference::is_private);
@@ -106,7 +106,7 @@ pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, know
             }
         }
         if names.iter().any(|name| !known.contains(name.as_str())) {
-            return Ok(Ended::plainly(Outcome::Kept));
+            return Ok(StepEnd::plainly(Outcome::Kept));
         }
         let surplus = match (names.as_slice(), private.as_slice()) {
             ([], _) => return remove_by_private_name(door, id).await,
@@ -126,16 +126,16 @@ pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, know
         };
         match door.delete(Target::Name(surplus)).await? {
             engine::Outcome::Done(removed) if removed.deleted.contains(&id) => {
-                return Ok(Ended::plainly(Outcome::Done));
+                return Ok(StepEnd::plainly(Outcome::Done));
             }
             engine::Outcome::Done(_) | engine::Outcome::Missing => {}
             other => return Ok(plainly(other, |_| Outcome::Done)),
         }
     }
-    Ok(Ended::plainly(Outcome::Kept))
+    Ok(StepEnd::plainly(Outcome::Kept))
 }
 
-async fn delete(door: &Door<'_, impl Engine>, id: ImageId, target: Target<'_>) -> Result<Ended> {
+async fn delete(door: &Door<'_, impl Engine>, id: ImageId, target: Target<'_>) -> Result<StepEnd> {
     judge(door, id, target, door.delete(target).await?).await
 }
 
@@ -145,9 +145,9 @@ async fn judge(
     id: ImageId,
     target: Target<'_>,
     answer: engine::Outcome<Removed>,
-) -> Result<Ended> {
+) -> Result<StepEnd> {
     let (outcome, error) = match answer {
-        engine::Outcome::Done(removed) if removed.deleted.contains(&id) => return Ok(Ended::plainly(Outcome::Done)),
+        engine::Outcome::Done(removed) if removed.deleted.contains(&id) => return Ok(StepEnd::plainly(Outcome::Done)),
         // Podman does not say so when an image that was a base is gone too.
         engine::Outcome::Done(_) => (Outcome::Done, None),
         // Our private name is gone: another dkb took it, and the image only if nobody had named it.
@@ -159,46 +159,48 @@ async fn judge(
         other => return settle(door, id, plainly(other, |_| Outcome::Done)).await,
     };
     Ok(match (door.engine.image(&id.to_string()).await, error) {
-        (Ok(None), _) => Ended::plainly(outcome),
-        (Ok(Some(_)), None) => Ended::plainly(Outcome::Kept),
-        (Ok(Some(_)), Some(error)) => Ended::failed(error),
+        (Ok(None), _) => StepEnd::plainly(outcome),
+        (Ok(Some(_)), None) => StepEnd::plainly(Outcome::Kept),
+        (Ok(Some(_)), Some(error)) => StepEnd::failed(error),
         // It was asked for, and the engine went away before it said what came of it.
         (Err(lost), error) => {
-            Ended { lost: true, why: Some(error.unwrap_or(lost)), ..Ended::plainly(Outcome::Unknown) }
+            StepEnd { lost: true, why: Some(error.unwrap_or(lost)), ..StepEnd::plainly(Outcome::Unknown) }
         }
     })
 }
 
 /// The engine has one answer for an image that somebody holds and for one that it fails to delete.
 /// By its ID it was to go with its one name, by our private name with none.
-async fn held_or_failed(door: &Door<'_, impl Engine>, id: ImageId, by_id: bool, message: String) -> Result<Ended> {
-    let Some(now) = door.engine.image(&id.to_string()).await? else { return Ok(Ended::plainly(Outcome::AlreadyGone)) };
+async fn held_or_failed(door: &Door<'_, impl Engine>, id: ImageId, by_id: bool, message: String) -> Result<StepEnd> {
+    let Some(now) = door.engine.image(&id.to_string()).await? else {
+        return Ok(StepEnd::plainly(Outcome::AlreadyGone));
+    };
     let names = now.tags.iter().filter(|tag| !tag.is_private()).count();
     let is_held = names > usize::from(by_id)
         || door.engine.containers().await?.iter().any(|container| container.image == Some(id))
         || door.engine.images(false).await?.iter().any(|image| image.parent == Some(id));
     Ok(if is_held {
-        Ended::plainly(Outcome::Kept)
+        StepEnd::plainly(Outcome::Kept)
     } else {
-        Ended::failed(Error::failed("the engine refused", message))
+        StepEnd::failed(Error::failed("the engine refused", message))
     })
 }
 
 /// Two that delete an image at the same moment make some engines stumble: it is gone, and the answer is an
 /// error of theirs. So after a failure the image is looked up.
-async fn settle(door: &Door<'_, impl Engine>, id: ImageId, ended: Ended) -> Result<Ended> {
+async fn settle(door: &Door<'_, impl Engine>, id: ImageId, ended: StepEnd) -> Result<StepEnd> {
     if ended.outcome == Outcome::Failed && door.engine.image(&id.to_string()).await?.is_none() {
-        return Ok(Ended::plainly(Outcome::AlreadyGone));
+        return Ok(StepEnd::plainly(Outcome::AlreadyGone));
     }
     Ok(ended)
 }
 
 /// Takes a name off an image that has others.
-pub(super) async fn untag(door: &Door<'_, impl Engine>, id: ImageId, name: &Reference) -> Result<Ended> {
+pub(super) async fn untag(door: &Door<'_, impl Engine>, id: ImageId, name: &Reference) -> Result<StepEnd> {
     match door.engine.image(name.as_str()).await? {
-        None => Ok(Ended::plainly(Outcome::AlreadyGone)),
+        None => Ok(StepEnd::plainly(Outcome::AlreadyGone)),
         // With its last name the image would go too, and it was to stay.
-        Some(now) if now.id != id || now.tags.len() < 2 => Ok(Ended::plainly(Outcome::Kept)),
+        Some(now) if now.id != id || now.tags.len() < 2 => Ok(StepEnd::plainly(Outcome::Kept)),
         Some(_) => Ok(plainly(door.delete(Target::Name(name)).await?, |_| Outcome::Done)),
     }
 }
@@ -209,17 +211,17 @@ pub(super) async fn give_back(
     from: ImageId,
     to: ImageId,
     name: &Reference,
-) -> Result<Ended> {
+) -> Result<StepEnd> {
     match door.engine.image(name.as_str()).await? {
         Some(now) if now.id == from => Ok(match door.engine.tag(to, name).await? {
-            engine::Outcome::Missing => Ended::plainly(Outcome::Kept),
+            engine::Outcome::Missing => StepEnd::plainly(Outcome::Kept),
             engine::Outcome::Done(()) => {
                 let_go(door, to).await?;
-                Ended::plainly(Outcome::Done)
+                StepEnd::plainly(Outcome::Done)
             }
             outcome => plainly(outcome, |()| Outcome::Done),
         }),
-        _ => Ok(Ended::plainly(Outcome::Kept)),
+        _ => Ok(StepEnd::plainly(Outcome::Kept)),
     }
 }
 

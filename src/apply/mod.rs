@@ -1,6 +1,7 @@
 //! Does what a plan says: each step is checked again when its turn comes, and none is ever added.
 
 mod container;
+mod ended;
 mod explain;
 mod image;
 mod spare;
@@ -13,7 +14,9 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
-use crate::engine::{self, Engine};
+use ended::{StepEnd, plainly};
+
+use crate::engine::Engine;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::model::{Action, Capabilities, Guard, ImageId, Kind, Outcome, Plan, Reference, Step};
 
@@ -24,31 +27,6 @@ const CONTAINERS_AT_ONCE: usize = 50;
 /// How long steps that were already asked for are waited for once it is over: a user who asked to stop, or an
 /// engine that went away, leaves no more than this.
 const GRACE: Duration = Duration::from_millis(400);
-
-/// How one step ended, with the engine's own words where they help.
-#[derive(Debug)]
-struct Ended {
-    outcome: Outcome,
-    why: Option<Error>,
-    /// The engine is out of reach: what has not begun is not tried.
-    lost: bool,
-    /// A build that has begun since may need it.
-    by_build: bool,
-}
-
-impl Ended {
-    const fn plainly(outcome: Outcome) -> Self {
-        Self { outcome, why: None, lost: false, by_build: false }
-    }
-
-    fn held() -> Self {
-        Self { by_build: true, ..Self::plainly(Outcome::Kept) }
-    }
-
-    fn failed(why: Error) -> Self {
-        Self { why: Some(why), ..Self::plainly(Outcome::Failed) }
-    }
-}
 
 /// What became of a plan, besides the results that now stand in its steps.
 #[derive(Debug, Default)]
@@ -101,7 +79,7 @@ pub(crate) async fn apply(
         let steps = &plan.steps[from..from + length];
         let ended = side_by_side(
             steps,
-            |step| async move { if is_needed(step) { Ok(Ended::held()) } else { perform(door, step).await } },
+            |step| async move { if is_needed(step) { Ok(StepEnd::held()) } else { perform(door, step).await } },
             match wave {
                 (Kind::Container, ..) => CONTAINERS_AT_ONCE,
                 // Children first, and the engine takes one at a time anyway.
@@ -114,7 +92,7 @@ pub(crate) async fn apply(
             &mut progress,
         )
         .await;
-        for (step, Ended { outcome, why, by_build, .. }) in plan.steps[from..].iter_mut().zip(ended) {
+        for (step, StepEnd { outcome, why, by_build, .. }) in plan.steps[from..].iter_mut().zip(ended) {
             step.result = Some(outcome);
             if by_build {
                 held.insert(step.id.clone());
@@ -141,15 +119,15 @@ pub(crate) async fn apply(
 
 /// Does the steps of one wave. Once it is over none is begun, and those under way get a moment to end: what is
 /// still open then was asked for, and nobody knows what came of it.
-async fn side_by_side<'s, P: Future<Output = Result<Ended>>>(
+async fn side_by_side<'s, P: Future<Output = Result<StepEnd>>>(
     steps: &'s [Step],
     perform: impl Fn(&'s Step) -> P,
     at_once: usize,
     mut stop: Pin<&mut impl Future<Output = ()>>,
     report: &mut Report,
     progress: &mut impl FnMut(&Step),
-) -> Vec<Ended> {
-    let mut ended: Vec<Option<Ended>> = steps.iter().map(|_| None).collect();
+) -> Vec<StepEnd> {
+    let mut ended: Vec<Option<StepEnd>> = steps.iter().map(|_| None).collect();
     let mut waiting = steps.iter().enumerate();
     let mut begun = 0;
     let mut running = FuturesUnordered::new();
@@ -172,7 +150,7 @@ async fn side_by_side<'s, P: Future<Output = Result<Ended>>>(
             next = running.next() => next,
         };
         let Some((at, end)) = next else { break };
-        let end = end.unwrap_or_else(|error| Ended { lost: true, ..Ended::failed(error) });
+        let end = end.unwrap_or_else(|error| StepEnd { lost: true, ..StepEnd::failed(error) });
         if end.lost && !report.is_over() {
             report.lost = true;
             patience.as_mut().reset(tokio::time::Instant::now() + GRACE);
@@ -180,7 +158,7 @@ async fn side_by_side<'s, P: Future<Output = Result<Ended>>>(
         progress(&steps[at]);
         ended[at] = Some(end);
     }
-    let untold = |at| Ended::plainly(if at < begun { Outcome::Unknown } else { Outcome::NotTried });
+    let untold = |at| StepEnd::plainly(if at < begun { Outcome::Unknown } else { Outcome::NotTried });
     ended.into_iter().enumerate().map(|(at, end)| end.unwrap_or_else(|| untold(at))).collect()
 }
 
@@ -191,7 +169,7 @@ fn wave(step: &Step, depths: &HashMap<ImageId, usize>) -> (Kind, Action, usize) 
 }
 
 /// An `Err` says that the engine could not even be asked.
-async fn perform(door: &image::Door<'_, impl Engine>, step: &Step) -> Result<Ended> {
+async fn perform(door: &image::Door<'_, impl Engine>, step: &Step) -> Result<StepEnd> {
     let engine = door.engine;
     let id = || ImageId::parse(&step.id).ok_or_else(|| Error::failed("reading the plan", "a step names no image"));
     let name = || {
@@ -216,30 +194,6 @@ async fn perform(door: &image::Door<'_, impl Engine>, step: &Step) -> Result<End
             spare::remove_volume(engine, step, Some(*created)).await
         }
         (Kind::BuildCache, Action::Remove, Guard::Unused) => spare::remove_cache(engine, step).await,
-        _ => Ok(Ended::failed(Error::failed("reading the plan", "a step and its guard do not belong together"))),
-    }
-}
-
-/// Without an answer, only another look can tell whether it was done.
-async fn settle(outcome: engine::Outcome, is_gone: impl AsyncFnOnce() -> Result<bool>) -> Result<Ended> {
-    match outcome {
-        engine::Outcome::Unknown(error) => Ok(match is_gone().await {
-            Ok(true) => Ended::plainly(Outcome::Done),
-            Ok(false) => Ended::failed(error),
-            Err(_) => Ended { lost: true, why: Some(error), ..Ended::plainly(Outcome::Unknown) },
-        }),
-        outcome => Ok(plainly(outcome, |()| Outcome::Done)),
-    }
-}
-
-fn plainly<T>(outcome: engine::Outcome<T>, done: impl FnOnce(T) -> Outcome) -> Ended {
-    match outcome {
-        engine::Outcome::Done(value) => Ended::plainly(done(value)),
-        engine::Outcome::Missing => Ended::plainly(Outcome::AlreadyGone),
-        engine::Outcome::Conflict(_) => Ended::plainly(Outcome::Kept),
-        engine::Outcome::Refused { status, message } => {
-            Ended::failed(Error::failed(format!("the engine refused (status {status})"), message))
-        }
-        engine::Outcome::Unknown(error) => Ended::failed(error),
+        _ => Ok(StepEnd::failed(Error::failed("reading the plan", "a step and its guard do not belong together"))),
     }
 }

@@ -2,18 +2,18 @@
 
 use jiff::Timestamp;
 
-use super::{Ended, plainly, settle};
+use super::ended::{StepEnd, plainly, settle};
 use crate::engine::{self, Engine, is_no_such_call};
 use crate::error::{Error, Result};
 use crate::model::{Capabilities, Network, Outcome, Step};
 
 /// Every engine guards a volume for containers in whatever state. Whether it is still the same is asked one request
 /// before.
-pub(super) async fn remove_volume(engine: &impl Engine, step: &Step, created: Option<Timestamp>) -> Result<Ended> {
+pub(super) async fn remove_volume(engine: &impl Engine, step: &Step, created: Option<Timestamp>) -> Result<StepEnd> {
     if created.is_some() {
         match engine.volume(&step.id).await? {
-            None => return Ok(Ended::plainly(Outcome::AlreadyGone)),
-            Some(now) if now.created != created => return Ok(Ended::plainly(Outcome::Kept)),
+            None => return Ok(StepEnd::plainly(Outcome::AlreadyGone)),
+            Some(now) if now.created != created => return Ok(StepEnd::plainly(Outcome::Kept)),
             Some(_) => {}
         }
     }
@@ -23,9 +23,9 @@ pub(super) async fn remove_volume(engine: &impl Engine, step: &Step, created: Op
 
 /// An engine guards a network only for containers that run, so those that do not are looked for here. Where it
 /// guards it only under its name, that must still mean this network.
-pub(super) async fn remove_network(engine: &impl Engine, can: Capabilities, step: &Step) -> Result<Ended> {
+pub(super) async fn remove_network(engine: &impl Engine, can: Capabilities, step: &Step) -> Result<StepEnd> {
     if is_connected(engine, step).await? {
-        return Ok(Ended::plainly(Outcome::Kept));
+        return Ok(StepEnd::plainly(Outcome::Kept));
     }
     let find = async || Ok(engine.networks().await?.into_iter().find(|network| network.id == step.id));
     let by = if can.guards_networks_by_name {
@@ -34,14 +34,14 @@ pub(super) async fn remove_network(engine: &impl Engine, can: Capabilities, step
     } else {
         Some(step.id.clone())
     };
-    let Some(by) = by else { return Ok(Ended::plainly(Outcome::AlreadyGone)) };
+    let Some(by) = by else { return Ok(StepEnd::plainly(Outcome::AlreadyGone)) };
     let outcome = engine.remove_network(&by).await?;
     // How engines say that something is connected to it differs, so a refusal is looked into.
     if matches!(outcome, engine::Outcome::Refused { .. }) && is_connected(engine, step).await? {
-        return Ok(Ended::plainly(Outcome::Kept));
+        return Ok(StepEnd::plainly(Outcome::Kept));
     }
     match outcome {
-        engine::Outcome::Refused { status: 403, .. } => Ok(Ended::plainly(Outcome::Kept)),
+        engine::Outcome::Refused { status: 403, .. } => Ok(StepEnd::plainly(Outcome::Kept)),
         outcome => settle(outcome, async || find().await.map(|network: Option<Network>| network.is_none())).await,
     }
 }
@@ -52,11 +52,11 @@ async fn is_connected(engine: &impl Engine, step: &Step) -> Result<bool> {
 }
 
 /// Where there is no such call the record stays, and the reason, the same for all of them, is said once.
-pub(super) async fn remove_cache(engine: &impl Engine, step: &Step) -> Result<Ended> {
+pub(super) async fn remove_cache(engine: &impl Engine, step: &Step) -> Result<StepEnd> {
     match engine.delete_cache(&step.id).await? {
         engine::Outcome::Refused { status, .. } if is_no_such_call(status) => {
             let why = Error::failed("deleting build cache", "the engine, or a proxy before it, has no such call");
-            Ok(Ended { why: Some(why), ..Ended::plainly(Outcome::Kept) })
+            Ok(StepEnd { why: Some(why), ..StepEnd::plainly(Outcome::Kept) })
         }
         outcome => Ok(plainly(outcome, |_| Outcome::Done)),
     }

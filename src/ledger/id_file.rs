@@ -8,7 +8,7 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::running::has_room;
+use super::room::has_room;
 use crate::files;
 use crate::model::ImageId;
 

@@ -13,6 +13,7 @@
 mod file;
 mod folder;
 mod id_file;
+mod room;
 mod running;
 mod session;
 mod sights;

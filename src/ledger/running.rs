@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
 use super::id_file::{IdFile, read_iid};
+use super::room::has_room;
 use super::{State, lock_within_limit};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Candidate, ImageId, Name, Reference, SessionKey, Shown, Stamp};
 
 const LOCK: &str = "lock";
@@ -262,20 +263,6 @@ impl Unfinished {
 fn notes(folder: &Folder) -> Vec<Note> {
     let journal = folder.read(JOURNAL).ok().flatten().unwrap_or_default();
     journal.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
-}
-
-/// A build that went well fails if docker cannot write its `--iidfile`, so a disk that is all but full is full.
-pub(super) fn has_room(folder: &Path) -> Result<()> {
-    const ENOUGH: u64 = 1024 * 1024;
-    // Where a file system does not tell, it is believed to have room; some know no number of files.
-    let full = rustix::fs::statvfs(folder).is_ok_and(|disk| {
-        disk.f_bavail.saturating_mul(disk.f_frsize) < ENOUGH || disk.f_files > 0 && disk.f_favail < 16
-    });
-    if full {
-        let tried = format!("writing to {}", folder.display());
-        return Err(Error::failed(tried, "the disk is full").hint("make room, or point DKB_STATE_DIR elsewhere"));
-    }
-    Ok(())
 }
 
 /// A folder without an intent may be one that is being made right now.

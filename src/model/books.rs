@@ -274,13 +274,6 @@ pub struct Books {
 }
 
 impl Books {
-    /// For one record; many are read by a [`Tally`].
-    pub fn apply(&mut self, record: Record) {
-        let mut tally = Tally::from(std::mem::take(self));
-        tally.count(record);
-        *self = tally.books();
-    }
-
     /// Leaves out what was missed before and was not built behind this way to the engine: it may have come back from
     /// anywhere.
     pub fn look_from(&mut self, home: &str) {

@@ -219,3 +219,12 @@ impl<'a> Work<'a> {
         }
     }
 }
+
+impl Books {
+    /// For one record; many are read by a [`Tally`].
+    pub fn apply(&mut self, record: Record) {
+        let mut tally = Tally::from(std::mem::take(self));
+        tally.count(record);
+        *self = tally.books();
+    }
+}

@@ -1,0 +1,54 @@
+//! How one step ends.
+
+use crate::engine;
+use crate::error::{Error, Result};
+use crate::model::Outcome;
+
+/// How one step ended, with the engine's own words where they help.
+#[derive(Debug)]
+pub(super) struct StepEnd {
+    pub(super) outcome: Outcome,
+    pub(super) why: Option<Error>,
+    /// The engine is out of reach: what has not begun is not tried.
+    pub(super) lost: bool,
+    /// A build that has begun since may need it.
+    pub(super) by_build: bool,
+}
+
+impl StepEnd {
+    pub(super) const fn plainly(outcome: Outcome) -> Self {
+        Self { outcome, why: None, lost: false, by_build: false }
+    }
+
+    pub(super) fn held() -> Self {
+        Self { by_build: true, ..Self::plainly(Outcome::Kept) }
+    }
+
+    pub(super) fn failed(why: Error) -> Self {
+        Self { why: Some(why), ..Self::plainly(Outcome::Failed) }
+    }
+}
+
+/// Without an answer, only another look can tell whether it was done.
+pub(super) async fn settle(outcome: engine::Outcome, is_gone: impl AsyncFnOnce() -> Result<bool>) -> Result<StepEnd> {
+    match outcome {
+        engine::Outcome::Unknown(error) => Ok(match is_gone().await {
+            Ok(true) => StepEnd::plainly(Outcome::Done),
+            Ok(false) => StepEnd::failed(error),
+            Err(_) => StepEnd { lost: true, why: Some(error), ..StepEnd::plainly(Outcome::Unknown) },
+        }),
+        outcome => Ok(plainly(outcome, |()| Outcome::Done)),
+    }
+}
+
+pub(super) fn plainly<T>(outcome: engine::Outcome<T>, done: impl FnOnce(T) -> Outcome) -> StepEnd {
+    match outcome {
+        engine::Outcome::Done(value) => StepEnd::plainly(done(value)),
+        engine::Outcome::Missing => StepEnd::plainly(Outcome::AlreadyGone),
+        engine::Outcome::Conflict(_) => StepEnd::plainly(Outcome::Kept),
+        engine::Outcome::Refused { status, message } => {
+            StepEnd::failed(Error::failed(format!("the engine refused (status {status})"), message))
+        }
+        engine::Outcome::Unknown(error) => StepEnd::failed(error),
+    }
+}
