@@ -98,7 +98,7 @@ fn two_jobs_of_a_matrix_never_touch_each_other(engine: &Engine) {
              dkb clean --stale
              dkb build -t app:{runner}{run} {context}
              touch {mark}
-             while [ ! -e {mark}.go ]; do sleep 0.05; done
+             while [ -e {mark} ] && [ ! -e {mark}.go ]; do sleep 0.05; done
              dkb clean --session",
             context = context.path().display(),
             mark = mark.display(),

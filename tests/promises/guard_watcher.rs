@@ -190,7 +190,7 @@ fn one_of_many(engine: &Engine, state: &State, name: &str) -> Command {
          docker volume create --label \"$DKB_LABEL\" {name}-data >{name}.volume
          docker network create --label \"$DKB_LABEL\" {name}-net >{name}.network
          touch {name}.ready
-         while [ ! -e {name}.go ]; do sleep 0.05; done",
+         while [ -e {name}.ready ] && [ ! -e {name}.go ]; do sleep 0.05; done",
         dkb = dkb_path().display(),
     );
     engine.dkb_in(state).project("p").args(["guard", "--", "sh", "-c", &script])

@@ -47,7 +47,7 @@ impl<'e> Guarded<'e> {
              docker volume create --label \"$DKB_LABEL\" {name} >{name}.three
              docker network create --label \"$DKB_LABEL\" {name} >{name}.four
              touch {name}.ready
-             while [ ! -e {name}.go ]; do sleep 0.05; done",
+             while [ -e {name}.ready ] && [ ! -e {name}.go ]; do sleep 0.05; done",
             dkb = dkb_path().display(),
             context = context.path().display(),
         );
