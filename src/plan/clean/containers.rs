@@ -8,7 +8,7 @@
 //!      that somebody else gave;
 //!    - it was made while one of these sessions was alive;
 //!    - it bears no run label at all;
-//!    - one that never ran is older than [`settled`]: until then somebody may be about to start it.
+//!    - one that never ran is older than [`SETTLED`]: until then somebody may be about to start it.
 //! 3. A container that a keep pattern means by its name or its ID stays, with a label or without.
 //! 4. What runs is stopped only at the end of a session that somebody opened, and that is over.
 
@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::claims::Claim;
-use super::look::{Look, Policy, Scope, covers, settled};
+use super::look::{Look, Policy, SETTLED, Scope, covers};
 use crate::model::{
     Books, Container, ContainerState, Image, ImageId, Life, RUN_LABEL, Reference, SessionKey, Snapshot,
 };
@@ -94,7 +94,7 @@ impl<'a> Ending<'a> {
 
     fn is_settled(&self, container: &Container) -> bool {
         container.state != ContainerState::Created
-            || made(container).is_some_and(|at| self.look.snapshot.engine.now.duration_since(at) >= settled())
+            || made(container).is_some_and(|at| self.look.snapshot.engine.now.duration_since(at) >= SETTLED)
     }
 
     fn was_alive(&self, key: &SessionKey, container: &Container) -> bool {

@@ -12,7 +12,7 @@ pub type Layers = HashMap<ImageId, Vec<String>>;
 
 /// A container that was created and never started may be one that somebody is starting right now, and a session
 /// that was at work so short a while ago may still be.
-const SETTLED: Duration = Duration::from_secs(10 * 60);
+pub(super) const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 
 /// Which sessions are to be cleaned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Look<'_> {
                 let idle = self.now.duration_since(entry.last);
                 let long = SignedDuration::try_from(after).is_ok_and(|after| idle >= after);
                 // Two runners may have one name: a session is not over while something of it goes on.
-                let is_quiet = idle >= settled() && !self.at_work.contains(&entry.key);
+                let is_quiet = idle >= SETTLED && !self.at_work.contains(&entry.key);
                 entry.ci && is_quiet && (same_slot || long)
             }
         }
@@ -152,8 +152,4 @@ pub(super) fn is_meant(look: &Look, policy: &Policy, key: &SessionKey) -> bool {
                 && look.books.sessions.get(key).is_some_and(|entry| look.is_stale(entry, policy.stale_after))
         }
     }
-}
-
-pub(super) fn settled() -> SignedDuration {
-    SignedDuration::try_from(SETTLED).unwrap_or(SignedDuration::MAX)
 }
