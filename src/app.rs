@@ -12,7 +12,7 @@ use crate::config::value::Source;
 use crate::config::{self, Places, Settings, Typed, here};
 use crate::engine::{self, Docker, Endpoint, Limits, Program};
 use crate::error::{Error, Kind, Result};
-use crate::ledger::{State, short_hash};
+use crate::ledger::State;
 use crate::model::{Name, SessionKey};
 use crate::plan::clean::{Here, Policy, Scope};
 use crate::plan::identity::{Identity, Origin};
@@ -186,11 +186,6 @@ impl App {
         let program = self.program().ok();
         Docker::connect(self.endpoint(program.as_ref())?, limits).await
     }
-}
-
-/// What names this machine in the notes about sessions. It never leaves the state folder.
-pub(crate) fn machine() -> String {
-    short_hash(&[&here::machine()])
 }
 
 /// The patience of a build: docker is what the user waits for, not dkb.

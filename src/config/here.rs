@@ -6,6 +6,7 @@ use super::Settings;
 use super::git;
 use super::places::{Environment, Places};
 use crate::files;
+use crate::ledger::short_hash;
 use crate::plan::identity::{Facts, Identity};
 
 /// Which project and session this run is in.
@@ -21,14 +22,19 @@ pub fn identity(settings: &Settings, places: &Places, env: Environment) -> Ident
         folder: &places.folder,
         home: places.home.as_deref(),
         checkout: checkout.as_ref(),
-        machine: &machine(),
+        machine: &machine_id(),
         user: &rustix::process::getuid().as_raw().to_string(),
     })
 }
 
+/// What names this machine in the notes about sessions. It never leaves the state folder.
+pub fn machine() -> String {
+    short_hash(&[&machine_id()])
+}
+
 /// What tells this machine from others. A host's name changes with the network that it is in, on a laptop, and a
 /// session should not; so it stands in only where the machine has no ID of its own, as in most containers.
-pub fn machine() -> String {
+fn machine_id() -> String {
     let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| {
         let text = files::read_text(Path::new(path), files::SETTINGS).ok()?;
         let id = text.trim();

@@ -7,7 +7,8 @@ pub(crate) mod watcher;
 
 use jiff::Timestamp;
 
-use crate::app::{App, BY_CHECKOUT, env, machine};
+use crate::app::{App, BY_CHECKOUT, env};
+use crate::config::here::machine;
 use crate::error::{Error, Result};
 use crate::ledger::{State, short_hash};
 use crate::model::{Life, Name, SessionKey};

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 
 use super::end;
 use super::watcher::{self, Until, Watcher};
-use crate::app::{App, machine};
+use crate::app::App;
 use crate::cli::GuardFlags;
+use crate::config::here::machine;
 use crate::error::{Error, Result};
 use crate::ledger::{Keeper, KeptBy, SessionHold, State};
 use crate::model::{Owner, SessionKey};

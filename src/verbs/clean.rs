@@ -4,11 +4,12 @@ mod scope;
 
 use std::io::IsTerminal;
 
-use crate::app::{App, machine};
+use crate::app::App;
 use crate::apply::{self, Report};
 use crate::bookkeeping::NeededByBuilds;
 use crate::cli::CleanFlags;
 use crate::config::Format;
+use crate::config::here::machine;
 use crate::error::{Error, Result};
 use crate::model::{KeptReason, Life, Plan, Record};
 use crate::observe::{Observation, unmatched};

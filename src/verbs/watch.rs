@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::app::{App, machine};
+use crate::app::App;
+use crate::config::here::machine;
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, Result};
 use crate::ledger::{KeptBy, SessionFile, State};

@@ -29,11 +29,7 @@ pub(crate) fn opened(books: &Books, of: &SessionKey) -> dkb::ledger::SessionHold
     let at = Timestamp::now();
     let entry = SessionEntry::new(of.clone(), at);
     books.note(&[Record::Session(entry)]);
-    let owner = Owner {
-        machine: dkb::ledger::short_hash(&[&dkb::config::here::machine()]),
-        since: at,
-        command: "just".to_owned(),
-    };
+    let owner = Owner { machine: dkb::config::here::machine(), since: at, command: "just".to_owned() };
     State::at(books.state.state_dir()).session(of).hold(Some(&owner)).expect("the session's lock")
 }
 

@@ -26,7 +26,7 @@ fn what_is_ours_is_shown_by_session_with_who_is_at_work(engine: &Engine) {
     books.built(&dead, &of_dead, &["app:0"]);
     books.built(&elsewhere, &of_tool, &[]);
     let state = State::at(books.state.state_dir());
-    let machine = dkb::ledger::short_hash(&[&dkb::config::here::machine()]);
+    let machine = dkb::config::here::machine();
     let owner =
         |command: &str| Owner { machine: machine.clone(), since: Timestamp::now(), command: command.to_owned() };
     drop(state.session(&dead).hold(Some(&owner("just"))).expect("a lock"));
