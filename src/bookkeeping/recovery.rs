@@ -9,15 +9,16 @@ use super::record::{Facts, lost, record, records};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Intent, Ledger, State, Unfinished};
+use crate::model::EngineInfo;
 
 /// Finishes the books of builds whose dkb was killed. Only those on this very engine are touched.
-pub(crate) async fn recover(engine: &impl Engine, identity: &str, state: &State, ledger: &Ledger) -> Result<usize> {
+pub(crate) async fn recover(engine: &impl Engine, info: &EngineInfo, state: &State, ledger: &Ledger) -> Result<usize> {
     let (mut recovered, mut failed) = (0_usize, None);
     for unfinished in state.unfinished() {
         if unfinished.still_runs() {
             continue;
         }
-        let done = recover_one(engine, identity, ledger, &unfinished).await;
+        let done = recover_one(engine, info, ledger, &unfinished).await;
         match done {
             Ok(false) | Err(_) if !is_long_past(&unfinished.intent) => failed = failed.or(done.err()),
             _ => {
@@ -30,18 +31,23 @@ pub(crate) async fn recover(engine: &impl Engine, identity: &str, state: &State,
 }
 
 /// `false` where this engine is not the one that could tell.
-async fn recover_one(engine: &impl Engine, identity: &str, ledger: &Ledger, unfinished: &Unfinished) -> Result<bool> {
+async fn recover_one(
+    engine: &impl Engine,
+    info: &EngineInfo,
+    ledger: &Ledger,
+    unfinished: &Unfinished,
+) -> Result<bool> {
     let intent = &unfinished.intent;
     let began = match &unfinished.engine {
-        Some((built_on, began)) if built_on == identity => *began,
+        Some((built_on, began)) if info.identity.as_ref() == Some(built_on) => *began,
         // It was killed before it knew the engine. The very same socket leads to the same one; without one
         // nobody can tell.
         None if intent.socket.is_none() => return Ok(true),
-        None if intent.socket == engine.endpoint().socket_mark() => began(engine, intent).await?,
+        None if intent.socket == engine.endpoint().socket_mark() => began(info, intent),
         _ => return Ok(false),
     };
     let (books, _) = ledger.read()?;
-    let can = engine.info().await?.can;
+    let can = info.can;
     let said = match unfinished.result {
         Some(id) => engine.image(&id.to_string()).await?.map(|image| image.id),
         None => None,
@@ -70,10 +76,8 @@ async fn recover_one(engine: &impl Engine, identity: &str, ledger: &Ledger, unfi
 
 /// When the build began, by the engine's clock. Where somebody has set a clock since, it is the later time, with
 /// which fewer images count as new.
-async fn began(engine: &impl Engine, intent: &Intent) -> Result<Timestamp> {
-    let now = engine.info().await?.now;
-    let began = now.checked_sub(Timestamp::now().duration_since(intent.started));
-    Ok(began.map_or(now, |began| began.max(intent.started)))
+fn began(info: &EngineInfo, intent: &Intent) -> Timestamp {
+    intent.started.checked_add(info.ahead).map_or(info.now, |began| began.max(intent.started))
 }
 
 fn is_long_past(intent: &Intent) -> bool {

@@ -1,4 +1,5 @@
-//! Builds that run now, and those that begin while a plan is carried out: what they may need stays, although the look did not see them.
+//! Builds that run now, and those that begin while a plan is carried out: what they may need stays, although the
+//! look did not see them.
 
 use std::cell::RefCell;
 use std::collections::HashSet;

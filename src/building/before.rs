@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::tag_loan;
 use crate::app::BUILD_LIMITS;
 use crate::engine::{Docker, Endpoint, Engine};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::ledger::{Journal, State};
 use crate::model::{EngineInfo, ImageId, Reference, SessionKey};
 
@@ -76,10 +76,9 @@ pub(crate) async fn look(
     let ago = SignedDuration::try_from(started.elapsed()).unwrap_or(SignedDuration::ZERO);
     // An engine's clock may be as wrong as can be.
     let began = info.now.checked_sub(ago).unwrap_or(info.now);
-    let identity = info.identity.clone().ok_or_else(|| {
-        Error::new(Kind::Failed, format!("asking {} who it is", info.endpoint), "it does not say")
-            .hint("dkb keeps no books on an engine that it could not know again")
-    })?;
+    let identity =
+        info.known().map_err(|error| error.hint("dkb keeps no books on an engine that it could not know again"))?;
+    let identity = identity.to_owned();
     let mut before = Before { engine, info, identity, began, started, tags: Vec::new(), all: None, held: Vec::new() };
     for tag in wanted.tags {
         before.tags.extend(before.named(tag).await?.map(|id| (tag.clone(), id)));

@@ -99,7 +99,7 @@ impl Job {
     async fn keep_books(&self, app: &App, ok: bool, seen: &Output, before: &Before, state: &State) -> Result<Noted> {
         let ledger = state.ledger(&before.identity);
         // What another build left open is its own trouble, and stays open until it can be closed.
-        let _ = recover(&before.engine, &before.identity, state, &ledger).await;
+        let _ = recover(&before.engine, &before.info, state, &ledger).await;
         let (mut books, _) = ledger.read()?;
         tag_loan::release(&before.engine, &before.held, &before.tags, &books, &self.intent.of).await?;
         books.look_from(&home(&before.engine));

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Capabilities, ImageId, Reference, Stamp};
+use crate::error::{Error, Result};
 
 /// Who answers behind the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,14 @@ pub struct EngineInfo {
     pub now: Timestamp,
     /// How far that clock was ahead of ours.
     pub ahead: SignedDuration,
+}
+
+impl EngineInfo {
+    /// The engine's name for good. Nothing is written or deleted where it has none.
+    pub fn known(&self) -> Result<&str> {
+        let tried = || format!("asking {} who it is", self.endpoint);
+        self.identity.as_deref().ok_or_else(|| Error::failed(tried(), "it does not say"))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

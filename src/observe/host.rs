@@ -10,10 +10,11 @@ use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{disk, unmatched};
-use crate::app::{App, machine};
-use crate::bookkeeping;
+use crate::app::App;
+use crate::bookkeeping::{self, OpenBooks, open_books};
+use crate::config::here::machine;
 use crate::engine::{Docker, Endpoint, Engine, Limits};
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::ledger::{Ledger, State};
 use crate::model::{
     Books, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, ImageId, Kind, Life, Network, Notice,
@@ -57,19 +58,7 @@ impl HostObservation {
         state.check()?;
         let engine = Docker::connect(endpoint, limits).await?;
         let info = engine.info().await?;
-        let Some(identity) = info.identity.clone() else {
-            return Err(Error::new(
-                ErrorKind::Failed,
-                format!("asking {} who it is", info.endpoint),
-                "it does not say",
-            )
-            .hint("dkb deletes nothing on an engine that it could not know again"));
-        };
-        let ledger = state.ledger(&identity);
-        bookkeeping::recover(&engine, &identity, &state, &ledger).await?;
-        let (books, damaged) = ledger.read()?;
-        let notices: Vec<Notice> =
-            (damaged > 0).then(|| Notice::Damaged { lines: damaged, ledger: ledger.path() }).into_iter().collect();
+        let OpenBooks { ledger, books, damage } = open_books(&engine, &info, &state).await?;
         let mut seen = Self {
             snapshot: Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() },
             lives: lives(&state, &books),
@@ -82,7 +71,7 @@ impl HostObservation {
             books,
             failed: Vec::new(),
             notes: Vec::new(),
-            notices,
+            notices: damage.into_iter().collect(),
             ended: HashMap::new(),
             volumes: Vec::new(),
             networks: Vec::new(),
@@ -276,7 +265,6 @@ impl HostObservation {
 
 /// Every session that the books or the state folder know, and whether somebody is at work in it.
 fn lives(state: &State, books: &Books) -> HashMap<SessionKey, Life> {
-    let machine = machine();
-    let known = state.sessions().into_iter().map(|(key, _)| key);
-    known.chain(books.sessions.keys().cloned()).map(|key| (key.clone(), state.session(&key).life(&machine))).collect()
+    let opened: Vec<SessionKey> = state.sessions().into_iter().map(|(key, _)| key).collect();
+    state.lives(opened.iter().chain(books.sessions.keys()), &machine())
 }

@@ -12,10 +12,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::app::{App, machine};
-use crate::bookkeeping;
+use crate::app::App;
+use crate::bookkeeping::{self, OpenBooks, open_books};
+use crate::config::here::machine;
 use crate::engine::{Docker, Engine, Limits};
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::Result;
 use crate::ledger::{Ledger, State};
 use crate::model::{
     Books, Build, CacheRecord, Container, EngineInfo, ImageId, Kind, Life, Notice, Plan, Record, SessionKey, Snapshot,
@@ -60,22 +61,9 @@ impl Observation {
         let engine = app.engine(Limits::default()).await?;
         let info = engine.info().await?;
         let ahead = ahead(&engine, &info);
-        let Some(identity) = &info.identity else {
-            return Err(Error::new(
-                ErrorKind::Failed,
-                format!("asking {} who it is", info.endpoint),
-                "it does not say",
-            )
-            .hint("dkb deletes nothing on an engine that it could not know again"));
-        };
-        let ledger = state.ledger(identity);
-        bookkeeping::recover(&engine, identity, &state, &ledger).await?;
         // Read before the engine is asked, so that what a build notes meanwhile cannot seem to be missing.
-        let (mut books, damaged) = ledger.read()?;
-        let mut notices = Vec::new();
-        if damaged > 0 {
-            notices.push(Notice::Damaged { lines: damaged, ledger: ledger.path() });
-        }
+        let OpenBooks { ledger, mut books, damage } = open_books(&engine, &info, &state).await?;
+        let mut notices: Vec<Notice> = damage.into_iter().collect();
         let (images, mut containers, cache) =
             tokio::try_join!(engine.images(true), engine.containers(), cache(&engine, &books))?;
         ask_for_names(&engine, &books, &mut containers).await?;
