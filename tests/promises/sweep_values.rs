@@ -1,5 +1,7 @@
 //! What a sweep holds dear: digests, dates that say nothing, and what came anew under an old name.
 
+use std::fs;
+
 use std::time::Duration;
 
 use dkb_lab::promise::{Promises, docker, graphdriver};
@@ -138,23 +140,34 @@ fn what_a_living_session_made_is_left_alone(engine: &Engine) {
     engine.container("lab/base").name("ran").label(label[0].0, label[0].1).created();
     engine.volume("data", &label);
     engine.network("net", &label);
+    // One that has built nothing here yet.
+    let begun = key(PROJECT, "begun");
+    engine.volume("begun", &[("dev.dkb.run", &begun.run_label())]);
     let there = || {
         let named = |list: Vec<Value>, name: &str| list.iter().any(|one| one["Name"] == name);
         let api = engine.api();
-        [engine.has(&image), !api.containers().is_empty(), named(api.volumes(), "data"), named(api.networks(), "net")]
+        let volumes = ["data", "begun"].map(|name| named(api.volumes(), name));
+        [engine.has(&image), !api.containers().is_empty(), volumes[0], volumes[1], named(api.networks(), "net")]
     };
     let sweep = || {
         let command = books.dkb(engine).args(["sweep", "--yes", "--format", "json", "--until", "0s", "--volumes"]);
         command.args(["--keep", "*lab/base"]).run().success().json()
     };
-    let alive = books.alive(&busy);
-    let told = sweep();
-    assert_eq!(there(), [true; 4], "{told:#}");
-    let reasons = told["kept"].as_array().expect("a list").iter();
-    assert_eq!(reasons.filter(|kept| kept["reason"] == "session_alive").count(), 4, "{told:#}");
+    let alive = [&busy, &begun].map(|session| books.alive(session));
+    let is_left_alone = || {
+        let told = sweep();
+        assert_eq!(there(), [true; 5], "{told:#}");
+        let reasons = told["kept"].as_array().expect("a list").iter();
+        assert_eq!(reasons.filter(|kept| kept["reason"] == "session_alive").count(), 5, "{told:#}");
+    };
+    is_left_alone();
+    // What can't be read of a session says nothing of whether it lives; its lock does.
+    let file = dkb::ledger::short_hash(&[busy.project.as_str(), busy.session.as_str()]);
+    fs::write(books.state.state_dir().join("sessions").join(file), "{").expect("a damaged file");
+    is_left_alone();
     drop(alive);
     sweep();
-    assert_eq!(there(), [false; 4]);
+    assert_eq!(there(), [false; 5]);
 }
 
 fn build_cache_is_kept_up_to_a_size_and_an_age(engine: &Engine) {
