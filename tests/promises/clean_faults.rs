@@ -15,6 +15,7 @@ pub(crate) fn promises() -> Promises {
         an_engine_that_goes_away_leaves_a_true_report,
         an_engine_that_restarts_leaves_a_true_report,
         errors_and_rubbish_are_said_and_the_rest_goes_on,
+        a_deletion_that_fails_counts_as_failed_and_not_as_kept,
         an_answer_that_is_cut_off_is_looked_up_again,
         a_list_that_is_rubbish_deletes_nothing,
         a_list_that_the_engine_stumbles_over_is_asked_for_again,
@@ -93,6 +94,19 @@ fn errors_and_rubbish_are_said_and_the_rest_goes_on(engine: &Engine) {
     is_true(engine, &output, &placed);
     assert_eq!(engine.images().len(), 3, "{output}");
     assert!(output.err().contains("no disk today"), "{output}");
+    finishes(engine, &books);
+}
+
+/// Podman has this answer also for an image that somebody holds, so it is looked into.
+fn a_deletion_that_fails_counts_as_failed_and_not_as_kept(engine: &Engine) {
+    let (books, proxy, placed) = host(engine);
+    proxy.on("DELETE", "/images/").nth(2).answer(500, "a broken disk");
+    let output = clean(engine, &books, &proxy).code(1);
+    is_true(engine, &output, &placed);
+    let left: Vec<String> = engine.images().into_iter().map(|image| image.id).collect();
+    assert_eq!(steps(&output.json(), "image", Some("failed")), set(left.iter().map(String::as_str)), "{output}");
+    assert_eq!(left.len(), 1, "{output}");
+    assert!(output.err().contains("a broken disk"), "{output}");
     finishes(engine, &books);
 }
 
