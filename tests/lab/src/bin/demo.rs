@@ -215,6 +215,15 @@ struct Left {
 }
 
 impl Left {
+    fn since(self, before: Self) -> Self {
+        Self {
+            none: self.none.saturating_sub(before.none),
+            hidden: self.hidden.saturating_sub(before.hidden),
+            tagged: self.tagged.saturating_sub(before.tagged),
+            containers: self.containers.saturating_sub(before.containers),
+        }
+    }
+
     fn in_words(self) -> String {
         let count = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}"));
         let words = [
@@ -293,11 +302,12 @@ impl Place {
         Ok(())
     }
 
-    /// Both sides build the day through, at the same time.
+    /// Both sides build the day through, at the same time. What another builder's day left does not count.
     fn day(&self, builder: Option<Builder>) -> Result<Day> {
+        let [raw_before, dkb_before] = [self.count(Side::Raw)?, self.count(Side::Dkb)?];
         let (raw, dkb) = both(|| self.build_day(Side::Raw, builder), || self.build_day(Side::Dkb, builder))?;
         raw.and(dkb)?;
-        Ok(Day { raw: self.count(Side::Raw)?, dkb: self.count(Side::Dkb)? })
+        Ok(Day { raw: self.count(Side::Raw)?.since(raw_before), dkb: self.count(Side::Dkb)?.since(dkb_before) })
     }
 
     fn build_day(&self, side: Side, builder: Option<Builder>) -> Result<()> {
