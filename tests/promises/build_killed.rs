@@ -186,8 +186,8 @@ fn a_stranger_goes_on(engine: &Engine, builder: Builder, context: &Context) -> B
     ids(engine).difference(&before).cloned().collect()
 }
 
-/// BuildKit may still let go of a step of the killed build in the moment in which this one would share it, and then
-/// fails this one, by its own fault and for this time only.
+/// A killed build may still let go of a step in the moment in which this one would share it. The engine then fails
+/// this one, by its own fault and for this time only.
 fn builds(engine: &Engine, builder: Builder, context: &Context, tag: &str) {
     let built = eventually(LIMIT, || {
         let output = engine.build(builder, context, &["-t", tag]);
