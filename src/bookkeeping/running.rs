@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 
 use crate::ledger::State;
-use crate::model::{Action, Books, ImageId, Kind, Step};
+use crate::model::{Books, Deed, ImageId, Kind, Step};
 use crate::plan::clean::{RunningBuild, needed_by_builds};
 
 /// Asked before every step, so it reads no more than a folder's names while no build comes or goes.
@@ -43,7 +43,7 @@ impl<'a> NeededByBuilds<'a> {
         if self.taken_over.is_some_and(|taken_over| taken_over()) {
             return true;
         }
-        if step.kind != Kind::Image {
+        if step.kind() != Kind::Image {
             return false;
         }
         let mut now = self.now.borrow_mut();
@@ -56,11 +56,11 @@ impl<'a> NeededByBuilds<'a> {
             let folders = (known == folders.len()).then_some(folders);
             *now = Now { folders, any: !running.is_empty(), needed };
         }
-        match step.action {
+        match step.deed {
             // dkb's own name may hold an image for a build that is about to take its tag.
-            Action::Remove | Action::Untag if step.is_of_own_name() => now.any,
-            Action::Remove => ImageId::parse(&step.id).is_some_and(|id| now.needed.contains(&id)),
-            Action::Untag | Action::Stop | Action::GiveBack => false,
+            Deed::RemoveImage { .. } | Deed::Untag { .. } if step.is_of_own_name() => now.any,
+            Deed::RemoveImage { id, .. } => now.needed.contains(&id),
+            _ => false,
         }
     }
 }

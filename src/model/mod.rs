@@ -16,6 +16,7 @@ mod reference;
 mod resource;
 mod snapshot;
 mod stamp;
+mod step;
 
 pub use amount::{exact_bytes, exact_duration, human_bytes, human_duration, parse_bytes, parse_duration, total};
 pub use asked::{Asked, Covers};
@@ -32,10 +33,11 @@ pub use mark::DiskMark;
 pub use name::Name;
 pub use notice::Notice;
 pub use pattern::Pattern;
-pub use plan::{Action, EngineLabel, Guard, Kept, KeptReason, Kind, Outcome, Plan, Reason, SCHEMA, Step, Totals};
+pub use plan::{EngineLabel, Kept, KeptReason, Plan, SCHEMA, Totals};
 pub use reference::Reference;
 pub use resource::{CacheRecord, DiskUsage, Ended, Network, Volume};
 #[cfg(test)]
 pub(crate) use snapshot::tests as image_tests;
 pub use snapshot::{Container, ContainerState, EngineInfo, Image, ImageDetail, Snapshot};
 pub use stamp::{PROJECT_LABEL, RUN_LABEL, SESSION_LABEL, Stamp};
+pub use step::{Action, Deed, ImageGuard, Kind, Outcome, Reason, Step};

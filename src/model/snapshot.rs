@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Capabilities, ImageId, Reference, Stamp};
+use super::{Capabilities, Deed, ImageId, Reference, Stamp};
 use crate::error::{Error, Result};
 
 /// Who answers behind the endpoint.
@@ -104,6 +104,14 @@ impl Container {
     /// It does nothing: it was only created, or it has ended.
     pub fn is_stopped(&self) -> bool {
         matches!(self.state, ContainerState::Created | ContainerState::Exited | ContainerState::Dead)
+    }
+
+    pub fn stop(&self) -> Deed {
+        Deed::StopContainer { id: self.id.clone(), name: self.name.clone() }
+    }
+
+    pub fn removal(&self) -> Deed {
+        Deed::RemoveContainer { id: self.id.clone(), name: self.name.clone() }
     }
 
     /// The container and what it does, for whoever asks why something stays.

@@ -87,7 +87,7 @@ impl Table {
 fn steps(table: &mut Table, plan: &Plan, done: bool) {
     let ended = |step: &&Step, wanted: Outcome| !done || step.result == Some(wanted);
     let of = |kind: Kind, action: Action| -> Vec<&Step> {
-        plan.steps.iter().filter(|step| step.kind == kind && step.action == action).collect()
+        plan.steps.iter().filter(|step| step.kind() == kind && step.action() == action).collect()
     };
     let mut anything = false;
     for (kind, action, what, did, would) in [
@@ -104,7 +104,7 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
             continue;
         }
         anything = true;
-        let names: Vec<String> = steps.iter().flat_map(|step| &step.names).map(|name| shortened(name)).collect();
+        let names: Vec<String> = steps.iter().flat_map(|step| step.names()).map(shortened).collect();
         let mut rest = list(&names);
         if action == Action::Remove && matches!(kind, Kind::Image | Kind::Volume) {
             let up_to = if plan.totals.up_to && kind == Kind::Image { "up to " } else { "" };
@@ -127,8 +127,7 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
 
 /// All tags that a plan takes, where its summary does not name them all: whoever is asked is to see them.
 pub fn every_tag(plan: &Plan) -> Page {
-    let tags: Vec<&String> =
-        plan.steps.iter().filter(|step| step.kind == Kind::Image).flat_map(|step| &step.names).collect();
+    let tags: Vec<&str> = plan.steps.iter().filter(|step| step.kind() == Kind::Image).flat_map(Step::names).collect();
     let mut page = Page::default();
     tags.iter().filter(|_| tags.len() > SHOWN).for_each(|tag| page.line(format_args!("  {tag}")));
     page
@@ -256,14 +255,14 @@ pub fn plural(n: usize, what: &'static str) -> &'static str {
 }
 
 fn describe(step: &Step) -> String {
-    let what = match step.action {
+    let what = match step.action() {
         Action::Remove => "remove",
         Action::Untag => "untag",
         Action::GiveBack => "give back to",
         Action::Stop => "stop",
     };
-    let mut line = format!("{what} {}", short_id(&step.id));
-    for name in &step.names {
+    let mut line = format!("{what} {}", short_id(&step.id()));
+    for name in step.names() {
         let _ = write!(line, " {name}");
     }
     let _ = write!(line, " ({})", in_words(step.reason));
@@ -282,20 +281,13 @@ fn in_words(value: impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Guard;
+    use crate::model::{Deed, ImageGuard, ImageId, Reason};
 
     #[test]
     fn a_name_is_shown_as_it_is_and_a_reason_in_words() {
-        let step = Step {
-            action: Action::Remove,
-            kind: Kind::Image,
-            id: "sha256:0123456789abcdef".to_owned(),
-            names: vec!["my_app:1_0".to_owned()],
-            bytes: 0,
-            reason: crate::model::Reason::SessionOver,
-            guard: Guard::Untagged,
-            result: Some(Outcome::AlreadyGone),
-        };
+        let id = ImageId::parse(&"0123456789abcdef".repeat(4)).expect("an ID");
+        let deed = Deed::RemoveImage { id, guard: ImageGuard::Named { names: vec!["my_app:1_0".to_owned()] } };
+        let step = Step { result: Some(Outcome::AlreadyGone), ..Step::new(deed, Reason::SessionOver, 0) };
         assert_eq!(describe(&step), "remove 0123456789ab my_app:1_0 (session over): already gone");
     }
 

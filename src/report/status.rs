@@ -85,7 +85,7 @@ pub fn human(plan: &Plan, whose: &str, shown: &[Shown], now: Timestamp, verbose:
         page.line("nothing here is ours");
         return page;
     }
-    let images = plan.steps.iter().filter(|step| step.names.is_empty()).count();
+    let images = plan.steps.iter().filter(|step| step.names().is_empty()).count();
     let up_to = if plan.totals.up_to { "up to " } else { "" };
     let all = if whose == "all projects" { " --all" } else { "" };
     let bytes = human_bytes(plan.totals.bytes);

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::super::clean::users;
 use super::super::order;
 use super::rules::{Rules, Thing, describe};
-use super::sorted::{Candidate, Key, Sorted};
-use crate::model::{Action, Container, Guard, Image, ImageId, Kept, KeptReason, Kind, Reason, Step};
+use super::sorted::{self, Candidate, Key, Sorted};
+use crate::model::{Container, Deed, Image, ImageGuard, ImageId, Kept, KeptReason, Kind, Reason, Step};
 
 pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
     if !rules.policy.images {
@@ -17,12 +17,12 @@ pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
     }
     let snapshot = rules.look.snapshot;
     let users = users(snapshot);
-    let leaving: HashSet<String> = sorted.going.iter().map(|candidate| candidate.step.id.clone()).collect();
+    let leaving = sorted::containers(&sorted.going);
     let newest = newest(rules);
     let mut going: HashMap<ImageId, &Image> = HashMap::new();
     for image in &snapshot.images {
         let staying: Vec<&&Container> =
-            users.get(&image.id).into_iter().flatten().filter(|user| !leaving.contains(&user.id)).collect();
+            users.get(&image.id).into_iter().flatten().filter(|user| !leaving.contains(&*user.id)).collect();
         let keep = if staying.is_empty() {
             verdict(rules, image, &newest).map(|reason| (reason, Vec::new()))
         } else {
@@ -110,19 +110,11 @@ fn hold_bases(images: &[Image], going: &mut HashMap<ImageId, &Image>, sorted: &m
 }
 
 fn kept(image: &Image, reason: KeptReason, holders: Vec<String>) -> Kept {
-    Kept { kind: Kind::Image, id: image.id.to_string(), names: names(image), bytes: image.size, reason, holders }
+    Kept { holders, ..Kept::instead_of(&step(image), reason) }
 }
 
 fn step(image: &Image) -> Step {
     let names = names(image);
-    Step {
-        action: Action::Remove,
-        kind: Kind::Image,
-        id: image.id.to_string(),
-        bytes: image.size,
-        reason: if names.is_empty() { Reason::Dangling } else { Reason::Unused },
-        guard: if names.is_empty() { Guard::Untagged } else { Guard::Named { names: names.clone() } },
-        names,
-        result: None,
-    }
+    let reason = if names.is_empty() { Reason::Dangling } else { Reason::Unused };
+    Step::new(Deed::RemoveImage { id: image.id, guard: ImageGuard::of(names) }, reason, image.size)
 }

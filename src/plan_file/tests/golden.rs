@@ -332,7 +332,7 @@ fn read_golden(golden: &str, verb: &str) -> PlanFile {
 #[test]
 fn a_file_of_before_asks_for_what_it_asked_for_then() {
     for (name, golden, plan) in every_plan() {
-        let file = read_golden(golden, &plan.kind);
+        let file = read_golden(golden, plan.kind);
         assert_eq!(file.asked, plan.scope, "{name}");
         let narrowed = narrow(plan.clone(), &file.steps);
         assert!(narrowed.whole && narrowed.plan == plan, "{name}: {:#?}", narrowed.plan);
