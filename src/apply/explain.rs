@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::engine::Engine;
 use crate::model::{
-    Action, Capabilities, Container, Deed, Image, ImageId, Kept, KeptReason, Outcome, Plan, Reference, Step,
+    Action, Capabilities, Container, Deed, Holder, Image, ImageId, Kept, KeptReason, Outcome, Plan, Reference, Step,
 };
 
 /// A question each, on stores where a whole list costs seconds. More than this changing under a clean is not
@@ -62,12 +62,12 @@ pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSe
             kept.names = asked.flatten().unwrap_or_default();
             if let Some(users) = users.get(&id) {
                 kept.reason = KeptReason::InUse;
-                kept.holders = users.iter().map(|user| user.describe()).collect();
+                kept.holders = users.iter().map(|user| Holder::from(*user)).collect();
             } else if let Some(children) = children.get(&id) {
                 kept.reason = KeptReason::Base;
-                kept.holders = children.iter().map(|child| child.id.short()).collect();
+                kept.holders = children.iter().map(|child| Holder::Child { id: child.id, name: None }).collect();
             } else {
-                kept.holders.clone_from(&kept.names);
+                kept.holders = kept.names.iter().cloned().map(Holder::Name).collect();
             }
         } else {
             kept.holders = users_of(step, &containers);
@@ -83,14 +83,14 @@ pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSe
 }
 
 /// The containers that came to use something that is no image; a container that runs uses itself.
-fn users_of(step: &Step, containers: &[Container]) -> Vec<String> {
+fn users_of(step: &Step, containers: &[Container]) -> Vec<Holder> {
     let uses = |container: &&Container| match &step.deed {
         Deed::StopContainer { id, .. } | Deed::RemoveContainer { id, .. } => container.id == *id,
         Deed::RemoveVolume { name, .. } => container.volumes.contains(name),
         Deed::RemoveNetwork { id, name } => container.networks.iter().any(|of| of == id || of == name),
         Deed::RemoveImage { .. } | Deed::Untag { .. } | Deed::GiveBack { .. } | Deed::RemoveCache { .. } => false,
     };
-    containers.iter().filter(uses).map(Container::describe).collect()
+    containers.iter().filter(uses).map(Holder::from).collect()
 }
 
 fn shown(tags: &[Reference]) -> Vec<String> {

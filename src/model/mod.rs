@@ -5,6 +5,7 @@ mod asked;
 mod books;
 mod capabilities;
 mod distance;
+mod holder;
 mod id;
 mod label;
 mod mark;
@@ -27,6 +28,7 @@ pub use books::{
 };
 pub use capabilities::Capabilities;
 pub use distance::distance;
+pub use holder::Holder;
 pub use id::ImageId;
 pub use label::LabelFilter;
 pub use mark::DiskMark;

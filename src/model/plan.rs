@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, EngineInfo, ImageId, Kind, Outcome, Step, total};
+use super::{Asked, EngineInfo, Holder, ImageId, Kind, Outcome, Step, total};
 
 pub const SCHEMA: u32 = 1;
 
@@ -75,8 +75,7 @@ pub struct Kept {
     pub names: Vec<String>,
     pub bytes: u64,
     pub reason: KeptReason,
-    /// Who holds it: containers with their state, tags, children.
-    pub holders: Vec<String>,
+    pub holders: Vec<Holder>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -113,16 +113,6 @@ impl Container {
     pub fn removal(&self) -> Deed {
         Deed::RemoveContainer { id: self.id.clone(), name: self.name.clone() }
     }
-
-    /// The container and what it does, for whoever asks why something stays.
-    pub fn describe(&self) -> String {
-        let name = &self.name;
-        match &self.state {
-            // Podman asks for force, and cannot tell a build that was killed from one that goes on. A person can.
-            ContainerState::Working => format!("{name} (of a build; if none runs: podman rm --force {name})"),
-            state => format!("{name} ({})", state.as_str()),
-        }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

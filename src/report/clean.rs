@@ -1,13 +1,13 @@
 //! What `dkb clean` says: a few lines for people, one document for programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use serde::Serialize;
 
 use super::{Page, Style, out};
 use crate::config::{Format, Settings};
-use crate::model::{Action, Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, total};
+use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, total};
 use crate::plan::clean::Scope;
 
 /// Names and IDs that one line shows before it says how many more there are.
@@ -170,9 +170,10 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
 
 /// What stands on these bases and is none itself: the steps of one build are a chain, and its end says enough.
 fn standing_on(bases: &[&Kept]) -> Vec<String> {
-    let is_base = |name: &str| bases.iter().any(|base| short(base) == name || short_id(&base.id) == name);
-    let mut ends: Vec<String> = bases.iter().flat_map(|base| base.holders.clone()).collect();
-    ends.retain(|name| !is_base(name));
+    let ids: HashSet<&str> = bases.iter().map(|base| &*base.id).collect();
+    let is_base = |holder: &&Holder| matches!(holder, Holder::Child { id, .. } if ids.contains(&*id.to_string()));
+    let holders = bases.iter().flat_map(|base| &base.holders).filter(|holder| !is_base(holder));
+    let mut ends: Vec<String> = holders.map(ToString::to_string).collect();
     ends.sort();
     ends.dedup();
     ends
@@ -213,7 +214,12 @@ fn who(kept: &Kept) -> String {
     let name = short(kept);
     let id = short_id(&kept.id);
     let what = if name == id { name } else { format!("{id}  {name}") };
-    format!("{what}  {}", kept.holders.join(", ")).trim_end().to_owned()
+    format!("{what}  {}", held_by(kept)).trim_end().to_owned()
+}
+
+/// Whoever holds it, in one line.
+pub fn held_by(kept: &Kept) -> String {
+    kept.holders.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn short(kept: &Kept) -> String {
@@ -281,6 +287,7 @@ fn in_words(value: impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::books_tests::id;
     use crate::model::{Deed, ImageGuard, ImageId, Reason};
 
     #[test]
@@ -293,15 +300,15 @@ mod tests {
 
     #[test]
     fn a_chain_of_bases_is_told_by_its_end() {
-        let base = |id: &str, holder: &str| Kept {
+        let base = |base: u8, child: u8, name: Option<&str>| Kept {
             kind: Kind::Image,
-            id: format!("sha256:{id}"),
+            id: id(base).to_string(),
             names: Vec::new(),
             bytes: 0,
             reason: KeptReason::Base,
-            holders: vec![holder.to_owned()],
+            holders: vec![Holder::Child { id: id(child), name: name.map(str::to_owned) }],
         };
-        let (one, two) = (base("111111111111", "222222222222"), base("222222222222", "app:1"));
+        let (one, two) = (base(1, 2, None), base(2, 3, Some("app:1")));
         assert_eq!(standing_on(&[&one, &two]), ["app:1"]);
     }
 }

@@ -29,6 +29,6 @@ pub fn show(loudness: Loudness, plan: &Plan, key: &SessionKey) {
     }
     for kept in plan.kept.iter().filter(|kept| !kept.holders.is_empty()) {
         let name = kept.names.first().map_or_else(|| super::clean::short_id(&kept.id), String::as_str);
-        super::say(format_args!("kept {name}: {} {}", super::clean::words(kept.reason), kept.holders.join(", ")));
+        super::say(format_args!("kept {name}: {} {}", super::clean::words(kept.reason), super::clean::held_by(kept)));
     }
 }

@@ -196,7 +196,7 @@ pub fn about(about: &About, now: Timestamp, style: Style) -> Page {
 fn fate(plan: &Plan) -> String {
     match (plan.steps.first(), plan.kept.first()) {
         (_, Some(kept)) if kept.holders.is_empty() => format!("keeps it: {}", words(kept.reason)),
-        (_, Some(kept)) => format!("keeps it: {}, {}", words(kept.reason), kept.holders.join(", ")),
+        (_, Some(kept)) => format!("keeps it: {}, {}", words(kept.reason), super::clean::held_by(kept)),
         (Some(step), None) => format!("removes it, {}", human_bytes(step.bytes)),
         (None, None) => "has nothing to do with it".to_owned(),
     }

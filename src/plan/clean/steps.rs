@@ -1,6 +1,8 @@
 //! The lines of a plan.
 
-use crate::model::{Container, Deed, Image, ImageGuard, ImageId, Kept, KeptReason, Kind, Reason, Reference, Step};
+use crate::model::{
+    Container, Deed, Holder, Image, ImageGuard, ImageId, Kept, KeptReason, Kind, Reason, Reference, Step,
+};
 
 pub(super) struct Going<'a> {
     pub(super) image: &'a Image,
@@ -36,7 +38,7 @@ impl Return {
     }
 }
 
-pub(super) fn keep(image: &Image, reason: KeptReason, holders: Vec<String>) -> Kept {
+pub(super) fn keep(image: &Image, reason: KeptReason, holders: Vec<Holder>) -> Kept {
     Kept {
         kind: Kind::Image,
         id: image.id.to_string(),

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::look::Policy;
-use crate::model::{Container, Deed, Kept, KeptReason, Plan, Reason, Snapshot, Step, Volume};
+use crate::model::{Container, Deed, Holder, Kept, KeptReason, Plan, Reason, Snapshot, Step, Volume};
 
 /// What Docker from 23.0 on says on a volume that nobody named.
 const ANONYMOUS: &str = "com.docker.volume.anonymous";
@@ -35,7 +35,7 @@ pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, polic
         let labelled = owners.any(|container| by.get(&*container.id) == Some(&Reason::OfSession));
         let goes = policy.volumes || policy.stops && labelled;
         let users = staying.iter().filter(|container| container.volumes.contains(&volume.name));
-        let holders: Vec<String> = users.map(|container| container.describe()).collect();
+        let holders: Vec<Holder> = users.map(|container| Holder::from(*container)).collect();
         let step = Step::new(volume.removal(), Reason::OfSession, volume.size.unwrap_or(0));
         if goes && holders.is_empty() {
             steps.push(step);

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::books_tests::id;
 use crate::model::image_tests::host;
-use crate::model::{ImageGuard, ImageId, Reason, Reference};
+use crate::model::{ContainerState, Holder, ImageGuard, ImageId, Reason, Reference};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time")
@@ -53,7 +53,7 @@ fn today() -> Plan {
         names: vec!["theirs:1".to_owned()],
         bytes: 5,
         reason: KeptReason::InUse,
-        holders: vec!["web (running)".to_owned()],
+        holders: vec![Holder::Container { name: "web".to_owned(), state: ContainerState::Running }],
     };
     Plan::new("clean", &host(Vec::new(), Vec::new()).engine, at(100), every_step(), vec![in_use])
 }

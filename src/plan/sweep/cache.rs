@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::look::Look;
 use super::rules::Rules;
 use super::sorted::{Candidate, Key, Sorted};
-use crate::model::{CacheRecord, Deed, ImageId, Kept, KeptReason, Kind, Plan, Reason, Step, total};
+use crate::model::{CacheRecord, Deed, Holder, ImageId, Kept, KeptReason, Kind, Plan, Reason, Step, total};
 
 pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
     if !rules.policy.cache {
@@ -70,7 +70,7 @@ fn hold_parents(records: &[CacheRecord], going: &mut HashMap<&str, &CacheRecord>
     while let Some(child) = staying.pop() {
         for parent in &child.parents {
             if let Some(base) = going.remove(parent.as_str()) {
-                sorted.kept.push(kept(base, KeptReason::Base, vec![child.id.clone()]));
+                sorted.kept.push(kept(base, KeptReason::Base, vec![Holder::Record(child.id.clone())]));
                 staying.push(base);
             }
         }
@@ -180,7 +180,7 @@ fn removal(record: &CacheRecord) -> Deed {
     Deed::RemoveCache { id: record.id.clone(), kind: record.kind.clone() }
 }
 
-fn kept(record: &CacheRecord, reason: KeptReason, holders: Vec<String>) -> Kept {
+fn kept(record: &CacheRecord, reason: KeptReason, holders: Vec<Holder>) -> Kept {
     let step = Step::new(removal(record), Reason::Unused, record.size);
     Kept { holders, ..Kept::instead_of(&step, reason) }
 }

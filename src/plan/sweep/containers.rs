@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::rules::{Rules, Thing};
 use super::sorted::{Candidate, Sorted};
-use crate::model::{Container, Kept, KeptReason, Reason, Step};
+use crate::model::{Container, Holder, Kept, KeptReason, Reason, Step};
 
 pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
     if !rules.policy.containers {
@@ -20,7 +20,7 @@ pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
         let keep = if container.is_stopped() {
             rules.retained(&thing).map(|reason| (reason, Vec::new()))
         } else {
-            Some((KeptReason::InUse, vec![container.state.as_str().to_owned()]))
+            Some((KeptReason::InUse, vec![Holder::Itself(container.state.clone())]))
         };
         let step = Step::new(container.removal(), Reason::Stopped, bytes);
         match keep {

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::super::clean::users;
 use super::super::order;
-use super::rules::{Rules, Thing, describe};
+use super::rules::{Rules, Thing};
 use super::sorted::{self, Candidate, Key, Sorted};
-use crate::model::{Container, Deed, Image, ImageGuard, ImageId, Kept, KeptReason, Kind, Reason, Step};
+use crate::model::{Container, Deed, Holder, Image, ImageGuard, ImageId, Kept, KeptReason, Kind, Reason, Step};
 
 pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
     if !rules.policy.images {
@@ -26,7 +26,7 @@ pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
         let keep = if staying.is_empty() {
             verdict(rules, image, &newest).map(|reason| (reason, Vec::new()))
         } else {
-            Some((KeptReason::InUse, staying.into_iter().map(|user| describe(user)).collect()))
+            Some((KeptReason::InUse, staying.into_iter().map(|user| Holder::from(*user)).collect()))
         };
         match keep {
             Some((reason, holders)) => sorted.kept.push(kept(image, reason, holders)),
@@ -102,14 +102,14 @@ fn hold_bases(images: &[Image], going: &mut HashMap<ImageId, &Image>, sorted: &m
     let mut staying: Vec<&Image> = images.iter().filter(|image| !going.contains_key(&image.id)).collect();
     while let Some(child) = staying.pop() {
         if let Some(base) = child.parent.and_then(|id| going.remove(&id)) {
-            let name = names(child).into_iter().next().unwrap_or_else(|| child.id.short());
-            sorted.kept.push(kept(base, KeptReason::Base, vec![name]));
+            let child = Holder::Child { id: child.id, name: names(child).into_iter().next() };
+            sorted.kept.push(kept(base, KeptReason::Base, vec![child]));
             staying.push(base);
         }
     }
 }
 
-fn kept(image: &Image, reason: KeptReason, holders: Vec<String>) -> Kept {
+fn kept(image: &Image, reason: KeptReason, holders: Vec<Holder>) -> Kept {
     Kept { holders, ..Kept::instead_of(&step(image), reason) }
 }
 

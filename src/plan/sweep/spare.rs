@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::rules::{Rules, Thing, describe};
+use super::rules::{Rules, Thing};
 use super::sorted::{self, Candidate, Sorted};
-use crate::model::{Container, Deed, Kept, KeptReason, Kind, Network, Reason, Step, Volume};
+use crate::model::{Container, Deed, Holder, Kept, KeptReason, Kind, Network, Reason, Step, Volume};
 
 /// The networks that engines make for themselves.
 const BUILT_IN: [&str; 7] = ["bridge", "host", "none", "default", "podman", "ingress", "docker_gwbridge"];
@@ -65,8 +65,8 @@ pub(super) fn sort_networks(rules: &Rules, sorted: &mut Sorted) {
 fn sort(rules: &Rules, sorted: &mut Sorted, spare: Spare, used: impl Fn(&Container) -> bool) {
     let leaving = sorted::containers(&sorted.going);
     let users: Vec<&Container> = rules.look.snapshot.containers.iter().filter(|container| used(container)).collect();
-    let staying: Vec<String> =
-        users.iter().filter(|user| !leaving.contains(&*user.id)).map(|user| describe(user)).collect();
+    let staying: Vec<Holder> =
+        users.iter().filter(|user| !leaving.contains(&*user.id)).map(|user| Holder::from(*user)).collect();
     let step = Step::new(spare.removal, Reason::Unused, spare.bytes);
     let asked_for = rules.asks_for(|pattern| pattern.keeps_named(spare.name, &step.id()));
     let thing = Thing { image: None, labels: spare.labels, asked_for, since: spare.created };

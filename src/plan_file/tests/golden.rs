@@ -11,8 +11,8 @@ use super::super::{PlanFile, read};
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
-    Asked, Books, Build, CacheRecord, Container, ContainerState, Covers, Ended, Image, Kept, KeptReason, Kind, Life,
-    Name, Network, Outcome, Pattern, Plan, RUN_LABEL, Record, Reference, SessionEntry, Snapshot, Taken, Volume,
+    Asked, Books, Build, CacheRecord, Container, ContainerState, Covers, Ended, Holder, Image, Kept, KeptReason, Kind,
+    Life, Name, Network, Outcome, Pattern, Plan, RUN_LABEL, Record, Reference, SessionEntry, Snapshot, Taken, Volume,
 };
 use crate::plan::clean::{Here, Layers, Look, Policy, Scope, anonymous, share_with_cache};
 use crate::plan::narrow::narrow;
@@ -181,25 +181,27 @@ fn applied() -> Plan {
 /// Each reason to keep something, as the kind that it is said of, and whoever may hold it.
 fn kept() -> Plan {
     use KeptReason as Because;
-    let web = container("web", 1, ContainerState::Paused).describe();
-    let kept = |kind, id: &str, reason, holders: &[&str]| Kept {
+    let web = Holder::from(&container("web", 1, ContainerState::Paused));
+    let job = Holder::from(&container("job", 1, ContainerState::Other("removing".to_owned())));
+    let named = |name: &str| Holder::Name(name.to_owned());
+    let child = |name: Option<&str>| Holder::Child { id: id(3), name: name.map(str::to_owned) };
+    let kept = |kind, id: &str, reason, holders: &[Holder]| Kept {
         kind,
         id: id.to_owned(),
         names: vec![format!("{id}:1")],
         bytes: 7,
         reason,
-        holders: holders.iter().map(ToString::to_string).collect(),
+        holders: holders.to_vec(),
     };
-    let child = id(3).short();
     let kept = vec![
-        kept(Kind::Image, "image", Because::InUse, &[&web, "job (removing)"]),
+        kept(Kind::Image, "image", Because::InUse, &[web, job]),
         kept(Kind::Image, "image", Because::Tagged, &[]),
-        kept(Kind::Image, "image", Because::ForeignTag, &["theirs:1", "theirs@sha256:aa"]),
+        kept(Kind::Image, "image", Because::ForeignTag, &[named("theirs:1"), named("theirs@sha256:aa")]),
         kept(Kind::Image, "image", Because::Unrecorded, &[]),
         kept(Kind::Image, "image", Because::Pulled, &[]),
         kept(Kind::Image, "image", Because::Inherited, &[]),
-        kept(Kind::Image, "image", Because::Base, &["app:1"]),
-        kept(Kind::Image, "image", Because::Base, &[&child]),
+        kept(Kind::Image, "image", Because::Base, &[child(Some("app:1"))]),
+        kept(Kind::Image, "image", Because::Base, &[child(None)]),
         kept(Kind::Image, "image", Because::OtherSession, &[]),
         kept(Kind::Image, "image", Because::OtherCopy, &[]),
         kept(Kind::Image, "image", Because::OtherProject, &[]),
@@ -215,7 +217,7 @@ fn kept() -> Plan {
         kept(Kind::BuildCache, "record", Because::Shared, &[]),
         kept(Kind::BuildCache, "record", Because::CacheKeep, &[]),
         kept(Kind::Volume, "data", Because::Enough, &[]),
-        kept(Kind::Image, "\u{1b}[2J\u{202e}", Because::Changed, &["new:1"]),
+        kept(Kind::Image, "\u{1b}[2J\u{202e}", Because::Changed, &[named("new:1")]),
         kept(Kind::Network, "net", Because::Failed, &[]),
     ];
     let mut plan = Plan::new("clean", &host(Vec::new(), Vec::new()).engine, at(NOW), Vec::new(), kept);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::clean::{short_id, words};
+use super::super::clean::{held_by, short_id, words};
 use super::super::{Page, Style};
 use super::told::{Since, Told};
 use crate::error::Error;
@@ -105,7 +105,7 @@ pub(super) fn done(host: Option<&str>, plan: &Plan, seconds: f64, style: Style) 
     for step in plan.steps.iter().filter(|step| step.result == Some(Outcome::Kept)) {
         let kept = plan.kept.iter().rfind(|kept| kept.kind == step.kind() && kept.id == step.id());
         let reason = kept.map_or("changed since", |kept| words(kept.reason));
-        let holders = kept.map(|kept| kept.holders.join(", ")).unwrap_or_default();
+        let holders = kept.map(held_by).unwrap_or_default();
         page.line(format!("kept     {} {}  {holders}", name(step), reason).trim_end());
     }
     if plan.totals.failed > 0 {
@@ -135,8 +135,7 @@ fn kept(page: &mut Page, plan: &Plan, verbose: bool) {
         for kept in &plan.kept {
             let named = kept.names.first().filter(|_| kept.kind != Kind::BuildCache);
             let name = named.map_or_else(|| short_id(&kept.id), String::as_str);
-            let line =
-                format!("kept     {} {name}: {} {}", plural(kept.kind), words(kept.reason), kept.holders.join(", "));
+            let line = format!("kept     {} {name}: {} {}", plural(kept.kind), words(kept.reason), held_by(kept));
             page.line(line.trim_end());
         }
         return;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::clean::{short_id, words};
+use super::super::clean::{held_by, short_id, words};
 use super::human::{age, name, why};
 use super::line::{Line, Log, SUMMARY, fields};
 use super::told::{Part, Since, Told, first_of, in_one_line};
@@ -46,7 +46,7 @@ fn singular(kind: Kind) -> &'static str {
 fn skipped(kept: &Kept) -> String {
     let id = short_id(&kept.id).to_owned();
     let name = kept.names.first().filter(|_| kept.kind != Kind::BuildCache).unwrap_or(&id);
-    let holders = kept.holders.join(", ");
+    let holders = held_by(kept);
     let because = match (kept.kind, kept.reason) {
         (Kind::Container, KeptReason::InUse) => holders,
         (_, KeptReason::InUse) if !holders.is_empty() => format!("in use by container {holders}"),
