@@ -18,6 +18,17 @@ fn intent(build: &str) -> Intent {
     }
 }
 
+/// A dkb of another version may have begun the build that this one finishes.
+#[test]
+fn what_a_build_means_to_do_is_written_and_read_as_ever() {
+    let full = Intent { ci: true, slot: Name::derived("runner"), copy: Name::derived("local-1"), ..intent("18a-7") };
+    let rest = r#""stamp":{"project":"p","session":"s"},"classic":true,"tilt":false"#;
+    let head = r#""build":"18a-7","project":"p","session":"s","started":"1970-01-01T00:00:00Z","tags":["app:latest"]"#;
+    let written = format!(r#"{{{head},"key":"k",{rest},"ci":true,"slot":"runner","copy":"local-1","socket":null}}"#);
+    assert_eq!(serde_json::to_string(&full).expect("plain data"), written);
+    assert_eq!(serde_json::from_str::<Intent>(&written).expect("an intent"), full);
+}
+
 #[test]
 fn a_build_that_was_cut_off_is_found_with_all_that_was_seen_of_it() {
     let folder = tempfile::tempdir().expect("a folder");
