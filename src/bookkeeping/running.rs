@@ -6,15 +6,15 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 
 use crate::ledger::State;
-use crate::model::{Books, Deed, ImageId, Kind, Step};
+use crate::model::{Books, BuildId, Deed, ImageId, Kind, Step};
 use crate::plan::clean::{RunningBuild, needed_by_builds};
 
 /// Asked before every step, so it reads no more than a folder's names while no build comes or goes.
 pub(crate) struct NeededByBuilds<'a> {
     state: &'a State,
     books: &'a Books,
-    /// The build that asks: it needs nothing of what it takes away itself.
-    own: &'a str,
+    /// The build that asks, if one does: it needs nothing of what it takes away itself.
+    own: Option<&'a BuildId>,
     /// Whether somebody has come to use all of it.
     taken_over: Option<&'a dyn Fn() -> bool>,
     now: RefCell<Now>,
@@ -29,7 +29,7 @@ struct Now {
 }
 
 impl<'a> NeededByBuilds<'a> {
-    pub(crate) fn new(state: &'a State, books: &'a Books, own: &'a str) -> Self {
+    pub(crate) fn new(state: &'a State, books: &'a Books, own: Option<&'a BuildId>) -> Self {
         Self { state, books, own, taken_over: None, now: RefCell::default() }
     }
 
@@ -66,8 +66,8 @@ impl<'a> NeededByBuilds<'a> {
 }
 
 /// Builds that run now, but for this one.
-pub(crate) fn running(state: &State, but: &str) -> Vec<RunningBuild> {
+pub(crate) fn running(state: &State, but: Option<&BuildId>) -> Vec<RunningBuild> {
     let unfinished = state.unfinished();
-    let others = unfinished.into_iter().filter(|other| other.still_runs() && other.intent.build != but);
+    let others = unfinished.into_iter().filter(|other| other.still_runs() && Some(&other.intent.build) != but);
     others.map(|other| RunningBuild { of: other.intent.of, key: other.intent.key, tags: other.intent.tags }).collect()
 }

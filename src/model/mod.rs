@@ -3,6 +3,7 @@
 mod amount;
 mod asked;
 mod books;
+mod build_id;
 mod capabilities;
 mod distance;
 mod holder;
@@ -26,6 +27,7 @@ pub(crate) use books::tests as books_tests;
 pub use books::{
     Books, Build, Candidate, Life, More, Owner, Record, SessionEntry, SessionKey, Shown, Taken, Tally, VERSION,
 };
+pub use build_id::BuildId;
 pub use capabilities::Capabilities;
 pub use distance::distance;
 pub use holder::Holder;

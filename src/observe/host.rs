@@ -62,7 +62,7 @@ impl HostObservation {
         let mut seen = Self {
             snapshot: Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() },
             lives: lives(&state, &books),
-            running: bookkeeping::running(&state, ""),
+            running: bookkeeping::running(&state, None),
             engine,
             info,
             ledger,

@@ -75,7 +75,7 @@ impl Observation {
         let opened = state.sessions().into_iter().filter(|(_, owner)| owner.is_some());
         let opened = opened.filter_map(|(key, _)| state.session(&key).opened().map(|at| (key, at))).collect();
         let at_work = at_work(&snapshot, &books);
-        let running = bookkeeping::running(&state, "");
+        let running = bookkeeping::running(&state, None);
         Ok(Self {
             engine,
             info,

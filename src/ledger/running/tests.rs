@@ -3,7 +3,7 @@ use crate::model::books_tests::{id, key};
 
 fn intent(build: &str) -> Intent {
     Intent {
-        build: build.to_owned(),
+        build: BuildId::parse(build).expect("an ID"),
         of: key("p", "s"),
         started: Timestamp::UNIX_EPOCH,
         tags: vec![Reference::written("app").expect("a name")],

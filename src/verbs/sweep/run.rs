@@ -44,7 +44,7 @@ pub(super) async fn carry_out(
     };
     let began = Instant::now();
     let depths = order::depths(seen.snapshot.images.iter());
-    let builds = NeededByBuilds::new(&seen.state, &seen.books, "");
+    let builds = NeededByBuilds::new(&seen.state, &seen.books, None);
     let kinds = kinds(&seen);
     let mut plan = swept.plan;
     let bar = voice.bar(plan.steps.len());
