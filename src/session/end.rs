@@ -107,7 +107,7 @@ pub(super) async fn carry_out(
 ) -> Result<Report> {
     let depths = order::depths(seen.snapshot.images.iter());
     let state = app.state()?;
-    let builds = NeededByBuilds::new(&state, &seen.books, "").unless(is_kept_open);
+    let builds = NeededByBuilds::new(&state, &seen.books, None).unless(is_kept_open);
     let report = apply::apply(&seen.engine, plan, &depths, seen.info.can, |step| builds.need(step), stop, |_| {}).await;
     let mut records = Vec::new();
     if !report.gone.is_empty() {

@@ -66,7 +66,7 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         let depths = order::depths(seen.snapshot.images.iter());
         let bar = report::progress::Bar::new(wants_bar(app), made.steps.len());
         let (state, progress) = (app.state()?, |_: &_| bar.step());
-        let builds = NeededByBuilds::new(&state, &seen.books, "");
+        let builds = NeededByBuilds::new(&state, &seen.books, None);
         let report = apply::apply(
             &seen.engine,
             &mut made,
