@@ -5,6 +5,7 @@
 
 mod cut;
 mod help;
+mod key_flags;
 mod verbs;
 
 use std::ffi::OsString;
@@ -13,12 +14,13 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::Typed;
-use crate::config::keys::{COLORS, FORMATS, KEYS};
+use crate::config::keys::KEYS;
 use crate::error::Result;
 pub use cut::DOCKER_VERBS;
+use key_flags::{KeyFlags, Printing, Project, RunSession};
 pub use verbs::{
-    Act, BuildFlags, CleanFlags, CleanScope, GuardFlags, Plugin, Retention, SWEEP_KINDS, Session, StatusFlags,
-    SweepFlags, WatchFlags,
+    Act, BuildFlags, CleanFlags, CleanScope, GuardFlags, Plugin, SWEEP_KINDS, Session, StatusFlags, SweepFlags,
+    WatchFlags,
 };
 
 /// The version and, where it is known, the commit.
@@ -32,9 +34,8 @@ pub struct Cli {
     pub common: Common,
     #[command(flatten)]
     pub docker: DockerGlobals,
-    /// Name the session that this run belongs to; before the verb
-    #[arg(long, value_name = "ID")]
-    pub session: Option<String>,
+    #[command(flatten)]
+    _session: KeyFlags<RunSession>,
     #[command(subcommand)]
     pub verb: Verb,
 }
@@ -49,18 +50,13 @@ pub struct Common {
     /// Use the engine at this address
     #[arg(short = 'H', long, global = true, value_name = "URL")]
     pub host: Vec<String>,
-    /// Name the project; otherwise the repository's name
-    #[arg(long, global = true, value_name = "NAME")]
-    pub project: Option<String>,
+    #[command(flatten)]
+    _project: KeyFlags<Project>,
     /// Read this file in place of ~/.config/dkb/config.toml
     #[arg(long, global = true, value_name = "FILE")]
     pub settings: Option<PathBuf>,
-    /// Print results for people or for programs
-    #[arg(long, global = true, value_name = "FORMAT", value_parser = FORMATS.to_vec())]
-    pub format: Option<String>,
-    /// Use colour
-    #[arg(long, global = true, value_name = "WHEN", value_parser = COLORS.to_vec())]
-    pub color: Option<String>,
+    #[command(flatten)]
+    _printing: KeyFlags<Printing>,
     /// Say less
     #[arg(short, long, global = true, overrides_with = "verbose")]
     pub quiet: bool,

@@ -151,8 +151,8 @@ fn the_session_before_the_verb_names_and_the_one_of_clean_is_the_scope() {
         let Invocation { cli, typed } = parsed(line);
         let Verb::Clean(clean) = &cli.verb else { panic!("{line:?}") };
         assert_eq!(clean.scope(), scope, "{line:?}");
-        assert_eq!(cli.session.as_deref(), named, "{line:?}");
-        assert_eq!(typed.iter().any(|typed| typed.id == "session"), named.is_some(), "{line:?}");
+        let session = typed.iter().find(|typed| typed.id == "session").map(|typed| &*typed.values);
+        assert_eq!(session, named.map(|named| words(&[named])).as_deref(), "{line:?}");
     }
     for line in [&["dkb", "clean", "--all", "--stale"][..], &["dkb", "clean", "--all", "--trust-stamp"]] {
         assert_eq!(said(line).exit_code(), 2, "{line:?}");

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::key_flags::{DiskPressure, GuardSession, KeyFlags, Retention, Swept, SweptCache, Trust, Unasked};
 use crate::config::Typed;
 
 /// `dkb build`, in any of docker's spellings.
@@ -46,14 +47,10 @@ pub struct CleanFlags {
     /// Take the anonymous volumes of the containers that go, and the data in them
     #[arg(id = "clean_volumes", long = "volumes", conflicts_with = "keep_containers", help_heading = "What goes")]
     pub volumes: bool,
-    /// Take the stamp for a proof where the ledger knows nothing of an image
-    #[arg(long, conflicts_with = "all", help_heading = "What goes")]
-    pub trust_stamp: bool,
-    /// Let an unowned CI session count as over after this long
-    #[arg(long, value_name = "DUR", help_heading = "What stays")]
-    pub stale_after: Option<String>,
     #[command(flatten)]
-    pub retention: Retention,
+    _trust: KeyFlags<Trust>,
+    #[command(flatten)]
+    _retention: KeyFlags<Retention>,
     #[command(flatten)]
     pub act: Act,
 }
@@ -85,28 +82,13 @@ impl CleanFlags {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "What stays")]
-pub struct Retention {
-    /// Keep what matches; may be repeated
-    #[arg(long, value_name = "PATTERN")]
-    pub keep: Vec<String>,
-    /// Keep the newest N of every repository
-    #[arg(long, value_name = "N")]
-    pub keep_last: Option<String>,
-    /// Keep what is younger
-    #[arg(long, visible_alias = "until", value_name = "DUR")]
-    pub older_than: Option<String>,
-}
-
-#[derive(Debug, Args)]
 #[command(next_help_heading = "How")]
 pub struct Act {
     /// Show what would be done, exactly, and do nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
-    /// Do not ask
-    #[arg(short, long)]
-    pub yes: bool,
+    #[command(flatten)]
+    _yes: KeyFlags<Unasked>,
     /// Write the plan to a file or a pipe, and do nothing
     #[arg(long, value_name = "FILE", conflicts_with = "apply")]
     pub plan: Option<PathBuf>,
@@ -126,9 +108,8 @@ pub struct StatusFlags {
 
 #[derive(Debug, Args)]
 pub struct GuardFlags {
-    /// Use this session; otherwise a fresh one
-    #[arg(long, value_name = "ID")]
-    pub session: Option<String>,
+    #[command(flatten)]
+    _session: KeyFlags<GuardSession>,
     /// Leave tagged images
     #[arg(long)]
     pub keep_tagged: bool,
@@ -174,29 +155,14 @@ pub struct SweepFlags {
     /// Leave these kinds out
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds(), hide_possible_values = true, help_heading = "What goes")]
     pub skip: Vec<String>,
-    /// Sweep all unused images, not only untagged ones
-    #[arg(long, help_heading = "What goes")]
-    pub all_images: bool,
-    /// Sweep unused volumes, named ones too
-    #[arg(long, conflicts_with = "only", help_heading = "What goes")]
-    pub volumes: bool,
-    /// Sweep only what this lets through: label=K, label=K=V, label!=K, label!=K=V; may be repeated
-    #[arg(long, value_name = "FILTER", help_heading = "What goes")]
-    pub filter: Vec<String>,
     #[command(flatten)]
-    pub retention: Retention,
-    /// Keep this much build cache
-    #[arg(long, value_name = "SIZE", help_heading = "What stays")]
-    pub cache_keep: Option<String>,
-    /// Keep build cache that was used since
-    #[arg(long, value_name = "DUR", help_heading = "What stays")]
-    pub cache_until: Option<String>,
-    /// Do nothing unless the engine's disk is fuller: 85%, 200GB
-    #[arg(long, value_name = "MARK", help_heading = "Disk pressure")]
-    pub when_disk_above: Option<String>,
-    /// Then sweep the least valuable first, down to here and no further
-    #[arg(long, value_name = "MARK", help_heading = "Disk pressure")]
-    pub down_to: Option<String>,
+    _swept: KeyFlags<Swept>,
+    #[command(flatten)]
+    _retention: KeyFlags<Retention>,
+    #[command(flatten)]
+    _cache: KeyFlags<SweptCache>,
+    #[command(flatten)]
+    _disk: KeyFlags<DiskPressure>,
     /// Sweep every docker context
     #[arg(long, conflicts_with_all = ["context", "host"], help_heading = "Many hosts")]
     pub all_contexts: bool,
