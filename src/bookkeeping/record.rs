@@ -45,14 +45,12 @@ pub(crate) struct Facts<'a> {
 
 /// The record of a build, as far as it made anything.
 pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &Facts<'_>) -> Result<Build> {
-    let recorded = books.images();
-    let is_recorded = |id: ImageId| recorded.contains_key(&id);
     let (result, steps) = if facts.intent.classic {
-        classic(engine, facts, &recorded).await?
+        classic(engine, books, facts).await?
     } else {
         // Without the whole stamp an image may be anybody's that was there before, or of which nobody knows.
         let whole = facts.stamp.is_whole();
-        let was_there = |id: ImageId| facts.all.map_or(!whole, |all| all.contains(&id)) && !is_recorded(id);
+        let was_there = |id: ImageId| facts.all.map_or(!whole, |all| all.contains(&id)) && !books.has(id);
         (facts.result.filter(|id| !was_there(*id)), Vec::new())
     };
     let took = facts.before.iter().filter(|(_, from)| facts.ok && Some(*from) != facts.result);
@@ -72,33 +70,25 @@ pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &Facts<'_
 }
 
 /// The result, if it is this build's, and its steps.
-async fn classic(
-    engine: &impl Engine,
-    facts: &Facts<'_>,
-    recorded: &HashMap<ImageId, Vec<&Build>>,
-) -> Result<(Option<ImageId>, Vec<ImageId>)> {
-    let known: Vec<ImageId> = recorded.keys().copied().collect();
+async fn classic(engine: &impl Engine, books: &Books, facts: &Facts<'_>) -> Result<(Option<ImageId>, Vec<ImageId>)> {
+    let known: Vec<ImageId> = books.images().collect();
     let (result, ours) = match attribution::all_cached(facts.shown, facts.result, &known) {
         Some(ours) if facts.ok && !facts.cut_off => (facts.result, ours),
-        _ => verified(engine, facts, recorded).await?,
+        _ => verified(engine, books, facts).await?,
     };
     let result = result.filter(|id| ours.contains(id));
     Ok((result, ours.into_iter().filter(|id| Some(*id) != result).collect()))
 }
 
 /// The result, as far as anybody knows it, and all that is this build's.
-async fn verified(
-    engine: &impl Engine,
-    facts: &Facts<'_>,
-    recorded: &HashMap<ImageId, Vec<&Build>>,
-) -> Result<(Option<ImageId>, Vec<ImageId>)> {
+async fn verified(engine: &impl Engine, books: &Books, facts: &Facts<'_>) -> Result<(Option<ImageId>, Vec<ImageId>)> {
     let mut details = details(engine, facts).await?;
     let mut result = facts.result.filter(|_| facts.ok);
     let is_misnamed = |named: &ImageId| attribution::is_misnamed(facts.shown, *named, &details, facts.stamp);
     let misnamed = result.filter(|named| facts.can.may_misname_results && is_misnamed(named));
     if let Some(named) = misnamed
         && let Some(step) = attribution::last_step(facts.shown, named, &details)
-        && let Some(own) = lost(engine, facts.can, facts.intent, facts.began, recorded, Some(step)).await?
+        && let Some(own) = lost(engine, facts.can, facts.intent, facts.began, books, Some(step)).await?
     {
         details.extend(engine.step(&own.to_string()).await?);
         result = Some(own);
@@ -112,7 +102,7 @@ async fn verified(
         cut_off: facts.cut_off || misnamed.is_some(),
         tells_containers: details.iter().any(|image| image.container.is_some()),
     };
-    Ok((result, attribution::verify(facts.shown, &evidence, |id| recorded.contains_key(&id))))
+    Ok((result, attribution::verify(facts.shown, &evidence, |id| books.has(id))))
 }
 
 /// The result that docker could not name, on top of a certain step where that is known.
@@ -121,7 +111,7 @@ pub(crate) async fn lost(
     can: Capabilities,
     intent: &Intent,
     began: Timestamp,
-    recorded: &HashMap<ImageId, Vec<&Build>>,
+    books: &Books,
     on: Option<ImageId>,
 ) -> Result<Option<ImageId>> {
     let mut images = engine.images(false).await?;
@@ -132,7 +122,7 @@ pub(crate) async fn lost(
     for image in lost.stamped(&images) {
         details.extend(engine.image(&image.id.to_string()).await?);
     }
-    Ok(lost.result(&images, &details, |id| recorded.contains_key(&id)))
+    Ok(lost.result(&images, &details, |id| books.has(id)))
 }
 
 /// Asks the engine for every image that the output named, and for what those descend from as far as it is new.

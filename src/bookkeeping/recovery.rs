@@ -54,7 +54,7 @@ async fn recover_one(
     };
     let result = match said {
         Some(id) => Some(id),
-        None => lost(engine, can, intent, began, &books.images(), None).await?,
+        None => lost(engine, can, intent, began, &books, None).await?,
     };
     let facts = Facts {
         can,

@@ -146,13 +146,12 @@ impl Job {
         }
         let Some(tag) = self.words.tags.first() else { return Ok(None) };
         let Some(named) = engine.image(tag.as_str()).await? else { return Ok(None) };
-        let recorded = known.images();
         if self.stamp.is_part_of(&Stamp::of(&named.labels)) {
             let was_named = before.tags.iter().any(|(_, id)| *id == named.id);
-            return Ok(Some(named.id).filter(|id| !was_named || recorded.contains_key(id)));
+            return Ok(Some(named.id).filter(|id| !was_named || known.has(*id)));
         }
         // Another build has moved the tag since.
-        bookkeeping::lost(engine, before.info.can, &self.intent, before.began, &recorded, None).await
+        bookkeeping::lost(engine, before.info.can, &self.intent, before.began, known, None).await
     }
 
     /// What the classic builder prints under `-q`.

@@ -57,7 +57,7 @@ fn count(records: impl Iterator<Item = Record>) -> Books {
 }
 
 fn images(books: &Books) -> BTreeSet<ImageId> {
-    books.images().into_keys().collect()
+    books.images().collect()
 }
 
 /// A plan's file.

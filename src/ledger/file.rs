@@ -22,6 +22,8 @@ const LONGEST_LINE: usize = 1024 * 1024;
 /// What is larger than this was not written by dkb.
 const LARGEST: u64 = 1024 * 1024 * 1024;
 
+const READ_AT_ONCE: usize = 64 * 1024;
+
 const FILE: &str = "ledger.jsonl";
 const LOCK: &str = "lock";
 
@@ -123,45 +125,43 @@ impl Ledger {
         .hint("update dkb, or point DKB_STATE_DIR at another folder")
     }
 
-    /// The whole file, so that nobody waits for the lock while it is understood.
+    /// The file as it is now. Lines are only ever added, and a new file takes its place as a whole, so that it can be
+    /// read to this length while nobody waits for the lock.
     fn text(&self) -> Result<Option<Text>> {
         let tried = || format!("reading {}", self.path().display());
         let Some(file) = self.folder.open(FILE)? else { return Ok(None) };
-        let mut bytes = Vec::new();
-        let length = file.metadata().map_or(0, |metadata| metadata.len());
-        bytes.reserve_exact(usize::try_from(length.min(LARGEST)).unwrap_or(0));
-        (&file).take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| Error::failed(tried(), error))?;
-        if bytes.len() as u64 > LARGEST {
+        let length = file.metadata().map_err(|error| Error::failed(tried(), error))?.len();
+        if length > LARGEST {
             return Err(Error::failed(tried(), "it is larger than any ledger").hint("move it away: it is damaged"));
         }
-        Ok(Some(Text { bytes, number: number(&file) }))
+        Ok(Some(Text { file, length }))
     }
 
     fn understand(&self, text: Option<Text>) -> Result<Contents> {
-        let Some(text) = text else { return Ok(Contents::default()) };
+        let Some(Text { file, length }) = text else { return Ok(Contents::default()) };
+        let tried = || format!("reading {}", self.path().display());
+        let number = number(&file);
         let mut tally = Tally::default();
         let (mut lines, mut damaged) = (0, 0);
-        for line in text.bytes.split(|byte| *byte == b'\n') {
-            if line.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            lines += 1;
-            match serde_json::from_slice(line) {
-                Ok(Record::Ledger { v, .. }) if v > VERSION => return Err(self.newer()),
-                Ok(Record::Ledger { engine, .. }) if engine != self.engine => {
-                    return Err(Error::failed(
-                        format!("reading {}", self.path().display()),
-                        "it is the ledger of another engine",
-                    )
-                    .hint("somebody copied it here: remove it, or put back the right one"));
+        let mut reader = BufReader::with_capacity(READ_AT_ONCE, file.take(length));
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).map_err(|error| Error::failed(tried(), error))? > 0 {
+            if !line.trim_ascii().is_empty() {
+                lines += 1;
+                match std::str::from_utf8(&line).map_or(None, |line| serde_json::from_str(line).ok()) {
+                    Some(Record::Ledger { v, .. }) if v > VERSION => return Err(self.newer()),
+                    Some(Record::Ledger { engine, .. }) if engine != self.engine => {
+                        return Err(Error::failed(tried(), "it is the ledger of another engine")
+                            .hint("somebody copied it here: remove it, or put back the right one"));
+                    }
+                    Some(Record::Ledger { file, .. }) if file.is_some() && file != number => tally.copied(),
+                    Some(record) => tally.count(record),
+                    None => damaged += 1,
                 }
-                Ok(Record::Ledger { file, .. }) if file.is_some() && file != text.number => tally.copied(),
-                Ok(record) => tally.count(record),
-                Err(_) => damaged += 1,
             }
+            line.clear();
         }
-        let length = text.bytes.len() as u64;
-        Ok(Contents { books: tally.books(), length, number: text.number, lines, damaged })
+        Ok(Contents { books: tally.books(), length, number, lines, damaged })
     }
 
     fn compact(&self, contents: &Contents) -> Result<()> {
@@ -193,8 +193,8 @@ impl Ledger {
 }
 
 struct Text {
-    bytes: Vec<u8>,
-    number: Option<u64>,
+    file: File,
+    length: u64,
 }
 
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! What the ledger says, as plain data: builds, the images that are theirs, and the sessions that were known.
 
+mod by_image;
 mod line;
 mod tally;
 
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{BuildId, ImageId, Name, Reference};
+use by_image::ByImage;
 pub use tally::Tally;
 
 /// One session of one project.
@@ -275,46 +277,59 @@ pub struct Books {
     pub copied: bool,
     /// Recorded images that were not there in a look at what may have been another engine.
     pub missed: BTreeSet<ImageId>,
+    /// Of these builds, and made anew where one of them ends.
+    by_image: ByImage,
 }
 
 impl Books {
     /// Leaves out what was missed before and was not built behind this way to the engine: it may have come back from
     /// anywhere.
     pub fn look_from(&mut self, home: &str) {
-        if self.missed.is_empty() {
-            return;
-        }
         let missed: HashSet<ImageId> = self.missed.iter().copied().collect();
-        for build in self.builds.iter_mut().filter(|build| build.home.as_deref() != Some(home)) {
-            build.forget(&missed);
-        }
-        self.builds.retain(|build| !build.is_empty());
+        self.forget_where(&missed, |build| build.home.as_deref() != Some(home));
     }
 
     /// Ends the records of these IDs.
     pub fn forget(&mut self, gone: &HashSet<ImageId>) {
-        for build in &mut self.builds {
-            build.forget(gone);
+        self.forget_where(gone, |_| true);
+    }
+
+    fn forget_where(&mut self, gone: &HashSet<ImageId>, of: impl Fn(&Build) -> bool) {
+        if gone.is_empty() {
+            return;
         }
+        self.builds.iter_mut().filter(|build| of(build)).for_each(|build| build.forget(gone));
         self.builds.retain(|build| !build.is_empty());
+        self.by_image = ByImage::default();
     }
 
     pub fn of_session<'a>(&'a self, key: &'a SessionKey) -> impl Iterator<Item = &'a Build> {
         self.builds.iter().filter(move |build| build.of == *key)
     }
 
-    /// Every recorded image and the builds that claim it, in the order in which they ended.
-    pub fn images(&self) -> HashMap<ImageId, Vec<&Build>> {
-        let mut images: HashMap<ImageId, Vec<&Build>> = HashMap::new();
-        for build in &self.builds {
-            for id in build.images() {
-                let claims = images.entry(id).or_default();
-                if claims.last().is_none_or(|last| last.build != build.build) {
-                    claims.push(build);
-                }
-            }
-        }
-        images
+    fn by_image(&self) -> &HashMap<ImageId, Vec<usize>> {
+        let builds = self.builds.iter().enumerate();
+        self.by_image.of(builds.flat_map(|(place, build)| build.images().map(move |id| (place, id))))
+    }
+
+    /// Every recorded image.
+    pub fn images(&self) -> impl Iterator<Item = ImageId> {
+        self.by_image().keys().copied()
+    }
+
+    pub fn has(&self, id: ImageId) -> bool {
+        self.by_image().contains_key(&id)
+    }
+
+    /// The builds that claim an image, in the order in which they ended.
+    pub fn claims(&self, id: ImageId) -> impl DoubleEndedIterator<Item = &Build> + Clone {
+        let places = self.by_image().get(&id).map_or(&[][..], Vec::as_slice);
+        places.iter().map(|place| &self.builds[*place])
+    }
+
+    /// When dkb last built an image.
+    pub fn built(&self, id: ImageId) -> Option<Timestamp> {
+        self.claims(id).map(|build| build.at).max()
     }
 
     /// The shortest list of records that says the same. Sessions are never forgotten.
@@ -473,8 +488,8 @@ pub(crate) mod tests {
                     entry.took.clone().into_iter().map(move |taken| ((key.clone(), taken.tag), taken.from))
                 };
                 prop_assert_eq!(&books.sessions.values().flat_map(took).collect::<BTreeMap<_, _>>(), &plain.took);
-                let recorded = books.images();
-                let missed = plain.missed.iter().filter(|id| recorded.contains_key(id)).copied().collect();
+
+                let missed = plain.missed.iter().filter(|id| books.has(**id)).copied().collect();
                 prop_assert_eq!(&books.missed, &missed);
             }
         }
@@ -503,7 +518,7 @@ pub(crate) mod tests {
         let ours = |home: &str, books: &Books| {
             let mut books = books.clone();
             books.look_from(home);
-            [1, 2].map(|n| books.images().contains_key(&id(n)))
+            [1, 2].map(|n| books.has(id(n)))
         };
         assert_eq!((ours("here", &books), ours("there", &books)), ([true, true], [false, true]));
         books.apply(Record::Build(built("3", "there", 1)));
@@ -516,10 +531,31 @@ pub(crate) mod tests {
         let mut books = Books::default();
         books.apply(Record::Build(build("1", &of, 1, &[2, 3])));
         books.apply(Record::Gone { at: Timestamp::UNIX_EPOCH, ids: vec![id(1), id(3)] });
-        assert_eq!(books.images().keys().copied().collect::<Vec<_>>(), [id(2)]);
+        assert_eq!(books.images().collect::<Vec<_>>(), [id(2)]);
         books.apply(Record::Gone { at: Timestamp::UNIX_EPOCH, ids: vec![id(2)] });
         assert!(books.builds.is_empty());
         assert!(books.sessions.contains_key(&of), "a session stays known");
+    }
+
+    #[test]
+    fn what_was_asked_before_is_asked_anew_once_records_end() {
+        let of = key("p", "s");
+        let mut books = Books::default();
+        for n in 1..=3 {
+            books.apply(Record::Build(build(&n.to_string(), &of, n, &[4])));
+        }
+        let makers =
+            |books: &Books, n| books.claims(id(n)).map(|build| build.build.as_str().to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            (makers(&books, 3), makers(&books, 4)),
+            (vec!["3".to_owned()], ["1", "2", "3"].map(str::to_owned).into())
+        );
+        books.forget(&[id(1), id(4)].into());
+        assert_eq!((makers(&books, 3), makers(&books, 4)), (vec!["3".to_owned()], vec![]));
+        assert!(!books.has(id(1)) && books.has(id(2)) && books.images().count() == 2);
+        books.missed = [id(2)].into();
+        books.look_from("elsewhere");
+        assert_eq!((makers(&books, 3), books.has(id(2))), (vec!["3".to_owned()], false));
     }
 
     #[test]
@@ -529,7 +565,7 @@ pub(crate) mod tests {
         books.apply(Record::Build(build("1", &of, 1, &[2])));
         books.apply(Record::Build(build("1", &of, 1, &[2, 3])));
         assert_eq!(books.builds.len(), 1);
-        assert_eq!(books.images()[&id(1)].len(), 1);
+        assert_eq!(books.claims(id(1)).count(), 1);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -31,7 +30,9 @@ impl ImageId {
 
     /// Whether the digits of this ID begin with these, as in docker's short IDs.
     pub fn starts_with(&self, digits: &str) -> bool {
-        self.digits().starts_with(digits)
+        let own = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let mut own = own.map(|digit| char::from_digit(digit.into(), 16));
+        digits.chars().all(|digit| own.next().flatten() == Some(digit))
     }
 
     /// The name under which an untagged image is deleted: nobody else uses it, so it works as a compare-and-swap.
@@ -61,20 +62,9 @@ impl FromStr for ImageId {
     }
 }
 
-/// Without a copy of the text: a ledger has very many of them.
 impl<'de> Deserialize<'de> for ImageId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Digits;
-        impl Visitor<'_> for Digits {
-            type Value = ImageId;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an image ID")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<ImageId, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_str(Digits)
+        super::text::parsed(deserializer)
     }
 }
 
@@ -95,6 +85,9 @@ mod tests {
         assert_eq!(id.to_string(), text);
         assert_eq!(id.short(), "0123456789ab");
         assert_eq!(ImageId::parse(&text[7..]), Some(id));
+        let digits = &text[7..];
+        assert!((0..=64).all(|length| id.starts_with(&digits[..length])));
+        assert!(!id.starts_with("1") && !id.starts_with("012g") && !id.starts_with(&format!("{digits}0")));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod resource;
 mod snapshot;
 mod stamp;
 mod step;
+mod text;
 
 pub use amount::{exact_bytes, exact_duration, human_bytes, human_duration, parse_bytes, parse_duration, total};
 pub use asked::{Asked, Covers};

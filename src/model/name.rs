@@ -3,12 +3,14 @@
 //! What somebody typed must be of that form; what dkb derives is mapped into it and never fails.
 
 use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Name(String);
+/// One text, however often the name is copied: a ledger has few names, and each very often.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<str>);
 
 impl Name {
     pub const LONGEST: usize = 128;
@@ -17,9 +19,9 @@ impl Name {
     pub fn typed(text: &str) -> Result<Self, String> {
         let fits = text.len() <= Self::LONGEST
             && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && text.chars().all(allowed);
+            && text.bytes().all(|byte| allowed(byte.into()));
         if fits {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(format!(
                 "'{}' is no name: up to {} of A-Z a-z 0-9 . _ / -, beginning with a letter or digit",
@@ -34,12 +36,12 @@ impl Name {
         let mapped: String = text.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
         let mapped = mapped.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
         let mapped = mapped.get(..Self::LONGEST).unwrap_or(mapped);
-        (!mapped.is_empty()).then(|| Self(mapped.to_owned()))
+        (!mapped.is_empty()).then(|| Self(mapped.into()))
     }
 
     /// The project of a place that nothing names.
     pub fn unnamed() -> Self {
-        Self("unnamed".to_owned())
+        Self("unnamed".into())
     }
 
     pub fn as_str(&self) -> &str {
@@ -62,16 +64,22 @@ impl fmt::Display for Name {
     }
 }
 
-impl TryFrom<String> for Name {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        Self::typed(&text)
+impl FromStr for Name {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::typed(text)
     }
 }
 
-impl From<Name> for String {
-    fn from(name: Name) -> Self {
-        name.0
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::text::parsed(deserializer)
     }
 }
 

@@ -28,16 +28,14 @@ pub(crate) fn ended(
     deleted: &HashMap<ImageId, Timestamp>,
     home: &str,
 ) -> Ended {
-    let recorded = books.images();
     // A copy of an engine has nothing that was built after it was made.
     let newest = books.builds.iter().rposition(|build| build.images().any(|id| there.contains(&id)));
-    let older: HashSet<ImageId> = books.builds[..newest.unwrap_or(0)].iter().flat_map(Build::images).collect();
     let newer: HashSet<ImageId> = books.builds[newest.unwrap_or(0)..].iter().flat_map(Build::images).collect();
     let mut ended = Ended::default();
-    for (id, builds) in recorded {
-        let is_deleted = deleted.get(&id).is_some_and(|at| builds.iter().all(|build| build.at < *at));
-        let built_here = builds.iter().any(|build| build.home.as_deref() == Some(home));
-        let outlived = older.contains(&id) && !newer.contains(&id);
+    for id in books.images() {
+        let is_deleted = deleted.get(&id).is_some_and(|at| books.built(id) < Some(*at));
+        let built_here = books.claims(id).any(|build| build.home.as_deref() == Some(home));
+        let outlived = !newer.contains(&id);
         if is_deleted || !there.contains(&id) && (built_here || outlived) {
             ended.gone.push(id);
         } else if !there.contains(&id) {

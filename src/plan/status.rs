@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 
 use super::clean::Look;
-use crate::model::{Build, Image, ImageId, Life, SessionKey, total};
+use crate::model::{Image, ImageId, Life, SessionKey, total};
 
 /// One session: what it left, and whether anybody is still at work in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,13 +47,12 @@ impl SessionSummary {
 pub fn sessions(look: &Look, wanted: impl Fn(&SessionKey) -> bool) -> Vec<SessionSummary> {
     let listed: HashMap<ImageId, &Image> = look.snapshot.images.iter().map(|image| (image.id, image)).collect();
     let mut owned: BTreeMap<&SessionKey, Vec<Owned>> = BTreeMap::new();
-    for (id, builds) in &look.books.images() {
-        let last: Option<&&Build> = builds.iter().max_by_key(|build| build.at);
-        if let (Some(image), Some(build)) = (listed.get(id), last) {
+    for image in listed.values() {
+        if let Some(build) = look.books.claims(image.id).max_by_key(|build| build.at) {
             let below = image.parent.and_then(|parent| listed.get(&parent)).map_or(0, |parent| parent.size);
             let names = image.tags.iter().filter(|tag| !tag.is_private()).map(ToString::to_string).collect();
             let bytes = image.size.saturating_sub(if below > 0 { below } else { image.shared.unwrap_or(0) });
-            owned.entry(&build.of).or_default().push(Owned { id: *id, names, built: build.at, bytes });
+            owned.entry(&build.of).or_default().push(Owned { id: image.id, names, built: build.at, bytes });
         }
     }
     let summaries = look.books.sessions.values().filter(|entry| wanted(&entry.key)).map(|entry| {

@@ -90,10 +90,9 @@ pub fn steps(snapshot: &Snapshot, books: &Books, running: &[RunningBuild], candi
     let wanted: HashSet<ImageId> = candidates.results.iter().chain(&candidates.steps).copied().collect();
     let used = users(snapshot);
     let needed = needed_by_builds(books, running);
-    let recorded = books.images();
     let free = |image: &&Image| {
         wanted.contains(&image.id) && !used.contains_key(&image.id) && !needed.contains(&image.id) && {
-            let builds = recorded.get(&image.id).map_or(&[][..], Vec::as_slice);
+            let builds: Vec<&Build> = books.claims(image.id).collect();
             let one_session = builds.windows(2).all(|pair| pair[0].of == pair[1].of);
             one_session && names(image).all(|tag| builds.iter().any(|build| build.tilt && build_gave(build, tag)))
         }

@@ -66,9 +66,8 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
         return Err(Error::failed(tried(), format!("{} has no such image", seen.info.endpoint))
             .hint("dkb status --all -v lists every image that is ours"));
     };
-    let recorded = seen.books.images();
-    let builds = recorded.get(&image.id).map_or(&[][..], Vec::as_slice);
-    let of = builds.iter().max_by_key(|build| build.at).map(|build| build.of.clone());
+    let builds = seen.books.claims(image.id);
+    let of = builds.clone().max_by_key(|build| build.at).map(|build| build.of.clone());
     let mut fates = fates(app, seen, of.as_ref(), image.id).await?;
     let (_, plan) = &mut fates[0];
     if plan.steps.is_empty() && plan.kept.is_empty() {
@@ -91,8 +90,8 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
     let about = About {
         image,
         stamp: image.stamp(),
-        gave: image.tags.iter().filter(|tag| builds.iter().any(|build| build_gave(build, tag))).cloned().collect(),
-        built: builds.iter().map(|build| build.at).max(),
+        gave: image.tags.iter().filter(|tag| builds.clone().any(|build| build_gave(build, tag))).cloned().collect(),
+        built: seen.books.built(image.id),
         life: of.as_ref().map(|of| seen.lives.get(of).copied().unwrap_or(Life::Unowned)),
         of,
         owner,

@@ -55,7 +55,7 @@ fn what_the_real_podman_builds_is_recorded_and_cleaned(engine: &Engine) {
             says_nothing_of_its_own(&output);
             let id = engine.find("app").expect("it is built").id;
             assert_eq!(output.out().lines().last(), Some(&id["sha256:".len()..]), "{output}");
-            let recorded: BTreeSet<String> = books(&state).images().keys().map(ToString::to_string).collect();
+            let recorded: BTreeSet<String> = books(&state).images().map(|id| id.to_string()).collect();
             let lost: Vec<String> = dangling(engine).into_iter().filter(|id| !recorded.contains(id)).collect();
             assert_eq!((recorded.contains(&id), lost), (true, vec![foreign.id.clone()]), "{output}");
         }

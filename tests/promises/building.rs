@@ -45,7 +45,7 @@ impl<'e> Maker<'e> {
 
     /// The full IDs that are on record.
     pub(crate) fn recorded(&self) -> HashSet<String> {
-        self.books().images().keys().map(ToString::to_string).collect()
+        self.books().images().map(|id| id.to_string()).collect()
     }
 
     /// Untagged images that no record covers.

@@ -1,8 +1,10 @@
 //! Books while they are being read: what makes each record cost no more than its own length, however many there are.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
+
+use jiff::Timestamp;
 
 use super::{Books, Build, More, Record, SessionEntry, SessionKey, Taken};
 use crate::model::{BuildId, ImageId};
@@ -13,23 +15,47 @@ type Place = usize;
 /// Things are found again by their hash, with a seed that nobody outside knows.
 type Key = u64;
 
+type ByKey<T> = HashMap<Key, T, BuildHasherDefault<AsItIs>>;
+
+/// A key is a hash already.
+#[derive(Default)]
+struct AsItIs(Key);
+
+impl Hasher for AsItIs {
+    fn write_u64(&mut self, key: Key) {
+        self.0 = key;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ Key::from(*byte);
+        }
+    }
+
+    fn finish(&self) -> Key {
+        self.0
+    }
+}
+
 #[derive(Default)]
 pub struct Tally {
-    sessions: BTreeMap<SessionKey, SessionEntry>,
+    sessions: Vec<SessionEntry>,
+    /// Where each session stands among these.
+    numbers: HashMap<SessionKey, usize>,
     copied: bool,
     /// Each build at the place of its record; what another one stands for is empty.
     builds: Vec<Option<(Place, Build)>>,
     /// What stands before its build.
     parts: HashMap<BuildId, More>,
-    by_name: HashMap<Key, usize>,
-    by_work: HashMap<Key, usize>,
+    by_name: ByKey<usize>,
+    by_work: ByKey<usize>,
     /// The last record that ended an image.
     gone: HashMap<ImageId, Place>,
     missed: HashMap<ImageId, Place>,
     /// The last record by which a session made an image.
-    made: HashMap<Key, Place>,
+    made: HashMap<(usize, ImageId), Place>,
     /// The tags that each session has taken, by their places among these.
-    took: HashMap<Key, usize>,
+    took: ByKey<usize>,
     place: Place,
     seed: RandomState,
 }
@@ -62,11 +88,12 @@ impl Tally {
             Record::Gone { ids, .. } => self.gone.extend(ids.into_iter().map(|id| (id, self.place))),
             Record::Missed { ids, .. } => self.missed.extend(ids.into_iter().map(|id| (id, self.place))),
             Record::Cleaned { key, at } => {
-                if let Some(entry) = self.sessions.get_mut(&key) {
+                if let Some(number) = self.numbers.get(&key) {
+                    let entry = &mut self.sessions[*number];
                     entry.cleaned = Some(at);
                     entry.held.clear();
                     for taken in entry.took.drain(..) {
-                        self.took.remove(&self.seed.hash_one((&key, &taken.tag)));
+                        self.took.remove(&self.seed.hash_one((number, &taken.tag)));
                     }
                 }
             }
@@ -105,12 +132,24 @@ impl Tally {
             builds.push(build);
         }
         let missed = missed.into_keys().filter(|id| recorded.contains(id)).collect();
-        Books { builds, sessions: self.sessions, copied: self.copied, missed }
+        let sessions = self.sessions.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
+        Books { builds, sessions, copied: self.copied, missed, ..Books::default() }
+    }
+
+    /// The number of a session, which may be new.
+    fn number(&mut self, key: &SessionKey, at: Timestamp) -> usize {
+        if let Some(known) = self.numbers.get(key) {
+            return *known;
+        }
+        let new = self.sessions.len();
+        self.sessions.push(SessionEntry::new(key.clone(), at));
+        self.numbers.insert(key.clone(), new);
+        new
     }
 
     fn meet(&mut self, new: SessionEntry) {
-        let key = new.key.clone();
-        let known = self.sessions.entry(key).or_insert_with(|| SessionEntry::new(new.key.clone(), new.first));
+        let number = self.number(&new.key, new.first);
+        let known = &mut self.sessions[number];
         known.first = known.first.min(new.first);
         known.last = known.last.max(new.last);
         known.ci |= new.ci;
@@ -119,7 +158,7 @@ impl Tally {
         known.copies.extend(new.copies);
         let mut held: HashSet<ImageId> = known.held.iter().copied().collect();
         known.held.extend(new.held.into_iter().filter(|id| held.insert(*id)));
-        remember(&mut self.took, &self.seed, known, new.took);
+        self.remember(number, new.took);
     }
 
     fn add(&mut self, mut build: Build) {
@@ -128,27 +167,29 @@ impl Tally {
         if let Some(at) = self.by_name.get(&name) {
             self.builds[*at].take_if(|(_, known)| known.build == build.build);
         }
-        let took = self.taken_from_others(&build.of, &mut build.took);
-        if !self.sessions.contains_key(&build.of) {
-            self.sessions.insert(build.of.clone(), SessionEntry::new(build.of.clone(), build.at));
-        }
-        let Some(known) = self.sessions.get_mut(&build.of) else { return };
+        let of = self.number(&build.of, build.at);
+        let known = &mut self.sessions[of];
         known.first = known.first.min(build.at);
         known.last = known.last.max(build.at);
-        remember(&mut self.took, &self.seed, known, took);
+        // One text for all.
+        build.of = known.key.clone();
+        // Only what was not the session's own goes back to where it was.
+        build.took.retain(|taken| !self.is_own(of, taken.from));
+        self.remember(of, std::mem::take(&mut build.took));
         if build.is_empty() {
             return;
         }
         for id in build.images() {
-            self.made.insert(self.seed.hash_one((&build.of, id)), self.place);
+            self.made.insert((of, id), self.place);
         }
         let at = self.builds.len();
-        let work = self.seed.hash_one(Work::of(&build));
+        let work = self.seed.hash_one((of, Work::of(&build)));
         let earlier = self.by_work.insert(work, at).and_then(|at| {
             let gone = &self.gone;
             let whole = |place, known: &Build| known.images().all(|id| gone.get(&id).is_none_or(|gone| *gone < place));
+            let same = |known: &Build| known.of == build.of && Work::of(known) == Work::of(&build);
             // The same work with the same outcome says nothing new but its time and its tags.
-            self.builds[at].take_if(|(place, known)| Work::of(known) == Work::of(&build) && whole(*place, known))
+            self.builds[at].take_if(|(place, known)| same(known) && whole(*place, known))
         });
         if let Some((_, mut earlier)) = earlier
             && !earlier.tags.is_empty()
@@ -162,24 +203,22 @@ impl Tally {
         self.builds.push(Some((self.place, build)));
     }
 
-    /// Only what was not the session's own goes back to where it was.
-    fn taken_from_others(&self, of: &SessionKey, took: &mut Vec<Taken>) -> Vec<Taken> {
-        let own = |id: ImageId| {
-            let made = self.made.get(&self.seed.hash_one((of, id)));
-            made.is_some_and(|made| self.gone.get(&id).is_none_or(|gone| gone < made))
-        };
-        took.drain(..).filter(|taken| !own(taken.from)).collect()
+    /// Whether a session made an image that is not gone since.
+    fn is_own(&self, session: usize, id: ImageId) -> bool {
+        let made = self.made.get(&(session, id));
+        made.is_some_and(|made| self.gone.get(&id).is_none_or(|gone| gone < made))
     }
-}
 
-/// Only the last owner of a tag is remembered: that is whom it goes back to. An earlier one lost it to that one.
-fn remember(all: &mut HashMap<Key, usize>, seed: &RandomState, entry: &mut SessionEntry, new: Vec<Taken>) {
-    for taken in new {
-        match all.entry(seed.hash_one((&entry.key, &taken.tag))) {
-            Entry::Occupied(known) => entry.took[*known.get()] = taken,
-            Entry::Vacant(free) => {
-                free.insert(entry.took.len());
-                entry.took.push(taken);
+    /// Only the last owner of a tag is remembered: that is whom it goes back to. An earlier one lost it to that one.
+    fn remember(&mut self, session: usize, new: Vec<Taken>) {
+        let known = &mut self.sessions[session].took;
+        for taken in new {
+            match self.took.entry(self.seed.hash_one((session, &taken.tag))) {
+                Entry::Occupied(place) => known[*place.get()] = taken,
+                Entry::Vacant(free) => {
+                    free.insert(known.len());
+                    known.push(taken);
+                }
             }
         }
     }
@@ -194,15 +233,14 @@ impl From<Books> for Tally {
         for build in books.builds {
             tally.count(Record::Build(build));
         }
-        tally.count(Record::Missed { at: jiff::Timestamp::UNIX_EPOCH, ids: books.missed.into_iter().collect() });
+        tally.count(Record::Missed { at: Timestamp::UNIX_EPOCH, ids: books.missed.into_iter().collect() });
         tally
     }
 }
 
-/// What a build did. A build that failed is known by its tags too, one that went well by what came of it.
+/// What a build of a session did. A build that failed is known by its tags too, one that went well by what came of it.
 #[derive(PartialEq, Eq, Hash)]
 struct Work<'a> {
-    of: &'a SessionKey,
     key: &'a str,
     ok: bool,
     tilt: bool,
@@ -214,7 +252,6 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn of(build: &'a Build) -> Self {
         Self {
-            of: &build.of,
             key: &build.key,
             ok: build.ok,
             tilt: build.tilt,

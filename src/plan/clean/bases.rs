@@ -45,8 +45,8 @@ pub(super) fn held<'a>(
 /// made the one must be builds of the very Dockerfile and repository that made the other; where a Dockerfile came on
 /// stdin or was given arguments, one build may be the base of the next, and nobody can tell.
 fn are_versions(claims: &Claims, one: ImageId, other: ImageId) -> bool {
-    let (ones, others) = (claims.builds(one), claims.builds(other));
-    !ones.is_empty() && ones.iter().all(|one| others.iter().any(|other| are_of_one_line(one, other)))
+    let (mut ones, others) = (claims.builds(one), claims.builds(other));
+    claims.is_recorded(one) && ones.all(|one| others.clone().any(|other| are_of_one_line(one, other)))
 }
 
 fn are_of_one_line(one: &Build, other: &Build) -> bool {

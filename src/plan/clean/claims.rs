@@ -64,15 +64,13 @@ pub(super) enum Standing<'c, 'a> {
 pub(super) struct Claims<'a> {
     look: &'a Look<'a>,
     policy: &'a Policy,
-    recorded: HashMap<ImageId, Vec<&'a Build>>,
     givers: StampGivers<'a>,
     in_scope: HashMap<ImageId, Claim<'a>>,
 }
 
 impl<'a> Claims<'a> {
     pub(super) fn new(look: &'a Look<'a>, policy: &'a Policy) -> Self {
-        let recorded = look.books.images();
-        let mut claims = Self { look, policy, recorded, givers: StampGivers::new(look), in_scope: HashMap::new() };
+        let mut claims = Self { look, policy, givers: StampGivers::new(look), in_scope: HashMap::new() };
         for image in &look.snapshot.images {
             if let Some(claim) = claims.recorded_claim(image).or_else(|| claims.adopted_claim(image)) {
                 claims.in_scope.insert(image.id, claim);
@@ -85,8 +83,8 @@ impl<'a> Claims<'a> {
         if let Some(claim) = self.in_scope.get(&image.id) {
             return Standing::Ours(claim);
         }
-        if let Some(builds) = self.recorded.get(&image.id) {
-            return builds.last().map_or(Standing::Unseen, |build| Standing::NotOurs(self.why_not(&build.of)));
+        if let Some(build) = self.builds(image.id).next_back() {
+            return Standing::NotOurs(self.why_not(&build.of));
         }
         let stamp = image.stamp();
         if stamp.is_none() {
@@ -100,24 +98,22 @@ impl<'a> Claims<'a> {
     }
 
     pub(super) fn is_recorded(&self, id: ImageId) -> bool {
-        self.recorded.contains_key(&id)
+        self.look.books.has(id)
     }
 
     /// Whether a build of this session produced the image.
     pub(super) fn gave(&self, id: ImageId, session: &SessionKey) -> bool {
-        self.recorded.get(&id).is_some_and(|builds| builds.iter().any(|build| build.of == *session))
+        self.builds(id).any(|build| build.of == *session)
     }
 
     /// The builds on record for an image.
-    pub(super) fn builds(&self, id: ImageId) -> &[&'a Build] {
-        self.recorded.get(&id).map_or(&[], Vec::as_slice)
+    pub(super) fn builds(&self, id: ImageId) -> impl DoubleEndedIterator<Item = &'a Build> + Clone + use<'a> {
+        self.look.books.claims(id)
     }
 
     fn recorded_claim(&self, image: &Image) -> Option<Claim<'a>> {
         let (builds, elsewhere): (Vec<&Build>, Vec<&Build>) = self
-            .recorded
-            .get(&image.id)?
-            .iter()
+            .builds(image.id)
             .partition(|build| covers(self.look, self.policy, &build.of) && !self.look.is_others(&build.of));
         let at = builds.iter().map(|build| build.at).max()?;
         Some(Claim {
@@ -132,7 +128,7 @@ impl<'a> Claims<'a> {
 
     /// The two doors. Both ask for the stamp of a session in the scope, and for no evidence against it.
     fn adopted_claim(&self, image: &Image) -> Option<Claim<'a>> {
-        if self.recorded.contains_key(&image.id) || image.is_tagged() {
+        if self.is_recorded(image.id) || image.is_tagged() {
             return None;
         }
         let stamp = image.stamp();

@@ -51,12 +51,9 @@ impl<'a> Users<'a> for HashMap<ImageId, Vec<&'a Container>> {
 /// The newest N images of every repository that our builds named, by when dkb built them.
 pub(super) fn newest(look: &Look, policy: &Policy) -> HashSet<ImageId> {
     let Some(n) = policy.keep_last else { return HashSet::new() };
-    let recorded = look.books.images();
     let mut repositories: HashMap<String, Vec<(Timestamp, ImageId)>> = HashMap::new();
     for image in &look.snapshot.images {
-        let Some(at) = recorded.get(&image.id).and_then(|builds| builds.iter().map(|build| build.at).max()) else {
-            continue;
-        };
+        let Some(at) = look.books.built(image.id) else { continue };
         let names: HashSet<String> = image
             .tags
             .iter()

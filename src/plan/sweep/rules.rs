@@ -15,8 +15,6 @@ const CREDIBLE: i64 = 946_684_800;
 pub(super) struct Rules<'a> {
     pub(super) look: &'a Look<'a>,
     pub(super) policy: &'a Policy,
-    /// Images by the newest note of their build.
-    noted: HashMap<ImageId, Timestamp>,
     alive: Vec<&'a SessionKey>,
     of_living: HashSet<ImageId>,
     needed_by_builds: HashSet<ImageId>,
@@ -30,11 +28,9 @@ impl<'a> Rules<'a> {
         // What a living session took a tag from: it will want to give it back.
         let entries = look.books.sessions.values().filter(|entry| is_alive(&entry.key));
         of_living.extend(entries.flat_map(|entry| &entry.took).map(|taken| taken.from));
-        let noted = look.books.images().into_iter();
         Self {
             look,
             policy,
-            noted: noted.filter_map(|(id, builds)| Some((id, builds.iter().map(|build| build.at).max()?))).collect(),
             alive: look.lives.iter().filter(|(_, life)| **life == Life::Alive).map(|(key, _)| key).collect(),
             of_living,
             needed_by_builds: needed_by_builds(look.books, look.running),
@@ -89,7 +85,7 @@ impl<'a> Rules<'a> {
         } else {
             Timestamp::from_second(image.created).ok()
         };
-        dated.max(self.noted.get(&image.id).copied())
+        dated.max(self.look.books.built(image.id))
     }
 
     /// When a container that does not run ended; one that never ran was made then.
