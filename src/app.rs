@@ -81,6 +81,15 @@ pub(crate) fn env(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
+/// Whoever still waits for a lock then is not waited for.
+impl Drop for App {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 impl App {
     pub(crate) fn new(cli: &Cli, typed: &[Typed]) -> Result<Self> {
         let folder = std::env::current_dir().unwrap_or_default();

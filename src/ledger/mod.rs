@@ -10,6 +10,7 @@
 //!
 //! Whoever only reads never fails over what is not there yet; whoever writes gets an error to warn about.
 
+mod aside;
 mod file;
 mod folder;
 mod id_file;
