@@ -125,6 +125,15 @@ pub struct StatusFlags {
 }
 
 #[derive(Debug, Args)]
+pub struct LogFlags {
+    /// Show what became of this image: a tag, an ID, a pattern; of a container, a volume or a network by its name
+    pub image: Option<String>,
+    /// Show what went since then
+    #[arg(long, value_name = "DUR")]
+    pub since: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub struct GuardFlags {
     /// Use this session; otherwise a fresh one
     #[arg(long, value_name = "ID")]

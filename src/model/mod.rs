@@ -5,6 +5,7 @@ mod asked;
 mod books;
 mod capabilities;
 mod distance;
+mod history;
 mod id;
 mod label;
 mod mark;
@@ -26,6 +27,9 @@ pub use books::{
 };
 pub use capabilities::Capabilities;
 pub use distance::distance;
+#[cfg(test)]
+pub(crate) use history::tests as history_tests;
+pub use history::{Doer, Removal};
 pub use id::ImageId;
 pub use label::LabelFilter;
 pub use mark::DiskMark;
