@@ -105,7 +105,10 @@ impl History {
         }
         let (mut removals, mut unread) = (Vec::new(), 0);
         for file in [former, now].into_iter().flatten() {
-            for line in self.text(file)?.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let text = self.text(file)?;
+            // What has no end yet is being written, or was torn off; whoever comes next begins a line of its own.
+            let lines = text.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
+            for line in lines.filter(|line| !line.is_empty()) {
                 match Removal::read(line) {
                     Some(removal) => removals.push(removal),
                     None => unread += 1,
@@ -215,19 +218,18 @@ mod tests {
     #[test]
     fn lines_of_many_at_once_are_whole_and_all_there() {
         let (_folder, history) = history();
+        let batch: Vec<Removal> = (0..5).map(numbered).collect();
+        let all_there = std::sync::Barrier::new(8);
         std::thread::scope(|scope| {
-            for writer in 0..8 {
-                let history = history.clone();
-                scope.spawn(move || {
-                    for n in 0..50 {
-                        let both = [numbered(writer * 1000 + n), numbered(writer * 1000 + 500 + n)];
-                        history.append(&both).expect("a note");
-                    }
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    all_there.wait();
+                    (0..240).for_each(|_| history.append(&batch).expect("a note"));
                 });
             }
         });
         let (kept, unread) = history.read().expect("the history");
-        assert_eq!((kept.len(), unread), (800, 0));
+        assert_eq!((kept.len(), unread), (9600, 0));
     }
 
     #[test]
@@ -244,6 +246,19 @@ mod tests {
         let (kept, unread) = history.read().expect("the history");
         let full = 64 * 1024 / numbered(7099).line().len();
         assert!(unread == 0 && kept.len() >= full, "{} of {full}, {unread} unread", kept.len());
+    }
+
+    #[test]
+    fn who_comes_late_does_not_turn_over_what_somebody_has_just_begun() {
+        let (_folder, history) = history();
+        let history = History { full: 1024, ..history };
+        history.append(&[numbered(1)]).expect("a note");
+        history.folder.rename(FILE, FORMER).expect("somebody was quicker");
+        history.append(&[numbered(2)]).expect("a note");
+        history.turn_over(&numbered(3).line()).expect("nothing to do");
+        assert_eq!(names(&history), ["app:1", "app:2"]);
+        history.turn_over(&"x".repeat(1024)).expect("turned over");
+        assert_eq!(names(&history), ["app:2"]);
     }
 
     #[test]
@@ -275,6 +290,7 @@ mod tests {
         let whole = fs::read(history.path()).expect("the file");
         for cut in 1..whole.len() {
             fs::write(history.path(), &whole[..cut]).expect("a torn file");
+            assert_eq!(history.read(), Ok((Vec::new(), 0)), "it may be being written");
             history.append(&[numbered(2)]).expect("a note");
             // What was torn off may have been the end of the line alone.
             let whole = usize::from(cut == whole.len() - 1);

@@ -8,9 +8,10 @@ use dkb_lab::{Context, Engine, Promises, eventually, promises};
 
 use crate::clean_host::{Books, PROJECT, SESSION, key};
 use crate::guard_scene::SOON;
+use crate::guard_watcher::children_of;
 
 /// Until what runs has come to the lock, for which it would wait for five seconds.
-const THERE: Duration = Duration::from_millis(700);
+const THERE: Duration = Duration::from_secs(1);
 /// Less than what would be left of these.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
@@ -28,13 +29,21 @@ fn held(books: &Books) -> File {
     lock
 }
 
+/// Presses Ctrl-C once dkb waits, and nothing that it started does.
 fn interrupted(running: Running) -> Output {
+    assert!(eventually(SOON, || heeds_ctrl_c(running.id()) && children_of(running.id()).is_empty()), "it is not there");
     std::thread::sleep(THERE);
     let began = Instant::now();
     running.signal("INT");
     let output = running.wait();
     assert!(began.elapsed() < AT_ONCE, "{:?}\n{output}", began.elapsed());
     output
+}
+
+fn heeds_ctrl_c(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 0b10 != 0)
 }
 
 fn ctrl_c_ends_a_look_that_waits_for_the_lock(engine: &Engine) {
