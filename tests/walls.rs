@@ -82,6 +82,8 @@ const WALLS: &[Wall] = &[
     Wall { rooms: &["report/"], but: &["report/page.rs"], never: &["\\x1b", "\\u{1b}", "\\u{9b}"] },
     Wall { rooms: &[""], but: &["report/page.rs", "plan/classic.rs"], never: &["\\x1b["] },
     Wall { rooms: &[""], but: &[], never: &["unsafe"] },
+    // Who looks, plans, acts and keeps the books tells nobody of it and asks nobody: a verb does.
+    Wall { rooms: &["observe/", "plan/", "apply/", "bookkeeping/"], but: &[], never: &["crate::report"] },
     // Whoever waits for other things too waits for the ledger's lock aside.
     Wall {
         rooms: &["building/", "session/", "observe/", "bookkeeping/", "verbs/"],
