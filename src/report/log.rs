@@ -1,7 +1,7 @@
 //! What `dkb log` says: a line a thing for people, the newest last, and one document for programs.
 
 use jiff::Timestamp;
-use serde_json::json as document;
+use serde::Serialize;
 
 use super::clean::{in_words, short_id, shortened};
 use super::{Page, Style};
@@ -11,7 +11,14 @@ use crate::model::{Action, Kind, Outcome, Reference, Removal, SCHEMA, human_byte
 const WIDEST: usize = 40;
 
 pub fn json(removals: &[Removal], unread: usize) -> Page {
-    Page::json(&document!({ "schema": SCHEMA, "kind": "log", "removals": removals, "unread": unread }))
+    #[derive(Serialize)]
+    struct Document<'a> {
+        schema: u32,
+        kind: &'static str,
+        removals: &'a [Removal],
+        unread: usize,
+    }
+    Page::json(&Document { schema: SCHEMA, kind: "log", removals, unread })
 }
 
 /// `begins`: how far back all of the history goes.
