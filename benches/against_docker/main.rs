@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use dkb::ledger::{self, Ledger};
-use dkb::model::{Build, ImageId, Name, Record, SessionKey};
+use dkb::model::{Build, BuildId, ImageId, Name, Record, SessionKey};
 use dkb_lab::{Builder, Context, Engine, Placed, State, engine};
 use jiff::Timestamp;
 
@@ -228,7 +228,7 @@ impl Books {
         let name = |text| Name::typed(text).expect("a name");
         let builds = images.iter().enumerate().map(|(n, image)| {
             Record::Build(Build {
-                build: n.to_string(),
+                build: BuildId::parse(n.to_string()).expect("an ID"),
                 of: SessionKey { project: name(PROJECT), session: name(SESSION) },
                 at: Timestamp::now(),
                 tags: Vec::new(),

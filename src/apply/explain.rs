@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::engine::Engine;
 use crate::model::{
-    Action, Capabilities, Container, Image, ImageId, Kept, KeptReason, Kind, Outcome, Plan, Reference, Step,
+    Action, Capabilities, Container, Deed, Holder, Image, ImageId, Kept, KeptReason, Outcome, Plan, Reference, Step,
 };
 
 /// A question each, on stores where a whole list costs seconds. More than this changing under a clean is not
@@ -17,10 +17,11 @@ pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSe
     let unfinished: Vec<usize> = (0..plan.steps.len())
         .filter(|&at| {
             let step = &plan.steps[at];
-            // What holds an image by dkb's own name is not over before that name is gone.
-            let holds = step.is_of_own_name() || step.action == Action::GiveBack && can.drops_nameless;
             let stayed = matches!(step.result, Some(Outcome::Kept | Outcome::Failed));
-            stayed && (step.action == Action::Remove || holds && plan.kept.iter().all(|kept| kept.id != step.id))
+            // What holds an image by dkb's own name is not over before that name is gone.
+            let holds = || step.is_of_own_name() || step.action() == Action::GiveBack && can.drops_nameless;
+            let is_told = || plan.kept.iter().any(|kept| kept.id == step.id());
+            stayed && (step.action() == Action::Remove || holds() && !is_told())
         })
         .collect();
     if unfinished.is_empty() {
@@ -44,10 +45,8 @@ pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSe
     let listed: HashMap<ImageId, &Image> = images.iter().map(|image| (image.id, image)).collect();
     for (nth, at) in unfinished.into_iter().enumerate() {
         let step = &plan.steps[at];
-        let id = ImageId::parse(&step.id).filter(|_| step.kind == Kind::Image);
-        let mut names = Vec::new();
-        let (mut reason, mut holders) = (KeptReason::Changed, Vec::new());
-        if let Some(id) = id {
+        let mut kept = Kept::instead_of(step, KeptReason::Changed);
+        if let Some(id) = step.image() {
             let asked = match &list {
                 Some(_) => Some(listed.get(&id).map(|image| shown(&image.tags))),
                 None if nth < ASKED => {
@@ -60,40 +59,38 @@ pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSe
                 plan.steps[at].result = Some(Outcome::AlreadyGone);
                 continue;
             }
-            names = asked.flatten().unwrap_or_default();
+            kept.names = asked.flatten().unwrap_or_default();
             if let Some(users) = users.get(&id) {
-                reason = KeptReason::InUse;
-                holders = users.iter().map(|user| user.describe()).collect();
+                kept.reason = KeptReason::InUse;
+                kept.holders = users.iter().map(|user| Holder::from(*user)).collect();
             } else if let Some(children) = children.get(&id) {
-                reason = KeptReason::Base;
-                holders = children.iter().map(|child| child.id.short()).collect();
+                kept.reason = KeptReason::Base;
+                kept.holders = children.iter().map(|child| Holder::Child { id: child.id, name: None }).collect();
             } else {
-                holders.clone_from(&names);
+                kept.holders = kept.names.iter().cloned().map(Holder::Name).collect();
             }
         } else {
-            names.clone_from(&step.names);
-            holders = users_of(step, &containers);
-            reason = if holders.is_empty() { reason } else { KeptReason::InUse };
+            kept.holders = users_of(step, &containers);
+            kept.reason = if kept.holders.is_empty() { KeptReason::Changed } else { KeptReason::InUse };
         }
         if step.result == Some(Outcome::Failed) {
-            (reason, holders) = (KeptReason::Failed, Vec::new());
-        } else if held.contains(&step.id) {
-            (reason, holders) = (KeptReason::BuildRunning, Vec::new());
+            (kept.reason, kept.holders) = (KeptReason::Failed, Vec::new());
+        } else if held.contains(&*step.id()) {
+            (kept.reason, kept.holders) = (KeptReason::BuildRunning, Vec::new());
         }
-        let kept = Kept { kind: step.kind, id: step.id.clone(), names, bytes: step.bytes, reason, holders };
         plan.kept.push(kept);
     }
 }
 
 /// The containers that came to use something that is no image; a container that runs uses itself.
-fn users_of(step: &Step, containers: &[Container]) -> Vec<String> {
-    let uses = |container: &&Container| match step.kind {
-        Kind::Container => container.id == step.id,
-        Kind::Volume => container.volumes.contains(&step.id),
-        Kind::Network => container.networks.iter().any(|of| *of == step.id || step.names.contains(of)),
-        Kind::Image | Kind::BuildCache => false,
+fn users_of(step: &Step, containers: &[Container]) -> Vec<Holder> {
+    let uses = |container: &&Container| match &step.deed {
+        Deed::StopContainer { id, .. } | Deed::RemoveContainer { id, .. } => container.id == *id,
+        Deed::RemoveVolume { name, .. } => container.volumes.contains(name),
+        Deed::RemoveNetwork { id, name } => container.networks.iter().any(|of| of == id || of == name),
+        Deed::RemoveImage { .. } | Deed::Untag { .. } | Deed::GiveBack { .. } | Deed::RemoveCache { .. } => false,
     };
-    containers.iter().filter(uses).map(Container::describe).collect()
+    containers.iter().filter(uses).map(Holder::from).collect()
 }
 
 fn shown(tags: &[Reference]) -> Vec<String> {

@@ -18,7 +18,7 @@ use ended::{StepEnd, plainly};
 
 use crate::engine::Engine;
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::model::{Action, Capabilities, Guard, ImageId, Kind, Outcome, Plan, Reference, Step};
+use crate::model::{Action, Capabilities, Deed, ImageGuard, ImageId, Kind, Outcome, Plan, Step};
 
 /// Stopping is mostly waiting for the container's own grace, and removing for its mounts. As many as docker's own
 /// program takes at a time.
@@ -95,7 +95,7 @@ pub(crate) async fn apply(
         for (step, StepEnd { outcome, why, by_build, .. }) in plan.steps[from..].iter_mut().zip(ended) {
             step.result = Some(outcome);
             if by_build {
-                held.insert(step.id.clone());
+                held.insert(step.id().into_owned());
             }
             if let Some(why) = why.filter(|why| !report.errors.contains(why)) {
                 report.errors.push(why);
@@ -111,8 +111,7 @@ pub(crate) async fn apply(
         explain::explain(engine, plan, &held, can).await;
     }
     let is_gone = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
-    let images = plan.steps.iter().filter(|step| step.kind == Kind::Image && step.action == Action::Remove);
-    report.gone = images.filter(is_gone).filter_map(|step| ImageId::parse(&step.id)).collect();
+    report.gone = plan.steps.iter().filter(is_gone).filter_map(Step::removed_image).collect();
     plan.count();
     report
 }
@@ -164,36 +163,25 @@ async fn side_by_side<'s, P: Future<Output = Result<StepEnd>>>(
 
 /// Steps with the same key may run side by side: they are neighbours that cannot hang on each other.
 fn wave(step: &Step, depths: &HashMap<ImageId, usize>) -> (Kind, Action, usize) {
-    let depth = ImageId::parse(&step.id).and_then(|id| depths.get(&id).copied()).unwrap_or(0);
-    (step.kind, step.action, if step.action == Action::Remove { depth } else { 0 })
+    let depth = step.removed_image().and_then(|id| depths.get(&id).copied()).unwrap_or(0);
+    (step.kind(), step.action(), depth)
 }
 
 /// An `Err` says that the engine could not even be asked.
 async fn perform(door: &image::Door<'_, impl Engine>, step: &Step) -> Result<StepEnd> {
     let engine = door.engine;
-    let id = || ImageId::parse(&step.id).ok_or_else(|| Error::failed("reading the plan", "a step names no image"));
-    let name = || {
-        step.names
-            .first()
-            .and_then(|name| Reference::listed(name))
-            .ok_or_else(|| Error::failed("reading the plan", "a step names no tag"))
-    };
-    match (step.kind, step.action, &step.guard) {
-        (Kind::Image, Action::Remove, Guard::Untagged) => image::remove_untagged(door, id()?).await,
-        (Kind::Image, Action::Remove, Guard::Named { names }) => image::remove_named(door, id()?, names).await,
-        (Kind::Image, Action::Remove, Guard::Pushed { digests }) => image::remove_pushed(door, id()?, digests).await,
-        (Kind::Image, Action::Untag, Guard::NameOf { id }) => image::untag(door, *id, &name()?).await,
-        (Kind::Image, Action::GiveBack, Guard::NameOf { id: from }) => {
-            image::give_back(door, *from, id()?, &name()?).await
+    match &step.deed {
+        Deed::StopContainer { id, .. } => Ok(plainly(engine.stop_container(id).await?, |()| Outcome::Done)),
+        Deed::RemoveContainer { id, .. } => container::remove(engine, id).await,
+        Deed::RemoveImage { id, guard: ImageGuard::Untagged } => image::remove_untagged(door, *id).await,
+        Deed::RemoveImage { id, guard: ImageGuard::Named { names } } => image::remove_named(door, *id, names).await,
+        Deed::RemoveImage { id, guard: ImageGuard::Pushed { digests } } => {
+            image::remove_pushed(door, *id, digests).await
         }
-        (Kind::Container, Action::Stop, _) => Ok(plainly(engine.stop_container(&step.id).await?, |()| Outcome::Done)),
-        (Kind::Container, Action::Remove, Guard::Stopped) => container::remove(engine, step).await,
-        (Kind::Network, Action::Remove, Guard::Unused) => spare::remove_network(engine, door.can, step).await,
-        (Kind::Volume, Action::Remove, Guard::Unused) => spare::remove_volume(engine, step, None).await,
-        (Kind::Volume, Action::Remove, Guard::UnusedSince { created }) => {
-            spare::remove_volume(engine, step, Some(*created)).await
-        }
-        (Kind::BuildCache, Action::Remove, Guard::Unused) => spare::remove_cache(engine, step).await,
-        _ => Ok(StepEnd::failed(Error::failed("reading the plan", "a step and its guard do not belong together"))),
+        Deed::Untag { image, name } => image::untag(door, *image, name).await,
+        Deed::GiveBack { name, from, to } => image::give_back(door, *from, *to, name).await,
+        Deed::RemoveVolume { name, created } => spare::remove_volume(engine, name, *created).await,
+        Deed::RemoveNetwork { id, name } => spare::remove_network(engine, door.can, id, name).await,
+        Deed::RemoveCache { id, .. } => spare::remove_cache(engine, id).await,
     }
 }

@@ -5,39 +5,39 @@ use jiff::Timestamp;
 use super::ended::{StepEnd, plainly, settle};
 use crate::engine::{self, Engine, is_no_such_call};
 use crate::error::{Error, Result};
-use crate::model::{Capabilities, Network, Outcome, Step};
+use crate::model::{Capabilities, Network, Outcome};
 
 /// Every engine guards a volume for containers in whatever state. Whether it is still the same is asked one request
 /// before.
-pub(super) async fn remove_volume(engine: &impl Engine, step: &Step, created: Option<Timestamp>) -> Result<StepEnd> {
+pub(super) async fn remove_volume(engine: &impl Engine, name: &str, created: Option<Timestamp>) -> Result<StepEnd> {
     if created.is_some() {
-        match engine.volume(&step.id).await? {
+        match engine.volume(name).await? {
             None => return Ok(StepEnd::plainly(Outcome::AlreadyGone)),
             Some(now) if now.created != created => return Ok(StepEnd::plainly(Outcome::Kept)),
             Some(_) => {}
         }
     }
-    let outcome = engine.remove_volume(&step.id).await?;
-    settle(outcome, async || engine.volume(&step.id).await.map(|volume| volume.is_none())).await
+    let outcome = engine.remove_volume(name).await?;
+    settle(outcome, async || engine.volume(name).await.map(|volume| volume.is_none())).await
 }
 
 /// An engine guards a network only for containers that run, so those that do not are looked for here. Where it
 /// guards it only under its name, that must still mean this network.
-pub(super) async fn remove_network(engine: &impl Engine, can: Capabilities, step: &Step) -> Result<StepEnd> {
-    if is_connected(engine, step).await? {
+pub(super) async fn remove_network(engine: &impl Engine, can: Capabilities, id: &str, name: &str) -> Result<StepEnd> {
+    if is_connected(engine, id, name).await? {
         return Ok(StepEnd::plainly(Outcome::Kept));
     }
-    let find = async || Ok(engine.networks().await?.into_iter().find(|network| network.id == step.id));
+    let find = async || Ok(engine.networks().await?.into_iter().find(|network| network.id == id));
     let by = if can.guards_networks_by_name {
         let network: Option<Network> = find().await?;
         network.map(|network| network.name)
     } else {
-        Some(step.id.clone())
+        Some(id.to_owned())
     };
     let Some(by) = by else { return Ok(StepEnd::plainly(Outcome::AlreadyGone)) };
     let outcome = engine.remove_network(&by).await?;
     // How engines say that something is connected to it differs, so a refusal is looked into.
-    if matches!(outcome, engine::Outcome::Refused { .. }) && is_connected(engine, step).await? {
+    if matches!(outcome, engine::Outcome::Refused { .. }) && is_connected(engine, id, name).await? {
         return Ok(StepEnd::plainly(Outcome::Kept));
     }
     match outcome {
@@ -46,14 +46,14 @@ pub(super) async fn remove_network(engine: &impl Engine, can: Capabilities, step
     }
 }
 
-async fn is_connected(engine: &impl Engine, step: &Step) -> Result<bool> {
-    let is_it = |of: &String| *of == step.id || step.names.contains(of);
+async fn is_connected(engine: &impl Engine, id: &str, name: &str) -> Result<bool> {
+    let is_it = |of: &String| of == id || of == name;
     Ok(engine.containers().await?.iter().any(|container| container.networks.iter().any(is_it)))
 }
 
 /// Where there is no such call the record stays, and the reason, the same for all of them, is said once.
-pub(super) async fn remove_cache(engine: &impl Engine, step: &Step) -> Result<StepEnd> {
-    match engine.delete_cache(&step.id).await? {
+pub(super) async fn remove_cache(engine: &impl Engine, id: &str) -> Result<StepEnd> {
+    match engine.delete_cache(id).await? {
         engine::Outcome::Refused { status, .. } if is_no_such_call(status) => {
             let why = Error::failed("deleting build cache", "the engine, or a proxy before it, has no such call");
             Ok(StepEnd { why: Some(why), ..StepEnd::plainly(Outcome::Kept) })

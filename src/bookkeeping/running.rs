@@ -6,15 +6,15 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 
 use crate::ledger::State;
-use crate::model::{Action, Books, ImageId, Kind, Step};
+use crate::model::{Books, BuildId, Deed, ImageId, Kind, Step};
 use crate::plan::clean::{RunningBuild, needed_by_builds};
 
 /// Asked before every step, so it reads no more than a folder's names while no build comes or goes.
 pub(crate) struct NeededByBuilds<'a> {
     state: &'a State,
     books: &'a Books,
-    /// The build that asks: it needs nothing of what it takes away itself.
-    own: &'a str,
+    /// The build that asks, if one does: it needs nothing of what it takes away itself.
+    own: Option<&'a BuildId>,
     /// Whether somebody has come to use all of it.
     taken_over: Option<&'a dyn Fn() -> bool>,
     now: RefCell<Now>,
@@ -29,7 +29,7 @@ struct Now {
 }
 
 impl<'a> NeededByBuilds<'a> {
-    pub(crate) fn new(state: &'a State, books: &'a Books, own: &'a str) -> Self {
+    pub(crate) fn new(state: &'a State, books: &'a Books, own: Option<&'a BuildId>) -> Self {
         Self { state, books, own, taken_over: None, now: RefCell::default() }
     }
 
@@ -43,7 +43,7 @@ impl<'a> NeededByBuilds<'a> {
         if self.taken_over.is_some_and(|taken_over| taken_over()) {
             return true;
         }
-        if step.kind != Kind::Image {
+        if step.kind() != Kind::Image {
             return false;
         }
         let mut now = self.now.borrow_mut();
@@ -56,18 +56,18 @@ impl<'a> NeededByBuilds<'a> {
             let folders = (known == folders.len()).then_some(folders);
             *now = Now { folders, any: !running.is_empty(), needed };
         }
-        match step.action {
+        match step.deed {
             // dkb's own name may hold an image for a build that is about to take its tag.
-            Action::Remove | Action::Untag if step.is_of_own_name() => now.any,
-            Action::Remove => ImageId::parse(&step.id).is_some_and(|id| now.needed.contains(&id)),
-            Action::Untag | Action::Stop | Action::GiveBack => false,
+            Deed::RemoveImage { .. } | Deed::Untag { .. } if step.is_of_own_name() => now.any,
+            Deed::RemoveImage { id, .. } => now.needed.contains(&id),
+            _ => false,
         }
     }
 }
 
 /// Builds that run now, but for this one.
-pub(crate) fn running(state: &State, but: &str) -> Vec<RunningBuild> {
+pub(crate) fn running(state: &State, but: Option<&BuildId>) -> Vec<RunningBuild> {
     let unfinished = state.unfinished();
-    let others = unfinished.into_iter().filter(|other| other.still_runs() && other.intent.build != but);
+    let others = unfinished.into_iter().filter(|other| other.still_runs() && Some(&other.intent.build) != but);
     others.map(|other| RunningBuild { of: other.intent.of, key: other.intent.key, tags: other.intent.tags }).collect()
 }

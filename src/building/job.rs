@@ -18,7 +18,7 @@ use crate::engine::builder::BuilderKind;
 use crate::engine::{Endpoint, Program, program};
 use crate::error::{Error, Result};
 use crate::ledger::{Intent, Journal, Running, SessionHold, State};
-use crate::model::Stamp;
+use crate::model::{BuildId, Stamp};
 use crate::plan::argv::{self, BuildWords, Builder, IdFile, Injection, Spelling, build_key};
 use crate::processes::child::Stdout;
 
@@ -56,7 +56,7 @@ impl Job {
         let here = std::env::current_dir().unwrap_or_default();
         let now = Timestamp::now();
         let intent = Intent {
-            build: format!("{:x}-{:x}", now.as_nanosecond(), std::process::id()),
+            build: BuildId::of(now, std::process::id()),
             of: app.key.clone(),
             started: now,
             tags: words.tags.iter().map(crate::model::Reference::canonical).collect(),

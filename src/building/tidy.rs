@@ -47,11 +47,11 @@ pub(super) async fn take_away(
         images: engine.images(false).await?,
         containers: engine.containers().await?,
     };
-    let running = running(state, &done.build);
+    let running = running(state, Some(&done.build));
     let steps = superseded::steps(&snapshot, books, &running, &candidates);
     let mut plan = Plan::new("build", &before.info, Timestamp::now(), steps, Vec::new());
     let depths = order::depths(snapshot.images.iter());
-    let builds = NeededByBuilds::new(state, books, &done.build);
+    let builds = NeededByBuilds::new(state, books, Some(&done.build));
     let report = apply::apply(
         engine,
         &mut plan,

@@ -7,7 +7,7 @@ use super::answer_disk::{Usage, Volumes};
 use super::cli_files::{CliConfig, ContextHost, context_host};
 use super::endpoint::{Way, direct, without_password};
 use super::fault::Fault;
-use crate::model::{Container, Ended, Image, ImageDetail, Network, Reference};
+use crate::model::{Container, Ended, Holder, Image, ImageDetail, Network, Reference};
 
 /// The names and texts in an answer to this question; `None` where it is no answer to it.
 pub(crate) fn names_in(question: &str, body: &[u8]) -> Option<Vec<String>> {
@@ -21,7 +21,7 @@ pub(crate) fn names_in(question: &str, body: &[u8]) -> Option<Vec<String>> {
         "containers" => {
             let containers = list::<Container>(body)?;
             assert!(containers.iter().all(|container| !container.image_mounts.contains(&String::new())));
-            Some(containers.iter().map(Container::describe).collect())
+            Some(containers.iter().map(|container| Holder::from(container).to_string()).collect())
         }
         "container" => json::<Read<Ended>>(body).map(|_| Vec::new()),
         "info" => {

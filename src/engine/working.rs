@@ -79,6 +79,8 @@ mod tests {
             working.iter().map(said).collect::<Vec<_>>(),
             [("464-working-container".to_owned(), true), ("0123456789ab".to_owned(), false)]
         );
-        assert!(working[0].describe().contains("podman rm --force 464-working-container"));
+        assert!(
+            crate::model::Holder::from(&working[0]).to_string().contains("podman rm --force 464-working-container")
+        );
     }
 }

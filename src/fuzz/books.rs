@@ -1,12 +1,16 @@
 //! What lies in dkb's own folder and in a plan's file, where somebody else may have written too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::model::{Books, ImageId, Pattern, Plan, Record, Removal, Tally};
-use crate::plan::narrow::{Wanted, narrow};
+use crate::model::{
+    Action, Books, Deed, EngineLabel, ImageGuard, ImageId, Kind, Outcome, Pattern, Plan, Reason, Record, Reference,
+    Removal, SCHEMA, Step, Tally, Totals,
+};
+use crate::plan::narrow::narrow;
+use crate::plan_file::PlanFile;
 use crate::report::{Page, Style, log};
 
 /// The lines of a ledger.
@@ -79,28 +83,114 @@ pub fn history(data: &[u8]) -> bool {
 
 /// A plan's file.
 ///
-/// - What can be read is the same when it is written and read again.
-/// - Narrowed by its own file a plan is whole, in whatever order names stand there; by any other it has no step that it did not have.
+/// - Of what stands there a step is made only if it makes sense, and that is written in the same words again.
+/// - Narrowed by its own file a plan is whole, in whatever order names stand there; by any other it has no step that
+///   it did not have.
 pub fn plan(data: &[u8]) -> bool {
     #[derive(Deserialize)]
-    struct File {
-        steps: Vec<Wanted>,
+    struct Lines {
+        steps: Vec<Line>,
     }
-    let (Ok(plan), file) = (serde_json::from_slice::<Plan>(data), serde_json::from_slice::<File>(data)) else {
-        return false;
-    };
-    let written = Page::json(&plan);
-    assert_eq!(serde_json::from_str::<Plan>(written.as_str()).ok().as_ref(), Some(&plan), "{}", written.as_str());
-
-    let file = file.expect("a plan's steps can be asked for");
-    let own = narrow(plan.clone(), &file.steps);
-    assert!(own.whole, "{}", written.as_str());
-    assert_eq!(own.plan.steps, plan.steps);
-    let mut turned = plan.clone();
-    turned.steps.iter_mut().for_each(|step| step.names.reverse());
-    assert!(narrow(turned, &file.steps).whole, "{}", written.as_str());
+    let Ok(file) = serde_json::from_slice::<PlanFile>(data) else { return false };
+    let Ok(Lines { steps }) = serde_json::from_slice(data) else { return false };
+    let steps: Vec<Step> = steps.iter().filter_map(Line::step).collect();
+    let plan = of_steps(steps);
     let half = narrow(plan.clone(), &file.steps[file.steps.len() / 2..]);
     assert!(half.plan.steps.iter().all(|step| plan.steps.contains(step)));
-    assert!(half.plan.steps.len() >= plan.steps.len() - file.steps.len() / 2);
+    assert!(half.plan.steps.len() >= plan.steps.len().saturating_sub(file.steps.len() / 2));
+
+    let own = narrow(plan.clone(), &file.steps);
+    assert!(own.whole, "{plan:#?}");
+    assert_eq!(own.plan.steps, plan.steps);
+    let mut turned = plan;
+    for step in &mut turned.steps {
+        if let Deed::RemoveImage { guard: ImageGuard::Named { names }, .. } = &mut step.deed {
+            names.reverse();
+        }
+    }
+    assert!(narrow(turned, &file.steps).whole);
     true
+}
+
+fn of_steps(steps: Vec<Step>) -> Plan {
+    let text = String::new;
+    let mut plan = Plan {
+        schema: SCHEMA,
+        kind: "clean",
+        engine: EngineLabel { id: text(), endpoint: text(), version: text(), name: "" },
+        created: Timestamp::UNIX_EPOCH,
+        scope: None,
+        steps,
+        kept: Vec::new(),
+        totals: Totals::default(),
+        to_cache: HashMap::new(),
+    };
+    plan.count();
+    plan
+}
+
+/// A step as it is written.
+#[derive(Debug, PartialEq, Deserialize)]
+struct Line {
+    action: Action,
+    #[serde(rename = "type")]
+    kind: Kind,
+    id: String,
+    names: Vec<String>,
+    bytes: u64,
+    reason: Reason,
+    guard: Still,
+    result: Option<Outcome>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "still")]
+enum Still {
+    Untagged,
+    Pushed { digests: Vec<String> },
+    Named { names: Vec<String> },
+    NameOf { id: ImageId },
+    Stopped,
+    Unused,
+    UnusedSince { created: Timestamp },
+}
+
+impl Line {
+    /// The step that these words mean, if they mean one.
+    fn step(&self) -> Option<Step> {
+        let step = Step { result: self.result, ..Step::new(self.deed()?, self.reason, self.bytes) };
+        let written = Page::json(&step);
+        let again: Option<Self> = serde_json::from_str(written.as_str()).ok();
+        (again.as_ref() == Some(self)).then_some(step)
+    }
+
+    fn deed(&self) -> Option<Deed> {
+        let (id, name) = (|| self.id.clone(), || self.names.first().cloned());
+        let (image, tag) = (|| ImageId::parse(&self.id), || Reference::listed(self.names.first()?));
+        let removed = |guard| Some(Deed::RemoveImage { id: image()?, guard });
+        match (self.action, self.kind, &self.guard) {
+            (Action::Stop, Kind::Container, _) => Some(Deed::StopContainer { id: id(), name: name()? }),
+            (Action::Remove, Kind::Container, _) => Some(Deed::RemoveContainer { id: id(), name: name()? }),
+            (Action::Remove, Kind::Image, Still::Untagged) => removed(ImageGuard::Untagged),
+            (Action::Remove, Kind::Image, Still::Pushed { digests }) => {
+                removed(ImageGuard::Pushed { digests: digests.clone() })
+            }
+            (Action::Remove, Kind::Image, Still::Named { names }) => {
+                removed(ImageGuard::Named { names: names.clone() })
+            }
+            (Action::Untag, Kind::Image, _) => Some(Deed::Untag { image: image()?, name: tag()? }),
+            (Action::GiveBack, Kind::Image, Still::NameOf { id: from }) => {
+                Some(Deed::GiveBack { name: tag()?, from: *from, to: image()? })
+            }
+            (Action::Remove, Kind::Volume, Still::UnusedSince { created }) => {
+                Some(Deed::RemoveVolume { name: id(), created: Some(*created) })
+            }
+            (Action::Remove, Kind::Volume, _) => Some(Deed::RemoveVolume { name: id(), created: None }),
+            (Action::Remove, Kind::Network, _) => Some(Deed::RemoveNetwork { id: id(), name: name()? }),
+            (Action::Remove, Kind::BuildCache, _) => {
+                Some(Deed::RemoveCache { id: id(), kind: name().unwrap_or_default() })
+            }
+            _ => None,
+        }
+    }
 }

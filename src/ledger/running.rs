@@ -21,7 +21,7 @@ use super::id_file::{IdFile, read_iid};
 use super::room::has_room;
 use super::{State, lock_within_limit};
 use crate::error::Result;
-use crate::model::{Candidate, ImageId, Name, Reference, SessionKey, Shown, Stamp};
+use crate::model::{BuildId, Candidate, ImageId, Name, Reference, SessionKey, Shown, Stamp};
 
 const LOCK: &str = "lock";
 const INTENT: &str = "intent.json";
@@ -30,7 +30,7 @@ const JOURNAL: &str = "journal";
 /// What a build is about to do, noted before docker starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
-    pub build: String,
+    pub build: BuildId,
     #[serde(flatten)]
     pub of: SessionKey,
     pub started: Timestamp,
@@ -103,7 +103,7 @@ pub struct Unfinished {
 
 impl State {
     pub fn begin(&self, intent: &Intent) -> Result<Running> {
-        let folder = self.folder.join("builds").join(&intent.build);
+        let folder = self.folder.join("builds").join(intent.build.as_str());
         folder.make()?;
         if let Err(error) = has_room(&folder.path()) {
             let _ = fs::remove_dir(folder.path());

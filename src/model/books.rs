@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ImageId, Name, Reference};
+use super::{BuildId, ImageId, Name, Reference};
 pub use tally::Tally;
 
 /// One session of one project.
@@ -48,7 +48,7 @@ pub struct Taken {
 /// One build and what it produced. Of the build's words only its tags and a hash are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
-    pub build: String,
+    pub build: BuildId,
     #[serde(flatten)]
     pub of: SessionKey,
     pub at: Timestamp,
@@ -225,7 +225,7 @@ impl Record {
                 Some((Self::Session(entry), Self::Session(rest)))
             }
             Self::Build(mut build) => {
-                let mut more = More { build: build.build.clone(), ..More::default() };
+                let mut more = More::of(build.build.clone());
                 // The build itself comes last, and so is whole when it is read.
                 let parts = (half(&mut build.tags), half(&mut build.steps), half(&mut build.took));
                 more.tags = std::mem::replace(&mut build.tags, parts.0);
@@ -234,7 +234,7 @@ impl Record {
                 (!more.is_empty()).then_some((Self::More(more), Self::Build(build)))
             }
             Self::More(mut more) => {
-                let mut rest = More { build: more.build.clone(), ..More::default() };
+                let mut rest = More::of(more.build.clone());
                 rest.tags = half(&mut more.tags);
                 rest.steps = half(&mut more.steps);
                 rest.took = half(&mut more.took);
@@ -246,14 +246,18 @@ impl Record {
 }
 
 impl More {
+    const fn of(build: BuildId) -> Self {
+        Self { build, tags: Vec::new(), steps: Vec::new(), took: Vec::new() }
+    }
+
     fn is_empty(&self) -> bool {
         self.tags.is_empty() && self.steps.is_empty() && self.took.is_empty()
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct More {
-    pub build: String,
+    pub build: BuildId,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Reference>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -346,7 +350,7 @@ pub(crate) mod tests {
 
     pub(crate) fn build(name: &str, of: &SessionKey, result: u8, steps: &[u8]) -> Build {
         Build {
-            build: name.to_owned(),
+            build: BuildId::parse(name).expect("an ID"),
             of: of.clone(),
             at: Timestamp::UNIX_EPOCH,
             tags: vec![Reference::written("app").expect("a name")],
@@ -453,7 +457,7 @@ pub(crate) mod tests {
             let (mut plain, mut tally) = (Plain::default(), Tally::default());
             for (n, mut record) in records.into_iter().enumerate() {
                 if let Record::Build(build) = &mut record {
-                    build.build = n.to_string();
+                    build.build = BuildId::parse(n.to_string()).expect("an ID");
                 }
                 plain.count(record.clone());
                 tally.count(record);

@@ -56,7 +56,7 @@ impl Removal {
     /// All that went as this plan was carried out.
     pub fn all_of(plan: &Plan, books: &Books, doer: Doer<'_>, at: Timestamp) -> Vec<Self> {
         let went: Vec<&Step> = plan.steps.iter().filter(|step| result(step).is_some()).collect();
-        let built_as = tags_of(books, &went.iter().filter_map(|step| image(step)).collect());
+        let built_as = tags_of(books, &went.iter().filter_map(|step| step.image()).collect());
         went.into_iter().filter_map(|step| Self::of(step, plan, &built_as, doer, at)).collect()
     }
 
@@ -67,18 +67,18 @@ impl Removal {
         doer: Doer<'_>,
         at: Timestamp,
     ) -> Option<Self> {
-        let names: Vec<String> = step.names.iter().take(NAMES).map(|name| shortened(name)).collect();
+        let names: Vec<String> = step.names().into_iter().take(NAMES).map(shortened).collect();
         let has = |tag: &Reference| names.iter().any(|name| tag.spellings().contains(name));
-        let built_as = image(step).and_then(|id| built_as.get(&id)).into_iter().flatten();
+        let built_as = step.image().and_then(|id| built_as.get(&id)).into_iter().flatten();
         Some(Self {
             at,
             by: doer.verb.to_owned(),
             project: doer.of.project.clone(),
             session: doer.of.session.clone(),
             engine: engine(&plan.engine),
-            action: step.action,
-            kind: step.kind,
-            id: shortened(&step.id),
+            action: step.action(),
+            kind: step.kind(),
+            id: shortened(&step.id()),
             built_as: built_as.filter(|tag| !has(tag)).cloned().collect(),
             names,
             bytes: step.bytes,
@@ -137,10 +137,6 @@ fn result(step: &Step) -> Option<Outcome> {
     step.result.filter(|result| matches!(result, Outcome::Done | Outcome::Unknown))
 }
 
-fn image(step: &Step) -> Option<ImageId> {
-    (step.kind == Kind::Image).then(|| ImageId::parse(&step.id)).flatten()
-}
-
 /// The tags that builds gave these images, the newest of very many.
 fn tags_of(books: &Books, images: &HashSet<ImageId>) -> HashMap<ImageId, Vec<Reference>> {
     let mut tags: HashMap<ImageId, Vec<Reference>> = HashMap::new();
@@ -170,19 +166,12 @@ pub(crate) mod tests {
     use super::*;
     use crate::model::books_tests::{build, id, key};
     use crate::model::image_tests::host;
-    use crate::model::{Build, Guard};
+    use crate::model::{Build, Deed, ImageGuard};
 
     fn step(n: u8, names: &[&str], result: Outcome) -> Step {
-        Step {
-            action: Action::Remove,
-            kind: Kind::Image,
-            id: id(n).to_string(),
-            names: names.iter().map(|name| (*name).to_owned()).collect(),
-            bytes: 7,
-            reason: Reason::Superseded,
-            guard: Guard::Untagged,
-            result: Some(result),
-        }
+        let guard = ImageGuard::of(names.iter().map(|name| (*name).to_owned()).collect());
+        let deed = Deed::RemoveImage { id: id(n), guard };
+        Step { result: Some(result), ..Step::new(deed, Reason::Superseded, 7) }
     }
 
     fn of(steps: Vec<Step>, books: &Books) -> Vec<Removal> {
@@ -299,14 +288,16 @@ pub(crate) mod tests {
             name in any::<String>(), times in 0..2000_usize, count in 0..40_usize, id in any::<String>(),
         ) {
             let long = name.repeat(times);
-            let names = vec![long.as_str(); count];
-            let step = Step { id: id.repeat(times), ..step(1, &names, Outcome::Done) };
-            let went = of(vec![step], &Books::default());
-            let line = went[0].line();
-            prop_assert_eq!(line.matches('\n').count(), 1);
-            // Each character is six bytes at most, as JSON writes it.
-            prop_assert!(line.len() < (NAMES + 5) * LONGEST_NAME * 6, "{}", line.len());
-            prop_assert_eq!(Removal::read(line.as_bytes()), Some(went[0].clone()));
+            let image = step(1, &vec![long.as_str(); count], Outcome::Done);
+            let network = Deed::RemoveNetwork { id: id.repeat(times), name: long };
+            let network = Step { result: Some(Outcome::Done), ..Step::new(network, Reason::OfSession, 0) };
+            for went in of(vec![image, network], &Books::default()) {
+                let line = went.line();
+                prop_assert_eq!(line.matches('\n').count(), 1);
+                // Each character is six bytes at most, as JSON writes it.
+                prop_assert!(line.len() < (NAMES + 5) * LONGEST_NAME * 6, "{}", line.len());
+                prop_assert_eq!(Removal::read(line.as_bytes()), Some(went));
+            }
         }
 
         #[test]

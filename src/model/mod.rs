@@ -3,9 +3,11 @@
 mod amount;
 mod asked;
 mod books;
+mod build_id;
 mod capabilities;
 mod distance;
 mod history;
+mod holder;
 mod id;
 mod label;
 mod mark;
@@ -17,6 +19,7 @@ mod reference;
 mod resource;
 mod snapshot;
 mod stamp;
+mod step;
 
 pub use amount::{exact_bytes, exact_duration, human_bytes, human_duration, parse_bytes, parse_duration, total};
 pub use asked::{Asked, Covers};
@@ -25,21 +28,24 @@ pub(crate) use books::tests as books_tests;
 pub use books::{
     Books, Build, Candidate, Life, More, Owner, Record, SessionEntry, SessionKey, Shown, Taken, Tally, VERSION,
 };
+pub use build_id::BuildId;
 pub use capabilities::Capabilities;
 pub use distance::distance;
 #[cfg(test)]
 pub(crate) use history::tests as history_tests;
 pub use history::{Doer, Removal};
+pub use holder::Holder;
 pub use id::ImageId;
 pub use label::LabelFilter;
 pub use mark::DiskMark;
 pub use name::Name;
 pub use notice::Notice;
 pub use pattern::Pattern;
-pub use plan::{Action, EngineLabel, Guard, Kept, KeptReason, Kind, Outcome, Plan, Reason, SCHEMA, Step, Totals};
+pub use plan::{EngineLabel, Kept, KeptReason, Plan, SCHEMA, Totals};
 pub use reference::Reference;
 pub use resource::{CacheRecord, DiskUsage, Ended, Network, Volume};
 #[cfg(test)]
 pub(crate) use snapshot::tests as image_tests;
 pub use snapshot::{Container, ContainerState, EngineInfo, Image, ImageDetail, Snapshot};
 pub use stamp::{PROJECT_LABEL, RUN_LABEL, SESSION_LABEL, Stamp};
+pub use step::{Action, Deed, ImageGuard, Kind, Outcome, Reason, Step};

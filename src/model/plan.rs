@@ -1,72 +1,16 @@
 //! A plan: what is to be done, in order, and what is kept, with the reason for each.
 //!
-//! The same shape is shown, written to a file, read back and reported on, so that a dry run, a plan file and
-//! a run can never differ.
+//! The same plan is shown, written to a file and reported on, so that a dry run, a plan file and a run can never
+//! differ.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, EngineInfo, ImageId, total};
+use super::{Asked, EngineInfo, Holder, ImageId, Kind, Outcome, Step, total};
 
 pub const SCHEMA: u32 = 1;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// Stop a running container with its own signal and grace.
-    Stop,
-    /// Take the thing away.
-    Remove,
-    /// Take one name off an image that stays.
-    Untag,
-    /// Let a name point again at the image that it was taken from.
-    GiveBack,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    Container,
-    Image,
-    Volume,
-    Network,
-    BuildCache,
-}
-
-/// Why something is in the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// An untagged image that one of our builds produced.
-    Leftover,
-    /// A step that the classic builder kept for its cache.
-    Intermediate,
-    /// The newer build took its tag.
-    Superseded,
-    /// A tagged output of a session that ends.
-    SessionOver,
-    /// A tagged image of ours, with `--tagged`.
-    Outdated,
-    /// A stopped container of the session, which holds one of its images.
-    HoldsImage,
-    /// A container, volume or network that bears the session's run label.
-    OfSession,
-    /// A tag that the session took from an image that was not its own.
-    TakenTag,
-    /// dkb's own name, left by a deletion that was cut off or by a session that held the image, or an image that
-    /// nothing else holds.
-    OwnName,
-    /// Stamped with the session that this process is in, with no evidence against it.
-    Stamped,
-    /// A container that does not run.
-    Stopped,
-    /// An image without a name.
-    Dangling,
-    /// No container uses it.
-    Unused,
-}
 
 /// Why something stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,69 +66,16 @@ pub enum KeptReason {
     Failed,
 }
 
-/// What must still be true when a step's turn comes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "still")]
-pub enum Guard {
-    /// No name but our private one.
-    Untagged,
-    /// No name but our private one and these digests, under which our builds' images were pushed.
-    Pushed { digests: Vec<String> },
-    /// Exactly these names.
-    Named { names: Vec<String> },
-    /// This name still points at this image.
-    NameOf { id: ImageId },
-    /// Created, exited or dead.
-    Stopped,
-    /// No container refers to it.
-    Unused,
-    /// The same, and it is the one that was made then: a name alone may mean another one by now.
-    UnusedSince { created: Timestamp },
-}
-
-/// How a step ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Done, as planned.
-    Done,
-    /// Somebody else was faster; it is gone, which is what was wanted.
-    AlreadyGone,
-    /// The guard no longer held, or the engine named a user: left alone.
-    Kept,
-    /// The engine refused, or the connection was lost.
-    Failed,
-    /// Asked for, but it was over before the engine answered: a later look tells.
-    Unknown,
-    /// Its turn never came.
-    NotTried,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    pub action: Action,
-    #[serde(rename = "type")]
-    pub kind: Kind,
-    pub id: String,
-    pub names: Vec<String>,
-    /// What comes back when this step and those before it are done, as far as the engine's list tells.
-    pub bytes: u64,
-    pub reason: Reason,
-    pub guard: Guard,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Outcome>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kept {
     #[serde(rename = "type")]
     pub kind: Kind,
+    /// As it is told: where a file named something that is not there, in the words of the file.
     pub id: String,
     pub names: Vec<String>,
     pub bytes: u64,
     pub reason: KeptReason,
-    /// Who holds it: containers with their state, tags, children.
-    pub holders: Vec<String>,
+    pub holders: Vec<Holder>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,7 +106,7 @@ impl From<&EngineInfo> for EngineLabel {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     pub steps: usize,
     pub done: usize,
@@ -228,36 +119,43 @@ pub struct Totals {
     pub up_to: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Plan {
     pub schema: u32,
     /// The verb that made it: `clean`, `sweep`.
-    pub kind: String,
+    pub kind: &'static str,
     pub engine: EngineLabel,
     pub created: Timestamp,
     /// What a clean was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Asked>,
     pub steps: Vec<Step>,
     pub kept: Vec<Kept>,
     pub totals: Totals,
-    /// Of which images how many bytes stay on the disk as build cache, by ID.
+    /// Of which images how many bytes stay on the disk as build cache.
     #[serde(skip)]
-    pub to_cache: HashMap<String, u64>,
+    pub to_cache: HashMap<ImageId, u64>,
 }
 
-impl Step {
-    /// Whether it takes away a name below `dkb.invalid/`, which nobody but dkb gives, alone or with its image.
-    pub fn is_of_own_name(&self) -> bool {
-        self.reason == Reason::OwnName
+impl Kept {
+    /// What a step was for stays.
+    pub fn instead_of(step: &Step, reason: KeptReason) -> Self {
+        Self {
+            kind: step.kind(),
+            id: step.id().into_owned(),
+            names: step.names().into_iter().map(str::to_owned).collect(),
+            bytes: step.bytes,
+            reason,
+            holders: Vec::new(),
+        }
     }
 }
 
 impl Plan {
-    pub fn new(kind: &str, engine: &EngineInfo, now: Timestamp, steps: Vec<Step>, kept: Vec<Kept>) -> Self {
+    pub fn new(kind: &'static str, engine: &EngineInfo, now: Timestamp, steps: Vec<Step>, kept: Vec<Kept>) -> Self {
         let mut plan = Self {
             schema: SCHEMA,
-            kind: kind.to_owned(),
+            kind,
             engine: engine.into(),
             created: now,
             scope: None,
@@ -288,7 +186,12 @@ impl Plan {
             bytes_to_cache: if self.to_cache.is_empty() {
                 self.totals.bytes_to_cache
             } else {
-                total(self.steps.iter().filter(gone).filter_map(|step| self.to_cache.get(&step.id).copied()))
+                total(
+                    self.steps
+                        .iter()
+                        .filter(gone)
+                        .filter_map(|step| self.to_cache.get(&step.removed_image()?).copied()),
+                )
             },
             up_to: self.totals.up_to,
         };

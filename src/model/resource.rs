@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::Guard;
+use super::Deed;
 
 /// What is known of a container that does not run, beyond the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,9 +26,8 @@ pub struct Volume {
 }
 
 impl Volume {
-    /// What must still hold when its turn comes: a volume has no ID, so the time when it was made tells it apart.
-    pub fn guard(&self) -> Guard {
-        self.created.map_or(Guard::Unused, |created| Guard::UnusedSince { created })
+    pub fn removal(&self) -> Deed {
+        Deed::RemoveVolume { name: self.name.clone(), created: self.created }
     }
 }
 
@@ -41,6 +40,12 @@ pub struct Network {
     pub scope: String,
     pub created: Option<Timestamp>,
     pub labels: HashMap<String, String>,
+}
+
+impl Network {
+    pub fn removal(&self) -> Deed {
+        Deed::RemoveNetwork { id: self.id.clone(), name: self.name.clone() }
+    }
 }
 
 /// One record of the build cache.

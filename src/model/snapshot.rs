@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Capabilities, ImageId, Reference, Stamp};
+use super::{Capabilities, Deed, ImageId, Reference, Stamp};
 use crate::error::{Error, Result};
 
 /// Who answers behind the endpoint.
@@ -106,14 +106,12 @@ impl Container {
         matches!(self.state, ContainerState::Created | ContainerState::Exited | ContainerState::Dead)
     }
 
-    /// The container and what it does, for whoever asks why something stays.
-    pub fn describe(&self) -> String {
-        let name = &self.name;
-        match &self.state {
-            // Podman asks for force, and cannot tell a build that was killed from one that goes on. A person can.
-            ContainerState::Working => format!("{name} (of a build; if none runs: podman rm --force {name})"),
-            state => format!("{name} ({})", state.as_str()),
-        }
+    pub fn stop(&self) -> Deed {
+        Deed::StopContainer { id: self.id.clone(), name: self.name.clone() }
+    }
+
+    pub fn removal(&self) -> Deed {
+        Deed::RemoveContainer { id: self.id.clone(), name: self.name.clone() }
     }
 }
 

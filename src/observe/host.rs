@@ -62,7 +62,7 @@ impl HostObservation {
         let mut seen = Self {
             snapshot: Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() },
             lives: lives(&state, &books),
-            running: bookkeeping::running(&state, ""),
+            running: bookkeeping::running(&state, None),
             engine,
             info,
             ledger,
@@ -176,7 +176,7 @@ impl HostObservation {
     /// Looks closer at images and volumes where a plan takes any: that alone says which bytes come back.
     pub(crate) async fn plan(&mut self) -> Swept {
         let rough = self.plan_now();
-        let takes = |kind| rough.plan.steps.iter().any(|step| step.kind == kind);
+        let takes = |kind| rough.plan.steps.iter().any(|step| step.kind() == kind);
         if takes(Kind::Volume) {
             self.measure_volumes().await;
         }

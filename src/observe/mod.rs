@@ -75,7 +75,7 @@ impl Observation {
         let opened = state.sessions().into_iter().filter(|(_, owner)| owner.is_some());
         let opened = opened.filter_map(|(key, _)| state.session(&key).opened().map(|at| (key, at))).collect();
         let at_work = at_work(&snapshot, &books);
-        let running = bookkeeping::running(&state, "");
+        let running = bookkeeping::running(&state, None);
         Ok(Self {
             engine,
             info,
@@ -106,7 +106,7 @@ impl Observation {
         };
         self.share_with_cache(&mut plan);
         self.add_anonymous_volumes(&mut plan, policy).await?;
-        if plan.steps.iter().any(|step| step.kind == Kind::Volume)
+        if plan.steps.iter().any(|step| step.kind() == Kind::Volume)
             || plan.kept.iter().any(|kept| kept.kind == Kind::Volume)
         {
             self.measure_volumes(&mut plan).await;
@@ -126,7 +126,7 @@ impl Observation {
     async fn measure_volumes(&self, plan: &mut Plan) {
         let sizes = self.engine.volume_sizes().await.unwrap_or_default();
         let size = |name: &str| sizes.get(name).copied().unwrap_or(0);
-        plan.steps.iter_mut().filter(|step| step.kind == Kind::Volume).for_each(|step| step.bytes = size(&step.id));
+        plan.steps.iter_mut().filter(|step| step.kind() == Kind::Volume).for_each(|step| step.bytes = size(&step.id()));
         plan.kept.iter_mut().filter(|kept| kept.kind == Kind::Volume).for_each(|kept| kept.bytes = size(&kept.id));
         plan.count();
     }

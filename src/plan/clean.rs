@@ -38,7 +38,7 @@ mod volumes;
 use std::collections::HashSet;
 
 use super::order;
-use crate::model::{Image, Kept, KeptReason, Plan, Reason};
+use crate::model::{Image, ImageId, Kept, KeptReason, Plan, Reason, Step};
 pub use bytes::{may_share_with_cache, share_with_cache};
 use claims::Claims;
 pub(crate) use claims::build_gave;
@@ -72,8 +72,8 @@ pub fn plan(look: &Look, policy: &Policy) -> Plan {
     let mut steps = steps::of_containers(containers, Reason::HoldsImage);
     steps.extend(returns.iter().map(|(tag, back)| back.step(tag)));
     // An image that loses one name now keeps the other till the next clean: between them it may have no third.
-    let untagged: HashSet<String> = untags.iter().map(|step| step.id.clone()).collect();
-    let free = |image: &&Image| !going.contains_key(&image.id) && !untagged.contains(&image.id.to_string());
+    let untagged: HashSet<ImageId> = untags.iter().filter_map(Step::image).collect();
+    let free = |image: &&Image| !going.contains_key(&image.id) && !untagged.contains(&image.id);
     steps.extend(loans::own_names(look, &claims).filter(free).map(steps::own_name_step));
     waiting.extend(returns.values().map(|back| back.to));
     for image in loans::let_go(look, policy, &claims, &waiting).filter(free).collect::<Vec<_>>() {

@@ -4,12 +4,13 @@
 //! the file has too. In which order, under which guard and why, only today's plan says. The rest of a file is not
 //! even read.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::model::{Action, Guard, Kept, KeptReason, Kind, Plan, Step, total};
+use crate::model::{Action, Deed, Kept, KeptReason, Kind, Plan, Step, total};
 
 /// All that a file says of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -31,7 +32,7 @@ struct Made {
 }
 
 /// What makes two steps the same.
-type Same<'a> = (Action, Kind, &'a str, Vec<&'a str>, Option<Timestamp>);
+type Same<'a> = (Action, Kind, Cow<'a, str>, Vec<&'a str>, Option<Timestamp>);
 
 impl Wanted {
     pub const fn kind(&self) -> Kind {
@@ -39,17 +40,17 @@ impl Wanted {
     }
 
     fn same(&self) -> Same<'_> {
-        (self.action, self.kind, &self.id, sorted(&self.names), self.guard.created)
+        let names = self.names.iter().map(String::as_str).collect();
+        (self.action, self.kind, (&self.id).into(), sorted(names), self.guard.created)
     }
 }
 
 fn same(step: &Step) -> Same<'_> {
-    let created = if let Guard::UnusedSince { created } = step.guard { Some(created) } else { None };
-    (step.action, step.kind, &step.id, sorted(&step.names), created)
+    let created = if let Deed::RemoveVolume { created, .. } = step.deed { created } else { None };
+    (step.action(), step.kind(), step.id(), sorted(step.names()), created)
 }
 
-fn sorted(names: &[String]) -> Vec<&str> {
-    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+fn sorted(mut names: Vec<&str>) -> Vec<&str> {
     names.sort_unstable();
     names
 }
@@ -67,9 +68,9 @@ pub fn narrow(mut today: Plan, wanted: &[Wanted]) -> Narrowed {
     let (steps, left): (Vec<Step>, Vec<Step>) =
         std::mem::take(&mut today.steps).into_iter().partition(|step| asked.contains(&same(step)));
     // A thing is told of once: a container that has ended by itself need not be stopped, and goes all the same.
-    let mut told: HashSet<(Kind, &str)> = steps.iter().map(|step| (step.kind, step.id.as_str())).collect();
-    told.extend(today.kept.iter().map(|kept| (kept.kind, kept.id.as_str())));
-    let changed: Vec<&Wanted> = wanted.iter().filter(|step| told.insert((step.kind, &step.id))).collect();
+    let mut told: HashSet<(Kind, Cow<str>)> = steps.iter().map(|step| (step.kind(), step.id())).collect();
+    told.extend(today.kept.iter().map(|kept| (kept.kind, (&kept.id).into())));
+    let changed: Vec<&Wanted> = wanted.iter().filter(|step| told.insert((step.kind, (&step.id).into()))).collect();
     let changed: Vec<Kept> = changed.into_iter().map(Wanted::changed).collect();
     today.kept.extend(changed);
     if left.iter().any(|step| step.bytes > 0) {

@@ -9,8 +9,7 @@
 use super::clean::steps::of_containers;
 use super::clean::{self, Ending, Look, Policy, Scope};
 use crate::model::{
-    Action, Container, Guard, Kept, KeptReason, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey, Snapshot,
-    Step, Volume,
+    Container, Deed, Kept, KeptReason, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey, Snapshot, Step, Volume,
 };
 
 /// What the engine holds that can bear a run label, besides containers.
@@ -42,47 +41,29 @@ pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
     let images = clean::plan(&Look { snapshot: &after, ..*look }, policy);
 
     let (containers, images_steps): (Vec<Step>, Vec<Step>) =
-        images.steps.into_iter().partition(|step| step.kind == Kind::Container);
+        images.steps.into_iter().partition(|step| step.kind() == Kind::Container);
     let mut steps = of_containers(labelled.iter(), Reason::OfSession);
     steps.extend(containers);
-    steps.sort_by(|a, b| (a.action, &a.id).cmp(&(b.action, &b.id)));
-    let is_kept = |name: &str, id: &str| policy.keep.iter().any(|pattern| pattern.keeps_named(name, id));
+    steps.sort_by(|a, b| (a.action(), a.id()).cmp(&(b.action(), b.id())));
     let mut kept = images.kept;
-    let mut add = |steps: &mut Vec<Step>, step: Step, name: &str| {
-        if is_kept(name, &step.id) {
-            kept.push(asked_to_keep(step));
+    let mut add = |steps: &mut Vec<Step>, deed: Deed, name: &str| {
+        let step = Step::new(deed, Reason::OfSession, 0);
+        if policy.keep.iter().any(|pattern| pattern.keeps_named(name, &step.id())) {
+            kept.push(Kept::instead_of(&step, KeptReason::KeepPattern));
         } else {
             steps.push(step);
         }
     };
     for network in extras.networks.iter().filter(|network| is_own(network.labels.get(RUN_LABEL))) {
-        add(&mut steps, step(Kind::Network, &network.id, &network.name, Guard::Unused), &network.name);
+        add(&mut steps, network.removal(), &network.name);
     }
     steps.extend(images_steps);
     for volume in extras.volumes.iter().filter(|volume| is_own(volume.labels.get(RUN_LABEL))) {
-        add(&mut steps, step(Kind::Volume, &volume.name, &volume.name, volume.guard()), &volume.name);
+        add(&mut steps, volume.removal(), &volume.name);
     }
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);
     plan.totals.up_to = images.totals.up_to;
     plan
-}
-
-fn asked_to_keep(step: Step) -> Kept {
-    let Step { kind, id, names, bytes, .. } = step;
-    Kept { kind, id, names, bytes, reason: KeptReason::KeepPattern, holders: Vec::new() }
-}
-
-fn step(kind: Kind, id: &str, name: &str, guard: Guard) -> Step {
-    Step {
-        action: Action::Remove,
-        kind,
-        id: id.to_owned(),
-        names: vec![name.to_owned()],
-        bytes: 0,
-        reason: Reason::OfSession,
-        guard,
-        result: None,
-    }
 }
 
 #[cfg(test)]
@@ -175,13 +156,13 @@ mod tests {
         let kept = plan(&look, &extras, &Policy { keep, ..policy.clone() });
         let stays = |kind| kept.kept.iter().any(|kept| kept.kind == kind && kept.reason == KeptReason::KeepPattern);
         assert!(stays(Kind::Network) && stays(Kind::Volume));
-        assert!(!kept.steps.iter().any(|step| matches!(step.kind, Kind::Network | Kind::Volume)));
+        assert!(!kept.steps.iter().any(|step| matches!(step.kind(), Kind::Network | Kind::Volume)));
         let steps: Vec<String> = plan(&look, &extras, &policy)
             .steps
             .iter()
-            .map(|step| match step.kind {
-                Kind::Image => format!("image {}", &step.id[7..9]),
-                _ => format!("{:?} {:?} {}", step.action, step.kind, step.names[0]),
+            .map(|step| match step.kind() {
+                Kind::Image => format!("image {}", &step.id()[7..9]),
+                kind => format!("{:?} {kind:?} {}", step.action(), step.names()[0]),
             })
             .collect();
         assert_eq!(

@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use super::argv::{is_one_file, may_be_one_file};
 use super::clean::{RunningBuild, build_gave, needed_by_builds, users};
 use super::order;
-use crate::model::{Action, Books, Build, Guard, Image, ImageId, Kind, Reason, Reference, Snapshot, Step};
+use crate::model::{Books, Build, Deed, Image, ImageGuard, ImageId, Reason, Reference, Snapshot, Step};
 
 /// Tilt goes back to the version before when a deploy fails.
 const KEPT_UNDER_TILT: usize = 2;
@@ -115,17 +115,8 @@ fn names(image: &Image) -> impl Iterator<Item = &Reference> {
 }
 
 fn step(image: &Image) -> Step {
-    let names: Vec<String> = names(image).map(ToString::to_string).collect();
-    Step {
-        action: Action::Remove,
-        kind: Kind::Image,
-        id: image.id.to_string(),
-        bytes: 0,
-        reason: Reason::Superseded,
-        guard: if names.is_empty() { Guard::Untagged } else { Guard::Named { names: names.clone() } },
-        names,
-        result: None,
-    }
+    let guard = ImageGuard::of(names(image).map(ToString::to_string).collect());
+    Step::new(Deed::RemoveImage { id: image.id, guard }, Reason::Superseded, 0)
 }
 
 #[cfg(test)]
@@ -243,7 +234,7 @@ mod tests {
         let went = |images: Vec<Image>, containers, running: &[RunningBuild]| -> Vec<String> {
             steps(&host(images, containers), &books, running, &wanted)
                 .into_iter()
-                .map(|step| step.id[7..9].to_owned())
+                .map(|step| step.id()[7..9].to_owned())
                 .collect()
         };
         let chain = || vec![image(11).done(), image(1).parent(11).done(), image(2).tag("app").done()];

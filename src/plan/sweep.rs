@@ -43,7 +43,7 @@ pub use look::{Look, Policy};
 use rules::Rules;
 pub use rules::needs_first_sight;
 pub use sorted::Key;
-use sorted::{Sorted, image_of};
+use sorted::Sorted;
 
 /// A plan, and since when the things in it have been idle, for showing.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ pub fn plan(look: &Look, policy: &Policy) -> Swept {
     let mut steps = Vec::with_capacity(sorted.going.len());
     for mut candidate in sorted.going {
         since.extend(candidate.since.map(|at| (candidate.key(), at)));
-        if let Some(image) = image_of(&candidate.step) {
+        if let Some(image) = candidate.step.removed_image() {
             candidate.step.bytes = disk.take(image);
         }
         steps.push(candidate.step);

@@ -1,13 +1,13 @@
 //! What `dkb clean` says: a few lines for people, one document for programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use serde::Serialize;
 
 use super::{Page, Style, out};
 use crate::config::{Format, Settings};
-use crate::model::{Action, Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, total};
+use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, total};
 use crate::plan::clean::Scope;
 
 /// Names and IDs that one line shows before it says how many more there are.
@@ -87,7 +87,7 @@ impl Table {
 fn steps(table: &mut Table, plan: &Plan, done: bool) {
     let ended = |step: &&Step, wanted: Outcome| !done || step.result == Some(wanted);
     let of = |kind: Kind, action: Action| -> Vec<&Step> {
-        plan.steps.iter().filter(|step| step.kind == kind && step.action == action).collect()
+        plan.steps.iter().filter(|step| step.kind() == kind && step.action() == action).collect()
     };
     let mut anything = false;
     for (kind, action, what, did, would) in [
@@ -104,7 +104,7 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
             continue;
         }
         anything = true;
-        let names: Vec<String> = steps.iter().flat_map(|step| &step.names).map(|name| shortened(name)).collect();
+        let names: Vec<String> = steps.iter().flat_map(|step| step.names()).map(shortened).collect();
         let mut rest = list(&names);
         if action == Action::Remove && matches!(kind, Kind::Image | Kind::Volume) {
             let up_to = if plan.totals.up_to && kind == Kind::Image { "up to " } else { "" };
@@ -127,8 +127,7 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
 
 /// All tags that a plan takes, where its summary does not name them all: whoever is asked is to see them.
 pub fn every_tag(plan: &Plan) -> Page {
-    let tags: Vec<&String> =
-        plan.steps.iter().filter(|step| step.kind == Kind::Image).flat_map(|step| &step.names).collect();
+    let tags: Vec<&str> = plan.steps.iter().filter(|step| step.kind() == Kind::Image).flat_map(Step::names).collect();
     let mut page = Page::default();
     tags.iter().filter(|_| tags.len() > SHOWN).for_each(|tag| page.line(format_args!("  {tag}")));
     page
@@ -171,9 +170,10 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
 
 /// What stands on these bases and is none itself: the steps of one build are a chain, and its end says enough.
 fn standing_on(bases: &[&Kept]) -> Vec<String> {
-    let is_base = |name: &str| bases.iter().any(|base| short(base) == name || short_id(&base.id) == name);
-    let mut ends: Vec<String> = bases.iter().flat_map(|base| base.holders.clone()).collect();
-    ends.retain(|name| !is_base(name));
+    let ids: HashSet<&str> = bases.iter().map(|base| &*base.id).collect();
+    let is_base = |holder: &&Holder| matches!(holder, Holder::Child { id, .. } if ids.contains(&*id.to_string()));
+    let holders = bases.iter().flat_map(|base| &base.holders).filter(|holder| !is_base(holder));
+    let mut ends: Vec<String> = holders.map(ToString::to_string).collect();
     ends.sort();
     ends.dedup();
     ends
@@ -214,7 +214,12 @@ fn who(kept: &Kept) -> String {
     let name = short(kept);
     let id = short_id(&kept.id);
     let what = if name == id { name } else { format!("{id}  {name}") };
-    format!("{what}  {}", kept.holders.join(", ")).trim_end().to_owned()
+    format!("{what}  {}", held_by(kept)).trim_end().to_owned()
+}
+
+/// Whoever holds it, in one line.
+pub fn held_by(kept: &Kept) -> String {
+    kept.holders.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn short(kept: &Kept) -> String {
@@ -256,14 +261,14 @@ pub fn plural(n: usize, what: &'static str) -> &'static str {
 }
 
 fn describe(step: &Step) -> String {
-    let what = match step.action {
+    let what = match step.action() {
         Action::Remove => "remove",
         Action::Untag => "untag",
         Action::GiveBack => "give back to",
         Action::Stop => "stop",
     };
-    let mut line = format!("{what} {}", short_id(&step.id));
-    for name in &step.names {
+    let mut line = format!("{what} {}", short_id(&step.id()));
+    for name in step.names() {
         let _ = write!(line, " {name}");
     }
     let _ = write!(line, " ({})", in_words(step.reason));
@@ -282,34 +287,28 @@ pub(super) fn in_words(value: impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Guard;
+    use crate::model::books_tests::id;
+    use crate::model::{Deed, ImageGuard, ImageId, Reason};
 
     #[test]
     fn a_name_is_shown_as_it_is_and_a_reason_in_words() {
-        let step = Step {
-            action: Action::Remove,
-            kind: Kind::Image,
-            id: "sha256:0123456789abcdef".to_owned(),
-            names: vec!["my_app:1_0".to_owned()],
-            bytes: 0,
-            reason: crate::model::Reason::SessionOver,
-            guard: Guard::Untagged,
-            result: Some(Outcome::AlreadyGone),
-        };
+        let id = ImageId::parse(&"0123456789abcdef".repeat(4)).expect("an ID");
+        let deed = Deed::RemoveImage { id, guard: ImageGuard::Named { names: vec!["my_app:1_0".to_owned()] } };
+        let step = Step { result: Some(Outcome::AlreadyGone), ..Step::new(deed, Reason::SessionOver, 0) };
         assert_eq!(describe(&step), "remove 0123456789ab my_app:1_0 (session over): already gone");
     }
 
     #[test]
     fn a_chain_of_bases_is_told_by_its_end() {
-        let base = |id: &str, holder: &str| Kept {
+        let base = |base: u8, child: u8, name: Option<&str>| Kept {
             kind: Kind::Image,
-            id: format!("sha256:{id}"),
+            id: id(base).to_string(),
             names: Vec::new(),
             bytes: 0,
             reason: KeptReason::Base,
-            holders: vec![holder.to_owned()],
+            holders: vec![Holder::Child { id: id(child), name: name.map(str::to_owned) }],
         };
-        let (one, two) = (base("111111111111", "222222222222"), base("222222222222", "app:1"));
+        let (one, two) = (base(1, 2, None), base(2, 3, Some("app:1")));
         assert_eq!(standing_on(&[&one, &two]), ["app:1"]);
     }
 }

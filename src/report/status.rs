@@ -85,7 +85,7 @@ pub fn human(plan: &Plan, whose: &str, shown: &[Shown], now: Timestamp, verbose:
         page.line("nothing here is ours");
         return page;
     }
-    let images = plan.steps.iter().filter(|step| step.names.is_empty()).count();
+    let images = plan.steps.iter().filter(|step| step.names().is_empty()).count();
     let up_to = if plan.totals.up_to { "up to " } else { "" };
     let all = if whose == "all projects" { " --all" } else { "" };
     let bytes = human_bytes(plan.totals.bytes);
@@ -196,7 +196,7 @@ pub fn about(about: &About, now: Timestamp, style: Style) -> Page {
 fn fate(plan: &Plan) -> String {
     match (plan.steps.first(), plan.kept.first()) {
         (_, Some(kept)) if kept.holders.is_empty() => format!("keeps it: {}", words(kept.reason)),
-        (_, Some(kept)) => format!("keeps it: {}, {}", words(kept.reason), kept.holders.join(", ")),
+        (_, Some(kept)) => format!("keeps it: {}, {}", words(kept.reason), super::clean::held_by(kept)),
         (Some(step), None) => format!("removes it, {}", human_bytes(step.bytes)),
         (None, None) => "has nothing to do with it".to_owned(),
     }

@@ -107,7 +107,7 @@ pub(super) async fn carry_out(
 ) -> Result<Report> {
     let depths = order::depths(seen.snapshot.images.iter());
     let state = app.state()?;
-    let builds = NeededByBuilds::new(&state, &seen.books, "").unless(is_kept_open);
+    let builds = NeededByBuilds::new(&state, &seen.books, None).unless(is_kept_open);
     let (stop, is_needed) = (stop.shared(), |step: &_| builds.need(step));
     let report = apply::apply(&seen.engine, plan, &depths, seen.info.can, is_needed, stop.clone(), |_| {}).await;
     let mut records = Vec::new();

@@ -69,7 +69,7 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         let depths = order::depths(seen.snapshot.images.iter());
         let bar = report::progress::Bar::new(wants_bar(app), made.steps.len());
         let (state, progress) = (app.state()?, |_: &_| bar.step());
-        let builds = NeededByBuilds::new(&state, &seen.books, "");
+        let builds = NeededByBuilds::new(&state, &seen.books, None);
         let stop = asked_to_stop().boxed_local().shared();
         let mut report = apply::apply(
             &seen.engine,

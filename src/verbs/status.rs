@@ -47,7 +47,7 @@ fn style(app: &App) -> report::Style {
 
 /// A status has the shape of a plan, and is none: it says its own kind, and `--apply` does not take it.
 fn document(plan: Plan) -> Plan {
-    Plan { kind: "status".to_owned(), ..plan }
+    Plan { kind: "status", ..plan }
 }
 
 fn shown(app: &App, seen: &Observation, wanted: impl Fn(&SessionKey) -> bool) -> Result<Vec<Shown>> {
@@ -138,8 +138,8 @@ fn shortened(seen: &Observation, digits: &str) -> Option<ImageId> {
 
 /// The part of a plan that is about one image.
 fn only(mut plan: Plan, id: ImageId) -> Plan {
+    plan.steps.retain(|step| step.image() == Some(id));
     let id = id.to_string();
-    plan.steps.retain(|step| step.kind == Kind::Image && step.id == id);
     plan.kept.retain(|kept| kept.id == id);
     plan.count();
     plan

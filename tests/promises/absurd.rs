@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use dkb::model::{Build, Record};
+use dkb::model::{Build, BuildId, Record};
 use dkb_lab::command::{Command, Output};
 use dkb_lab::proxy::Proxy;
 use dkb_lab::{FakeDocker, Promises, State, promises};
@@ -91,7 +91,7 @@ fn home() -> State {
     let state = State::new();
     let build = |n: u8| {
         Record::Build(Build {
-            build: n.to_string(),
+            build: BuildId::parse(n.to_string()).expect("an ID"),
             of: key("app", "one"),
             at: Timestamp::now(),
             tags: Vec::new(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dkb::engine::{DockerFlags, Endpoint, Limits};
 use dkb::ledger::Ledger;
-use dkb::model::{Build, ImageId, Name, Record, Reference, SessionEntry, SessionKey, Taken};
+use dkb::model::{Build, BuildId, ImageId, Name, Record, Reference, SessionEntry, SessionKey, Taken};
 use dkb_lab::{Command, Engine, State};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -51,7 +51,7 @@ impl Books {
         let n = self.count.get();
         self.count.set(n + 1);
         Build {
-            build: format!("{n}"),
+            build: BuildId::parse(n.to_string()).expect("an ID"),
             of: of.clone(),
             at: Timestamp::now() - age,
             tags: tags.iter().map(|tag| Reference::written(tag).expect(tag)).collect(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dkb::ledger::Intent;
-use dkb::model::{Build, Record, Stamp};
+use dkb::model::{Build, BuildId, Record, Stamp};
 use dkb_lab::promise::containerd_store;
 use dkb_lab::proxy::Request;
 use dkb_lab::{Engine, Placed, Promises, Proxy, eventually, promises};
@@ -241,7 +241,7 @@ fn a_build_that_begins_meanwhile_keeps_what_it_may_need(engine: &Engine) {
     let build = Build { result: None, steps, ..books.build(&of, &images[0], &["app:1"], Duration::ZERO) };
     books.note(&[Record::Build(build.clone())]);
     let intent = Intent {
-        build: "new".to_owned(),
+        build: BuildId::parse("new").expect("an ID"),
         of,
         started: Timestamp::now(),
         tags: build.tags,

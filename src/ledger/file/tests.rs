@@ -155,8 +155,8 @@ fn nothing_is_too_long_to_be_read_again() {
     }
     let (books, damaged) = ledger.read().expect("the ledger");
     assert_eq!(damaged, 0);
-    assert_eq!(books.builds.iter().find(|build| build.build == "steps").expect("it").steps, steps.steps);
-    assert_eq!(books.builds.iter().find(|build| build.build == "tags").expect("it").tags.len(), 32_000);
+    assert_eq!(books.builds.iter().find(|build| build.build.as_str() == "steps").expect("it").steps, steps.steps);
+    assert_eq!(books.builds.iter().find(|build| build.build.as_str() == "tags").expect("it").tags.len(), 32_000);
     assert_eq!(books.sessions[&of].took.len(), 12_000);
     assert_eq!(books.sessions[&key("p", "other")].took.len(), 12_000);
 

@@ -3,7 +3,7 @@ use crate::model::books_tests::{id, key};
 
 fn intent(build: &str) -> Intent {
     Intent {
-        build: build.to_owned(),
+        build: BuildId::parse(build).expect("an ID"),
         of: key("p", "s"),
         started: Timestamp::UNIX_EPOCH,
         tags: vec![Reference::written("app").expect("a name")],
@@ -16,6 +16,17 @@ fn intent(build: &str) -> Intent {
         copy: None,
         socket: None,
     }
+}
+
+/// A dkb of another version may have begun the build that this one finishes.
+#[test]
+fn what_a_build_means_to_do_is_written_and_read_as_ever() {
+    let full = Intent { ci: true, slot: Name::derived("runner"), copy: Name::derived("local-1"), ..intent("18a-7") };
+    let rest = r#""stamp":{"project":"p","session":"s"},"classic":true,"tilt":false"#;
+    let head = r#""build":"18a-7","project":"p","session":"s","started":"1970-01-01T00:00:00Z","tags":["app:latest"]"#;
+    let written = format!(r#"{{{head},"key":"k",{rest},"ci":true,"slot":"runner","copy":"local-1","socket":null}}"#);
+    assert_eq!(serde_json::to_string(&full).expect("plain data"), written);
+    assert_eq!(serde_json::from_str::<Intent>(&written).expect("an intent"), full);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{Build, More, Record, SessionEntry, SessionKey, Taken};
-use crate::model::{ImageId, Name, Reference};
+use crate::model::{BuildId, ImageId, Name, Reference};
 
 /// Every field of every kind.
 #[derive(Deserialize)]
@@ -20,7 +20,7 @@ struct Line<'a> {
     file: Option<u64>,
     project: Option<Name>,
     session: Option<Name>,
-    build: Option<String>,
+    build: Option<BuildId>,
     at: Option<Timestamp>,
     #[serde(default)]
     tags: Vec<Reference>,
@@ -95,3 +95,6 @@ impl Line<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, RandomState};
 
 use super::{Books, Build, More, Record, SessionEntry, SessionKey, Taken};
-use crate::model::ImageId;
+use crate::model::{BuildId, ImageId};
 
 /// Where a record stands among all.
 type Place = usize;
@@ -20,7 +20,7 @@ pub struct Tally {
     /// Each build at the place of its record; what another one stands for is empty.
     builds: Vec<Option<(Place, Build)>>,
     /// What stands before its build.
-    parts: HashMap<String, More>,
+    parts: HashMap<BuildId, More>,
     by_name: HashMap<Key, usize>,
     by_work: HashMap<Key, usize>,
     /// The last record that ended an image.
@@ -48,12 +48,17 @@ impl Tally {
                 }
                 self.add(build);
             }
-            Record::More(more) => {
-                let known = self.parts.entry(more.build).or_default();
-                known.tags.extend(more.tags);
-                known.steps.extend(more.steps);
-                known.took.extend(more.took);
-            }
+            Record::More(more) => match self.parts.entry(more.build.clone()) {
+                Entry::Vacant(first) => {
+                    first.insert(more);
+                }
+                Entry::Occupied(mut known) => {
+                    let known = known.get_mut();
+                    known.tags.extend(more.tags);
+                    known.steps.extend(more.steps);
+                    known.took.extend(more.took);
+                }
+            },
             Record::Gone { ids, .. } => self.gone.extend(ids.into_iter().map(|id| (id, self.place))),
             Record::Missed { ids, .. } => self.missed.extend(ids.into_iter().map(|id| (id, self.place))),
             Record::Cleaned { key, at } => {

@@ -6,17 +6,17 @@ use std::collections::HashMap;
 use super::claims::Claims;
 use super::look::Look;
 use super::steps::Going;
-use crate::model::{Build, Image, ImageId};
+use crate::model::{Build, Holder, Image, ImageId};
 use crate::plan::argv::is_one_file;
 
-/// The images that were to go but on which an image that stays is built, with that image's name. What is kept
+/// The images that were to go but on which an image that stays is built, with that image. What is kept
 /// keeps its own base in turn.
 pub(super) fn held<'a>(
     look: &Look<'a>,
     claims: &Claims,
     going: &HashMap<ImageId, Going<'a>>,
-) -> Vec<(&'a Image, String)> {
-    let mut held: Vec<(&Image, String)> = Vec::new();
+) -> Vec<(&'a Image, Holder)> {
+    let mut held: Vec<(&Image, Holder)> = Vec::new();
     let mut gone: HashMap<ImageId, &Going> = going.iter().map(|(id, found)| (*id, found)).collect();
     // A base that has a name can be built on by that name.
     let mut named: HashMap<&[String], Vec<&Going>> = HashMap::new();
@@ -33,7 +33,7 @@ pub(super) fn held<'a>(
         let bases = below.filter(|base| !are_versions(claims, base.image.id, child.id));
         for base in parent.into_iter().chain(bases).map(|found| found.image) {
             if gone.remove(&base.id).is_some() {
-                held.push((base, name_of(child)));
+                held.push((base, called(child)));
                 staying.push(base);
             }
         }
@@ -55,6 +55,7 @@ fn are_of_one_line(one: &Build, other: &Build) -> bool {
     one.of.project == other.of.project && is_one_file(&one.key, &other.key) && share_repository()
 }
 
-fn name_of(image: &Image) -> String {
-    image.tags.iter().find(|tag| !tag.is_private()).map_or_else(|| image.id.short(), ToString::to_string)
+fn called(child: &Image) -> Holder {
+    let name = child.tags.iter().find(|tag| !tag.is_private()).map(ToString::to_string);
+    Holder::Child { id: child.id, name }
 }

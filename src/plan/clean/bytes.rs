@@ -12,7 +12,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Action, Books, CacheRecord, EngineInfo, Image, ImageId, Kind, Plan, total};
+use crate::model::{Books, CacheRecord, EngineInfo, Image, ImageId, Plan, total};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Freed {
@@ -74,15 +74,13 @@ fn goes_with_parent(image: &Image, goes: &HashSet<ImageId>) -> bool {
 pub fn share_with_cache(plan: &mut Plan, books: &Books, cache: &[CacheRecord]) {
     let mut held = total(cache.iter().filter(|record| record.shared).map(|record| record.size));
     let by_buildkit: HashSet<ImageId> = built_by_buildkit(books).collect();
-    for step in plan.steps.iter_mut().filter(|step| step.kind == Kind::Image && step.action == Action::Remove) {
-        if !ImageId::parse(&step.id).is_some_and(|id| by_buildkit.contains(&id)) {
-            continue;
-        }
+    for step in &mut plan.steps {
+        let Some(id) = step.removed_image().filter(|id| by_buildkit.contains(id)) else { continue };
         let stays = step.bytes.min(held);
         if stays > 0 {
             held = held.saturating_sub(stays);
             step.bytes = step.bytes.saturating_sub(stays);
-            plan.to_cache.insert(step.id.clone(), stays);
+            plan.to_cache.insert(id, stays);
         }
     }
     plan.count();

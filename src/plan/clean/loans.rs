@@ -6,7 +6,7 @@ use super::claims::Claims;
 use super::look::{Look, Policy, Scope, covers};
 use super::steps::{Going, Return, keep, own_name_step};
 use super::uses::users;
-use crate::model::{Image, ImageId, Kept, KeptReason, Life, Reason, Reference, SessionEntry, SessionKey, Step};
+use crate::model::{Holder, Image, ImageId, Kept, KeptReason, Life, Reason, Reference, SessionEntry, SessionKey, Step};
 
 /// The sessions that this clean ends.
 fn ending<'a>(look: &'a Look, policy: &'a Policy) -> impl Iterator<Item = &'a SessionEntry> {
@@ -87,7 +87,7 @@ pub(super) fn end<'a>(look: &Look, claims: &Claims, image: &'a Image) -> LoanEnd
     }
     match users(look.snapshot).get(&image.id) {
         Some(users) => {
-            LoanEnd::Keep(keep(image, KeptReason::InUse, users.iter().map(|user| user.describe()).collect()))
+            LoanEnd::Keep(keep(image, KeptReason::InUse, users.iter().map(|user| Holder::from(*user)).collect()))
         }
         None => LoanEnd::Go(Going {
             image,

@@ -11,11 +11,11 @@ use super::loans::{lent, returns};
 use super::look::{Look, Policy, Scope};
 use super::steps::{Going, Return};
 use super::uses::{needed_by_builds, newest, users};
-use crate::model::{Container, Image, ImageId, KeptReason, Reason, Reference};
+use crate::model::{Container, Holder, Image, ImageId, KeptReason, Reason, Reference};
 
 pub(super) enum Verdict<'a> {
     Go(Going<'a>),
-    Keep { reason: KeptReason, holders: Vec<String>, untag: Vec<Reference> },
+    Keep { reason: KeptReason, holders: Vec<Holder>, untag: Vec<Reference> },
 }
 
 /// The rules 3 to 8, with what each of them needs worked out once.
@@ -85,13 +85,16 @@ impl<'a> Rules<'a> {
             users.iter().partition(|container| self.ending.takes_with(container, image, claim));
         if !others_use.is_empty() {
             // Our own stay with it, and are named beside whoever keeps it.
-            return keep(KeptReason::InUse, others_use.into_iter().chain(own).map(Container::describe).collect());
+            return keep(KeptReason::InUse, others_use.into_iter().chain(own).map(Holder::from).collect());
         }
         if let Some(reason) = retained {
             return keep(reason, Vec::new());
         }
         if !others.is_empty() {
-            return keep_for_others(KeptReason::ForeignTag, others.iter().map(ToString::to_string).collect());
+            return keep_for_others(
+                KeptReason::ForeignTag,
+                others.iter().map(|tag| Holder::Name(tag.to_string())).collect(),
+            );
         }
         if !policy.tags && !ours.is_empty() {
             return keep(KeptReason::Tagged, Vec::new());

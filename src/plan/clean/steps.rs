@@ -1,6 +1,8 @@
 //! The lines of a plan.
 
-use crate::model::{Action, Container, Guard, Image, ImageId, Kept, KeptReason, Kind, Reason, Reference, Step};
+use crate::model::{
+    Container, Deed, Holder, Image, ImageGuard, ImageId, Kept, KeptReason, Kind, Reason, Reference, Step,
+};
 
 pub(super) struct Going<'a> {
     pub(super) image: &'a Image,
@@ -15,21 +17,12 @@ pub(super) struct Going<'a> {
 
 impl Going<'_> {
     pub(super) fn step(&self, bytes: u64) -> Step {
-        let names: Vec<String> = self.names.iter().map(ToString::to_string).collect();
-        Step {
-            action: Action::Remove,
-            kind: Kind::Image,
-            id: self.image.id.to_string(),
-            bytes,
-            reason: self.reason,
-            guard: match (names.is_empty(), self.digests.is_empty()) {
-                (true, true) => Guard::Untagged,
-                (true, false) => Guard::Pushed { digests: self.digests.clone() },
-                (false, _) => Guard::Named { names: names.clone() },
-            },
-            names,
-            result: None,
-        }
+        let guard = if self.names.is_empty() && !self.digests.is_empty() {
+            ImageGuard::Pushed { digests: self.digests.clone() }
+        } else {
+            ImageGuard::of(self.names.iter().map(ToString::to_string).collect())
+        };
+        Step::new(Deed::RemoveImage { id: self.image.id, guard }, self.reason, bytes)
     }
 }
 
@@ -41,20 +34,11 @@ pub(super) struct Return {
 
 impl Return {
     pub(super) fn step(&self, tag: &Reference) -> Step {
-        Step {
-            action: Action::GiveBack,
-            kind: Kind::Image,
-            id: self.to.to_string(),
-            names: vec![tag.to_string()],
-            bytes: 0,
-            reason: Reason::TakenTag,
-            guard: Guard::NameOf { id: self.from },
-            result: None,
-        }
+        Step::new(Deed::GiveBack { name: tag.clone(), from: self.from, to: self.to }, Reason::TakenTag, 0)
     }
 }
 
-pub(super) fn keep(image: &Image, reason: KeptReason, holders: Vec<String>) -> Kept {
+pub(super) fn keep(image: &Image, reason: KeptReason, holders: Vec<Holder>) -> Kept {
     Kept {
         kind: Kind::Image,
         id: image.id.to_string(),
@@ -70,35 +54,16 @@ pub(crate) fn of_containers<'a>(containers: impl Iterator<Item = &'a Container>,
     let mut containers: Vec<&Container> = containers.collect();
     containers.sort_by(|a, b| a.id.cmp(&b.id));
     containers.dedup_by(|a, b| a.id == b.id);
-    let step = |action, container: &&Container| Step {
-        action,
-        kind: Kind::Container,
-        id: container.id.clone(),
-        names: vec![container.name.clone()],
-        bytes: 0,
-        reason,
-        guard: Guard::Stopped,
-        result: None,
-    };
     let runs = containers.iter().filter(|container| !container.is_stopped());
-    let stops: Vec<Step> = runs.map(|container| step(Action::Stop, container)).collect();
-    stops.into_iter().chain(containers.iter().map(|container| step(Action::Remove, container))).collect()
+    let stops = runs.map(|container| container.stop());
+    stops.chain(containers.iter().map(|container| container.removal())).map(|deed| Step::new(deed, reason, 0)).collect()
 }
 
 /// dkb's own name goes off an image that has others.
 pub(super) fn own_name_step(image: &Image) -> Step {
-    Step { reason: Reason::OwnName, ..untag_step(image, &image.id.private_tag()) }
+    Step::new(Deed::Untag { image: image.id, name: image.id.private_tag() }, Reason::OwnName, 0)
 }
 
 pub(super) fn untag_step(image: &Image, tag: &Reference) -> Step {
-    Step {
-        action: Action::Untag,
-        kind: Kind::Image,
-        id: image.id.to_string(),
-        names: vec![tag.to_string()],
-        bytes: 0,
-        reason: Reason::SessionOver,
-        guard: Guard::NameOf { id: image.id },
-        result: None,
-    }
+    Step::new(Deed::Untag { image: image.id, name: tag.clone() }, Reason::SessionOver, 0)
 }

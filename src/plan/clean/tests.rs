@@ -9,8 +9,8 @@ use super::*;
 use crate::engine::capabilities::{CONTAINERD, PODMAN};
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
-use crate::model::{Action, Build, Container, ContainerState, Guard, Image, Kind, RUN_LABEL, Record, Taken};
 use crate::model::{Books, Life, Name, Pattern, Reference, SessionEntry, SessionKey, Snapshot};
+use crate::model::{Build, Container, ContainerState, Deed, Image, ImageGuard, RUN_LABEL, Record, Taken};
 
 struct Case {
     snapshot: Snapshot,
@@ -108,16 +108,16 @@ impl Case {
 
     /// The plan in words: `-1` an image that goes, `untag 1 app:latest`, `give 1 app:latest`, `container x`.
     fn steps(&self, policy: &Policy) -> Vec<String> {
-        let number = |id: &str| u8::from_str_radix(&id[7..9], 16).expect("a number");
+        let number = |id: &ImageId| u8::from_str_radix(&id.short()[..2], 16).expect("a number");
         self.plan(policy)
             .steps
             .iter()
-            .map(|step| match (step.action, step.kind) {
-                (Action::Remove, Kind::Container) => format!("container {}", step.names[0]),
-                (Action::Remove, _) => format!("-{}", number(&step.id)),
-                (Action::Untag, _) => format!("untag {} {}", number(&step.id), step.names[0]),
-                (Action::GiveBack, _) => format!("give {} {}", number(&step.id), step.names[0]),
-                (Action::Stop, _) => format!("stop {}", step.names[0]),
+            .map(|step| match &step.deed {
+                Deed::RemoveContainer { name, .. } => format!("container {name}"),
+                Deed::RemoveImage { id, .. } => format!("-{}", number(id)),
+                Deed::Untag { image, name } => format!("untag {} {}", number(image), name.as_str()),
+                Deed::GiveBack { name, to, .. } => format!("give {} {}", number(to), name.as_str()),
+                other => format!("{other:?}"),
             })
             .collect()
     }
@@ -380,7 +380,7 @@ fn rule_6_a_private_name_is_nobodys() {
     let mut left = image(1).done();
     left.tags.push(id(1).private_tag());
     let case = case(vec![left], vec![build("a", &of, 1, &[])]);
-    assert_eq!(case.plan(&leftovers()).steps[0].guard, Guard::Untagged);
+    assert_eq!(case.plan(&leftovers()).steps[0].deed, Deed::RemoveImage { id: id(1), guard: ImageGuard::Untagged });
 }
 
 #[test]
@@ -456,7 +456,8 @@ fn rule_8_a_taken_tag_goes_back_and_what_it_was_taken_from_waits_for_it() {
     let images = || vec![image(1).tag("app").done(), image(7).done()];
     let foreign = case(images(), vec![took.clone()]);
     assert_eq!(foreign.steps(&end_of_session()), ["give 7 app:latest", "-1"]);
-    assert_eq!(foreign.plan(&end_of_session()).steps[1].guard, Guard::Untagged, "its only name has gone back");
+    let untagged = Deed::RemoveImage { id: id(1), guard: ImageGuard::Untagged };
+    assert_eq!(foreign.plan(&end_of_session()).steps[1].deed, untagged, "its only name has gone back");
     let moved = case(vec![image(1).done(), image(7).done(), image(9).tag("app").done()], vec![took.clone()]);
     assert_eq!(moved.steps(&end_of_session()), ["-1"], "somebody has moved the tag since");
     let gone = case(vec![image(1).tag("app").done()], vec![took.clone()]);

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::look::Policy;
-use crate::model::{Action, Container, Kept, KeptReason, Kind, Plan, Reason, Snapshot, Step, Volume};
+use crate::model::{Container, Deed, Holder, Kept, KeptReason, Plan, Reason, Snapshot, Step, Volume};
 
 /// What Docker from 23.0 on says on a volume that nobody named.
 const ANONYMOUS: &str = "com.docker.volume.anonymous";
@@ -19,9 +19,8 @@ const MADE_WITH: SignedDuration = SignedDuration::from_mins(5);
 /// Adds a step for each anonymous volume of the containers that go in this plan, where volumes go too, or where the
 /// container bore the label of a session that somebody had opened: its guard would have taken it. Else it is kept.
 pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, policy: &Policy) {
-    let containers = plan.steps.iter().filter(|step| takes(step, Kind::Container));
-    let by: HashMap<&str, Reason> = containers.map(|step| (&*step.id, step.reason)).collect();
-    let planned: HashSet<&str> = plan.steps.iter().filter(|step| takes(step, Kind::Volume)).map(|s| &*s.id).collect();
+    let by: HashMap<&str, Reason> = containers(plan).collect();
+    let planned: HashSet<&str> = plan.steps.iter().filter_map(volume_of).collect();
     let (going, staying): (Vec<&Container>, Vec<&Container>) = snapshot
         .containers
         .iter()
@@ -36,25 +35,16 @@ pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, polic
         let labelled = owners.any(|container| by.get(&*container.id) == Some(&Reason::OfSession));
         let goes = policy.volumes || policy.stops && labelled;
         let users = staying.iter().filter(|container| container.volumes.contains(&volume.name));
-        let holders: Vec<String> = users.map(|container| container.describe()).collect();
-        let (id, names, bytes) = (volume.name.clone(), vec![volume.name.clone()], volume.size.unwrap_or(0));
+        let holders: Vec<Holder> = users.map(|container| Holder::from(*container)).collect();
+        let step = Step::new(volume.removal(), Reason::OfSession, volume.size.unwrap_or(0));
         if goes && holders.is_empty() {
-            steps.push(Step {
-                action: Action::Remove,
-                kind: Kind::Volume,
-                id,
-                names,
-                bytes,
-                reason: Reason::OfSession,
-                guard: volume.guard(),
-                result: None,
-            });
+            steps.push(step);
         } else {
             let reason = if holders.is_empty() { KeptReason::MayHoldData } else { KeptReason::InUse };
-            kept.push(Kept { kind: Kind::Volume, id, names, bytes, reason, holders });
+            kept.push(Kept { holders, ..Kept::instead_of(&step, reason) });
         }
     }
-    steps.sort_by(|a, b| a.id.cmp(&b.id));
+    steps.sort_by(|a, b| a.id().cmp(&b.id()));
     kept.sort_by(|a, b| a.id.cmp(&b.id));
     plan.steps.extend(steps);
     plan.kept.extend(kept);
@@ -65,11 +55,19 @@ pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, polic
 pub fn may_be_anonymous(snapshot: &Snapshot, plan: &Plan) -> bool {
     let with: HashSet<&str> =
         snapshot.containers.iter().filter(|container| !container.volumes.is_empty()).map(|one| &*one.id).collect();
-    plan.steps.iter().any(|step| takes(step, Kind::Container) && with.contains(&*step.id))
+    containers(plan).any(|(id, _)| with.contains(id))
 }
 
-fn takes(step: &Step, kind: Kind) -> bool {
-    step.action == Action::Remove && step.kind == kind
+/// The containers that go, and why.
+fn containers(plan: &Plan) -> impl Iterator<Item = (&str, Reason)> {
+    plan.steps.iter().filter_map(|step| match &step.deed {
+        Deed::RemoveContainer { id, .. } => Some((&**id, step.reason)),
+        _ => None,
+    })
+}
+
+fn volume_of(step: &Step) -> Option<&str> {
+    if let Deed::RemoveVolume { name, .. } = &step.deed { Some(name) } else { None }
 }
 
 fn is_of(volume: &Volume, container: &Container) -> bool {
@@ -118,7 +116,7 @@ mod tests {
         assert!(may_be_anonymous(&snapshot, &plan));
         let policy = Policy { volumes: go, stops: true, ..crate::plan::clean::tests::leftovers() };
         anonymous(&snapshot, std::slice::from_ref(volume), &mut plan, &policy);
-        let step = plan.steps.iter().find(|step| step.kind == Kind::Volume).map(|step| Ok(step.bytes));
+        let step = plan.steps.iter().find(|step| volume_of(step).is_some()).map(|step| Ok(step.bytes));
         step.or_else(|| plan.kept.first().map(|kept| Err(kept.reason)))
     }
 

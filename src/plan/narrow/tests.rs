@@ -3,15 +3,14 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::books_tests::id;
 use crate::model::image_tests::host;
-use crate::model::{ImageId, Reason};
+use crate::model::{ContainerState, Holder, ImageGuard, ImageId, Reason, Reference};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time")
 }
 
-fn step(action: Action, kind: Kind, id: &str, names: &[&str], reason: Reason, guard: Guard) -> Step {
-    let names = names.iter().map(|name| (*name).to_owned()).collect();
-    Step { action, kind, id: id.to_owned(), names, bytes: 10, reason, guard, result: None }
+fn volume(name: &str, created: Option<Timestamp>) -> Deed {
+    Deed::RemoveVolume { name: name.to_owned(), created }
 }
 
 fn of_image(n: u8) -> String {
@@ -20,24 +19,31 @@ fn of_image(n: u8) -> String {
 
 /// One step of every kind that there is, in today's order.
 fn every_step() -> Vec<Step> {
-    use Action::{GiveBack, Remove, Stop, Untag};
-    let image =
-        |action, n, names: &[&str], reason, guard| step(action, Kind::Image, &of_image(n), names, reason, guard);
+    let box_of = |name: &str| (format!("{name}-id"), name.to_owned());
+    let removed = |name: &str| {
+        let (id, name) = box_of(name);
+        Deed::RemoveContainer { id, name }
+    };
+    let image = |n, guard| Deed::RemoveImage { id: id(n), guard };
+    let tag = |name: &str| Reference::written(name).expect(name);
+    let (ran_id, ran) = box_of("ran");
+    let (net_id, net) = box_of("net");
     let app = ["app:1".to_owned(), "app:one".to_owned()];
-    vec![
-        step(Stop, Kind::Container, "ran-id", &["ran"], Reason::OfSession, Guard::Stopped),
-        step(Remove, Kind::Container, "ran-id", &["ran"], Reason::OfSession, Guard::Stopped),
-        step(Remove, Kind::Container, "held-id", &["held"], Reason::HoldsImage, Guard::Stopped),
-        step(Remove, Kind::Network, "net-id", &["net"], Reason::OfSession, Guard::Unused),
-        image(GiveBack, 1, &["app:dev"], Reason::TakenTag, Guard::NameOf { id: id(2) }),
-        image(Untag, 3, &["app:2"], Reason::SessionOver, Guard::NameOf { id: id(3) }),
-        image(Remove, 4, &["app:1", "app:one"], Reason::SessionOver, Guard::Named { names: app.to_vec() }),
-        image(Remove, 5, &[], Reason::Leftover, Guard::Pushed { digests: vec!["app@sha256:1".to_owned()] }),
-        image(Remove, 6, &[], Reason::Leftover, Guard::Untagged),
-        step(Remove, Kind::Volume, "old", &["old"], Reason::OfSession, Guard::Unused),
-        step(Remove, Kind::Volume, "data", &["data"], Reason::OfSession, Guard::UnusedSince { created: at(7) }),
-        step(Remove, Kind::BuildCache, "record", &[], Reason::Unused, Guard::Unused),
-    ]
+    let steps = [
+        (Deed::StopContainer { id: ran_id, name: ran }, Reason::OfSession),
+        (removed("ran"), Reason::OfSession),
+        (removed("held"), Reason::HoldsImage),
+        (Deed::RemoveNetwork { id: net_id, name: net }, Reason::OfSession),
+        (Deed::GiveBack { name: tag("app:dev"), from: id(2), to: id(1) }, Reason::TakenTag),
+        (Deed::Untag { image: id(3), name: tag("app:2") }, Reason::SessionOver),
+        (image(4, ImageGuard::Named { names: app.to_vec() }), Reason::SessionOver),
+        (image(5, ImageGuard::Pushed { digests: vec!["app@sha256:1".to_owned()] }), Reason::Leftover),
+        (image(6, ImageGuard::Untagged), Reason::Leftover),
+        (volume("old", None), Reason::OfSession),
+        (volume("data", Some(at(7))), Reason::OfSession),
+        (Deed::RemoveCache { id: "record".to_owned(), kind: String::new() }, Reason::Unused),
+    ];
+    steps.into_iter().map(|(deed, reason)| Step::new(deed, reason, 10)).collect()
 }
 
 fn today() -> Plan {
@@ -47,7 +53,7 @@ fn today() -> Plan {
         names: vec!["theirs:1".to_owned()],
         bytes: 5,
         reason: KeptReason::InUse,
-        holders: vec!["web (running)".to_owned()],
+        holders: vec![Holder::Container { name: "web".to_owned(), state: ContainerState::Running }],
     };
     Plan::new("clean", &host(Vec::new(), Vec::new()).engine, at(100), every_step(), vec![in_use])
 }
@@ -149,9 +155,8 @@ fn neither_order_nor_number_comes_from_the_file() {
 
 #[test]
 fn a_thing_that_came_anew_under_its_old_name_is_another() {
-    let anew = Guard::UnusedSince { created: at(8) };
     let mut plan = today();
-    plan.steps[10].guard = anew;
+    plan.steps[10].deed = volume("data", Some(at(8)));
     let narrowed = narrow(plan, &read(file(&every_step())));
     assert_eq!(kept_as_changed(&narrowed.plan), ["data"]);
 }

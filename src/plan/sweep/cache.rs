@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::look::Look;
 use super::rules::Rules;
 use super::sorted::{Candidate, Key, Sorted};
-use crate::model::{Action, CacheRecord, Guard, Kept, KeptReason, Kind, Plan, Reason, Step, total};
+use crate::model::{CacheRecord, Deed, Holder, ImageId, Kept, KeptReason, Kind, Plan, Reason, Step, total};
 
 pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
     if !rules.policy.cache {
@@ -70,7 +70,7 @@ fn hold_parents(records: &[CacheRecord], going: &mut HashMap<&str, &CacheRecord>
     while let Some(child) = staying.pop() {
         for parent in &child.parents {
             if let Some(base) = going.remove(parent.as_str()) {
-                sorted.kept.push(kept(base, KeptReason::Base, vec![child.id.clone()]));
+                sorted.kept.push(kept(base, KeptReason::Base, vec![Holder::Record(child.id.clone())]));
                 staying.push(base);
             }
         }
@@ -155,43 +155,38 @@ fn keep_the_last(records: &[CacheRecord], limit: u64, order: &mut Vec<Ranked>, s
 
 /// Of the bytes that images lose, those that are the cache's too and stay on the disk, at most. Which image
 /// shares with which record no engine tells, so all that is shared counts for the first images.
-pub(super) fn bytes_that_stay(look: &Look, plan: &Plan) -> HashMap<String, u64> {
-    let going: HashSet<&str> =
-        plan.steps.iter().filter(|step| step.kind == Kind::BuildCache).map(|step| step.id.as_str()).collect();
+pub(super) fn bytes_that_stay(look: &Look, plan: &Plan) -> HashMap<ImageId, u64> {
+    let going: HashSet<&str> = plan.steps.iter().filter_map(record_of).collect();
     let stays = |record: &&CacheRecord| record.shared && !going.contains(record.id.as_str());
     let mut shared = total(look.cache.iter().filter(stays).map(|record| record.size));
     let mut held = HashMap::new();
-    for step in plan.steps.iter().filter(|step| step.kind == Kind::Image) {
+    for (id, step) in plan.steps.iter().filter_map(|step| Some((step.removed_image()?, step))) {
         let bytes = step.bytes.min(shared);
         shared = shared.saturating_sub(bytes);
         if bytes > 0 {
-            held.insert(step.id.clone(), bytes);
+            held.insert(id, bytes);
         }
     }
     held
 }
 
-/// A record has no name. What the engine says of it holds the words of a Dockerfile, which may be a secret, so it is
-/// called by its kind.
-fn names(record: &CacheRecord) -> Vec<String> {
-    Some(record.kind.clone()).filter(|kind| !kind.is_empty()).into_iter().collect()
+fn record_of(step: &Step) -> Option<&str> {
+    if let Deed::RemoveCache { id, .. } = &step.deed { Some(id) } else { None }
 }
 
-fn kept(record: &CacheRecord, reason: KeptReason, holders: Vec<String>) -> Kept {
-    Kept { kind: Kind::BuildCache, id: record.id.clone(), names: names(record), bytes: record.size, reason, holders }
+/// A record has no name. What the engine says of it holds the words of a Dockerfile, which may be a secret, so it is
+/// called by its kind.
+fn removal(record: &CacheRecord) -> Deed {
+    Deed::RemoveCache { id: record.id.clone(), kind: record.kind.clone() }
+}
+
+fn kept(record: &CacheRecord, reason: KeptReason, holders: Vec<Holder>) -> Kept {
+    let step = Step::new(removal(record), Reason::Unused, record.size);
+    Kept { holders, ..Kept::instead_of(&step, reason) }
 }
 
 fn step(look: &Look, record: &CacheRecord) -> Step {
     // Shared bytes come back with the image, or not at all, unless they are there twice.
     let elsewhere = record.shared && !look.snapshot.engine.can.counts_shared_cache_twice;
-    Step {
-        action: Action::Remove,
-        kind: Kind::BuildCache,
-        id: record.id.clone(),
-        names: names(record),
-        bytes: if elsewhere { 0 } else { record.size },
-        reason: Reason::Unused,
-        guard: Guard::Unused,
-        result: None,
-    }
+    Step::new(removal(record), Reason::Unused, if elsewhere { 0 } else { record.size })
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::rules::{Rules, Thing};
 use super::sorted::{Candidate, Sorted};
-use crate::model::{Action, Container, Guard, Kept, KeptReason, Kind, Reason, Step};
+use crate::model::{Container, Holder, Kept, KeptReason, Reason, Step};
 
 pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
     if !rules.policy.containers {
@@ -13,7 +13,6 @@ pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
     let mut containers: Vec<&Container> = rules.look.snapshot.containers.iter().collect();
     containers.sort_by(|a, b| a.id.cmp(&b.id));
     for container in containers {
-        let names = vec![container.name.clone()];
         let since = rules.end(container);
         let asked_for = rules.asks_for(|pattern| pattern.keeps_named(&container.name, &container.id));
         let thing = Thing { image: container.image, labels: &container.labels, asked_for, since };
@@ -21,24 +20,13 @@ pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
         let keep = if container.is_stopped() {
             rules.retained(&thing).map(|reason| (reason, Vec::new()))
         } else {
-            Some((KeptReason::InUse, vec![container.state.as_str().to_owned()]))
+            Some((KeptReason::InUse, vec![Holder::Itself(container.state.clone())]))
         };
-        let id = container.id.clone();
+        let step = Step::new(container.removal(), Reason::Stopped, bytes);
         match keep {
-            Some((reason, holders)) => {
-                sorted.kept.push(Kept { kind: Kind::Container, id, names, bytes, reason, holders });
-            }
+            Some((reason, holders)) => sorted.kept.push(Kept { holders, ..Kept::instead_of(&step, reason) }),
             None => sorted.going.push(Candidate {
-                step: Step {
-                    action: Action::Remove,
-                    kind: Kind::Container,
-                    id,
-                    names,
-                    bytes,
-                    reason: Reason::Stopped,
-                    guard: Guard::Stopped,
-                    result: None,
-                },
+                step,
                 since,
                 last_use: since.unwrap_or(Timestamp::MIN),
                 after: Vec::new(),

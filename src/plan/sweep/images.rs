@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::super::clean::users;
 use super::super::order;
-use super::rules::{Rules, Thing, describe};
-use super::sorted::{Candidate, Key, Sorted};
-use crate::model::{Action, Container, Guard, Image, ImageId, Kept, KeptReason, Kind, Reason, Step};
+use super::rules::{Rules, Thing};
+use super::sorted::{self, Candidate, Key, Sorted};
+use crate::model::{Container, Deed, Holder, Image, ImageGuard, ImageId, Kept, KeptReason, Kind, Reason, Step};
 
 pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
     if !rules.policy.images {
@@ -17,16 +17,16 @@ pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
     }
     let snapshot = rules.look.snapshot;
     let users = users(snapshot);
-    let leaving: HashSet<String> = sorted.going.iter().map(|candidate| candidate.step.id.clone()).collect();
+    let leaving = sorted::containers(&sorted.going);
     let newest = newest(rules);
     let mut going: HashMap<ImageId, &Image> = HashMap::new();
     for image in &snapshot.images {
         let staying: Vec<&&Container> =
-            users.get(&image.id).into_iter().flatten().filter(|user| !leaving.contains(&user.id)).collect();
+            users.get(&image.id).into_iter().flatten().filter(|user| !leaving.contains(&*user.id)).collect();
         let keep = if staying.is_empty() {
             verdict(rules, image, &newest).map(|reason| (reason, Vec::new()))
         } else {
-            Some((KeptReason::InUse, staying.into_iter().map(|user| describe(user)).collect()))
+            Some((KeptReason::InUse, staying.into_iter().map(|user| Holder::from(*user)).collect()))
         };
         match keep {
             Some((reason, holders)) => sorted.kept.push(kept(image, reason, holders)),
@@ -102,27 +102,19 @@ fn hold_bases(images: &[Image], going: &mut HashMap<ImageId, &Image>, sorted: &m
     let mut staying: Vec<&Image> = images.iter().filter(|image| !going.contains_key(&image.id)).collect();
     while let Some(child) = staying.pop() {
         if let Some(base) = child.parent.and_then(|id| going.remove(&id)) {
-            let name = names(child).into_iter().next().unwrap_or_else(|| child.id.short());
-            sorted.kept.push(kept(base, KeptReason::Base, vec![name]));
+            let child = Holder::Child { id: child.id, name: names(child).into_iter().next() };
+            sorted.kept.push(kept(base, KeptReason::Base, vec![child]));
             staying.push(base);
         }
     }
 }
 
-fn kept(image: &Image, reason: KeptReason, holders: Vec<String>) -> Kept {
-    Kept { kind: Kind::Image, id: image.id.to_string(), names: names(image), bytes: image.size, reason, holders }
+fn kept(image: &Image, reason: KeptReason, holders: Vec<Holder>) -> Kept {
+    Kept { holders, ..Kept::instead_of(&step(image), reason) }
 }
 
 fn step(image: &Image) -> Step {
     let names = names(image);
-    Step {
-        action: Action::Remove,
-        kind: Kind::Image,
-        id: image.id.to_string(),
-        bytes: image.size,
-        reason: if names.is_empty() { Reason::Dangling } else { Reason::Unused },
-        guard: if names.is_empty() { Guard::Untagged } else { Guard::Named { names: names.clone() } },
-        names,
-        result: None,
-    }
+    let reason = if names.is_empty() { Reason::Dangling } else { Reason::Unused };
+    Step::new(Deed::RemoveImage { id: image.id, guard: ImageGuard::of(names) }, reason, image.size)
 }

@@ -4,16 +4,16 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::disk::Disk;
-use super::sorted::{Key, Sorted, image_of};
+use super::sorted::{Key, Sorted};
 use crate::model::{KeptReason, Kind};
 
 pub(super) fn narrow(sorted: &mut Sorted, need: u64, mut disk: Disk) {
     let going = std::mem::take(&mut sorted.going);
     let index: HashMap<Key, usize> = going.iter().enumerate().map(|(at, candidate)| (candidate.key(), at)).collect();
-    let mut order: Vec<usize> = (0..going.len()).filter(|&at| going[at].step.kind != Kind::Network).collect();
+    let mut order: Vec<usize> = (0..going.len()).filter(|&at| going[at].step.kind() != Kind::Network).collect();
     order.sort_by(|&a, &b| {
-        let key = |at: usize| (going[at].last_use, Reverse(going[at].step.bytes), going[at].step.kind);
-        key(a).cmp(&key(b)).then_with(|| going[a].step.id.cmp(&going[b].step.id))
+        let key = |at: usize| (going[at].last_use, Reverse(going[at].step.bytes), going[at].step.kind());
+        key(a).cmp(&key(b)).then_with(|| going[a].step.id().cmp(&going[b].step.id()))
     });
     let mut taken: HashSet<usize> = HashSet::new();
     let mut freed = 0;
@@ -29,7 +29,7 @@ pub(super) fn narrow(sorted: &mut Sorted, need: u64, mut disk: Disk) {
             }
             waiting.extend(going[at].after.iter().filter_map(|key| index.get(key).copied()));
             let step = &going[at].step;
-            freed = freed.saturating_add(image_of(step).map_or(step.bytes, |image| disk.take(image)));
+            freed = freed.saturating_add(step.removed_image().map_or(step.bytes, |image| disk.take(image)));
         }
     }
     for (at, candidate) in going.into_iter().enumerate() {

@@ -112,8 +112,3 @@ pub(super) struct Thing<'a> {
 pub fn needs_first_sight(image: &Image) -> bool {
     image.created < CREDIBLE
 }
-
-/// A container and what it does, for whoever asks why something stays.
-pub(super) fn describe(container: &Container) -> String {
-    container.describe()
-}

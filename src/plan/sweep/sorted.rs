@@ -1,8 +1,10 @@
 //! Everything that was seen, sorted into what may go and what stays.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
-use crate::model::{ImageId, Kept, KeptReason, Kind, Step};
+use crate::model::{Deed, Kept, KeptReason, Kind, Step};
 
 /// What names one thing on a host.
 pub type Key = (Kind, String);
@@ -18,13 +20,18 @@ pub(super) struct Candidate {
 
 impl Candidate {
     pub(super) fn key(&self) -> Key {
-        (self.step.kind, self.step.id.clone())
+        (self.step.kind(), self.step.id().into_owned())
     }
 
     pub(super) fn into_kept(self, reason: KeptReason) -> Kept {
-        let Step { kind, id, names, bytes, .. } = self.step;
-        Kept { kind, id, names, bytes, reason, holders: Vec::new() }
+        Kept::instead_of(&self.step, reason)
     }
+}
+
+/// The containers among them.
+pub(super) fn containers(going: &[Candidate]) -> HashSet<&str> {
+    let deeds = going.iter().map(|candidate| &candidate.step.deed);
+    deeds.filter_map(|deed| if let Deed::RemoveContainer { id, .. } = deed { Some(&**id) } else { None }).collect()
 }
 
 /// Everything that was seen, sorted: the candidates in the order in which they would go.
@@ -32,8 +39,4 @@ impl Candidate {
 pub(super) struct Sorted {
     pub(super) going: Vec<Candidate>,
     pub(super) kept: Vec<Kept>,
-}
-
-pub(super) fn image_of(step: &Step) -> Option<ImageId> {
-    (step.kind == Kind::Image).then(|| ImageId::parse(&step.id)).flatten()
 }

@@ -1,26 +1,22 @@
 //! Volumes and networks: those that no container which stays refers to.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 
-use super::rules::{Rules, Thing, describe};
-use super::sorted::{Candidate, Sorted};
-use crate::model::{Action, Container, Guard, Kept, KeptReason, Kind, Network, Reason, Step, Volume};
+use super::rules::{Rules, Thing};
+use super::sorted::{self, Candidate, Sorted};
+use crate::model::{Container, Deed, Holder, Kept, KeptReason, Kind, Network, Reason, Step, Volume};
 
 /// The networks that engines make for themselves.
 const BUILT_IN: [&str; 7] = ["bridge", "host", "none", "default", "podman", "ingress", "docker_gwbridge"];
 
 /// What volumes and networks have in common.
 struct Spare<'a> {
-    kind: Kind,
-    id: &'a str,
+    removal: Deed,
     name: &'a str,
     labels: &'a std::collections::HashMap<String, String>,
     created: Option<Timestamp>,
     bytes: u64,
     built_in: bool,
-    guard: Guard,
 }
 
 pub(super) fn sort_volumes(rules: &Rules, sorted: &mut Sorted) {
@@ -31,17 +27,15 @@ pub(super) fn sort_volumes(rules: &Rules, sorted: &mut Sorted) {
     volumes.sort_by(|a, b| a.name.cmp(&b.name));
     for volume in volumes {
         let spare = Spare {
-            kind: Kind::Volume,
-            id: &volume.name,
+            removal: volume.removal(),
             name: &volume.name,
             labels: &volume.labels,
             created: volume.created,
             bytes: volume.size.unwrap_or(0),
             built_in: false,
-            guard: volume.guard(),
         };
         let used = |container: &Container| container.volumes.contains(&volume.name);
-        sort(rules, sorted, &spare, used);
+        sort(rules, sorted, spare, used);
     }
 }
 
@@ -54,34 +48,27 @@ pub(super) fn sort_networks(rules: &Rules, sorted: &mut Sorted) {
     for network in networks {
         let own_driver = matches!(network.driver.as_str(), "host" | "null");
         let spare = Spare {
-            kind: Kind::Network,
-            id: &network.id,
+            removal: network.removal(),
             name: &network.name,
             labels: &network.labels,
             created: network.created,
             bytes: 0,
-            guard: Guard::Unused,
             built_in: own_driver || network.scope == "swarm" || BUILT_IN.contains(&network.name.as_str()),
         };
         let used = |container: &Container| {
             container.networks.iter().any(|network_of| *network_of == network.id || *network_of == network.name)
         };
-        sort(rules, sorted, &spare, used);
+        sort(rules, sorted, spare, used);
     }
 }
 
-fn sort(rules: &Rules, sorted: &mut Sorted, spare: &Spare, used: impl Fn(&Container) -> bool) {
-    let leaving: HashSet<&str> = sorted
-        .going
-        .iter()
-        .filter(|candidate| candidate.step.kind == Kind::Container)
-        .map(|candidate| candidate.step.id.as_str())
-        .collect();
+fn sort(rules: &Rules, sorted: &mut Sorted, spare: Spare, used: impl Fn(&Container) -> bool) {
+    let leaving = sorted::containers(&sorted.going);
     let users: Vec<&Container> = rules.look.snapshot.containers.iter().filter(|container| used(container)).collect();
-    let staying: Vec<String> =
-        users.iter().filter(|user| !leaving.contains(user.id.as_str())).map(|user| describe(user)).collect();
-    let names = vec![spare.name.to_owned()];
-    let asked_for = rules.asks_for(|pattern| pattern.keeps_named(spare.name, spare.id));
+    let staying: Vec<Holder> =
+        users.iter().filter(|user| !leaving.contains(&*user.id)).map(|user| Holder::from(*user)).collect();
+    let step = Step::new(spare.removal, Reason::Unused, spare.bytes);
+    let asked_for = rules.asks_for(|pattern| pattern.keeps_named(spare.name, &step.id()));
     let thing = Thing { image: None, labels: spare.labels, asked_for, since: spare.created };
     let keep = if spare.built_in {
         Some(KeptReason::BuiltIn)
@@ -90,24 +77,14 @@ fn sort(rules: &Rules, sorted: &mut Sorted, spare: &Spare, used: impl Fn(&Contai
     } else {
         rules.retained(&thing)
     };
-    let id = spare.id.to_owned();
     if let Some(reason) = keep {
         let holders = if reason == KeptReason::InUse { staying } else { Vec::new() };
-        sorted.kept.push(Kept { kind: spare.kind, id, names, bytes: spare.bytes, reason, holders });
+        sorted.kept.push(Kept { holders, ..Kept::instead_of(&step, reason) });
         return;
     }
     let last_use = users.iter().filter_map(|user| rules.end(user)).chain(spare.created).max();
     sorted.going.push(Candidate {
-        step: Step {
-            action: Action::Remove,
-            kind: spare.kind,
-            id,
-            names,
-            bytes: spare.bytes,
-            reason: Reason::Unused,
-            guard: spare.guard.clone(),
-            result: None,
-        },
+        step,
         since: spare.created,
         last_use: last_use.unwrap_or(Timestamp::MIN),
         after: users.iter().map(|user| (Kind::Container, user.id.clone())).collect(),

@@ -153,7 +153,7 @@ impl Case {
     }
 
     fn goes(&self, policy: &Policy) -> Vec<String> {
-        self.plan(policy).steps.iter().map(|step| name(step.kind, &step.id)).collect()
+        self.plan(policy).steps.iter().map(|step| name(step.kind(), &step.id())).collect()
     }
 
     fn kept(&self, policy: &Policy) -> Vec<(String, KeptReason)> {

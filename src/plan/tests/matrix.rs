@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
-    Action, Books, Build, CacheRecord, Container, ContainerState, Image, Kind, Life, Name, Network, Plan, RUN_LABEL,
-    Record, Reference, SessionEntry, Snapshot, Volume,
+    Action, Books, Build, CacheRecord, Container, ContainerState, Deed, Image, Kind, Life, Name, Network, Plan,
+    RUN_LABEL, Record, SessionEntry, Snapshot, Step, Volume,
 };
 use crate::plan::clean::{self, Here, Layers, Look, Policy, Scope, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
@@ -311,7 +311,7 @@ fn container_of(user: User) -> Option<Container> {
 }
 
 fn takes(plan: &Plan, kind: Kind, id: &str) -> bool {
-    plan.steps.iter().any(|step| step.kind == kind && step.action == Action::Remove && step.id == id)
+    plan.steps.iter().any(|step| step.kind() == kind && step.action() == Action::Remove && step.id() == id)
 }
 
 /// Whether the image goes.
@@ -356,10 +356,11 @@ fn every_image_and_every_container_is_decided_on() {
                     assert_eq!(image, image_goes(verb, maker, called, user), "image: {cell}");
                     let goes = user != User::Nobody && container_goes(verb, maker, called, user);
                     assert_eq!(takes(&plan, Kind::Container, "user-id"), goes, "container: {cell}");
-                    let ours = |name: &String| Reference::written(name).is_some_and(|n| n.as_str() == "app:latest");
-                    let untagged =
-                        plan.steps.iter().filter(|step| step.action == Action::Untag && step.id == id(1).to_string());
-                    assert!(untagged.flat_map(|step| &step.names).all(ours), "a stranger's name: {cell}");
+                    let ours = |step: &Step| match &step.deed {
+                        Deed::Untag { image, name } => *image != id(1) || name.as_str() == "app:latest",
+                        _ => true,
+                    };
+                    assert!(plan.steps.iter().all(ours), "a stranger's name: {cell}");
                     cells += 1;
                 }
             }

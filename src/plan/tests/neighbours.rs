@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
-    Action, Books, Build, Container, ContainerState, Guard, Image, ImageId, Kind, Life, Name, Network, Plan, RUN_LABEL,
+    Action, Books, Build, Container, ContainerState, Deed, Image, ImageId, Kind, Life, Name, Network, Plan, RUN_LABEL,
     Record, Reference, SessionEntry, SessionKey, Snapshot, Step, Volume,
 };
 use crate::plan::clean::{self, Here, Layers, Look, Policy, RunningBuild, Scope, anonymous, at_work};
@@ -233,19 +233,19 @@ fn may(step: &Step, plan: &Plan, world: &App, look: &Look, policy: &Policy) -> R
     let own_label = |run: Option<&String>| run.and_then(|run| SessionKey::of_run_label(run)).filter(in_scope);
     let builds = |image: ImageId| world.books.builds.iter().filter(move |build| build.images().any(|one| one == image));
     let removed = |kind: Kind, id: &str| {
-        plan.steps.iter().any(|step| step.kind == kind && step.id == id && step.action == Action::Remove)
+        plan.steps.iter().any(|step| step.kind() == kind && step.id() == id && step.action() == Action::Remove)
     };
     let image_of = |container: &Container| world.snapshot.images.iter().find(|image| Some(image.id) == container.image);
     let check = |holds: bool, why: &'static str| if holds { Ok(()) } else { Err(why) };
-    match step.kind {
+    match step.kind() {
         Kind::Image => {
-            let image = ImageId::parse(&step.id).and_then(|id| world.snapshot.image(id)).ok_or("it is not there")?;
+            let image = step.image().and_then(|id| world.snapshot.image(id)).ok_or("it is not there")?;
             let gave = |name: &str| {
                 builds(image.id).any(|build| in_scope(&build.of) && build.tags.iter().any(|tag| tag.as_str() == name))
             };
             check(builds(image.id).any(|build| in_scope(&build.of)), "no build of ours made it")?;
-            check(step.names.iter().all(|name| gave(name)), "a name that is not ours")?;
-            if step.action == Action::Remove {
+            check(step.names().into_iter().all(gave), "a name that is not ours")?;
+            if step.removed_image().is_some() {
                 check(builds(image.id).all(|build| in_scope(&build.of)), "somebody else built it too")?;
                 check(image.tags.iter().all(|tag| gave(tag.as_str())), "somebody else named it")?;
                 check(policy.tags || image.tags.is_empty(), "tags were to stay")?;
@@ -258,12 +258,12 @@ fn may(step: &Step, plan: &Plan, world: &App, look: &Look, policy: &Policy) -> R
             Ok(())
         }
         Kind::Container => {
-            let one = world.snapshot.containers.iter().find(|one| one.id == step.id).ok_or("it is not there")?;
+            let one = world.snapshot.containers.iter().find(|one| one.id == step.id()).ok_or("it is not there")?;
             check(policy.containers, "containers were to stay")?;
             let image = image_of(one).ok_or("its image is not there")?;
             let inherited = image.labels.get(RUN_LABEL) == one.labels.get(RUN_LABEL);
             let labelled = own_label(one.labels.get(RUN_LABEL)).filter(|_| !inherited);
-            let runs = one.state == ContainerState::Running || step.action == Action::Stop;
+            let runs = one.state == ContainerState::Running || step.action() == Action::Stop;
             check(!runs || policy.stops, "it runs")?;
             if labelled.is_some() {
                 return Ok(());
@@ -279,13 +279,13 @@ fn may(step: &Step, plan: &Plan, world: &App, look: &Look, policy: &Policy) -> R
             check(builds(image.id).any(|build| one.created + 5 >= first(&build.of)), "it was there before the session")
         }
         Kind::Network => {
-            let one = world.extras.networks.iter().find(|one| one.id == step.id).ok_or("it is not there")?;
+            let one = world.extras.networks.iter().find(|one| one.id == step.id()).ok_or("it is not there")?;
             check(own_label(one.labels.get(RUN_LABEL)).is_some(), "it bears no label of ours")
         }
         Kind::Volume => {
-            let one = world.extras.volumes.iter().find(|one| one.name == step.id).ok_or("it is not there")?;
-            let made = one.created.map_or(Guard::Unused, |created| Guard::UnusedSince { created });
-            check(step.guard == made, "it might be another one by then")?;
+            let one = world.extras.volumes.iter().find(|one| one.name == step.id()).ok_or("it is not there")?;
+            let removal = Deed::RemoveVolume { name: one.name.clone(), created: one.created };
+            check(step.deed == removal, "it might be another one by then")?;
             if own_label(one.labels.get(RUN_LABEL)).is_some() {
                 return Ok(());
             }

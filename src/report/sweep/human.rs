@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::clean::{short_id, words};
+use super::super::clean::{held_by, short_id, words};
 use super::super::{Page, Style};
 use super::told::{Since, Told};
 use crate::error::Error;
@@ -33,15 +33,15 @@ pub(super) fn why(reason: Reason) -> &'static str {
 
 /// By its name; a thing without one by its ID.
 pub(super) fn name(step: &Step) -> String {
-    match step.names.as_slice() {
-        [] => short_id(&step.id).to_owned(),
-        names if step.kind == Kind::BuildCache => format!("{} {}", short_id(&step.id), names.join(" ")),
+    match step.names().as_slice() {
+        [] => short_id(&step.id()).to_owned(),
+        names if step.kind() == Kind::BuildCache => format!("{} {}", short_id(&step.id()), names.join(" ")),
         names => names.join(" "),
     }
 }
 
 pub(super) fn age(step: &Step, since: &Since, now: Timestamp) -> Option<Duration> {
-    let since = since.get(&(step.kind, step.id.clone()))?;
+    let since = since.get(&(step.kind(), step.id().into_owned()))?;
     Some(Duration::try_from(now.duration_since(*since)).unwrap_or_default())
 }
 
@@ -60,7 +60,7 @@ fn total(plan: &Plan) -> String {
 pub(super) fn plan(host: Option<&str>, plan: &Plan, since: &Since, verbose: bool, style: Style) -> Page {
     let mut page = heading(host, plan, style);
     for kind in ORDER {
-        let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.kind == kind).collect();
+        let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.kind() == kind).collect();
         if steps.is_empty() {
             continue;
         }
@@ -103,9 +103,9 @@ pub(super) fn done(host: Option<&str>, plan: &Plan, seconds: f64, style: Style) 
     page.line_and_dim(format_args!("removed  {removed}  "), format_args!("({seconds:.1} s)"));
     to_cache(&mut page, plan, "moved");
     for step in plan.steps.iter().filter(|step| step.result == Some(Outcome::Kept)) {
-        let kept = plan.kept.iter().rfind(|kept| kept.kind == step.kind && kept.id == step.id);
+        let kept = plan.kept.iter().rfind(|kept| kept.kind == step.kind() && kept.id == step.id());
         let reason = kept.map_or("changed since", |kept| words(kept.reason));
-        let holders = kept.map(|kept| kept.holders.join(", ")).unwrap_or_default();
+        let holders = kept.map(held_by).unwrap_or_default();
         page.line(format!("kept     {} {}  {holders}", name(step), reason).trim_end());
     }
     if plan.totals.failed > 0 {
@@ -118,7 +118,7 @@ pub(super) fn done(host: Option<&str>, plan: &Plan, seconds: f64, style: Style) 
 /// `5 containers, 12 images`.
 fn counts(plan: &Plan, of: impl Fn(&&Step) -> bool) -> String {
     let counts = ORDER.into_iter().filter_map(|kind| {
-        let n = plan.steps.iter().filter(|step| step.kind == kind).filter(&of).count();
+        let n = plan.steps.iter().filter(|step| step.kind() == kind).filter(&of).count();
         let word = match (kind, n) {
             (Kind::BuildCache, 1) => "cache record",
             (Kind::BuildCache, _) => "cache records",
@@ -135,8 +135,7 @@ fn kept(page: &mut Page, plan: &Plan, verbose: bool) {
         for kept in &plan.kept {
             let named = kept.names.first().filter(|_| kept.kind != Kind::BuildCache);
             let name = named.map_or_else(|| short_id(&kept.id), String::as_str);
-            let line =
-                format!("kept     {} {name}: {} {}", plural(kept.kind), words(kept.reason), kept.holders.join(", "));
+            let line = format!("kept     {} {name}: {} {}", plural(kept.kind), words(kept.reason), held_by(kept));
             page.line(line.trim_end());
         }
         return;

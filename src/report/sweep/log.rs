@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::clean::{short_id, words};
+use super::super::clean::{held_by, short_id, words};
 use super::human::{age, name, why};
 use super::line::{Line, Log, SUMMARY, fields};
 use super::told::{Part, Since, Told, first_of, in_one_line};
@@ -24,7 +24,7 @@ const fn operation(kind: Kind) -> &'static str {
 fn things(kind: Kind, steps: &[Step]) -> &'static str {
     match kind {
         Kind::Container => "stopped containers",
-        Kind::Image if steps.iter().any(|step| !step.names.is_empty()) => "unused images",
+        Kind::Image if steps.iter().any(|step| !step.names().is_empty()) => "unused images",
         Kind::Image => "dangling images",
         Kind::Volume => "unused volumes",
         Kind::Network => "unused networks",
@@ -46,7 +46,7 @@ fn singular(kind: Kind) -> &'static str {
 fn skipped(kept: &Kept) -> String {
     let id = short_id(&kept.id).to_owned();
     let name = kept.names.first().filter(|_| kept.kind != Kind::BuildCache).unwrap_or(&id);
-    let holders = kept.holders.join(", ");
+    let holders = held_by(kept);
     let because = match (kept.kind, kept.reason) {
         (Kind::Container, KeptReason::InUse) => holders,
         (_, KeptReason::InUse) if !holders.is_empty() => format!("in use by container {holders}"),
@@ -101,14 +101,14 @@ impl Log {
 
     pub(super) fn plan(&self, host: Option<&str>, plan: &Plan, since: &Since, kinds: &[Kind]) {
         for &kind in kinds {
-            let steps: Vec<Step> = plan.steps.iter().filter(|step| step.kind == kind).cloned().collect();
+            let steps: Vec<Step> = plan.steps.iter().filter(|step| step.kind() == kind).cloned().collect();
             for step in &steps {
                 let age = age(step, since, plan.created);
                 let old = age.map_or_else(|| "unknown age".to_owned(), human_duration);
                 let text =
                     format!("Would remove {}: {}, {old}, {}", name(step), why(step.reason), human_bytes(step.bytes));
                 let more = json!({
-                    "id": step.id, "name": name(step), "reason": step.reason, "age_seconds": age.map(|age| age.as_secs()),
+                    "id": step.id(), "name": name(step), "reason": step.reason, "age_seconds": age.map(|age| age.as_secs()),
                     "space_bytes": step.bytes,
                 });
                 self.plain(LogLevel::Info, operation(kind), host, text, more);
@@ -144,7 +144,7 @@ impl Log {
         let done = ended(&[Outcome::Done, Outcome::AlreadyGone]);
         for step in &done {
             let text = format!("Removed {}", name(step));
-            self.plain(LogLevel::Debug, operation(kind), host, text, json!({ "id": step.id }));
+            self.plain(LogLevel::Debug, operation(kind), host, text, json!({ "id": step.id() }));
         }
         part.spared.iter().for_each(|kept| self.skipped(host, kept));
         // One reason for all of them is said once, below.
@@ -195,7 +195,7 @@ impl Log {
         for plan in plans() {
             for step in &plan.steps {
                 let goes = dry || matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
-                let key = format!("{}_removed", operation(step.kind).to_ascii_lowercase());
+                let key = format!("{}_removed", operation(step.kind()).to_ascii_lowercase());
                 let known = counts.get(&key).and_then(Value::as_u64).unwrap_or(0);
                 counts.insert(key, known.saturating_add(u64::from(goes)).into());
                 removed = removed.saturating_add(usize::from(goes));

@@ -31,7 +31,7 @@ impl Told {
     }
 
     pub(super) fn ended(&self, kind: Kind, wanted: &[Outcome]) -> usize {
-        let steps = self.plan.iter().flat_map(|plan| &plan.steps).filter(|step| step.kind == kind);
+        let steps = self.plan.iter().flat_map(|plan| &plan.steps).filter(|step| step.kind() == kind);
         steps.filter(|step| step.result.is_some_and(|result| wanted.contains(&result))).count()
     }
 

@@ -89,7 +89,7 @@ pub(super) fn must_ask(policy: &Policy, here: &SessionKey, plan: &Plan) -> Optio
         }
         Scope::Session(_) | Scope::Project(_) | Scope::Stale(_) => None,
     };
-    wide.filter(|_| (policy.tags || policy.containers) && plan.steps.iter().any(|step| !step.names.is_empty()))
+    wide.filter(|_| (policy.tags || policy.containers) && plan.steps.iter().any(|step| !step.names().is_empty()))
 }
 
 pub(super) fn somebody_is_there() -> bool {
@@ -101,9 +101,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::books_tests::key;
+    use crate::model::books_tests::{id, key};
     use crate::model::image_tests::host;
-    use crate::model::{Action, Guard, Kind, Reason, Step};
+    use crate::model::{Deed, ImageGuard, Reason, Step};
 
     fn policy(scope: Scope, tags: bool, containers: bool) -> Policy {
         let (keep, stale_after) = (Vec::new(), Duration::ZERO);
@@ -136,20 +136,12 @@ mod tests {
     #[test]
     fn what_others_may_want_goes_with_a_word_only() {
         let (here, project) = (key("app", "job-1"), |key: SessionKey| key.project);
-        let step = Step {
-            action: Action::Remove,
-            kind: Kind::Image,
-            id: String::new(),
-            names: vec!["app:1".to_owned()],
-            bytes: 0,
-            reason: Reason::Outdated,
-            guard: Guard::Untagged,
-            result: None,
-        };
-        let plan = |steps| {
+        let plan = |names: &[&str]| {
+            let guard = ImageGuard::of(names.iter().map(ToString::to_string).collect());
+            let steps = vec![Step::new(Deed::RemoveImage { id: id(1), guard }, Reason::Outdated, 0)];
             Plan::new("clean", &host(Vec::new(), Vec::new()).engine, jiff::Timestamp::UNIX_EPOCH, steps, Vec::new())
         };
-        let (named, nameless) = (plan(vec![step.clone()]), plan(vec![Step { names: Vec::new(), ..step }]));
+        let (named, nameless) = (plan(&["app:1"]), plan(&[]));
         let asks = |scope: &Scope, tags, containers, plan: &Plan| {
             must_ask(&policy(scope.clone(), tags, containers), &here, plan).is_some()
         };

@@ -44,7 +44,7 @@ pub(super) async fn carry_out(
     };
     let began = Instant::now();
     let depths = order::depths(seen.snapshot.images.iter());
-    let builds = NeededByBuilds::new(&seen.state, &seen.books, "");
+    let builds = NeededByBuilds::new(&seen.state, &seen.books, None);
     let kinds = kinds(&seen);
     let mut plan = swept.plan;
     let bar = voice.bar(plan.steps.len());
@@ -53,7 +53,7 @@ pub(super) async fn carry_out(
     let (mut steps, mut gone) = (Vec::with_capacity(plan.steps.len()), Vec::new());
     for kind in ORDER {
         let (own, rest): (Vec<Step>, Vec<Step>) =
-            std::mem::take(&mut plan.steps).into_iter().partition(|step| step.kind == kind);
+            std::mem::take(&mut plan.steps).into_iter().partition(|step| step.kind() == kind);
         plan.steps = rest;
         if own.is_empty() && !kinds.contains(&kind) {
             continue;
@@ -105,14 +105,5 @@ pub(super) async fn carry_out(
 fn part(plan: &Plan, steps: Vec<Step>) -> Plan {
     let totals = Totals { up_to: plan.totals.up_to, ..Totals::default() };
     let to_cache = plan.to_cache.clone();
-    Plan {
-        kind: plan.kind.clone(),
-        engine: plan.engine.clone(),
-        scope: plan.scope.clone(),
-        steps,
-        kept: Vec::new(),
-        totals,
-        to_cache,
-        ..*plan
-    }
+    Plan { engine: plan.engine.clone(), scope: plan.scope.clone(), steps, kept: Vec::new(), totals, to_cache, ..*plan }
 }

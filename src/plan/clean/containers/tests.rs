@@ -99,8 +99,8 @@ impl Scene {
     #[track_caller]
     fn fate(&self, end: End) -> &'static str {
         let plan = self.plan(end);
-        let does = |action| plan.steps.iter().any(|step| step.kind == Kind::Container && step.action == action);
-        let image = plan.steps.iter().any(|step| step.kind == Kind::Image && step.id == id(1).to_string());
+        let does = |action| plan.steps.iter().any(|step| step.kind() == Kind::Container && step.action() == action);
+        let image = plan.steps.iter().any(|step| step.image() == Some(id(1)));
         let of_ours = self.snapshot.containers.first().is_some_and(|container| container.image == Some(id(1)));
         if of_ours && self.tags && self.keep.is_empty() {
             assert_eq!(image, does(Action::Remove), "the image goes if and only if its container does");

@@ -174,7 +174,7 @@ proptest! {
         let narrow = Policy { need: Some(need), ..whole.clone() };
         let all: BTreeSet<String> = case.goes(&whole).into_iter().collect();
         let part = case.plan(&narrow);
-        let names: BTreeSet<String> = part.steps.iter().map(|step| name(step.kind, &step.id)).collect();
+        let names: BTreeSet<String> = part.steps.iter().map(|step| name(step.kind(), &step.id())).collect();
         prop_assert!(names.is_subset(&all));
         let without_networks = all.iter().filter(|name| !name.starts_with('n')).count();
         prop_assert!(part.totals.bytes >= need || names.len() == without_networks);
