@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::model::{
-    Action, Books, Deed, EngineLabel, ImageGuard, ImageId, Kind, Outcome, Plan, Reason, Record, Reference, SCHEMA,
-    Step, Tally, Totals,
+    Action, Books, Deed, EngineLabel, ImageGuard, ImageId, Kind, Outcome, Pattern, Plan, Reason, Record, Reference,
+    Removal, SCHEMA, Step, Tally, Totals,
 };
 use crate::plan::narrow::narrow;
 use crate::plan_file::PlanFile;
-use crate::report::Page;
+use crate::report::{Page, Style, log};
 
 /// The lines of a ledger.
 ///
@@ -58,6 +58,27 @@ fn count(records: impl Iterator<Item = Record>) -> Books {
 
 fn images(books: &Books) -> BTreeSet<ImageId> {
     books.images().collect()
+}
+
+/// What somebody looks for, and the lines of a history.
+///
+/// - What can be read can be written, in one line, and says the same when it is read again.
+/// - Whatever it says, it is shown in one line.
+pub fn history(data: &[u8]) -> bool {
+    let (wanted, lines) = super::head(data);
+    let wanted = Pattern::new(wanted).ok();
+    let removals: Vec<Removal> = lines.split(|byte| *byte == b'\n').filter_map(Removal::read).collect();
+    for removal in &removals {
+        let line = removal.line();
+        assert_eq!(line.find('\n'), Some(line.len() - 1), "{line}");
+        assert_eq!(Removal::read(line.as_bytes()).as_ref(), Some(removal), "{line}");
+        if let Some(wanted) = &wanted {
+            let _ = removal.is_called(wanted);
+        }
+    }
+    let shown = log::human(&removals, None, true, Style::PLAIN);
+    assert_eq!(shown.as_str().lines().count(), removals.len().max(1), "{}", shown.as_str());
+    !removals.is_empty()
 }
 
 /// A plan's file.

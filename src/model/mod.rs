@@ -6,6 +6,7 @@ mod books;
 mod build_id;
 mod capabilities;
 mod distance;
+mod history;
 mod holder;
 mod id;
 mod label;
@@ -31,6 +32,9 @@ pub use books::{
 pub use build_id::BuildId;
 pub use capabilities::Capabilities;
 pub use distance::distance;
+#[cfg(test)]
+pub(crate) use history::tests as history_tests;
+pub use history::{Doer, Removal};
 pub use holder::Holder;
 pub use id::ImageId;
 pub use label::LabelFilter;

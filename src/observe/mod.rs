@@ -223,7 +223,7 @@ async fn end_records(
     let at = Timestamp::now();
     let gone = (!gone.is_empty()).then_some(Record::Gone { at, ids: gone });
     let missed = (!missed.is_empty()).then_some(Record::Missed { at, ids: missed });
-    if let Err(error) = ledger.append(&gone.into_iter().chain(missed).collect::<Vec<_>>()) {
+    if let Err(error) = ledger.append_aside(gone.into_iter().chain(missed).collect()).await {
         notices.push(Notice::Unwritten(error));
     }
     notices

@@ -227,7 +227,7 @@ fn short(kept: &Kept) -> String {
 }
 
 /// A volume that nobody named has 64 digits for a name, of which a dozen say enough.
-fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     let is_made_up = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_made_up { short_id(name).to_owned() } else { name.to_owned() }
 }
@@ -279,7 +279,7 @@ fn describe(step: &Step) -> String {
 }
 
 /// As the JSON calls it, with spaces.
-fn in_words(value: impl Serialize) -> String {
+pub(super) fn in_words(value: impl Serialize) -> String {
     let value = serde_json::to_value(value).unwrap_or_default();
     value.as_str().unwrap_or_default().replace('_', " ")
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 
-use jiff::Timestamp;
+use futures_util::FutureExt as _;
 
 use crate::app::App;
 use crate::apply::{self, Report};
-use crate::bookkeeping::NeededByBuilds;
+use crate::bookkeeping::{NeededByBuilds, Removals};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::SessionFile;
 use crate::model::{KeptReason, Life, Plan, Record, SessionKey};
@@ -108,17 +108,16 @@ pub(super) async fn carry_out(
     let depths = order::depths(seen.snapshot.images.iter());
     let state = app.state()?;
     let builds = NeededByBuilds::new(&state, &seen.books, None).unless(is_kept_open);
-    let report = apply::apply(&seen.engine, plan, &depths, seen.info.can, |step| builds.need(step), stop, |_| {}).await;
+    let (stop, is_needed) = (stop.shared(), |step: &_| builds.need(step));
+    let report = apply::apply(&seen.engine, plan, &depths, seen.info.can, is_needed, stop.clone(), |_| {}).await;
     let mut records = Vec::new();
-    if !report.gone.is_empty() {
-        records.push(Record::Gone { at: Timestamp::now(), ids: report.gone.clone() });
-    }
     // What stays for its age may have a tag to give back.
     let young = plan.kept.iter().any(|kept| kept.reason == KeptReason::TooYoung);
     if is_over(plan) && !young && seen.books.sessions.contains_key(key) {
         records.push(Record::Cleaned { key: key.clone(), at: seen.began });
     }
-    seen.ledger.append(&records)?;
+    let removals = Removals { state: &state, ledger: &seen.ledger, books: &seen.books, doer: app.doer(key) };
+    report::notice::tell(&removals.note(plan, report.gone.clone(), records, stop).await?);
     Ok(report)
 }
 

@@ -2,18 +2,21 @@
 
 mod scope;
 
+use std::future::Future;
 use std::io::IsTerminal;
+
+use futures_util::FutureExt as _;
 
 use crate::app::App;
 use crate::apply::{self, Report};
-use crate::bookkeeping::NeededByBuilds;
+use crate::bookkeeping::{NeededByBuilds, Removals};
 use crate::cli::CleanFlags;
 use crate::config::Format;
 use crate::config::here::machine;
-use crate::error::{Error, Result};
-use crate::model::{KeptReason, Life, Plan, Record};
+use crate::error::{Error, Kind, Result};
+use crate::model::{KeptReason, Life, Notice, Plan, Record};
 use crate::observe::{Observation, unmatched};
-use crate::plan::clean::{Layers, Policy, sessions};
+use crate::plan::clean::{Layers, Policy, Scope, sessions};
 use crate::plan::narrow::{Narrowed, narrow};
 use crate::plan::order;
 use crate::plan_file::{self, PlanFile};
@@ -67,18 +70,25 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         let bar = report::progress::Bar::new(wants_bar(app), made.steps.len());
         let (state, progress) = (app.state()?, |_: &_| bar.step());
         let builds = NeededByBuilds::new(&state, &seen.books, None);
-        let report = apply::apply(
+        let stop = asked_to_stop().boxed_local().shared();
+        let mut report = apply::apply(
             &seen.engine,
             &mut made,
             &depths,
             seen.info.can,
             |step| builds.need(step),
-            asked_to_stop(),
+            stop.clone(),
             progress,
         )
         .await;
         bar.end();
-        note(&seen, &policy, &made, &report, whole, app);
+        match note(app, &seen, &policy, &made, &report, whole, stop).await {
+            Ok(notices) => report::notice::tell(&notices),
+            Err(error) => {
+                report.interrupted |= error.kind == Kind::Interrupted;
+                report::warn(error);
+            }
+        }
         show(app, &made, &policy, true);
         for error in report.errors.iter().take(TOLD) {
             report::say(error);
@@ -125,12 +135,16 @@ fn wants_bar(app: &App) -> bool {
 }
 
 /// What is gone leaves the ledger, and sessions that were cleaned whole are over.
-fn note(seen: &Observation, policy: &Policy, plan: &Plan, report: &Report, whole: bool, app: &App) {
-    let now = jiff::Timestamp::now();
+async fn note(
+    app: &App,
+    seen: &Observation,
+    policy: &Policy,
+    plan: &Plan,
+    report: &Report,
+    whole: bool,
+    stop: impl Future<Output = ()>,
+) -> Result<Vec<Notice>> {
     let mut records = Vec::new();
-    if !report.gone.is_empty() {
-        records.push(Record::Gone { at: now, ids: report.gone.clone() });
-    }
     if whole
         && policy.tags
         && policy.scope.is_of_sessions()
@@ -150,9 +164,12 @@ fn note(seen: &Observation, policy: &Policy, plan: &Plan, report: &Report, whole
             }
         }
     }
-    if let Err(error) = seen.ledger.append(&records) {
-        report::warn(error);
-    }
+    let of = match &policy.scope {
+        Scope::Session(key) => key,
+        _ => &app.key,
+    };
+    let removals = Removals { state: &app.state()?, ledger: &seen.ledger, books: &seen.books, doer: app.doer(of) };
+    removals.note(plan, report.gone.clone(), records, stop).await
 }
 
 /// Kept for now only: a later clean of the session is to find it, and so what stays for its age or its children.

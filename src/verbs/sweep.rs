@@ -69,15 +69,17 @@ pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
             if !agreed(&hosts, &looks, &voice) {
                 return Ok(declined(&hosts, looks, &voice));
             }
-            let done =
-                hosts.iter().zip(looks).map(|(host, ready)| run::carry_out(&host.name, ready, &voice, stop.clone()));
+            let done = hosts
+                .iter()
+                .zip(looks)
+                .map(|(host, ready)| run::carry_out(app, &host.name, ready, &voice, stop.clone()));
             join_all(done).await
         } else {
             let whole = hosts.iter().map(|host| async {
                 let ready = prepare(app, flags, host, &voice).await;
                 match (mode, ready) {
                     (Mode::Show, ready) => show(&host.name, ready, flags, &voice),
-                    (_, ready) => run::carry_out(&host.name, ready, &voice, stop.clone()).await,
+                    (_, ready) => run::carry_out(app, &host.name, ready, &voice, stop.clone()).await,
                 }
             });
             join_all(whole).await

@@ -31,6 +31,8 @@ mod guard_scene;
 mod guard_watcher;
 mod hostile_plan;
 mod lab_itself;
+mod ledger_lock;
+mod log;
 mod names;
 mod neighbours;
 mod outside_text;
@@ -81,6 +83,8 @@ fn main() -> ExitCode {
         guard_watcher::promises(),
         hostile_plan::promises(),
         lab_itself::promises(),
+        ledger_lock::promises(),
+        log::promises(),
         neighbours::promises(),
         outside_text::promises(),
         plan_files::promises(),
