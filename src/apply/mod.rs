@@ -5,14 +5,16 @@ mod ended;
 mod explain;
 mod image;
 mod spare;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::StreamExt as _;
 
 use ended::{StepEnd, plainly};
 
