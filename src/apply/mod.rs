@@ -14,7 +14,7 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 
 use ended::{StepEnd, plainly};
 
@@ -135,6 +135,11 @@ async fn side_by_side<'s, P: Future<Output = Result<StepEnd>>>(
     let mut running = FuturesUnordered::new();
     let mut patience = pin!(tokio::time::sleep(GRACE));
     loop {
+        // It may have come while nothing was waited for, as between two waves.
+        if !report.is_over() && stop.as_mut().now_or_never().is_some() {
+            report.interrupted = true;
+            patience.as_mut().reset(tokio::time::Instant::now() + GRACE);
+        }
         while !report.is_over() && running.len() < at_once {
             let Some((at, next)) = waiting.next() else { break };
             begun = at + 1;

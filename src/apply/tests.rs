@@ -2,6 +2,7 @@
 //! stranger can do, alone and in pairs, at every request of every scene, on every store; every kind of fault; a stop;
 //! a build that begins. `laws` says what must hold afterwards.
 
+mod faults;
 mod interleavings;
 mod laws;
 mod run;
