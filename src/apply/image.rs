@@ -52,6 +52,12 @@ impl<'e, E: Engine> Door<'e, E> {
         };
         self.engine.delete_image(target).await
     }
+
+    /// Whether the image is gone, by what the engine says of a deletion by the image's ID or its own name for it, or
+    /// by any other name. Where its word can't be trusted, another look tells.
+    fn believes(&self, removed: &Removed, id: ImageId, by_name: bool) -> bool {
+        removed.deleted.contains(&id) && !(by_name && self.can.feigns_deleting_bases)
+    }
 }
 
 /// Deletes an image that nobody named, by compare-and-swap.
@@ -128,7 +134,7 @@ pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, know
             }
         };
         match door.delete(Target::Name(surplus)).await? {
-            engine::Outcome::Done(removed) if removed.deleted.contains(&id) => {
+            engine::Outcome::Done(removed) if door.believes(&removed, id, true) => {
                 return Ok(StepEnd::plainly(Outcome::Done));
             }
             engine::Outcome::Done(_) | engine::Outcome::Missing => {}
@@ -146,8 +152,12 @@ async fn judge(
     name: Option<&Reference>,
     answer: engine::Outcome<Removed>,
 ) -> Result<StepEnd> {
+    // By its ID the image goes with its name, by the engine's own name for it without any.
+    let by_name = name.is_none() && matches!(&answer, engine::Outcome::Done(removed) if !removed.untagged.is_empty());
     let (outcome, error) = match answer {
-        engine::Outcome::Done(removed) if removed.deleted.contains(&id) => return Ok(StepEnd::plainly(Outcome::Done)),
+        engine::Outcome::Done(removed) if door.believes(&removed, id, by_name) => {
+            return Ok(StepEnd::plainly(Outcome::Done));
+        }
         // Podman does not say so when an image that was a base is gone too.
         engine::Outcome::Done(_) => (Outcome::Done, None),
         // Our private name is gone: another dkb took it, and the image only if nobody had named it.

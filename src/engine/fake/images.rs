@@ -22,6 +22,8 @@ pub(super) struct Deletion {
     nameless: bool,
     of: ImageId,
     image: bool,
+    /// The engine says that it deletes the image, and keeps it without a name.
+    feigned: bool,
 }
 
 impl Deletion {
@@ -37,10 +39,11 @@ impl World {
             return refuse(404, format!("No such image: {id}"));
         }
         let Some(name) = self.listed(name) else { return refuse(400, "invalid reference format") };
+        let is_new = self.names.get(&name) != Some(&id);
         self.give(id, name);
         let now = self.now;
         if let Some(held) = self.images.get_mut(&id) {
-            held.nameless = false;
+            held.nameless &= !is_new;
             held.last_tagged = Some(now);
         }
         self.named.push((now, id));
@@ -71,7 +74,7 @@ impl World {
 
     fn check_graphdriver(&self, id: ImageId, name: Option<&str>) -> Result<Deletion, Refusal> {
         let names: Vec<Reference> = self.names_of(id).cloned().collect();
-        let whole = |names| Deletion { names, nameless: false, of: id, image: true };
+        let whole = |names| Deletion { names, nameless: false, of: id, image: true, feigned: false };
         let Some(name) = name.and_then(|name| self.listed(name)) else {
             if names.len() > 1 && !is_single(&names) {
                 return refuse(409, "image is referenced in multiple repositories");
@@ -95,7 +98,7 @@ impl World {
         let (taken, left): (Vec<Reference>, Vec<Reference>) =
             names.into_iter().partition(|other| *other == name || last_tag && repository(other) == repository(&name));
         let image = left.is_empty() && !self.is_base(id) && !self.is_used(id);
-        Ok(Deletion { names: taken, nameless: false, of: id, image })
+        Ok(Deletion { names: taken, nameless: false, of: id, image, feigned: false })
     }
 
     fn check_containerd(&self, id: ImageId, name: Option<&str>) -> Result<Deletion, Refusal> {
@@ -111,7 +114,9 @@ impl World {
         if image && (self.is_used(id) || name.is_some() && self.is_mounted(id)) {
             return refuse(409, "container is using its referenced image");
         }
-        Ok(Deletion { names: taken, nameless, of: id, image })
+        // By its last name, not by its ID or the name that it gave.
+        let feigned = image && !taken.is_empty() && name.is_some() && self.is_base(id);
+        Ok(Deletion { names: taken, nameless, of: id, image, feigned })
     }
 
     fn check_podman(&self, id: ImageId, name: Option<&str>) -> Result<Deletion, Refusal> {
@@ -123,17 +128,20 @@ impl World {
             if self.is_used(id) {
                 return refuse(409, "image is in use by a container");
             }
-            return Ok(Deletion { names, nameless: false, of: id, image: true });
+            return Ok(Deletion { names, nameless: false, of: id, image: true, feigned: false });
         };
-        Ok(Deletion { names: vec![name], nameless: false, of: id, image: false })
+        Ok(Deletion { names: vec![name], nameless: false, of: id, image: false, feigned: false })
     }
 
     /// Takes what was to be taken. With an image go the names that it was given since.
     pub(super) fn delete(&mut self, deletion: Deletion) -> Result<Removed, Refusal> {
-        let Deletion { mut names, nameless, of, image } = deletion;
+        let Deletion { mut names, nameless, of, image, feigned } = deletion;
         let mut removed = Removed::default();
         let Some(held) = self.images.get_mut(&of) else { return refuse(404, format!("No such image: {of}")) };
-        if image {
+        if feigned {
+            held.nameless = true;
+            removed.deleted.push(of);
+        } else if image {
             names = self.names_of(of).cloned().collect();
             // Podman does not tell that an image is gone which others are built on.
             if self.store != Store::Podman || !self.is_base(of) {

@@ -38,6 +38,10 @@ impl World {
     }
 
     pub fn start_container(&mut self, id: &str) -> Result<(), Refusal> {
+        let connects_to = self.containers.get(id).map(|container| &*container.networks).unwrap_or_default();
+        if connects_to.iter().any(|name| self.networks.values().all(|network| network.name != *name)) {
+            return refuse(404, "network not found");
+        }
         match self.containers.get_mut(id) {
             None => refuse(404, format!("No such container: {id}")),
             Some(container) => {
