@@ -3,6 +3,7 @@
 //! a build that begins. `laws` says what must hold afterwards.
 
 mod faults;
+mod hosts;
 mod interleavings;
 mod laws;
 mod run;

@@ -48,6 +48,9 @@ impl Claims {
         claims.note_the_rest(world);
         let planned = &claims.planned;
         claims.names.retain(|name, _| !planned.contains(name.as_str()));
+        // With the last tag of a repository a graphdriver takes the digests under which it was pushed.
+        let repositories: BTreeSet<&str> = planned.iter().filter_map(|name| Some(name.rsplit_once(':')?.0)).collect();
+        claims.names.retain(|name, _| name.as_str().split_once('@').is_none_or(|(of, _)| !repositories.contains(of)));
         claims.images.retain(|id| !planned.contains(&id.to_string()));
         claims.containers.retain(|id, _| !planned.contains(id));
         claims.volumes.retain(|name| !planned.contains(name));
@@ -70,8 +73,11 @@ impl Claims {
     fn add_what_changed(&mut self, before: &World, world: &World) {
         // What he took away himself is nobody's any more.
         self.names.retain(|name, id| world.names.get(name) == Some(id));
-        // With its last name he meant the image, which no more than dkb's own name may hold now.
-        let is_called = |world: &World, id: ImageId| world.names_of(id).any(|name| !name.is_private());
+        // With his last name he meant the image, which only names that go may hold now.
+        let planned = &self.planned;
+        let is_called = |world: &World, id: ImageId| {
+            world.names_of(id).any(|name| !name.is_private() && !planned.contains(name.as_str()))
+        };
         self.images.retain(|id| world.has(*id) && (is_called(world, *id) || !is_called(before, *id)));
         self.containers.retain(|id, _| world.containers.contains_key(id));
         self.volumes.retain(|name| world.volumes.contains_key(name));

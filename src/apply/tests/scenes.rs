@@ -251,17 +251,23 @@ pub(super) fn is_for(scene: &Scene, store: Store) -> bool {
 
 impl Scene {
     pub(super) fn stage(&self, store: Store) -> Staged {
-        let fake = Fake::new(store);
-        fake.world().load(image(OTHER, &[OTHERS_NAME]));
-        let books = (self.make)(&mut fake.world());
-        let plan = super::run::block_on(plan(&fake, &books, self.verb));
-        let (plan, depths, can) = plan;
-        let world = fake.world().clone();
-        assert!(!plan.steps.is_empty(), "{} on {store:?}: nothing to do", self.called);
-        let claims = Claims::of(&world, &plan);
-        let families = world.ids().into_iter().map(|id| (id, family(&world, id))).collect();
-        Staged { world, plan, depths, can, books, claims, families }
+        let staged = stage(store, self.verb, |world| {
+            world.load(image(OTHER, &[OTHERS_NAME]));
+            (self.make)(world)
+        });
+        assert!(!staged.plan.steps.is_empty(), "{} on {store:?}: nothing to do", self.called);
+        staged
     }
+}
+
+pub(super) fn stage(store: Store, verb: Verb, make: impl FnOnce(&mut World) -> Books) -> Staged {
+    let fake = Fake::new(store);
+    let books = make(&mut fake.world());
+    let (plan, depths, can) = super::run::block_on(plan(&fake, &books, verb));
+    let world = fake.world().clone();
+    let claims = Claims::of(&world, &plan);
+    let families = world.ids().into_iter().map(|id| (id, family(&world, id))).collect();
+    Staged { world, plan, depths, can, books, claims, families }
 }
 
 fn family(world: &World, of: ImageId) -> BTreeSet<String> {
@@ -318,8 +324,8 @@ pub(super) async fn plan(fake: &Fake, books: &Books, verb: Verb) -> (Plan, HashM
         Verb::Clean | Verb::Tagged => clean::plan(&look, &policy),
         Verb::End => session_end::plan(&look, &extras, &policy),
         Verb::Tidy => {
-            let done = books.builds.last().expect("a build");
-            let candidates = superseded::candidates(books, done, 0);
+            let last = books.builds.last();
+            let candidates = last.map(|done| superseded::candidates(books, done, 0)).unwrap_or_default();
             let steps = superseded::steps(&snapshot, books, &[], &candidates);
             Plan::new("build", &info, now, steps, Vec::new())
         }

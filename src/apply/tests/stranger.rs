@@ -83,6 +83,21 @@ pub(super) fn all(scene: &Scene, staged: &Staged) -> Vec<Meddling> {
 }
 
 impl Meddling {
+    /// Whether both are about the same thing, or about what is built on it, uses it or is called by it.
+    pub(super) fn is_related(&self, other: &Self, staged: &Staged) -> bool {
+        match (self, other) {
+            (Self::Image(_, one), Self::Image(_, two)) => {
+                staged.families.get(&id(*one)).is_none_or(|family| family.contains(&id(*two).digits()))
+            }
+            (Self::Image(..) | Self::Name(..), Self::Image(..) | Self::Name(..)) => true,
+            (Self::Volume(..) | Self::Container(..), Self::Volume(..) | Self::Container(..))
+            | (Self::Network(..), Self::Network(..) | Self::Container(..))
+            | (Self::Container(..), Self::Network(..))
+            | (Self::Cache(_), Self::Cache(_)) => true,
+            _ => false,
+        }
+    }
+
     /// Whether it makes a difference that this comes before or after a request. Where it makes none, it need not be
     /// tried on both sides.
     pub(super) fn concerns(&self, request: &Request, staged: &Staged) -> bool {
