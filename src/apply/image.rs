@@ -12,7 +12,10 @@
 //! A name that is given back is looked up in the request before. What remains is a name that is moved on between the two:
 //! it is given back all the same.
 //!
-//! So dkb's own gaps are those three of one request. No engine can delete or move a name on the condition that it still
+//! A name that goes from an image that stays is looked up with the image's others in the request before. What remains is
+//! that somebody takes the last of those away between the two: then the image goes with ours.
+//!
+//! So dkb's own gaps are those four of one request. No engine can delete or move a name on the condition that it still
 //! means a certain image. The rest is the engine's own, inside the one request that deletes:
 //!
 //! - Docker looks for containers and names, and then deletes. A name that comes between is lost with the image. A

@@ -86,6 +86,8 @@ pub(crate) async fn apply(
                 (Kind::Container, ..) => CONTAINERS_AT_ONCE,
                 // Children first, and the engine takes one at a time anyway.
                 (Kind::BuildCache, ..) => 1,
+                // Two names of one image: each would see the other there, and with the last the image would go.
+                (Kind::Image, Action::Untag, _) => 1,
                 (Kind::Image, ..) => can.images_at_once,
                 _ => can.others_at_once,
             },

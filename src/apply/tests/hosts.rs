@@ -59,7 +59,7 @@ fn furnish(world: &mut World, dice: &mut Dice) -> Books {
             world.create_container(made).expect("its image is there");
         }
     }
-    for n in 0..1 + dice.roll(6) {
+    for n in 0..=dice.roll(6) {
         let of = if dice.one_in(5) { key("q", "t") } else { key("p", "s") };
         let some = |dice: &mut Dice| u8::try_from(1 + dice.roll(count)).expect("few");
         let steps: Vec<u8> = (0..dice.roll(3)).map(|_| some(dice)).collect();

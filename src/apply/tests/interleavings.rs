@@ -2,7 +2,7 @@
 
 use super::laws;
 use super::run::{Between, Ran, run};
-use super::scenes::{SCENES, Scene, Staged, is_for};
+use super::scenes::{SCENES, SHARED, Scene, Staged, is_for};
 use super::stranger::{self, Meddling};
 use crate::engine::fake::{Request, Store};
 use crate::model::{Action, Outcome};
@@ -48,6 +48,9 @@ fn differs(act: &Meddling, at: usize, came: &[Request], staged: &Staged) -> bool
     at.checked_sub(1).and_then(|before| came.get(before)).is_none_or(|before| act.concerns(before, staged))
 }
 
+/// Hears of a run, and of what was done in it.
+type Then<'t> = dyn FnMut(&[(usize, Meddling)], &Ran) + 't;
+
 /// Runs with `acts` and one thing more at every request from the one of this number on, as far as that makes a
 /// difference. `came` are the requests without it. Each run is held against the laws, and handed on.
 fn with_one_more(
@@ -55,7 +58,7 @@ fn with_one_more(
     staged: &Staged,
     acts: &[(usize, Meddling)],
     (from, came): (usize, &[Request]),
-    then: &mut dyn FnMut(&[(usize, Meddling)], &Ran),
+    then: &mut Then<'_>,
 ) {
     // In a run of the tests, of two things those that have to do with each other; a soak tries all.
     let soak = std::env::var_os("DKB_SOAK").is_some();
@@ -116,6 +119,23 @@ fn whatever_a_stranger_does_between_two_requests_nothing_of_his_is_lost() {
     for store in Store::ALL {
         let count = singles(store);
         assert!(count.runs > 500, "{store:?}: {count:?}");
+    }
+}
+
+/// Two steps about one image are not done side by side: each would see the other's name and take the last.
+#[test]
+fn an_image_that_is_to_stay_keeps_its_last_name() {
+    for store in Store::ALL {
+        let staged = SHARED.stage(store);
+        let ran = run(&staged, &Between::default());
+        hold(&SHARED, &staged, &Between::default(), &ran);
+        let results: Vec<_> = ran.plan.steps.iter().map(|step| step.result).collect();
+        assert_eq!(results, [Some(Outcome::Done), Some(Outcome::Kept)], "{store:?}: {}", ran.log());
+        let came = ran.fake.asked();
+        with_one_more(&SHARED, &staged, &[], (0, &came), &mut |acts, ran| {
+            let first = acts[0].0;
+            with_one_more(&SHARED, &staged, acts, (first, &ran.fake.asked()), &mut |_, _| {});
+        });
     }
 }
 

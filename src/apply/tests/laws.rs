@@ -231,11 +231,8 @@ impl Watch {
     fn mind_the_gaps(&mut self, request: &Request, world: &World) {
         let said = |key: &str| -> Vec<String> {
             let Some(id) = world.find_image(key) else { return Vec::new() };
-            if ImageId::parse(key).is_some() {
-                world.names_of(id).map(ToString::to_string).collect()
-            } else {
-                vec![id.to_string()]
-            }
+            let means = ImageId::parse(key).is_none().then(|| id.to_string());
+            means.into_iter().chain(world.names_of(id).map(ToString::to_string)).collect()
         };
         let key = match request {
             Request::Look("inspecting", key) => {
@@ -249,6 +246,16 @@ impl Watch {
         let Some(seen) = self.looks.remove(&key) else { return };
         let now = said(&key);
         if seen == now {
+            return;
+        }
+        // The name means what it meant, and has become the last one.
+        if ImageId::parse(&key).is_none() && seen.first() == now.first() {
+            let id = now.first().and_then(|id| ImageId::parse(id)).filter(|_| now.len() == 2);
+            if matches!(request, Request::Delete(_))
+                && let Some(id) = id
+            {
+                self.gaps += usize::from(self.claims.images.remove(&id));
+            }
             return;
         }
         let lost: Vec<String> = match (request, ImageId::parse(&key)) {
@@ -278,7 +285,7 @@ pub(super) fn hold(staged: &Staged, between: &Between, ran: &Ran) -> Vec<String>
     broken.extend(watch.claims.broken(&world));
     let over = report.interrupted || report.lost;
     let there = all_of(&world);
-    for step in plan.steps.iter() {
+    for step in &plan.steps {
         let Some(result) = step.result else {
             broken.push(format!("{} has no result", step.id));
             continue;

@@ -76,6 +76,9 @@ pub(super) const SCENES: &[Scene] = &[
     scene("a host to sweep", Verb::Sweep, &[1, 2], host),
 ];
 
+/// Both of its names are ours, and the image stays for the project that built it too.
+pub(super) const SHARED: Scene = scene("two names of ours on another's image", Verb::Tagged, &[1], shared);
+
 const fn scene(called: &'static str, verb: Verb, subjects: &'static [u8], make: fn(&mut World) -> Books) -> Scene {
     Scene { called, verb, subjects, make, names: &[NAME, "app:two"] }
 }
@@ -129,6 +132,13 @@ fn twice_named(world: &mut World) -> Books {
     world.load(image(1, &[NAME, "app:two"]));
     let tags = ["app", "app:two"].map(|name| Reference::written(name).expect(name)).to_vec();
     books(&[Build { tags, ..built(1, &[]) }])
+}
+
+fn shared(world: &mut World) -> Books {
+    let mut books = twice_named(world);
+    let theirs = Build { tags: Vec::new(), at: at(BUILT), ..build("theirs", &key("q", "t"), 1, &[]) };
+    books.apply(Record::Build(theirs));
+    books
 }
 
 fn chain(world: &mut World) -> Books {
@@ -206,7 +216,7 @@ fn session(world: &mut World) -> Books {
     world.put_volume(volume("data"));
     let networks = vec!["ours".to_owned()];
     let volumes = vec!["data".to_owned()];
-    let runs = Container { networks, volumes, ..run_of("runs", "plain:1", ContainerState::Running) };
+    let runs = Container { volumes, networks, ..run_of("runs", "plain:1", ContainerState::Running) };
     world.create_container(runs).expect("its image is there");
     world.create_container(run_of("over", NAME, ContainerState::Exited)).expect("its image is there");
     books(&[built(1, &[])])

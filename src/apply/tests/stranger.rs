@@ -89,8 +89,8 @@ impl Meddling {
             (Self::Image(_, one), Self::Image(_, two)) => {
                 staged.families.get(&id(*one)).is_none_or(|family| family.contains(&id(*two).digits()))
             }
-            (Self::Image(..) | Self::Name(..), Self::Image(..) | Self::Name(..)) => true,
-            (Self::Volume(..) | Self::Container(..), Self::Volume(..) | Self::Container(..))
+            (Self::Image(..) | Self::Name(..), Self::Image(..) | Self::Name(..))
+            | (Self::Volume(..) | Self::Container(..), Self::Volume(..) | Self::Container(..))
             | (Self::Network(..), Self::Network(..) | Self::Container(..))
             | (Self::Container(..), Self::Network(..))
             | (Self::Cache(_), Self::Cache(_)) => true,
@@ -104,8 +104,6 @@ impl Meddling {
         let about = match request {
             Request::Look("inspecting", key) | Request::Delete(key) => key.clone(),
             Request::Tag(_, name) => name.to_string(),
-            // A list has everything, and explains what stayed by what there is then.
-            Request::Look("listing", _) => return true,
             Request::Look("inspecting volume", _) | Request::Change("removing volume", _) => {
                 return matches!(self, Self::Container(..) | Self::Volume(..));
             }
@@ -114,6 +112,7 @@ impl Meddling {
             // A container that is gone holds no image any more.
             Request::Change("removing container", _) => return !matches!(self, Self::Cache(_)),
             Request::Change("stopping container", _) => return matches!(self, Self::Container(..)),
+            // A list has everything, and explains what stayed by what there is then.
             Request::Look(..) | Request::Change(..) => return true,
         };
         match self {
