@@ -84,10 +84,9 @@ pub(crate) async fn apply(
             |step| async move { if is_needed(step) { Ok(StepEnd::held()) } else { perform(door, step).await } },
             match wave {
                 (Kind::Container, ..) => CONTAINERS_AT_ONCE,
-                // Children first, and the engine takes one at a time anyway.
-                (Kind::BuildCache, ..) => 1,
-                // Two names of one image: each would see the other there, and with the last the image would go.
-                (Kind::Image, Action::Untag, _) => 1,
+                // Cache goes children first, and the engine takes one at a time anyway. Of two names of one image each
+                // would see the other there, and with the last the image would go.
+                (Kind::BuildCache, ..) | (Kind::Image, Action::Untag, _) => 1,
                 (Kind::Image, ..) => can.images_at_once,
                 _ => can.others_at_once,
             },
