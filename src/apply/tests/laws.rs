@@ -75,10 +75,12 @@ impl Claims {
         self.names.retain(|name, id| world.names.get(name) == Some(id));
         // With his last name he meant the image, which only names that go may hold now.
         let planned = &self.planned;
-        let is_called = |world: &World, id: ImageId| {
-            world.names_of(id).any(|name| !name.is_private() && !planned.contains(name.as_str()))
+        let named = |world: &World, id: ImageId, but: &BTreeSet<String>| {
+            world.names_of(id).any(|name| !name.is_private() && !but.contains(name.as_str()))
         };
-        self.images.retain(|id| world.has(*id) && (is_called(world, *id) || !is_called(before, *id)));
+        let stays_named = |id: ImageId, but: &BTreeSet<String>| named(world, id, but) || !named(before, id, but);
+        let none = BTreeSet::new();
+        self.images.retain(|id| world.has(*id) && stays_named(*id, &none) && stays_named(*id, planned));
         self.containers.retain(|id, _| world.containers.contains_key(id));
         self.volumes.retain(|name| world.volumes.contains_key(name));
         self.networks.retain(|id| world.networks.contains_key(id));
