@@ -24,6 +24,7 @@ mod clean_races;
 mod clean_random;
 mod clean_takes_ours;
 mod clean_together;
+mod fake_engine;
 mod far_away;
 mod guard;
 mod guard_dead;
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         clean_random::promises(),
         clean_takes_ours::promises(),
         clean_together::promises(),
+        fake_engine::promises(),
         far_away::promises(),
         guard::promises(),
         guard_dead::promises(),
