@@ -15,7 +15,7 @@ use crate::model::{Books, Build, ImageId};
 
 /// What one look says of the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ended {
+pub(crate) struct EndedRecords {
     pub gone: Vec<ImageId>,
     /// Not there, and not known to be gone.
     pub missed: Vec<ImageId>,
@@ -27,13 +27,13 @@ pub(crate) fn ended(
     there: &HashSet<ImageId>,
     deleted: &HashMap<ImageId, Timestamp>,
     home: &str,
-) -> Ended {
+) -> EndedRecords {
     let recorded = books.images();
     // A copy of an engine has nothing that was built after it was made.
     let newest = books.builds.iter().rposition(|build| build.images().any(|id| there.contains(&id)));
     let older: HashSet<ImageId> = books.builds[..newest.unwrap_or(0)].iter().flat_map(Build::images).collect();
     let newer: HashSet<ImageId> = books.builds[newest.unwrap_or(0)..].iter().flat_map(Build::images).collect();
-    let mut ended = Ended::default();
+    let mut ended = EndedRecords::default();
     for (id, builds) in recorded {
         let is_deleted = deleted.get(&id).is_some_and(|at| builds.iter().all(|build| build.at < *at));
         let built_here = builds.iter().any(|build| build.home.as_deref() == Some(home));

@@ -13,7 +13,7 @@ use crate::config::here::machine;
 use crate::error::{Error, Result};
 use crate::model::{KeptReason, Life, Plan, Record};
 use crate::observe::{Observation, unmatched};
-use crate::plan::clean::{Layers, Policy, sessions};
+use crate::plan::clean::{CleanPolicy, Layers, sessions};
 use crate::plan::narrow::{Narrowed, narrow};
 use crate::plan::order;
 use crate::plan_file::{self, PlanFile};
@@ -92,14 +92,14 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
 
 /// The plan, and what it was made by.
 struct Made {
-    policy: Policy,
+    policy: CleanPolicy,
     plan: Plan,
     /// It is all that would go.
     whole: bool,
 }
 
 /// Makes the plan that these policies ask for; of several the one that has most of what the file has.
-async fn make(app: &App, seen: &Observation, policies: Vec<Policy>, file: Option<PlanFile>) -> Result<Made> {
+async fn make(app: &App, seen: &Observation, policies: Vec<CleanPolicy>, file: Option<PlanFile>) -> Result<Made> {
     let mut best: Option<Made> = None;
     for policy in policies {
         let mut plan = seen.plan(&app.here(), &policy).await?;
@@ -115,7 +115,7 @@ async fn make(app: &App, seen: &Observation, policies: Vec<Policy>, file: Option
     best.ok_or_else(|| Error::usage("making a plan", "nothing was asked for"))
 }
 
-fn show(app: &App, plan: &Plan, policy: &Policy, done: bool) {
+fn show(app: &App, plan: &Plan, policy: &CleanPolicy, done: bool) {
     let whose = report::clean::whose(&policy.scope, app.key.project.as_str());
     report::clean::show(&app.settings, app.loudness(), plan, &whose, done);
 }
@@ -125,7 +125,7 @@ fn wants_bar(app: &App) -> bool {
 }
 
 /// What is gone leaves the ledger, and sessions that were cleaned whole are over.
-fn note(seen: &Observation, policy: &Policy, plan: &Plan, report: &Report, whole: bool, app: &App) {
+fn note(seen: &Observation, policy: &CleanPolicy, plan: &Plan, report: &Report, whole: bool, app: &App) {
     let now = jiff::Timestamp::now();
     let mut records = Vec::new();
     if !report.gone.is_empty() {
@@ -161,7 +161,7 @@ fn waits(reason: KeptReason) -> bool {
 }
 
 /// Shows what would go on stderr, since stdout is for the result, and asks.
-fn agreed(app: &App, plan: &Plan, policy: &Policy, what: String) -> Result<bool> {
+fn agreed(app: &App, plan: &Plan, policy: &CleanPolicy, what: String) -> Result<bool> {
     if !scope::somebody_is_there() {
         return Err(
             Error::usage(what, "there is nobody to ask").hint("say --yes, after a look at what --dry-run shows")
