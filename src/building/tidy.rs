@@ -67,5 +67,5 @@ pub(super) async fn take_away(
     if !gone.is_empty() {
         ledger.append(&[Record::Gone { at: Timestamp::now(), ids: gone }])?;
     }
-    Ok(plan.totals.done)
+    Ok(plan.totals().done)
 }

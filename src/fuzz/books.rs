@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::model::{
-    Action, Books, Deed, EngineLabel, ImageGuard, ImageId, Kind, Outcome, Plan, Reason, Record, Reference, SCHEMA,
-    Step, Tally, Totals,
+    Action, Books, Deed, EngineLabel, ImageGuard, ImageId, Kind, Outcome, Plan, Reason, Record, Reference, Step, Tally,
 };
 use crate::plan::narrow::narrow;
 use crate::plan_file::PlanFile;
@@ -93,19 +92,16 @@ pub fn plan(data: &[u8]) -> bool {
 
 fn of_steps(steps: Vec<Step>) -> Plan {
     let text = String::new;
-    let mut plan = Plan {
-        schema: SCHEMA,
+    Plan {
         kind: "clean",
         engine: EngineLabel { id: text(), endpoint: text(), version: text(), name: "" },
         created: Timestamp::UNIX_EPOCH,
         scope: None,
         steps,
         kept: Vec::new(),
-        totals: Totals::default(),
+        up_to: false,
         to_cache: HashMap::new(),
-    };
-    plan.count();
-    plan
+    }
 }
 
 /// A step as it is written.

@@ -128,7 +128,6 @@ impl Observation {
         let size = |name: &str| sizes.get(name).copied().unwrap_or(0);
         plan.steps.iter_mut().filter(|step| step.kind() == Kind::Volume).for_each(|step| step.bytes = size(&step.id()));
         plan.kept.iter_mut().filter(|kept| kept.kind == Kind::Volume).for_each(|kept| kept.bytes = size(&kept.id));
-        plan.count();
     }
 
     /// Counts apart what stays on the disk as build cache.

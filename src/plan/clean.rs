@@ -99,7 +99,7 @@ pub fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     let mut kept: Vec<Kept> = kept.into_values().collect();
     kept.sort_by(|a, b| (a.reason, &a.id).cmp(&(b.reason, &b.id)));
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);
-    plan.totals.up_to = freed.up_to;
+    plan.up_to = freed.up_to;
     plan
 }
 

@@ -62,7 +62,7 @@ pub fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> Plan {
         add(&mut steps, volume.removal(), &volume.name);
     }
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);
-    plan.totals.up_to = images.totals.up_to;
+    plan.up_to = images.up_to;
     plan
 }
 

@@ -76,8 +76,7 @@ pub fn plan(look: &SweepLook, policy: &SweepPolicy) -> Swept {
     sorted.kept.sort_by(|a, b| (a.kind, a.reason, &a.id).cmp(&(b.kind, b.reason, &b.id)));
     let mut plan = Plan::new("sweep", &look.snapshot.engine, look.now, steps, sorted.kept);
     plan.to_cache = cache::bytes_that_stay(look, &plan);
-    plan.totals.up_to = disk.is_imprecise() || !plan.to_cache.is_empty();
-    plan.count();
+    plan.up_to = disk.is_imprecise() || !plan.to_cache.is_empty();
     Swept { plan, since }
 }
 

@@ -135,7 +135,7 @@ pub(crate) fn say_that_it_goes_on(key: &SessionKey) {
 
 /// Nothing of the session waits for a later clean.
 pub(crate) fn is_over(plan: &Plan) -> bool {
-    plan.totals.failed == 0 && !plan.kept.iter().any(|kept| waits(kept.reason))
+    plan.totals().failed == 0 && !plan.kept.iter().any(|kept| waits(kept.reason))
 }
 
 /// Kept for now only.

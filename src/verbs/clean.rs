@@ -134,7 +134,7 @@ fn note(seen: &Observation, policy: &CleanPolicy, plan: &Plan, report: &Report, 
     if whole
         && policy.tags
         && policy.scope.is_of_sessions()
-        && plan.totals.failed == 0
+        && plan.totals().failed == 0
         && !plan.kept.iter().any(|kept| waits(kept.reason))
     {
         let (layers, here) = (Layers::new(), app.here());

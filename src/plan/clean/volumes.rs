@@ -48,7 +48,6 @@ pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, polic
     kept.sort_by(|a, b| a.id.cmp(&b.id));
     plan.steps.extend(steps);
     plan.kept.extend(kept);
-    plan.count();
 }
 
 /// Whether the plan takes containers that have volumes at all.

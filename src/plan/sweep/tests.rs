@@ -411,20 +411,20 @@ fn layers_come_back_with_the_last_image_above_them() {
     }
     let plan = case.plan(&policy());
     assert_eq!(plan.steps.iter().map(|step| step.bytes).collect::<Vec<_>>(), [10, 130, 50]);
-    assert!(!plan.totals.up_to);
+    assert!(!plan.up_to);
     case.snapshot.images[1].tags.push(crate::model::Reference::written("app").expect("a name"));
-    assert_eq!(case.plan(&policy()).totals.bytes, 60, "the base is still needed");
+    assert_eq!(case.plan(&policy()).totals().bytes, 60, "the base is still needed");
     // Two forks, one below the other: no sum is known of the lower one.
     case.snapshot.images = vec![sized(1, 110, 90), sized(2, 120, 90), sized(3, 210, 200), sized(4, 220, 200)];
     for (n, layers) in [(1, ["f", "g", "1"]), (2, ["f", "g", "2"]), (3, ["f", "h", "3"]), (4, ["f", "h", "4"])] {
         layered(&mut case, n, &layers);
     }
     let plan = case.plan(&policy());
-    assert!(plan.totals.up_to && plan.totals.bytes == 90 + 20 + 30 + 200 + 10 + 20, "{:?}", plan.totals);
+    assert!(plan.up_to && plan.totals().bytes == 90 + 20 + 30 + 200 + 10 + 20, "{:?}", plan.totals());
     case.layers.remove(&id(1));
-    assert!(case.plan(&policy()).totals.up_to, "nobody could look into it");
+    assert!(case.plan(&policy()).totals().up_to, "nobody could look into it");
     case.snapshot.images = vec![sized(1, 110, 0)];
-    let totals = case.plan(&policy()).totals;
+    let totals = case.plan(&policy()).totals();
     assert_eq!((totals.bytes, totals.up_to), (110, false), "it shares nothing, so there is nothing to look for");
 }
 
@@ -435,8 +435,8 @@ fn what_the_cache_holds_too_is_told_apart() {
     let mut shared = record("shared", &[], 2 * DAY);
     (shared.shared, shared.size) = (true, 70);
     case.cache = vec![shared];
-    let totals = case.plan(&policy()).totals;
+    let totals = case.plan(&policy()).totals();
     assert_eq!((totals.bytes, totals.bytes_to_cache, totals.up_to), (100, 70, true));
-    let totals = case.plan(&all_images()).totals;
+    let totals = case.plan(&all_images()).totals();
     assert_eq!((totals.bytes, totals.bytes_to_cache, totals.up_to), (100, 0, false), "the record goes too");
 }

@@ -174,7 +174,6 @@ fn applied() -> Plan {
     {
         step.result = Some(*result);
     }
-    plan.count();
     plan
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::apply;
 use crate::bookkeeping::NeededByBuilds;
 use crate::error::{Error, Result};
-use crate::model::{Kept, Kind, Plan, Record, Step, Totals};
+use crate::model::{Kept, Kind, Plan, Record, Step};
 use crate::observe::host::HostObservation;
 use crate::plan::order;
 use crate::plan::sweep::Swept;
@@ -85,7 +85,6 @@ pub(super) async fn carry_out(
     }
     bar.end();
     plan.steps = steps;
-    plan.count();
     if !gone.is_empty()
         && let Err(error) = seen.ledger.append(&[Record::Gone { at: Timestamp::now(), ids: gone }])
     {
@@ -99,7 +98,6 @@ pub(super) async fn carry_out(
 
 /// A plan of these steps, under the same heading.
 fn part(plan: &Plan, steps: Vec<Step>) -> Plan {
-    let totals = Totals { up_to: plan.totals.up_to, ..Totals::default() };
     let to_cache = plan.to_cache.clone();
-    Plan { engine: plan.engine.clone(), scope: plan.scope.clone(), steps, kept: Vec::new(), totals, to_cache, ..*plan }
+    Plan { engine: plan.engine.clone(), scope: plan.scope.clone(), steps, kept: Vec::new(), to_cache, ..*plan }
 }

@@ -177,7 +177,7 @@ proptest! {
         let names: BTreeSet<String> = part.steps.iter().map(|step| name(step.kind(), &step.id())).collect();
         prop_assert!(names.is_subset(&all));
         let without_networks = all.iter().filter(|name| !name.starts_with('n')).count();
-        prop_assert!(part.totals.bytes >= need || names.len() == without_networks);
+        prop_assert!(part.totals().bytes >= need || names.len() == without_networks);
         prop_assert!(need > 0 || names.is_empty());
     }
 }
