@@ -8,7 +8,7 @@ default:
 demo *ARGS:
     cargo demo {{ARGS}}
 
-# Run every test on every engine
+# Run every test, each promise on an engine of each kind
 test *ARGS:
     cargo test {{ARGS}}
 
@@ -16,10 +16,11 @@ test *ARGS:
 test-fast:
     DKB_LAB= cargo test
 
-# Run the randomised tests for long, 10,000 random hosts instead of 200, and the fuzz targets
+# Run every promise on every engine and builder, 10,000 random hosts instead of 200, and the fuzz targets
 soak HOSTS="10000": && fuzz
+    cargo test --test promises -- --include-ignored
     DKB_SOAK={{HOSTS}} cargo test --lib random
-    DKB_SOAK={{HOSTS}} cargo test --test promises random
+    DKB_SOAK={{HOSTS}} cargo test --test promises random -- --include-ignored
 
 # Look for words that break a parser, so many seconds with each; needs cargo-fuzz
 fuzz SECONDS="180":

@@ -2,13 +2,14 @@
 //!
 //! `SNAPSHOTS=overwrite cargo test --test docs` writes what is read off the code again.
 //!
-//! Every fenced block of the README and of `docs/` is of one of these kinds:
+//! Every fenced block of the README, the pages beside it and `docs/` is of one of these kinds:
 //! - `console`: run, line by line, by the promises of `readme` and, for `sweep.md`, of `sweep_docs`;
 //! - behind `<!-- run: COMMAND -->`: a recipe that a promise of the same file runs with the real program;
 //! - `sh` and `yaml`: each command of dkb in it parses, each other command stands in [`ELSEWHERE`];
 //! - `python`, `json`: dkb's commands in it parse;
 //! - `rust`, behind `<!-- file: PATH -->`: that file, word for word, which is compiled and run;
-//! - `java`, `go`: to be copied by the reader.
+//! - `java`, `go`: to be copied by the reader;
+//! - `text`: a drawing.
 
 use std::fmt::Write;
 use std::fs;
@@ -26,8 +27,22 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo install --path . --locked", "just install; .ci/run builds and packages the same"),
 ];
 
-const KINDS: &[&str] =
-    &["console", "sh", "yaml", "make", "just", "dockerfile", "ini", "python", "json", "toml", "rust", "java", "go"];
+const KINDS: &[&str] = &[
+    "console",
+    "sh",
+    "yaml",
+    "make",
+    "just",
+    "dockerfile",
+    "ini",
+    "python",
+    "json",
+    "toml",
+    "rust",
+    "java",
+    "go",
+    "text",
+];
 /// Those that a promise runs, whatever is in them.
 const RUN: &[&str] = &["make", "just", "dockerfile", "ini"];
 
@@ -95,6 +110,41 @@ fn every_test_that_the_page_on_safety_names_is_there() {
         }
     }
     assert!(named > 20, "the page names {named} tests");
+}
+
+/// A page of ours that is linked is there, and so is the heading that the link means.
+#[test]
+fn every_link_between_the_pages_leads_somewhere() {
+    let mut links = 0;
+    for page in pages() {
+        let text = read(&page);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            if link.contains("://") {
+                continue;
+            }
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { page.clone() } else { page.parent().expect("a folder").join(path) };
+            assert!(target.exists(), "{}: {link} leads nowhere", page.display());
+            let headings = if heading.is_empty() { Vec::new() } else { headings(&read(&target)) };
+            assert!(
+                heading.is_empty() || headings.iter().any(|one| one == heading),
+                "{}: {link} means none of {headings:?}",
+                page.display()
+            );
+            links += 1;
+        }
+    }
+    assert!(links > 20, "the pages have {links} links");
+}
+
+/// As the sites that show them make addresses of headings.
+fn headings(page: &str) -> Vec<String> {
+    let titles = page.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let address = |title: &str| {
+        let kept = title.to_lowercase().replace(' ', "-");
+        kept.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect()
+    };
+    titles.map(address).collect()
 }
 
 #[test]
@@ -166,10 +216,19 @@ fn blocks() -> Vec<(String, Block)> {
     blocks
 }
 
+/// The README, what lies beside it for people, and all of `docs/`.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let docs = fs::read_dir(root.join("docs")).expect("the docs").map(|entry| entry.expect("a page").path());
-    std::iter::once(root.join("README.md")).chain(docs).collect()
+    let beside = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(|page| root.join(page));
+    let mut pages = Vec::from(beside);
+    let mut folders = vec![root.join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("the docs").map(|entry| entry.expect("a page")) {
+            let is_folder = entry.file_type().expect("a type").is_dir();
+            if is_folder { &mut folders } else { &mut pages }.push(entry.path());
+        }
+    }
+    pages
 }
 
 fn read(path: &Path) -> String {

@@ -5,7 +5,9 @@ use dkb_lab::{Builder, Context, Engine, Promises, promises};
 use crate::building::{Maker, dangling, says_nothing_of_its_own};
 
 pub(crate) fn promises() -> Promises {
-    Promises::of(module_path!()).on_every_builder(promises![ten_changing_builds_and_ten_failures_leave_as_much_as_two])
+    Promises::of(module_path!())
+        .on_every_builder(promises![ten_changing_builds_and_ten_failures_leave_as_much_as_two])
+        .on_every_version()
 }
 
 /// Every other round with `-q`, so that a leak of either shows.

@@ -27,6 +27,7 @@ pub(crate) fn promises() -> Promises {
             what_docker_leaves_running_is_not_waited_for_and_is_no_build,
             in_a_terminal_too_what_docker_leaves_running_is_not_waited_for,
         ])
+        .on_every_version()
 }
 
 pub(crate) fn buildkit(engine: &str) -> bool {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::clean_host::{Books, PROJECT, SESSION, images, key, steps};
 
 pub(crate) fn promises() -> Promises {
-    Promises::of(module_path!()).on_every_engine(promises![ctrl_c_stops_within_a_second_and_tells_the_truth]).on(
+    Promises::of(module_path!()).on_every_engine(promises![ctrl_c_stops_it_at_once_and_tells_the_truth]).on(
         dkb_lab::promise::graphdriver,
         promises![
             tags_of_every_project_are_asked_for,
@@ -18,7 +18,10 @@ pub(crate) fn promises() -> Promises {
     )
 }
 
-fn ctrl_c_stops_within_a_second_and_tells_the_truth(engine: &Engine) {
+/// Longer than anybody waits.
+const HANGING: Duration = Duration::from_secs(40);
+
+fn ctrl_c_stops_it_at_once_and_tells_the_truth(engine: &Engine) {
     const IMAGES: usize = 60;
     for signal in ["INT", "TERM"] {
         let (books, proxy) = (Books::of(engine), engine.proxy());
@@ -28,14 +31,14 @@ fn ctrl_c_stops_within_a_second_and_tells_the_truth(engine: &Engine) {
         // The first go through, later ones hang for longer than anybody waits.
         proxy.on("DELETE", "/images/").delay(Duration::from_millis(20));
         for late in 9..20 {
-            proxy.on("DELETE", "/images/").nth(late).delay(Duration::from_secs(5));
+            proxy.on("DELETE", "/images/").nth(late).delay(HANGING);
         }
         let dkb = books.dkb(engine).env("DOCKER_HOST", proxy.host()).args(["clean", "--format", "json"]).spawn();
-        assert!(eventually(Duration::from_secs(30), || proxy.count("DELETE", "/images/") >= 12));
+        assert!(eventually(Duration::from_secs(30), || proxy.count("DELETE", "/images/") >= 9));
         let began = Instant::now();
         dkb.signal(signal);
         let output = dkb.wait();
-        assert!(began.elapsed() < Duration::from_secs(1), "{:?}\n{output}", began.elapsed());
+        assert!(began.elapsed() < HANGING / 4, "{:?}\n{output}", began.elapsed());
         let output = output.code(130);
         let document: Value = output.json();
         let (there, all) = (images(engine), steps(&document, "image", None));
@@ -95,8 +98,7 @@ fn a_bar_is_shown_at_a_terminal_only(engine: &Engine) {
         let placed = engine.many(20, |_, image| image);
         books.built_many(&key(PROJECT, SESSION), placed.iter().map(|image| &*image.id));
     };
-    // All of them are under way at a time on some engines, so that even one takes longer than the bar waits.
-    proxy.on("DELETE", "/images/").delay(Duration::from_millis(900));
+    proxy.on("DELETE", "/images/").delay(Duration::from_millis(100));
     place();
     let clean = || books.dkb(engine).env("DOCKER_HOST", proxy.host()).arg("clean");
     let mut terminal = clean().in_terminal();

@@ -37,6 +37,7 @@ pub(crate) fn promises() -> Promises {
             a_terminal_shows_what_a_person_sees,
             how_a_run_was_started_changes_nothing,
         ])
+        .on_every_version()
 }
 
 /// Under nohup, in a background job and in some CI runners signals are ignored, and whoever is started there inherits it.

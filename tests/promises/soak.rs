@@ -1,7 +1,7 @@
 //! How many random hosts a run tries, and how one that failed is made again.
 //!
-//! `DKB_SOAK=10000` tries so many in all, spread over the engines that run; without it there are 200 over the lab's
-//! engines. `DKB_SEED=17` makes the one host of this seed again, `DKB_SEED=17+8` it and the seven after it.
+//! `DKB_SOAK=10000` tries so many in all that nobody has tried yet, spread over the engines that run; without it there
+//! are 200 over the lab's engines, the same each time, so that a run fails for a change and not for luck. `DKB_SEED=17` makes the one host of this seed again, `DKB_SEED=17+8` it and the seven after it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -32,12 +32,12 @@ impl Seeds {
             let number = |text: &str| text.parse::<u64>().expect("DKB_SEED is a number, or two as in 17+8");
             return Self::These((number(first)..).take(usize::try_from(number(count)).expect("few")).collect());
         }
+        let Some(all) = number("DKB_SOAK") else {
+            return Self::From { first: 1, count: USUAL.div_ceil(names().len() as u64), soak: false };
+        };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_nanos();
         let first = u64::try_from(now % 1_000_000_000_000).expect("it fits");
-        match number("DKB_SOAK") {
-            Some(all) => Self::From { first, count: all.div_ceil(picked().len() as u64), soak: true },
-            None => Self::From { first, count: USUAL.div_ceil(names().len() as u64), soak: false },
-        }
+        Self::From { first, count: all.div_ceil(picked().len() as u64), soak: true }
     }
 
     /// Tries them so many at a time. Of those that fail it says how they are made again, and only they.

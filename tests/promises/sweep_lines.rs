@@ -20,6 +20,9 @@ pub(super) fn promises() -> Promises {
         )
 }
 
+/// Longer than anybody waits.
+const HANGING: Duration = Duration::from_secs(40);
+
 fn sweep(engine: &Engine) -> Command {
     engine.dkb().args(["sweep", "--until", "0s", "--keep", "*lab/base"])
 }
@@ -124,14 +127,14 @@ fn sigterm_stops_a_sweep_that_tells_the_truth(engine: &Engine) {
     engine.many(30, |_, image| image);
     let proxy = engine.proxy();
     for late in 9..30 {
-        proxy.on("DELETE", "/images/").nth(late).delay(Duration::from_secs(5));
+        proxy.on("DELETE", "/images/").nth(late).delay(HANGING);
     }
     let sweep = sweep(engine).args(["--yes"]).env("DOCKER_HOST", proxy.host()).spawn();
-    assert!(eventually(Duration::from_secs(60), || proxy.count("DELETE", "/images/") >= 12));
+    assert!(eventually(Duration::from_secs(60), || proxy.count("DELETE", "/images/") >= 9));
     let began = Instant::now();
     sweep.signal("TERM");
     let told = sweep.wait().code(130);
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < HANGING / 4, "{:?}", began.elapsed());
     let summary = told.out().lines().find(|line| line.contains("[SUMMARY]")).map(str::to_owned);
     assert!(summary.is_some_and(|line| line.contains("removed") && line.contains("failed")), "{told}");
 }

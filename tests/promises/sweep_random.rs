@@ -150,6 +150,8 @@ impl Host {
 #[derive(Debug, Default)]
 struct Ids {
     images: Vec<String>,
+    /// The names that an engine makes of an image's digest. A pattern may fit the end of one.
+    digests: Vec<Vec<String>>,
     containers: Vec<String>,
     networks: Vec<String>,
 }
@@ -202,7 +204,11 @@ fn put(engine: &Engine, host: &Host) -> Ids {
         }
     });
     let containers = containers.collect();
-    Ids { images: placed.iter().map(|image| image.id.clone()).collect(), containers, networks }
+    let images: Vec<String> = placed.iter().map(|image| image.id.clone()).collect();
+    let there = engine.images();
+    let digests_of = |id: &String| there.iter().find(|image| image.id == *id).map(|image| image.digests.clone());
+    let digests = images.iter().map(|id| digests_of(id).unwrap_or_default()).collect();
+    Ids { images, digests, containers, networks }
 }
 
 fn name(host: &Host, kind: &str, n: usize) -> String {
@@ -267,7 +273,7 @@ fn model(engine: &Engine, host: &Host, ids: &Ids) -> Things {
                 || image.keep
                 || (!host.all_images && !image.tags.is_empty())
                 || (host.young_stay && image.age == Age::Undated)
-                || image.tags.iter().any(|tag| kept_by_name(tag))
+                || image.tags.iter().chain(&ids.digests[n]).any(|tag| kept_by_name(tag))
                 || among_the_last(n)
                 || is_base_of_one_that_stays(n, &gone);
             if !stays {

@@ -74,6 +74,20 @@ struct Promise {
     name: String,
     which: Which,
     body: Body,
+    on_every_version: bool,
+}
+
+impl Promise {
+    /// Engines that differ by their age alone share the promises of a usual run: each promise is tried on one of
+    /// those that are picked, always the same. `--include-ignored` tries the others too.
+    fn is_left_to_another_version(&self, engine: &str, lab: &Lab) -> bool {
+        let alike = |name: &&String| graphdriver(name) && (self.which)(name) && lab.runs(name);
+        let versions: Vec<&String> = engine::names().iter().filter(alike).collect();
+        let turn: usize = self.name.bytes().map(usize::from).sum();
+        !self.on_every_version
+            && graphdriver(engine)
+            && versions.get(turn % versions.len().max(1)).is_some_and(|turn| *turn != engine)
+    }
 }
 
 /// The promises of one file.
@@ -111,6 +125,14 @@ impl Promises {
         self
     }
 
+    /// For what hangs on docker's words or an engine's age: all promises named so far.
+    pub fn on_every_version(mut self) -> Self {
+        for promise in &mut self.list {
+            promise.on_every_version = true;
+        }
+        self
+    }
+
     pub fn without_engine<const N: usize>(mut self, promises: Named<fn(), N>) -> Self {
         for (name, body) in promises {
             self.add(name, every, Body::Alone(body));
@@ -119,7 +141,8 @@ impl Promises {
     }
 
     fn add(&mut self, name: &str, which: Which, body: Body) {
-        self.list.push(Promise { name: format!("{}::{name}", self.file), which, body });
+        let name = format!("{}::{name}", self.file);
+        self.list.push(Promise { name, which, body, on_every_version: false });
     }
 }
 
@@ -142,7 +165,7 @@ pub fn run(files: impl IntoIterator<Item = Promises>) -> ExitCode {
     let trials = trials(&promises, &lab, &run);
     run.expect(&trials, &arguments, &lab);
     if !arguments.list
-        && let Err(wrong) = fetch(&trials, &arguments)
+        && let Err(wrong) = fetch(&trials, &arguments, &lab)
     {
         eprintln!("dkb-lab: {wrong}");
         return ExitCode::from(2);
@@ -192,13 +215,16 @@ impl Lab {
 }
 
 /// Fetches the engines that this run needs, before the clocks of the tests tick.
-fn fetch(trials: &[Trial], arguments: &Arguments) -> Result<(), String> {
-    let needed = |engine: &&str| {
-        let is_on = |name: &str| name.contains(&format!("[{engine}]")) || name.contains(&format!("[{engine} "));
-        trials.iter().any(|t| !t.has_ignored_flag() && is_on(t.name()) && chosen(t.name(), arguments))
-    };
-    let needed: Vec<&str> = engine::names().iter().map(String::as_str).filter(needed).collect();
-    engine::install(&needed)
+fn fetch(trials: &[Trial], arguments: &Arguments, lab: &Lab) -> Result<(), String> {
+    let runs = |t: &&Trial| !t.has_ignored_flag() || arguments.include_ignored || arguments.ignored;
+    let runs = trials.iter().filter(runs).filter(|t| chosen(t.name(), arguments));
+    let engines: HashSet<&str> = runs.filter_map(|t| engine_of(t.name())).filter(|name| lab.runs(name)).collect();
+    engine::install(&engines.into_iter().collect::<Vec<_>>())
+}
+
+/// `docker-28.5` of `guard::a_promise [docker-28.5 classic]`.
+fn engine_of(trial: &str) -> Option<&str> {
+    trial.split_once('[')?.1.split([' ', ']']).next()
 }
 
 /// One trial for each promise and engine; those of one engine stand together, so that few engines run at once.
@@ -217,12 +243,13 @@ fn trials(promises: &[Promise], lab: &Lab, run: &Arc<Run>) -> Vec<Trial> {
                 Body::Alone(_) => {}
                 Body::OnEngine(body) => {
                     let name = format!("{} [{engine}]", promise.name);
-                    trials.push(on_engine(name, engine, lab, run, body));
+                    trials.push(on_engine(name, engine, promise, lab, run, body));
                 }
                 Body::OnBuilder(body) => {
                     for &builder in engine::builders_of(engine) {
                         let name = format!("{} [{engine} {}]", promise.name, builder.name());
-                        trials.push(on_engine(name, engine, lab, run, move |engine| body(engine, builder)));
+                        let body = move |engine: &Engine| body(engine, builder);
+                        trials.push(on_engine(name, engine, promise, lab, run, body));
                     }
                 }
             }
@@ -234,12 +261,13 @@ fn trials(promises: &[Promise], lab: &Lab, run: &Arc<Run>) -> Vec<Trial> {
 fn on_engine(
     name: String,
     engine: &'static str,
+    promise: &Promise,
     lab: &Lab,
     run: &Arc<Run>,
     body: impl Fn(&Engine) + Send + 'static,
 ) -> Trial {
     let left_out = (!lab.runs(engine)).then(|| lab.reason());
-    let ignored = left_out.is_some();
+    let ignored = left_out.is_some() || promise.is_left_to_another_version(engine, lab);
     let (run, named) = (Arc::clone(run), name.clone());
     let runner = move || match left_out {
         Some(reason) => Err(Failed::from(reason)),
@@ -254,7 +282,7 @@ struct Run {
     /// How many trials have not ended yet. The last one closes the lab and reports, so that libtest's own
     /// summary stays the closing line.
     open: AtomicUsize,
-    left_out: std::sync::OnceLock<String>,
+    left_out: std::sync::OnceLock<Vec<String>>,
     took: Mutex<Vec<(Duration, String)>>,
 }
 
@@ -270,17 +298,28 @@ impl Run {
 
     fn expect(&self, trials: &[Trial], arguments: &Arguments, lab: &Lab) {
         let chosen = || trials.iter().filter(|t| chosen(t.name(), arguments));
-        let ignored = chosen().filter(|t| t.has_ignored_flag()).count();
-        let runs = chosen().count() - if arguments.include_ignored { 0 } else { ignored };
-        let runs = if arguments.ignored { ignored } else { runs };
+        let (ignored, usual): (Vec<&Trial>, Vec<&Trial>) = chosen().partition(|t| t.has_ignored_flag());
+        let runs = match (arguments.ignored, arguments.include_ignored) {
+            (true, _) => ignored.len(),
+            (_, true) => ignored.len() + usual.len(),
+            _ => usual.len(),
+        };
         self.open.store(runs, Ordering::SeqCst);
-        if ignored > 0 {
-            let line = format!("{ignored} promises left out: {}", lab.reason());
-            if !arguments.list {
+        let elsewhere = ignored.iter().filter(|t| engine_of(t.name()).is_none_or(|name| !lab.runs(name))).count();
+        let shared = if arguments.ignored || arguments.include_ignored { 0 } else { ignored.len() - elsewhere };
+        let mut lines = Vec::new();
+        if elsewhere > 0 {
+            lines.push(format!("{elsewhere} promises left out: {}", lab.reason()));
+        }
+        if shared > 0 {
+            lines.push(format!("{shared} promises are tried on another version; all of them with --include-ignored"));
+        }
+        if !arguments.list {
+            for line in &lines {
                 eprintln!("dkb-lab: {line}");
             }
-            let _ = self.left_out.set(line);
         }
+        let _ = self.left_out.set(lines);
     }
 
     fn counted(&self, name: &str, body: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
@@ -288,7 +327,8 @@ impl Run {
         let result = body();
         self.took.lock().unwrap_or_else(PoisonError::into_inner).push((began.elapsed(), name.to_owned()));
         if self.open.fetch_sub(1, Ordering::SeqCst) == 1 {
-            for line in self.pool.close().iter().chain(self.left_out.get()).chain(&self.slowest()) {
+            for line in self.pool.close().iter().chain(self.left_out.get().into_iter().flatten()).chain(&self.slowest())
+            {
                 eprintln!("dkb-lab: {line}");
             }
         }

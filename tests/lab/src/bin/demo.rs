@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use dkb_lab::{Builder, Engine, engine};
 use tempfile::TempDir;
-
-type Result<T> = std::result::Result<T, String>;
 
 const ENGINE: &str = "docker-28.5";
 
@@ -60,12 +59,12 @@ fn main() -> ExitCode {
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => demo(),
         ["--table"] => table(),
-        _ => Err("cargo demo takes --table, or nothing".to_owned()),
+        _ => Err(anyhow!("cargo demo takes --table, or nothing")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
-            eprintln!("demo: {wrong}");
+            eprintln!("demo: {wrong:#}");
             ExitCode::FAILURE
         }
     }
@@ -82,7 +81,7 @@ fn demo() -> Result<()> {
     let dkb = build_dkb()?;
     let place = Place::at_hand(dkb)?;
     let version = place.docker(["version", "--format", "{{.Server.Version}}"]).map_err(|wrong| {
-        format!("{why}\n  and no other engine answers: {wrong}\n  start Docker, or run this on Debian as root")
+        anyhow!("{why}\n  and no other engine answers: {wrong:#}\n  start Docker, or run this on Debian as root")
     })?;
     println!("No private engine here: {why}.");
     println!("So this goes to the engine that your docker uses, {}: a few images of some bytes,", version.trim());
@@ -121,12 +120,12 @@ fn tell(place: &Place, builders: &[Option<Builder>]) -> Result<()> {
     place.say_and_run(&["clean"])?;
     println!("\nWhat docker build made is all still there: no dkb built it, so no dkb takes it.");
     if place.count(Side::Raw)? != raw {
-        return Err("dkb took what is not its own: please report this".to_owned());
+        bail!("dkb took what is not its own: please report this");
     }
     place.say_and_run(&["clean", "--tagged"])?;
     let left = place.count(Side::Dkb)?;
     if left != Left::default() {
-        return Err(format!("dkb's own builds left something behind: {left:?}"));
+        bail!("dkb's own builds left something behind: {left:?}");
     }
     Ok(())
 }
@@ -134,7 +133,7 @@ fn tell(place: &Place, builders: &[Option<Builder>]) -> Result<()> {
 /// What is left on every engine, as the README has it.
 fn table() -> Result<()> {
     if let Some(why) = engine::missing() {
-        return Err(why);
+        bail!(why);
     }
     let dkb = build_dkb()?;
     println!("| engine | builder | `docker build` leaves | `dkb build` leaves | after `dkb clean` |");
@@ -172,7 +171,7 @@ fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + 
     thread::scope(|scope| {
         let b = scope.spawn(b);
         let a = a();
-        b.join().map(|b| (a, b)).map_err(|_| "that went wrong: see the lines above".to_owned())
+        b.join().map(|b| (a, b)).map_err(|_| anyhow!("that went wrong: see the lines above"))
     })
 }
 
@@ -181,11 +180,8 @@ fn build_dkb() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let built = Command::new(cargo).args(["build", "--package", "dkb"]).current_dir(root).status();
-    if !built.is_ok_and(|status| status.success()) {
-        return Err("dkb does not build: see the lines above".to_owned());
-    }
-    let here = std::env::current_exe().map_err(|e| e.to_string())?;
-    Ok(here.with_file_name("dkb"))
+    ensure!(built.is_ok_and(|status| status.success()), "dkb does not build: see the lines above");
+    Ok(std::env::current_exe()?.with_file_name("dkb"))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -272,7 +268,7 @@ impl Place {
     }
 
     fn new(dkb: PathBuf, docker: PathBuf, base_dockerfile: &'static str, dockerfile: &'static str) -> Result<Self> {
-        let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+        let folder = tempfile::tempdir().context("a folder to work in")?;
         let token = folder.path().file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned();
         write(&folder.path().join("settings.toml"), "")?;
         Ok(Self { dkb, docker, env: Vec::new(), folder, token, base_dockerfile, dockerfile })
@@ -329,7 +325,7 @@ impl Place {
             if word == "works" {
                 write(&works, "")?;
             } else if works.exists() {
-                std::fs::remove_file(&works).map_err(|e| e.to_string())?;
+                std::fs::remove_file(&works)?;
             }
             let program = if side == Side::Raw { &self.docker } else { &self.dkb };
             let mut command = self.command(program);
@@ -337,14 +333,10 @@ impl Place {
             if let Some(builder) = builder {
                 command.env("DOCKER_BUILDKIT", builder.env());
             }
-            let output = command.stdin(Stdio::null()).output().map_err(|e| format!("{}: {e}", program.display()))?;
+            let output = command.stdin(Stdio::null()).output().with_context(|| program.display().to_string())?;
             if output.status.success() != (word == "works") {
-                let said = String::from_utf8_lossy(&output.stderr).into_owned();
-                return Err(format!(
-                    "{}'s build of version {version} ({word}): {}\n{said}",
-                    side.name(),
-                    output.status
-                ));
+                let said = String::from_utf8_lossy(&output.stderr);
+                bail!("{}'s build of version {version} ({word}): {}\n{said}", side.name(), output.status);
             }
         }
         Ok(())
@@ -377,8 +369,9 @@ impl Place {
 
     fn say_and_run(&self, args: &[&str]) -> Result<()> {
         println!("\n$ dkb {}", args.join(" "));
-        let status = self.command(&self.dkb).args(args).status().map_err(|e| e.to_string())?;
-        if status.success() { Ok(()) } else { Err(format!("dkb {}: {status}", args.join(" "))) }
+        let status = self.command(&self.dkb).args(args).status()?;
+        ensure!(status.success(), "dkb {}: {status}", args.join(" "));
+        Ok(())
     }
 
     fn images(&self, side: Side, more: &[&str]) -> Result<Vec<String>> {
@@ -439,17 +432,13 @@ impl Place {
 }
 
 fn output(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|e| format!("{command:?}: {e}"))?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
-    }
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(path, text))
-        .map_err(|e| format!("{}: {e}", path.display()))
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, text));
+    written.with_context(|| path.display().to_string())
 }
