@@ -14,7 +14,7 @@ use crate::engine::{self, Docker, Endpoint, Limits, Program};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::State;
 use crate::model::{Doer, Name, SessionKey};
-use crate::plan::clean::{Here, Policy, Scope};
+use crate::plan::clean::{CleanPolicy, Here, Scope};
 use crate::plan::identity::{Identity, Origin};
 use crate::report::clean::Loudness;
 
@@ -167,9 +167,9 @@ impl App {
 
     /// What the settings say for this scope. The end of a session takes its own containers along, and stops them where
     /// the session died.
-    pub(crate) fn clean_policy(&self, scope: Scope, tags: bool) -> Policy {
+    pub(crate) fn clean_policy(&self, scope: Scope, tags: bool) -> CleanPolicy {
         let settings = &self.settings;
-        Policy {
+        CleanPolicy {
             tags,
             containers: scope.is_of_sessions(),
             stops: matches!(scope, Scope::Stale(_)),

@@ -44,8 +44,9 @@ pub(crate) struct Report {
 
 impl Report {
     /// As a verb ends that carries out this plan: 1 where some of it failed, 2 where all of it did.
-    pub(crate) const fn exit_code(&self, plan: &Plan) -> u8 {
-        match (self.interrupted, plan.totals.failed, plan.totals.done) {
+    pub(crate) fn exit_code(&self, plan: &Plan) -> u8 {
+        let totals = plan.totals();
+        match (self.interrupted, totals.failed, totals.done) {
             (true, ..) => ErrorKind::Interrupted.exit_code(),
             (_, 0, _) => 0,
             (_, _, 0) => 2,
@@ -115,7 +116,6 @@ pub(crate) async fn apply(
     }
     let is_gone = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
     report.gone = plan.steps.iter().filter(is_gone).filter_map(Step::removed_image).collect();
-    plan.count();
     report
 }
 

@@ -67,5 +67,5 @@ pub(super) async fn take_away(
     gone.extend(candidates.results.iter().chain(&candidates.steps).filter(|id| !there.contains(id)));
     let removals = Removals { state, ledger, books, doer: Doer { verb: "build", of: &done.of } };
     report::notice::tell(&removals.note(&plan, gone, Vec::new(), std::future::pending()).await?);
-    Ok(plan.totals.done)
+    Ok(plan.totals().done)
 }

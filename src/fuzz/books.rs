@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::model::{
     Action, Books, Deed, EngineLabel, ImageGuard, ImageId, Kind, Outcome, Pattern, Plan, Reason, Record, Reference,
-    Removal, SCHEMA, Step, Tally, Totals,
+    Removal, Step, Tally,
 };
 use crate::plan::narrow::narrow;
 use crate::plan_file::PlanFile;
@@ -89,11 +89,11 @@ pub fn history(data: &[u8]) -> bool {
 pub fn plan(data: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Lines {
-        steps: Vec<Line>,
+        steps: Vec<WrittenStep>,
     }
     let Ok(file) = serde_json::from_slice::<PlanFile>(data) else { return false };
     let Ok(Lines { steps }) = serde_json::from_slice(data) else { return false };
-    let steps: Vec<Step> = steps.iter().filter_map(Line::step).collect();
+    let steps: Vec<Step> = steps.iter().filter_map(WrittenStep::step).collect();
     let plan = of_steps(steps);
     let half = narrow(plan.clone(), &file.steps[file.steps.len() / 2..]);
     assert!(half.plan.steps.iter().all(|step| plan.steps.contains(step)));
@@ -114,24 +114,21 @@ pub fn plan(data: &[u8]) -> bool {
 
 fn of_steps(steps: Vec<Step>) -> Plan {
     let text = String::new;
-    let mut plan = Plan {
-        schema: SCHEMA,
+    Plan {
         kind: "clean",
         engine: EngineLabel { id: text(), endpoint: text(), version: text(), name: "" },
         created: Timestamp::UNIX_EPOCH,
         scope: None,
         steps,
         kept: Vec::new(),
-        totals: Totals::default(),
+        up_to: false,
         to_cache: HashMap::new(),
-    };
-    plan.count();
-    plan
+    }
 }
 
 /// A step as it is written.
 #[derive(Debug, PartialEq, Deserialize)]
-struct Line {
+struct WrittenStep {
     action: Action,
     #[serde(rename = "type")]
     kind: Kind,
@@ -139,13 +136,13 @@ struct Line {
     names: Vec<String>,
     bytes: u64,
     reason: Reason,
-    guard: Still,
+    guard: WrittenGuard,
     result: Option<Outcome>,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "still")]
-enum Still {
+enum WrittenGuard {
     Untagged,
     Pushed { digests: Vec<String> },
     Named { names: Vec<String> },
@@ -155,7 +152,7 @@ enum Still {
     UnusedSince { created: Timestamp },
 }
 
-impl Line {
+impl WrittenStep {
     /// The step that these words mean, if they mean one.
     fn step(&self) -> Option<Step> {
         let step = Step { result: self.result, ..Step::new(self.deed()?, self.reason, self.bytes) };
@@ -171,18 +168,18 @@ impl Line {
         match (self.action, self.kind, &self.guard) {
             (Action::Stop, Kind::Container, _) => Some(Deed::StopContainer { id: id(), name: name()? }),
             (Action::Remove, Kind::Container, _) => Some(Deed::RemoveContainer { id: id(), name: name()? }),
-            (Action::Remove, Kind::Image, Still::Untagged) => removed(ImageGuard::Untagged),
-            (Action::Remove, Kind::Image, Still::Pushed { digests }) => {
+            (Action::Remove, Kind::Image, WrittenGuard::Untagged) => removed(ImageGuard::Untagged),
+            (Action::Remove, Kind::Image, WrittenGuard::Pushed { digests }) => {
                 removed(ImageGuard::Pushed { digests: digests.clone() })
             }
-            (Action::Remove, Kind::Image, Still::Named { names }) => {
+            (Action::Remove, Kind::Image, WrittenGuard::Named { names }) => {
                 removed(ImageGuard::Named { names: names.clone() })
             }
             (Action::Untag, Kind::Image, _) => Some(Deed::Untag { image: image()?, name: tag()? }),
-            (Action::GiveBack, Kind::Image, Still::NameOf { id: from }) => {
+            (Action::GiveBack, Kind::Image, WrittenGuard::NameOf { id: from }) => {
                 Some(Deed::GiveBack { name: tag()?, from: *from, to: image()? })
             }
-            (Action::Remove, Kind::Volume, Still::UnusedSince { created }) => {
+            (Action::Remove, Kind::Volume, WrittenGuard::UnusedSince { created }) => {
                 Some(Deed::RemoveVolume { name: id(), created: Some(*created) })
             }
             (Action::Remove, Kind::Volume, _) => Some(Deed::RemoveVolume { name: id(), created: None }),

@@ -47,13 +47,13 @@ pub use containers::at_work;
 use decide::{Decided, decide};
 pub use layers::wants_layers;
 use loans::LoanEnd;
-pub use look::{Here, Layers, Look, Policy, RunningBuild, Scope, sessions};
+pub use look::{CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, sessions};
 use steps::Going;
 pub(crate) use uses::{needed_by_builds, users};
 pub use volumes::{anonymous, may_be_anonymous};
 
 /// Makes the plan: everything that was seen and carries our stamp or stands in the ledger is a step or is kept.
-pub fn plan(look: &Look, policy: &Policy) -> Plan {
+pub fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     let claims = Claims::new(look, policy);
     let Decided { mut going, mut kept, untags, returns, mut waiting } = decide(look, policy, &claims);
     for (image, held_by) in bases::held(look, &claims, &going) {
@@ -99,7 +99,7 @@ pub fn plan(look: &Look, policy: &Policy) -> Plan {
     let mut kept: Vec<Kept> = kept.into_values().collect();
     kept.sort_by(|a, b| (a.reason, &a.id).cmp(&(b.reason, &b.id)));
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);
-    plan.totals.up_to = freed.up_to;
+    plan.up_to = freed.up_to;
     plan
 }
 

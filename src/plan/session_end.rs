@@ -7,7 +7,7 @@
 //! The images are planned as if the labelled containers were gone already.
 
 use super::clean::steps::of_containers;
-use super::clean::{self, Ending, Look, Policy, Scope};
+use super::clean::{self, CleanLook, CleanPolicy, Ending, Scope};
 use crate::model::{
     Container, Deed, Kept, KeptReason, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey, Snapshot, Step, Volume,
 };
@@ -19,7 +19,7 @@ pub struct Extras {
     pub volumes: Vec<Volume>,
 }
 
-pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
+pub fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> Plan {
     let ending = Ending::new(look, policy);
     let own: Vec<&SessionKey> = match &policy.scope {
         // A session that never built anything is not in the books, and may have run things all the same.
@@ -38,7 +38,7 @@ pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
         .cloned()
         .partition(|container| is_own(container.labels.get(RUN_LABEL)) && ending.takes_labelled(container));
     let after = Snapshot { containers: others, ..look.snapshot.clone() };
-    let images = clean::plan(&Look { snapshot: &after, ..*look }, policy);
+    let images = clean::plan(&CleanLook { snapshot: &after, ..*look }, policy);
 
     let (containers, images_steps): (Vec<Step>, Vec<Step>) =
         images.steps.into_iter().partition(|step| step.kind() == Kind::Container);
@@ -62,7 +62,7 @@ pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
         add(&mut steps, volume.removal(), &volume.name);
     }
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);
-    plan.totals.up_to = images.totals.up_to;
+    plan.up_to = images.up_to;
     plan
 }
 
@@ -128,7 +128,7 @@ mod tests {
         let here =
             Here { key: own.clone(), named: true, alone: false, slot: None, copy: Name::unnamed(), vouched: true };
         let lives = HashMap::from([(own.clone(), Life::Alive)]);
-        let look = Look {
+        let look = CleanLook {
             snapshot: &snapshot,
             books: &books,
             lives: &lives,
@@ -140,7 +140,7 @@ mod tests {
             here: &here,
             now: Timestamp::UNIX_EPOCH,
         };
-        let policy = Policy {
+        let policy = CleanPolicy {
             scope: Scope::Session(own),
             tags: true,
             containers: true,
@@ -153,7 +153,7 @@ mod tests {
             trust_stamp: false,
         };
         let keep = ["our-data", "ours"].map(|name| crate::model::Pattern::new(name).expect("a pattern")).to_vec();
-        let kept = plan(&look, &extras, &Policy { keep, ..policy.clone() });
+        let kept = plan(&look, &extras, &CleanPolicy { keep, ..policy.clone() });
         let stays = |kind| kept.kept.iter().any(|kept| kept.kind == kind && kept.reason == KeptReason::KeepPattern);
         assert!(stays(Kind::Network) && stays(Kind::Volume));
         assert!(!kept.steps.iter().any(|step| matches!(step.kind(), Kind::Network | Kind::Volume)));

@@ -107,14 +107,14 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
         let names: Vec<String> = steps.iter().flat_map(|step| step.names()).map(shortened).collect();
         let mut rest = list(&names);
         if action == Action::Remove && matches!(kind, Kind::Image | Kind::Volume) {
-            let up_to = if plan.totals.up_to && kind == Kind::Image { "up to " } else { "" };
+            let up_to = if plan.up_to && kind == Kind::Image { "up to " } else { "" };
             let bytes = total(steps.iter().map(|step| step.bytes));
             rest = format!("{up_to}{:<10}  {rest}", human_bytes(bytes));
         }
         table.line(if done { did } else { would }, steps.len(), plural(steps.len(), what), rest);
-        if (kind, action) == (Kind::Image, Action::Remove) && plan.totals.bytes_to_cache > 0 {
-            let up_to = if plan.totals.up_to { "up to " } else { "" };
-            table.more(format!("{up_to}{} now reclaimable cache", human_bytes(plan.totals.bytes_to_cache)));
+        if (kind, action) == (Kind::Image, Action::Remove) && plan.totals().bytes_to_cache > 0 {
+            let up_to = if plan.up_to { "up to " } else { "" };
+            table.more(format!("{up_to}{} now reclaimable cache", human_bytes(plan.totals().bytes_to_cache)));
         }
     }
     let gone = plan.steps.iter().filter(|step| step.result == Some(Outcome::AlreadyGone)).count();

@@ -86,12 +86,12 @@ pub fn human(plan: &Plan, whose: &str, shown: &[Shown], now: Timestamp, verbose:
         return page;
     }
     let images = plan.steps.iter().filter(|step| step.names().is_empty()).count();
-    let up_to = if plan.totals.up_to { "up to " } else { "" };
+    let up_to = if plan.up_to { "up to " } else { "" };
     let all = if whose == "all projects" { " --all" } else { "" };
-    let bytes = human_bytes(plan.totals.bytes);
+    let bytes = human_bytes(plan.totals().bytes);
     page.line(format_args!("dkb clean{all} would free {up_to}{bytes} in {images} {}", plural(images, "image")));
-    if plan.totals.bytes_to_cache > 0 {
-        page.line(format_args!("and turn {} into reclaimable cache", human_bytes(plan.totals.bytes_to_cache)));
+    if plan.totals().bytes_to_cache > 0 {
+        page.line(format_args!("and turn {} into reclaimable cache", human_bytes(plan.totals().bytes_to_cache)));
     }
     page
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ledger::SessionFile;
 use crate::model::{KeptReason, Life, Plan, Record, SessionKey};
 use crate::observe::Observation;
-use crate::plan::clean::{Layers, Policy, Scope};
+use crate::plan::clean::{CleanPolicy, Layers, Scope};
 use crate::plan::{order, session_end};
 use crate::report;
 
@@ -84,7 +84,8 @@ pub(super) async fn plan(app: &App, seen: &Observation, key: &SessionKey, manner
             key.project, key.session
         )));
     }
-    let policy = Policy { trust_stamp: false, stops: opened, volumes: opened, ..app.clean_policy(scope, !keep_tagged) };
+    let policy =
+        CleanPolicy { trust_stamp: false, stops: opened, volumes: opened, ..app.clean_policy(scope, !keep_tagged) };
     let extras = seen.extras().await?;
     // Whoever ends a session speaks for it, alive or not.
     here.key = key.clone();
@@ -133,7 +134,7 @@ pub(crate) fn say_that_it_goes_on(key: &SessionKey) {
 
 /// Nothing of the session waits for a later clean.
 pub(crate) fn is_over(plan: &Plan) -> bool {
-    plan.totals.failed == 0 && !plan.kept.iter().any(|kept| waits(kept.reason))
+    plan.totals().failed == 0 && !plan.kept.iter().any(|kept| waits(kept.reason))
 }
 
 /// Kept for now only.

@@ -16,7 +16,7 @@ use crate::config::here::machine;
 use crate::error::{Error, Kind, Result};
 use crate::model::{KeptReason, Life, Notice, Plan, Record};
 use crate::observe::{Observation, unmatched};
-use crate::plan::clean::{Layers, Policy, Scope, sessions};
+use crate::plan::clean::{CleanPolicy, Layers, Scope, sessions};
 use crate::plan::narrow::{Narrowed, narrow};
 use crate::plan::order;
 use crate::plan_file::{self, PlanFile};
@@ -102,14 +102,14 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
 
 /// The plan, and what it was made by.
 struct Made {
-    policy: Policy,
+    policy: CleanPolicy,
     plan: Plan,
     /// It is all that would go.
     whole: bool,
 }
 
 /// Makes the plan that these policies ask for; of several the one that has most of what the file has.
-async fn make(app: &App, seen: &Observation, policies: Vec<Policy>, file: Option<PlanFile>) -> Result<Made> {
+async fn make(app: &App, seen: &Observation, policies: Vec<CleanPolicy>, file: Option<PlanFile>) -> Result<Made> {
     let mut best: Option<Made> = None;
     for policy in policies {
         let mut plan = seen.plan(&app.here(), &policy).await?;
@@ -125,7 +125,7 @@ async fn make(app: &App, seen: &Observation, policies: Vec<Policy>, file: Option
     best.ok_or_else(|| Error::usage("making a plan", "nothing was asked for"))
 }
 
-fn show(app: &App, plan: &Plan, policy: &Policy, done: bool) {
+fn show(app: &App, plan: &Plan, policy: &CleanPolicy, done: bool) {
     let whose = report::clean::whose(&policy.scope, app.key.project.as_str());
     report::clean::show(&app.settings, app.loudness(), plan, &whose, done);
 }
@@ -138,7 +138,7 @@ fn wants_bar(app: &App) -> bool {
 async fn note(
     app: &App,
     seen: &Observation,
-    policy: &Policy,
+    policy: &CleanPolicy,
     plan: &Plan,
     report: &Report,
     whole: bool,
@@ -148,7 +148,7 @@ async fn note(
     if whole
         && policy.tags
         && policy.scope.is_of_sessions()
-        && plan.totals.failed == 0
+        && plan.totals().failed == 0
         && !plan.kept.iter().any(|kept| waits(kept.reason))
     {
         let (layers, here) = (Layers::new(), app.here());
@@ -178,7 +178,7 @@ fn waits(reason: KeptReason) -> bool {
 }
 
 /// Shows what would go on stderr, since stdout is for the result, and asks.
-fn agreed(app: &App, plan: &Plan, policy: &Policy, what: String) -> Result<bool> {
+fn agreed(app: &App, plan: &Plan, policy: &CleanPolicy, what: String) -> Result<bool> {
     if !scope::somebody_is_there() {
         return Err(
             Error::usage(what, "there is nobody to ask").hint("say --yes, after a look at what --dry-run shows")

@@ -80,7 +80,6 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
             reason: KeptReason::Unrecorded,
             holders: Vec::new(),
         });
-        plan.count();
     }
     let plan = plan.clone();
     let owner = match &of {
@@ -140,6 +139,5 @@ fn only(mut plan: Plan, id: ImageId) -> Plan {
     plan.steps.retain(|step| step.image() == Some(id));
     let id = id.to_string();
     plan.kept.retain(|kept| kept.id == id);
-    plan.count();
     plan
 }

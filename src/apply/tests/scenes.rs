@@ -13,7 +13,7 @@ use crate::model::{
     Books, Build, CacheRecord, Capabilities, Container, ContainerState, Ended, ImageId, Life, Name, Network, Plan,
     RUN_LABEL, Record, Reference, SessionEntry, Snapshot, Taken, Volume,
 };
-use crate::plan::clean::{self, Here, Layers, Look, Policy, Scope, anonymous, at_work};
+use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, Layers, Scope, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
 use crate::plan::{order, superseded, sweep};
 
@@ -305,7 +305,7 @@ pub(super) async fn plan(fake: &Fake, books: &Books, verb: Verb) -> (Plan, HashM
     };
     let opened = if verb == Verb::End { HashMap::from([(own.clone(), at(BUILT - 1))]) } else { HashMap::new() };
     let lives = HashMap::from([(own.clone(), if verb == Verb::End { Life::Alive } else { Life::Unowned })]);
-    let look = Look {
+    let look = CleanLook {
         snapshot: &snapshot,
         books,
         lives: &lives,
@@ -318,7 +318,7 @@ pub(super) async fn plan(fake: &Fake, books: &Books, verb: Verb) -> (Plan, HashM
         now,
     };
     let ends = verb == Verb::End;
-    let policy = Policy {
+    let policy = CleanPolicy {
         scope: if ends { Scope::Session(own) } else { Scope::Project(Name::typed("p").expect("a name")) },
         tags: verb != Verb::Clean,
         containers: ends,
@@ -348,7 +348,7 @@ pub(super) async fn plan(fake: &Fake, books: &Books, verb: Verb) -> (Plan, HashM
 }
 
 fn swept(snapshot: &Snapshot, extras: &Extras, cache: &[CacheRecord], books: &Books, now: Timestamp) -> Plan {
-    let policy = sweep::Policy {
+    let policy = sweep::SweepPolicy {
         containers: true,
         images: true,
         volumes: true,
@@ -364,7 +364,7 @@ fn swept(snapshot: &Snapshot, extras: &Extras, cache: &[CacheRecord], books: &Bo
         need: None,
     };
     let ended = |container: &Container| (container.id.clone(), Ended { at: Some(at(BUILT)), written: 0 });
-    let look = sweep::Look {
+    let look = sweep::SweepLook {
         snapshot,
         ended: &snapshot.containers.iter().map(ended).collect(),
         volumes: &extras.volumes,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::inherited::StampGivers;
-use super::look::{Look, Policy, Scope, covers, is_meant};
+use super::look::{CleanLook, CleanPolicy, Scope, covers, is_meant};
 use crate::model::{Build, Image, ImageId, KeptReason, Reference, SessionKey};
 
 /// What the builds in the scope have to say of an image.
@@ -62,14 +62,14 @@ pub(super) enum Standing<'c, 'a> {
 }
 
 pub(super) struct Claims<'a> {
-    look: &'a Look<'a>,
-    policy: &'a Policy,
+    look: &'a CleanLook<'a>,
+    policy: &'a CleanPolicy,
     givers: StampGivers<'a>,
     in_scope: HashMap<ImageId, Claim<'a>>,
 }
 
 impl<'a> Claims<'a> {
-    pub(super) fn new(look: &'a Look<'a>, policy: &'a Policy) -> Self {
+    pub(super) fn new(look: &'a CleanLook<'a>, policy: &'a CleanPolicy) -> Self {
         let mut claims = Self { look, policy, givers: StampGivers::new(look), in_scope: HashMap::new() };
         for image in &look.snapshot.images {
             if let Some(claim) = claims.recorded_claim(image).or_else(|| claims.adopted_claim(image)) {

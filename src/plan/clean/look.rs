@@ -32,7 +32,7 @@ impl Scope {
 }
 
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct CleanPolicy {
     pub scope: Scope,
     /// Tags that our builds gave go too.
     pub tags: bool,
@@ -74,7 +74,7 @@ pub struct RunningBuild {
 
 /// All that the plan is made from.
 #[derive(Clone, Copy)]
-pub struct Look<'a> {
+pub struct CleanLook<'a> {
     pub snapshot: &'a Snapshot,
     pub books: &'a Books,
     pub lives: &'a HashMap<SessionKey, Life>,
@@ -90,7 +90,7 @@ pub struct Look<'a> {
     pub now: Timestamp,
 }
 
-impl Look<'_> {
+impl CleanLook<'_> {
     pub(super) fn life(&self, key: &SessionKey) -> Life {
         self.lives.get(key).copied().unwrap_or(Life::Unowned)
     }
@@ -133,16 +133,16 @@ impl Look<'_> {
 }
 
 /// The sessions that a scope covers.
-pub fn sessions<'a>(look: &'a Look, policy: &'a Policy) -> impl Iterator<Item = &'a SessionKey> {
+pub fn sessions<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Item = &'a SessionKey> {
     look.books.sessions.values().filter(|entry| covers(look, policy, &entry.key)).map(|entry| &entry.key)
 }
 
-pub(super) fn covers(look: &Look, policy: &Policy, key: &SessionKey) -> bool {
+pub(super) fn covers(look: &CleanLook, policy: &CleanPolicy, key: &SessionKey) -> bool {
     is_meant(look, policy, key) && (policy.scope == Scope::All || look.reaches(key))
 }
 
 /// Whether the scope is about this session, in reach or not.
-pub(super) fn is_meant(look: &Look, policy: &Policy, key: &SessionKey) -> bool {
+pub(super) fn is_meant(look: &CleanLook, policy: &CleanPolicy, key: &SessionKey) -> bool {
     match &policy.scope {
         Scope::All => true,
         Scope::Project(project) => key.project == *project,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::claims::{Claim, Claims};
 use super::containers::Ending;
 use super::loans::{lent, returns};
-use super::look::{Look, Policy, Scope};
+use super::look::{CleanLook, CleanPolicy, Scope};
 use super::steps::{Going, Return};
 use super::uses::{needed_by_builds, newest, users};
 use crate::model::{Container, Holder, Image, ImageId, KeptReason, Reason, Reference};
@@ -19,9 +19,9 @@ pub(super) enum Verdict<'a> {
 }
 
 /// The rules 3 to 8, with what each of them needs worked out once.
-pub(super) struct Rules<'a> {
-    look: &'a Look<'a>,
-    policy: &'a Policy,
+pub(super) struct CleanRules<'a> {
+    look: &'a CleanLook<'a>,
+    policy: &'a CleanPolicy,
     users: HashMap<ImageId, Vec<&'a Container>>,
     ending: Ending<'a>,
     newest: HashSet<ImageId>,
@@ -32,8 +32,8 @@ pub(super) struct Rules<'a> {
     pub(super) waiting: HashSet<ImageId>,
 }
 
-impl<'a> Rules<'a> {
-    pub(super) fn new(look: &'a Look<'a>, policy: &'a Policy, claims: &Claims) -> Self {
+impl<'a> CleanRules<'a> {
+    pub(super) fn new(look: &'a CleanLook<'a>, policy: &'a CleanPolicy, claims: &Claims) -> Self {
         let mut rules = Self {
             look,
             policy,

@@ -14,7 +14,7 @@ use crate::model::{
     Action, Books, Build, CacheRecord, Container, ContainerState, Deed, Image, Kind, Life, Name, Network, Plan,
     RUN_LABEL, Record, SessionEntry, Snapshot, Step, Volume,
 };
-use crate::plan::clean::{self, Here, Layers, Look, Policy, Scope, anonymous, at_work};
+use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, Layers, Scope, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
 use crate::plan::{superseded, sweep};
 
@@ -203,7 +203,7 @@ impl Scene {
             Here { key: asks, named: true, alone: false, slot: None, copy: name("local-00000001"), vouched: true };
         let life = if verb == Verb::Stale { Life::Dead } else { Life::Unowned };
         let lives = HashMap::from([(own.clone(), life), (key("p", "busy"), Life::Alive)]);
-        let look = Look {
+        let look = CleanLook {
             snapshot: &self.snapshot,
             books: &self.books,
             lives: &lives,
@@ -215,7 +215,7 @@ impl Scene {
             here: &here,
             now: at(NOW),
         };
-        let policy = Policy {
+        let policy = CleanPolicy {
             scope: match verb {
                 Verb::Clean | Verb::Tagged => Scope::Project(name("p")),
                 Verb::Stale => Scope::Stale(name("p")),
@@ -249,7 +249,7 @@ impl Scene {
 
     /// With everything on, and nothing too young.
     fn sweep(&self, lives: &HashMap<crate::model::SessionKey, Life>) -> Plan {
-        let policy = sweep::Policy {
+        let policy = sweep::SweepPolicy {
             containers: true,
             images: true,
             volumes: true,
@@ -264,7 +264,7 @@ impl Scene {
             cache_until: Duration::ZERO,
             need: None,
         };
-        let look = sweep::Look {
+        let look = sweep::SweepLook {
             snapshot: &self.snapshot,
             ended: &HashMap::new(),
             volumes: &self.extras.volumes,

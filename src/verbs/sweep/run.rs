@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::apply;
 use crate::bookkeeping::{NeededByBuilds, Removals};
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::model::{Kept, Kind, Plan, Step, Totals};
+use crate::model::{Kept, Kind, Plan, Step};
 use crate::observe::host::HostObservation;
 use crate::plan::order;
 use crate::plan::sweep::Swept;
@@ -85,7 +85,6 @@ pub(super) async fn carry_out(
     }
     bar.end();
     plan.steps = steps;
-    plan.count();
     let doer = app.doer(&app.key);
     let removals = Removals { state: &seen.state, ledger: &seen.ledger, books: &seen.books, doer };
     match removals.note(&plan, gone, Vec::new(), stop).await {
@@ -103,7 +102,6 @@ pub(super) async fn carry_out(
 
 /// A plan of these steps, under the same heading.
 fn part(plan: &Plan, steps: Vec<Step>) -> Plan {
-    let totals = Totals { up_to: plan.totals.up_to, ..Totals::default() };
     let to_cache = plan.to_cache.clone();
-    Plan { engine: plan.engine.clone(), scope: plan.scope.clone(), steps, kept: Vec::new(), totals, to_cache, ..*plan }
+    Plan { engine: plan.engine.clone(), scope: plan.scope.clone(), steps, kept: Vec::new(), to_cache, ..*plan }
 }
