@@ -30,7 +30,7 @@ pub use books::{
 pub use build_id::BuildId;
 pub use capabilities::Capabilities;
 pub use distance::distance;
-pub use holder::Holder;
+pub use holder::{GoesOn, Holder};
 pub use id::ImageId;
 pub use label::LabelFilter;
 pub use mark::DiskMark;

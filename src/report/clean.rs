@@ -155,8 +155,9 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
         let verb = if reason == KeptReason::Failed { "failed" } else { "kept" };
         let word = if reason == KeptReason::Failed { plural(group.len(), "step") } else { words(reason) };
         let held = matches!(reason, KeptReason::InUse | KeptReason::ForeignTag);
-        if reason == KeptReason::Base && !verbose {
-            table.line(verb, group.len(), word, list(&standing_on(&group)));
+        let by_holders = matches!(reason, KeptReason::Base | KeptReason::MayBeAtWork | KeptReason::NotOver);
+        if by_holders && !verbose {
+            table.line(verb, group.len(), word, list(&holders(&group)));
         } else if verbose || held && group.len() <= SHOWN {
             for one in group {
                 table.line(verb, 1, word, who(one));
@@ -168,11 +169,12 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
     }
 }
 
-/// What stands on these bases and is none itself: the steps of one build are a chain, and its end says enough.
-fn standing_on(bases: &[&Kept]) -> Vec<String> {
-    let ids: HashSet<&str> = bases.iter().map(|base| &*base.id).collect();
+/// Whoever holds these, each once. What stands on a base and is none itself: the steps of one build are a chain, and
+/// its end says enough.
+fn holders(group: &[&Kept]) -> Vec<String> {
+    let ids: HashSet<&str> = group.iter().map(|kept| &*kept.id).collect();
     let is_base = |holder: &&Holder| matches!(holder, Holder::Child { id, .. } if ids.contains(&*id.to_string()));
-    let holders = bases.iter().flat_map(|base| &base.holders).filter(|holder| !is_base(holder));
+    let holders = group.iter().flat_map(|kept| &kept.holders).filter(|holder| !is_base(holder));
     let mut ends: Vec<String> = holders.map(ToString::to_string).collect();
     ends.sort();
     ends.dedup();
@@ -193,6 +195,8 @@ pub fn words(reason: KeptReason) -> &'static str {
         KeptReason::OtherCopy => "other working copy",
         KeptReason::OtherProject => "other project",
         KeptReason::SessionAlive => "session at work",
+        KeptReason::MayBeAtWork => "may still be at work",
+        KeptReason::NotOver => "session not over",
         KeptReason::BuildRunning => "build running",
         KeptReason::TooYoung => "too young",
         KeptReason::KeepPattern => "asked to keep",
@@ -309,6 +313,6 @@ mod tests {
             holders: vec![Holder::Child { id: id(child), name: name.map(str::to_owned) }],
         };
         let (one, two) = (base(1, 2, None), base(2, 3, Some("app:1")));
-        assert_eq!(standing_on(&[&one, &two]), ["app:1"]);
+        assert_eq!(holders(&[&one, &two]), ["app:1"]);
     }
 }

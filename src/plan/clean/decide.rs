@@ -25,8 +25,8 @@ pub(super) fn decide<'a>(look: &'a Look<'a>, policy: &'a Policy, claims: &Claims
     for image in &look.snapshot.images {
         match claims.standing(image) {
             Standing::Unseen => {}
-            Standing::NotOurs(reason) => {
-                kept.insert(image.id, steps::keep(image, reason, Vec::new()));
+            Standing::NotOurs(reason, holders) => {
+                kept.insert(image.id, steps::keep(image, reason, holders));
             }
             Standing::Ours(claim) => match rules.verdict(image, claim) {
                 Verdict::Go(found) => {

@@ -74,8 +74,8 @@ impl<'a> Rules<'a> {
         if self.came_from_elsewhere(image, claim) {
             return keep(KeptReason::Pulled, Vec::new());
         }
-        if let Some(reason) = claim.shared_with {
-            return keep_for_others(reason, Vec::new());
+        if let Some((reason, holders)) = claim.shared_with.clone() {
+            return keep_for_others(reason, holders);
         }
         if self.needed_by_builds.contains(&image.id) {
             return keep(KeptReason::BuildRunning, Vec::new());

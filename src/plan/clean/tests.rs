@@ -593,6 +593,56 @@ fn stale_sessions_are_the_dead_the_former_of_the_slot_and_old_ci_ones() {
 }
 
 #[test]
+fn what_a_session_built_that_is_not_over_is_told_with_why() {
+    let ci = |session: &str, slot: Option<&str>, idle: i64| SessionEntry {
+        ci: true,
+        slot: slot.map(name),
+        last: Timestamp::from_second(1_000_000 - idle).expect("a time"),
+        ..SessionEntry::new(key("p", session), Timestamp::UNIX_EPOCH)
+    };
+    let ours = |session: &str| SessionEntry { ci: false, ..ci(session, None, 0) };
+    let with = |after: u64| Policy {
+        scope: Scope::Stale(name("p")),
+        stale_after: Duration::from_secs(after),
+        ..end_of_session()
+    };
+    for (entry, runs, stale_after, told) in [
+        (ci("job", None, 12), false, 5400, "may_be_at_work job (built 12 seconds ago; over after 1h 30m)"),
+        (ci("job", None, 700), false, 5400, "may_be_at_work job (built 11 minutes ago; over after 1h 30m)"),
+        (ci("job", Some("slot"), 12), false, 5400, "may_be_at_work job (built 12 seconds ago; over after 10m)"),
+        (
+            ci("job", None, 12),
+            false,
+            1,
+            "may_be_at_work job (built 12 seconds ago; over after 10m, whatever --stale-after says)",
+        ),
+        (ci("job", None, 9000), true, 5400, "may_be_at_work job (a container of it runs)"),
+        (ours("run-7"), false, 1, "not_over run-7 (until somebody says so: dkb session end run-7)"),
+        (ours("local-12345678"), false, 1, "not_over local-12345678 (a working copy, which has no end)"),
+        (ours("s"), false, 1, "not_over s (this session)"),
+    ] {
+        let of = entry.key.clone();
+        let state = if runs { ContainerState::Running } else { ContainerState::Exited };
+        let container =
+            Container { labels: HashMap::from([(RUN_LABEL.to_owned(), of.run_label())]), ..container("c", 9, state) };
+        let images = vec![image(1).tag("app").done()];
+        let mut case = case(images, vec![build("a", &of, 1, &[])]).containers(vec![container]);
+        case.here.slot = Some(name("slot"));
+        case.books.apply(Record::Session(entry));
+        let plan = case.plan(&with(stale_after));
+        assert_eq!(plan.steps, []);
+        let kept =
+            plan.kept.iter().map(|kept| format!("{} {}", snake(kept.reason), kept.holders[0])).collect::<Vec<_>>();
+        assert_eq!(kept, [told]);
+    }
+}
+
+fn snake(reason: KeptReason) -> String {
+    let word = serde_json::to_value(reason).expect("a word");
+    word.as_str().expect("a word").to_owned()
+}
+
+#[test]
 fn a_checkout_that_calls_itself_a_project_cleans_what_it_built_itself() {
     let in_copies = |session: &str, copies: &[&str]| {
         let copies = copies.iter().map(|copy| name(copy)).collect();
