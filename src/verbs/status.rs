@@ -19,7 +19,7 @@ pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
     app.runtime()?.block_on(async {
         let seen = Observation::look(app).await?;
         report::notice::tell(&seen.notices);
-        dead::tell_of_the_dead(app, &seen.lives);
+        dead::tell_of_all_dead(app, &seen.lives);
         match &flags.image {
             Some(image) => one(app, &seen, image).await,
             None => all(app, &seen, flags.all).await,

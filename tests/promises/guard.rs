@@ -144,16 +144,16 @@ fn a_dry_run_keeps_what_a_container_that_stays_refers_to_and_so_does_the_run(eng
     let guard = engine.dkb_in(&state).project("p").args(["guard", "--session", "s", "--", "sh", "-c", script]);
     let guard = guard.run().success().warns("kept joined: in use never-started (created)");
     guard.warns("kept used: in use").warns("runs (running)").warns("holds (created)").warns("removed 1 volume");
-    let stale = |args: &[&str]| {
+    let clean = |args: &[&str]| {
         let dkb = engine.dkb_in(&state).project("p").session("next").args(["clean", "--stale", "--format", "json"]);
         dkb.args(args.iter().copied()).run().success().json()
     };
-    let told = stale(&["--dry-run"]);
+    let told = clean(&["--dry-run"]);
     assert_eq!(told["steps"], serde_json::json!([]), "{told:#}");
     let reasons: Vec<&str> =
         told["kept"].as_array().expect("kept").iter().filter_map(|kept| kept["reason"].as_str()).collect();
     assert_eq!(reasons, ["in_use", "in_use"], "{told:#}");
-    let done = stale(&[]);
+    let done = clean(&[]);
     assert_eq!((&done["steps"], &done["kept"]), (&told["steps"], &told["kept"]));
 }
 
