@@ -66,6 +66,8 @@ pub enum KeptReason {
     Enough,
     /// It changed between the look and its turn.
     Changed,
+    /// A plan's file has it, and it is not there any more.
+    AlreadyGone,
     /// The engine refused, or the connection was lost.
     Failed,
 }

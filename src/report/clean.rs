@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Page, Style, out};
 use crate::config::{Format, Settings};
-use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, total};
+use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Reason, Step, human_bytes, total};
 use crate::plan::clean::Scope;
 
 /// Names and IDs that one line shows before it says how many more there are.
@@ -152,8 +152,11 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
     }
     for (reason, group) in groups {
         let elsewhere = matches!(reason, KeptReason::OtherProject | KeptReason::OtherSession);
-        let verb = if reason == KeptReason::Failed { "failed" } else { "kept" };
-        let word = if reason == KeptReason::Failed { plural(group.len(), "step") } else { words(reason) };
+        let (verb, word) = match reason {
+            KeptReason::Failed => ("failed", plural(group.len(), "step")),
+            KeptReason::AlreadyGone => ("gone", "already"),
+            reason => ("kept", words(reason)),
+        };
         let held = matches!(reason, KeptReason::InUse | KeptReason::ForeignTag);
         let by_holders = matches!(reason, KeptReason::Base | KeptReason::MayBeAtWork | KeptReason::NotOver);
         if by_holders && !verbose {
@@ -209,6 +212,7 @@ pub fn words(reason: KeptReason) -> &'static str {
         KeptReason::CacheKeep => "cache to keep",
         KeptReason::Enough => "not needed",
         KeptReason::Changed => "changed since",
+        KeptReason::AlreadyGone => "already gone",
         KeptReason::Failed => "failed",
     }
 }
@@ -275,7 +279,8 @@ fn describe(step: &Step) -> String {
     for name in step.names() {
         let _ = write!(line, " {name}");
     }
-    let _ = write!(line, " ({})", in_words(step.reason));
+    let reason = if step.reason == Reason::Tagged { "tagged, as asked".to_owned() } else { in_words(step.reason) };
+    let _ = write!(line, " ({reason})");
     if let Some(result) = step.result {
         let _ = write!(line, ": {}", in_words(result));
     }
@@ -292,7 +297,7 @@ fn in_words(value: impl Serialize) -> String {
 mod tests {
     use super::*;
     use crate::model::books_tests::id;
-    use crate::model::{Deed, ImageGuard, ImageId, Reason};
+    use crate::model::{Deed, ImageGuard, ImageId};
 
     #[test]
     fn a_name_is_shown_as_it_is_and_a_reason_in_words() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::claims::{Claims, Standing};
 use super::look::{Look, Policy};
-use super::rules::{Rules, Verdict};
+use super::rules::{Rules, Verdict, tag_reason};
 use super::steps::{self, Going, Return};
 use crate::model::{ImageId, Kept, Reference, Step};
 
@@ -34,7 +34,7 @@ pub(super) fn decide<'a>(look: &'a Look<'a>, policy: &'a Policy, claims: &Claims
                 }
                 Verdict::Keep { reason, holders, untag } => {
                     kept.insert(image.id, steps::keep(image, reason, holders));
-                    untags.extend(untag.iter().map(|tag| steps::untag_step(image, tag)));
+                    untags.extend(untag.iter().map(|tag| steps::untag_step(image, tag, tag_reason(policy))));
                 }
             },
         }

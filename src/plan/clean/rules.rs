@@ -24,7 +24,10 @@ pub(super) struct Rules<'a> {
     policy: &'a Policy,
     users: HashMap<ImageId, Vec<&'a Container>>,
     ending: Ending<'a>,
+    /// The newest that are to stay.
     newest: HashSet<ImageId>,
+    /// The newest of every repository.
+    latest: HashSet<ImageId>,
     needed_by_builds: HashSet<ImageId>,
     lent: HashSet<ImageId>,
     pub(super) returns: BTreeMap<Reference, Return>,
@@ -39,7 +42,8 @@ impl<'a> Rules<'a> {
             policy,
             users: users(look.snapshot),
             ending: Ending::new(look, policy),
-            newest: newest(look, policy),
+            newest: policy.keep_last.map(|n| newest(look, n)).unwrap_or_default(),
+            latest: if policy.tags { newest(look, 1) } else { HashSet::new() },
             needed_by_builds: needed_by_builds(look.books, look.running),
             lent: lent(look),
             returns: BTreeMap::new(),
@@ -106,8 +110,8 @@ impl<'a> Rules<'a> {
             (_, true) if claim.adopted => Reason::Stamped,
             (_, true) if claim.intermediate => Reason::Intermediate,
             (_, true) => Reason::Leftover,
-            (Scope::Session(_) | Scope::Stale(_), false) => Reason::SessionOver,
-            (Scope::Project(_) | Scope::All, false) => Reason::Outdated,
+            (Scope::Project(_) | Scope::All, false) if !self.latest.contains(&image.id) => Reason::Outdated,
+            (_, false) => tag_reason(policy),
         };
         let digests =
             if self.look.snapshot.engine.can.digest_means_travel { image.digests.clone() } else { Vec::new() };
@@ -146,6 +150,15 @@ impl<'a> Rules<'a> {
             .filter(|tag| self.returns.get(*tag).is_none_or(|back| back.from != image.id))
             .cloned()
             .partition(|tag| claim.gave(tag))
+    }
+}
+
+/// Why a tag of ours goes.
+pub(super) const fn tag_reason(policy: &Policy) -> Reason {
+    match &policy.scope {
+        Scope::Session(_) => Reason::OfSession,
+        Scope::Stale(_) => Reason::SessionOver,
+        Scope::Project(_) | Scope::All => Reason::Tagged,
     }
 }
 

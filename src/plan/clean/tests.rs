@@ -303,6 +303,41 @@ fn rule_4_no_container_goes_for_an_image_that_stays() {
 }
 
 #[test]
+fn a_reason_to_go_is_the_one_there_is() {
+    let of = key("p", "s");
+    let tagged = |n: u8, repository: &str| Build {
+        tags: vec![reference(repository)],
+        at: Timestamp::from_second(n.into()).expect("a time"),
+        ..build(&n.to_string(), &of, n, &[])
+    };
+    let images = vec![
+        image(1).tag("app:1").done(),
+        image(2).tag("app:2").done(),
+        image(3).tag("only").done(),
+        image(4).tag("named").tag("theirs:1").done(),
+        image(5).done(),
+    ];
+    let builds = vec![tagged(1, "app:1"), tagged(2, "app:2"), tagged(3, "only"), tagged(4, "named"), tagged(5, "gone")];
+    let mut case = case(images, builds);
+    let reasons = |case: &Case, policy: &Policy| {
+        let mut found: Vec<_> =
+            case.plan(policy).steps.iter().map(|step| (step.id()[7..9].to_owned(), step.reason)).collect();
+        found.sort();
+        found
+    };
+    let told =
+        |of: [Reason; 5]| (1..).zip(of).map(|(n, reason): (u8, _)| (format!("{n:02}"), reason)).collect::<Vec<_>>();
+    let by_tag = |reason| told([reason, reason, reason, reason, Reason::Leftover]);
+    let asked = told([Reason::Outdated, Reason::Tagged, Reason::Tagged, Reason::Tagged, Reason::Leftover]);
+    assert_eq!(reasons(&case, &Policy { tags: true, ..leftovers() }), asked);
+    assert_eq!(reasons(&case, &end_of_session()), by_tag(Reason::OfSession), "it may go on");
+    case.here = here(key("p", "next"));
+    let dead = case.life(of, Life::Dead);
+    let stale = Policy { scope: Scope::Stale(name("p")), ..end_of_session() };
+    assert_eq!(reasons(&dead, &stale), by_tag(Reason::SessionOver));
+}
+
+#[test]
 fn rule_5_patterns_numbers_and_ages_only_narrow() {
     let of = key("p", "s");
     let at = |n: i64, second: i64, tag: &str| Build {
