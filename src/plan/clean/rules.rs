@@ -70,9 +70,10 @@ impl<'a> Rules<'a> {
         let (ours, others) = self.sort_tags(image, claim);
         let keep = |reason, holders| Verdict::Keep { reason, holders, untag: Vec::new() };
         let retained = self.retained(image, claim);
-        // Our names leave an image that has to stay for somebody else.
+        // Our names leave an image that has to stay for somebody else. With its last name it would go too.
         let keep_for_others = |reason, holders| {
-            let untag = if policy.tags && retained.is_none() { ours.clone() } else { Vec::new() };
+            let loses = policy.tags && retained.is_none() && !others.is_empty();
+            let untag = if loses { ours.clone() } else { Vec::new() };
             Verdict::Keep { reason, holders, untag }
         };
         if self.came_from_elsewhere(image, claim) {

@@ -211,18 +211,26 @@ fn rule_1_the_second_door_is_opened_by_hand() {
 fn rule_2_an_image_that_another_session_built_too_stays() {
     let (of, other) = (key("p", "s"), key("p", "t"));
     let case = case(
-        vec![image(1).done(), image(2).tag("app").done(), image(3).tag("both").done()],
+        vec![
+            image(1).done(),
+            image(2).tag("app").tag("other").done(),
+            image(3).tag("both").done(),
+            image(4).tag("app").done(),
+        ],
         vec![
             build("a", &of, 1, &[]),
             build("b", &other, 1, &[]),
+            build("g", &of, 4, &[]),
+            Build { tags: vec![], ..build("h", &other, 4, &[]) },
             build("c", &of, 2, &[]),
             Build { tags: vec![reference("other")], ..build("d", &other, 2, &[]) },
             Build { tags: vec![reference("both")], ..build("e", &of, 3, &[]) },
             Build { tags: vec![reference("both")], ..build("f", &other, 3, &[]) },
         ],
     );
-    assert_eq!(case.steps(&end_of_session()), ["untag 2 app:latest"], "the other session gave the last one's tag too");
-    let kept = [1, 2, 3].map(|n| (n, KeptReason::OtherSession));
+    let why = "the other session gave the third one's tag too, and with its last tag the fourth would go";
+    assert_eq!(case.steps(&end_of_session()), ["untag 2 app:latest"], "{why}");
+    let kept = [1, 2, 3, 4].map(|n| (n, KeptReason::OtherSession));
     assert_eq!(case.kept(&end_of_session()), kept);
     assert_eq!(case.steps(&leftovers()), ["-1"], "both are of the project");
 }
