@@ -148,7 +148,8 @@ impl Observation {
         there.extend(self.snapshot.images.iter().map(|image| (Kind::Image, image.id.to_string())));
         there.extend(self.snapshot.containers.iter().map(|one| (Kind::Container, one.id.clone())));
         let asks = kinds.contains(&Kind::Network) || kinds.contains(&Kind::Volume);
-        let session_end::Extras { networks, volumes } = if asks { self.extras().await? } else { Default::default() };
+        let session_end::Extras { networks, volumes } =
+            if asks { self.extras().await? } else { session_end::Extras::default() };
         there.extend(networks.into_iter().map(|network| (Kind::Network, network.id)));
         there.extend(volumes.into_iter().map(|volume| (Kind::Volume, volume.name)));
         Ok(move |kind, id: &str| kind != Kind::BuildCache && !there.contains(&(kind, id.to_owned())))
