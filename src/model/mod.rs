@@ -35,7 +35,7 @@ pub use distance::distance;
 #[cfg(test)]
 pub(crate) use history::tests as history_tests;
 pub use history::{Doer, Removal};
-pub use holder::Holder;
+pub use holder::{GoesOn, Holder};
 pub use id::ImageId;
 pub use label::LabelFilter;
 pub use mark::DiskMark;

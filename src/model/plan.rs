@@ -38,6 +38,10 @@ pub enum KeptReason {
     OtherProject,
     /// A session that is at work built it.
     SessionAlive,
+    /// A CI session built it that may still be at work: nobody holds it open, and it was not idle for long enough.
+    MayBeAtWork,
+    /// A session built it that is over only when somebody says so, or the session that asks.
+    NotOver,
     /// A build that is running now may need it.
     BuildRunning,
     /// It was built too short a while ago.
@@ -62,6 +66,8 @@ pub enum KeptReason {
     Enough,
     /// It changed between the look and its turn.
     Changed,
+    /// A plan's file has it, and it is not there any more.
+    AlreadyGone,
     /// The engine refused, or the connection was lost.
     Failed,
 }

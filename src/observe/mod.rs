@@ -141,6 +141,19 @@ impl Observation {
         Ok(session_end::Extras { networks, volumes: self.engine.volumes().await? })
     }
 
+    /// What of these is not there: images and containers by the look, networks and volumes by a list of their own.
+    pub(crate) async fn missing(&self, kinds: &HashSet<Kind>) -> Result<impl Fn(Kind, &str) -> bool> {
+        let mut there: HashSet<(Kind, String)> = HashSet::new();
+        there.extend(self.snapshot.images.iter().map(|image| (Kind::Image, image.id.to_string())));
+        there.extend(self.snapshot.containers.iter().map(|one| (Kind::Container, one.id.clone())));
+        let asks = kinds.contains(&Kind::Network) || kinds.contains(&Kind::Volume);
+        let session_end::Extras { networks, volumes } =
+            if asks { self.extras().await? } else { session_end::Extras::default() };
+        there.extend(networks.into_iter().map(|network| (Kind::Network, network.id)));
+        there.extend(volumes.into_iter().map(|volume| (Kind::Volume, volume.name)));
+        Ok(move |kind, id: &str| kind != Kind::BuildCache && !there.contains(&(kind, id.to_owned())))
+    }
+
     pub(crate) async fn layers(&self, here: &Here, policy: &CleanPolicy) -> Result<Layers> {
         let empty = Layers::new();
         let wanted = wants_layers(&self.as_look(here, &empty), policy);

@@ -10,7 +10,8 @@
 //! 4. An image that a container uses, in any state, or that is mounted into one, stays. A session's end first
 //!    takes the containers that are proven to be the session's own ([`containers`]).
 //! 5. A keep pattern, `--keep-last` and `--older-than` only ever narrow.
-//! 6. A tag that none of our builds gave keeps the image; a tag of ours goes only where tags go at all.
+//! 6. A tag that none of our builds gave keeps the image; a tag of ours goes only where tags go at all, and alone if
+//!    the image stays for somebody else who named it.
 //! 7. An image that a kept image is built on stays.
 //! 8. An image whose tag a living session took stays, so that the tag can be given back.
 //! 9. dkb's own name, which a deletion that was cut off left on an image that somebody else names, goes. So does one

@@ -81,6 +81,17 @@ pub fn narrow(mut today: Plan, wanted: &[Wanted]) -> Narrowed {
     Narrowed { plan: today, whole: left.is_empty() }
 }
 
+impl Narrowed {
+    /// What the file has and nobody has any more did not change: it is gone.
+    pub fn told_of_gone(mut self, is_gone: impl Fn(Kind, &str) -> bool) -> Self {
+        let changed = self.plan.kept.iter_mut().filter(|kept| kept.reason == KeptReason::Changed);
+        for kept in changed.filter(|kept| is_gone(kept.kind, &kept.id)) {
+            kept.reason = KeptReason::AlreadyGone;
+        }
+        self
+    }
+}
+
 impl Wanted {
     /// Today nothing is to be done with it, and nothing is known of it that would keep it.
     fn changed(&self) -> Kept {

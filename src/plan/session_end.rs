@@ -2,14 +2,18 @@
 //!
 //! 1. Containers that bear the session's run label themselves, and with its images the containers that are proven to
 //!    be the session's own ([`clean`]). Those that run are stopped first, where somebody had opened the session.
-//! 2. Then networks with the run label, then the images as [`clean`] takes them, then volumes with the label.
+//! 2. Then networks with the run label, then the images as [`clean`] takes them, then volumes with the label: those
+//!    that no container which stays refers to.
 //!
 //! The images are planned as if the labelled containers were gone already.
+
+use std::collections::HashSet;
 
 use super::clean::steps::of_containers;
 use super::clean::{self, CleanLook, CleanPolicy, Ending, Scope};
 use crate::model::{
-    Container, Deed, Kept, KeptReason, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey, Snapshot, Step, Volume,
+    Container, Deed, Holder, Kept, KeptReason, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey, Snapshot,
+    Step, Volume,
 };
 
 /// What the engine holds that can bear a run label, besides containers.
@@ -46,9 +50,16 @@ pub fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> Plan {
     steps.extend(containers);
     steps.sort_by(|a, b| (a.action(), a.id()).cmp(&(b.action(), b.id())));
     let mut kept = images.kept;
+    let goes: HashSet<String> = steps.iter().map(|step| step.id().into_owned()).collect();
+    let staying: Vec<&Container> =
+        look.snapshot.containers.iter().filter(|container| !goes.contains(&container.id)).collect();
     let mut add = |steps: &mut Vec<Step>, deed: Deed, name: &str| {
+        let users = staying.iter().filter(|container| container.uses(&deed));
+        let holders: Vec<Holder> = users.map(|container| Holder::from(*container)).collect();
         let step = Step::new(deed, Reason::OfSession, 0);
-        if policy.keep.iter().any(|pattern| pattern.keeps_named(name, &step.id())) {
+        if !holders.is_empty() {
+            kept.push(Kept { holders, ..Kept::instead_of(&step, KeptReason::InUse) });
+        } else if policy.keep.iter().any(|pattern| pattern.keeps_named(name, &step.id())) {
             kept.push(Kept::instead_of(&step, KeptReason::KeepPattern));
         } else {
             steps.push(step);
@@ -68,7 +79,7 @@ pub fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> Plan {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{HashMap, HashSet};
+    use std::collections::HashMap;
     use std::time::Duration;
 
     use jiff::Timestamp;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Page, Style, out};
 use crate::config::{Format, Settings};
-use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, total};
+use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Reason, Step, human_bytes, total};
 use crate::plan::clean::Scope;
 
 /// Names and IDs that one line shows before it says how many more there are.
@@ -152,11 +152,15 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
     }
     for (reason, group) in groups {
         let elsewhere = matches!(reason, KeptReason::OtherProject | KeptReason::OtherSession);
-        let verb = if reason == KeptReason::Failed { "failed" } else { "kept" };
-        let word = if reason == KeptReason::Failed { plural(group.len(), "step") } else { words(reason) };
+        let (verb, word) = match reason {
+            KeptReason::Failed => ("failed", plural(group.len(), "step")),
+            KeptReason::AlreadyGone => ("gone", "already"),
+            reason => ("kept", words(reason)),
+        };
         let held = matches!(reason, KeptReason::InUse | KeptReason::ForeignTag);
-        if reason == KeptReason::Base && !verbose {
-            table.line(verb, group.len(), word, list(&standing_on(&group)));
+        let by_holders = matches!(reason, KeptReason::Base | KeptReason::MayBeAtWork | KeptReason::NotOver);
+        if by_holders && !verbose {
+            table.line(verb, group.len(), word, list(&holders(&group)));
         } else if verbose || held && group.len() <= SHOWN {
             for one in group {
                 table.line(verb, 1, word, who(one));
@@ -168,11 +172,12 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
     }
 }
 
-/// What stands on these bases and is none itself: the steps of one build are a chain, and its end says enough.
-fn standing_on(bases: &[&Kept]) -> Vec<String> {
-    let ids: HashSet<&str> = bases.iter().map(|base| &*base.id).collect();
+/// Whoever holds these, each once. What stands on a base and is none itself: the steps of one build are a chain, and
+/// its end says enough.
+fn holders(group: &[&Kept]) -> Vec<String> {
+    let ids: HashSet<&str> = group.iter().map(|kept| &*kept.id).collect();
     let is_base = |holder: &&Holder| matches!(holder, Holder::Child { id, .. } if ids.contains(&*id.to_string()));
-    let holders = bases.iter().flat_map(|base| &base.holders).filter(|holder| !is_base(holder));
+    let holders = group.iter().flat_map(|kept| &kept.holders).filter(|holder| !is_base(holder));
     let mut ends: Vec<String> = holders.map(ToString::to_string).collect();
     ends.sort();
     ends.dedup();
@@ -193,6 +198,8 @@ pub fn words(reason: KeptReason) -> &'static str {
         KeptReason::OtherCopy => "other working copy",
         KeptReason::OtherProject => "other project",
         KeptReason::SessionAlive => "session at work",
+        KeptReason::MayBeAtWork => "may still be at work",
+        KeptReason::NotOver => "session not over",
         KeptReason::BuildRunning => "build running",
         KeptReason::TooYoung => "too young",
         KeptReason::KeepPattern => "asked to keep",
@@ -205,6 +212,7 @@ pub fn words(reason: KeptReason) -> &'static str {
         KeptReason::CacheKeep => "cache to keep",
         KeptReason::Enough => "not needed",
         KeptReason::Changed => "changed since",
+        KeptReason::AlreadyGone => "already gone",
         KeptReason::Failed => "failed",
     }
 }
@@ -271,7 +279,8 @@ fn describe(step: &Step) -> String {
     for name in step.names() {
         let _ = write!(line, " {name}");
     }
-    let _ = write!(line, " ({})", in_words(step.reason));
+    let reason = if step.reason == Reason::Tagged { "tagged, as asked".to_owned() } else { in_words(step.reason) };
+    let _ = write!(line, " ({reason})");
     if let Some(result) = step.result {
         let _ = write!(line, ": {}", in_words(result));
     }
@@ -288,7 +297,7 @@ pub(super) fn in_words(value: impl Serialize) -> String {
 mod tests {
     use super::*;
     use crate::model::books_tests::id;
-    use crate::model::{Deed, ImageGuard, ImageId, Reason};
+    use crate::model::{Deed, ImageGuard, ImageId};
 
     #[test]
     fn a_name_is_shown_as_it_is_and_a_reason_in_words() {
@@ -309,6 +318,6 @@ mod tests {
             holders: vec![Holder::Child { id: id(child), name: name.map(str::to_owned) }],
         };
         let (one, two) = (base(1, 2, None), base(2, 3, Some("app:1")));
-        assert_eq!(standing_on(&[&one, &two]), ["app:1"]);
+        assert_eq!(holders(&[&one, &two]), ["app:1"]);
     }
 }

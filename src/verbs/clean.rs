@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{KeptReason, Life, Notice, Plan, Record};
 use crate::observe::{Observation, unmatched};
 use crate::plan::clean::{CleanPolicy, Layers, Scope, sessions};
-use crate::plan::narrow::{Narrowed, narrow};
+use crate::plan::narrow::{Narrowed, Wanted, narrow};
 use crate::plan::order;
 use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
@@ -115,7 +115,10 @@ async fn make(app: &App, seen: &Observation, policies: Vec<CleanPolicy>, file: O
         let mut plan = seen.plan(&app.here(), &policy).await?;
         plan.scope = Some(scope::asked(&policy));
         let Narrowed { plan, whole } = match &file {
-            Some(file) => narrow(plan, &file.steps),
+            Some(file) => {
+                let kinds = file.steps.iter().map(Wanted::kind).collect();
+                narrow(plan, &file.steps).told_of_gone(seen.missing(&kinds).await?)
+            }
             None => Narrowed { plan, whole: true },
         };
         if best.as_ref().is_none_or(|best| plan.steps.len() > best.plan.steps.len()) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::claims::{Claims, Standing};
 use super::look::{CleanLook, CleanPolicy};
-use super::rules::{CleanRules, Verdict};
+use super::rules::{CleanRules, Verdict, tag_reason};
 use super::steps::{self, Going, Return};
 use crate::model::{ImageId, Kept, Reference, Step};
 
@@ -25,8 +25,8 @@ pub(super) fn decide<'a>(look: &'a CleanLook<'a>, policy: &'a CleanPolicy, claim
     for image in &look.snapshot.images {
         match claims.standing(image) {
             Standing::Unseen => {}
-            Standing::NotOurs(reason) => {
-                kept.insert(image.id, steps::keep(image, reason, Vec::new()));
+            Standing::NotOurs(reason, holders) => {
+                kept.insert(image.id, steps::keep(image, reason, holders));
             }
             Standing::Ours(claim) => match rules.verdict(image, claim) {
                 Verdict::Go(found) => {
@@ -34,7 +34,7 @@ pub(super) fn decide<'a>(look: &'a CleanLook<'a>, policy: &'a CleanPolicy, claim
                 }
                 Verdict::Keep { reason, holders, untag } => {
                     kept.insert(image.id, steps::keep(image, reason, holders));
-                    untags.extend(untag.iter().map(|tag| steps::untag_step(image, tag)));
+                    untags.extend(untag.iter().map(|tag| steps::untag_step(image, tag, tag_reason(policy))));
                 }
             },
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Books, ImageId, Life, Name, Pattern, Reference, SessionEntry, SessionKey, Snapshot};
+use crate::model::{Books, GoesOn, ImageId, Life, Name, Pattern, Reference, SessionEntry, SessionKey, Snapshot};
 
 /// The layers of those images for which they were asked, lowest first.
 pub type Layers = HashMap<ImageId, Vec<String>>;
@@ -113,22 +113,31 @@ impl CleanLook<'_> {
 
     /// Whether a session is over and was never cleaned, as `--stale` means it.
     pub(super) fn is_stale(&self, entry: &SessionEntry, after: Duration) -> bool {
-        let cleaned = entry.cleaned.is_some_and(|at| at >= entry.last);
-        if cleaned || entry.key == self.here.key {
-            return false;
+        let is_cleaned = entry.cleaned.is_some_and(|at| at >= entry.last);
+        !is_cleaned && self.life(&entry.key) != Life::Alive && self.goes_on(entry, after).is_none()
+    }
+
+    /// Why a session that nobody holds open is not over yet, as `--stale` means it.
+    pub(super) fn goes_on(&self, entry: &SessionEntry, after: Duration) -> Option<GoesOn> {
+        if entry.key == self.here.key {
+            return Some(GoesOn::Asks);
         }
-        match self.life(&entry.key) {
-            Life::Alive => false,
-            Life::Dead => true,
-            Life::Unowned => {
-                let same_slot = entry.slot.is_some() && entry.slot == self.here.slot;
-                let idle = self.now.duration_since(entry.last);
-                let long = SignedDuration::try_from(after).is_ok_and(|after| idle >= after);
-                // Two runners may have one name: a session is not over while something of it goes on.
-                let is_quiet = idle >= SETTLED && !self.at_work.contains(&entry.key);
-                entry.ci && is_quiet && (same_slot || long)
-            }
+        if self.life(&entry.key) == Life::Dead {
+            return None;
         }
+        if !entry.ci {
+            return Some(if entry.key.session.is_local() { GoesOn::HasNoEnd } else { GoesOn::Unsaid });
+        }
+        // Two runners may have one name: a session is not over while something of it goes on.
+        if self.at_work.contains(&entry.key) {
+            return Some(GoesOn::Runs);
+        }
+        let same_slot = entry.slot.is_some() && entry.slot == self.here.slot;
+        let said = SignedDuration::try_from(after).unwrap_or(SignedDuration::MAX);
+        let over_after = if same_slot { SETTLED } else { said.max(SETTLED) };
+        let idle = self.now.duration_since(entry.last);
+        let ago = Duration::try_from(idle).unwrap_or_default();
+        (idle < over_after).then_some(GoesOn::Built { ago, over_after, overrules: said < over_after })
     }
 }
 

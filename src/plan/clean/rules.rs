@@ -24,7 +24,10 @@ pub(super) struct CleanRules<'a> {
     policy: &'a CleanPolicy,
     users: HashMap<ImageId, Vec<&'a Container>>,
     ending: Ending<'a>,
+    /// The newest that are to stay.
     newest: HashSet<ImageId>,
+    /// The newest of every repository.
+    latest: HashSet<ImageId>,
     needed_by_builds: HashSet<ImageId>,
     lent: HashSet<ImageId>,
     pub(super) returns: BTreeMap<Reference, Return>,
@@ -39,7 +42,8 @@ impl<'a> CleanRules<'a> {
             policy,
             users: users(look.snapshot),
             ending: Ending::new(look, policy),
-            newest: newest(look, policy),
+            newest: policy.keep_last.map(|n| newest(look, n)).unwrap_or_default(),
+            latest: if policy.tags { newest(look, 1) } else { HashSet::new() },
             needed_by_builds: needed_by_builds(look.books, look.running),
             lent: lent(look),
             returns: BTreeMap::new(),
@@ -66,16 +70,17 @@ impl<'a> CleanRules<'a> {
         let (ours, others) = self.sort_tags(image, claim);
         let keep = |reason, holders| Verdict::Keep { reason, holders, untag: Vec::new() };
         let retained = self.retained(image, claim);
-        // Our names leave an image that has to stay for somebody else.
+        // Our names leave an image that has to stay for somebody else. With its last name it would go too.
         let keep_for_others = |reason, holders| {
-            let untag = if policy.tags && retained.is_none() { ours.clone() } else { Vec::new() };
+            let loses = policy.tags && retained.is_none() && !others.is_empty();
+            let untag = if loses { ours.clone() } else { Vec::new() };
             Verdict::Keep { reason, holders, untag }
         };
         if self.came_from_elsewhere(image, claim) {
             return keep(KeptReason::Pulled, Vec::new());
         }
-        if let Some(reason) = claim.shared_with {
-            return keep_for_others(reason, Vec::new());
+        if let Some((reason, holders)) = claim.shared_with.clone() {
+            return keep_for_others(reason, holders);
         }
         if self.needed_by_builds.contains(&image.id) {
             return keep(KeptReason::BuildRunning, Vec::new());
@@ -106,8 +111,8 @@ impl<'a> CleanRules<'a> {
             (_, true) if claim.adopted => Reason::Stamped,
             (_, true) if claim.intermediate => Reason::Intermediate,
             (_, true) => Reason::Leftover,
-            (Scope::Session(_) | Scope::Stale(_), false) => Reason::SessionOver,
-            (Scope::Project(_) | Scope::All, false) => Reason::Outdated,
+            (Scope::Project(_) | Scope::All, false) if !self.latest.contains(&image.id) => Reason::Outdated,
+            (_, false) => tag_reason(policy),
         };
         let digests =
             if self.look.snapshot.engine.can.digest_means_travel { image.digests.clone() } else { Vec::new() };
@@ -146,6 +151,15 @@ impl<'a> CleanRules<'a> {
             .filter(|tag| self.returns.get(*tag).is_none_or(|back| back.from != image.id))
             .cloned()
             .partition(|tag| claim.gave(tag))
+    }
+}
+
+/// Why a tag of ours goes.
+pub(super) const fn tag_reason(policy: &CleanPolicy) -> Reason {
+    match &policy.scope {
+        Scope::Session(_) => Reason::OfSession,
+        Scope::Stale(_) => Reason::SessionOver,
+        Scope::Project(_) | Scope::All => Reason::Tagged,
     }
 }
 

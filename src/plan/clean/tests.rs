@@ -211,18 +211,26 @@ fn rule_1_the_second_door_is_opened_by_hand() {
 fn rule_2_an_image_that_another_session_built_too_stays() {
     let (of, other) = (key("p", "s"), key("p", "t"));
     let case = case(
-        vec![image(1).done(), image(2).tag("app").done(), image(3).tag("both").done()],
+        vec![
+            image(1).done(),
+            image(2).tag("app").tag("other").done(),
+            image(3).tag("both").done(),
+            image(4).tag("app").done(),
+        ],
         vec![
             build("a", &of, 1, &[]),
             build("b", &other, 1, &[]),
+            build("g", &of, 4, &[]),
+            Build { tags: vec![], ..build("h", &other, 4, &[]) },
             build("c", &of, 2, &[]),
             Build { tags: vec![reference("other")], ..build("d", &other, 2, &[]) },
             Build { tags: vec![reference("both")], ..build("e", &of, 3, &[]) },
             Build { tags: vec![reference("both")], ..build("f", &other, 3, &[]) },
         ],
     );
-    assert_eq!(case.steps(&end_of_session()), ["untag 2 app:latest"], "the other session gave the last one's tag too");
-    let kept = [1, 2, 3].map(|n| (n, KeptReason::OtherSession));
+    let why = "the other session gave the third one's tag too, and with its last tag the fourth would go";
+    assert_eq!(case.steps(&end_of_session()), ["untag 2 app:latest"], "{why}");
+    let kept = [1, 2, 3, 4].map(|n| (n, KeptReason::OtherSession));
     assert_eq!(case.kept(&end_of_session()), kept);
     assert_eq!(case.steps(&leftovers()), ["-1"], "both are of the project");
 }
@@ -300,6 +308,41 @@ fn rule_4_no_container_goes_for_an_image_that_stays() {
         ContainerState::Exited,
     )]);
     assert_eq!(case.steps(&end_of_session()), [""; 0]);
+}
+
+#[test]
+fn a_reason_to_go_is_the_one_there_is() {
+    let of = key("p", "s");
+    let tagged = |n: u8, repository: &str| Build {
+        tags: vec![reference(repository)],
+        at: Timestamp::from_second(n.into()).expect("a time"),
+        ..build(&n.to_string(), &of, n, &[])
+    };
+    let images = vec![
+        image(1).tag("app:1").done(),
+        image(2).tag("app:2").done(),
+        image(3).tag("only").done(),
+        image(4).tag("named").tag("theirs:1").done(),
+        image(5).done(),
+    ];
+    let builds = vec![tagged(1, "app:1"), tagged(2, "app:2"), tagged(3, "only"), tagged(4, "named"), tagged(5, "gone")];
+    let mut case = case(images, builds);
+    let reasons = |case: &Case, policy: &CleanPolicy| {
+        let mut found: Vec<_> =
+            case.plan(policy).steps.iter().map(|step| (step.id()[7..9].to_owned(), step.reason)).collect();
+        found.sort();
+        found
+    };
+    let told =
+        |of: [Reason; 5]| (1..).zip(of).map(|(n, reason): (u8, _)| (format!("{n:02}"), reason)).collect::<Vec<_>>();
+    let by_tag = |reason| told([reason, reason, reason, reason, Reason::Leftover]);
+    let asked = told([Reason::Outdated, Reason::Tagged, Reason::Tagged, Reason::Tagged, Reason::Leftover]);
+    assert_eq!(reasons(&case, &CleanPolicy { tags: true, ..leftovers() }), asked);
+    assert_eq!(reasons(&case, &end_of_session()), by_tag(Reason::OfSession), "it may go on");
+    case.here = here(key("p", "next"));
+    let dead = case.life(of, Life::Dead);
+    let stale = CleanPolicy { scope: Scope::Stale(name("p")), ..end_of_session() };
+    assert_eq!(reasons(&dead, &stale), by_tag(Reason::SessionOver));
 }
 
 #[test]
@@ -590,6 +633,56 @@ fn stale_sessions_are_the_dead_the_former_of_the_slot_and_old_ci_ones() {
         entries.iter().filter(|(.., stale)| *stale).map(|(entry, ..)| entry.key.session.as_str()).collect();
     expected.sort_unstable();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn what_a_session_built_that_is_not_over_is_told_with_why() {
+    let ci = |session: &str, slot: Option<&str>, idle: i64| SessionEntry {
+        ci: true,
+        slot: slot.map(name),
+        last: Timestamp::from_second(1_000_000 - idle).expect("a time"),
+        ..SessionEntry::new(key("p", session), Timestamp::UNIX_EPOCH)
+    };
+    let ours = |session: &str| SessionEntry { ci: false, ..ci(session, None, 0) };
+    let with = |after: u64| CleanPolicy {
+        scope: Scope::Stale(name("p")),
+        stale_after: Duration::from_secs(after),
+        ..end_of_session()
+    };
+    for (entry, runs, stale_after, told) in [
+        (ci("job", None, 12), false, 5400, "may_be_at_work job (built 12 seconds ago; over after 1h 30m)"),
+        (ci("job", None, 700), false, 5400, "may_be_at_work job (built 11 minutes ago; over after 1h 30m)"),
+        (ci("job", Some("slot"), 12), false, 5400, "may_be_at_work job (built 12 seconds ago; over after 10m)"),
+        (
+            ci("job", None, 12),
+            false,
+            1,
+            "may_be_at_work job (built 12 seconds ago; over after 10m, whatever --stale-after says)",
+        ),
+        (ci("job", None, 9000), true, 5400, "may_be_at_work job (a container of it runs)"),
+        (ours("run-7"), false, 1, "not_over run-7 (until somebody says so: dkb session end run-7)"),
+        (ours("local-12345678"), false, 1, "not_over local-12345678 (a working copy, which has no end)"),
+        (ours("s"), false, 1, "not_over s (this session)"),
+    ] {
+        let of = entry.key.clone();
+        let state = if runs { ContainerState::Running } else { ContainerState::Exited };
+        let container =
+            Container { labels: HashMap::from([(RUN_LABEL.to_owned(), of.run_label())]), ..container("c", 9, state) };
+        let images = vec![image(1).tag("app").done()];
+        let mut case = case(images, vec![build("a", &of, 1, &[])]).containers(vec![container]);
+        case.here.slot = Some(name("slot"));
+        case.books.apply(Record::Session(entry));
+        let plan = case.plan(&with(stale_after));
+        assert_eq!(plan.steps, []);
+        let kept =
+            plan.kept.iter().map(|kept| format!("{} {}", snake(kept.reason), kept.holders[0])).collect::<Vec<_>>();
+        assert_eq!(kept, [told]);
+    }
+}
+
+fn snake(reason: KeptReason) -> String {
+    let word = serde_json::to_value(reason).expect("a word");
+    word.as_str().expect("a word").to_owned()
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::look::CleanPolicy;
-use crate::model::{Container, Deed, Holder, Kept, KeptReason, Plan, Reason, Snapshot, Step, Volume};
+use crate::model::{Container, Deed, Holder, Kept, KeptReason, Kind, Plan, Reason, Snapshot, Step, Volume};
 
 /// What Docker from 23.0 on says on a volume that nobody named.
 const ANONYMOUS: &str = "com.docker.volume.anonymous";
@@ -20,14 +20,16 @@ const MADE_WITH: SignedDuration = SignedDuration::from_mins(5);
 /// container bore the label of a session that somebody had opened: its guard would have taken it. Else it is kept.
 pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, policy: &CleanPolicy) {
     let by: HashMap<&str, Reason> = containers(plan).collect();
-    let planned: HashSet<&str> = plan.steps.iter().filter_map(volume_of).collect();
+    // What bears a run label has been decided on by that.
+    let stays = plan.kept.iter().filter(|kept| kept.kind == Kind::Volume).map(|kept| &*kept.id);
+    let decided: HashSet<&str> = plan.steps.iter().filter_map(volume_of).chain(stays).collect();
     let (going, staying): (Vec<&Container>, Vec<&Container>) = snapshot
         .containers
         .iter()
         .filter(|container| !container.volumes.is_empty())
         .partition(|container| by.contains_key(&*container.id));
     let (mut steps, mut kept) = (Vec::new(), Vec::new());
-    for volume in volumes.iter().filter(|volume| !planned.contains(&*volume.name)) {
+    for volume in volumes.iter().filter(|volume| !decided.contains(&*volume.name)) {
         let mut owners = going.iter().filter(|container| is_of(volume, container)).peekable();
         if owners.peek().is_none() {
             continue;

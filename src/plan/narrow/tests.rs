@@ -190,3 +190,15 @@ fn an_id_is_no_pattern() {
     let wild = |id: &String| json!({ "action": "remove", "type": "image", "id": id, "names": [] });
     assert_eq!(narrow(today(), &read(all.iter().map(wild).collect())).plan.steps, []);
 }
+
+#[test]
+fn what_a_file_has_and_is_not_there_any_more_is_gone_and_not_changed() {
+    let nothing = Plan { steps: Vec::new(), ..today() };
+    let is_gone = |kind: Kind, id: &str| kind == Kind::Image && id == of_image(6);
+    let told = narrow(nothing, &read(file(&every_step()))).told_of_gone(is_gone).plan;
+    let gone: Vec<&str> =
+        told.kept.iter().filter(|kept| kept.reason == KeptReason::AlreadyGone).map(|kept| kept.id.as_str()).collect();
+    assert_eq!(gone, [of_image(6)]);
+    assert!(kept_as_changed(&told).contains(&of_image(5).as_str()));
+    assert_eq!(told.kept[0], today().kept[0], "what is kept for a reason of today stays so");
+}

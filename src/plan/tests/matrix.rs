@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
-    Action, Books, Build, CacheRecord, Container, ContainerState, Deed, Image, Kind, Life, Name, Network, Plan,
-    RUN_LABEL, Record, SessionEntry, Snapshot, Step, Volume,
+    Action, Books, Build, CacheRecord, Container, ContainerState, Deed, Holder, Image, KeptReason, Kind, Life, Name,
+    Network, Plan, RUN_LABEL, Record, SessionEntry, Snapshot, Step, Volume,
 };
 use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, Layers, Scope, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
@@ -436,12 +436,22 @@ fn every_volume_and_every_network_is_decided_on() {
                 }
                 let plan = scene.plan(verb);
                 let cell = format!("{verb:?} {spare:?} used: {used}\n{:#?}", plan.steps);
-                let by_label = spare == Ours && verb.ends_session();
-                // A container that runs stays, and with it what it uses. The one that is only there to share goes.
+                // A container that runs stays where it is not stopped, and with it what it uses.
+                let by_label = spare == Ours && verb.ends_session() && (!used || verb.stops());
+                // The one that is only there to share goes.
                 let swept = verb == Verb::Sweep && spare != Living && !used && !nameless;
                 let anonymous = spare == Anonymous && verb.stops();
                 assert_eq!(takes(&plan, Kind::Network, "net"), by_label || swept, "network: {cell}");
                 assert_eq!(takes(&plan, Kind::Volume, &called), by_label || swept || anonymous, "volume: {cell}");
+                if spare == Ours && verb.ends_session() && !by_label {
+                    let held = [Kind::Network, Kind::Volume].map(|kind| {
+                        let told = plan.kept.iter().filter(|kept| kept.kind == kind);
+                        told.map(|kept| (kept.reason, kept.holders.clone())).collect::<Vec<_>>()
+                    });
+                    let user = Holder::from(&scene.snapshot.containers[0]);
+                    let in_use = vec![(KeptReason::InUse, vec![user])];
+                    assert_eq!(held, [in_use.clone(), in_use], "held: {cell}");
+                }
             }
         }
     }
