@@ -42,7 +42,7 @@ pub enum Reason {
     Intermediate,
     /// The newer build took its tag.
     Superseded,
-    /// A tagged output of a session that is over, with `--stale`.
+    /// A tagged output of a session that ends.
     SessionOver,
     /// A tagged image of ours, with `--tagged`, and its repository has a newer one.
     Outdated,
@@ -50,8 +50,8 @@ pub enum Reason {
     Tagged,
     /// A stopped container of the session, which holds one of its images.
     HoldsImage,
-    /// A container, volume or network that bears the session's run label, or a tagged output of the session that was
-    /// asked for.
+    /// A container, volume or network that bears the session's run label, or a tagged output of a working copy's own
+    /// session, which goes on.
     OfSession,
     /// A tag that the session took from an image that was not its own.
     TakenTag,

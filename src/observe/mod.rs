@@ -22,8 +22,8 @@ use crate::model::{
     Books, Build, CacheRecord, Container, EngineInfo, ImageId, Kind, Life, Notice, Plan, Record, SessionKey, Snapshot,
 };
 use crate::plan::clean::{
-    CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, anonymous, at_work, may_be_anonymous,
-    may_share_with_cache, plan, share_with_cache, wants_layers,
+    CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, anonymous, at_work, leave_bases, may_be_anonymous,
+    may_share_with_cache, plan, share_with_cache, wants_bases, wants_layers,
 };
 use crate::plan::ended::{EndedRecords, ended};
 use crate::plan::session_end;
@@ -104,7 +104,7 @@ impl Observation {
             }
             _ => plan(&look, policy),
         };
-        self.share_with_cache(&mut plan);
+        self.count_bytes(&mut plan).await?;
         self.add_anonymous_volumes(&mut plan, policy).await?;
         if plan.steps.iter().any(|step| step.kind() == Kind::Volume)
             || plan.kept.iter().any(|kept| kept.kind == Kind::Volume)
@@ -130,9 +130,14 @@ impl Observation {
         plan.kept.iter_mut().filter(|kept| kept.kind == Kind::Volume).for_each(|kept| kept.bytes = size(&kept.id));
     }
 
-    /// Counts apart what stays on the disk as build cache.
-    pub(crate) fn share_with_cache(&self, plan: &mut Plan) {
+    /// Counts what stays: with the bases of what goes, and, apart, on the disk as build cache.
+    pub(crate) async fn count_bytes(&self, plan: &mut Plan) -> Result<()> {
+        let wanted = wants_bases(plan, &self.snapshot);
+        if !wanted.is_empty() {
+            leave_bases(plan, &self.snapshot, &self.layers_of(wanted).await?);
+        }
         share_with_cache(plan, &self.books, &self.cache);
+        Ok(())
     }
 
     /// What a session can leave besides containers and images.
@@ -156,7 +161,10 @@ impl Observation {
 
     pub(crate) async fn layers(&self, here: &Here, policy: &CleanPolicy) -> Result<Layers> {
         let empty = Layers::new();
-        let wanted = wants_layers(&self.as_look(here, &empty), policy);
+        self.layers_of(wants_layers(&self.as_look(here, &empty), policy)).await
+    }
+
+    async fn layers_of(&self, wanted: Vec<ImageId>) -> Result<Layers> {
         let mut asked = stream::iter(wanted)
             .map(|id| async move { self.engine.image(&id.to_string()).await.map(|image| (id, image)) })
             .buffer_unordered(AT_ONCE);

@@ -40,7 +40,7 @@ use std::collections::HashSet;
 
 use super::order;
 use crate::model::{Image, ImageId, Kept, KeptReason, Plan, Reason, Step};
-pub use bytes::{may_share_with_cache, share_with_cache};
+pub use bytes::{leave_bases, may_share_with_cache, share_with_cache, wants_bases};
 use claims::Claims;
 pub(crate) use claims::build_gave;
 pub(crate) use containers::Ending;
@@ -95,7 +95,12 @@ pub fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     let mut images: Vec<Going> = going.into_values().collect();
     // Children first; among equals the order of IDs, so that the same host gives the same plan.
     images.sort_by_key(|found| (std::cmp::Reverse(depths.get(&found.image.id).copied()), found.image.id));
-    let freed = bytes::freed(&look.snapshot.engine, &look.snapshot.images, images.iter().map(|found| found.image));
+    let freed = bytes::freed(
+        &look.snapshot.engine,
+        &look.snapshot.images,
+        images.iter().map(|found| found.image),
+        &Layers::new(),
+    );
     steps.extend(images.into_iter().zip(freed.each).map(|(found, bytes)| found.step(bytes)));
     let mut kept: Vec<Kept> = kept.into_values().collect();
     kept.sort_by(|a, b| (a.reason, &a.id).cmp(&(b.reason, &b.id)));

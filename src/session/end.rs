@@ -92,7 +92,7 @@ pub(super) async fn plan(app: &App, seen: &Observation, key: &SessionKey, manner
     here.vouched = true;
     let layers = seen.layers(&here, &policy).await?;
     let mut plan = session_end::plan(&seen.as_look(&here, &layers), &extras, &policy);
-    seen.share_with_cache(&mut plan);
+    seen.count_bytes(&mut plan).await?;
     seen.add_anonymous_volumes(&mut plan, &policy).await?;
     Ok(plan)
 }

@@ -4,7 +4,9 @@
 //! nobody comes back for sure. What images that go share with each other comes back too, unless something that
 //! stays has it as well, and the list does not say which. Images whose shared part is of the very same size, to
 //! the byte, are taken to share the same layers: one that stays keeps them, and where none stays they are counted
-//! once, and the sum is called an upper bound. To know better, each layer of each image would have to be asked for.
+//! once, and the sum is called an upper bound. Of that what a kept image holds whose layers are the lowest of theirs is
+//! taken off again ([`leave_bases`]): for this the layers of a few images are asked for. To know better, each layer of
+//! each image would have to be.
 //!
 //! Only graphdrivers say truly what is shared: the containerd store leaves out the compressed layers, Podman says
 //! that there is nothing. There an image that names no parent counts whole but for what is known to be shared, and the
@@ -12,7 +14,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Books, CacheRecord, EngineInfo, Image, ImageId, Plan, total};
+use super::look::Layers;
+use crate::model::{Books, CacheRecord, EngineInfo, Image, ImageId, Plan, Snapshot, total};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Freed {
@@ -25,6 +28,7 @@ pub(super) fn freed<'a>(
     engine: &EngineInfo,
     all: &'a [Image],
     going: impl Iterator<Item = &'a Image> + Clone,
+    layers: &Layers,
 ) -> Freed {
     let goes: HashSet<ImageId> = going.clone().map(|image| image.id).collect();
     let bases_of_going: HashSet<ImageId> = going.clone().filter_map(|image| image.parent).collect();
@@ -35,7 +39,7 @@ pub(super) fn freed<'a>(
     let mut up_to = false;
     let mut shared: HashMap<u64, usize> = HashMap::new();
     let mut each: Vec<u64> = Vec::with_capacity(goes.len());
-    for image in going {
+    for image in going.clone() {
         let over_parent =
             image.parent.and_then(|parent| sizes.get(&parent)).map(|below| image.size.saturating_sub(*below));
         let unshared = image.shared.map(|shared| image.size.saturating_sub(shared));
@@ -58,11 +62,54 @@ pub(super) fn freed<'a>(
         };
         each.push(own);
     }
+    let order: Vec<ImageId> = going.map(|image| image.id).collect();
     for (part, last) in shared {
         up_to = true;
-        each[last] = each[last].saturating_add(part);
+        let staying = all.iter().filter(|image| !goes.contains(&image.id));
+        let bases = staying.filter(|image| is_below(layers, image.id, order[last]));
+        let held = bases.map(|base| base.size).max().unwrap_or(0);
+        each[last] = each[last].saturating_add(part.saturating_sub(held));
     }
     Freed { each, up_to }
+}
+
+/// Whether all layers of the one, as far as both are known, are the lowest of the other.
+fn is_below(layers: &Layers, base: ImageId, image: ImageId) -> bool {
+    let (Some(base), Some(image)) = (layers.get(&base), layers.get(&image)) else { return false };
+    !base.is_empty() && image.starts_with(base)
+}
+
+/// The images whose layers tell what of the upper bound stays with a base: of those that go one for each part that
+/// they share, and what has nothing that no other image has.
+pub fn wants_bases(plan: &Plan, snapshot: &Snapshot) -> Vec<ImageId> {
+    if !plan.up_to || !snapshot.engine.can.shared_sizes_add_up {
+        return Vec::new();
+    }
+    let going = removed(plan, snapshot).into_iter().filter(|image| image.parent.is_none());
+    let parts: HashMap<u64, ImageId> =
+        going.filter_map(|image| Some((image.shared.filter(|part| *part > 0)?, image.id))).collect();
+    let largest = parts.keys().max().copied().unwrap_or(0);
+    let is_base = |image: &&Image| image.size <= largest && image.shared == Some(image.size);
+    let bases = snapshot.images.iter().filter(is_base).map(|image| image.id);
+    parts.values().copied().chain(bases).collect()
+}
+
+/// Counts again, now that it is known what stays with a base.
+pub fn leave_bases(plan: &mut Plan, snapshot: &Snapshot, layers: &Layers) {
+    let going = removed(plan, snapshot);
+    let freed = freed(&snapshot.engine, &snapshot.images, going.iter().copied(), layers);
+    let bytes: HashMap<ImageId, u64> = going.iter().map(|image| image.id).zip(freed.each).collect();
+    for step in &mut plan.steps {
+        if let Some(bytes) = step.removed_image().and_then(|id| bytes.get(&id)) {
+            step.bytes = *bytes;
+        }
+    }
+}
+
+/// The images that go, in that order.
+fn removed<'a>(plan: &Plan, snapshot: &'a Snapshot) -> Vec<&'a Image> {
+    let listed: HashMap<ImageId, &Image> = snapshot.images.iter().map(|image| (image.id, image)).collect();
+    plan.steps.iter().filter_map(|step| listed.get(&step.removed_image()?).copied()).collect()
 }
 
 fn goes_with_parent(image: &Image, goes: &HashSet<ImageId>) -> bool {
@@ -98,10 +145,13 @@ fn built_by_buildkit(books: &Books) -> impl Iterator<Item = ImageId> + '_ {
 mod tests {
     use super::*;
     use crate::engine::capabilities::CONTAINERD;
+    use crate::model::books_tests::id;
     use crate::model::image_tests::{host, image};
+    use crate::model::{Deed, Reason, Step};
+    use jiff::Timestamp;
 
     fn freed<'a>(all: &'a [Image], going: impl Iterator<Item = &'a Image> + Clone) -> Freed {
-        super::freed(&host(Vec::new(), Vec::new()).engine, all, going)
+        super::freed(&host(Vec::new(), Vec::new()).engine, all, going, &Layers::new())
     }
 
     fn sized(n: u8, size: u64, shared: u64) -> Image {
@@ -121,6 +171,26 @@ mod tests {
     }
 
     #[test]
+    fn what_a_base_that_stays_holds_is_not_in_the_bound() {
+        let images = vec![sized(1, 100, 90), sized(2, 95, 90), sized(3, 70, 70), sized(4, 60, 60), sized(5, 91, 0)];
+        let snapshot = host(images, Vec::new());
+        let guard = || crate::model::ImageGuard::Untagged;
+        let steps = snapshot.images[..2]
+            .iter()
+            .map(|image| Step::new(Deed::RemoveImage { id: image.id, guard: guard() }, Reason::Leftover, image.size));
+        let mut plan = Plan::new("clean", &snapshot.engine, Timestamp::UNIX_EPOCH, steps.collect(), Vec::new());
+        assert_eq!(wants_bases(&plan, &snapshot), [], "it is no bound");
+        plan.up_to = true;
+        let wanted: HashSet<ImageId> = wants_bases(&plan, &snapshot).into_iter().collect();
+        assert_eq!(wanted, [2, 3, 4].map(id).into());
+        let told = |n: u8, layers: &[&str]| (id(n), layers.iter().map(ToString::to_string).collect());
+        let layers = Layers::from([told(2, &["a", "b", "c"]), told(3, &["a", "x"]), told(4, &["a"])]);
+        leave_bases(&mut plan, &snapshot, &layers);
+        let each: Vec<u64> = plan.steps.iter().map(|step| step.bytes).collect();
+        assert_eq!((each, plan.up_to), (vec![10, 5 + 90 - 60], true));
+    }
+
+    #[test]
     fn a_chain_of_steps_is_counted_step_by_step_from_what_stays_below() {
         let chain =
             |n, parent, size| Image { parent: Some(crate::model::books_tests::id(parent)), ..sized(n, size, 80) };
@@ -132,7 +202,7 @@ mod tests {
     fn where_an_engine_leaves_out_what_is_shared_it_is_an_upper_bound() {
         let all = [sized(1, 100, 0)];
         let engine = EngineInfo { can: CONTAINERD, ..host(Vec::new(), Vec::new()).engine };
-        assert_eq!(super::freed(&engine, &all, all.iter()), Freed { each: vec![100], up_to: true });
+        assert_eq!(super::freed(&engine, &all, all.iter(), &Layers::new()), Freed { each: vec![100], up_to: true });
     }
 
     #[test]

@@ -155,10 +155,11 @@ impl<'a> CleanRules<'a> {
 }
 
 /// Why a tag of ours goes.
-pub(super) const fn tag_reason(policy: &CleanPolicy) -> Reason {
+pub(super) fn tag_reason(policy: &CleanPolicy) -> Reason {
     match &policy.scope {
-        Scope::Session(_) => Reason::OfSession,
-        Scope::Stale(_) => Reason::SessionOver,
+        // A working copy's own session goes on.
+        Scope::Session(key) if key.session.is_local() => Reason::OfSession,
+        Scope::Session(_) | Scope::Stale(_) => Reason::SessionOver,
         Scope::Project(_) | Scope::All => Reason::Tagged,
     }
 }

@@ -312,7 +312,7 @@ fn rule_4_no_container_goes_for_an_image_that_stays() {
 
 #[test]
 fn a_reason_to_go_is_the_one_there_is() {
-    let of = key("p", "s");
+    let of = key("p", "local-0a1b2c3d");
     let tagged = |n: u8, repository: &str| Build {
         tags: vec![reference(repository)],
         at: Timestamp::from_second(n.into()).expect("a time"),
@@ -338,7 +338,8 @@ fn a_reason_to_go_is_the_one_there_is() {
     let by_tag = |reason| told([reason, reason, reason, reason, Reason::Leftover]);
     let asked = told([Reason::Outdated, Reason::Tagged, Reason::Tagged, Reason::Tagged, Reason::Leftover]);
     assert_eq!(reasons(&case, &CleanPolicy { tags: true, ..leftovers() }), asked);
-    assert_eq!(reasons(&case, &end_of_session()), by_tag(Reason::OfSession), "it may go on");
+    let whole = CleanPolicy { scope: Scope::Session(of.clone()), ..end_of_session() };
+    assert_eq!(reasons(&case, &whole), by_tag(Reason::OfSession), "a working copy goes on");
     case.here = here(key("p", "next"));
     let dead = case.life(of, Life::Dead);
     let stale = CleanPolicy { scope: Scope::Stale(name("p")), ..end_of_session() };
