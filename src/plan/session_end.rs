@@ -9,7 +9,8 @@
 use super::clean::steps::of_containers;
 use super::clean::{self, Ending, Look, Policy, Scope};
 use crate::model::{
-    Container, Deed, Kept, KeptReason, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey, Snapshot, Step, Volume,
+    Container, Deed, Kept, KeptReason, Kind, Life, Network, Pattern, Plan, RUN_LABEL, Reason, SessionKey, Snapshot,
+    Step, Volume,
 };
 
 /// What the engine holds that can bear a run label, besides containers.
@@ -48,7 +49,7 @@ pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
     let mut kept = images.kept;
     let mut add = |steps: &mut Vec<Step>, deed: Deed, name: &str| {
         let step = Step::new(deed, Reason::OfSession, 0);
-        if policy.keep.iter().any(|pattern| pattern.keeps_named(name, &step.id())) {
+        if Pattern::any_keeps_named(&policy.keep, name, &step.id()) {
             kept.push(Kept::instead_of(&step, KeptReason::KeepPattern));
         } else {
             steps.push(step);
@@ -126,7 +127,7 @@ mod tests {
             volumes: vec![volume("our-data", "p:s"), volume("their-data", "p:t")],
         };
         let here =
-            Here { key: own.clone(), named: true, alone: false, slot: None, copy: Name::unnamed(), vouched: true };
+            Here { key: own.clone(), by_ci: true, alone: false, slot: None, copy: Name::unnamed(), vouched: true };
         let lives = HashMap::from([(own.clone(), Life::Alive)]);
         let look = Look {
             snapshot: &snapshot,
