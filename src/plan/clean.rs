@@ -9,7 +9,7 @@
 //! 3. What a living session built is left to that session, and what a running build may need is left to it.
 //! 4. An image that a container uses, in any state, or that is mounted into one, stays. A session's end first
 //!    takes the containers that are proven to be the session's own ([`containers`]).
-//! 5. A keep pattern, `--keep-last` and `--older-than` only ever narrow. What a pattern means never goes, whoever's it is.
+//! 5. A keep pattern, `--keep-last` and `--older-than` only ever narrow. What a pattern means never goes, ours or not.
 //! 6. A tag that none of our builds gave keeps the image; a tag of ours goes only where tags go at all.
 //! 7. An image that a kept image is built on stays.
 //! 8. An image whose tag a living session took stays, so that the tag can be given back.
