@@ -25,8 +25,6 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) docker: engine::DockerFlags,
     pub(crate) key: SessionKey,
-    /// The session was named by a flag, a variable or the CI job.
-    pub(crate) named: bool,
     pub(crate) identity: Identity,
     /// The user's own settings file, where a flag named one.
     pub(crate) settings_file: Option<PathBuf>,
@@ -103,7 +101,6 @@ impl App {
         let settings = config::load(&places, &env, cli.common.settings.as_deref(), typed, borrowed)?;
         let identity = here::identity(&settings, &places, &env);
         Ok(Self {
-            named: identity.session_is_sure(),
             key: SessionKey { project: identity.project.clone(), session: identity.session.clone() },
             docker: docker_flags(cli),
             settings_file: cli.common.settings.clone(),
@@ -130,7 +127,7 @@ impl App {
     pub(crate) fn here(&self) -> Here {
         Here {
             key: self.key.clone(),
-            named: self.named,
+            by_ci: self.identity.session_is_the_jobs(),
             alone: !matches!(self.identity.session_from, Origin::Given(_)),
             slot: self.slot(),
             copy: self.identity.copy.clone(),

@@ -24,6 +24,7 @@ struct Line {
     #[serde(default = "ours")]
     idfile: String,
     unread: Option<String>,
+    /// As the tool's engine lists them, Docker Hub left out.
     #[serde(default)]
     tags: Vec<String>,
     #[serde(default)]
@@ -97,7 +98,7 @@ impl Line {
         Self {
             idfile,
             unread: one(&read.unread),
-            tags: read.tags.iter().map(ToString::to_string).collect(),
+            tags: read.tags.iter().map(|tag| tag.canonical().to_string()).collect(),
             files: all(&read.files),
             target: one(&read.target),
             metadata_file: one(&read.metadata_file),

@@ -22,7 +22,10 @@ pub(crate) struct Before {
     /// When the build began, by the engine's clock.
     pub began: Timestamp,
     started: Instant,
+    /// What the names that the build will give mean now.
     pub tags: Vec<(Reference, ImageId)>,
+    /// The names that the build will give, as the engine lists them.
+    pub gives: Vec<Reference>,
     /// Every image that was there, where a label cannot tell a new image from an old one.
     pub all: Option<HashSet<ImageId>>,
     /// What was given a private name, so that it outlives the tag it is about to lose.
@@ -36,13 +39,15 @@ impl Before {
         self.began.checked_add(since).unwrap_or(Timestamp::MAX)
     }
 
-    async fn named(&self, tag: &Reference) -> Result<Option<ImageId>> {
+    /// The name that a build gives for this one, and what has it now.
+    async fn named(&self, tag: &Reference) -> Result<(Reference, Option<ImageId>)> {
         if self.info.can.looks_cost
             && let Some(id) = self.engine.first_in_history(tag.as_str()).await?
         {
-            return Ok(Some(id));
+            return Ok((tag.canonical(), Some(id)));
         }
-        Ok(self.engine.image(tag.as_str()).await?.map(|image| image.id))
+        let found = self.engine.image(tag.as_str()).await?;
+        Ok((tag.given(found.as_ref().map_or(&[], |image| &image.tags)), found.map(|image| image.id)))
     }
 
     /// Whether the engine has the image that docker said it built.
@@ -79,9 +84,12 @@ pub(crate) async fn look(
     let identity =
         info.known().map_err(|error| error.hint("dkb keeps no books on an engine that it could not know again"))?;
     let identity = identity.to_owned();
-    let mut before = Before { engine, info, identity, began, started, tags: Vec::new(), all: None, held: Vec::new() };
+    let (tags, gives, held) = Default::default();
+    let mut before = Before { engine, info, identity, began, started, tags, gives, all: None, held };
     for tag in wanted.tags {
-        before.tags.extend(before.named(tag).await?.map(|id| (tag.clone(), id)));
+        let (name, id) = before.named(tag).await?;
+        before.tags.extend(id.map(|id| (name.clone(), id)));
+        before.gives.push(name);
     }
     if let Some((state, of)) = wanted.lends.filter(|_| before.info.can.drops_nameless) {
         let ledger = state.ledger(&before.identity);

@@ -47,6 +47,9 @@ impl Job {
         if !ok && let Some(flag) = self.words.misplaced(&OURS) {
             report::say(format_args!("--{flag} is dkb's own flag, and stands before the verb: dkb --{flag} … build …"));
         }
+        if let Ok(Some(before)) = &before {
+            self.intent.tags.clone_from(&before.gives);
+        }
         let kept = match (before, self.state.clone()) {
             (Ok(Some(before)), Ok(state)) => {
                 let books = self.keep_books(app, ok, seen, &before, &state);
@@ -120,7 +123,7 @@ impl Job {
         let build = bookkeeping::record(&before.engine, &books, &facts).await?;
         ledger.append_aside(bookkeeping::records(&books, &self.intent, &build)).await?;
         books.apply(Record::Build(build.clone()));
-        let went = tidy::take_away(before, state, &ledger, &books, &build, app.settings.keep_superseded).await;
+        let went = tidy::take_away(before, state, &ledger, &books, &build, &app.settings).await;
         Ok(Noted { went, lives: lives(state, &books) })
     }
 

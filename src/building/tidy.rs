@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::before::Before;
 use crate::apply;
 use crate::bookkeeping::{NeededByBuilds, Removals, running};
+use crate::config::Settings;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Ledger, State};
@@ -24,9 +25,9 @@ pub(super) async fn take_away(
     ledger: &Ledger,
     books: &Books,
     done: &Build,
-    keep: usize,
+    settings: &Settings,
 ) -> Result<usize> {
-    let candidates = superseded::candidates(books, done, keep);
+    let candidates = superseded::candidates(books, done, settings.keep_superseded);
     if candidates.is_empty() {
         return Ok(0);
     }
@@ -48,7 +49,7 @@ pub(super) async fn take_away(
         containers: engine.containers().await?,
     };
     let running = running(state, Some(&done.build));
-    let steps = superseded::steps(&snapshot, books, &running, &candidates);
+    let steps = superseded::steps(&snapshot, books, &running, &settings.keep, &candidates);
     let mut plan = Plan::new("build", &before.info, Timestamp::now(), steps, Vec::new());
     let depths = order::depths(snapshot.images.iter());
     let builds = NeededByBuilds::new(state, books, Some(&done.build));

@@ -157,6 +157,7 @@ fn the_session_before_the_verb_names_and_the_one_of_clean_is_the_scope() {
     for line in [&["dkb", "clean", "--all", "--stale"][..], &["dkb", "clean", "--all", "--trust-stamp"]] {
         assert_eq!(said(line).exit_code(), 2, "{line:?}");
     }
+    assert_eq!(said(&["dkb", "status", ""]).exit_code(), 2, "no image has no name");
 }
 
 #[test]

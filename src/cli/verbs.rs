@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use super::key_flags::{DiskPressure, GuardSession, KeyFlags, Retention, Swept, SweptCache, Trust, Unasked};
@@ -103,6 +104,7 @@ pub struct StatusFlags {
     #[arg(long, conflicts_with = "image")]
     pub all: bool,
     /// Say whose this image is, and why it is kept
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub image: Option<String>,
 }
 

@@ -34,6 +34,16 @@ impl Pattern {
             || hashes.any(|hash| self.matches_id(hash))
     }
 
+    /// The one question that comes before every deletion of an image.
+    pub fn any_keeps(patterns: &[Self], image: &Image) -> bool {
+        patterns.iter().any(|pattern| pattern.keeps(image))
+    }
+
+    /// The same for a container, a volume or a network.
+    pub fn any_keeps_named(patterns: &[Self], name: &str, id: &str) -> bool {
+        patterns.iter().any(|pattern| pattern.keeps_named(name, id))
+    }
+
     /// A container, a volume or a network.
     pub fn keeps_named(&self, name: &str, id: &str) -> bool {
         self.matches(name) || self.matches_id(id)

@@ -21,14 +21,26 @@ impl Reference {
         (!text.is_empty() && !text.contains("<none>")).then(|| Self(text.to_owned()))
     }
 
-    /// Makes of what a user wrote behind `-t` the name that the engine will list, as the Docker CLI does:
-    /// the tag `latest` where there is none, and Docker Hub left out.
+    /// What a user wrote behind `-t`, with the tag `latest` where there is none.
     pub fn written(text: &str) -> Option<Self> {
         let text = text.trim();
         if text.is_empty() || text.contains('@') || text.contains(char::is_whitespace) {
             return None;
         }
-        Some(Self(without_hub(text).to_owned()).with_tag())
+        Some(Self(text.to_owned()).with_tag())
+    }
+
+    /// As `podman build` reads what was written: a name without a domain is this machine's own.
+    pub fn local(self) -> Self {
+        if has_domain(&self.0) { self } else { Self(format!("{LOCAL}{}", self.0)) }
+    }
+
+    /// The name that a build will give for this written one, by the names of the image that the engine finds under it
+    /// now. Docker lists a name as it was written; Podman, where a docker asks for a name without a domain, takes this
+    /// machine's own if there is one, and Docker Hub's if there is none.
+    pub fn given(&self, found: &[Self]) -> Self {
+        let (canonical, local) = (self.canonical(), self.clone().local());
+        if found.contains(&local) && !found.contains(&canonical) { local.canonical() } else { canonical }
     }
 
     fn with_tag(self) -> Self {
@@ -64,13 +76,17 @@ impl Reference {
         &self.0
     }
 
-    /// The name that the engine lists, with Podman's `localhost/` and `docker.io/library/` spellings made one
-    /// with Docker's, so that a tag the user wrote and a tag the engine lists can be compared.
+    /// The name as Docker lists it, Docker Hub left out, so that a tag the user wrote and a tag the engine lists can
+    /// be compared. No engine lists a name with and without Docker Hub's domain, but any may list `localhost/app`
+    /// beside `app`: those are two names.
     pub fn canonical(&self) -> Self {
-        match self.0.strip_prefix(LOCAL).filter(|bare| !bare.contains('@')) {
-            Some(bare) => Self(bare.to_owned()).with_tag(),
-            None => Self::written(&self.0).unwrap_or_else(|| self.clone()),
-        }
+        if self.0.contains('@') { self.clone() } else { Self(without_hub(&self.0).to_owned()).with_tag() }
+    }
+
+    /// The same for all names that Podman may take for one another. Only where that keeps more.
+    pub fn short(&self) -> Self {
+        let bare = self.0.strip_prefix(LOCAL).filter(|bare| !bare.contains('@'));
+        bare.map_or_else(|| self.canonical(), |bare| Self(bare.to_owned()).with_tag())
     }
 
     pub fn without_hub(&self) -> &str {
@@ -117,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_becomes_what_the_engine_lists() {
+    fn what_is_written_becomes_what_docker_lists() {
         for (written, listed) in [
             ("app", "app:latest"),
             ("app:1", "app:1"),
@@ -131,7 +147,7 @@ mod tests {
             ("localhost:5000/app", "localhost:5000/app:latest"),
             ("host.example:5000/a/b:c", "host.example:5000/a/b:c"),
         ] {
-            assert_eq!(Reference::written(written).expect(written).as_str(), listed);
+            assert_eq!(Reference::written(written).expect(written).canonical().as_str(), listed);
         }
         for nothing in ["", "  ", "app@sha256:00", "a b"] {
             assert_eq!(Reference::written(nothing), None, "{nothing:?}");
@@ -145,12 +161,39 @@ mod tests {
     }
 
     #[test]
-    fn podman_and_docker_mean_the_same_image() {
-        let canonical = |text| Reference::listed(text).expect(text).canonical();
-        assert_eq!(canonical("localhost/app:1"), canonical("app:1"));
-        assert_eq!(canonical("docker.io/library/app:1"), canonical("app:1"));
-        assert_ne!(canonical("other/app:1"), canonical("app:1"));
-        assert_ne!(canonical("localhost/library/app:1"), canonical("app:1"));
+    fn what_an_engine_lists_apart_are_two_names() {
+        let listed = |text| Reference::listed(text).expect(text);
+        assert_eq!(listed("docker.io/library/app:1").canonical(), listed("app:1").canonical());
+        for other in ["localhost/app:1", "other/app:1", "localhost/library/app:1", "localhost:80/app:1"] {
+            assert_ne!(listed(other).canonical(), listed("app:1").canonical(), "{other}");
+        }
+        assert_eq!(listed("localhost/app:1").short(), listed("app:1").short());
+        assert_ne!(listed("localhost/library/app:1").short(), listed("app:1").short());
+    }
+
+    #[test]
+    fn a_short_name_is_what_the_engine_makes_of_it() {
+        for (written, found, docker, podman) in [
+            ("app", "", "app:latest", "localhost/app:latest"),
+            ("app", "app:latest localhost/app:latest", "app:latest", "localhost/app:latest"),
+            ("library/app", "app:latest localhost/library/app:latest", "app:latest", "localhost/library/app:latest"),
+            ("app", "docker.io/library/app:latest", "app:latest", "localhost/app:latest"),
+            ("app", "localhost/app:latest", "localhost/app:latest", "localhost/app:latest"),
+            (
+                "app",
+                "docker.io/library/app:latest localhost/app:latest",
+                "localhost/app:latest",
+                "localhost/app:latest",
+            ),
+            ("docker.io/me/app:1", "localhost/me/app:1 docker.io/me/app:1", "me/app:1", "docker.io/me/app:1"),
+            ("localhost/app", "app:latest localhost/app:latest", "localhost/app:latest", "localhost/app:latest"),
+            ("quay.io/app:1", "localhost/app:1 quay.io/app:1", "quay.io/app:1", "quay.io/app:1"),
+        ] {
+            let written = Reference::written(written).expect(written);
+            let found: Vec<Reference> = found.split_whitespace().filter_map(Reference::listed).collect();
+            assert_eq!(written.given(&found).as_str(), docker, "{written} {found:?}");
+            assert_eq!(written.clone().local().as_str(), podman, "{written}");
+        }
     }
 
     #[test]

@@ -172,11 +172,13 @@ fn understand(mut read: BuildWords, words: &[OsString]) -> Result<BuildWords, &O
 
 /// buildx takes the names of an output only where there is no `-t`.
 fn names(words: &BuildWords) -> Vec<Reference> {
+    let of_podman = words.tool == Tool::Podman;
+    let read = |name: &str| Reference::written(name).map(|name| if of_podman { name.local() } else { name });
     if !words.raw_tags.is_empty() {
-        return words.raw_tags.iter().filter_map(|tag| Reference::written(tag.to_str()?)).collect();
+        return words.raw_tags.iter().filter_map(|tag| read(tag.to_str()?)).collect();
     }
     let landing = words.outputs.iter().filter(|output| output.is_image());
-    landing.flat_map(|output| &output.names).filter_map(|name| Reference::written(name)).collect()
+    landing.flat_map(|output| &output.names).filter_map(|name| read(name)).collect()
 }
 
 /// What dkb adds to a build.

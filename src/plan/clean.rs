@@ -3,13 +3,13 @@
 //! The rules, in the order in which they are asked; the first that holds decides:
 //!
 //! 1. An image that the ledger does not know is not ours, whatever its labels say. Two doors are open: the
-//!    session this process was named into, where the ledger has never heard of it, and `--trust-stamp`.
+//!    session of the CI job that this process is in, where the ledger has never heard of it, and `--trust-stamp`.
 //! 2. An image that a build of another project or session claims too stays. So does what another working copy
 //!    built, where nobody but the checkout itself says which project this is.
 //! 3. What a living session built is left to that session, and what a running build may need is left to it.
 //! 4. An image that a container uses, in any state, or that is mounted into one, stays. A session's end first
 //!    takes the containers that are proven to be the session's own ([`containers`]).
-//! 5. A keep pattern, `--keep-last` and `--older-than` only ever narrow.
+//! 5. A keep pattern, `--keep-last` and `--older-than` only ever narrow. What a pattern means never goes, ours or not.
 //! 6. A tag that none of our builds gave keeps the image; a tag of ours goes only where tags go at all, and alone if
 //!    the image stays for somebody else who named it.
 //! 7. An image that a kept image is built on stays.
@@ -78,7 +78,7 @@ pub fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     steps.extend(loans::own_names(look, &claims).filter(free).map(steps::own_name_step));
     waiting.extend(returns.values().map(|back| back.to));
     for image in loans::let_go(look, policy, &claims, &waiting).filter(free).collect::<Vec<_>>() {
-        match loans::end(look, &claims, image) {
+        match loans::end(look, policy, &claims, image) {
             LoanEnd::Untag(step) => steps.push(step),
             LoanEnd::Go(found) => {
                 kept.remove(&image.id);

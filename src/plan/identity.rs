@@ -120,10 +120,10 @@ impl Identity {
         Self { project, project_from, session, session_from, copy, ci }
     }
 
-    /// Whether this process is in its session by a name that was given or by its CI job, and not merely by standing
-    /// in a folder. Only then may a stamp alone prove an image to be ours.
-    pub fn session_is_sure(&self) -> bool {
-        matches!(self.session_from, Origin::Given(_) | Origin::CiJob(_)) && !self.session.is_local()
+    /// Whether this process is in its session by its CI job's own variables. Only then may a stamp alone prove an image
+    /// to be ours: a name that was given may be that of a session which somebody else is in, with a ledger of his own.
+    pub fn session_is_the_jobs(&self) -> bool {
+        matches!(self.session_from, Origin::CiJob(_))
     }
 }
 

@@ -12,8 +12,8 @@ use std::collections::HashSet;
 use super::clean::steps::of_containers;
 use super::clean::{self, CleanLook, CleanPolicy, Ending, Scope};
 use crate::model::{
-    Container, Deed, Holder, Kept, KeptReason, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey, Snapshot,
-    Step, Volume,
+    Container, Deed, Holder, Kept, KeptReason, Kind, Life, Network, Pattern, Plan, RUN_LABEL, Reason, SessionKey,
+    Snapshot, Step, Volume,
 };
 
 /// What the engine holds that can bear a run label, besides containers.
@@ -59,7 +59,7 @@ pub fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> Plan {
         let step = Step::new(deed, Reason::OfSession, 0);
         if !holders.is_empty() {
             kept.push(Kept { holders, ..Kept::instead_of(&step, KeptReason::InUse) });
-        } else if policy.keep.iter().any(|pattern| pattern.keeps_named(name, &step.id())) {
+        } else if Pattern::any_keeps_named(&policy.keep, name, &step.id()) {
             kept.push(Kept::instead_of(&step, KeptReason::KeepPattern));
         } else {
             steps.push(step);
@@ -137,7 +137,7 @@ mod tests {
             volumes: vec![volume("our-data", "p:s"), volume("their-data", "p:t")],
         };
         let here =
-            Here { key: own.clone(), named: true, alone: false, slot: None, copy: Name::unnamed(), vouched: true };
+            Here { key: own.clone(), by_ci: true, alone: false, slot: None, copy: Name::unnamed(), vouched: true };
         let lives = HashMap::from([(own.clone(), Life::Alive)]);
         let look = CleanLook {
             snapshot: &snapshot,

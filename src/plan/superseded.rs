@@ -7,7 +7,7 @@
 //!    on record uses.
 //!
 //! A candidate goes only if it is still there, nobody but us named it, nobody uses it, no other session
-//! claims it, and nothing that stays is built on it.
+//! claims it, no keep pattern means it, and nothing that stays is built on it.
 
 // What an engine says may be any number.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use super::argv::{is_one_file, may_be_one_file};
 use super::clean::{RunningBuild, build_gave, needed_by_builds, users};
 use super::order;
-use crate::model::{Books, Build, Deed, Image, ImageGuard, ImageId, Reason, Reference, Snapshot, Step};
+use crate::model::{Books, Build, Deed, Image, ImageGuard, ImageId, Pattern, Reason, Reference, Snapshot, Step};
 
 /// Tilt goes back to the version before when a deploy fails.
 const KEPT_UNDER_TILT: usize = 2;
@@ -86,12 +86,19 @@ fn share<'a>(one: &'a Build, other: &'a Build, part: impl Fn(&'a Reference) -> &
 }
 
 /// The steps that take the candidates away, children first.
-pub fn steps(snapshot: &Snapshot, books: &Books, running: &[RunningBuild], candidates: &Candidates) -> Vec<Step> {
+pub fn steps(
+    snapshot: &Snapshot,
+    books: &Books,
+    running: &[RunningBuild],
+    keep: &[Pattern],
+    candidates: &Candidates,
+) -> Vec<Step> {
     let wanted: HashSet<ImageId> = candidates.results.iter().chain(&candidates.steps).copied().collect();
     let used = users(snapshot);
     let needed = needed_by_builds(books, running);
     let free = |image: &&Image| {
-        wanted.contains(&image.id) && !used.contains_key(&image.id) && !needed.contains(&image.id) && {
+        let held = used.contains_key(&image.id) || needed.contains(&image.id) || Pattern::any_keeps(keep, image);
+        wanted.contains(&image.id) && !held && {
             let builds: Vec<&Build> = books.claims(image.id).collect();
             let one_session = builds.windows(2).all(|pair| pair[0].of == pair[1].of);
             one_session && names(image).all(|tag| builds.iter().any(|build| build.tilt && build_gave(build, tag)))
@@ -231,7 +238,7 @@ mod tests {
         let books = books(&[build("1", &of(), 1, &[11]), build("2", &of(), 2, &[])]);
         let wanted = candidates(&books, &books.builds[1], 0);
         let went = |images: Vec<Image>, containers, running: &[RunningBuild]| -> Vec<String> {
-            steps(&host(images, containers), &books, running, &wanted)
+            steps(&host(images, containers), &books, running, &[], &wanted)
                 .into_iter()
                 .map(|step| step.id()[7..9].to_owned())
                 .collect()
@@ -245,7 +252,7 @@ mod tests {
         assert_eq!(went(strangers_child, vec![], &[]), ["01"]);
         let deep = vec![image(12).done(), image(11).parent(12).done(), image(9).parent(11).done()];
         let all = Candidates { results: vec![], steps: vec![id(11), id(12)] };
-        assert_eq!(steps(&host(deep, vec![]), &books, &[], &all), [], "all the way down");
+        assert_eq!(steps(&host(deep, vec![]), &books, &[], &[], &all), [], "all the way down");
         let still_named = vec![image(11).done(), image(1).parent(11).tag("app").done()];
         assert_eq!(went(still_named, vec![], &[]), [""; 0], "by our own build, with another of its tags");
         let running = RunningBuild { of: of(), key: "k".into(), tags: vec![] };
@@ -253,9 +260,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_keep_pattern_means_stays_with_all_it_is_built_on() {
+        let books = books(&[build("1", &of(), 1, &[11]), build("2", &of(), 2, &[])]);
+        let wanted = candidates(&books, &books.builds[1], 0);
+        let host = host(vec![image(11).done(), image(1).parent(11).done(), image(2).tag("app").done()], vec![]);
+        for (pattern, goes) in [(&id(1).to_string(), 0), (&id(11).digits(), 1), (&id(2).to_string(), 2)] {
+            let keep = [Pattern::new(pattern).expect("a pattern")];
+            assert_eq!(steps(&host, &books, &[], &keep, &wanted).len(), goes, "{pattern}");
+        }
+    }
+
+    #[test]
     fn what_another_session_built_too_stays() {
         let books = books(&[build("1", &of(), 1, &[]), build("2", &key("p", "t"), 1, &[]), build("3", &of(), 2, &[])]);
         let wanted = Candidates { results: vec![id(1)], steps: vec![] };
-        assert_eq!(steps(&host(vec![image(1).done()], vec![]), &books, &[], &wanted), []);
+        assert_eq!(steps(&host(vec![image(1).done()], vec![]), &books, &[], &[], &wanted), []);
     }
 }

@@ -27,6 +27,8 @@ pub(crate) fn id(image: &str) -> ImageId {
 pub(crate) struct Books {
     pub(crate) state: State,
     pub(crate) ledger: Ledger,
+    /// What the lab names without a domain, Podman lists as this machine's own.
+    podman: bool,
     count: Cell<u32>,
 }
 
@@ -34,7 +36,7 @@ impl Books {
     pub(crate) fn of(engine: &Engine) -> Self {
         let state = State::new();
         let ledger = dkb::ledger::State::at(state.state_dir()).ledger(&identity(engine));
-        Self { state, ledger, count: Cell::new(0) }
+        Self { state, ledger, podman: engine.is_podman(), count: Cell::new(0) }
     }
 
     /// dkb in session `job-1` of project `app`, on this engine and with these books.
@@ -46,6 +48,11 @@ impl Books {
         self.ledger.append(records).expect("a note in the ledger");
     }
 
+    fn name(&self, tag: &str) -> Reference {
+        let name = Reference::written(tag).expect(tag);
+        if self.podman { name.local() } else { name }
+    }
+
     /// A build that ended this long ago.
     pub(crate) fn build(&self, of: &SessionKey, image: &str, tags: &[&str], age: Duration) -> Build {
         let n = self.count.get();
@@ -54,7 +61,7 @@ impl Books {
             build: BuildId::parse(n.to_string()).expect("an ID"),
             of: of.clone(),
             at: Timestamp::now() - age,
-            tags: tags.iter().map(|tag| Reference::written(tag).expect(tag)).collect(),
+            tags: tags.iter().map(|tag| self.name(tag)).collect(),
             key: format!("key-{n}"),
             ok: true,
             result: Some(id(image)),
@@ -77,7 +84,7 @@ impl Books {
     }
 
     pub(crate) fn took(&self, of: &SessionKey, image: &str, tag: &str, from: &str) {
-        let taken = Taken { tag: Reference::written(tag).expect(tag), from: id(from) };
+        let taken = Taken { tag: self.name(tag), from: id(from) };
         self.note(&[Record::Build(Build { took: vec![taken], ..self.build(of, image, &[tag], Duration::ZERO) })]);
     }
 

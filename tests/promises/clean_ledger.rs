@@ -17,6 +17,7 @@ pub(crate) fn promises() -> Promises {
         )
         .on_every_engine(promises![
             a_lost_ledger_makes_nothing_ours,
+            a_stamp_counts_for_the_job_itself_and_for_nobody_who_names_its_session,
             a_damaged_ledger_loses_what_was_damaged,
             a_newer_ledger_is_left_alone_and_nothing_is_deleted,
             an_image_that_was_deleted_and_came_back_is_not_ours,
@@ -37,6 +38,32 @@ fn a_lost_ledger_makes_nothing_ours(engine: &Engine) {
         books.dkb(engine).arg("clean").args(scope.iter().copied()).run().success();
     }
     assert_eq!(images(engine), before);
+}
+
+/// The books of a job may be on another machine.
+fn a_stamp_counts_for_the_job_itself_and_for_nobody_who_names_its_session(engine: &Engine) {
+    let job = || {
+        let dkb = engine.dkb().project(PROJECT).env("CI", "true").env("GITHUB_ACTIONS", "true");
+        let dkb = dkb.env("GITHUB_RUN_ID", "7").env("GITHUB_RUN_ATTEMPT", "1").env("GITHUB_JOB", "e2e");
+        dkb.env("RUNNER_NAME", "one")
+    };
+    let context = Context::from_base("RUN echo 1 >/1");
+    job().args(["build", "-q"]).arg(context.path()).run().success();
+    let built = engine.images().into_iter().find(|image| image.label("dev.dkb.session").is_some()).expect("the image");
+    let session = built.label("dev.dkb.session").expect("a label").to_owned();
+    let neighbour = || engine.dkb().project(PROJECT);
+    for neighbour in [
+        neighbour().session(&session).args(["clean", "--session"]),
+        neighbour().args(["--session", &session, "clean", "--session"]),
+        neighbour().args(["clean", "--session", &session]),
+        neighbour().session(&session).args(["clean", "--all", "--yes"]),
+        job().session(&session).args(["clean", "--session"]),
+    ] {
+        let said = neighbour.run().success();
+        assert!(engine.has(&built.id), "{said}");
+    }
+    job().args(["clean", "--session"]).run().success();
+    assert!(!engine.has(&built.id), "{}", engine.inventory());
 }
 
 fn a_damaged_ledger_loses_what_was_damaged(engine: &Engine) {

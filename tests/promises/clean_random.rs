@@ -118,7 +118,7 @@ impl Call {
     }
 
     /// The reference: whose builds count, and what then speaks for the image.
-    fn takes(&self, thing: &Thing, here_is_known: bool, former_ended_now: bool) -> bool {
+    fn takes(&self, thing: &Thing, former_ended_now: bool) -> bool {
         let unused = match (thing.container, self.scope) {
             (None, _) => true,
             (Some(Use::Ours), Scope::Session) => self.containers,
@@ -128,9 +128,8 @@ impl Call {
             _ => false,
         };
         if thing.builds.is_empty() {
-            // The books of a job may be on another machine; then its stamp counts.
-            let door = thing.stamped && !here_is_known && self.scope != Scope::Stale;
-            return door && thing.names.is_empty() && unused;
+            // Stamped or not: somebody else may be in the session that was typed.
+            return false;
         }
         let covered = |session: usize| match self.scope {
             Scope::Project => session != TOOL && session != BUSY,
@@ -210,7 +209,6 @@ fn agree(engine: &Engine, seed: u64) {
     books.ci_session(&session_key(FORMER), "elsewhere", Duration::from_secs(3600 * 24));
     books.ci_session(&session_key(3), "elsewhere", Duration::ZERO);
     let call = Call::new(&mut dice);
-    let here_is_known = things.iter().any(|t| t.builds.iter().any(|(session, _)| *session == HERE));
     let is_at_work =
         |t: &Thing| t.container == Some(Use::Running) && t.builds.iter().any(|(session, _)| *session == FORMER);
     let former_is_at_work = things.iter().any(is_at_work);
@@ -220,9 +218,7 @@ fn agree(engine: &Engine, seed: u64) {
     let former_ended_now = former.map(|(_, hours)| *hours).min() == Some(6);
     let expected: BTreeSet<String> = things
         .iter()
-        .filter(|thing| {
-            call.takes(thing, here_is_known, former_ended_now) && (call.scope != Scope::Stale || former_is_over)
-        })
+        .filter(|thing| call.takes(thing, former_ended_now) && (call.scope != Scope::Stale || former_is_over))
         .map(|thing| thing.placed.id.clone())
         .collect();
     let before = images(engine);

@@ -12,6 +12,9 @@ pub(crate) fn promises() -> Promises {
         .on_every_builder(promises![the_base_of_what_is_kept_stays_however_alike_they_were_built])
         .on_every_engine(promises![
             a_tag_goes_back_to_whom_it_was_taken_from_last,
+            a_strangers_name_that_looks_like_ours_is_the_strangers,
+            of_two_names_that_look_alike_each_goes_back_to_its_own,
+            an_id_keeps_an_image_from_every_end,
             every_spelling_of_a_name_keeps_it_from_clean,
             every_spelling_of_a_name_keeps_it_from_sweep,
         ])
@@ -75,6 +78,92 @@ fn a_tag_goes_back_to_whom_it_was_taken_from_last(engine: &Engine) {
         assert_eq!(engine.images().len(), last.len() + left, "{end:?}\n{there}");
         engine.wipe();
     }
+}
+
+/// The two names that `app:dev` may be taken for.
+const ALIKE: [&str; 2] = ["docker.io/library/app:dev", "localhost/app:dev"];
+
+/// What exactly this name means now.
+fn named(engine: &Engine, name: &str) -> Option<String> {
+    let inspect = engine.docker(["image", "inspect", "--format", "{{.Id}}", name]).run();
+    (inspect.exit_code() == Some(0)).then(|| format!("sha256:{}", inspect.out().trim().trim_start_matches("sha256:")))
+}
+
+fn name(engine: &Engine, image: &str, name: &str) {
+    engine.docker(["tag", image, name]).run().success();
+}
+
+fn a_strangers_name_that_looks_like_ours_is_the_strangers(engine: &Engine) {
+    let ways = [(ALIKE[0], ALIKE[1]), (ALIKE[1], ALIKE[0])];
+    // Where Podman has this machine's own name, docker can't give Docker Hub's.
+    for (ours, theirs) in ways.into_iter().take(if engine.is_podman() { 1 } else { 2 }) {
+        for end in [&["clean", "--session"][..], &["session", "end", SESSION]] {
+            let books = Books::of(engine);
+            let _at_work = opened(&books, &key(PROJECT, SESSION));
+            let context = Context::from_base("RUN echo 1 >/1");
+            books.dkb(engine).args(["build", "-q", "-t", ours]).arg(context.path()).run().success();
+            name(engine, ours, theirs);
+            let container = engine.container(theirs).running();
+            let end = || books.dkb(engine).args(end.iter().copied()).run().success();
+            let there = || (named(engine, theirs).is_some(), named(engine, ours).is_some());
+
+            end();
+            let runs = |one: &serde_json::Value| one["Id"] == container.as_str() && one["State"] == "running";
+            assert!(engine.api().containers().iter().any(runs), "{}", engine.inventory());
+            assert!(there().0, "{}", engine.inventory());
+            engine.docker(["rm", "-f", &container]).run().success();
+            end();
+            assert_eq!(there(), (true, false), "{}", engine.inventory());
+            engine.wipe();
+        }
+    }
+}
+
+fn of_two_names_that_look_alike_each_goes_back_to_its_own(engine: &Engine) {
+    for written in ["app:dev", ALIKE[0], ALIKE[1]] {
+        let books = Books::of(engine);
+        let _at_work = opened(&books, &key(PROJECT, SESSION));
+        let theirs = ALIKE.map(|alike| {
+            let image = engine.image().label("who", alike).make();
+            name(engine, &image.id, alike);
+            image
+        });
+        let context = Context::from_base("RUN echo 1 >/1");
+        books.dkb(engine).args(["build", "-q", "-t", written]).arg(context.path()).run().success();
+        let now = || ALIKE.map(|alike| named(engine, alike));
+        let before = theirs.each_ref().map(|image| Some(image.id.clone()));
+        assert_ne!(now(), before, "{written}");
+        books.dkb(engine).args(["session", "end", SESSION]).run().success();
+        assert_eq!(now(), before, "{written}\n{}", engine.inventory());
+        assert_eq!((engine.images().len(), names_of_ours(engine)), (2, 0), "{written}\n{}", engine.inventory());
+        engine.wipe();
+    }
+}
+
+fn an_id_keeps_an_image_from_every_end(engine: &Engine) {
+    let books = Books::of(engine);
+    let _at_work = opened(&books, &key(PROJECT, SESSION));
+    let build = |line: &str, keep: &str| {
+        let context = Context::from_base(line);
+        let build = books.dkb(engine).args(["build", "-q", "-t", "app:dev"]).env("DKB_KEEP", keep);
+        build.arg(context.path()).run().success();
+        engine.find("app:dev").expect("it was built").id
+    };
+    let theirs = engine.image().label("who", "first").tag("app:dev").make();
+    let first = build("RUN echo 1 >/1", &theirs.id);
+    build("RUN echo 2 >/2", &first);
+    // The store itself drops what loses its only name.
+    assert!(engine.has(&first) || engine.is_containerd_store(), "{}", engine.inventory());
+    // Its owner moves the tag on, and so nothing can go back to the image.
+    engine.image().label("who", "owner").tag("app:dev").make();
+    let keep = format!("{},{}", theirs.id, first);
+    for end in [&["clean", "--session"][..], &["session", "end", SESSION]] {
+        books.dkb(engine).args(end.iter().copied()).env("DKB_KEEP", &keep).run().success();
+        assert!(engine.has(&theirs), "{end:?}\n{}", engine.inventory());
+        assert!(engine.has(&first) || engine.is_containerd_store(), "{end:?}\n{}", engine.inventory());
+    }
+    books.dkb(engine).args(["session", "end", SESSION]).run().success();
+    assert!(!engine.has(&first), "{}", engine.inventory());
 }
 
 fn a_name_of_ours_that_a_killed_build_left_goes_at_the_sessions_end(engine: &Engine) {

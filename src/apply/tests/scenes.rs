@@ -302,7 +302,7 @@ pub(super) async fn plan(fake: &Fake, books: &Books, verb: Verb) -> (Plan, HashM
     let (now, own) = (info.now, key("p", "s"));
     let here = Here {
         key: own.clone(),
-        named: true,
+        by_ci: true,
         alone: false,
         slot: None,
         copy: Name::typed("local-00000001").expect("a name"),
@@ -341,7 +341,7 @@ pub(super) async fn plan(fake: &Fake, books: &Books, verb: Verb) -> (Plan, HashM
         Verb::Tidy => {
             let last = books.builds.last();
             let candidates = last.map(|done| superseded::candidates(books, done, 0)).unwrap_or_default();
-            let steps = superseded::steps(&snapshot, books, &[], &candidates);
+            let steps = superseded::steps(&snapshot, books, &[], &[], &candidates);
             Plan::new("build", &info, now, steps, Vec::new())
         }
         Verb::Sweep => swept(&snapshot, &extras, &fake.cache().await.expect("a list").unwrap_or_default(), books, now),

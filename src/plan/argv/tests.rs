@@ -127,6 +127,8 @@ fn podman_has_words_of_its_own() {
     let read = podman("-f a,b -f c --pull=never --layers --net host -v /a:/b --squash-all -t x");
     assert_eq!(read.unread, None);
     assert_eq!(read.files, ["a", "b", "c"]);
+    assert_eq!(read.tags, [Reference::listed("localhost/x:latest").expect("a name")], "no domain is this machine");
+    assert_eq!(podman("-t docker.io/me/x .").tags, docker("-t docker.io/me/x .").tags);
     assert!(!read.pull && podman("--pull .").pull && !podman("--pull=false .").pull);
     assert_eq!(podman("--pull never .").unread.as_deref(), Some(OsStr::new(".")), "--pull takes no next word");
     assert_eq!(podman("--raw-iidfile f --purge=false .").rm, Some(false));

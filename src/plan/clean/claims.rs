@@ -136,7 +136,7 @@ impl<'a> Claims<'a> {
         let key = SessionKey { project: stamp.project?, session: stamp.session? };
         let here = self.look.here;
         let unknown = !self.look.books.sessions.contains_key(&key);
-        let first = here.named && key == here.key && !key.session.is_local() && unknown && image.digests.is_empty();
+        let first = here.by_ci && key == here.key && !key.session.is_local() && unknown && image.digests.is_empty();
         let second = self.policy.trust_stamp && self.policy.scope != Scope::All;
         let covered = match &self.policy.scope {
             Scope::Project(project) => key.project == *project,

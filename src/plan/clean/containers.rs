@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::claims::Claim;
 use super::look::{CleanLook, CleanPolicy, SETTLED, Scope, covers};
 use crate::model::{
-    Books, Container, ContainerState, Image, ImageId, Life, RUN_LABEL, Reference, SessionKey, Snapshot,
+    Books, Container, ContainerState, Image, ImageId, Life, Pattern, RUN_LABEL, Reference, SessionKey, Snapshot,
 };
 
 /// Engines say when a container was made in whole seconds, and the ledger goes by another clock.
@@ -89,7 +89,7 @@ impl<'a> Ending<'a> {
     }
 
     fn is_kept(&self, container: &Container) -> bool {
-        self.policy.keep.iter().any(|pattern| pattern.keeps_named(&container.name, &container.id))
+        Pattern::any_keeps_named(&self.policy.keep, &container.name, &container.id)
     }
 
     fn is_settled(&self, container: &Container) -> bool {

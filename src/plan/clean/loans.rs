@@ -6,7 +6,9 @@ use super::claims::Claims;
 use super::look::{CleanLook, CleanPolicy, Scope, covers};
 use super::steps::{Going, Return, keep, own_name_step};
 use super::uses::users;
-use crate::model::{Holder, Image, ImageId, Kept, KeptReason, Life, Reason, Reference, SessionEntry, SessionKey, Step};
+use crate::model::{
+    Holder, Image, ImageId, Kept, KeptReason, Life, Pattern, Reason, Reference, SessionEntry, SessionKey, Step,
+};
 
 /// The sessions that this clean ends.
 fn ending<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Item = &'a SessionEntry> {
@@ -27,8 +29,8 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
     for entry in ending(look, policy).filter(|_| policy.tags) {
         for taken in &entry.took {
             let holds = |image: &&Image| image.tags.iter().any(|tag| tag.canonical() == taken.tag.canonical());
-            let now = look.snapshot.images.iter().find(holds);
-            let Some(now) = now.filter(|image| claims.gave(image.id, &entry.key)) else { continue };
+            let mut own = look.snapshot.images.iter().filter(|image| claims.gave(image.id, &entry.key));
+            let Some(now) = own.find(holds) else { continue };
             let there = look.snapshot.image(taken.from).is_some() && claims.in_scope(taken.from).is_none();
             let Some(tag) = now.tags.iter().find(|tag| tag.canonical() == taken.tag.canonical()) else { continue };
             if there {
@@ -78,7 +80,7 @@ pub(super) enum LoanEnd<'a> {
     Ours,
 }
 
-pub(super) fn end<'a>(look: &CleanLook, claims: &Claims, image: &'a Image) -> LoanEnd<'a> {
+pub(super) fn end<'a>(look: &CleanLook, policy: &CleanPolicy, claims: &Claims, image: &'a Image) -> LoanEnd<'a> {
     if image.is_tagged() {
         return LoanEnd::Untag(own_name_step(image));
     }
@@ -88,6 +90,9 @@ pub(super) fn end<'a>(look: &CleanLook, claims: &Claims, image: &'a Image) -> Lo
     match users(look.snapshot).get(&image.id) {
         Some(users) => {
             LoanEnd::Keep(keep(image, KeptReason::InUse, users.iter().map(|user| Holder::from(*user)).collect()))
+        }
+        None if Pattern::any_keeps(&policy.keep, image) => {
+            LoanEnd::Keep(keep(image, KeptReason::KeepPattern, Vec::new()))
         }
         None => LoanEnd::Go(Going {
             image,

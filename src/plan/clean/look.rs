@@ -53,8 +53,9 @@ pub struct CleanPolicy {
 #[derive(Clone, Debug)]
 pub struct Here {
     pub key: SessionKey,
-    /// It was named by a flag, a variable or the CI job, not derived from the working copy.
-    pub named: bool,
+    /// It is the very session of the CI job that this process is in, by the CI's own variables: whoever else names a
+    /// session may name one that somebody else is in.
+    pub by_ci: bool,
     /// The session's name can't be that of another working copy: it is the CI job's, or this working copy's own.
     pub alone: bool,
     pub slot: Option<Name>,

@@ -11,7 +11,7 @@ use super::loans::{lent, returns};
 use super::look::{CleanLook, CleanPolicy, Scope};
 use super::steps::{Going, Return};
 use super::uses::{needed_by_builds, newest, users};
-use crate::model::{Container, Holder, Image, ImageId, KeptReason, Reason, Reference};
+use crate::model::{Container, Holder, Image, ImageId, KeptReason, Pattern, Reason, Reference};
 
 pub(super) enum Verdict<'a> {
     Go(Going<'a>),
@@ -130,7 +130,7 @@ impl<'a> CleanRules<'a> {
     /// Rule 5: what the user asked to keep.
     fn retained(&self, image: &Image, claim: &Claim) -> Option<KeptReason> {
         let policy = self.policy;
-        if policy.keep.iter().any(|pattern| pattern.keeps(image)) {
+        if Pattern::any_keeps(&policy.keep, image) {
             Some(KeptReason::KeepPattern)
         } else if self.newest.contains(&image.id) {
             Some(KeptReason::KeepLast)

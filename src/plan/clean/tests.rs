@@ -54,7 +54,7 @@ fn end_of_session() -> CleanPolicy {
 
 /// Somebody in this session, in a working copy of his own, whose project the user has named.
 fn here(key: SessionKey) -> Here {
-    Here { key, named: false, alone: false, slot: None, copy: name("local-00000001"), vouched: true }
+    Here { key, by_ci: false, alone: false, slot: None, copy: name("local-00000001"), vouched: true }
 }
 
 fn case(images: Vec<Image>, builds: Vec<Build>) -> Case {
@@ -164,7 +164,7 @@ fn rule_1_the_first_door_is_the_named_session_of_which_the_ledger_knows_nothing(
             image(5).stamp(&key("p", "other")).done(),
         ]
     };
-    let named = Here { named: true, ..here(of.clone()) };
+    let named = Here { by_ci: true, ..here(of.clone()) };
     let open = Case { here: named.clone(), ..case(images(), vec![]) }.layers(1, &["a"]).layers(4, &["a", "b"]);
     let ends = CleanPolicy { scope: Scope::Session(of.clone()), ..end_of_session() };
     let stay =
@@ -183,7 +183,7 @@ fn rule_1_the_first_door_is_the_named_session_of_which_the_ledger_knows_nothing(
     let derived = Case { here: here(of.clone()), ..case(images(), vec![]) };
     assert_eq!(derived.steps(&ends), [""; 0], "nobody named the session");
     let of = key("p", "local-0a1b2c3d");
-    let named = Here { named: true, ..here(of.clone()) };
+    let named = Here { by_ci: true, ..here(of.clone()) };
     let local = Case { here: named, ..case(vec![image(1).stamp(&of).done()], vec![]) };
     let ends = CleanPolicy { scope: Scope::Session(of), ..end_of_session() };
     assert_eq!(local.steps(&ends), [""; 0], "a working copy's session is never over, so its ledger is lost, not new");
@@ -378,6 +378,9 @@ fn rule_5_patterns_numbers_and_ages_only_narrow() {
     assert_eq!(case.steps(&tagged), ["-1", "-2", "-3", "-4", "-5"]);
     assert_eq!(case.steps(&CleanPolicy { keep_last: Some(1), ..tagged.clone() }), ["-1", "-2", "-5"]);
     assert_eq!(case.steps(&CleanPolicy { keep_last: Some(2), ..tagged.clone() }), ["-1", "-5"]);
+    case.snapshot.images[2].tags = vec![reference("localhost/app:3")];
+    assert_eq!(case.steps(&CleanPolicy { keep_last: Some(1), ..tagged.clone() }), ["-1", "-5"], "two repositories");
+    case.snapshot.images[2].tags = vec![reference("app:3"), reference("tool:1")];
     let keep = vec![Pattern::new("tool:*").expect("a pattern")];
     assert_eq!(case.steps(&CleanPolicy { keep, ..tagged.clone() }), ["-1", "-2", "-5"]);
     let old = Some(Duration::from_secs(1_000_000 - 20));
@@ -392,9 +395,11 @@ fn rule_6_tags_go_only_where_tags_go_and_a_foreign_one_keeps_the_image() {
             image(1).tag("app").done(),
             image(2).tag("app:2").tag("theirs").done(),
             image(3).tag("theirs:3").done(),
-            image(4).tag("localhost/app:4").done(),
+            image(4).tag("docker.io/library/app:4").done(),
+            image(5).tag("app:5").tag("localhost/app:5").done(),
+            image(6).tag("localhost/app:6").done(),
         ],
-        (1..=4)
+        (1..=6)
             .map(|n| Build {
                 tags: vec![reference(if n == 1 { "app".to_owned() } else { format!("app:{n}") }.as_str())],
                 ..build(&n.to_string(), &of, n, &[])
@@ -404,9 +409,16 @@ fn rule_6_tags_go_only_where_tags_go_and_a_foreign_one_keeps_the_image() {
     assert_eq!(case.steps(&leftovers()), [""; 0]);
     assert_eq!(
         case.kept(&leftovers()),
-        [(1, KeptReason::Tagged), (2, KeptReason::ForeignTag), (3, KeptReason::ForeignTag), (4, KeptReason::Tagged)]
+        [
+            (1, KeptReason::Tagged),
+            (2, KeptReason::ForeignTag),
+            (3, KeptReason::ForeignTag),
+            (4, KeptReason::Tagged),
+            (5, KeptReason::ForeignTag),
+            (6, KeptReason::ForeignTag)
+        ]
     );
-    assert_eq!(case.steps(&end_of_session()), ["untag 2 app:2", "-1", "-4"]);
+    assert_eq!(case.steps(&end_of_session()), ["untag 2 app:2", "untag 5 app:5", "-1", "-4"]);
 }
 
 #[test]
@@ -504,6 +516,9 @@ fn rule_8_a_taken_tag_goes_back_and_what_it_was_taken_from_waits_for_it() {
     assert_eq!(foreign.plan(&end_of_session()).steps[1].deed, untagged, "its only name has gone back");
     let moved = case(vec![image(1).done(), image(7).done(), image(9).tag("app").done()], vec![took.clone()]);
     assert_eq!(moved.steps(&end_of_session()), ["-1"], "somebody has moved the tag since");
+    let apart = vec![image(9).tag("localhost/app").done(), image(1).tag("app").done(), image(7).done()];
+    let apart = case(apart, vec![took.clone()]);
+    assert_eq!(apart.steps(&end_of_session()), ["give 7 app:latest", "-1"], "another name, whatever it looks like");
     let gone = case(vec![image(1).tag("app").done()], vec![took.clone()]);
     assert_eq!(gone.steps(&end_of_session()), ["-1"]);
     assert_eq!(foreign.steps(&CleanPolicy { tags: false, ..end_of_session() }), [""; 0], "--keep-tagged keeps it");
@@ -541,6 +556,10 @@ fn rule_9_what_a_session_held_is_let_go_once_no_tag_can_come_back_to_it() {
     let moved = || vec![image(1).done(), held(), image(9).tag("app").done()];
     assert_eq!(session(moved(), vec![]).steps(&end()), ["-1", "-7"], "its owner moved the tag on");
     assert_eq!(session(vec![image(1).done(), held()], vec![]).steps(&end()), ["-1", "-7"], "or took it off");
+    let keep = vec![Pattern::new(&id(7).to_string()).expect("a pattern")];
+    let meant = (session(moved(), vec![]), CleanPolicy { keep, ..end() });
+    assert_eq!(meant.0.steps(&meant.1), ["-1"]);
+    assert_eq!(meant.0.kept(&meant.1), [(7, KeptReason::KeepPattern)]);
     let named = vec![image(1).done(), private(image(7).tag("theirs").done()), image(9).tag("app").done()];
     assert_eq!(session(named, vec![]).steps(&end()), [&untag, "-1"]);
     let back = vec![image(1).done(), private(image(7).tag("app").done())];

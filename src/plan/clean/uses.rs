@@ -11,15 +11,16 @@ use crate::plan::argv::may_be_one_file;
 /// Who uses which image. A container holds the image it was made from, and images that are mounted into it.
 pub(crate) fn users(snapshot: &Snapshot) -> HashMap<ImageId, Vec<&Container>> {
     let mut users: HashMap<ImageId, Vec<&Container>> = HashMap::new();
+    // Whatever a mount's name may mean counts as used.
     let mut named: HashMap<Reference, Vec<ImageId>> = HashMap::new();
     let mounts = snapshot.containers.iter().any(|container| !container.image_mounts.is_empty());
     for image in snapshot.images.iter().filter(|_| mounts) {
-        image.tags.iter().for_each(|tag| named.entry(tag.canonical()).or_default().push(image.id));
+        image.tags.iter().for_each(|tag| named.entry(tag.short()).or_default().push(image.id));
     }
     for container in &snapshot.containers {
         users.entry_of(container.image, container);
         for mount in &container.image_mounts {
-            let by_name = || Reference::listed(mount).and_then(|name| named.get(&name.canonical()).cloned());
+            let by_name = || Reference::listed(mount).and_then(|name| named.get(&name.short()).cloned());
             let known = ImageId::parse(mount).map(|id| vec![id]).or_else(by_name);
             // A shortened ID, or a digest: every image that it could mean counts as used.
             let digits = mount.strip_prefix("sha256:").unwrap_or(mount);
@@ -75,10 +76,11 @@ pub(super) fn newest(look: &CleanLook, n: usize) -> HashSet<ImageId> {
 pub(crate) fn needed_by_builds(books: &Books, running: &[RunningBuild]) -> HashSet<ImageId> {
     let mut needed = HashSet::new();
     for running in running {
+        let given: HashSet<Reference> = running.tags.iter().map(Reference::short).collect();
         let same = |build: &&Build| {
             build.of.project == running.of.project
                 && (may_be_one_file(&build.key, &running.key)
-                    || build.tags.iter().any(|tag| running.tags.contains(tag)))
+                    || build.tags.iter().any(|tag| given.contains(&tag.short())))
         };
         needed.extend(books.builds.iter().filter(same).flat_map(Build::images));
     }

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::look::CleanPolicy;
-use crate::model::{Container, Deed, Holder, Kept, KeptReason, Kind, Plan, Reason, Snapshot, Step, Volume};
+use crate::model::{Container, Deed, Holder, Kept, KeptReason, Kind, Pattern, Plan, Reason, Snapshot, Step, Volume};
 
 /// What Docker from 23.0 on says on a volume that nobody named.
 const ANONYMOUS: &str = "com.docker.volume.anonymous";
@@ -39,12 +39,17 @@ pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, polic
         let users = staying.iter().filter(|container| container.volumes.contains(&volume.name));
         let holders: Vec<Holder> = users.map(|container| Holder::from(*container)).collect();
         let step = Step::new(volume.removal(), Reason::OfSession, volume.size.unwrap_or(0));
-        if goes && holders.is_empty() {
+        let reason = if !holders.is_empty() {
+            KeptReason::InUse
+        } else if Pattern::any_keeps_named(&policy.keep, &volume.name, &step.id()) {
+            KeptReason::KeepPattern
+        } else if goes {
             steps.push(step);
+            continue;
         } else {
-            let reason = if holders.is_empty() { KeptReason::MayHoldData } else { KeptReason::InUse };
-            kept.push(Kept { holders, ..Kept::instead_of(&step, reason) });
-        }
+            KeptReason::MayHoldData
+        };
+        kept.push(Kept { holders, ..Kept::instead_of(&step, reason) });
     }
     steps.sort_by(|a, b| a.id().cmp(&b.id()));
     kept.sort_by(|a, b| a.id.cmp(&b.id));

@@ -90,18 +90,17 @@ fn home_and_the_root_name_nothing() {
 fn a_session_is_what_was_given_or_the_job_or_the_working_copy() {
     let given = identity(&Desk { session: Some("s"), env: JOB, ..DESK });
     assert_eq!((given.session.as_str(), &given.session_from), ("s", &Origin::Given("DKB_SESSION".to_owned())));
-    assert!(given.session_is_sure());
+    assert!(!given.session_is_the_jobs(), "another job may have been given the same");
     // The job is still known: its slot says what is over.
     assert_eq!(given.ci.expect("a job").session.as_str(), identity(&Desk { env: JOB, ..DESK }).session.as_str());
 
     let job = identity(&Desk { env: JOB, ..DESK });
-    assert!(job.session.as_str().starts_with("gh-1-1-e2e-") && job.session_is_sure());
+    assert!(job.session.as_str().starts_with("gh-1-1-e2e-") && job.session_is_the_jobs());
     assert_eq!(job.session_from, Origin::CiJob("GitHub Actions"));
 
     let local = identity(&DESK);
     assert!(local.session.is_local() && local.session.as_str().len() == "local-".len() + 8);
-    assert!(!local.session_is_sure() && local.ci.is_none());
-    assert!(!identity(&Desk { session: Some("local-12345678"), ..DESK }).session_is_sure());
+    assert!(!local.session_is_the_jobs() && local.ci.is_none());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::rules::{SweepRules, Thing};
 use super::sorted::{Removable, Sorted};
-use crate::model::{Container, Holder, Kept, KeptReason, Reason, Step};
+use crate::model::{Container, Holder, Kept, KeptReason, Pattern, Reason, Step};
 
 pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
     if !rules.policy.containers {
@@ -14,7 +14,7 @@ pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
     containers.sort_by(|a, b| a.id.cmp(&b.id));
     for container in containers {
         let since = rules.end(container);
-        let asked_for = rules.asks_for(|pattern| pattern.keeps_named(&container.name, &container.id));
+        let asked_for = Pattern::any_keeps_named(&rules.policy.keep, &container.name, &container.id);
         let thing = Thing { image: container.image, labels: &container.labels, asked_for, since };
         let bytes = rules.look.ended.get(&container.id).map_or(0, |ended| ended.written);
         let keep = if container.is_stopped() {

@@ -9,7 +9,9 @@ use super::super::clean::users;
 use super::super::order;
 use super::rules::{SweepRules, Thing};
 use super::sorted::{self, Key, Removable, Sorted};
-use crate::model::{Container, Deed, Holder, Image, ImageGuard, ImageId, Kept, KeptReason, Kind, Reason, Step};
+use crate::model::{
+    Container, Deed, Holder, Image, ImageGuard, ImageId, Kept, KeptReason, Kind, Pattern, Reason, Step,
+};
 
 pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
     if !rules.policy.images {
@@ -61,7 +63,7 @@ pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
 
 fn verdict(rules: &SweepRules, image: &Image, newest: &HashSet<ImageId>) -> Option<KeptReason> {
     let names = names(image);
-    let asked_for = rules.asks_for(|pattern| pattern.keeps(image));
+    let asked_for = Pattern::any_keeps(&rules.policy.keep, image);
     let thing = Thing { image: Some(image.id), labels: &image.labels, asked_for, since: rules.since(image) };
     let tagged = || (!rules.policy.all_images && !names.is_empty()).then_some(KeptReason::Tagged);
     let last = || newest.contains(&image.id).then_some(KeptReason::KeepLast);

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::clean::needed_by_builds;
 use super::look::{SweepLook, SweepPolicy};
-use crate::model::{Build, Container, Image, ImageId, KeptReason, Life, Pattern, RUN_LABEL, SessionKey, Stamp};
+use crate::model::{Build, Container, Image, ImageId, KeptReason, Life, RUN_LABEL, SessionKey, Stamp};
 
 /// 2000-01-01: what is dated before was given a made-up date, to make its build repeatable.
 const CREDIBLE: i64 = 946_684_800;
@@ -53,10 +53,6 @@ impl<'a> SweepRules<'a> {
         } else {
             None
         }
-    }
-
-    pub(super) fn asks_for(&self, keeps: impl Fn(&Pattern) -> bool) -> bool {
-        self.policy.keep.iter().any(keeps)
     }
 
     /// By the label on what a session's tests made, or by the stamp, which its containers inherit.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::rules::{SweepRules, Thing};
 use super::sorted::{self, Removable, Sorted};
-use crate::model::{Container, Deed, Holder, Kept, KeptReason, Kind, Network, Reason, Step, Volume};
+use crate::model::{Container, Deed, Holder, Kept, KeptReason, Kind, Network, Pattern, Reason, Step, Volume};
 
 /// The networks that engines make for themselves.
 const BUILT_IN: [&str; 7] = ["bridge", "host", "none", "default", "podman", "ingress", "docker_gwbridge"];
@@ -68,7 +68,7 @@ fn sort(rules: &SweepRules, sorted: &mut Sorted, spare: Spare, used: impl Fn(&Co
     let staying: Vec<Holder> =
         users.iter().filter(|user| !leaving.contains(&*user.id)).map(|user| Holder::from(*user)).collect();
     let step = Step::new(spare.removal, Reason::Unused, spare.bytes);
-    let asked_for = rules.asks_for(|pattern| pattern.keeps_named(spare.name, &step.id()));
+    let asked_for = Pattern::any_keeps_named(&rules.policy.keep, spare.name, &step.id());
     let thing = Thing { image: None, labels: spare.labels, asked_for, since: spare.created };
     let keep = if spare.built_in {
         Some(KeptReason::BuiltIn)

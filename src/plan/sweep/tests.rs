@@ -346,6 +346,9 @@ fn rule_7_the_newest_of_every_repository_stay() {
     assert_eq!(case.goes(&keep(0)).len(), 5);
     assert_eq!(case.goes(&keep(1)), ["1", "2", "3"]);
     assert_eq!(case.goes(&keep(9)), [""; 0]);
+    let apart = [aged(image(1).tag("app:1").done(), 2 * DAY), tagged(2, "localhost/app:1")];
+    let apart = Case { snapshot: host(apart.to_vec(), vec![]), ..case };
+    assert_eq!(apart.goes(&keep(1)), [""; 0], "two repositories");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
     Action, Books, Build, CacheRecord, Container, ContainerState, Deed, Holder, Image, KeptReason, Kind, Life, Name,
-    Network, Plan, RUN_LABEL, Record, SessionEntry, Snapshot, Step, Volume,
+    Network, Pattern, Plan, RUN_LABEL, Record, SessionEntry, Snapshot, Step, Volume,
 };
 use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, Layers, Scope, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
@@ -150,6 +150,7 @@ struct Scene {
     extras: Extras,
     cache: Vec<CacheRecord>,
     done: Build,
+    keep: Vec<Pattern>,
 }
 
 impl Scene {
@@ -193,14 +194,14 @@ impl Scene {
             engine: crate::model::EngineInfo { now: at(NOW), ..host(vec![], vec![]).engine },
             images: vec![old, new],
         };
-        Self { snapshot, books, extras: Extras::default(), cache: Vec::new(), done }
+        Self { snapshot, books, extras: Extras::default(), cache: Vec::new(), done, keep: Vec::new() }
     }
 
     fn plan(&self, verb: Verb) -> Plan {
         let own = key("p", "s");
         let asks = if verb == Verb::Stale { key("p", "next") } else { own.clone() };
         let here =
-            Here { key: asks, named: true, alone: false, slot: None, copy: name("local-00000001"), vouched: true };
+            Here { key: asks, by_ci: true, alone: false, slot: None, copy: name("local-00000001"), vouched: true };
         let life = if verb == Verb::Stale { Life::Dead } else { Life::Unowned };
         let lives = HashMap::from([(own.clone(), life), (key("p", "busy"), Life::Alive)]);
         let look = CleanLook {
@@ -225,7 +226,7 @@ impl Scene {
             containers: verb.ends_session(),
             stops: verb.stops(),
             volumes: verb == Verb::Guard,
-            keep: Vec::new(),
+            keep: self.keep.clone(),
             keep_last: None,
             older_than: None,
             stale_after: Duration::from_secs(6 * 3600),
@@ -234,7 +235,7 @@ impl Scene {
         let mut plan = match verb {
             Verb::Build => {
                 let candidates = superseded::candidates(&self.books, &self.done, 0);
-                let steps = superseded::steps(&self.snapshot, &self.books, &[], &candidates);
+                let steps = superseded::steps(&self.snapshot, &self.books, &[], &self.keep, &candidates);
                 Plan::new("build", &self.snapshot.engine, at(NOW), steps, Vec::new())
             }
             Verb::Clean | Verb::Tagged => clean::plan(&look, &policy),
@@ -258,7 +259,7 @@ impl Scene {
             all_images: false,
             until: Duration::ZERO,
             filter: Vec::new(),
-            keep: Vec::new(),
+            keep: self.keep.clone(),
             keep_last: None,
             cache_keep: None,
             cache_until: Duration::ZERO,
@@ -369,6 +370,28 @@ fn every_image_and_every_container_is_decided_on() {
     assert_eq!(cells, VERBS.len() * MAKERS.len() * CALLED.len() * USERS.len());
 }
 
+/// Whoever made it and whatever it is called: what a pattern means goes from no verb.
+#[test]
+fn no_verb_takes_what_a_keep_pattern_means() {
+    let pattern = |text: &str| Pattern::new(text).expect(text);
+    let digits = id(1).digits();
+    for meant in [format!("sha256:{digits}"), digits[..12].to_owned(), "sha256:01*".to_owned()] {
+        for verb in VERBS {
+            for maker in MAKERS {
+                for called in CALLED {
+                    for user in USERS {
+                        let keep = vec![pattern(&meant), pattern("user")];
+                        let plan = Scene { keep, ..Scene::new(maker, called, user) }.plan(verb);
+                        let cell = format!("{meant} {verb:?} {maker:?} {called:?} {user:?}\n{:#?}", plan.steps);
+                        assert!(!takes(&plan, Kind::Image, &id(1).to_string()), "image: {cell}");
+                        assert!(!takes(&plan, Kind::Container, "user-id"), "container: {cell}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// What a volume or a network bears, and what a volume is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Spare {
@@ -452,6 +475,10 @@ fn every_volume_and_every_network_is_decided_on() {
                     let in_use = vec![(KeptReason::InUse, vec![user])];
                     assert_eq!(held, [in_use.clone(), in_use], "held: {cell}");
                 }
+                scene.keep = vec![Pattern::new(&called).expect("a pattern")];
+                let kept = scene.plan(verb).steps;
+                let is_meant = |step: &&Step| matches!(step.kind(), Kind::Network | Kind::Volume);
+                assert_eq!(kept.iter().find(is_meant), None, "a pattern means it: {cell}");
             }
         }
     }

@@ -180,7 +180,7 @@ fn try_one(seed: u64) {
     let own = key("p", "s");
     let here = Here {
         key: own.clone(),
-        named: true,
+        by_ci: true,
         alone: false,
         slot: None,
         copy: Name::typed("local-00000001").expect("a name"),

@@ -129,7 +129,7 @@ fn of_session() -> Plan {
     ];
     let extras = Extras { networks: vec![network("net", run_label())], volumes };
     let here =
-        Here { key: own.clone(), named: true, alone: false, slot: None, copy: name("local-00000001"), vouched: true };
+        Here { key: own.clone(), by_ci: true, alone: false, slot: None, copy: name("local-00000001"), vouched: true };
     let look = CleanLook {
         snapshot: &Snapshot { engine: crate::model::EngineInfo { now: at(NOW), ..snapshot.engine }, ..snapshot },
         books: &books,
@@ -299,7 +299,7 @@ fn after_a_build() -> Plan {
     let images = vec![image(1).done(), image(2).done(), image(3).tag("app:1").done()];
     let candidates = superseded::candidates(&books, &done, 0);
     let snapshot = host(images, Vec::new());
-    let steps = superseded::steps(&snapshot, &books, &[], &candidates);
+    let steps = superseded::steps(&snapshot, &books, &[], &[], &candidates);
     Plan::new("build", &snapshot.engine, at(NOW), steps, Vec::new())
 }
 

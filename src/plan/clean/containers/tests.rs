@@ -61,7 +61,7 @@ impl Scene {
         let own = key("p", "s");
         let asks = if matches!(end, End::Dead(_) | End::Old) { key("p", "next") } else { own.clone() };
         let here =
-            Here { key: asks, named: true, alone: false, slot: None, copy: name("local-00000001"), vouched: true };
+            Here { key: asks, by_ci: true, alone: false, slot: None, copy: name("local-00000001"), vouched: true };
         let life = if matches!(end, End::Dead(_)) { Life::Dead } else { Life::Unowned };
         let scope = match end {
             End::Dead(_) | End::Old => Scope::Stale(name("p")),
@@ -142,6 +142,7 @@ fn every_kind_of_container_is_decided_on() {
             ["stays", "stays", "stays", "stays", "stays"],
         ),
         ("by the short ID", of(1, "010101010101", Exited, made), ["remove", "remove", "remove", "remove", "remove"]),
+        ("by a stranger's tag that looks like ours, running", of(1, "localhost/app", Running, made), ["stays"; 5]),
         ("by a stranger's tag, exited", of(1, "theirs:1", Exited, made), ["stays"; 5]),
         ("by a stranger's tag, running", of(1, "theirs:1", Running, made), ["stays"; 5]),
         ("made before the session", of(1, "app:latest", Exited, BUILT - 60), ["stays"; 5]),
@@ -270,7 +271,7 @@ fn the_session_of_another_working_copy_ended_with_its_last_build() {
     scene.books.apply(Record::Build(Build { at: at(BUILT), ..build("a", &theirs, 1, &[]) }));
     let here = Here {
         key: key("p", "local-00000001"),
-        named: false,
+        by_ci: false,
         alone: true,
         slot: None,
         copy: name("local-00000001"),
