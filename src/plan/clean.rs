@@ -95,7 +95,9 @@ pub fn plan(look: &Look, policy: &Policy) -> Plan {
     // Children first; among equals the order of IDs, so that the same host gives the same plan.
     images.sort_by_key(|found| (std::cmp::Reverse(depths.get(&found.image.id).copied()), found.image.id));
     let freed = bytes::freed(&look.snapshot.engine, &look.snapshot.images, images.iter().map(|found| found.image));
-    steps.extend(images.into_iter().zip(freed.each).map(|(found, bytes)| found.step(bytes)));
+    // What the engine has dropped itself goes by its containers alone.
+    let listed = images.into_iter().zip(freed.each).filter(|(found, _)| !found.image.dropped);
+    steps.extend(listed.map(|(found, bytes)| found.step(bytes)));
     let mut kept: Vec<Kept> = kept.into_values().collect();
     kept.sort_by(|a, b| (a.reason, &a.id).cmp(&(b.reason, &b.id)));
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);

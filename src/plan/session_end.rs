@@ -4,12 +4,16 @@
 //!    be the session's own ([`clean`]). Those that run are stopped first, where somebody had opened the session.
 //! 2. Then networks with the run label, then the images as [`clean`] takes them, then volumes with the label.
 //!
+//! A container whose image the engine has dropped may have the label from that image. Where nothing else shows whose it
+//! is, it is kept in so many words.
+//!
 //! The images are planned as if the labelled containers were gone already.
 
 use super::clean::steps::of_containers;
 use super::clean::{self, Ending, Look, Policy, Scope};
 use crate::model::{
-    Container, Deed, Kept, KeptReason, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey, Snapshot, Step, Volume,
+    Container, Deed, Holder, Kept, KeptReason, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey, Snapshot,
+    Step, Volume,
 };
 
 /// What the engine holds that can bear a run label, besides containers.
@@ -46,6 +50,15 @@ pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
     steps.extend(containers);
     steps.sort_by(|a, b| (a.action(), a.id()).cmp(&(b.action(), b.id())));
     let mut kept = images.kept;
+    let is_in_doubt = |container: &&Container| {
+        is_own(container.labels.get(RUN_LABEL))
+            && ending.is_in_doubt(container)
+            && !steps.iter().any(|step| step.id() == container.id)
+    };
+    kept.extend(after.containers.iter().filter(is_in_doubt).map(|container| Kept {
+        holders: vec![Holder::Itself(container.state.clone())],
+        ..Kept::instead_of(&Step::new(container.removal(), Reason::OfSession, 0), KeptReason::ImageGone)
+    }));
     let mut add = |steps: &mut Vec<Step>, deed: Deed, name: &str| {
         let step = Step::new(deed, Reason::OfSession, 0);
         if policy.keep.iter().any(|pattern| pattern.keeps_named(name, &step.id())) {

@@ -154,7 +154,7 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
         let elsewhere = matches!(reason, KeptReason::OtherProject | KeptReason::OtherSession);
         let verb = if reason == KeptReason::Failed { "failed" } else { "kept" };
         let word = if reason == KeptReason::Failed { plural(group.len(), "step") } else { words(reason) };
-        let held = matches!(reason, KeptReason::InUse | KeptReason::ForeignTag);
+        let held = matches!(reason, KeptReason::InUse | KeptReason::ForeignTag | KeptReason::ImageGone);
         if reason == KeptReason::Base && !verbose {
             table.line(verb, group.len(), word, list(&standing_on(&group)));
         } else if verbose || held && group.len() <= SHOWN {
@@ -198,6 +198,7 @@ pub fn words(reason: KeptReason) -> &'static str {
         KeptReason::KeepPattern => "asked to keep",
         KeptReason::KeepLast => "among the last",
         KeptReason::Lent => "tag lent",
+        KeptReason::ImageGone => "image is not there to ask",
         KeptReason::Filtered => "filtered",
         KeptReason::MayHoldData => "may hold data",
         KeptReason::BuiltIn => "built in",

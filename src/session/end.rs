@@ -139,6 +139,6 @@ pub(crate) fn is_over(plan: &Plan) -> bool {
 
 /// Kept for now only.
 pub(crate) fn waits(reason: KeptReason) -> bool {
-    use KeptReason::{BuildRunning, Changed, Failed, InUse, Lent};
-    matches!(reason, InUse | BuildRunning | Changed | Failed | Lent)
+    use KeptReason::{BuildRunning, Changed, Failed, ImageGone, InUse, Lent};
+    matches!(reason, InUse | BuildRunning | Changed | Failed | Lent | ImageGone)
 }

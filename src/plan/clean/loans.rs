@@ -29,7 +29,8 @@ pub(super) fn returns(look: &Look, policy: &Policy, claims: &Claims) -> BTreeMap
             let holds = |image: &&Image| image.tags.iter().any(|tag| tag.canonical() == taken.tag.canonical());
             let now = look.snapshot.images.iter().find(holds);
             let Some(now) = now.filter(|image| claims.gave(image.id, &entry.key)) else { continue };
-            let there = look.snapshot.image(taken.from).is_some() && claims.in_scope(taken.from).is_none();
+            let there = look.snapshot.image(taken.from).is_some_and(|image| !image.dropped)
+                && claims.in_scope(taken.from).is_none();
             let Some(tag) = now.tags.iter().find(|tag| tag.canonical() == taken.tag.canonical()) else { continue };
             if there {
                 returns.insert(tag.clone(), Return { from: now.id, to: taken.from });
