@@ -35,7 +35,7 @@ pub(crate) fn promises() -> Promises {
 
 fn a_session_is_cleaned_when_its_command_ends_and_the_code_is_the_commands(engine: &Engine) {
     let scene = Scene::new(engine);
-    for (end, code) in [("exit 0", 0), ("exit 7", 7), ("kill -SEGV $$", 139)] {
+    for (end, code) in [("exit 0", 0), ("exit 7", 7), ("kill -SEGV $$", 139), ("kill -XFSZ $$", 153)] {
         scene.guard(&[], end).run().code(code);
         assert!(!scene.holds_something(), "{end}: the guard left\n{}", engine.inventory());
         scene.is_clean();
