@@ -1,8 +1,10 @@
 //! The end of a session: all that it left in the engine goes.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -11,11 +13,15 @@ use crate::apply::{self, Report};
 use crate::bookkeeping::NeededByBuilds;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::SessionFile;
-use crate::model::{KeptReason, Life, Plan, Record, SessionKey};
+use crate::model::{Deed, KeptReason, Life, Plan, Record, SessionKey, Step};
 use crate::observe::Observation;
 use crate::plan::clean::{Layers, Policy, Scope};
 use crate::plan::{order, session_end};
 use crate::report;
+use crate::report::clean::Loudness;
+
+/// How long a stop may take before somebody wants to know what is waited for.
+const WORDLESS: Duration = Duration::from_secs(3);
 
 /// What became of a session.
 pub(crate) struct SessionEnd {
@@ -108,7 +114,21 @@ pub(super) async fn carry_out(
     let depths = order::depths(seen.snapshot.images.iter());
     let state = app.state()?;
     let builds = NeededByBuilds::new(&state, &seen.books, None).unless(is_kept_open);
-    let report = apply::apply(&seen.engine, plan, &depths, seen.info.can, |step| builds.need(step), stop, |_| {}).await;
+    let runs = RefCell::new(running(plan));
+    let stopped = |step: &Step| {
+        runs.borrow_mut().remove(&*step.id());
+    };
+    let report = {
+        let apply = apply::apply(&seen.engine, plan, &depths, seen.info.can, |step| builds.need(step), stop, stopped);
+        let mut apply = pin!(apply);
+        tokio::select! {
+            report = apply.as_mut() => report,
+            () = tokio::time::sleep(WORDLESS) => {
+                say_what_is_waited_for(app, &runs.take());
+                apply.await
+            }
+        }
+    };
     let mut records = Vec::new();
     if !report.gone.is_empty() {
         records.push(Record::Gone { at: Timestamp::now(), ids: report.gone.clone() });
@@ -120,6 +140,23 @@ pub(super) async fn carry_out(
     }
     seen.ledger.append(&records)?;
     Ok(report)
+}
+
+/// The containers that the plan stops, by ID, with their names.
+fn running(plan: &Plan) -> BTreeMap<String, String> {
+    let name = |step: &Step| match &step.deed {
+        Deed::StopContainer { id, name } => Some((id.clone(), name.clone())),
+        _ => None,
+    };
+    plan.steps.iter().filter_map(name).collect()
+}
+
+/// A container's own grace may be long, or without an end.
+fn say_what_is_waited_for(app: &App, runs: &BTreeMap<String, String>) {
+    let names: Vec<&str> = runs.values().map(String::as_str).collect();
+    if !names.is_empty() && app.loudness() != Loudness::Quiet {
+        report::say(format_args!("waiting for {} to stop", names.join(", ")));
+    }
 }
 
 /// Whether somebody keeps the session open, but for the keeper of this name. What cannot be found out keeps it open.

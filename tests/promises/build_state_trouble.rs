@@ -125,9 +125,9 @@ fn a_limit_that_docker_can_build_under_costs_a_warning(engine: &Engine, builder:
         let raw = engine.docker(["build", "-q", "-t", "raw"]).arg(context.path());
         let raw = within(limit, &raw.env("DOCKER_BUILDKIT", builder.env()));
         let output = within(limit, &maker.command(&context, &["-t", "app"]));
-        assert_eq!(output.exit_code(), raw.exit_code(), "{limit}: docker alone: {raw}\nwith dkb: {output}");
-        if output.exit_code() == Some(0) {
-            warns_once(&output);
+        // Some builders need more than the smallest of these limits themselves.
+        if raw.exit_code() == Some(0) {
+            warns_once(&output.success());
         }
     }
     context.write("seed", "without a limit");

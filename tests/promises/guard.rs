@@ -23,6 +23,7 @@ pub(crate) fn promises() -> Promises {
             promises![
                 a_session_is_cleaned_when_the_terminal_says_so,
                 an_engine_that_is_gone_at_the_end_is_said_and_the_next_dkb_finishes,
+                a_container_that_takes_its_time_to_stop_is_named,
                 what_is_to_be_kept_is_kept_and_can_be_ended_by_hand,
                 a_session_that_was_started_by_hand_ends_with_its_process,
                 the_harness_of_the_docs_leaves_nothing,
@@ -40,6 +41,15 @@ fn a_session_is_cleaned_when_its_command_ends_and_the_code_is_the_commands(engin
         assert!(!scene.holds_something(), "{end}: the guard left\n{}", engine.inventory());
         scene.is_clean();
     }
+}
+
+fn a_container_that_takes_its_time_to_stop_is_named(engine: &Engine) {
+    let scene = Scene::new(engine);
+    let script = "docker run -d --name patient --stop-timeout 5 --label=$DKB_LABEL lab/base sleep 1000";
+    let dkb = engine.dkb_in(&scene.state).project("p").arg("guard");
+    let output = dkb.args(["--session", "s", "--", "sh", "-c", script]).run().success();
+    assert!(output.err().contains("dkb: waiting for patient to stop\n"), "{output}");
+    scene.is_clean();
 }
 
 /// The store drops an image with its last name, although containers of it run. Of one that a build of ours made the
