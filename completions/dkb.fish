@@ -49,6 +49,7 @@ complete -c dkb -n "__fish_dkb_needs_command" -s V -l version -d 'Print version'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "build" -d 'Build as docker build does, and take away what it leaves behind'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "clean" -d 'Remove what dkb\'s builds made here, and nothing else'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "status" -d 'Show what is ours, and what clean would free'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "log" -d 'Show what dkb took away: what, when, why, and in whose name'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "guard" -d 'Run a command in a session of its own, and clean up after it however it ends'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "sweep" -d 'Clean the whole host: containers, images, volumes, networks, build cache'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "session" -d 'Open and end sessions by hand, for test harnesses that can\'t be wrapped'
@@ -110,6 +111,19 @@ complete -c dkb -n "__fish_dkb_using_subcommand status" -l all -d 'Show every pr
 complete -c dkb -n "__fish_dkb_using_subcommand status" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand status" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand status" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand log" -l since -d 'Show what went since then' -r
+complete -c dkb -n "__fish_dkb_using_subcommand log" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand log" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand log" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand log" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand log" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand log" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand log" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand log" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand log" -s h -l help -d 'Print help'
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -l session -d 'Use this session; otherwise a fresh one' -r
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -s c -l context -d 'Use this docker context; sweep takes several' -r
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -s H -l host -d 'Use the engine at this address' -r

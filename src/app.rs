@@ -13,8 +13,8 @@ use crate::config::{self, Places, Settings, Typed, here};
 use crate::engine::{self, Docker, Endpoint, Limits, Program};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::State;
-use crate::model::{Name, SessionKey};
-use crate::plan::clean::{Here, Policy, Scope};
+use crate::model::{Doer, Name, SessionKey};
+use crate::plan::clean::{CleanPolicy, Here, Scope};
 use crate::plan::identity::{Identity, Origin};
 use crate::report::clean::Loudness;
 
@@ -30,6 +30,8 @@ pub(crate) struct App {
     pub(crate) identity: Identity,
     /// The user's own settings file, where a flag named one.
     pub(crate) settings_file: Option<PathBuf>,
+    /// The verb that runs.
+    pub(crate) verb: &'static str,
     pub(crate) quiet: bool,
     pub(crate) verbose: bool,
     runtime: OnceCell<Runtime>,
@@ -91,6 +93,15 @@ pub(crate) fn env(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
+/// Whoever still waits for a lock then is not waited for.
+impl Drop for App {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 impl App {
     pub(crate) fn new(cli: &Cli, typed: &[Typed]) -> Result<Self> {
         let folder = std::env::current_dir().unwrap_or_default();
@@ -106,6 +117,7 @@ impl App {
             key: SessionKey { project: identity.project.clone(), session: identity.session.clone() },
             docker: docker_flags(cli),
             settings_file: cli.common.settings.clone(),
+            verb: cli.verb.name(),
             quiet: cli.common.quiet,
             verbose: cli.common.verbose,
             settings,
@@ -163,11 +175,16 @@ impl App {
         }
     }
 
+    /// In whose name this run takes things of a session away.
+    pub(crate) const fn doer<'a>(&self, of: &'a SessionKey) -> Doer<'a> {
+        Doer { verb: self.verb, of }
+    }
+
     /// What the settings say for this scope. The end of a session takes its own containers along, and stops them where
     /// the session died.
-    pub(crate) fn clean_policy(&self, scope: Scope, tags: bool) -> Policy {
+    pub(crate) fn clean_policy(&self, scope: Scope, tags: bool) -> CleanPolicy {
         let settings = &self.settings;
-        Policy {
+        CleanPolicy {
             tags,
             containers: scope.is_of_sessions(),
             stops: matches!(scope, Scope::Stale(_)),

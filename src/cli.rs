@@ -19,8 +19,8 @@ use crate::error::Result;
 pub use cut::DOCKER_VERBS;
 use key_flags::{KeyFlags, Printing, Project, RunSession};
 pub use verbs::{
-    Act, BuildFlags, CleanFlags, CleanScope, GuardFlags, Plugin, SWEEP_KINDS, Session, StatusFlags, SweepFlags,
-    WatchFlags,
+    Act, BuildFlags, CleanFlags, CleanScope, GuardFlags, LogFlags, Plugin, SWEEP_KINDS, Session, StatusFlags,
+    SweepFlags, WatchFlags,
 };
 
 /// The version and, where it is known, the commit.
@@ -104,6 +104,8 @@ pub enum Verb {
     Clean(CleanFlags),
     #[command(about = help::STATUS.0, after_help = help::STATUS.1)]
     Status(StatusFlags),
+    #[command(about = help::LOG.0, after_help = help::LOG.1)]
+    Log(LogFlags),
     #[command(about = help::GUARD.0, after_help = help::GUARD.1)]
     Guard(GuardFlags),
     #[command(about = help::SWEEP.0, after_help = help::SWEEP.1)]
@@ -127,6 +129,27 @@ pub enum Verb {
     /// What docker asks of a plugin
     #[command(name = "docker-cli-plugin-metadata", hide = true)]
     PluginMetadata,
+}
+
+impl Verb {
+    /// As it is typed.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Build(_) => "build",
+            Self::Clean(_) => "clean",
+            Self::Status(_) => "status",
+            Self::Log(_) => "log",
+            Self::Guard(_) => "guard",
+            Self::Sweep(_) => "sweep",
+            Self::Session(_) => "session",
+            Self::Config => "config",
+            Self::Plugin(_) => "plugin",
+            Self::Completions { .. } => "completions",
+            Self::Man { .. } => "man",
+            Self::Watch(_) => "watch",
+            Self::PluginMetadata => "docker-cli-plugin-metadata",
+        }
+    }
 }
 
 /// A whole command line.

@@ -13,7 +13,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use books::{ledger, plan};
+pub use books::{history, ledger, plan};
 pub use build::{argv, classic};
 pub use engine::{answers, contexts};
 pub use settings::settings;
@@ -22,11 +22,12 @@ pub use settings::settings;
 pub type Target = fn(&[u8]) -> bool;
 
 /// Each by the name that its file and its corpus in `fuzz/` have.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("answers", answers),
     ("argv", argv),
     ("classic", classic),
     ("contexts", contexts),
+    ("history", history),
     ("ledger", ledger),
     ("plan", plan),
     ("settings", settings),

@@ -82,6 +82,21 @@ const WALLS: &[Wall] = &[
     Wall { rooms: &["report/"], but: &["report/page.rs"], never: &["\\x1b", "\\u{1b}", "\\u{9b}"] },
     Wall { rooms: &[""], but: &["report/page.rs", "plan/classic.rs"], never: &["\\x1b["] },
     Wall { rooms: &[""], but: &[], never: &["unsafe"] },
+    // Who looks, plans, acts and keeps the books tells nobody of it and asks nobody: a verb does.
+    Wall { rooms: &["observe/", "plan/", "apply/", "bookkeeping/"], but: &[], never: &["crate::report"] },
+    // Whoever waits for other things too waits for the ledger's lock aside.
+    Wall {
+        rooms: &["building/", "session/", "observe/", "bookkeeping/", "verbs/"],
+        but: &[],
+        never: &["ledger.read()", "ledger.append(", "ledger(&identity).append("],
+    },
+    // What takes something away notes it in one place, and so in the history too. A look finds things gone, and a tidy
+    // build what the engine dropped by itself.
+    Wall {
+        rooms: &["apply/", "building/", "session/", "observe/", "bookkeeping/", "verbs/"],
+        but: &["bookkeeping/removals.rs", "observe/mod.rs", "building/tidy.rs"],
+        never: &["Record::Gone", "Removal::all_of"],
+    },
     // Sizes come from outside, and their sum must not overflow: there is `total` for them.
     Wall {
         rooms: &["engine/", "model/", "plan/", "report/", "apply/", "verbs/"],

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::engine::Engine;
 use crate::model::{
-    Action, Capabilities, Container, Deed, Holder, Image, ImageId, Kept, KeptReason, Outcome, Plan, Reference, Step,
+    Action, Capabilities, Container, Holder, Image, ImageId, Kept, KeptReason, Outcome, Plan, Reference, Step,
 };
 
 /// A question each, on stores where a whole list costs seconds. More than this changing under a clean is not
@@ -84,13 +84,7 @@ pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSe
 
 /// The containers that came to use something that is no image; a container that runs uses itself.
 fn users_of(step: &Step, containers: &[Container]) -> Vec<Holder> {
-    let uses = |container: &&Container| match &step.deed {
-        Deed::StopContainer { id, .. } | Deed::RemoveContainer { id, .. } => container.id == *id,
-        Deed::RemoveVolume { name, .. } => container.volumes.contains(name),
-        Deed::RemoveNetwork { id, name } => container.networks.iter().any(|of| of == id || of == name),
-        Deed::RemoveImage { .. } | Deed::Untag { .. } | Deed::GiveBack { .. } | Deed::RemoveCache { .. } => false,
-    };
-    containers.iter().filter(uses).map(Holder::from).collect()
+    containers.iter().filter(|container| container.uses(&step.deed)).map(Holder::from).collect()
 }
 
 fn shown(tags: &[Reference]) -> Vec<String> {

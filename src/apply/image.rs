@@ -9,8 +9,14 @@
 //! - several, all ours: each but the last is looked up and deleted in the next request, the last goes as above.
 //!   What remains is a name that is moved between these two requests: it is lost to the image it went to.
 //!
-//! So dkb's own gaps are those two of one request. No engine can delete a name on the condition that it still means a
-//! certain image. The rest is the engine's own, inside the one request that deletes:
+//! A name that is given back is looked up in the request before. What remains is a name that is moved on between the two:
+//! it is given back all the same.
+//!
+//! A name that goes from an image that stays is looked up with the image's others in the request before. What remains is
+//! that somebody takes the last of those away between the two: then the image goes with ours.
+//!
+//! So dkb's own gaps are those four of one request. No engine can delete or move a name on the condition that it still
+//! means a certain image. The rest is the engine's own, inside the one request that deletes:
 //!
 //! - Docker looks for containers and names, and then deletes. A name that comes between is lost with the image. A
 //!   container that is being made counts only once it is complete, and the engine names it to nobody before; one
@@ -49,6 +55,12 @@ impl<'e, E: Engine> Door<'e, E> {
         };
         self.engine.delete_image(target).await
     }
+
+    /// Whether the image is gone, by what the engine says of a deletion by the image's ID or its own name for it, or
+    /// by any other name. Where its word can't be trusted, another look tells.
+    fn believes(&self, removed: &Removed, id: ImageId, by_name: bool) -> bool {
+        removed.deleted.contains(&id) && !(by_name && self.can.feigns_deleting_bases)
+    }
 }
 
 /// Deletes an image that nobody named, by compare-and-swap.
@@ -58,7 +70,7 @@ pub(super) async fn remove_untagged(door: &Door<'_, impl Engine>, id: ImageId) -
         match door.delete(target).await? {
             // It is gone, or somebody has named it, or dkb itself once did: the long way tells.
             engine::Outcome::Missing => {}
-            answer => return judge(door, id, target, answer).await,
+            answer => return judge(door, id, None, answer).await,
         }
     }
     remove_by_private_name(door, id).await
@@ -67,7 +79,7 @@ pub(super) async fn remove_untagged(door: &Door<'_, impl Engine>, id: ImageId) -
 async fn remove_by_private_name(door: &Door<'_, impl Engine>, id: ImageId) -> Result<StepEnd> {
     let private = id.private_tag();
     match door.engine.tag(id, &private).await? {
-        engine::Outcome::Done(()) => delete(door, id, Target::Name(&private)).await,
+        engine::Outcome::Done(()) => judge(door, id, None, door.delete(Target::Name(&private)).await?).await,
         other => settle(door, id, plainly(other, |()| Outcome::Done)).await,
     }
 }
@@ -114,7 +126,7 @@ pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, know
             ([only], []) if only.as_str().contains('@') => {
                 return remove_pushed(door, id, &[only.to_string()]).await;
             }
-            ([_], []) => return delete(door, id, Target::Id(id)).await,
+            ([only], []) => return judge(door, id, Some(only), door.delete(Target::Id(id)).await?).await,
             // Left from a deletion that was cut off. Our own name can't have been moved by anybody else.
             ([_], [left, ..]) => left,
             ([first, ..], _) => {
@@ -125,7 +137,7 @@ pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, know
             }
         };
         match door.delete(Target::Name(surplus)).await? {
-            engine::Outcome::Done(removed) if removed.deleted.contains(&id) => {
+            engine::Outcome::Done(removed) if door.believes(&removed, id, true) => {
                 return Ok(StepEnd::plainly(Outcome::Done));
             }
             engine::Outcome::Done(_) | engine::Outcome::Missing => {}
@@ -135,26 +147,27 @@ pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, know
     Ok(StepEnd::plainly(Outcome::Kept))
 }
 
-async fn delete(door: &Door<'_, impl Engine>, id: ImageId, target: Target<'_>) -> Result<StepEnd> {
-    judge(door, id, target, door.delete(target).await?).await
-}
-
-/// What an answer to a deletion means for the image; where it does not say, only another look can tell.
+/// What an answer to a deletion means for the image, which was to go with this name or with none of its own; where it
+/// does not say, only another look can tell.
 async fn judge(
     door: &Door<'_, impl Engine>,
     id: ImageId,
-    target: Target<'_>,
+    name: Option<&Reference>,
     answer: engine::Outcome<Removed>,
 ) -> Result<StepEnd> {
+    // By its ID the image goes with its name, by the engine's own name for it without any.
+    let by_name = name.is_none() && matches!(&answer, engine::Outcome::Done(removed) if !removed.untagged.is_empty());
     let (outcome, error) = match answer {
-        engine::Outcome::Done(removed) if removed.deleted.contains(&id) => return Ok(StepEnd::plainly(Outcome::Done)),
+        engine::Outcome::Done(removed) if door.believes(&removed, id, by_name) => {
+            return Ok(StepEnd::plainly(Outcome::Done));
+        }
         // Podman does not say so when an image that was a base is gone too.
         engine::Outcome::Done(_) => (Outcome::Done, None),
         // Our private name is gone: another dkb took it, and the image only if nobody had named it.
         engine::Outcome::Missing => (Outcome::AlreadyGone, None),
         engine::Outcome::Unknown(error) => (Outcome::Done, Some(error)),
         engine::Outcome::Conflict(message) if door.can.refuses_vaguely => {
-            return held_or_failed(door, id, matches!(target, Target::Id(_)), message).await;
+            return held_or_failed(door, id, name, message).await;
         }
         other => return settle(door, id, plainly(other, |_| Outcome::Done)).await,
     };
@@ -169,14 +182,18 @@ async fn judge(
     })
 }
 
-/// The engine has one answer for an image that somebody holds and for one that it fails to delete.
-/// By its ID it was to go with its one name, by our private name with none.
-async fn held_or_failed(door: &Door<'_, impl Engine>, id: ImageId, by_id: bool, message: String) -> Result<StepEnd> {
+/// The engine has one answer for an image that somebody holds and for one that it fails to delete. Whatever name it
+/// has that is not the one it was to go with holds it.
+async fn held_or_failed(
+    door: &Door<'_, impl Engine>,
+    id: ImageId,
+    name: Option<&Reference>,
+    message: String,
+) -> Result<StepEnd> {
     let Some(now) = door.engine.image(&id.to_string()).await? else {
         return Ok(StepEnd::plainly(Outcome::AlreadyGone));
     };
-    let names = now.tags.iter().filter(|tag| !tag.is_private()).count();
-    let is_held = names > usize::from(by_id)
+    let is_held = now.tags.iter().any(|tag| !tag.is_private() && Some(tag) != name)
         || door.engine.containers().await?.iter().any(|container| container.image == Some(id))
         || door.engine.images(false).await?.iter().any(|image| image.parent == Some(id));
     Ok(if is_held {

@@ -5,14 +5,16 @@ mod ended;
 mod explain;
 mod image;
 mod spare;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 
 use ended::{StepEnd, plainly};
 
@@ -42,8 +44,9 @@ pub(crate) struct Report {
 
 impl Report {
     /// As a verb ends that carries out this plan: 1 where some of it failed, 2 where all of it did.
-    pub(crate) const fn exit_code(&self, plan: &Plan) -> u8 {
-        match (self.interrupted, plan.totals.failed, plan.totals.done) {
+    pub(crate) fn exit_code(&self, plan: &Plan) -> u8 {
+        let totals = plan.totals();
+        match (self.interrupted, totals.failed, totals.done) {
             (true, ..) => ErrorKind::Interrupted.exit_code(),
             (_, 0, _) => 0,
             (_, _, 0) => 2,
@@ -82,8 +85,9 @@ pub(crate) async fn apply(
             |step| async move { if is_needed(step) { Ok(StepEnd::held()) } else { perform(door, step).await } },
             match wave {
                 (Kind::Container, ..) => CONTAINERS_AT_ONCE,
-                // Children first, and the engine takes one at a time anyway.
-                (Kind::BuildCache, ..) => 1,
+                // Cache goes children first, and the engine takes one at a time anyway. Of two names of one image each
+                // would see the other there, and with the last the image would go.
+                (Kind::BuildCache, ..) | (Kind::Image, Action::Untag, _) => 1,
                 (Kind::Image, ..) => can.images_at_once,
                 _ => can.others_at_once,
             },
@@ -112,7 +116,6 @@ pub(crate) async fn apply(
     }
     let is_gone = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
     report.gone = plan.steps.iter().filter(is_gone).filter_map(Step::removed_image).collect();
-    plan.count();
     report
 }
 
@@ -132,6 +135,11 @@ async fn side_by_side<'s, P: Future<Output = Result<StepEnd>>>(
     let mut running = FuturesUnordered::new();
     let mut patience = pin!(tokio::time::sleep(GRACE));
     loop {
+        // It may have come while nothing was waited for, as between two waves.
+        if !report.is_over() && stop.as_mut().now_or_never().is_some() {
+            report.interrupted = true;
+            patience.as_mut().reset(tokio::time::Instant::now() + GRACE);
+        }
         while !report.is_over() && running.len() < at_once {
             let Some((at, next)) = waiting.next() else { break };
             begun = at + 1;

@@ -1,13 +1,15 @@
-//! Keeping the books: what a build made, what a killed one had made, and which builds run now.
+//! Keeping the books: what a build made, what a killed one had made, what was taken away, and which builds run now.
 
 mod home;
 mod open;
 mod record;
 mod recovery;
+mod removals;
 mod running;
 
 pub(crate) use home::home;
 pub(crate) use open::{OpenBooks, open_books};
 pub(crate) use record::{Facts, lost, record, records};
 pub(crate) use recovery::recover;
+pub(crate) use removals::Removals;
 pub(crate) use running::{NeededByBuilds, running};

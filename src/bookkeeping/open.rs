@@ -19,7 +19,7 @@ pub(crate) async fn open_books(engine: &impl Engine, info: &EngineInfo, state: &
         info.known().map_err(|error| error.hint("dkb deletes nothing on an engine that it could not know again"))?;
     let ledger = state.ledger(identity);
     recover(engine, info, state, &ledger).await?;
-    let (books, lines) = ledger.read()?;
+    let (books, lines) = ledger.read_aside().await?;
     let damage = (lines > 0).then(|| Notice::Damaged { lines, ledger: ledger.path() });
     Ok(OpenBooks { ledger, books, damage })
 }

@@ -46,7 +46,7 @@ async fn recover_one(
         None if intent.socket == engine.endpoint().socket_mark() => began(info, intent),
         _ => return Ok(false),
     };
-    let (books, _) = ledger.read()?;
+    let (books, _) = ledger.read_aside().await?;
     let can = info.can;
     let said = match unfinished.result {
         Some(id) => engine.image(&id.to_string()).await?.map(|image| image.id),
@@ -70,7 +70,7 @@ async fn recover_one(
         cut_off: true,
     };
     let build = record(engine, &books, &facts).await?;
-    ledger.append(&records(&books, intent, &build))?;
+    ledger.append_aside(records(&books, intent, &build)).await?;
     Ok(true)
 }
 

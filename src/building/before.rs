@@ -85,7 +85,7 @@ pub(crate) async fn look(
     }
     if let Some((state, of)) = wanted.lends.filter(|_| before.info.can.drops_nameless) {
         let ledger = state.ledger(&before.identity);
-        let (books, _) = ledger.read()?;
+        let (books, _) = ledger.read_aside().await?;
         before.held = tag_loan::hold(&before.engine, &before.tags, &ledger, &books, of).await?;
     }
     if let Some(journal) = &mut journal {

@@ -100,7 +100,7 @@ impl Job {
         let ledger = state.ledger(&before.identity);
         // What another build left open is its own trouble, and stays open until it can be closed.
         let _ = recover(&before.engine, &before.info, state, &ledger).await;
-        let (mut books, _) = ledger.read()?;
+        let (mut books, _) = ledger.read_aside().await?;
         tag_loan::release(&before.engine, &before.held, &before.tags, &books, &self.intent.of).await?;
         books.look_from(&home(&before.engine));
         let result = if ok { self.result(seen, before, &books).await? } else { None };
@@ -118,7 +118,7 @@ impl Job {
             cut_off: false,
         };
         let build = bookkeeping::record(&before.engine, &books, &facts).await?;
-        ledger.append(&bookkeeping::records(&books, &self.intent, &build))?;
+        ledger.append_aside(bookkeeping::records(&books, &self.intent, &build)).await?;
         books.apply(Record::Build(build.clone()));
         let went = tidy::take_away(before, state, &ledger, &books, &build, app.settings.keep_superseded).await;
         Ok(Noted { went, lives: lives(state, &books) })

@@ -26,7 +26,7 @@ pub(super) async fn hold(
     let known = books.sessions.get(of).map_or(&[][..], |entry| &entry.held);
     if held.iter().any(|id| !known.contains(id)) {
         let entry = SessionEntry::new(of.clone(), Timestamp::now());
-        ledger.append(&[Record::Session(SessionEntry { held: held.clone(), ..entry })])?;
+        ledger.append_aside(vec![Record::Session(SessionEntry { held: held.clone(), ..entry })]).await?;
     }
     for id in &held {
         let _ = engine.tag(*id, &id.private_tag()).await?;

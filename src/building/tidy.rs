@@ -6,12 +6,13 @@ use jiff::Timestamp;
 
 use super::before::Before;
 use crate::apply;
-use crate::bookkeeping::{NeededByBuilds, running};
+use crate::bookkeeping::{NeededByBuilds, Removals, running};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Ledger, State};
-use crate::model::{Books, Build, ImageId, Plan, Record, Snapshot};
+use crate::model::{Books, Build, Doer, ImageId, Plan, Record, Snapshot};
 use crate::plan::{order, superseded};
+use crate::report;
 
 /// So many images are asked for one by one before all are listed.
 const FEW: usize = 2;
@@ -42,7 +43,7 @@ pub(super) async fn take_away(
     if !there {
         let ids: Vec<_> = candidates.all().filter(|id| !used.contains(id)).collect();
         if !ids.is_empty() {
-            ledger.append(&[Record::Gone { at: Timestamp::now(), ids }])?;
+            ledger.append_aside(vec![Record::Gone { at: Timestamp::now(), ids }]).await?;
         }
         return Ok(0);
     }
@@ -65,8 +66,7 @@ pub(super) async fn take_away(
     let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
     let mut gone = report.gone;
     gone.extend(candidates.all().filter(|id| !there.contains(id) && !used.contains(id)));
-    if !gone.is_empty() {
-        ledger.append(&[Record::Gone { at: Timestamp::now(), ids: gone }])?;
-    }
-    Ok(plan.totals.done)
+    let removals = Removals { state, ledger, books, doer: Doer { verb: "build", of: &done.of } };
+    report::notice::tell(&removals.note(&plan, gone, Vec::new(), std::future::pending()).await?);
+    Ok(plan.totals().done)
 }

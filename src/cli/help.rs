@@ -12,6 +12,7 @@ Usage: dkb [FLAGS] VERB [ARG...]
   build ARG...     Build as docker build does; take away what it leaves behind
   clean            Remove what dkb's builds made here, and nothing else
   status [IMAGE]   Show what is ours, what clean would free, why an image stays
+  log [IMAGE]      Show what dkb took away, when and why
   guard -- CMD...  Run a command, and clean up after it however it ends
   sweep            Clean the whole host, in order, with an exact dry run
   session          Open and end sessions by hand, for test harnesses
@@ -57,6 +58,14 @@ pub(super) const STATUS: Page = (
 Examples:
   dkb status --all
   dkb status app:dev    whose is it, and why is it kept?",
+);
+
+pub(super) const LOG: Page = (
+    "Show what dkb took away: what, when, why, and in whose name",
+    "\
+Examples:
+  dkb log app:1.4       what became of it?
+  dkb log --since 7d",
 );
 
 pub(super) const GUARD: Page = (

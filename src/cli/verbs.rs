@@ -107,6 +107,15 @@ pub struct StatusFlags {
 }
 
 #[derive(Debug, Args)]
+pub struct LogFlags {
+    /// Show what became of this image: a tag, an ID, a pattern; of a container, a volume or a network by its name
+    pub image: Option<String>,
+    /// Show what went since then
+    #[arg(long, value_name = "DUR")]
+    pub since: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub struct GuardFlags {
     #[command(flatten)]
     _session: KeyFlags<GuardSession>,

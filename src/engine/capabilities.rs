@@ -18,6 +18,7 @@ pub(crate) const GRAPHDRIVER: Capabilities = Capabilities {
     digest_means_travel: true,
     drops_nameless: false,
     names_nameless: false,
+    feigns_deleting_bases: false,
     looks_cost: false,
     shared_sizes_add_up: true,
     tells_who_shares: true,
@@ -37,6 +38,7 @@ pub(crate) const CONTAINERD: Capabilities = Capabilities {
     digest_means_travel: false,
     drops_nameless: true,
     names_nameless: true,
+    feigns_deleting_bases: true,
     looks_cost: true,
     // It leaves out the compressed layers.
     shared_sizes_add_up: false,
@@ -56,6 +58,7 @@ pub(crate) const PODMAN: Capabilities = Capabilities {
     digest_means_travel: false,
     drops_nameless: false,
     names_nameless: false,
+    feigns_deleting_bases: false,
     looks_cost: false,
     // It says of every image that it shares nothing.
     shared_sizes_add_up: false,

@@ -6,6 +6,7 @@
 //! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI.
 //! - `api`: the calls that dkb makes to any engine; `docker` and `inspect`: how a real one is asked them, Podman by the
 //!   same API, of which only some answers mean something else there.
+//! - `fake`: an engine in memory, for tests.
 //! - `capabilities`: what each engine can do, in one table.
 //! - `ask`: questions and their limits; `answer`: what of the engine's answers is read.
 
@@ -24,6 +25,8 @@ pub mod cli_files;
 mod dial;
 mod docker;
 pub mod endpoint;
+#[doc(hidden)]
+pub mod fake;
 mod fault;
 #[cfg(test)]
 mod faults;

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::model::{
-    Action, Books, Deed, EngineLabel, ImageGuard, ImageId, Kind, Outcome, Plan, Reason, Record, Reference, SCHEMA,
-    Step, Tally, Totals,
+    Action, Books, Deed, EngineLabel, ImageGuard, ImageId, Kind, Outcome, Pattern, Plan, Reason, Record, Reference,
+    Removal, Step, Tally,
 };
 use crate::plan::narrow::narrow;
 use crate::plan_file::PlanFile;
-use crate::report::Page;
+use crate::report::{Page, Style, log};
 
 /// The lines of a ledger.
 ///
@@ -60,6 +60,27 @@ fn images(books: &Books) -> BTreeSet<ImageId> {
     books.images().collect()
 }
 
+/// What somebody looks for, and the lines of a history.
+///
+/// - What can be read can be written, in one line, and says the same when it is read again.
+/// - Whatever it says, it is shown in one line.
+pub fn history(data: &[u8]) -> bool {
+    let (wanted, lines) = super::head(data);
+    let wanted = Pattern::new(wanted).ok();
+    let removals: Vec<Removal> = lines.split(|byte| *byte == b'\n').filter_map(Removal::read).collect();
+    for removal in &removals {
+        let line = removal.line();
+        assert_eq!(line.find('\n'), Some(line.len() - 1), "{line}");
+        assert_eq!(Removal::read(line.as_bytes()).as_ref(), Some(removal), "{line}");
+        if let Some(wanted) = &wanted {
+            let _ = removal.is_called(wanted);
+        }
+    }
+    let shown = log::human(&removals, None, true, Style::PLAIN);
+    assert_eq!(shown.as_str().lines().count(), removals.len().max(1), "{}", shown.as_str());
+    !removals.is_empty()
+}
+
 /// A plan's file.
 ///
 /// - Of what stands there a step is made only if it makes sense, and that is written in the same words again.
@@ -68,11 +89,11 @@ fn images(books: &Books) -> BTreeSet<ImageId> {
 pub fn plan(data: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Lines {
-        steps: Vec<Line>,
+        steps: Vec<WrittenStep>,
     }
     let Ok(file) = serde_json::from_slice::<PlanFile>(data) else { return false };
     let Ok(Lines { steps }) = serde_json::from_slice(data) else { return false };
-    let steps: Vec<Step> = steps.iter().filter_map(Line::step).collect();
+    let steps: Vec<Step> = steps.iter().filter_map(WrittenStep::step).collect();
     let plan = of_steps(steps);
     let half = narrow(plan.clone(), &file.steps[file.steps.len() / 2..]);
     assert!(half.plan.steps.iter().all(|step| plan.steps.contains(step)));
@@ -93,24 +114,21 @@ pub fn plan(data: &[u8]) -> bool {
 
 fn of_steps(steps: Vec<Step>) -> Plan {
     let text = String::new;
-    let mut plan = Plan {
-        schema: SCHEMA,
+    Plan {
         kind: "clean",
         engine: EngineLabel { id: text(), endpoint: text(), version: text(), name: "" },
         created: Timestamp::UNIX_EPOCH,
         scope: None,
         steps,
         kept: Vec::new(),
-        totals: Totals::default(),
+        up_to: false,
         to_cache: HashMap::new(),
-    };
-    plan.count();
-    plan
+    }
 }
 
 /// A step as it is written.
 #[derive(Debug, PartialEq, Deserialize)]
-struct Line {
+struct WrittenStep {
     action: Action,
     #[serde(rename = "type")]
     kind: Kind,
@@ -118,13 +136,13 @@ struct Line {
     names: Vec<String>,
     bytes: u64,
     reason: Reason,
-    guard: Still,
+    guard: WrittenGuard,
     result: Option<Outcome>,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "still")]
-enum Still {
+enum WrittenGuard {
     Untagged,
     Pushed { digests: Vec<String> },
     Named { names: Vec<String> },
@@ -134,7 +152,7 @@ enum Still {
     UnusedSince { created: Timestamp },
 }
 
-impl Line {
+impl WrittenStep {
     /// The step that these words mean, if they mean one.
     fn step(&self) -> Option<Step> {
         let step = Step { result: self.result, ..Step::new(self.deed()?, self.reason, self.bytes) };
@@ -150,18 +168,18 @@ impl Line {
         match (self.action, self.kind, &self.guard) {
             (Action::Stop, Kind::Container, _) => Some(Deed::StopContainer { id: id(), name: name()? }),
             (Action::Remove, Kind::Container, _) => Some(Deed::RemoveContainer { id: id(), name: name()? }),
-            (Action::Remove, Kind::Image, Still::Untagged) => removed(ImageGuard::Untagged),
-            (Action::Remove, Kind::Image, Still::Pushed { digests }) => {
+            (Action::Remove, Kind::Image, WrittenGuard::Untagged) => removed(ImageGuard::Untagged),
+            (Action::Remove, Kind::Image, WrittenGuard::Pushed { digests }) => {
                 removed(ImageGuard::Pushed { digests: digests.clone() })
             }
-            (Action::Remove, Kind::Image, Still::Named { names }) => {
+            (Action::Remove, Kind::Image, WrittenGuard::Named { names }) => {
                 removed(ImageGuard::Named { names: names.clone() })
             }
             (Action::Untag, Kind::Image, _) => Some(Deed::Untag { image: image()?, name: tag()? }),
-            (Action::GiveBack, Kind::Image, Still::NameOf { id: from }) => {
+            (Action::GiveBack, Kind::Image, WrittenGuard::NameOf { id: from }) => {
                 Some(Deed::GiveBack { name: tag()?, from: *from, to: image()? })
             }
-            (Action::Remove, Kind::Volume, Still::UnusedSince { created }) => {
+            (Action::Remove, Kind::Volume, WrittenGuard::UnusedSince { created }) => {
                 Some(Deed::RemoveVolume { name: id(), created: Some(*created) })
             }
             (Action::Remove, Kind::Volume, _) => Some(Deed::RemoveVolume { name: id(), created: None }),

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 
 /// What dkb puts into the state folder. Where anything else lies beside it, the folder is not dkb's alone.
-const OURS: [&str; 4] = ["engines", "builds", "sessions", "docker-version"];
+const OURS: [&str; 5] = ["engines", "builds", "sessions", "history", "docker-version"];
 
 /// The state folder or one below it.
 #[derive(Clone, Debug)]
@@ -211,6 +211,12 @@ impl Folder {
         new.as_file().set_permissions(Permissions::from_mode(access.mode(Kind::File))).map_err(failed)?;
         fill(new.as_file_mut()).and_then(|()| new.as_file().sync_all()).map_err(failed)?;
         fs::rename(new.into_temp_path(), self.path().join(name)).map_err(failed)
+    }
+
+    /// Gives a file of it another name, and takes the one that had it away.
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.make()?;
+        fs::rename(self.path().join(from), self.path().join(to)).map_err(|error| self.failed("renaming", from, error))
     }
 
     /// What lies in it, in order; nothing where it is not there, or refused.

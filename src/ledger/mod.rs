@@ -4,14 +4,17 @@
 //! STATE/engines/<hash of the engine's identity>/ledger.jsonl   what was built there, one record a line
 //! STATE/builds/<build>/                                        a build that runs, or was cut off
 //! STATE/sessions/<hash of project and session>                 whose lock says that the session is alive
+//! STATE/history/removals.jsonl                                 what dkb took away; nothing is decided by it
 //! ```
 //!
 //! All of it goes through [`folder`], which is careful about who else can write there.
 //!
 //! Whoever only reads never fails over what is not there yet; whoever writes gets an error to warn about.
 
+mod aside;
 mod file;
 mod folder;
+mod history;
 mod id_file;
 mod room;
 mod running;
@@ -26,6 +29,7 @@ use sha2::{Digest, Sha256};
 
 pub use file::Ledger;
 use folder::Folder;
+pub use history::History;
 pub use id_file::read_iid;
 pub use running::{Intent, Journal, Running, Unfinished};
 pub use session::{Keeper, KeptBy, SessionFile, SessionHold};
@@ -54,6 +58,10 @@ impl State {
     /// The ledger of the engine with this identity.
     pub fn ledger(&self, identity: &str) -> Ledger {
         Ledger::new(self.folder.join("engines").join(short_hash(&[identity])), identity)
+    }
+
+    pub fn history(&self) -> History {
+        History::new(self.folder.join("history"))
     }
 
     /// A small note of its own, beside everything else.

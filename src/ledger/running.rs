@@ -21,7 +21,7 @@ use super::id_file::{IdFile, read_iid};
 use super::room::has_room;
 use super::{State, lock_within_limit};
 use crate::error::Result;
-use crate::model::{BuildId, Candidate, ImageId, Name, Reference, SessionKey, Shown, Stamp};
+use crate::model::{BuildId, ImageId, Name, Reference, SessionKey, Shown, ShownImage, Stamp};
 
 const LOCK: &str = "lock";
 const INTENT: &str = "intent.json";
@@ -70,7 +70,7 @@ enum Note {
     Step(u32, u32),
     /// A container runs for it.
     Ran(String),
-    Image(Candidate),
+    Image(ShownImage),
 }
 
 /// The folder of a build that this dkb runs.
@@ -191,7 +191,7 @@ impl Journal {
         self.note(&Note::Ran(id.to_owned()));
     }
 
-    pub fn note_image(&mut self, image: &Candidate) {
+    pub fn note_image(&mut self, image: &ShownImage) {
         self.note(&Note::Image(image.clone()));
     }
 

@@ -93,7 +93,7 @@ impl Build {
 
 /// An image that the classic builder's output named. It is believed only once the engine confirms it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Candidate {
+pub struct ShownImage {
     /// The first digits of its ID.
     pub id: String,
     /// The number of the step whose line was the last before it.
@@ -114,7 +114,7 @@ pub struct Candidate {
 /// What a classic build's output has shown so far, lines that a step printed among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    pub images: Vec<Candidate>,
+    pub images: Vec<ShownImage>,
     /// The stage and the step that began last.
     pub stage: u32,
     pub step: u32,

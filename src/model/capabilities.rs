@@ -11,6 +11,9 @@ pub struct Capabilities {
     /// It gives an image without a name one of its own, which ends as soon as anybody names the image, and by which
     /// the image can be deleted.
     pub names_nameless: bool,
+    /// Asked to delete the last name of an image that others are built on, it says that it has deleted the image, and
+    /// keeps it without a name.
+    pub feigns_deleting_bases: bool,
     /// Looking at an image costs it milliseconds, and a list as many for each.
     pub looks_cost: bool,
 

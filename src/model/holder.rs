@@ -1,10 +1,12 @@
 //! Who holds a thing that stays.
 
 use std::fmt;
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde::{Serialize, Serializer};
 
-use super::{Container, ContainerState, ImageId};
+use super::{Container, ContainerState, ImageId, Name, human_duration};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
@@ -18,6 +20,23 @@ pub enum Holder {
     Child { id: ImageId, name: Option<String> },
     /// A record of the build cache that was made from it.
     Record(String),
+    /// A session that built it, and why that goes on.
+    Session { name: Name, goes_on: GoesOn },
+}
+
+/// Why a session that nobody holds open counts as going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoesOn {
+    /// Its last build was so short a while ago. `overrules` what the settings say, which is less.
+    Built { ago: Duration, over_after: SignedDuration, overrules: bool },
+    /// Something of it runs.
+    Runs,
+    /// It is the session that asks.
+    Asks,
+    /// It is the own session of a working copy.
+    HasNoEnd,
+    /// Nobody has said that it is over.
+    Unsaid,
 }
 
 impl From<&Container> for Holder {
@@ -37,6 +56,16 @@ impl fmt::Display for Holder {
             Self::Container { name, state } => write!(f, "{name} ({})", state.as_str()),
             Self::Itself(state) => f.write_str(state.as_str()),
             Self::Child { id, name: None } => f.write_str(&id.short()),
+            Self::Session { name, goes_on } => match goes_on {
+                GoesOn::Built { ago, over_after, overrules } => {
+                    let at_least = if *overrules { ", whatever --stale-after says" } else { "" };
+                    write!(f, "{name} (built {} ago; over after {over_after:#}{at_least})", human_duration(*ago))
+                }
+                GoesOn::Runs => write!(f, "{name} (a container of it runs)"),
+                GoesOn::Asks => write!(f, "{name} (this session)"),
+                GoesOn::HasNoEnd => write!(f, "{name} (a working copy, which has no end)"),
+                GoesOn::Unsaid => write!(f, "{name} (until somebody says so: dkb session end {name})"),
+            },
             Self::Name(name) | Self::Child { name: Some(name), .. } | Self::Record(name) => f.write_str(name),
         }
     }

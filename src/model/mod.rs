@@ -6,6 +6,7 @@ mod books;
 mod build_id;
 mod capabilities;
 mod distance;
+mod history;
 mod holder;
 mod id;
 mod label;
@@ -26,12 +27,15 @@ pub use asked::{Asked, Covers};
 #[cfg(test)]
 pub(crate) use books::tests as books_tests;
 pub use books::{
-    Books, Build, Candidate, Life, More, Owner, Record, SessionEntry, SessionKey, Shown, Taken, Tally, VERSION,
+    Books, Build, Life, More, Owner, Record, SessionEntry, SessionKey, Shown, ShownImage, Taken, Tally, VERSION,
 };
 pub use build_id::BuildId;
 pub use capabilities::Capabilities;
 pub use distance::distance;
-pub use holder::Holder;
+#[cfg(test)]
+pub(crate) use history::tests as history_tests;
+pub use history::{Doer, Removal};
+pub use holder::{GoesOn, Holder};
 pub use id::ImageId;
 pub use label::LabelFilter;
 pub use mark::DiskMark;

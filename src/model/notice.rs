@@ -12,4 +12,6 @@ pub enum Notice {
     Missed(usize),
     /// The ledger could not be written.
     Unwritten(Error),
+    /// The history could not be written.
+    Unremembered(Error),
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Asked, EngineInfo, Holder, ImageId, Kind, Outcome, Step, total};
 
@@ -38,6 +38,10 @@ pub enum KeptReason {
     OtherProject,
     /// A session that is at work built it.
     SessionAlive,
+    /// A CI session built it that may still be at work: nobody holds it open, and it was not idle for long enough.
+    MayBeAtWork,
+    /// A session built it that is over only when somebody says so, or the session that asks.
+    NotOver,
     /// A build that is running now may need it.
     BuildRunning,
     /// It was built too short a while ago.
@@ -64,6 +68,8 @@ pub enum KeptReason {
     Enough,
     /// It changed between the look and its turn.
     Changed,
+    /// A plan's file has it, and it is not there any more.
+    AlreadyGone,
     /// The engine refused, or the connection was lost.
     Failed,
 }
@@ -121,22 +127,20 @@ pub struct Totals {
     pub up_to: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    pub schema: u32,
     /// The verb that made it: `clean`, `sweep`.
     pub kind: &'static str,
     pub engine: EngineLabel,
     pub created: Timestamp,
     /// What a clean was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Asked>,
     pub steps: Vec<Step>,
     pub kept: Vec<Kept>,
-    pub totals: Totals,
     /// Of which images how many bytes stay on the disk as build cache.
-    #[serde(skip)]
     pub to_cache: HashMap<ImageId, u64>,
+    /// The bytes of its steps are an upper bound.
+    pub up_to: bool,
 }
 
 impl Kept {
@@ -155,47 +159,49 @@ impl Kept {
 
 impl Plan {
     pub fn new(kind: &'static str, engine: &EngineInfo, now: Timestamp, steps: Vec<Step>, kept: Vec<Kept>) -> Self {
-        let mut plan = Self {
-            schema: SCHEMA,
-            kind,
-            engine: engine.into(),
-            created: now,
-            scope: None,
-            steps,
-            kept,
-            totals: Totals::default(),
-            to_cache: HashMap::new(),
-        };
-        plan.count();
-        plan
+        let to_cache = HashMap::new();
+        Self { kind, engine: engine.into(), created: now, scope: None, steps, kept, to_cache, up_to: false }
     }
 
-    /// Counts again, after the steps have been given their results.
-    pub fn count(&mut self) {
+    /// What it comes to, by the results that its steps have by now.
+    pub fn totals(&self) -> Totals {
         let ended = |wanted: &[Outcome]| {
             self.steps.iter().filter(|step| step.result.is_some_and(|result| wanted.contains(&result))).count()
         };
-        let gone = |step: &&Step| {
-            !matches!(step.result, Some(Outcome::Kept | Outcome::Failed | Outcome::Unknown | Outcome::NotTried))
+        let stays = |step: &&Step| {
+            matches!(step.result, Some(Outcome::Kept | Outcome::Failed | Outcome::Unknown | Outcome::NotTried))
         };
-        self.totals = Totals {
+        let gone = || self.steps.iter().filter(|step| !stays(step));
+        let to_cache = |step: &Step| self.to_cache.get(&step.removed_image()?).copied();
+        Totals {
             steps: self.steps.len(),
             done: ended(&[Outcome::Done, Outcome::AlreadyGone]),
             failed: ended(&[Outcome::Failed, Outcome::Unknown, Outcome::NotTried]),
             kept: self.kept.len(),
-            bytes: total(self.steps.iter().filter(gone).map(|step| step.bytes)),
-            // A sweep knows the sum only, since its images share what moves.
-            bytes_to_cache: if self.to_cache.is_empty() {
-                self.totals.bytes_to_cache
-            } else {
-                total(
-                    self.steps
-                        .iter()
-                        .filter(gone)
-                        .filter_map(|step| self.to_cache.get(&step.removed_image()?).copied()),
-                )
-            },
-            up_to: self.totals.up_to,
-        };
+            bytes: total(gone().map(|step| step.bytes)),
+            bytes_to_cache: total(gone().filter_map(to_cache)),
+            up_to: self.up_to,
+        }
+    }
+}
+
+/// The document of schema 1.
+impl Serialize for Plan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Written<'a> {
+            schema: u32,
+            kind: &'static str,
+            engine: &'a EngineLabel,
+            created: Timestamp,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            scope: &'a Option<Asked>,
+            steps: &'a [Step],
+            kept: &'a [Kept],
+            totals: Totals,
+        }
+        let Self { kind, engine, created, scope, steps, kept, .. } = self;
+        let (kind, created, totals) = (*kind, *created, self.totals());
+        Written { schema: SCHEMA, kind, engine, created, scope, steps, kept, totals }.serialize(serializer)
     }
 }

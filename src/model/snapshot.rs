@@ -124,6 +124,16 @@ impl Container {
         matches!(self.state, ContainerState::Created | ContainerState::Exited | ContainerState::Dead)
     }
 
+    /// Whether it holds what the deed takes, images apart. A network is named where the container was never started.
+    pub fn uses(&self, what: &Deed) -> bool {
+        match what {
+            Deed::StopContainer { id, .. } | Deed::RemoveContainer { id, .. } => self.id == *id,
+            Deed::RemoveVolume { name, .. } => self.volumes.contains(name),
+            Deed::RemoveNetwork { id, name } => self.networks.iter().any(|of| of == id || of == name),
+            Deed::RemoveImage { .. } | Deed::Untag { .. } | Deed::GiveBack { .. } | Deed::RemoveCache { .. } => false,
+        }
+    }
+
     pub fn stop(&self) -> Deed {
         Deed::StopContainer { id: self.id.clone(), name: self.name.clone() }
     }

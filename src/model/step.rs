@@ -42,13 +42,16 @@ pub enum Reason {
     Intermediate,
     /// The newer build took its tag.
     Superseded,
-    /// A tagged output of a session that ends.
+    /// A tagged output of a session that is over, with `--stale`.
     SessionOver,
-    /// A tagged image of ours, with `--tagged`.
+    /// A tagged image of ours, with `--tagged`, and its repository has a newer one.
     Outdated,
+    /// A tag or a tagged image of ours, as `--tagged` asks for.
+    Tagged,
     /// A stopped container of the session, which holds one of its images.
     HoldsImage,
-    /// A container, volume or network that bears the session's run label.
+    /// A container, volume or network that bears the session's run label, or a tagged output of the session that was
+    /// asked for.
     OfSession,
     /// A tag that the session took from an image that was not its own.
     TakenTag,

@@ -21,7 +21,7 @@ use crate::model::{
     SessionKey, Snapshot, Volume, total,
 };
 use crate::plan::clean::RunningBuild;
-use crate::plan::sweep::{Look, Policy, Swept, needs_first_sight, plan};
+use crate::plan::sweep::{SweepLook, SweepPolicy, Swept, needs_first_sight, plan};
 use crate::plan::unmatched::Unmatched;
 
 /// How many questions are asked at a time.
@@ -32,7 +32,7 @@ pub(crate) struct HostObservation {
     pub(crate) info: EngineInfo,
     pub(crate) ledger: Ledger,
     pub(crate) snapshot: Snapshot,
-    pub(crate) policy: Policy,
+    pub(crate) policy: SweepPolicy,
     /// The kinds that were asked for and could not be listed.
     pub(crate) failed: Vec<(Kind, Error)>,
     /// What is to be said once, and is no failure.
@@ -53,7 +53,7 @@ pub(crate) struct HostObservation {
 
 impl HostObservation {
     /// `policy` may be wider than what the host's settings say, to check a plan from a file.
-    pub(crate) async fn look(app: &App, endpoint: Endpoint, policy: Policy, limits: Limits) -> Result<Self> {
+    pub(crate) async fn look(app: &App, endpoint: Endpoint, policy: SweepPolicy, limits: Limits) -> Result<Self> {
         let state = app.state()?;
         state.check()?;
         let engine = Docker::connect(endpoint, limits).await?;
@@ -216,7 +216,7 @@ impl HostObservation {
     }
 
     fn plan_now(&self) -> Swept {
-        let look = Look {
+        let look = SweepLook {
             snapshot: &self.snapshot,
             ended: &self.ended,
             volumes: &self.volumes,

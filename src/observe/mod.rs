@@ -22,10 +22,10 @@ use crate::model::{
     Books, Build, CacheRecord, Container, EngineInfo, ImageId, Kind, Life, Notice, Plan, Record, SessionKey, Snapshot,
 };
 use crate::plan::clean::{
-    Here, Layers, Look, Policy, RunningBuild, Scope, anonymous, at_work, may_be_anonymous, may_share_with_cache, plan,
-    share_with_cache, wants_layers,
+    CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, anonymous, at_work, may_be_anonymous,
+    may_share_with_cache, plan, share_with_cache, wants_layers,
 };
-use crate::plan::ended::{Ended, ended};
+use crate::plan::ended::{EndedRecords, ended};
 use crate::plan::session_end;
 
 /// Images that are asked for their layers at the same time.
@@ -95,7 +95,7 @@ impl Observation {
     }
 
     /// The plan for this policy, and the few questions that it takes besides the look.
-    pub(crate) async fn plan(&self, here: &Here, policy: &Policy) -> Result<Plan> {
+    pub(crate) async fn plan(&self, here: &Here, policy: &CleanPolicy) -> Result<Plan> {
         let layers = self.layers(here, policy).await?;
         let look = self.as_look(here, &layers);
         let mut plan = match policy.scope {
@@ -116,7 +116,7 @@ impl Observation {
     }
 
     /// What becomes of the anonymous volumes of containers that go.
-    pub(crate) async fn add_anonymous_volumes(&self, plan: &mut Plan, policy: &Policy) -> Result<()> {
+    pub(crate) async fn add_anonymous_volumes(&self, plan: &mut Plan, policy: &CleanPolicy) -> Result<()> {
         if may_be_anonymous(&self.snapshot, plan) {
             anonymous(&self.snapshot, &self.engine.volumes().await?, plan, policy);
         }
@@ -129,7 +129,6 @@ impl Observation {
         let size = |name: &str| sizes.get(name).copied().unwrap_or(0);
         plan.steps.iter_mut().filter(|step| step.kind() == Kind::Volume).for_each(|step| step.bytes = size(&step.id()));
         plan.kept.iter_mut().filter(|kept| kept.kind == Kind::Volume).for_each(|kept| kept.bytes = size(&kept.id));
-        plan.count();
     }
 
     /// Counts apart what stays on the disk as build cache.
@@ -143,7 +142,20 @@ impl Observation {
         Ok(session_end::Extras { networks, volumes: self.engine.volumes().await? })
     }
 
-    pub(crate) async fn layers(&self, here: &Here, policy: &Policy) -> Result<Layers> {
+    /// What of these is not there: images and containers by the look, networks and volumes by a list of their own.
+    pub(crate) async fn missing(&self, kinds: &HashSet<Kind>) -> Result<impl Fn(Kind, &str) -> bool> {
+        let mut there: HashSet<(Kind, String)> = HashSet::new();
+        there.extend(self.snapshot.images.iter().map(|image| (Kind::Image, image.id.to_string())));
+        there.extend(self.snapshot.containers.iter().map(|one| (Kind::Container, one.id.clone())));
+        let asks = kinds.contains(&Kind::Network) || kinds.contains(&Kind::Volume);
+        let session_end::Extras { networks, volumes } =
+            if asks { self.extras().await? } else { session_end::Extras::default() };
+        there.extend(networks.into_iter().map(|network| (Kind::Network, network.id)));
+        there.extend(volumes.into_iter().map(|volume| (Kind::Volume, volume.name)));
+        Ok(move |kind, id: &str| kind != Kind::BuildCache && !there.contains(&(kind, id.to_owned())))
+    }
+
+    pub(crate) async fn layers(&self, here: &Here, policy: &CleanPolicy) -> Result<Layers> {
         let empty = Layers::new();
         let wanted = wants_layers(&self.as_look(here, &empty), policy);
         let mut asked = stream::iter(wanted)
@@ -159,8 +171,8 @@ impl Observation {
         Ok(layers)
     }
 
-    pub(crate) fn as_look<'a>(&'a self, here: &'a Here, layers: &'a Layers) -> Look<'a> {
-        Look {
+    pub(crate) fn as_look<'a>(&'a self, here: &'a Here, layers: &'a Layers) -> CleanLook<'a> {
+        CleanLook {
             snapshot: &self.snapshot,
             books: &self.books,
             lives: &self.lives,
@@ -215,7 +227,7 @@ async fn end_records(
     let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
     let deleted = deleted(engine, books, ahead).await;
     let home = bookkeeping::home(engine);
-    let Ended { gone, missed } = ended(books, &there, &deleted, &used(snapshot, ahead), &home);
+    let EndedRecords { gone, missed } = ended(books, &there, &deleted, &used(snapshot, ahead), &home);
     let missed: Vec<ImageId> = missed.into_iter().filter(|id| !books.missed.contains(id)).collect();
     let mut notices: Vec<Notice> = (!missed.is_empty()).then_some(Notice::Missed(missed.len())).into_iter().collect();
     books.forget(&gone.iter().copied().collect());
@@ -224,7 +236,7 @@ async fn end_records(
     let at = Timestamp::now();
     let gone = (!gone.is_empty()).then_some(Record::Gone { at, ids: gone });
     let missed = (!missed.is_empty()).then_some(Record::Missed { at, ids: missed });
-    if let Err(error) = ledger.append(&gone.into_iter().chain(missed).collect::<Vec<_>>()) {
+    if let Err(error) = ledger.append_aside(gone.into_iter().chain(missed).collect()).await {
         notices.push(Notice::Unwritten(error));
     }
     notices

@@ -34,7 +34,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use crate::model::{Candidate, ImageDetail, ImageId, Shown, Stamp};
+use crate::model::{ImageDetail, ImageId, Shown, ShownImage, Stamp};
 
 pub struct Evidence<'a> {
     /// What the engine says of the images that the output named, and of what these descend from.
@@ -61,12 +61,12 @@ impl<'a> Evidence<'a> {
         self.result.is_some() && !self.cut_off
     }
 
-    fn named(&self, candidate: &Candidate) -> Option<&'a ImageDetail> {
+    fn named(&self, candidate: &ShownImage) -> Option<&'a ImageDetail> {
         self.details.iter().find(|image| image.id.starts_with(&candidate.id))
     }
 
     /// Whether the image of this line bears the whole stamp, and what it is built on does not.
-    fn completes_the_stamp(&self, line: &Candidate, known: &HashMap<ImageId, &ImageDetail>) -> bool {
+    fn completes_the_stamp(&self, line: &ShownImage, known: &HashMap<ImageId, &ImageDetail>) -> bool {
         let bears_it = |image: &ImageDetail| Stamp::of(&image.labels) == *self.stamp;
         self.stamp.is_whole() && self.named(line).is_some_and(|image| bears_it(image) && stamp_here(image, known))
     }
@@ -76,10 +76,10 @@ impl<'a> Evidence<'a> {
         &self,
         shown: &'s Shown,
         known: &HashMap<ImageId, &ImageDetail>,
-    ) -> (Vec<&'s Candidate>, Option<&'s str>) {
+    ) -> (Vec<&'s ShownImage>, Option<&'s str>) {
         if !self.tells_containers {
             let mut believed = the_builders_own(&shown.images);
-            let may_lie = |line: &&Candidate| {
+            let may_lie = |line: &&ShownImage| {
                 (line.stage, line.step) == (shown.stage, shown.step) && !self.completes_the_stamp(line, known)
             };
             while !self.is_whole() && believed.last().is_some_and(may_lie) {
@@ -216,9 +216,9 @@ pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> 
 }
 
 /// Of several lines for one step the last, and nothing of what went before it for later ones.
-fn the_builders_own(candidates: &[Candidate]) -> Vec<&Candidate> {
-    let at = |candidate: &Candidate| (candidate.stage, candidate.step);
-    let mut own: Vec<&Candidate> = Vec::new();
+fn the_builders_own(candidates: &[ShownImage]) -> Vec<&ShownImage> {
+    let at = |candidate: &ShownImage| (candidate.stage, candidate.step);
+    let mut own: Vec<&ShownImage> = Vec::new();
     for candidate in candidates {
         while own.last().is_some_and(|last| at(last) >= at(candidate)) {
             own.pop();

@@ -46,13 +46,13 @@ pub enum Event {
     UsingCache(Option<String>),
     RunningIn(String),
     /// The result of a step.
-    Image(Candidate),
+    Image(NamedImage),
     /// The result of the build.
     Built(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
+pub struct NamedImage {
     /// The first 11 to 12 digits of the ID, in lower case.
     pub digits: String,
     /// It stands behind a `FROM` step: a base, or the last image of an earlier stage.
@@ -160,7 +160,7 @@ impl Step {
         let (_, said) = line.rsplit_once("--> ")?;
         if let Some(id) = short(said) {
             let (after_from, triggered, cached) = (self.from, self.triggered, self.origin == Origin::Cache);
-            return Some(Event::Image(Candidate { digits: id, after_from, triggered, cached }));
+            return Some(Event::Image(NamedImage { digits: id, after_from, triggered, cached }));
         }
         if let Some(container) = said.strip_prefix("Running in ").and_then(short) {
             self.origin = Origin::Run;

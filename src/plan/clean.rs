@@ -10,7 +10,8 @@
 //! 4. An image that a container uses, in any state, or that is mounted into one, stays. A session's end first
 //!    takes the containers that are proven to be the session's own ([`containers`]).
 //! 5. A keep pattern, `--keep-last` and `--older-than` only ever narrow.
-//! 6. A tag that none of our builds gave keeps the image; a tag of ours goes only where tags go at all.
+//! 6. A tag that none of our builds gave keeps the image; a tag of ours goes only where tags go at all, and alone if
+//!    the image stays for somebody else who named it.
 //! 7. An image that a kept image is built on stays.
 //! 8. An image whose tag a living session took stays, so that the tag can be given back.
 //! 9. dkb's own name, which a deletion that was cut off left on an image that somebody else names, goes. So does one
@@ -47,13 +48,13 @@ pub use containers::at_work;
 use decide::{Decided, decide};
 pub use layers::wants_layers;
 use loans::LoanEnd;
-pub use look::{Here, Layers, Look, Policy, RunningBuild, Scope, sessions};
+pub use look::{CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, sessions};
 use steps::Going;
 pub(crate) use uses::{needed_by_builds, users};
 pub use volumes::{anonymous, may_be_anonymous};
 
 /// Makes the plan: everything that was seen and carries our stamp or stands in the ledger is a step or is kept.
-pub fn plan(look: &Look, policy: &Policy) -> Plan {
+pub fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     let claims = Claims::new(look, policy);
     let Decided { mut going, mut kept, untags, returns, mut waiting } = decide(look, policy, &claims);
     for (image, held_by) in bases::held(look, &claims, &going) {
@@ -101,7 +102,7 @@ pub fn plan(look: &Look, policy: &Policy) -> Plan {
     let mut kept: Vec<Kept> = kept.into_values().collect();
     kept.sort_by(|a, b| (a.reason, &a.id).cmp(&(b.reason, &b.id)));
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);
-    plan.totals.up_to = freed.up_to;
+    plan.up_to = freed.up_to;
     plan
 }
 

@@ -18,7 +18,7 @@ use crate::model::{Books, Build, ImageId};
 
 /// What one look says of the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ended {
+pub(crate) struct EndedRecords {
     pub gone: Vec<ImageId>,
     /// Not there, and not known to be gone.
     pub missed: Vec<ImageId>,
@@ -32,11 +32,11 @@ pub(crate) fn ended(
     deleted: &HashMap<ImageId, Timestamp>,
     used: &HashMap<ImageId, Timestamp>,
     home: &str,
-) -> Ended {
+) -> EndedRecords {
     // A copy of an engine has nothing that was built after it was made.
     let newest = books.builds.iter().rposition(|build| build.images().any(|id| there.contains(&id)));
     let newer: HashSet<ImageId> = books.builds[newest.unwrap_or(0)..].iter().flat_map(Build::images).collect();
-    let mut ended = Ended::default();
+    let mut ended = EndedRecords::default();
     for id in books.images() {
         let is_deleted = deleted.get(&id).is_some_and(|at| books.built(id) < Some(*at));
         if used.get(&id).is_some_and(|made| !is_deleted || deleted.get(&id) > Some(made)) {

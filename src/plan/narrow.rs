@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::model::{Action, Deed, Kept, KeptReason, Kind, Plan, Step, total};
+use crate::model::{Action, Deed, Kept, KeptReason, Kind, Plan, Step};
 
 /// All that a file says of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -75,12 +75,21 @@ pub fn narrow(mut today: Plan, wanted: &[Wanted]) -> Narrowed {
     today.kept.extend(changed);
     if left.iter().any(|step| step.bytes > 0) {
         // What a step frees was counted with those before it.
-        today.totals.up_to = true;
-        today.totals.bytes_to_cache = today.totals.bytes_to_cache.min(total(steps.iter().map(|step| step.bytes)));
+        today.up_to = true;
     }
     today.steps = steps;
-    today.count();
     Narrowed { plan: today, whole: left.is_empty() }
+}
+
+impl Narrowed {
+    /// What the file has and nobody has any more did not change: it is gone.
+    pub fn told_of_gone(mut self, is_gone: impl Fn(Kind, &str) -> bool) -> Self {
+        let changed = self.plan.kept.iter_mut().filter(|kept| kept.reason == KeptReason::Changed);
+        for kept in changed.filter(|kept| is_gone(kept.kind, &kept.id)) {
+            kept.reason = KeptReason::AlreadyGone;
+        }
+        self
+    }
 }
 
 impl Wanted {

@@ -2,15 +2,18 @@
 //!
 //! 1. Containers that bear the session's run label themselves, and with its images the containers that are proven to
 //!    be the session's own ([`clean`]). Those that run are stopped first, where somebody had opened the session.
-//! 2. Then networks with the run label, then the images as [`clean`] takes them, then volumes with the label.
+//! 2. Then networks with the run label, then the images as [`clean`] takes them, then volumes with the label: those
+//!    that no container which stays refers to.
 //!
 //! A container whose image the engine has dropped may have the label from that image. Where nothing else shows whose it
 //! is, it is kept in so many words.
 //!
 //! The images are planned as if the labelled containers were gone already.
 
+use std::collections::HashSet;
+
 use super::clean::steps::of_containers;
-use super::clean::{self, Ending, Look, Policy, Scope};
+use super::clean::{self, CleanLook, CleanPolicy, Ending, Scope};
 use crate::model::{
     Container, Deed, Holder, Kept, KeptReason, Kind, Life, Network, Plan, RUN_LABEL, Reason, SessionKey, Snapshot,
     Step, Volume,
@@ -23,7 +26,7 @@ pub struct Extras {
     pub volumes: Vec<Volume>,
 }
 
-pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
+pub fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> Plan {
     let ending = Ending::new(look, policy);
     let own: Vec<&SessionKey> = match &policy.scope {
         // A session that never built anything is not in the books, and may have run things all the same.
@@ -42,7 +45,7 @@ pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
         .cloned()
         .partition(|container| is_own(container.labels.get(RUN_LABEL)) && ending.takes_labelled(container));
     let after = Snapshot { containers: others, ..look.snapshot.clone() };
-    let images = clean::plan(&Look { snapshot: &after, ..*look }, policy);
+    let images = clean::plan(&CleanLook { snapshot: &after, ..*look }, policy);
 
     let (containers, images_steps): (Vec<Step>, Vec<Step>) =
         images.steps.into_iter().partition(|step| step.kind() == Kind::Container);
@@ -59,9 +62,16 @@ pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
         holders: vec![Holder::Itself(container.state.clone())],
         ..Kept::instead_of(&Step::new(container.removal(), Reason::OfSession, 0), KeptReason::ImageGone)
     }));
+    let goes: HashSet<String> = steps.iter().map(|step| step.id().into_owned()).collect();
+    let staying: Vec<&Container> =
+        look.snapshot.containers.iter().filter(|container| !goes.contains(&container.id)).collect();
     let mut add = |steps: &mut Vec<Step>, deed: Deed, name: &str| {
+        let users = staying.iter().filter(|container| container.uses(&deed));
+        let holders: Vec<Holder> = users.map(|container| Holder::from(*container)).collect();
         let step = Step::new(deed, Reason::OfSession, 0);
-        if policy.keep.iter().any(|pattern| pattern.keeps_named(name, &step.id())) {
+        if !holders.is_empty() {
+            kept.push(Kept { holders, ..Kept::instead_of(&step, KeptReason::InUse) });
+        } else if policy.keep.iter().any(|pattern| pattern.keeps_named(name, &step.id())) {
             kept.push(Kept::instead_of(&step, KeptReason::KeepPattern));
         } else {
             steps.push(step);
@@ -75,13 +85,13 @@ pub fn plan(look: &Look, extras: &Extras, policy: &Policy) -> Plan {
         add(&mut steps, volume.removal(), &volume.name);
     }
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);
-    plan.totals.up_to = images.totals.up_to;
+    plan.up_to = images.up_to;
     plan
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{HashMap, HashSet};
+    use std::collections::HashMap;
     use std::time::Duration;
 
     use jiff::Timestamp;
@@ -141,7 +151,7 @@ mod tests {
         let here =
             Here { key: own.clone(), named: true, alone: false, slot: None, copy: Name::unnamed(), vouched: true };
         let lives = HashMap::from([(own.clone(), Life::Alive)]);
-        let look = Look {
+        let look = CleanLook {
             snapshot: &snapshot,
             books: &books,
             lives: &lives,
@@ -153,7 +163,7 @@ mod tests {
             here: &here,
             now: Timestamp::UNIX_EPOCH,
         };
-        let policy = Policy {
+        let policy = CleanPolicy {
             scope: Scope::Session(own),
             tags: true,
             containers: true,
@@ -166,7 +176,7 @@ mod tests {
             trust_stamp: false,
         };
         let keep = ["our-data", "ours"].map(|name| crate::model::Pattern::new(name).expect("a pattern")).to_vec();
-        let kept = plan(&look, &extras, &Policy { keep, ..policy.clone() });
+        let kept = plan(&look, &extras, &CleanPolicy { keep, ..policy.clone() });
         let stays = |kind| kept.kept.iter().any(|kept| kept.kind == kind && kept.reason == KeptReason::KeepPattern);
         assert!(stays(Kind::Network) && stays(Kind::Volume));
         assert!(!kept.steps.iter().any(|step| matches!(step.kind(), Kind::Network | Kind::Volume)));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use super::clean::Look;
+use super::clean::CleanLook;
 use crate::model::{Image, ImageId, Life, SessionKey, total};
 
 /// One session: what it left, and whether anybody is still at work in it.
@@ -44,7 +44,7 @@ impl SessionSummary {
 
 /// The sessions that `wanted` lets through and that have an image left, are at work or died, each image with the
 /// last build that made it.
-pub fn sessions(look: &Look, wanted: impl Fn(&SessionKey) -> bool) -> Vec<SessionSummary> {
+pub fn sessions(look: &CleanLook, wanted: impl Fn(&SessionKey) -> bool) -> Vec<SessionSummary> {
     let listed: HashMap<ImageId, &Image> = look.snapshot.images.iter().map(|image| (image.id, image)).collect();
     let mut owned: BTreeMap<&SessionKey, Vec<Owned>> = BTreeMap::new();
     for image in listed.values() {

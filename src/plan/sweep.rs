@@ -39,8 +39,8 @@ use jiff::Timestamp;
 
 use crate::model::Plan;
 use disk::Disk;
-pub use look::{Look, Policy};
-use rules::Rules;
+pub use look::{SweepLook, SweepPolicy};
+use rules::SweepRules;
 pub use rules::needs_first_sight;
 pub use sorted::Key;
 use sorted::Sorted;
@@ -52,8 +52,8 @@ pub struct Swept {
     pub since: HashMap<Key, Timestamp>,
 }
 
-pub fn plan(look: &Look, policy: &Policy) -> Swept {
-    let rules = Rules::new(look, policy);
+pub fn plan(look: &SweepLook, policy: &SweepPolicy) -> Swept {
+    let rules = SweepRules::new(look, policy);
     let mut sorted = Sorted::default();
     containers::sort(&rules, &mut sorted);
     images::sort(&rules, &mut sorted);
@@ -76,8 +76,7 @@ pub fn plan(look: &Look, policy: &Policy) -> Swept {
     sorted.kept.sort_by(|a, b| (a.kind, a.reason, &a.id).cmp(&(b.kind, b.reason, &b.id)));
     let mut plan = Plan::new("sweep", &look.snapshot.engine, look.now, steps, sorted.kept);
     plan.to_cache = cache::bytes_that_stay(look, &plan);
-    plan.totals.up_to = disk.is_imprecise() || !plan.to_cache.is_empty();
-    plan.count();
+    plan.up_to = disk.is_imprecise() || !plan.to_cache.is_empty();
     Swept { plan, since }
 }
 

@@ -19,7 +19,7 @@ use super::signals::{Target, forward, listen};
 use super::stream::Stream;
 use super::tap::Tap;
 use crate::ledger::Journal;
-use crate::model::{Candidate, ImageId, Shown};
+use crate::model::{ImageId, Shown, ShownImage};
 use crate::plan::classic::{Event, Reader};
 use crate::report;
 
@@ -247,7 +247,7 @@ impl Notes {
             }
             Event::Image(image) => {
                 self.triggers = false;
-                let image = Candidate {
+                let image = ShownImage {
                     id: image.digits,
                     step: shown.step,
                     stage: shown.stage,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Page, Style, out};
 use crate::config::{Format, Settings};
-use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, total};
+use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Reason, Step, human_bytes, total};
 use crate::plan::clean::Scope;
 
 /// Names and IDs that one line shows before it says how many more there are.
@@ -107,14 +107,14 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
         let names: Vec<String> = steps.iter().flat_map(|step| step.names()).map(shortened).collect();
         let mut rest = list(&names);
         if action == Action::Remove && matches!(kind, Kind::Image | Kind::Volume) {
-            let up_to = if plan.totals.up_to && kind == Kind::Image { "up to " } else { "" };
+            let up_to = if plan.up_to && kind == Kind::Image { "up to " } else { "" };
             let bytes = total(steps.iter().map(|step| step.bytes));
             rest = format!("{up_to}{:<10}  {rest}", human_bytes(bytes));
         }
         table.line(if done { did } else { would }, steps.len(), plural(steps.len(), what), rest);
-        if (kind, action) == (Kind::Image, Action::Remove) && plan.totals.bytes_to_cache > 0 {
-            let up_to = if plan.totals.up_to { "up to " } else { "" };
-            table.more(format!("{up_to}{} now reclaimable cache", human_bytes(plan.totals.bytes_to_cache)));
+        if (kind, action) == (Kind::Image, Action::Remove) && plan.totals().bytes_to_cache > 0 {
+            let up_to = if plan.up_to { "up to " } else { "" };
+            table.more(format!("{up_to}{} now reclaimable cache", human_bytes(plan.totals().bytes_to_cache)));
         }
     }
     let gone = plan.steps.iter().filter(|step| step.result == Some(Outcome::AlreadyGone)).count();
@@ -152,11 +152,15 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
     }
     for (reason, group) in groups {
         let elsewhere = matches!(reason, KeptReason::OtherProject | KeptReason::OtherSession);
-        let verb = if reason == KeptReason::Failed { "failed" } else { "kept" };
-        let word = if reason == KeptReason::Failed { plural(group.len(), "step") } else { words(reason) };
+        let (verb, word) = match reason {
+            KeptReason::Failed => ("failed", plural(group.len(), "step")),
+            KeptReason::AlreadyGone => ("gone", "already"),
+            reason => ("kept", words(reason)),
+        };
         let held = matches!(reason, KeptReason::InUse | KeptReason::ForeignTag | KeptReason::ImageGone);
-        if reason == KeptReason::Base && !verbose {
-            table.line(verb, group.len(), word, list(&standing_on(&group)));
+        let by_holders = matches!(reason, KeptReason::Base | KeptReason::MayBeAtWork | KeptReason::NotOver);
+        if by_holders && !verbose {
+            table.line(verb, group.len(), word, list(&holders(&group)));
         } else if verbose || held && group.len() <= SHOWN {
             for one in group {
                 table.line(verb, 1, word, who(one));
@@ -168,11 +172,12 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
     }
 }
 
-/// What stands on these bases and is none itself: the steps of one build are a chain, and its end says enough.
-fn standing_on(bases: &[&Kept]) -> Vec<String> {
-    let ids: HashSet<&str> = bases.iter().map(|base| &*base.id).collect();
+/// Whoever holds these, each once. What stands on a base and is none itself: the steps of one build are a chain, and
+/// its end says enough.
+fn holders(group: &[&Kept]) -> Vec<String> {
+    let ids: HashSet<&str> = group.iter().map(|kept| &*kept.id).collect();
     let is_base = |holder: &&Holder| matches!(holder, Holder::Child { id, .. } if ids.contains(&*id.to_string()));
-    let holders = bases.iter().flat_map(|base| &base.holders).filter(|holder| !is_base(holder));
+    let holders = group.iter().flat_map(|kept| &kept.holders).filter(|holder| !is_base(holder));
     let mut ends: Vec<String> = holders.map(ToString::to_string).collect();
     ends.sort();
     ends.dedup();
@@ -193,6 +198,8 @@ pub fn words(reason: KeptReason) -> &'static str {
         KeptReason::OtherCopy => "other working copy",
         KeptReason::OtherProject => "other project",
         KeptReason::SessionAlive => "session at work",
+        KeptReason::MayBeAtWork => "may still be at work",
+        KeptReason::NotOver => "session not over",
         KeptReason::BuildRunning => "build running",
         KeptReason::TooYoung => "too young",
         KeptReason::KeepPattern => "asked to keep",
@@ -206,6 +213,7 @@ pub fn words(reason: KeptReason) -> &'static str {
         KeptReason::CacheKeep => "cache to keep",
         KeptReason::Enough => "not needed",
         KeptReason::Changed => "changed since",
+        KeptReason::AlreadyGone => "already gone",
         KeptReason::Failed => "failed",
     }
 }
@@ -228,7 +236,7 @@ fn short(kept: &Kept) -> String {
 }
 
 /// A volume that nobody named has 64 digits for a name, of which a dozen say enough.
-fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     let is_made_up = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_made_up { short_id(name).to_owned() } else { name.to_owned() }
 }
@@ -272,7 +280,8 @@ fn describe(step: &Step) -> String {
     for name in step.names() {
         let _ = write!(line, " {name}");
     }
-    let _ = write!(line, " ({})", in_words(step.reason));
+    let reason = if step.reason == Reason::Tagged { "tagged, as asked".to_owned() } else { in_words(step.reason) };
+    let _ = write!(line, " ({reason})");
     if let Some(result) = step.result {
         let _ = write!(line, ": {}", in_words(result));
     }
@@ -280,7 +289,7 @@ fn describe(step: &Step) -> String {
 }
 
 /// As the JSON calls it, with spaces.
-fn in_words(value: impl Serialize) -> String {
+pub(super) fn in_words(value: impl Serialize) -> String {
     let value = serde_json::to_value(value).unwrap_or_default();
     value.as_str().unwrap_or_default().replace('_', " ")
 }
@@ -289,7 +298,7 @@ fn in_words(value: impl Serialize) -> String {
 mod tests {
     use super::*;
     use crate::model::books_tests::id;
-    use crate::model::{Deed, ImageGuard, ImageId, Reason};
+    use crate::model::{Deed, ImageGuard, ImageId};
 
     #[test]
     fn a_name_is_shown_as_it_is_and_a_reason_in_words() {
@@ -310,6 +319,6 @@ mod tests {
             holders: vec![Holder::Child { id: id(child), name: name.map(str::to_owned) }],
         };
         let (one, two) = (base(1, 2, None), base(2, 3, Some("app:1")));
-        assert_eq!(standing_on(&[&one, &two]), ["app:1"]);
+        assert_eq!(holders(&[&one, &two]), ["app:1"]);
     }
 }

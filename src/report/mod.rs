@@ -6,6 +6,7 @@
 
 pub mod clean;
 pub mod guard;
+pub mod log;
 pub mod notice;
 pub mod page;
 pub mod progress;

@@ -1,7 +1,12 @@
 //! What a look finds that is no failure.
 
+use std::sync::Once;
+
 use super::warn;
 use crate::model::Notice;
+
+/// That the history can't be written is the same for whatever went, on however many hosts.
+static TOLD: Once = Once::new();
 
 pub fn tell(notices: &[Notice]) {
     notices.iter().for_each(tell_one);
@@ -20,5 +25,6 @@ fn tell_one(notice: &Notice) {
             if *images == 1 { "image is" } else { "images are" },
         )),
         Notice::Unwritten(error) => warn(error),
+        Notice::Unremembered(error) => TOLD.call_once(|| warn(error.under("dkb log will not know of this"))),
     }
 }

@@ -8,7 +8,9 @@ use serde_json::{Value, json as document};
 use super::clean::{plural, words};
 use super::{Page, Style};
 use crate::model::Owner;
-use crate::model::{Image, KeptReason, Life, Plan, Reference, SessionKey, Stamp, human_bytes, human_duration, total};
+use crate::model::{
+    Action, Image, KeptReason, Life, Plan, Reference, SessionKey, Stamp, Step, human_bytes, human_duration, total,
+};
 use crate::plan::status::{Owned, SessionSummary};
 
 /// Images of one session that are named before the rest is counted.
@@ -86,12 +88,12 @@ pub fn human(plan: &Plan, whose: &str, shown: &[Shown], now: Timestamp, verbose:
         return page;
     }
     let images = plan.steps.iter().filter(|step| step.names().is_empty()).count();
-    let up_to = if plan.totals.up_to { "up to " } else { "" };
+    let up_to = if plan.up_to { "up to " } else { "" };
     let all = if whose == "all projects" { " --all" } else { "" };
-    let bytes = human_bytes(plan.totals.bytes);
+    let bytes = human_bytes(plan.totals().bytes);
     page.line(format_args!("dkb clean{all} would free {up_to}{bytes} in {images} {}", plural(images, "image")));
-    if plan.totals.bytes_to_cache > 0 {
-        page.line(format_args!("and turn {} into reclaimable cache", human_bytes(plan.totals.bytes_to_cache)));
+    if plan.totals().bytes_to_cache > 0 {
+        page.line(format_args!("and turn {} into reclaimable cache", human_bytes(plan.totals().bytes_to_cache)));
     }
     page
 }
@@ -194,10 +196,71 @@ pub fn about(about: &About, now: Timestamp, style: Style) -> Page {
 
 /// What a plan does with its one image.
 fn fate(plan: &Plan) -> String {
-    match (plan.steps.first(), plan.kept.first()) {
-        (_, Some(kept)) if kept.holders.is_empty() => format!("keeps it: {}", words(kept.reason)),
-        (_, Some(kept)) => format!("keeps it: {}, {}", words(kept.reason), super::clean::held_by(kept)),
-        (Some(step), None) => format!("removes it, {}", human_bytes(step.bytes)),
-        (None, None) => "has nothing to do with it".to_owned(),
+    let names = |wanted: Action| -> Vec<&str> {
+        let steps = plan.steps.iter().filter(|step| step.action() == wanted && !step.is_of_own_name());
+        steps.flat_map(Step::names).collect()
+    };
+    let kept = plan.kept.first();
+    let stays = kept.map(|kept| match (kept.reason, super::clean::held_by(kept)) {
+        (reason, held) if held.is_empty() => words(reason).to_owned(),
+        (KeptReason::ForeignTag, held) => {
+            format!("{held} {} it", if kept.holders.len() == 1 { "names" } else { "name" })
+        }
+        (reason, held) => format!("{}, {held}", words(reason)),
+    });
+    let taken = names(Action::Untag);
+    let back = names(Action::GiveBack);
+    if let Some(step) = plan.steps.iter().find(|step| step.removed_image().is_some()) {
+        format!("removes it, {}", human_bytes(step.bytes))
+    } else if !taken.is_empty() {
+        let why = stays.map(|why| format!(", {why}")).unwrap_or_default();
+        format!("takes the {} {}; the image stays{why}", plural(taken.len(), "tag"), taken.join(", "))
+    } else if !back.is_empty() {
+        format!("gives it the {} {} back", plural(back.len(), "tag"), back.join(", "))
+    } else {
+        stays.map_or("has nothing to do with it".to_owned(), |why| format!("keeps it: {why}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::books_tests::id;
+    use crate::model::image_tests::host;
+    use crate::model::{Deed, Holder, ImageGuard, Kept, Kind, Reason};
+
+    #[test]
+    fn what_becomes_of_one_image_is_what_the_plan_does_with_it() {
+        let kept = |reason, holders: &[&str]| Kept {
+            kind: Kind::Image,
+            id: id(1).to_string(),
+            names: Vec::new(),
+            bytes: 0,
+            reason,
+            holders: holders.iter().map(|name| Holder::Name((*name).to_owned())).collect(),
+        };
+        let tag = |name: &str| Reference::written(name).expect(name);
+        let untag = || Step::new(Deed::Untag { image: id(1), name: tag("shop:dev") }, Reason::Tagged, 0);
+        let back = Step::new(Deed::GiveBack { name: tag("app"), from: id(2), to: id(1) }, Reason::TakenTag, 0);
+        let own = Step::new(Deed::Untag { image: id(1), name: id(1).private_tag() }, Reason::OwnName, 0);
+        let gone = Step::new(Deed::RemoveImage { id: id(1), guard: ImageGuard::Untagged }, Reason::Leftover, 7);
+        let foreign = |names: &[&str]| vec![kept(KeptReason::ForeignTag, names)];
+        for (steps, kept, told) in [
+            (vec![gone], vec![], "removes it, 7 B"),
+            (vec![untag()], foreign(&["mine:1"]), "takes the tag shop:dev; the image stays, mine:1 names it"),
+            (vec![untag()], foreign(&["a", "b"]), "takes the tag shop:dev; the image stays, a, b name it"),
+            (
+                vec![untag()],
+                vec![kept(KeptReason::OtherSession, &[])],
+                "takes the tag shop:dev; the image stays, other session",
+            ),
+            (vec![back], vec![], "gives it the tag app:latest back"),
+            (vec![own], foreign(&["mine:1"]), "keeps it: mine:1 names it"),
+            (vec![], vec![kept(KeptReason::Tagged, &[])], "keeps it: tagged"),
+            (vec![], vec![], "has nothing to do with it"),
+        ] {
+            let plan = Plan::new("clean", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, steps, kept);
+            assert_eq!(fate(&plan), told);
+        }
     }
 }

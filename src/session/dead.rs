@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::end::{Manner, carry_out, is_kept_open, is_over, plan};
 use crate::app::App;
 use crate::error::Result;
-use crate::model::{Life, SessionKey};
+use crate::model::{Life, Name, Owner, SessionKey};
 use crate::observe::Observation;
 use crate::plan::clean::Layers;
 use crate::report;
@@ -13,22 +13,37 @@ use crate::report::clean::Loudness;
 
 /// Says, once for each, which sessions died with guard and watcher: nobody has cleaned up after them.
 pub(crate) fn tell_of_the_dead(app: &App, lives: &HashMap<SessionKey, Life>) {
+    tell(app, lives, false);
+}
+
+/// Says it for as long as it is true, for whoever asks how things stand.
+pub(crate) fn tell_of_all_dead(app: &App, lives: &HashMap<SessionKey, Life>) {
+    tell(app, lives, true);
+}
+
+fn tell(app: &App, lives: &HashMap<SessionKey, Life>, again: bool) {
     let Ok(state) = app.state() else { return };
     let mut dead: Vec<&SessionKey> =
         lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key).collect();
     dead.sort();
     for key in dead {
         let session = state.session(key);
-        if let Some(owner) = session.owner().filter(|_| session.tell_once()) {
-            report::warn(format_args!(
-                "session {} of {} ({}, since {}) was cut off and not cleaned; dkb clean --stale takes it away",
-                key.session,
-                key.project,
-                owner.command,
-                owner.since.strftime("%Y-%m-%d %H:%M")
-            ));
+        let Some(owner) = session.owner() else { continue };
+        let is_first = session.tell_once();
+        if is_first || again {
+            report::warn(&in_words(key, &owner, is_first, &app.key.project));
         }
     }
+}
+
+/// One that was told of may have been cleaned but for what somebody used.
+fn in_words(key: &SessionKey, owner: &Owner, is_first: bool, here: &Name) -> String {
+    let SessionKey { project, session } = key;
+    let Owner { command, since, .. } = owner;
+    let what = if is_first { "was cut off and not cleaned" } else { "is over, and not all of it is gone" };
+    let there = if project == here { String::new() } else { format!("--project {project} ") };
+    let since = since.strftime("%Y-%m-%d %H:%M");
+    format!("session {session} of {project} ({command}, since {since}) {what}; dkb {there}clean --stale takes it away")
 }
 
 /// What a build or a guard does about sessions that were cut off: it takes those of its own project away where
@@ -70,4 +85,26 @@ async fn end_dead(app: &App, key: &SessionKey, loudness: Loudness) -> Result<boo
         session.disown()?;
     }
     Ok(over)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::books_tests::key;
+
+    #[test]
+    fn the_words_lead_to_the_project_that_the_session_is_of() {
+        let owner = Owner { machine: "here".to_owned(), since: Timestamp::UNIX_EPOCH, command: "sh".to_owned() };
+        let (of, other) = (key("acme/shop", "run-1"), key("tool", "s"));
+        let said = "session run-1 of acme/shop (sh, since 1970-01-01 00:00)";
+        for (is_first, here, rest) in [
+            (true, &of, "was cut off and not cleaned; dkb clean --stale takes it away"),
+            (true, &other, "was cut off and not cleaned; dkb --project acme/shop clean --stale takes it away"),
+            (false, &of, "is over, and not all of it is gone; dkb clean --stale takes it away"),
+        ] {
+            assert_eq!(in_words(&of, &owner, is_first, &here.project), format!("{said} {rest}"));
+        }
+    }
 }

@@ -6,16 +6,16 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use futures_util::FutureExt as _;
 
 use crate::app::App;
 use crate::apply::{self, Report};
-use crate::bookkeeping::NeededByBuilds;
+use crate::bookkeeping::{NeededByBuilds, Removals};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::SessionFile;
 use crate::model::{Deed, KeptReason, Life, Plan, Record, SessionKey, Step};
 use crate::observe::Observation;
-use crate::plan::clean::{Layers, Policy, Scope};
+use crate::plan::clean::{CleanPolicy, Layers, Scope};
 use crate::plan::{order, session_end};
 use crate::report;
 use crate::report::clean::Loudness;
@@ -90,7 +90,8 @@ pub(super) async fn plan(app: &App, seen: &Observation, key: &SessionKey, manner
             key.project, key.session
         )));
     }
-    let policy = Policy { trust_stamp: false, stops: opened, volumes: opened, ..app.clean_policy(scope, !keep_tagged) };
+    let policy =
+        CleanPolicy { trust_stamp: false, stops: opened, volumes: opened, ..app.clean_policy(scope, !keep_tagged) };
     let extras = seen.extras().await?;
     // Whoever ends a session speaks for it, alive or not.
     here.key = key.clone();
@@ -114,12 +115,13 @@ pub(super) async fn carry_out(
     let depths = order::depths(seen.snapshot.images.iter());
     let state = app.state()?;
     let builds = NeededByBuilds::new(&state, &seen.books, None).unless(is_kept_open);
+    let (stop, is_needed) = (stop.shared(), |step: &_| builds.need(step));
     let runs = RefCell::new(running(plan));
     let stopped = |step: &Step| {
         runs.borrow_mut().remove(&*step.id());
     };
     let report = {
-        let apply = apply::apply(&seen.engine, plan, &depths, seen.info.can, |step| builds.need(step), stop, stopped);
+        let apply = apply::apply(&seen.engine, plan, &depths, seen.info.can, is_needed, stop.clone(), stopped);
         let mut apply = pin!(apply);
         tokio::select! {
             report = apply.as_mut() => report,
@@ -130,15 +132,13 @@ pub(super) async fn carry_out(
         }
     };
     let mut records = Vec::new();
-    if !report.gone.is_empty() {
-        records.push(Record::Gone { at: Timestamp::now(), ids: report.gone.clone() });
-    }
     // What stays for its age may have a tag to give back.
     let young = plan.kept.iter().any(|kept| kept.reason == KeptReason::TooYoung);
     if is_over(plan) && !young && seen.books.sessions.contains_key(key) {
         records.push(Record::Cleaned { key: key.clone(), at: seen.began });
     }
-    seen.ledger.append(&records)?;
+    let removals = Removals { state: &state, ledger: &seen.ledger, books: &seen.books, doer: app.doer(key) };
+    report::notice::tell(&removals.note(plan, report.gone.clone(), records, stop).await?);
     Ok(report)
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn say_that_it_goes_on(key: &SessionKey) {
 
 /// Nothing of the session waits for a later clean.
 pub(crate) fn is_over(plan: &Plan) -> bool {
-    plan.totals.failed == 0 && !plan.kept.iter().any(|kept| waits(kept.reason))
+    plan.totals().failed == 0 && !plan.kept.iter().any(|kept| waits(kept.reason))
 }
 
 /// Kept for now only.

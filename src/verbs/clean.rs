@@ -2,19 +2,22 @@
 
 mod scope;
 
+use std::future::Future;
 use std::io::IsTerminal;
+
+use futures_util::FutureExt as _;
 
 use crate::app::App;
 use crate::apply::{self, Report};
-use crate::bookkeeping::NeededByBuilds;
+use crate::bookkeeping::{NeededByBuilds, Removals};
 use crate::cli::CleanFlags;
 use crate::config::Format;
 use crate::config::here::machine;
-use crate::error::{Error, Result};
-use crate::model::{KeptReason, Life, Plan, Record};
+use crate::error::{Error, Kind, Result};
+use crate::model::{KeptReason, Life, Notice, Plan, Record};
 use crate::observe::{Observation, unmatched};
-use crate::plan::clean::{Layers, Policy, sessions};
-use crate::plan::narrow::{Narrowed, narrow};
+use crate::plan::clean::{CleanPolicy, Layers, Scope, sessions};
+use crate::plan::narrow::{Narrowed, Wanted, narrow};
 use crate::plan::order;
 use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
@@ -67,18 +70,25 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         let bar = report::progress::Bar::new(wants_bar(app), made.steps.len());
         let (state, progress) = (app.state()?, |_: &_| bar.step());
         let builds = NeededByBuilds::new(&state, &seen.books, None);
-        let report = apply::apply(
+        let stop = asked_to_stop().boxed_local().shared();
+        let mut report = apply::apply(
             &seen.engine,
             &mut made,
             &depths,
             seen.info.can,
             |step| builds.need(step),
-            asked_to_stop(),
+            stop.clone(),
             progress,
         )
         .await;
         bar.end();
-        note(&seen, &policy, &made, &report, whole, app);
+        match note(app, &seen, &policy, &made, &report, whole, stop).await {
+            Ok(notices) => report::notice::tell(&notices),
+            Err(error) => {
+                report.interrupted |= error.kind == Kind::Interrupted;
+                report::warn(error);
+            }
+        }
         show(app, &made, &policy, true);
         for error in report.errors.iter().take(TOLD) {
             report::say(error);
@@ -92,20 +102,23 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
 
 /// The plan, and what it was made by.
 struct Made {
-    policy: Policy,
+    policy: CleanPolicy,
     plan: Plan,
     /// It is all that would go.
     whole: bool,
 }
 
 /// Makes the plan that these policies ask for; of several the one that has most of what the file has.
-async fn make(app: &App, seen: &Observation, policies: Vec<Policy>, file: Option<PlanFile>) -> Result<Made> {
+async fn make(app: &App, seen: &Observation, policies: Vec<CleanPolicy>, file: Option<PlanFile>) -> Result<Made> {
     let mut best: Option<Made> = None;
     for policy in policies {
         let mut plan = seen.plan(&app.here(), &policy).await?;
         plan.scope = Some(scope::asked(&policy));
         let Narrowed { plan, whole } = match &file {
-            Some(file) => narrow(plan, &file.steps),
+            Some(file) => {
+                let kinds = file.steps.iter().map(Wanted::kind).collect();
+                narrow(plan, &file.steps).told_of_gone(seen.missing(&kinds).await?)
+            }
             None => Narrowed { plan, whole: true },
         };
         if best.as_ref().is_none_or(|best| plan.steps.len() > best.plan.steps.len()) {
@@ -115,7 +128,7 @@ async fn make(app: &App, seen: &Observation, policies: Vec<Policy>, file: Option
     best.ok_or_else(|| Error::usage("making a plan", "nothing was asked for"))
 }
 
-fn show(app: &App, plan: &Plan, policy: &Policy, done: bool) {
+fn show(app: &App, plan: &Plan, policy: &CleanPolicy, done: bool) {
     let whose = report::clean::whose(&policy.scope, app.key.project.as_str());
     report::clean::show(&app.settings, app.loudness(), plan, &whose, done);
 }
@@ -125,16 +138,20 @@ fn wants_bar(app: &App) -> bool {
 }
 
 /// What is gone leaves the ledger, and sessions that were cleaned whole are over.
-fn note(seen: &Observation, policy: &Policy, plan: &Plan, report: &Report, whole: bool, app: &App) {
-    let now = jiff::Timestamp::now();
+async fn note(
+    app: &App,
+    seen: &Observation,
+    policy: &CleanPolicy,
+    plan: &Plan,
+    report: &Report,
+    whole: bool,
+    stop: impl Future<Output = ()>,
+) -> Result<Vec<Notice>> {
     let mut records = Vec::new();
-    if !report.gone.is_empty() {
-        records.push(Record::Gone { at: now, ids: report.gone.clone() });
-    }
     if whole
         && policy.tags
         && policy.scope.is_of_sessions()
-        && plan.totals.failed == 0
+        && plan.totals().failed == 0
         && !plan.kept.iter().any(|kept| waits(kept.reason))
     {
         let (layers, here) = (Layers::new(), app.here());
@@ -150,9 +167,12 @@ fn note(seen: &Observation, policy: &Policy, plan: &Plan, report: &Report, whole
             }
         }
     }
-    if let Err(error) = seen.ledger.append(&records) {
-        report::warn(error);
-    }
+    let of = match &policy.scope {
+        Scope::Session(key) => key,
+        _ => &app.key,
+    };
+    let removals = Removals { state: &app.state()?, ledger: &seen.ledger, books: &seen.books, doer: app.doer(of) };
+    removals.note(plan, report.gone.clone(), records, stop).await
 }
 
 /// Kept for now only: a later clean of the session is to find it, and so what stays for its age or its children.
@@ -161,7 +181,7 @@ fn waits(reason: KeptReason) -> bool {
 }
 
 /// Shows what would go on stderr, since stdout is for the result, and asks.
-fn agreed(app: &App, plan: &Plan, policy: &Policy, what: String) -> Result<bool> {
+fn agreed(app: &App, plan: &Plan, policy: &CleanPolicy, what: String) -> Result<bool> {
     if !scope::somebody_is_there() {
         return Err(
             Error::usage(what, "there is nobody to ask").hint("say --yes, after a look at what --dry-run shows")

@@ -5,6 +5,7 @@ mod clean;
 pub mod completions;
 mod config;
 mod guard;
+mod log;
 mod plugin;
 mod session;
 mod status;
@@ -62,6 +63,7 @@ fn run(parsed: Parsed) -> Result<u8> {
             config::run(&app.settings, &app.identity);
             Ok(0)
         }
+        Verb::Log(log) => log::log(&app, &log),
         Verb::Status(status) => status::status(&app, &status),
         // Answered above, before there was a app.
         Verb::Completions { .. } | Verb::Man { .. } | Verb::Plugin(_) | Verb::PluginMetadata => Ok(0),

@@ -19,7 +19,7 @@ pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
     app.runtime()?.block_on(async {
         let seen = Observation::look(app).await?;
         report::notice::tell(&seen.notices);
-        dead::tell_of_the_dead(app, &seen.lives);
+        dead::tell_of_all_dead(app, &seen.lives);
         match &flags.image {
             Some(image) => one(app, &seen, image).await,
             None => all(app, &seen, flags.all).await,
@@ -80,7 +80,6 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
             reason: KeptReason::Unrecorded,
             holders: Vec::new(),
         });
-        plan.count();
     }
     let plan = plan.clone();
     let owner = match &of {
@@ -121,7 +120,9 @@ async fn fates(app: &App, seen: &Observation, of: Option<&SessionKey>, id: Image
     let command = if elsewhere { format!("dkb clean --project {}", of.project) } else { "dkb clean".to_owned() };
     let project = || Scope::Project(of.project.clone());
     let mut fates = vec![(command.clone(), fate(project(), false).await?)];
-    if fates[0].1.kept.iter().any(|kept| kept.reason == KeptReason::Tagged) {
+    // Where somebody else named it too, our name alone goes.
+    let is_named = |kept: &Kept| matches!(kept.reason, KeptReason::Tagged | KeptReason::ForeignTag);
+    if fates[0].1.kept.iter().any(is_named) {
         fates.push((format!("{command} --tagged"), fate(project(), true).await?));
     }
     fates.push((format!("{command} --session {}", of.session), fate(Scope::Session(of.clone()), true).await?));
@@ -140,6 +141,5 @@ fn only(mut plan: Plan, id: ImageId) -> Plan {
     plan.steps.retain(|step| step.image() == Some(id));
     let id = id.to_string();
     plan.kept.retain(|kept| kept.id == id);
-    plan.count();
     plan
 }

@@ -19,7 +19,7 @@ use crate::model::Kind;
 use crate::observe::host::HostObservation;
 use crate::observe::pressure;
 use crate::plan::narrow::{Wanted, narrow};
-use crate::plan::sweep::Policy;
+use crate::plan::sweep::SweepPolicy;
 use crate::plan_file;
 use crate::processes::signals::asked_to_stop;
 use crate::report;
@@ -69,15 +69,17 @@ pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
             if !agreed(&hosts, &looks, &voice) {
                 return Ok(declined(&hosts, looks, &voice));
             }
-            let done =
-                hosts.iter().zip(looks).map(|(host, ready)| run::carry_out(&host.name, ready, &voice, stop.clone()));
+            let done = hosts
+                .iter()
+                .zip(looks)
+                .map(|(host, ready)| run::carry_out(app, &host.name, ready, &voice, stop.clone()));
             join_all(done).await
         } else {
             let whole = hosts.iter().map(|host| async {
                 let ready = prepare(app, flags, host, &voice).await;
                 match (mode, ready) {
                     (Mode::Show, ready) => show(&host.name, ready, flags, &voice),
-                    (_, ready) => run::carry_out(&host.name, ready, &voice, stop.clone()).await,
+                    (_, ready) => run::carry_out(app, &host.name, ready, &voice, stop.clone()).await,
                 }
             });
             join_all(whole).await
@@ -120,8 +122,8 @@ async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice)
     Ok(Ready { seen, swept, looked: began.elapsed() })
 }
 
-fn policy(sweep: &SweepSettings) -> Policy {
-    Policy {
+fn policy(sweep: &SweepSettings) -> SweepPolicy {
+    SweepPolicy {
         containers: sweep.containers,
         images: sweep.images,
         volumes: sweep.volumes,
@@ -140,14 +142,14 @@ fn policy(sweep: &SweepSettings) -> Policy {
 
 /// All that any sweep could take of the kinds that a plan from a file has. What is to stay stays: patterns, filters
 /// and numbers hold as ever, and an age where somebody has set one.
-fn widest(app: &App, host: &Host, steps: &[Wanted]) -> Policy {
+fn widest(app: &App, host: &Host, steps: &[Wanted]) -> SweepPolicy {
     let asked = policy(&host.sweep);
     let takes = |kind| steps.iter().any(|step| step.kind() == kind);
     let usual = &app.settings.sweep;
     let is_set = |key| app.settings.source(key).is_some_and(|source| *source != Source::Default);
     let age = |age: Duration, usual: Duration, set: bool| if set || age != usual { age } else { Duration::ZERO };
     let until_is_set = is_set("sweep.until");
-    Policy {
+    SweepPolicy {
         containers: takes(Kind::Container),
         images: takes(Kind::Image),
         volumes: takes(Kind::Volume),

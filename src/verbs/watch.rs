@@ -159,10 +159,11 @@ fn listen(flags: &cli::WatchFlags) -> Result<oneshot::Receiver<End>> {
 async fn introduce(app: &App, state: &State) -> Result<()> {
     let engine = app.engine(Limits::default()).await?;
     let Some(identity) = engine.info().await?.identity else { return Ok(()) };
-    state.ledger(&identity).append(&[Record::Session(SessionEntry {
+    let session = Record::Session(SessionEntry {
         ci: app.identity.ci.is_some(),
         slot: app.slot(),
         copies: [app.identity.copy.clone()].into(),
         ..SessionEntry::new(app.key.clone(), Timestamp::now())
-    })])
+    });
+    state.ledger(&identity).append_aside(vec![session]).await
 }

@@ -177,6 +177,9 @@ fn a_plan_in_a_file_is_done_and_never_more(engine: &Engine) {
     books.dkb(engine).args(["clean", "--apply", "plan.json"]).run().success();
     let there: Vec<bool> = images.iter().map(|image| engine.has(image)).collect();
     assert_eq!(there, [true, true, false, true]);
+    let again = books.dkb(engine).args(["clean", "--apply", "plan.json", "--format", "json"]).run().success().json();
+    assert_eq!(reason(&again, &images[2]), "already_gone", "what is not there did not change: {again:#}");
+    books.dkb(engine).args(["clean", "--apply", "plan.json"]).run().says("gone").never_says("changed since");
 
     // A plan that somebody wrote by hand goes no further than dkb itself would.
     let stranger = engine.image().make();

@@ -17,6 +17,7 @@ pub(crate) fn promises() -> Promises {
             a_tag_that_the_session_took_is_given_back,
             without_a_watcher_the_next_clean_of_stale_sessions_takes_it_all,
             an_inner_guard_joins_the_outer_and_leaves_the_cleaning_to_it,
+            a_dry_run_keeps_what_a_container_that_stays_refers_to_and_so_does_the_run,
         ])
         .on(
             docker,
@@ -182,6 +183,31 @@ fn an_inner_guard_joins_the_outer_and_leaves_the_cleaning_to_it(engine: &Engine)
     assert_eq!(read("inner"), "s\n");
     assert!(read("still").contains(read("one").trim()), "the inner guard cleaned up");
     scene.is_clean();
+}
+
+fn a_dry_run_keeps_what_a_container_that_stays_refers_to_and_so_does_the_run(engine: &Engine) {
+    let state = State::new();
+    let script = "set -e
+        docker volume create --label $DKB_LABEL used
+        docker volume create --label $DKB_LABEL free
+        docker network create --label $DKB_LABEL joined
+        docker create --network joined --name never-started lab/base
+        docker run -d --stop-timeout 1 --name runs -v used:/x lab/base sleep 1000
+        docker create --name holds -v used:/x lab/base";
+    let guard = engine.dkb_in(&state).project("p").args(["guard", "--session", "s", "--", "sh", "-c", script]);
+    let guard = guard.run().success().warns("kept joined: in use never-started (created)");
+    guard.warns("kept used: in use").warns("runs (running)").warns("holds (created)").warns("removed 1 volume");
+    let clean = |args: &[&str]| {
+        let dkb = engine.dkb_in(&state).project("p").session("next").args(["clean", "--stale", "--format", "json"]);
+        dkb.args(args.iter().copied()).run().success().json()
+    };
+    let told = clean(&["--dry-run"]);
+    assert_eq!(told["steps"], serde_json::json!([]), "{told:#}");
+    let reasons: Vec<&str> =
+        told["kept"].as_array().expect("kept").iter().filter_map(|kept| kept["reason"].as_str()).collect();
+    assert_eq!(reasons, ["in_use", "in_use"], "{told:#}");
+    let done = clean(&[]);
+    assert_eq!((&done["steps"], &done["kept"]), (&told["steps"], &told["kept"]));
 }
 
 fn an_engine_that_is_gone_at_the_end_is_said_and_the_next_dkb_finishes(engine: &Engine) {

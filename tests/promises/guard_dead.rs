@@ -138,6 +138,12 @@ fn the_next_dkb_of_any_kind_says_it_once(engine: &Engine) {
         assert_eq!(said.err().matches("cut off").count(), 1, "{said}");
         next.run().success().never_warns("cut off");
     }
+    for _ in 0..2 {
+        // Whoever asks how things stand hears it as long as it is so, and how it ends from where he is.
+        let said = dkb(&["status"]).run().success().warns("session dead-0 of app (just, since");
+        said.warns("is over, and not all of it is gone; dkb clean --stale takes it away");
+        dkb(&["status"]).project("tool").run().success().warns("; dkb --project app clean --stale takes it away");
+    }
 }
 
 fn a_dead_session_that_will_not_go_changes_no_exit_code(engine: &Engine) {

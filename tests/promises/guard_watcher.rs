@@ -45,7 +45,7 @@ fn family(pid: u32) -> Option<(u32, u32)> {
     Some((fields[1].parse().ok()?, fields[3].parse().ok()?))
 }
 
-fn children_of(parent: u32) -> Vec<u32> {
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
     let all = std::fs::read_dir("/proc").expect("the processes of this machine").flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid| family(*pid).is_some_and(|(of, _)| of == parent)).collect()

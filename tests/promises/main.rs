@@ -24,6 +24,7 @@ mod clean_races;
 mod clean_random;
 mod clean_takes_ours;
 mod clean_together;
+mod fake_engine;
 mod far_away;
 mod guard;
 mod guard_dead;
@@ -31,6 +32,8 @@ mod guard_scene;
 mod guard_watcher;
 mod hostile_plan;
 mod lab_itself;
+mod ledger_lock;
+mod log;
 mod names;
 mod neighbours;
 mod outside_text;
@@ -75,12 +78,15 @@ fn main() -> ExitCode {
         clean_random::promises(),
         clean_takes_ours::promises(),
         clean_together::promises(),
+        fake_engine::promises(),
         far_away::promises(),
         guard::promises(),
         guard_dead::promises(),
         guard_watcher::promises(),
         hostile_plan::promises(),
         lab_itself::promises(),
+        ledger_lock::promises(),
+        log::promises(),
         neighbours::promises(),
         outside_text::promises(),
         plan_files::promises(),

@@ -35,7 +35,7 @@ fn a_build_that_was_cut_off_is_found_with_all_that_was_seen_of_it() {
     let state = State::at(folder.path());
     let running = state.begin(&intent("1")).expect("a build");
     let tag = Reference::written("app").expect("a name");
-    let image = Candidate { id: "0123456789ab".to_owned(), stage: 1, step: 2, base: false, cached: true, ran: None };
+    let image = ShownImage { id: "0123456789ab".to_owned(), stage: 1, step: 2, base: false, cached: true, ran: None };
     let mut journal = running.journal().expect("a journal");
     journal.note_engine("engine", Timestamp::UNIX_EPOCH);
     journal.note_before(&tag, id(7));
@@ -73,7 +73,7 @@ fn an_image_ends_what_its_container_ran_for() {
     let mut journal = running.journal().expect("a journal");
     let container = Some("ba9876543210".to_owned());
     let image =
-        Candidate { id: "0123456789ab".to_owned(), stage: 1, step: 2, base: false, cached: false, ran: container };
+        ShownImage { id: "0123456789ab".to_owned(), stage: 1, step: 2, base: false, cached: false, ran: container };
     journal.note_container("ba9876543210");
     journal.note_image(&image);
     drop(running);

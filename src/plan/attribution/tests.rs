@@ -24,12 +24,12 @@ fn stamped(mut image: ImageDetail, key: &SessionKey) -> ImageDetail {
     image
 }
 
-fn line(n: u8, step: u32, kind: &str) -> Candidate {
-    Candidate { id: id(n).short(), step, stage: 1, base: kind == "base", cached: kind == "cached", ran: None }
+fn line(n: u8, step: u32, kind: &str) -> ShownImage {
+    ShownImage { id: id(n).short(), step, stage: 1, base: kind == "base", cached: kind == "cached", ran: None }
 }
 
 /// With `result` 0 the build failed.
-fn verify_all(candidates: &[Candidate], details: &[ImageDetail], recorded: &[u8], result: u8) -> Vec<ImageId> {
+fn verify_all(candidates: &[ShownImage], details: &[ImageDetail], recorded: &[u8], result: u8) -> Vec<ImageId> {
     let of = key("p", "s");
     let stamp = Stamp { project: Some(of.project), session: Some(of.session) };
     let began = Timestamp::from_second(BEGAN).expect("a time");
@@ -56,7 +56,7 @@ fn every_stage_has_a_chain_of_its_own_and_may_begin_from_scratch() {
     let docker = [line(2, 2, "new"), line(1, 3, "base"), line(3, 4, "new"), line(2, 5, "base"), line(4, 6, "new")];
     assert_eq!(verify_all(&docker, &images, &[], 4), [id(2), id(3), id(4)]);
     // Podman shows no image behind FROM, and counts anew in every stage.
-    let of = |stage, line| Candidate { stage, ..line };
+    let of = |stage, line| ShownImage { stage, ..line };
     let podman = [of(1, line(2, 2, "new")), of(2, line(3, 2, "new")), of(3, line(4, 2, "new"))];
     assert_eq!(verify_all(&podman, &images, &[], 4), [id(2), id(3), id(4)]);
     let reused = [of(1, line(2, 2, "new")), of(2, line(2, 2, "cached")), of(2, line(4, 3, "new"))];
@@ -65,7 +65,7 @@ fn every_stage_has_a_chain_of_its_own_and_may_begin_from_scratch() {
 
 #[test]
 fn rule_1_what_a_container_was_committed_to_is_proved_by_it() {
-    let ran = |container: &str, line| Candidate { ran: Some(container.to_owned()), ..line };
+    let ran = |container: &str, line| ShownImage { ran: Some(container.to_owned()), ..line };
     let by = |container: &str, image| ImageDetail { container: Some(container.repeat(6)), ..image };
     // While a1 runs it names 9, of a stranger's container, and pretends that another container runs.
     let images = [detail(1, 0, 5), by("a1", detail(2, 1, BEGAN)), by("ff", detail(9, 1, BEGAN)), detail(3, 2, BEGAN)];
@@ -85,7 +85,7 @@ fn an_image_that_was_committed_when_the_output_ended_is_found_by_its_container()
     let began = Timestamp::from_second(BEGAN).expect("a time");
     let evidence =
         Evidence { details: &images, began, stamp: &stamp, result: None, cut_off: false, tells_containers: true };
-    let one = Candidate { ran: Some("a1a1".to_owned()), ..line(2, 2, "new") };
+    let one = ShownImage { ran: Some("a1a1".to_owned()), ..line(2, 2, "new") };
     let shown = Shown { images: vec![line(1, 1, "base"), one], stage: 1, step: 3, ran: Some("b2b2".to_owned()) };
     assert_eq!(verify(&shown, &evidence, |_| false), [id(2), id(3)]);
 }
@@ -224,7 +224,7 @@ fn a_result_that_is_not_built_on_the_last_step_or_bears_another_stamp_is_another
     let made = |n, parent| stamped(detail(n, parent, BEGAN), &ours);
     let images =
         [detail(1, 0, 5), detail(2, 1, BEGAN), made(3, 2), detail(4, 2, BEGAN), detail(8, 1, BEGAN), made(9, 8)];
-    let ask = |lines: &[Candidate], result, stamp: &Stamp| {
+    let ask = |lines: &[ShownImage], result, stamp: &Stamp| {
         let shown = Shown { images: lines.to_vec(), stage: 1, step: 3, ran: None };
         (is_misnamed(&shown, id(result), &images, stamp), last_step(&shown, id(result), &images))
     };
@@ -237,7 +237,7 @@ fn a_result_that_is_not_built_on_the_last_step_or_bears_another_stamp_is_another
     assert_eq!(ask(&lines(&[9]), 9, &whole), (true, Some(id(2))), "not built on the last step");
     assert_eq!(ask(&lines(&[4]), 4, &whole), (true, Some(id(2))), "not stamped");
     assert_eq!(ask(&lines(&[4]), 4, &none), (false, Some(id(2))), "no stamp was given");
-    let of_another_stage = [Candidate { stage: 0, ..line(8, 2, "new") }, line(3, 3, "new")];
+    let of_another_stage = [ShownImage { stage: 0, ..line(8, 2, "new") }, line(3, 3, "new")];
     assert_eq!(ask(&of_another_stage, 3, &whole), (false, None), "a stage may be no more than its base and the stamp");
     assert_eq!(ask(&[], 4, &whole), (true, None), "of a quiet build there is no step");
     assert_eq!(ask(&[], 3, &whole), (false, None));
@@ -274,7 +274,7 @@ fn what_was_committed_last_must_be_built_on_the_step_before_it() {
     let began = Timestamp::from_second(BEGAN).expect("a time");
     let evidence =
         Evidence { details: &images, began, stamp: &stamp, result: None, cut_off: false, tells_containers: true };
-    let one = Candidate { ran: Some("a1a1".to_owned()), ..line(2, 2, "new") };
+    let one = ShownImage { ran: Some("a1a1".to_owned()), ..line(2, 2, "new") };
     let shown = Shown { images: vec![line(1, 1, "base"), one], stage: 1, step: 3, ran: Some("b2b2".to_owned()) };
     assert_eq!(verify(&shown, &evidence, |_| false), [id(2)]);
 }
@@ -313,7 +313,7 @@ fn the_base_of_the_result_is_not_ours_however_new_it_is() {
 
 #[test]
 fn a_build_out_of_the_cache_needs_no_question() {
-    let ask = |lines: &[Candidate], recorded: &[u8], result: u8| {
+    let ask = |lines: &[ShownImage], recorded: &[u8], result: u8| {
         let shown = Shown { images: lines.to_vec(), stage: 1, step: 3, ran: None };
         all_cached(&shown, Some(id(result)), &recorded.iter().map(|&n| id(n)).collect::<Vec<_>>())
     };

@@ -20,7 +20,7 @@ fn told(stream: &str) -> Vec<String> {
         Event::UsingCache(Some(id)) => format!("cache {}", &id[..2]),
         Event::RunningIn(_) => "run".to_owned(),
         Event::Built(id) => format!("built {}", &id[..2]),
-        Event::Image(Candidate { digits, after_from, triggered, cached }) => {
+        Event::Image(NamedImage { digits, after_from, triggered, cached }) => {
             let known = [(after_from, " from"), (triggered, " triggered"), (cached, " cached")];
             let known: String = known.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
             format!("{}{known}", &digits[..2])

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::claims::Claims;
-use super::look::Look;
+use super::look::CleanLook;
 use super::steps::Going;
 use crate::model::{Build, Holder, Image, ImageId};
 use crate::plan::argv::is_one_file;
@@ -12,7 +12,7 @@ use crate::plan::argv::is_one_file;
 /// The images that were to go but on which an image that stays is built, with that image. What is kept
 /// keeps its own base in turn.
 pub(super) fn held<'a>(
-    look: &Look<'a>,
+    look: &CleanLook<'a>,
     claims: &Claims,
     going: &HashMap<ImageId, Going<'a>>,
 ) -> Vec<(&'a Image, Holder)> {

@@ -83,7 +83,6 @@ pub fn share_with_cache(plan: &mut Plan, books: &Books, cache: &[CacheRecord]) {
             plan.to_cache.insert(id, stays);
         }
     }
-    plan.count();
 }
 
 /// Whether anything that was built may share its bytes with the build cache.

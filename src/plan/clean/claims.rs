@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::inherited::StampGivers;
-use super::look::{Look, Policy, Scope, covers, is_meant};
-use crate::model::{Build, Image, ImageId, KeptReason, Reference, SessionKey};
+use super::look::{CleanLook, CleanPolicy, Scope, covers, is_meant};
+use crate::model::{Build, GoesOn, Holder, Image, ImageId, KeptReason, Reference, SessionKey};
 
 /// What the builds in the scope have to say of an image.
 pub(super) struct Claim<'a> {
@@ -18,7 +18,7 @@ pub(super) struct Claim<'a> {
     /// It came in by one of the doors: no build is on record.
     pub(super) adopted: bool,
     /// Builds outside the scope claim it too.
-    pub(super) shared_with: Option<KeptReason>,
+    pub(super) shared_with: Option<(KeptReason, Vec<Holder>)>,
 }
 
 impl Claim<'_> {
@@ -57,19 +57,19 @@ pub(crate) fn build_gave(build: &Build, tag: &Reference) -> bool {
 pub(super) enum Standing<'c, 'a> {
     /// Neither recorded nor stamped: none of our business, and not worth a line.
     Unseen,
-    NotOurs(KeptReason),
+    NotOurs(KeptReason, Vec<Holder>),
     Ours(&'c Claim<'a>),
 }
 
 pub(super) struct Claims<'a> {
-    look: &'a Look<'a>,
-    policy: &'a Policy,
+    look: &'a CleanLook<'a>,
+    policy: &'a CleanPolicy,
     givers: StampGivers<'a>,
     in_scope: HashMap<ImageId, Claim<'a>>,
 }
 
 impl<'a> Claims<'a> {
-    pub(super) fn new(look: &'a Look<'a>, policy: &'a Policy) -> Self {
+    pub(super) fn new(look: &'a CleanLook<'a>, policy: &'a CleanPolicy) -> Self {
         let mut claims = Self { look, policy, givers: StampGivers::new(look), in_scope: HashMap::new() };
         for image in &look.snapshot.images {
             if let Some(claim) = claims.recorded_claim(image).or_else(|| claims.adopted_claim(image)) {
@@ -84,13 +84,14 @@ impl<'a> Claims<'a> {
             return Standing::Ours(claim);
         }
         if let Some(build) = self.builds(image.id).next_back() {
-            return Standing::NotOurs(self.why_not(&build.of));
+            let (reason, holders) = self.why_not(&build.of);
+            return Standing::NotOurs(reason, holders);
         }
         let stamp = image.stamp();
         if stamp.is_none() {
             return Standing::Unseen;
         }
-        Standing::NotOurs(self.evidence(image).unwrap_or(KeptReason::Unrecorded))
+        Standing::NotOurs(self.evidence(image).unwrap_or(KeptReason::Unrecorded), Vec::new())
     }
 
     pub(super) fn in_scope(&self, id: ImageId) -> Option<&Claim<'a>> {
@@ -165,20 +166,35 @@ impl<'a> Claims<'a> {
         self.givers.gave_to(image).then_some(KeptReason::Inherited)
     }
 
-    fn why_not(&self, key: &SessionKey) -> KeptReason {
+    /// Why what a session built is not in the scope, and the session, where it goes on.
+    fn why_not(&self, key: &SessionKey) -> (KeptReason, Vec<Holder>) {
         let project = match &self.policy.scope {
             Scope::Project(project) | Scope::Stale(project) => Some(project),
             Scope::Session(session) => Some(&session.project),
             Scope::All => None,
         };
-        if project.is_some_and(|project| *project != key.project) {
+        let reason = if project.is_some_and(|project| *project != key.project) {
             KeptReason::OtherProject
         } else if self.policy.scope != Scope::All && is_meant(self.look, self.policy, key) && !self.look.reaches(key) {
             KeptReason::OtherCopy
         } else if self.look.is_others(key) {
             KeptReason::SessionAlive
+        } else if let Some(goes_on) = self.goes_on(key) {
+            let reason = match goes_on {
+                GoesOn::Built { .. } | GoesOn::Runs => KeptReason::MayBeAtWork,
+                GoesOn::Asks | GoesOn::HasNoEnd | GoesOn::Unsaid => KeptReason::NotOver,
+            };
+            return (reason, vec![Holder::Session { name: key.session.clone(), goes_on }]);
         } else {
             KeptReason::OtherSession
-        }
+        };
+        (reason, Vec::new())
+    }
+
+    /// Only what is over is asked for, and this session is not.
+    fn goes_on(&self, key: &SessionKey) -> Option<GoesOn> {
+        let asked = matches!(self.policy.scope, Scope::Stale(_));
+        let entry = self.look.books.sessions.get(key).filter(|_| asked)?;
+        self.look.goes_on(entry, self.policy.stale_after)
     }
 }

@@ -19,7 +19,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::claims::Claim;
-use super::look::{Look, Policy, SETTLED, Scope, covers};
+use super::look::{CleanLook, CleanPolicy, SETTLED, Scope, covers};
 use crate::model::{
     Books, Container, ContainerState, Image, ImageId, Life, RUN_LABEL, Reference, SessionKey, Snapshot,
 };
@@ -31,13 +31,13 @@ const BETWEEN_BEATS: SignedDuration = SignedDuration::from_secs(5);
 
 /// The containers of the sessions that end.
 pub(crate) struct Ending<'a> {
-    look: &'a Look<'a>,
-    policy: &'a Policy,
+    look: &'a CleanLook<'a>,
+    policy: &'a CleanPolicy,
     images: HashMap<ImageId, &'a Image>,
 }
 
 impl<'a> Ending<'a> {
-    pub(crate) fn new(look: &'a Look<'a>, policy: &'a Policy) -> Self {
+    pub(crate) fn new(look: &'a CleanLook<'a>, policy: &'a CleanPolicy) -> Self {
         Self { look, policy, images: look.snapshot.images.iter().map(|image| (image.id, image)).collect() }
     }
 

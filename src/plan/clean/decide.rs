@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::claims::{Claims, Standing};
-use super::look::{Look, Policy};
-use super::rules::{Rules, Verdict};
+use super::look::{CleanLook, CleanPolicy};
+use super::rules::{CleanRules, Verdict, tag_reason};
 use super::steps::{self, Going, Return};
 use crate::model::{ImageId, Kept, Reference, Step};
 
@@ -17,16 +17,16 @@ pub(super) struct Decided<'a> {
     pub(super) waiting: HashSet<ImageId>,
 }
 
-pub(super) fn decide<'a>(look: &'a Look<'a>, policy: &'a Policy, claims: &Claims) -> Decided<'a> {
-    let rules = Rules::new(look, policy, claims);
+pub(super) fn decide<'a>(look: &'a CleanLook<'a>, policy: &'a CleanPolicy, claims: &Claims) -> Decided<'a> {
+    let rules = CleanRules::new(look, policy, claims);
     let mut going: HashMap<ImageId, Going> = HashMap::new();
     let mut kept: HashMap<ImageId, Kept> = HashMap::new();
     let mut untags = Vec::new();
     for image in &look.snapshot.images {
         match claims.standing(image) {
             Standing::Unseen => {}
-            Standing::NotOurs(reason) => {
-                kept.insert(image.id, steps::keep(image, reason, Vec::new()));
+            Standing::NotOurs(reason, holders) => {
+                kept.insert(image.id, steps::keep(image, reason, holders));
             }
             Standing::Ours(claim) => match rules.verdict(image, claim) {
                 Verdict::Go(found) => {
@@ -34,7 +34,7 @@ pub(super) fn decide<'a>(look: &'a Look<'a>, policy: &'a Policy, claims: &Claims
                 }
                 Verdict::Keep { reason, holders, untag } => {
                     kept.insert(image.id, steps::keep(image, reason, holders));
-                    untags.extend(untag.iter().map(|tag| steps::untag_step(image, tag)));
+                    untags.extend(untag.iter().map(|tag| steps::untag_step(image, tag, tag_reason(policy))));
                 }
             },
         }

@@ -2,18 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::look::Look;
+use super::look::CleanLook;
 use crate::model::{Image, ImageId, Stamp};
 
 /// The images whose stamp others may have inherited, by what those others would begin with.
 pub(super) struct StampGivers<'a> {
-    look: &'a Look<'a>,
+    look: &'a CleanLook<'a>,
     stamps: HashMap<ImageId, Stamp>,
     layered: HashSet<(Stamp, &'a [String])>,
 }
 
 impl<'a> StampGivers<'a> {
-    pub(super) fn new(look: &'a Look<'a>) -> Self {
+    pub(super) fn new(look: &'a CleanLook<'a>) -> Self {
         let stamped = look.snapshot.images.iter().map(|image| (image.id, image.stamp()));
         let stamps: HashMap<ImageId, Stamp> = stamped.filter(|(_, stamp)| !stamp.is_none()).collect();
         let layered = stamps

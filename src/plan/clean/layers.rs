@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::claims::Claims;
 use super::decide::{Decided, decide};
-use super::look::{Look, Policy};
+use super::look::{CleanLook, CleanPolicy};
 use super::steps::Going;
 use super::uses::users;
 use crate::model::{Image, ImageId, Stamp};
@@ -12,7 +12,7 @@ use crate::model::{Image, ImageId, Stamp};
 /// The images whose layers the plan needs. They cost one question each, so the plan is first made without them:
 /// they matter for a named image that would go, which something that stays may be built on, and for a stamped
 /// image that would come in by a door, which may have inherited its stamp.
-pub fn wants_layers(look: &Look, policy: &Policy) -> Vec<ImageId> {
+pub fn wants_layers(look: &CleanLook, policy: &CleanPolicy) -> Vec<ImageId> {
     let claims = Claims::new(look, policy);
     let Decided { going, .. } = decide(look, policy, &claims);
     let mut wanted = HashSet::new();

@@ -3,26 +3,26 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::claims::Claims;
-use super::look::{Look, Policy, Scope, covers};
+use super::look::{CleanLook, CleanPolicy, Scope, covers};
 use super::steps::{Going, Return, keep, own_name_step};
 use super::uses::users;
 use crate::model::{Holder, Image, ImageId, Kept, KeptReason, Life, Reason, Reference, SessionEntry, SessionKey, Step};
 
 /// The sessions that this clean ends.
-fn ending<'a>(look: &'a Look, policy: &'a Policy) -> impl Iterator<Item = &'a SessionEntry> {
+fn ending<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Item = &'a SessionEntry> {
     let ends = matches!(policy.scope, Scope::Session(_) | Scope::Stale(_));
     let entries = look.books.sessions.values().filter(move |_| ends);
     entries.filter(|entry| covers(look, policy, &entry.key) && !look.is_others(&entry.key))
 }
 
 /// Images whose tag a living session took: it will want to give it back.
-pub(super) fn lent(look: &Look) -> HashSet<ImageId> {
+pub(super) fn lent(look: &CleanLook) -> HashSet<ImageId> {
     let alive = look.books.sessions.values().filter(|entry| look.life(&entry.key) == Life::Alive);
     alive.flat_map(|entry| &entry.took).map(|taken| taken.from).collect()
 }
 
 /// The tags that sessions which end took from images that are still there, and that nobody moved since.
-pub(super) fn returns(look: &Look, policy: &Policy, claims: &Claims) -> BTreeMap<Reference, Return> {
+pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> BTreeMap<Reference, Return> {
     let mut returns = BTreeMap::new();
     for entry in ending(look, policy).filter(|_| policy.tags) {
         for taken in &entry.took {
@@ -44,8 +44,8 @@ pub(super) fn returns(look: &Look, policy: &Policy, claims: &Claims) -> BTreeMap
 /// come back, or somebody has moved it on since, as its owner may. `waiting` are those whose tag a later clean gives
 /// back. What another session holds too is left to that one.
 pub(super) fn let_go<'a>(
-    look: &'a Look,
-    policy: &'a Policy,
+    look: &'a CleanLook,
+    policy: &'a CleanPolicy,
     claims: &'a Claims,
     waiting: &'a HashSet<ImageId>,
 ) -> impl Iterator<Item = &'a Image> {
@@ -79,7 +79,7 @@ pub(super) enum LoanEnd<'a> {
     Ours,
 }
 
-pub(super) fn end<'a>(look: &Look, claims: &Claims, image: &'a Image) -> LoanEnd<'a> {
+pub(super) fn end<'a>(look: &CleanLook, claims: &Claims, image: &'a Image) -> LoanEnd<'a> {
     if image.is_tagged() {
         return LoanEnd::Untag(own_name_step(image));
     }
@@ -101,7 +101,7 @@ pub(super) fn end<'a>(look: &Look, claims: &Claims, image: &'a Image) -> LoanEnd
 }
 
 /// Whether a living session took the tag from an image of this session, and will give it back to that one first.
-fn is_lent_on(look: &Look, claims: &Claims, tag: &Reference, session: &SessionKey) -> bool {
+fn is_lent_on(look: &CleanLook, claims: &Claims, tag: &Reference, session: &SessionKey) -> bool {
     let alive = look.books.sessions.values().filter(|entry| look.life(&entry.key) == Life::Alive);
     let mut took = alive.flat_map(|entry| &entry.took);
     took.any(|taken| taken.tag.canonical() == tag.canonical() && claims.gave(taken.from, session))
@@ -109,7 +109,7 @@ fn is_lent_on(look: &Look, claims: &Claims, tag: &Reference, session: &SessionKe
 
 /// Images of ours that may stay by a name that somebody gave them, and bear dkb's own beside it: a deletion was cut off
 /// in the middle. That name may also hold an image whose tag a session took, or is about to take in a build.
-pub(super) fn own_names<'a>(look: &'a Look, claims: &'a Claims) -> impl Iterator<Item = &'a Image> {
+pub(super) fn own_names<'a>(look: &'a CleanLook, claims: &'a Claims) -> impl Iterator<Item = &'a Image> {
     let lenders = look.books.sessions.values().flat_map(|entry| entry.took.iter().map(|taken| taken.from));
     let held = look.books.sessions.values().flat_map(|entry| entry.held.iter().copied());
     let taken: HashSet<ImageId> = lenders.chain(held).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Books, ImageId, Life, Name, Pattern, Reference, SessionEntry, SessionKey, Snapshot};
+use crate::model::{Books, GoesOn, ImageId, Life, Name, Pattern, Reference, SessionEntry, SessionKey, Snapshot};
 
 /// The layers of those images for which they were asked, lowest first.
 pub type Layers = HashMap<ImageId, Vec<String>>;
@@ -32,7 +32,7 @@ impl Scope {
 }
 
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct CleanPolicy {
     pub scope: Scope,
     /// Tags that our builds gave go too.
     pub tags: bool,
@@ -74,7 +74,7 @@ pub struct RunningBuild {
 
 /// All that the plan is made from.
 #[derive(Clone, Copy)]
-pub struct Look<'a> {
+pub struct CleanLook<'a> {
     pub snapshot: &'a Snapshot,
     pub books: &'a Books,
     pub lives: &'a HashMap<SessionKey, Life>,
@@ -90,7 +90,7 @@ pub struct Look<'a> {
     pub now: Timestamp,
 }
 
-impl Look<'_> {
+impl CleanLook<'_> {
     pub(super) fn life(&self, key: &SessionKey) -> Life {
         self.lives.get(key).copied().unwrap_or(Life::Unowned)
     }
@@ -113,36 +113,45 @@ impl Look<'_> {
 
     /// Whether a session is over and was never cleaned, as `--stale` means it.
     pub(super) fn is_stale(&self, entry: &SessionEntry, after: Duration) -> bool {
-        let cleaned = entry.cleaned.is_some_and(|at| at >= entry.last);
-        if cleaned || entry.key == self.here.key {
-            return false;
+        let is_cleaned = entry.cleaned.is_some_and(|at| at >= entry.last);
+        !is_cleaned && self.life(&entry.key) != Life::Alive && self.goes_on(entry, after).is_none()
+    }
+
+    /// Why a session that nobody holds open is not over yet, as `--stale` means it.
+    pub(super) fn goes_on(&self, entry: &SessionEntry, after: Duration) -> Option<GoesOn> {
+        if entry.key == self.here.key {
+            return Some(GoesOn::Asks);
         }
-        match self.life(&entry.key) {
-            Life::Alive => false,
-            Life::Dead => true,
-            Life::Unowned => {
-                let same_slot = entry.slot.is_some() && entry.slot == self.here.slot;
-                let idle = self.now.duration_since(entry.last);
-                let long = SignedDuration::try_from(after).is_ok_and(|after| idle >= after);
-                // Two runners may have one name: a session is not over while something of it goes on.
-                let is_quiet = idle >= SETTLED && !self.at_work.contains(&entry.key);
-                entry.ci && is_quiet && (same_slot || long)
-            }
+        if self.life(&entry.key) == Life::Dead {
+            return None;
         }
+        if !entry.ci {
+            return Some(if entry.key.session.is_local() { GoesOn::HasNoEnd } else { GoesOn::Unsaid });
+        }
+        // Two runners may have one name: a session is not over while something of it goes on.
+        if self.at_work.contains(&entry.key) {
+            return Some(GoesOn::Runs);
+        }
+        let same_slot = entry.slot.is_some() && entry.slot == self.here.slot;
+        let said = SignedDuration::try_from(after).unwrap_or(SignedDuration::MAX);
+        let over_after = if same_slot { SETTLED } else { said.max(SETTLED) };
+        let idle = self.now.duration_since(entry.last);
+        let ago = Duration::try_from(idle).unwrap_or_default();
+        (idle < over_after).then_some(GoesOn::Built { ago, over_after, overrules: said < over_after })
     }
 }
 
 /// The sessions that a scope covers.
-pub fn sessions<'a>(look: &'a Look, policy: &'a Policy) -> impl Iterator<Item = &'a SessionKey> {
+pub fn sessions<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Item = &'a SessionKey> {
     look.books.sessions.values().filter(|entry| covers(look, policy, &entry.key)).map(|entry| &entry.key)
 }
 
-pub(super) fn covers(look: &Look, policy: &Policy, key: &SessionKey) -> bool {
+pub(super) fn covers(look: &CleanLook, policy: &CleanPolicy, key: &SessionKey) -> bool {
     is_meant(look, policy, key) && (policy.scope == Scope::All || look.reaches(key))
 }
 
 /// Whether the scope is about this session, in reach or not.
-pub(super) fn is_meant(look: &Look, policy: &Policy, key: &SessionKey) -> bool {
+pub(super) fn is_meant(look: &CleanLook, policy: &CleanPolicy, key: &SessionKey) -> bool {
     match &policy.scope {
         Scope::All => true,
         Scope::Project(project) => key.project == *project,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::claims::{Claim, Claims};
 use super::containers::Ending;
 use super::loans::{lent, returns};
-use super::look::{Look, Policy, Scope};
+use super::look::{CleanLook, CleanPolicy, Scope};
 use super::steps::{Going, Return};
 use super::uses::{needed_by_builds, newest, users};
 use crate::model::{Container, Holder, Image, ImageId, KeptReason, Reason, Reference};
@@ -19,12 +19,15 @@ pub(super) enum Verdict<'a> {
 }
 
 /// The rules 3 to 8, with what each of them needs worked out once.
-pub(super) struct Rules<'a> {
-    look: &'a Look<'a>,
-    policy: &'a Policy,
+pub(super) struct CleanRules<'a> {
+    look: &'a CleanLook<'a>,
+    policy: &'a CleanPolicy,
     users: HashMap<ImageId, Vec<&'a Container>>,
     ending: Ending<'a>,
+    /// The newest that are to stay.
     newest: HashSet<ImageId>,
+    /// The newest of every repository.
+    latest: HashSet<ImageId>,
     needed_by_builds: HashSet<ImageId>,
     lent: HashSet<ImageId>,
     pub(super) returns: BTreeMap<Reference, Return>,
@@ -32,14 +35,15 @@ pub(super) struct Rules<'a> {
     pub(super) waiting: HashSet<ImageId>,
 }
 
-impl<'a> Rules<'a> {
-    pub(super) fn new(look: &'a Look<'a>, policy: &'a Policy, claims: &Claims) -> Self {
+impl<'a> CleanRules<'a> {
+    pub(super) fn new(look: &'a CleanLook<'a>, policy: &'a CleanPolicy, claims: &Claims) -> Self {
         let mut rules = Self {
             look,
             policy,
             users: users(look.snapshot),
             ending: Ending::new(look, policy),
-            newest: newest(look, policy),
+            newest: policy.keep_last.map(|n| newest(look, n)).unwrap_or_default(),
+            latest: if policy.tags { newest(look, 1) } else { HashSet::new() },
             needed_by_builds: needed_by_builds(look.books, look.running),
             lent: lent(look),
             returns: BTreeMap::new(),
@@ -66,16 +70,17 @@ impl<'a> Rules<'a> {
         let (ours, others) = self.sort_tags(image, claim);
         let keep = |reason, holders| Verdict::Keep { reason, holders, untag: Vec::new() };
         let retained = self.retained(image, claim);
-        // Our names leave an image that has to stay for somebody else.
+        // Our names leave an image that has to stay for somebody else. With its last name it would go too.
         let keep_for_others = |reason, holders| {
-            let untag = if policy.tags && retained.is_none() { ours.clone() } else { Vec::new() };
+            let loses = policy.tags && retained.is_none() && !others.is_empty();
+            let untag = if loses { ours.clone() } else { Vec::new() };
             Verdict::Keep { reason, holders, untag }
         };
         if self.came_from_elsewhere(image, claim) {
             return keep(KeptReason::Pulled, Vec::new());
         }
-        if let Some(reason) = claim.shared_with {
-            return keep_for_others(reason, Vec::new());
+        if let Some((reason, holders)) = claim.shared_with.clone() {
+            return keep_for_others(reason, holders);
         }
         if self.needed_by_builds.contains(&image.id) {
             return keep(KeptReason::BuildRunning, Vec::new());
@@ -106,8 +111,8 @@ impl<'a> Rules<'a> {
             (_, true) if claim.adopted => Reason::Stamped,
             (_, true) if claim.intermediate => Reason::Intermediate,
             (_, true) => Reason::Leftover,
-            (Scope::Session(_) | Scope::Stale(_), false) => Reason::SessionOver,
-            (Scope::Project(_) | Scope::All, false) => Reason::Outdated,
+            (Scope::Project(_) | Scope::All, false) if !self.latest.contains(&image.id) => Reason::Outdated,
+            (_, false) => tag_reason(policy),
         };
         let digests =
             if self.look.snapshot.engine.can.digest_means_travel { image.digests.clone() } else { Vec::new() };
@@ -146,6 +151,15 @@ impl<'a> Rules<'a> {
             .filter(|tag| self.returns.get(*tag).is_none_or(|back| back.from != image.id))
             .cloned()
             .partition(|tag| claim.gave(tag))
+    }
+}
+
+/// Why a tag of ours goes.
+pub(super) const fn tag_reason(policy: &CleanPolicy) -> Reason {
+    match &policy.scope {
+        Scope::Session(_) => Reason::OfSession,
+        Scope::Stale(_) => Reason::SessionOver,
+        Scope::Project(_) | Scope::All => Reason::Tagged,
     }
 }
 

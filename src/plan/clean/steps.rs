@@ -64,6 +64,6 @@ pub(super) fn own_name_step(image: &Image) -> Step {
     Step::new(Deed::Untag { image: image.id, name: image.id.private_tag() }, Reason::OwnName, 0)
 }
 
-pub(super) fn untag_step(image: &Image, tag: &Reference) -> Step {
-    Step::new(Deed::Untag { image: image.id, name: tag.clone() }, Reason::SessionOver, 0)
+pub(super) fn untag_step(image: &Image, tag: &Reference, reason: Reason) -> Step {
+    Step::new(Deed::Untag { image: image.id, name: tag.clone() }, reason, 0)
 }

@@ -32,8 +32,8 @@ fn reference(text: &str) -> Reference {
 }
 
 /// A policy that takes the leftovers of project `p`.
-pub(super) fn leftovers() -> Policy {
-    Policy {
+pub(super) fn leftovers() -> CleanPolicy {
+    CleanPolicy {
         scope: Scope::Project(name("p")),
         tags: false,
         containers: false,
@@ -48,8 +48,8 @@ pub(super) fn leftovers() -> Policy {
 }
 
 /// A policy that ends session `s` of project `p`.
-fn end_of_session() -> Policy {
-    Policy { scope: Scope::Session(key("p", "s")), tags: true, containers: true, ..leftovers() }
+fn end_of_session() -> CleanPolicy {
+    CleanPolicy { scope: Scope::Session(key("p", "s")), tags: true, containers: true, ..leftovers() }
 }
 
 /// Somebody in this session, in a working copy of his own, whose project the user has named.
@@ -90,8 +90,8 @@ impl Case {
         self
     }
 
-    fn plan(&self, policy: &Policy) -> Plan {
-        let look = Look {
+    fn plan(&self, policy: &CleanPolicy) -> Plan {
+        let look = CleanLook {
             snapshot: &self.snapshot,
             books: &self.books,
             lives: &self.lives,
@@ -107,7 +107,7 @@ impl Case {
     }
 
     /// The plan in words: `-1` an image that goes, `untag 1 app:latest`, `give 1 app:latest`, `container x`.
-    fn steps(&self, policy: &Policy) -> Vec<String> {
+    fn steps(&self, policy: &CleanPolicy) -> Vec<String> {
         let number = |id: &ImageId| u8::from_str_radix(&id.short()[..2], 16).expect("a number");
         self.plan(policy)
             .steps
@@ -122,7 +122,7 @@ impl Case {
             .collect()
     }
 
-    fn kept(&self, policy: &Policy) -> Vec<(u8, KeptReason)> {
+    fn kept(&self, policy: &CleanPolicy) -> Vec<(u8, KeptReason)> {
         let number = |id: &str| u8::from_str_radix(&id[7..9], 16).expect("a number");
         let mut kept: Vec<_> = self.plan(policy).kept.iter().map(|kept| (number(&kept.id), kept.reason)).collect();
         kept.sort_unstable();
@@ -166,7 +166,7 @@ fn rule_1_the_first_door_is_the_named_session_of_which_the_ledger_knows_nothing(
     };
     let named = Here { named: true, ..here(of.clone()) };
     let open = Case { here: named.clone(), ..case(images(), vec![]) }.layers(1, &["a"]).layers(4, &["a", "b"]);
-    let ends = Policy { scope: Scope::Session(of.clone()), ..end_of_session() };
+    let ends = CleanPolicy { scope: Scope::Session(of.clone()), ..end_of_session() };
     let stay =
         [(2, KeptReason::Unrecorded), (3, KeptReason::Pulled), (4, KeptReason::Inherited), (5, KeptReason::Unrecorded)];
     assert_eq!(open.steps(&ends), ["-1"]);
@@ -185,7 +185,7 @@ fn rule_1_the_first_door_is_the_named_session_of_which_the_ledger_knows_nothing(
     let of = key("p", "local-0a1b2c3d");
     let named = Here { named: true, ..here(of.clone()) };
     let local = Case { here: named, ..case(vec![image(1).stamp(&of).done()], vec![]) };
-    let ends = Policy { scope: Scope::Session(of), ..end_of_session() };
+    let ends = CleanPolicy { scope: Scope::Session(of), ..end_of_session() };
     assert_eq!(local.steps(&ends), [""; 0], "a working copy's session is never over, so its ledger is lost, not new");
 }
 
@@ -202,8 +202,8 @@ fn rule_1_the_second_door_is_opened_by_hand() {
         vec![build("a", &of, 9, &[])],
     )
     .life(key("p", "t"), Life::Alive);
-    assert_eq!(case.steps(&Policy { trust_stamp: true, ..leftovers() }), ["-1"]);
-    let all = Policy { trust_stamp: true, scope: Scope::All, ..leftovers() };
+    assert_eq!(case.steps(&CleanPolicy { trust_stamp: true, ..leftovers() }), ["-1"]);
+    let all = CleanPolicy { trust_stamp: true, scope: Scope::All, ..leftovers() };
     assert_eq!(case.steps(&all), [""; 0], "never with --all");
 }
 
@@ -211,18 +211,26 @@ fn rule_1_the_second_door_is_opened_by_hand() {
 fn rule_2_an_image_that_another_session_built_too_stays() {
     let (of, other) = (key("p", "s"), key("p", "t"));
     let case = case(
-        vec![image(1).done(), image(2).tag("app").done(), image(3).tag("both").done()],
+        vec![
+            image(1).done(),
+            image(2).tag("app").tag("other").done(),
+            image(3).tag("both").done(),
+            image(4).tag("app").done(),
+        ],
         vec![
             build("a", &of, 1, &[]),
             build("b", &other, 1, &[]),
+            build("g", &of, 4, &[]),
+            Build { tags: vec![], ..build("h", &other, 4, &[]) },
             build("c", &of, 2, &[]),
             Build { tags: vec![reference("other")], ..build("d", &other, 2, &[]) },
             Build { tags: vec![reference("both")], ..build("e", &of, 3, &[]) },
             Build { tags: vec![reference("both")], ..build("f", &other, 3, &[]) },
         ],
     );
-    assert_eq!(case.steps(&end_of_session()), ["untag 2 app:latest"], "the other session gave the last one's tag too");
-    let kept = [1, 2, 3].map(|n| (n, KeptReason::OtherSession));
+    let why = "the other session gave the third one's tag too, and with its last tag the fourth would go";
+    assert_eq!(case.steps(&end_of_session()), ["untag 2 app:latest"], "{why}");
+    let kept = [1, 2, 3, 4].map(|n| (n, KeptReason::OtherSession));
     assert_eq!(case.kept(&end_of_session()), kept);
     assert_eq!(case.steps(&leftovers()), ["-1"], "both are of the project");
 }
@@ -232,9 +240,9 @@ fn rule_3_what_a_living_session_built_is_left_to_it() {
     let other = key("p", "t");
     let case = case(vec![image(1).done()], vec![build("a", &other, 1, &[])]).life(other, Life::Alive);
     assert_eq!(case.kept(&leftovers()), [(1, KeptReason::SessionAlive)]);
-    let all = Policy { scope: Scope::All, ..leftovers() };
+    let all = CleanPolicy { scope: Scope::All, ..leftovers() };
     assert_eq!(case.kept(&all), [(1, KeptReason::SessionAlive)]);
-    let by_name = Policy { scope: Scope::Session(key("p", "t")), ..end_of_session() };
+    let by_name = CleanPolicy { scope: Scope::Session(key("p", "t")), ..end_of_session() };
     assert_eq!(case.kept(&by_name), [(1, KeptReason::SessionAlive)]);
 }
 
@@ -261,7 +269,7 @@ fn rule_4_what_a_container_uses_stays() {
         let case =
             case(vec![image(1).done()], vec![build("a", &of, 1, &[])]).containers(vec![container("x", 1, state)]);
         assert_eq!(case.kept(&leftovers()), [(1, KeptReason::InUse)]);
-        let kept_containers = Policy { containers: false, ..end_of_session() };
+        let kept_containers = CleanPolicy { containers: false, ..end_of_session() };
         assert_eq!(case.kept(&kept_containers), [(1, KeptReason::InUse)]);
         let expected: &[&str] = if over { &["container x", "-1"] } else { &[] };
         assert_eq!(case.steps(&end_of_session()), expected);
@@ -303,6 +311,41 @@ fn rule_4_no_container_goes_for_an_image_that_stays() {
 }
 
 #[test]
+fn a_reason_to_go_is_the_one_there_is() {
+    let of = key("p", "s");
+    let tagged = |n: u8, repository: &str| Build {
+        tags: vec![reference(repository)],
+        at: Timestamp::from_second(n.into()).expect("a time"),
+        ..build(&n.to_string(), &of, n, &[])
+    };
+    let images = vec![
+        image(1).tag("app:1").done(),
+        image(2).tag("app:2").done(),
+        image(3).tag("only").done(),
+        image(4).tag("named").tag("theirs:1").done(),
+        image(5).done(),
+    ];
+    let builds = vec![tagged(1, "app:1"), tagged(2, "app:2"), tagged(3, "only"), tagged(4, "named"), tagged(5, "gone")];
+    let mut case = case(images, builds);
+    let reasons = |case: &Case, policy: &CleanPolicy| {
+        let mut found: Vec<_> =
+            case.plan(policy).steps.iter().map(|step| (step.id()[7..9].to_owned(), step.reason)).collect();
+        found.sort();
+        found
+    };
+    let told =
+        |of: [Reason; 5]| (1..).zip(of).map(|(n, reason): (u8, _)| (format!("{n:02}"), reason)).collect::<Vec<_>>();
+    let by_tag = |reason| told([reason, reason, reason, reason, Reason::Leftover]);
+    let asked = told([Reason::Outdated, Reason::Tagged, Reason::Tagged, Reason::Tagged, Reason::Leftover]);
+    assert_eq!(reasons(&case, &CleanPolicy { tags: true, ..leftovers() }), asked);
+    assert_eq!(reasons(&case, &end_of_session()), by_tag(Reason::OfSession), "it may go on");
+    case.here = here(key("p", "next"));
+    let dead = case.life(of, Life::Dead);
+    let stale = CleanPolicy { scope: Scope::Stale(name("p")), ..end_of_session() };
+    assert_eq!(reasons(&dead, &stale), by_tag(Reason::SessionOver));
+}
+
+#[test]
 fn rule_5_patterns_numbers_and_ages_only_narrow() {
     let of = key("p", "s");
     let at = |n: i64, second: i64, tag: &str| Build {
@@ -330,14 +373,14 @@ fn rule_5_patterns_numbers_and_ages_only_narrow() {
     // Build 3 was recorded under both names.
     let mut case = case;
     case.books.builds[3 - 1].tags.push(reference("app:3"));
-    let tagged = Policy { tags: true, ..leftovers() };
+    let tagged = CleanPolicy { tags: true, ..leftovers() };
     assert_eq!(case.steps(&tagged), ["-1", "-2", "-3", "-4", "-5"]);
-    assert_eq!(case.steps(&Policy { keep_last: Some(1), ..tagged.clone() }), ["-1", "-2", "-5"]);
-    assert_eq!(case.steps(&Policy { keep_last: Some(2), ..tagged.clone() }), ["-1", "-5"]);
+    assert_eq!(case.steps(&CleanPolicy { keep_last: Some(1), ..tagged.clone() }), ["-1", "-2", "-5"]);
+    assert_eq!(case.steps(&CleanPolicy { keep_last: Some(2), ..tagged.clone() }), ["-1", "-5"]);
     let keep = vec![Pattern::new("tool:*").expect("a pattern")];
-    assert_eq!(case.steps(&Policy { keep, ..tagged.clone() }), ["-1", "-2", "-5"]);
+    assert_eq!(case.steps(&CleanPolicy { keep, ..tagged.clone() }), ["-1", "-2", "-5"]);
     let old = Some(Duration::from_secs(1_000_000 - 20));
-    assert_eq!(case.steps(&Policy { older_than: old, ..tagged }), ["-1", "-2"]);
+    assert_eq!(case.steps(&CleanPolicy { older_than: old, ..tagged }), ["-1", "-2"]);
 }
 
 #[test]
@@ -422,7 +465,7 @@ fn rule_7_without_parents_the_layers_tell_and_versions_are_no_bases() {
     let layered = |builds| case(images(), builds).layers(1, &["a"]).layers(3, &["a", "b"]);
     assert_eq!(layered(vec![base()]).kept(&end_of_session()), [(1, KeptReason::Base), (3, KeptReason::Inherited)]);
     let keep = || vec![Pattern::new("child").expect("a pattern")];
-    let kept = layered(vec![base(), other()]).kept(&Policy { keep: keep(), ..end_of_session() });
+    let kept = layered(vec![base(), other()]).kept(&CleanPolicy { keep: keep(), ..end_of_session() });
     assert_eq!(kept, [(1, KeptReason::Base), (3, KeptReason::KeepPattern)]);
     let keep = vec![Pattern::new("child:1").expect("a pattern")];
     let kept = |of_base: &[(&str, &str)], of_child: (&str, &str)| {
@@ -436,7 +479,7 @@ fn rule_7_without_parents_the_layers_tell_and_versions_are_no_bases() {
         let base = builds[0].tags.iter().fold(image(1), |base, tag| base.tag(tag.as_str())).done();
         let images = vec![base, image(3).tag("child:1").done()];
         let case = case(images, builds).layers(1, &["a"]).layers(3, &["a", "b"]);
-        case.kept(&Policy { keep: keep.clone(), ..end_of_session() }).contains(&(1, KeptReason::Base))
+        case.kept(&CleanPolicy { keep: keep.clone(), ..end_of_session() }).contains(&(1, KeptReason::Base))
     };
     let child = ("k", "child:1");
     assert!(!kept(&[("k", "child:0")], child), "the same Dockerfile, one version on");
@@ -462,7 +505,7 @@ fn rule_8_a_taken_tag_goes_back_and_what_it_was_taken_from_waits_for_it() {
     assert_eq!(moved.steps(&end_of_session()), ["-1"], "somebody has moved the tag since");
     let gone = case(vec![image(1).tag("app").done()], vec![took.clone()]);
     assert_eq!(gone.steps(&end_of_session()), ["-1"]);
-    assert_eq!(foreign.steps(&Policy { tags: false, ..end_of_session() }), [""; 0], "--keep-tagged keeps it");
+    assert_eq!(foreign.steps(&CleanPolicy { tags: false, ..end_of_session() }), [""; 0], "--keep-tagged keeps it");
 
     let theirs = |life| {
         let mut case = case(images(), vec![build("b", &other, 7, &[]), took.clone()]).life(of.clone(), life);
@@ -510,10 +553,10 @@ fn rule_9_what_a_session_held_is_let_go_once_no_tag_can_come_back_to_it() {
 
     // The tag stays where it is, for good or for now.
     let stays = || session(vec![ours(), held()], vec![]);
-    assert_eq!(stays().steps(&Policy { tags: false, ..end() }), ["-7"]);
+    assert_eq!(stays().steps(&CleanPolicy { tags: false, ..end() }), ["-7"]);
     let keep = vec![Pattern::new("app").expect("a pattern")];
-    assert_eq!(stays().steps(&Policy { keep, ..end() }), ["-7"]);
-    assert_eq!(stays().steps(&Policy { older_than: Some(Duration::MAX), ..end() }), [""; 0]);
+    assert_eq!(stays().steps(&CleanPolicy { keep, ..end() }), ["-7"]);
+    assert_eq!(stays().steps(&CleanPolicy { older_than: Some(Duration::MAX), ..end() }), [""; 0]);
     let mut building = stays();
     building.running = vec![RunningBuild { of: of.clone(), key: "k".to_owned(), tags: Vec::new() }];
     assert_eq!(building.steps(&end()), [""; 0]);
@@ -572,8 +615,8 @@ fn stale_sessions_are_the_dead_the_former_of_the_slot_and_old_ci_ones() {
         case.books.apply(Record::Session(entry.clone()));
         case.lives.insert(entry.key.clone(), *life);
     }
-    let policy = Policy { scope: Scope::Stale(name("p")), ..end_of_session() };
-    let look = Look {
+    let policy = CleanPolicy { scope: Scope::Stale(name("p")), ..end_of_session() };
+    let look = CleanLook {
         snapshot: &case.snapshot,
         books: &case.books,
         lives: &case.lives,
@@ -593,6 +636,56 @@ fn stale_sessions_are_the_dead_the_former_of_the_slot_and_old_ci_ones() {
 }
 
 #[test]
+fn what_a_session_built_that_is_not_over_is_told_with_why() {
+    let ci = |session: &str, slot: Option<&str>, idle: i64| SessionEntry {
+        ci: true,
+        slot: slot.map(name),
+        last: Timestamp::from_second(1_000_000 - idle).expect("a time"),
+        ..SessionEntry::new(key("p", session), Timestamp::UNIX_EPOCH)
+    };
+    let ours = |session: &str| SessionEntry { ci: false, ..ci(session, None, 0) };
+    let with = |after: u64| CleanPolicy {
+        scope: Scope::Stale(name("p")),
+        stale_after: Duration::from_secs(after),
+        ..end_of_session()
+    };
+    for (entry, runs, stale_after, told) in [
+        (ci("job", None, 12), false, 5400, "may_be_at_work job (built 12 seconds ago; over after 1h 30m)"),
+        (ci("job", None, 700), false, 5400, "may_be_at_work job (built 11 minutes ago; over after 1h 30m)"),
+        (ci("job", Some("slot"), 12), false, 5400, "may_be_at_work job (built 12 seconds ago; over after 10m)"),
+        (
+            ci("job", None, 12),
+            false,
+            1,
+            "may_be_at_work job (built 12 seconds ago; over after 10m, whatever --stale-after says)",
+        ),
+        (ci("job", None, 9000), true, 5400, "may_be_at_work job (a container of it runs)"),
+        (ours("run-7"), false, 1, "not_over run-7 (until somebody says so: dkb session end run-7)"),
+        (ours("local-12345678"), false, 1, "not_over local-12345678 (a working copy, which has no end)"),
+        (ours("s"), false, 1, "not_over s (this session)"),
+    ] {
+        let of = entry.key.clone();
+        let state = if runs { ContainerState::Running } else { ContainerState::Exited };
+        let container =
+            Container { labels: HashMap::from([(RUN_LABEL.to_owned(), of.run_label())]), ..container("c", 9, state) };
+        let images = vec![image(1).tag("app").done()];
+        let mut case = case(images, vec![build("a", &of, 1, &[])]).containers(vec![container]);
+        case.here.slot = Some(name("slot"));
+        case.books.apply(Record::Session(entry));
+        let plan = case.plan(&with(stale_after));
+        assert_eq!(plan.steps, []);
+        let kept =
+            plan.kept.iter().map(|kept| format!("{} {}", snake(kept.reason), kept.holders[0])).collect::<Vec<_>>();
+        assert_eq!(kept, [told]);
+    }
+}
+
+fn snake(reason: KeptReason) -> String {
+    let word = serde_json::to_value(reason).expect("a word");
+    word.as_str().expect("a word").to_owned()
+}
+
+#[test]
 fn a_checkout_that_calls_itself_a_project_cleans_what_it_built_itself() {
     let in_copies = |session: &str, copies: &[&str]| {
         let copies = copies.iter().map(|copy| name(copy)).collect();
@@ -606,13 +699,13 @@ fn a_checkout_that_calls_itself_a_project_cleans_what_it_built_itself() {
     case.books.apply(in_copies("here", &["local-00000001"]));
     case.books.apply(in_copies("there", &["local-00000002"]));
     case.books.apply(in_copies("both", &["local-00000001", "local-00000002"]));
-    let tagged = Policy { tags: true, ..leftovers() };
+    let tagged = CleanPolicy { tags: true, ..leftovers() };
     assert_eq!(case.kept(&tagged), [], "the user has said which project it is");
     case.here.vouched = false;
     let others = [2, 4, 5, 6].map(|n| (n, KeptReason::OtherCopy));
     assert_eq!(case.kept(&tagged), others);
     assert_eq!(case.kept(&leftovers())[1], others[0]);
-    let session = |name| Policy { scope: Scope::Session(key("p", name)), ..end_of_session() };
+    let session = |name| CleanPolicy { scope: Scope::Session(key("p", name)), ..end_of_session() };
     assert_eq!(case.steps(&session("there")), [""; 0]);
     assert_eq!(case.steps(&session("here")), ["-3"]);
     // A name that is given to a session may be one that others gave too; a CI job's own is not.
@@ -620,5 +713,5 @@ fn a_checkout_that_calls_itself_a_project_cleans_what_it_built_itself() {
     assert_eq!(case.steps(&session("there")), [""; 0]);
     case.here.alone = true;
     assert_eq!(case.steps(&session("there")), ["-4"]);
-    assert_eq!(case.kept(&Policy { scope: Scope::All, ..tagged }), [], "whoever says all means all");
+    assert_eq!(case.kept(&CleanPolicy { scope: Scope::All, ..tagged }), [], "whoever says all means all");
 }

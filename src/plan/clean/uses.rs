@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::look::{Look, Policy, RunningBuild};
+use super::look::{CleanLook, RunningBuild};
 use crate::model::{Books, Build, Container, Image, ImageId, Pattern, Reference, Snapshot};
 use crate::plan::argv::may_be_one_file;
 
@@ -49,8 +49,7 @@ impl<'a> Users<'a> for HashMap<ImageId, Vec<&'a Container>> {
 }
 
 /// The newest N images of every repository that our builds named, by when dkb built them.
-pub(super) fn newest(look: &Look, policy: &Policy) -> HashSet<ImageId> {
-    let Some(n) = policy.keep_last else { return HashSet::new() };
+pub(super) fn newest(look: &CleanLook, n: usize) -> HashSet<ImageId> {
     let mut repositories: HashMap<String, Vec<(Timestamp, ImageId)>> = HashMap::new();
     for image in &look.snapshot.images {
         let Some(at) = look.books.built(image.id) else { continue };

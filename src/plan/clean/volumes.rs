@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::look::Policy;
-use crate::model::{Container, Deed, Holder, Kept, KeptReason, Plan, Reason, Snapshot, Step, Volume};
+use super::look::CleanPolicy;
+use crate::model::{Container, Deed, Holder, Kept, KeptReason, Kind, Plan, Reason, Snapshot, Step, Volume};
 
 /// What Docker from 23.0 on says on a volume that nobody named.
 const ANONYMOUS: &str = "com.docker.volume.anonymous";
@@ -18,16 +18,18 @@ const MADE_WITH: SignedDuration = SignedDuration::from_mins(5);
 
 /// Adds a step for each anonymous volume of the containers that go in this plan, where volumes go too, or where the
 /// container bore the label of a session that somebody had opened: its guard would have taken it. Else it is kept.
-pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, policy: &Policy) {
+pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, policy: &CleanPolicy) {
     let by: HashMap<&str, Reason> = containers(plan).collect();
-    let planned: HashSet<&str> = plan.steps.iter().filter_map(volume_of).collect();
+    // What bears a run label has been decided on by that.
+    let stays = plan.kept.iter().filter(|kept| kept.kind == Kind::Volume).map(|kept| &*kept.id);
+    let decided: HashSet<&str> = plan.steps.iter().filter_map(volume_of).chain(stays).collect();
     let (going, staying): (Vec<&Container>, Vec<&Container>) = snapshot
         .containers
         .iter()
         .filter(|container| !container.volumes.is_empty())
         .partition(|container| by.contains_key(&*container.id));
     let (mut steps, mut kept) = (Vec::new(), Vec::new());
-    for volume in volumes.iter().filter(|volume| !planned.contains(&*volume.name)) {
+    for volume in volumes.iter().filter(|volume| !decided.contains(&*volume.name)) {
         let mut owners = going.iter().filter(|container| is_of(volume, container)).peekable();
         if owners.peek().is_none() {
             continue;
@@ -48,7 +50,6 @@ pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, polic
     kept.sort_by(|a, b| a.id.cmp(&b.id));
     plan.steps.extend(steps);
     plan.kept.extend(kept);
-    plan.count();
 }
 
 /// Whether the plan takes containers that have volumes at all.
@@ -114,7 +115,7 @@ mod tests {
         let steps = of_containers(snapshot.containers[..1].iter(), reason);
         let mut plan = Plan::new("clean", &snapshot.engine, Timestamp::UNIX_EPOCH, steps, Vec::new());
         assert!(may_be_anonymous(&snapshot, &plan));
-        let policy = Policy { volumes: go, stops: true, ..crate::plan::clean::tests::leftovers() };
+        let policy = CleanPolicy { volumes: go, stops: true, ..crate::plan::clean::tests::leftovers() };
         anonymous(&snapshot, std::slice::from_ref(volume), &mut plan, &policy);
         let step = plan.steps.iter().find(|step| volume_of(step).is_some()).map(|step| Ok(step.bytes));
         step.or_else(|| plan.kept.first().map(|kept| Err(kept.reason)))

@@ -166,7 +166,6 @@ fn what_ended_by_itself_need_not_be_stopped() {
     let mut plan = today();
     plan.steps.remove(0);
     let narrowed = narrow(plan.clone(), &read(file(&every_step())));
-    plan.count();
     assert_eq!(narrowed, Narrowed { plan, whole: true });
 }
 
@@ -174,7 +173,7 @@ fn what_ended_by_itself_need_not_be_stopped() {
 fn bytes_that_were_counted_with_what_stays_are_an_upper_bound() {
     let steps = file(&every_step()[8..9]);
     let Narrowed { plan, whole } = narrow(today(), &read(steps));
-    assert_eq!((plan.totals.steps, plan.totals.bytes, plan.totals.up_to, whole), (1, 10, true, false));
+    assert_eq!((plan.totals().steps, plan.totals().bytes, plan.up_to, whole), (1, 10, true, false));
 }
 
 #[test]
@@ -190,4 +189,16 @@ fn an_id_is_no_pattern() {
     let all = [ImageId::parse(&of_image(6)).expect("an ID").short(), "*".to_owned(), of_image(6).to_uppercase()];
     let wild = |id: &String| json!({ "action": "remove", "type": "image", "id": id, "names": [] });
     assert_eq!(narrow(today(), &read(all.iter().map(wild).collect())).plan.steps, []);
+}
+
+#[test]
+fn what_a_file_has_and_is_not_there_any_more_is_gone_and_not_changed() {
+    let nothing = Plan { steps: Vec::new(), ..today() };
+    let is_gone = |kind: Kind, id: &str| kind == Kind::Image && id == of_image(6);
+    let told = narrow(nothing, &read(file(&every_step()))).told_of_gone(is_gone).plan;
+    let gone: Vec<&str> =
+        told.kept.iter().filter(|kept| kept.reason == KeptReason::AlreadyGone).map(|kept| kept.id.as_str()).collect();
+    assert_eq!(gone, [of_image(6)]);
+    assert!(kept_as_changed(&told).contains(&of_image(5).as_str()));
+    assert_eq!(told.kept[0], today().kept[0], "what is kept for a reason of today stays so");
 }

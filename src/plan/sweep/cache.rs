@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::look::Look;
-use super::rules::Rules;
-use super::sorted::{Candidate, Key, Sorted};
+use super::look::SweepLook;
+use super::rules::SweepRules;
+use super::sorted::{Key, Removable, Sorted};
 use crate::model::{CacheRecord, Deed, Holder, ImageId, Kept, KeptReason, Kind, Plan, Reason, Step, total};
 
-pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
+pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
     if !rules.policy.cache {
         return;
     }
@@ -34,7 +34,7 @@ pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
         for parent in &record.parents {
             children.entry(parent).or_default().push((Kind::BuildCache, record.id.clone()));
         }
-        sorted.going.push(Candidate {
+        sorted.going.push(Removable {
             step: step(rules.look, record),
             since: since(record),
             last_use,
@@ -43,7 +43,7 @@ pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
     }
 }
 
-fn verdict(rules: &Rules, record: &CacheRecord) -> Option<KeptReason> {
+fn verdict(rules: &SweepRules, record: &CacheRecord) -> Option<KeptReason> {
     let policy = rules.policy;
     let none = HashMap::new();
     if record.in_use {
@@ -155,7 +155,7 @@ fn keep_the_last(records: &[CacheRecord], limit: u64, order: &mut Vec<Ranked>, s
 
 /// Of the bytes that images lose, those that are the cache's too and stay on the disk, at most. Which image
 /// shares with which record no engine tells, so all that is shared counts for the first images.
-pub(super) fn bytes_that_stay(look: &Look, plan: &Plan) -> HashMap<ImageId, u64> {
+pub(super) fn bytes_that_stay(look: &SweepLook, plan: &Plan) -> HashMap<ImageId, u64> {
     let going: HashSet<&str> = plan.steps.iter().filter_map(record_of).collect();
     let stays = |record: &&CacheRecord| record.shared && !going.contains(record.id.as_str());
     let mut shared = total(look.cache.iter().filter(stays).map(|record| record.size));
@@ -185,7 +185,7 @@ fn kept(record: &CacheRecord, reason: KeptReason, holders: Vec<Holder>) -> Kept 
     Kept { holders, ..Kept::instead_of(&step, reason) }
 }
 
-fn step(look: &Look, record: &CacheRecord) -> Step {
+fn step(look: &SweepLook, record: &CacheRecord) -> Step {
     // Shared bytes come back with the image, or not at all, unless they are there twice.
     let elsewhere = record.shared && !look.snapshot.engine.can.counts_shared_cache_twice;
     Step::new(removal(record), Reason::Unused, if elsewhere { 0 } else { record.size })

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::rules::{Rules, Thing};
-use super::sorted::{Candidate, Sorted};
+use super::rules::{SweepRules, Thing};
+use super::sorted::{Removable, Sorted};
 use crate::model::{Container, Holder, Kept, KeptReason, Reason, Step};
 
-pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
+pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
     if !rules.policy.containers {
         return;
     }
@@ -25,7 +25,7 @@ pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
         let step = Step::new(container.removal(), Reason::Stopped, bytes);
         match keep {
             Some((reason, holders)) => sorted.kept.push(Kept { holders, ..Kept::instead_of(&step, reason) }),
-            None => sorted.going.push(Candidate {
+            None => sorted.going.push(Removable {
                 step,
                 since,
                 last_use: since.unwrap_or(Timestamp::MIN),

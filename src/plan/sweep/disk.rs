@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use super::look::Look;
+use super::look::SweepLook;
 use crate::model::ImageId;
 
 /// What describes an image beside its layers takes a few kilobytes, and only graph drivers leave it out of
@@ -36,7 +36,7 @@ struct Node {
 }
 
 impl Disk {
-    pub(super) fn new(look: &Look) -> Self {
+    pub(super) fn new(look: &SweepLook) -> Self {
         let ground = Node { below: 0, images: 0, sum: Some(0), bytes: 0, too_high: false };
         let adds_up = look.snapshot.engine.can.shared_sizes_add_up;
         let mut disk = Self { nodes: vec![ground], tops: HashMap::new(), exact: adds_up, imprecise: false };

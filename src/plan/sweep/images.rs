@@ -7,11 +7,11 @@ use jiff::Timestamp;
 
 use super::super::clean::users;
 use super::super::order;
-use super::rules::{Rules, Thing};
-use super::sorted::{self, Candidate, Key, Sorted};
+use super::rules::{SweepRules, Thing};
+use super::sorted::{self, Key, Removable, Sorted};
 use crate::model::{Container, Deed, Holder, Image, ImageGuard, ImageId, Kept, KeptReason, Kind, Reason, Step};
 
-pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
+pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
     if !rules.policy.images {
         return;
     }
@@ -55,11 +55,11 @@ pub(super) fn sort(rules: &Rules, sorted: &mut Sorted) {
         }
         let mut after = children.remove(&image.id).unwrap_or_default();
         after.extend(containers.iter().map(|user| (Kind::Container, user.id.clone())));
-        sorted.going.push(Candidate { step: step(image), since: rules.since(image), last_use, after });
+        sorted.going.push(Removable { step: step(image), since: rules.since(image), last_use, after });
     }
 }
 
-fn verdict(rules: &Rules, image: &Image, newest: &HashSet<ImageId>) -> Option<KeptReason> {
+fn verdict(rules: &SweepRules, image: &Image, newest: &HashSet<ImageId>) -> Option<KeptReason> {
     let names = names(image);
     let asked_for = rules.asks_for(|pattern| pattern.keeps(image));
     let thing = Thing { image: Some(image.id), labels: &image.labels, asked_for, since: rules.since(image) };
@@ -75,7 +75,7 @@ fn names(image: &Image) -> Vec<String> {
 }
 
 /// The newest of every repository, by their date; of two of one date the one with the higher ID.
-fn newest(rules: &Rules) -> HashSet<ImageId> {
+fn newest(rules: &SweepRules) -> HashSet<ImageId> {
     let Some(n) = rules.policy.keep_last.filter(|_| rules.policy.all_images) else { return HashSet::new() };
     let mut repositories: HashMap<String, Vec<(Option<Timestamp>, ImageId)>> = HashMap::new();
     for image in &rules.look.snapshot.images {

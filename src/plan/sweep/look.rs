@@ -12,7 +12,7 @@ use crate::plan::clean::RunningBuild;
 
 /// What goes, for one host.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct SweepPolicy {
     pub containers: bool,
     pub images: bool,
     pub volumes: bool,
@@ -29,7 +29,7 @@ pub struct Policy {
     pub need: Option<u64>,
 }
 
-impl Policy {
+impl SweepPolicy {
     pub fn takes(&self, kind: Kind) -> bool {
         match kind {
             Kind::Container => self.containers,
@@ -42,7 +42,7 @@ impl Policy {
 }
 
 /// All that the plan is made from.
-pub struct Look<'a> {
+pub struct SweepLook<'a> {
     pub snapshot: &'a Snapshot,
     pub ended: &'a HashMap<String, Ended>,
     pub volumes: &'a [Volume],

@@ -6,22 +6,22 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::clean::needed_by_builds;
-use super::look::{Look, Policy};
+use super::look::{SweepLook, SweepPolicy};
 use crate::model::{Build, Container, Image, ImageId, KeptReason, Life, Pattern, RUN_LABEL, SessionKey, Stamp};
 
 /// 2000-01-01: what is dated before was given a made-up date, to make its build repeatable.
 const CREDIBLE: i64 = 946_684_800;
 
-pub(super) struct Rules<'a> {
-    pub(super) look: &'a Look<'a>,
-    pub(super) policy: &'a Policy,
+pub(super) struct SweepRules<'a> {
+    pub(super) look: &'a SweepLook<'a>,
+    pub(super) policy: &'a SweepPolicy,
     alive: Vec<&'a SessionKey>,
     of_living: HashSet<ImageId>,
     needed_by_builds: HashSet<ImageId>,
 }
 
-impl<'a> Rules<'a> {
-    pub(super) fn new(look: &'a Look<'a>, policy: &'a Policy) -> Self {
+impl<'a> SweepRules<'a> {
+    pub(super) fn new(look: &'a SweepLook<'a>, policy: &'a SweepPolicy) -> Self {
         let is_alive = |key: &SessionKey| look.lives.get(key) == Some(&Life::Alive);
         let living = look.books.builds.iter().filter(|build| is_alive(&build.of));
         let mut of_living: HashSet<ImageId> = living.flat_map(Build::images).collect();

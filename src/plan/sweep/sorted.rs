@@ -10,7 +10,7 @@ use crate::model::{Deed, Kept, KeptReason, Kind, Step};
 pub type Key = (Kind, String);
 
 /// Something that no rule keeps for its own sake.
-pub(super) struct Candidate {
+pub(super) struct Removable {
     pub(super) step: Step,
     pub(super) since: Option<Timestamp>,
     pub(super) last_use: Timestamp,
@@ -18,7 +18,7 @@ pub(super) struct Candidate {
     pub(super) after: Vec<Key>,
 }
 
-impl Candidate {
+impl Removable {
     pub(super) fn key(&self) -> Key {
         (self.step.kind(), self.step.id().into_owned())
     }
@@ -29,7 +29,7 @@ impl Candidate {
 }
 
 /// The containers among them.
-pub(super) fn containers(going: &[Candidate]) -> HashSet<&str> {
+pub(super) fn containers(going: &[Removable]) -> HashSet<&str> {
     let deeds = going.iter().map(|candidate| &candidate.step.deed);
     deeds.filter_map(|deed| if let Deed::RemoveContainer { id, .. } = deed { Some(&**id) } else { None }).collect()
 }
@@ -37,6 +37,6 @@ pub(super) fn containers(going: &[Candidate]) -> HashSet<&str> {
 /// Everything that was seen, sorted: the candidates in the order in which they would go.
 #[derive(Default)]
 pub(super) struct Sorted {
-    pub(super) going: Vec<Candidate>,
+    pub(super) going: Vec<Removable>,
     pub(super) kept: Vec<Kept>,
 }

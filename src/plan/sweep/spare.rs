@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::rules::{Rules, Thing};
-use super::sorted::{self, Candidate, Sorted};
+use super::rules::{SweepRules, Thing};
+use super::sorted::{self, Removable, Sorted};
 use crate::model::{Container, Deed, Holder, Kept, KeptReason, Kind, Network, Reason, Step, Volume};
 
 /// The networks that engines make for themselves.
@@ -19,7 +19,7 @@ struct Spare<'a> {
     built_in: bool,
 }
 
-pub(super) fn sort_volumes(rules: &Rules, sorted: &mut Sorted) {
+pub(super) fn sort_volumes(rules: &SweepRules, sorted: &mut Sorted) {
     if !rules.policy.volumes {
         return;
     }
@@ -39,7 +39,7 @@ pub(super) fn sort_volumes(rules: &Rules, sorted: &mut Sorted) {
     }
 }
 
-pub(super) fn sort_networks(rules: &Rules, sorted: &mut Sorted) {
+pub(super) fn sort_networks(rules: &SweepRules, sorted: &mut Sorted) {
     if !rules.policy.networks {
         return;
     }
@@ -62,7 +62,7 @@ pub(super) fn sort_networks(rules: &Rules, sorted: &mut Sorted) {
     }
 }
 
-fn sort(rules: &Rules, sorted: &mut Sorted, spare: Spare, used: impl Fn(&Container) -> bool) {
+fn sort(rules: &SweepRules, sorted: &mut Sorted, spare: Spare, used: impl Fn(&Container) -> bool) {
     let leaving = sorted::containers(&sorted.going);
     let users: Vec<&Container> = rules.look.snapshot.containers.iter().filter(|container| used(container)).collect();
     let staying: Vec<Holder> =
@@ -83,7 +83,7 @@ fn sort(rules: &Rules, sorted: &mut Sorted, spare: Spare, used: impl Fn(&Contain
         return;
     }
     let last_use = users.iter().filter_map(|user| rules.end(user)).chain(spare.created).max();
-    sorted.going.push(Candidate {
+    sorted.going.push(Removable {
         step,
         since: spare.created,
         last_use: last_use.unwrap_or(Timestamp::MIN),

@@ -37,8 +37,8 @@ struct Case {
 }
 
 /// The defaults, but with the volumes.
-fn policy() -> Policy {
-    Policy {
+fn policy() -> SweepPolicy {
+    SweepPolicy {
         containers: true,
         images: true,
         volumes: true,
@@ -55,8 +55,8 @@ fn policy() -> Policy {
     }
 }
 
-fn all_images() -> Policy {
-    Policy { all_images: true, ..policy() }
+fn all_images() -> SweepPolicy {
+    SweepPolicy { all_images: true, ..policy() }
 }
 
 fn aged(mut image: Image, seconds: i64) -> Image {
@@ -123,8 +123,8 @@ fn labelled(key: &str, value: &str) -> HashMap<String, String> {
 }
 
 impl Case {
-    fn look(&self) -> Look<'_> {
-        Look {
+    fn look(&self) -> SweepLook<'_> {
+        SweepLook {
             snapshot: &self.snapshot,
             ended: &self.ended,
             volumes: &self.volumes,
@@ -140,7 +140,7 @@ impl Case {
         }
     }
 
-    fn plan(&self, policy: &Policy) -> Plan {
+    fn plan(&self, policy: &SweepPolicy) -> Plan {
         let plan = plan(&self.look(), policy).plan;
         let seen = |kind: Kind, n: usize| if policy.takes(kind) { n } else { 0 };
         let all = seen(Kind::Container, self.snapshot.containers.len())
@@ -152,11 +152,11 @@ impl Case {
         plan
     }
 
-    fn goes(&self, policy: &Policy) -> Vec<String> {
+    fn goes(&self, policy: &SweepPolicy) -> Vec<String> {
         self.plan(policy).steps.iter().map(|step| name(step.kind(), &step.id())).collect()
     }
 
-    fn kept(&self, policy: &Policy) -> Vec<(String, KeptReason)> {
+    fn kept(&self, policy: &SweepPolicy) -> Vec<(String, KeptReason)> {
         self.plan(policy).kept.iter().map(|kept| (name(kept.kind, &kept.id), kept.reason)).collect()
     }
 }
@@ -181,7 +181,7 @@ fn what_a_stopped_container_held_goes_with_it_in_one_plan() {
     let mut case = case(vec![dangling(1)], vec![over]);
     (case.volumes, case.networks) = (vec![volume("data")], vec![network("net")]);
     assert_eq!(case.goes(&policy()), ["over", "1", "data", "net"]);
-    let without = Policy { containers: false, ..policy() };
+    let without = SweepPolicy { containers: false, ..policy() };
     assert_eq!(case.goes(&without), [""; 0]);
     assert!(case.kept(&without).iter().all(|(_, reason)| *reason == KeptReason::InUse));
 }
@@ -249,9 +249,9 @@ fn rule_3_what_a_living_session_built_ran_or_lent_stays() {
     let kept = [("inherits", KeptReason::SessionAlive), ("of-image", KeptReason::SessionAlive)];
     let kept = kept.into_iter().chain([("run", KeptReason::SessionAlive), ("1", KeptReason::InUse)]);
     let kept: Vec<_> = kept.chain([("3", KeptReason::SessionAlive), ("4", KeptReason::SessionAlive)]).collect();
-    assert_eq!(case.kept(&Policy { until: Duration::ZERO, ..policy() }), reasons(&kept));
+    assert_eq!(case.kept(&SweepPolicy { until: Duration::ZERO, ..policy() }), reasons(&kept));
     case.lives.insert(alive, Life::Dead);
-    assert_eq!(case.kept(&Policy { until: Duration::ZERO, ..policy() }), []);
+    assert_eq!(case.kept(&SweepPolicy { until: Duration::ZERO, ..policy() }), []);
 }
 
 #[test]
@@ -260,7 +260,10 @@ fn rule_3_what_a_running_build_may_need_stays() {
     let mut case = case(vec![dangling(1), dangling(2)], vec![]);
     case.books.apply(Record::Build(build("a", &of, 1, &[])));
     case.running = vec![RunningBuild { of, key: "k".to_owned(), tags: Vec::new() }];
-    assert_eq!(case.kept(&Policy { until: Duration::ZERO, ..policy() }), reasons(&[("1", KeptReason::BuildRunning)]));
+    assert_eq!(
+        case.kept(&SweepPolicy { until: Duration::ZERO, ..policy() }),
+        reasons(&[("1", KeptReason::BuildRunning)])
+    );
 }
 
 #[test]
@@ -286,11 +289,11 @@ fn rule_5_a_pattern_keeps_things_of_every_kind() {
     );
     (case.volumes, case.networks) = (vec![volume("db-data")], vec![network("db")]);
     let keep = vec![Pattern::new("db*").expect("a pattern")];
-    assert_eq!(case.goes(&Policy { keep, ..all_images() }), ["3"]);
+    assert_eq!(case.goes(&SweepPolicy { keep, ..all_images() }), ["3"]);
     case.snapshot.images = vec![tagged(1, "localhost/team/app:1"), tagged(2, "docker.io/library/team:1")];
     let keep = vec![Pattern::new("team*").expect("a pattern")];
     assert_eq!(
-        case.goes(&Policy { keep, ..all_images() }),
+        case.goes(&SweepPolicy { keep, ..all_images() }),
         ["db", "db-data", "db"],
         "however the engine writes a name"
     );
@@ -303,7 +306,7 @@ fn rule_6_a_containers_age_runs_from_its_end() {
     case.ended.remove("unknown-id");
     let young = reasons(&[("unknown", KeptReason::TooYoung), ("young", KeptReason::TooYoung)]);
     assert_eq!(case.kept(&policy()), young);
-    assert_eq!(case.goes(&Policy { until: Duration::ZERO, ..policy() }).len(), 3);
+    assert_eq!(case.goes(&SweepPolicy { until: Duration::ZERO, ..policy() }).len(), 3);
 }
 
 #[test]
@@ -339,7 +342,7 @@ fn rule_7_without_all_images_a_name_keeps_an_image_and_an_image_its_cache() {
 fn rule_7_the_newest_of_every_repository_stay() {
     let images = (1..=4).map(|n| aged(image(n).tag(&format!("app:{n}")).done(), i64::from(10 - n) * DAY));
     let case = case(images.chain([tagged(5, "tool:1")]).collect(), vec![]);
-    let keep = |n| Policy { keep_last: Some(n), ..all_images() };
+    let keep = |n| SweepPolicy { keep_last: Some(n), ..all_images() };
     assert_eq!(case.goes(&keep(0)).len(), 5);
     assert_eq!(case.goes(&keep(1)), ["1", "2", "3"]);
     assert_eq!(case.goes(&keep(9)), [""; 0]);
@@ -364,7 +367,7 @@ fn rule_8_what_something_that_stays_is_built_on_stays() {
 fn rule_9_the_cache_used_last_stays_up_to_its_limit() {
     let mut case = case(vec![], vec![]);
     case.cache = ["a", "b", "c", "d"].iter().zip([5, 2, 4, 3]).map(|(id, d)| record(id, &[], d * DAY)).collect();
-    let keep = |bytes| Policy { cache_keep: Some(bytes), ..policy() };
+    let keep = |bytes| SweepPolicy { cache_keep: Some(bytes), ..policy() };
     assert_eq!(case.goes(&keep(0)), ["a", "c", "d", "b"]);
     assert_eq!(case.goes(&keep(20)), ["a", "c"]);
     assert_eq!(case.goes(&keep(15)), ["a", "c", "d"], "never more than the limit");
@@ -381,7 +384,7 @@ fn rule_10_the_least_valuable_goes_first_and_no_further_than_needed() {
     case.ended.insert("over-id".to_owned(), Ended { at: Some(ago(5 * DAY)), written: 7 });
     (case.volumes, case.networks) = (vec![volume("data"), volume("free")], vec![network("net")]);
     case.layers = (1..=3).map(|n| (id(n), vec![n.to_string()])).collect();
-    let need = |bytes| Policy { need: Some(bytes), ..all_images() };
+    let need = |bytes| SweepPolicy { need: Some(bytes), ..all_images() };
     assert_eq!(case.goes(&need(0)), [""; 0]);
     assert_eq!(case.goes(&need(1)), ["1"], "unused longest: the container's end is the other one's last use");
     assert_eq!(case.goes(&need(101)), ["over", "1", "2"], "then the largest, and what must go before it");
@@ -408,20 +411,20 @@ fn layers_come_back_with_the_last_image_above_them() {
     }
     let plan = case.plan(&policy());
     assert_eq!(plan.steps.iter().map(|step| step.bytes).collect::<Vec<_>>(), [10, 130, 50]);
-    assert!(!plan.totals.up_to);
+    assert!(!plan.up_to);
     case.snapshot.images[1].tags.push(crate::model::Reference::written("app").expect("a name"));
-    assert_eq!(case.plan(&policy()).totals.bytes, 60, "the base is still needed");
+    assert_eq!(case.plan(&policy()).totals().bytes, 60, "the base is still needed");
     // Two forks, one below the other: no sum is known of the lower one.
     case.snapshot.images = vec![sized(1, 110, 90), sized(2, 120, 90), sized(3, 210, 200), sized(4, 220, 200)];
     for (n, layers) in [(1, ["f", "g", "1"]), (2, ["f", "g", "2"]), (3, ["f", "h", "3"]), (4, ["f", "h", "4"])] {
         layered(&mut case, n, &layers);
     }
     let plan = case.plan(&policy());
-    assert!(plan.totals.up_to && plan.totals.bytes == 90 + 20 + 30 + 200 + 10 + 20, "{:?}", plan.totals);
+    assert!(plan.up_to && plan.totals().bytes == 90 + 20 + 30 + 200 + 10 + 20, "{:?}", plan.totals());
     case.layers.remove(&id(1));
-    assert!(case.plan(&policy()).totals.up_to, "nobody could look into it");
+    assert!(case.plan(&policy()).totals().up_to, "nobody could look into it");
     case.snapshot.images = vec![sized(1, 110, 0)];
-    let totals = case.plan(&policy()).totals;
+    let totals = case.plan(&policy()).totals();
     assert_eq!((totals.bytes, totals.up_to), (110, false), "it shares nothing, so there is nothing to look for");
 }
 
@@ -432,8 +435,8 @@ fn what_the_cache_holds_too_is_told_apart() {
     let mut shared = record("shared", &[], 2 * DAY);
     (shared.shared, shared.size) = (true, 70);
     case.cache = vec![shared];
-    let totals = case.plan(&policy()).totals;
+    let totals = case.plan(&policy()).totals();
     assert_eq!((totals.bytes, totals.bytes_to_cache, totals.up_to), (100, 70, true));
-    let totals = case.plan(&all_images()).totals;
+    let totals = case.plan(&all_images()).totals();
     assert_eq!((totals.bytes, totals.bytes_to_cache, totals.up_to), (100, 0, false), "the record goes too");
 }

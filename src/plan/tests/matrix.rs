@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
-    Action, Books, Build, CacheRecord, Container, ContainerState, Deed, Image, Kind, Life, Name, Network, Plan,
-    RUN_LABEL, Record, SessionEntry, Snapshot, Step, Volume,
+    Action, Books, Build, CacheRecord, Container, ContainerState, Deed, Holder, Image, KeptReason, Kind, Life, Name,
+    Network, Plan, RUN_LABEL, Record, SessionEntry, Snapshot, Step, Volume,
 };
-use crate::plan::clean::{self, Here, Layers, Look, Policy, Scope, anonymous, at_work};
+use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, Layers, Scope, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
 use crate::plan::{superseded, sweep};
 
@@ -203,7 +203,7 @@ impl Scene {
             Here { key: asks, named: true, alone: false, slot: None, copy: name("local-00000001"), vouched: true };
         let life = if verb == Verb::Stale { Life::Dead } else { Life::Unowned };
         let lives = HashMap::from([(own.clone(), life), (key("p", "busy"), Life::Alive)]);
-        let look = Look {
+        let look = CleanLook {
             snapshot: &self.snapshot,
             books: &self.books,
             lives: &lives,
@@ -215,7 +215,7 @@ impl Scene {
             here: &here,
             now: at(NOW),
         };
-        let policy = Policy {
+        let policy = CleanPolicy {
             scope: match verb {
                 Verb::Clean | Verb::Tagged => Scope::Project(name("p")),
                 Verb::Stale => Scope::Stale(name("p")),
@@ -249,7 +249,7 @@ impl Scene {
 
     /// With everything on, and nothing too young.
     fn sweep(&self, lives: &HashMap<crate::model::SessionKey, Life>) -> Plan {
-        let policy = sweep::Policy {
+        let policy = sweep::SweepPolicy {
             containers: true,
             images: true,
             volumes: true,
@@ -264,7 +264,7 @@ impl Scene {
             cache_until: Duration::ZERO,
             need: None,
         };
-        let look = sweep::Look {
+        let look = sweep::SweepLook {
             snapshot: &self.snapshot,
             ended: &HashMap::new(),
             volumes: &self.extras.volumes,
@@ -436,12 +436,22 @@ fn every_volume_and_every_network_is_decided_on() {
                 }
                 let plan = scene.plan(verb);
                 let cell = format!("{verb:?} {spare:?} used: {used}\n{:#?}", plan.steps);
-                let by_label = spare == Ours && verb.ends_session();
-                // A container that runs stays, and with it what it uses. The one that is only there to share goes.
+                // A container that runs stays where it is not stopped, and with it what it uses.
+                let by_label = spare == Ours && verb.ends_session() && (!used || verb.stops());
+                // The one that is only there to share goes.
                 let swept = verb == Verb::Sweep && spare != Living && !used && !nameless;
                 let anonymous = spare == Anonymous && verb.stops();
                 assert_eq!(takes(&plan, Kind::Network, "net"), by_label || swept, "network: {cell}");
                 assert_eq!(takes(&plan, Kind::Volume, &called), by_label || swept || anonymous, "volume: {cell}");
+                if spare == Ours && verb.ends_session() && !by_label {
+                    let held = [Kind::Network, Kind::Volume].map(|kind| {
+                        let told = plan.kept.iter().filter(|kept| kept.kind == kind);
+                        told.map(|kept| (kept.reason, kept.holders.clone())).collect::<Vec<_>>()
+                    });
+                    let user = Holder::from(&scene.snapshot.containers[0]);
+                    let in_use = vec![(KeptReason::InUse, vec![user])];
+                    assert_eq!(held, [in_use.clone(), in_use], "held: {cell}");
+                }
             }
         }
     }

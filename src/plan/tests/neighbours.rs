@@ -12,7 +12,7 @@ use crate::model::{
     Action, Books, Build, Container, ContainerState, Deed, Image, ImageId, Kind, Life, Name, Network, Plan, RUN_LABEL,
     Record, Reference, SessionEntry, SessionKey, Snapshot, Step, Volume,
 };
-use crate::plan::clean::{self, Here, Layers, Look, Policy, RunningBuild, Scope, anonymous, at_work};
+use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
 
 const NOW: i64 = 1_800_000_000;
@@ -158,9 +158,9 @@ fn world(dice: &mut Dice) -> App {
     }
 }
 
-fn policy(dice: &mut Dice, scope: Scope) -> Policy {
+fn policy(dice: &mut Dice, scope: Scope) -> CleanPolicy {
     let ends = matches!(scope, Scope::Session(_) | Scope::Stale(_));
-    Policy {
+    CleanPolicy {
         tags: dice.one_in(2),
         containers: ends && !dice.one_in(4),
         stops: ends && dice.one_in(2),
@@ -190,7 +190,7 @@ fn try_one(seed: u64) {
     let scopes = [Scope::Project(project()), Scope::Session(own.clone()), Scope::Stale(project()), Scope::All];
     for scope in scopes {
         let policy = policy(&mut dice, scope);
-        let look = Look {
+        let look = CleanLook {
             snapshot: &world.snapshot,
             books: &world.books,
             lives: &world.lives,
@@ -218,7 +218,7 @@ fn try_one(seed: u64) {
 }
 
 /// What must be so for a step, whatever the planner thought of: necessary, and written another way.
-fn may(step: &Step, plan: &Plan, world: &App, look: &Look, policy: &Policy) -> Result<(), &'static str> {
+fn may(step: &Step, plan: &Plan, world: &App, look: &CleanLook, policy: &CleanPolicy) -> Result<(), &'static str> {
     let in_scope = |of: &SessionKey| {
         let alive = world.lives.get(of) == Some(&Life::Alive);
         !alive

@@ -14,7 +14,7 @@ use crate::model::{
     Asked, Books, Build, CacheRecord, Container, ContainerState, Covers, Ended, Holder, Image, Kept, KeptReason, Kind,
     Life, Name, Network, Outcome, Pattern, Plan, RUN_LABEL, Record, Reference, SessionEntry, Snapshot, Taken, Volume,
 };
-use crate::plan::clean::{Here, Layers, Look, Policy, Scope, anonymous, share_with_cache};
+use crate::plan::clean::{CleanLook, CleanPolicy, Here, Layers, Scope, anonymous, share_with_cache};
 use crate::plan::narrow::narrow;
 use crate::plan::session_end::{self, Extras};
 use crate::plan::{superseded, sweep};
@@ -130,7 +130,7 @@ fn of_session() -> Plan {
     let extras = Extras { networks: vec![network("net", run_label())], volumes };
     let here =
         Here { key: own.clone(), named: true, alone: false, slot: None, copy: name("local-00000001"), vouched: true };
-    let look = Look {
+    let look = CleanLook {
         snapshot: &Snapshot { engine: crate::model::EngineInfo { now: at(NOW), ..snapshot.engine }, ..snapshot },
         books: &books,
         lives: &HashMap::from([(own.clone(), Life::Unowned)]),
@@ -142,7 +142,7 @@ fn of_session() -> Plan {
         here: &here,
         now: at(NOW),
     };
-    let policy = Policy {
+    let policy = CleanPolicy {
         scope: Scope::Session(own.clone()),
         tags: true,
         containers: true,
@@ -174,7 +174,6 @@ fn applied() -> Plan {
     {
         step.result = Some(*result);
     }
-    plan.count();
     plan
 }
 
@@ -258,7 +257,7 @@ fn swept() -> Plan {
         CacheRecord { kind: String::new(), ..record("nameless", &[]) },
         CacheRecord { shared: true, size: 150, ..record("shared", &[]) },
     ];
-    let look = sweep::Look {
+    let look = sweep::SweepLook {
         snapshot: &host(images, containers),
         ended: &ended,
         volumes: &volumes,
@@ -272,7 +271,7 @@ fn swept() -> Plan {
         running: &[],
         now: at(NOW),
     };
-    let policy = sweep::Policy {
+    let policy = sweep::SweepPolicy {
         containers: true,
         images: true,
         volumes: true,

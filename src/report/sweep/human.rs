@@ -53,8 +53,8 @@ fn heading(host: Option<&str>, plan: &Plan, style: Style) -> Page {
 }
 
 fn total(plan: &Plan) -> String {
-    let up_to = if plan.totals.up_to { "up to " } else { "" };
-    format!("{up_to}{}", human_bytes(plan.totals.bytes))
+    let up_to = if plan.up_to { "up to " } else { "" };
+    format!("{up_to}{}", human_bytes(plan.totals().bytes))
 }
 
 pub(super) fn plan(host: Option<&str>, plan: &Plan, since: &Since, verbose: bool, style: Style) -> Page {
@@ -89,7 +89,7 @@ pub(super) fn plan(host: Option<&str>, plan: &Plan, since: &Since, verbose: bool
 
 /// With `BuildKit` an image shares its layers with the build cache.
 fn to_cache(page: &mut Page, plan: &Plan, verb: &str) {
-    let moved = plan.totals.bytes_to_cache;
+    let moved = plan.totals().bytes_to_cache;
     if moved > 0 {
         page.line(format_args!("  up to {} of it only {verb} into the build cache", human_bytes(moved)));
     }
@@ -108,7 +108,7 @@ pub(super) fn done(host: Option<&str>, plan: &Plan, seconds: f64, style: Style) 
         let holders = kept.map(held_by).unwrap_or_default();
         page.line(format!("kept     {} {}  {holders}", name(step), reason).trim_end());
     }
-    if plan.totals.failed > 0 {
+    if plan.totals().failed > 0 {
         let failed = |step: &&Step| matches!(step.result, Some(Outcome::Failed | Outcome::Unknown | Outcome::NotTried));
         page.line(format_args!("failed   {}", counts(plan, failed)));
     }
@@ -160,7 +160,7 @@ pub(super) fn summary(told: &[Told], dry: bool, style: Style) -> Page {
     for told in told {
         let line = match (&told.plan, &told.error) {
             (Some(plan), None) => {
-                let n = if dry { plan.totals.steps } else { told.removed() };
+                let n = if dry { plan.totals().steps } else { told.removed() };
                 let failed = told.kinds.iter().filter(|kind| told.failed_at_all(**kind)).map(|kind| plural(*kind));
                 let failed = failed.collect::<Vec<_>>().join(", ");
                 let failed = if failed.is_empty() { failed } else { format!("  failed: {failed}") };

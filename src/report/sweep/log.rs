@@ -59,8 +59,8 @@ fn skipped(kept: &Kept) -> String {
 /// `1.2 GB`, with how sure that is and how much of it comes back only when the build cache goes.
 fn amount(kind: Kind, bytes: u64, plan: &Plan, verbs: (&str, &str)) -> String {
     let is_image = kind == Kind::Image && bytes > 0;
-    let up_to = if is_image && plan.totals.up_to { "up to " } else { "" };
-    let to_cache = match plan.totals.bytes_to_cache {
+    let up_to = if is_image && plan.up_to { "up to " } else { "" };
+    let to_cache = match plan.totals().bytes_to_cache {
         moved if is_image && moved > 0 => {
             format!(", of which up to {} only {} into the build cache", human_bytes(moved), verbs.1)
         }
@@ -190,8 +190,8 @@ impl Log {
         let mut counts = Map::new();
         let (mut removed, mut failed, mut kept) = (0_usize, 0_usize, 0_usize);
         let plans = || told.iter().filter_map(|told| told.plan.as_ref());
-        let bytes = total(plans().map(|plan| plan.totals.bytes));
-        let to_cache = total(plans().map(|plan| plan.totals.bytes_to_cache));
+        let bytes = total(plans().map(|plan| plan.totals().bytes));
+        let to_cache = total(plans().map(|plan| plan.totals().bytes_to_cache));
         for plan in plans() {
             for step in &plan.steps {
                 let goes = dry || matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
@@ -200,8 +200,8 @@ impl Log {
                 counts.insert(key, known.saturating_add(u64::from(goes)).into());
                 removed = removed.saturating_add(usize::from(goes));
             }
-            failed = failed.saturating_add(plan.totals.failed);
-            kept = kept.saturating_add(plan.totals.kept);
+            failed = failed.saturating_add(plan.totals().failed);
+            kept = kept.saturating_add(plan.totals().kept);
         }
         let operations = told.iter().map(|told| told.kinds.len()).fold(0, usize::saturating_add);
         let operations_failed = told.iter().map(Told::kinds_failed).fold(0, usize::saturating_add);

@@ -50,15 +50,15 @@ impl Told {
     }
 
     pub(super) fn removed(&self) -> usize {
-        self.plan.as_ref().map_or(0, |plan| plan.totals.done)
+        self.plan.as_ref().map_or(0, |plan| plan.totals().done)
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.plan.as_ref().map_or(0, |plan| plan.totals.bytes)
+        self.plan.as_ref().map_or(0, |plan| plan.totals().bytes)
     }
 
     pub(super) fn up_to(&self) -> bool {
-        self.plan.as_ref().is_some_and(|plan| plan.totals.up_to)
+        self.plan.as_ref().is_some_and(|plan| plan.up_to)
     }
 }
 

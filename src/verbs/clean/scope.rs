@@ -6,9 +6,9 @@ use crate::app::App;
 use crate::cli::{self, CleanFlags};
 use crate::error::{Error, Result};
 use crate::model::{Asked, Covers, Name, Plan, SessionKey};
-use crate::plan::clean::{Policy, Scope};
+use crate::plan::clean::{CleanPolicy, Scope};
 
-pub(super) fn of_flags(app: &App, flags: &CleanFlags) -> Result<Policy> {
+pub(super) fn of_flags(app: &App, flags: &CleanFlags) -> Result<CleanPolicy> {
     let project = app.key.project.clone();
     let scope = match flags.scope() {
         cli::CleanScope::Project => Scope::Project(project),
@@ -22,16 +22,16 @@ pub(super) fn of_flags(app: &App, flags: &CleanFlags) -> Result<Policy> {
     };
     let tags = flags.tagged || scope.is_of_sessions() && !flags.keep_tagged;
     let containers = scope.is_of_sessions() && !flags.keep_containers;
-    Ok(Policy { containers, volumes: flags.volumes, ..app.clean_policy(scope, tags) })
+    Ok(CleanPolicy { containers, volumes: flags.volumes, ..app.clean_policy(scope, tags) })
 }
 
 /// By which of these a plan from a file was made. The file says for what it was asked and nothing else: what is
 /// kept, and what is believed, the settings say today as ever. Where a file of before does not say it, it is one
 /// of all that could have been asked for.
-pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> Vec<Policy> {
+pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> Vec<CleanPolicy> {
     let policy = |scope: Scope, tagged: bool, containers: bool| {
         let policy = app.clean_policy(scope, (tagged || flags.tagged) && !flags.keep_tagged);
-        Policy {
+        CleanPolicy {
             containers: policy.containers && containers && !flags.keep_containers,
             // Whoever lets data go says so each time.
             volumes: flags.volumes,
@@ -64,7 +64,7 @@ fn scope_of(covers: &Covers) -> Scope {
     }
 }
 
-pub(super) fn asked(policy: &Policy) -> Asked {
+pub(super) fn asked(policy: &CleanPolicy) -> Asked {
     let of = match policy.scope.clone() {
         Scope::Project(project) => Covers::Project { project },
         Scope::Session(key) => Covers::Session(key),
@@ -76,7 +76,7 @@ pub(super) fn asked(policy: &Policy) -> Asked {
 
 /// Whose things go, where somebody else may still want them: those of every project or, from a file, of another
 /// one, or of this working copy.
-pub(super) fn must_ask(policy: &Policy, here: &SessionKey, plan: &Plan) -> Option<String> {
+pub(super) fn must_ask(policy: &CleanPolicy, here: &SessionKey, plan: &Plan) -> Option<String> {
     let wide = match &policy.scope {
         Scope::All => Some("cleaning the tags of every project".to_owned()),
         Scope::Session(SessionKey { project, .. }) | Scope::Project(project) | Scope::Stale(project)
@@ -105,9 +105,9 @@ mod tests {
     use crate::model::image_tests::host;
     use crate::model::{Deed, ImageGuard, Reason, Step};
 
-    fn policy(scope: Scope, tags: bool, containers: bool) -> Policy {
+    fn policy(scope: Scope, tags: bool, containers: bool) -> CleanPolicy {
         let (keep, stale_after) = (Vec::new(), Duration::ZERO);
-        Policy {
+        CleanPolicy {
             scope,
             tags,
             containers,

@@ -3,12 +3,11 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
+use crate::app::App;
 use crate::apply;
-use crate::bookkeeping::NeededByBuilds;
-use crate::error::{Error, Result};
-use crate::model::{Kept, Kind, Plan, Record, Step, Totals};
+use crate::bookkeeping::{NeededByBuilds, Removals};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::model::{Kept, Kind, Plan, Step};
 use crate::observe::host::HostObservation;
 use crate::plan::order;
 use crate::plan::sweep::Swept;
@@ -33,6 +32,7 @@ pub(super) fn kinds(seen: &HostObservation) -> Vec<Kind> {
 }
 
 pub(super) async fn carry_out(
+    app: &App,
     host: &str,
     ready: Result<Ready>,
     voice: &Voice,
@@ -85,11 +85,14 @@ pub(super) async fn carry_out(
     }
     bar.end();
     plan.steps = steps;
-    plan.count();
-    if !gone.is_empty()
-        && let Err(error) = seen.ledger.append(&[Record::Gone { at: Timestamp::now(), ids: gone }])
-    {
-        report::warn(error);
+    let doer = app.doer(&app.key);
+    let removals = Removals { state: &seen.state, ledger: &seen.ledger, books: &seen.books, doer };
+    match removals.note(&plan, gone, Vec::new(), stop).await {
+        Ok(notices) => report::notice::tell(&notices),
+        Err(error) => {
+            told.interrupted |= error.kind == ErrorKind::Interrupted;
+            report::warn(error);
+        }
     }
     told.plan = Some(plan);
     told.seconds = (looked + began.elapsed()).as_secs_f64();
@@ -99,7 +102,6 @@ pub(super) async fn carry_out(
 
 /// A plan of these steps, under the same heading.
 fn part(plan: &Plan, steps: Vec<Step>) -> Plan {
-    let totals = Totals { up_to: plan.totals.up_to, ..Totals::default() };
     let to_cache = plan.to_cache.clone();
-    Plan { engine: plan.engine.clone(), scope: plan.scope.clone(), steps, kept: Vec::new(), totals, to_cache, ..*plan }
+    Plan { engine: plan.engine.clone(), scope: plan.scope.clone(), steps, kept: Vec::new(), to_cache, ..*plan }
 }

@@ -67,7 +67,7 @@ impl Scene {
             End::Dead(_) | End::Old => Scope::Stale(name("p")),
             _ => Scope::Session(own.clone()),
         };
-        let policy = Policy {
+        let policy = CleanPolicy {
             scope,
             tags: self.tags,
             containers: true,
@@ -80,7 +80,7 @@ impl Scene {
             trust_stamp: false,
         };
         let beats = if let End::Dead(beat) = end { HashMap::from([(own.clone(), at(beat))]) } else { HashMap::new() };
-        let look = Look {
+        let look = CleanLook {
             snapshot: &self.snapshot,
             books: &self.books,
             lives: &HashMap::from([(own, life)]),
@@ -313,7 +313,7 @@ fn the_session_of_another_working_copy_ended_with_its_last_build() {
         copy: name("local-00000001"),
         vouched: true,
     };
-    let policy = Policy {
+    let policy = CleanPolicy {
         scope: Scope::Session(theirs),
         tags: true,
         containers: true,
@@ -325,7 +325,7 @@ fn the_session_of_another_working_copy_ended_with_its_last_build() {
         stale_after: Duration::from_secs(1800),
         trust_stamp: false,
     };
-    let look = Look {
+    let look = CleanLook {
         snapshot: &scene.snapshot,
         books: &scene.books,
         lives: &HashMap::new(),

@@ -134,7 +134,7 @@ proptest! {
     #[test]
     fn the_plan_takes_what_a_tiny_model_takes(host in hosts()) {
         let case = host.case();
-        let policy = Policy { all_images: host.all_images, containers: !host.without_containers, ..policy() };
+        let policy = SweepPolicy { all_images: host.all_images, containers: !host.without_containers, ..policy() };
         let goes = case.goes(&policy);
         prop_assert_eq!(goes.iter().cloned().collect::<BTreeSet<_>>(), host.gone());
         prop_assert_eq!(&goes, &host.case().goes(&policy), "the same host, the same plan");
@@ -143,7 +143,7 @@ proptest! {
     #[test]
     fn nothing_goes_before_what_is_built_on_it_or_uses_it(host in hosts()) {
         let case = host.case();
-        let goes = case.goes(&Policy { all_images: true, until: Duration::ZERO, cache_until: Duration::ZERO, ..policy() });
+        let goes = case.goes(&SweepPolicy { all_images: true, until: Duration::ZERO, cache_until: Duration::ZERO, ..policy() });
         let place = |name: &str| goes.iter().position(|one| one == name);
         let before = |first: String, then: String| match (place(&first), place(&then)) {
             (Some(first), Some(then)) => first < then,
@@ -170,14 +170,14 @@ proptest! {
     #[test]
     fn under_pressure_a_plan_is_a_part_of_the_whole_one_and_reaches_what_is_needed(host in hosts(), need in 0_u64..2000) {
         let case = host.case();
-        let whole = Policy { all_images: true, ..policy() };
-        let narrow = Policy { need: Some(need), ..whole.clone() };
+        let whole = SweepPolicy { all_images: true, ..policy() };
+        let narrow = SweepPolicy { need: Some(need), ..whole.clone() };
         let all: BTreeSet<String> = case.goes(&whole).into_iter().collect();
         let part = case.plan(&narrow);
         let names: BTreeSet<String> = part.steps.iter().map(|step| name(step.kind(), &step.id())).collect();
         prop_assert!(names.is_subset(&all));
         let without_networks = all.iter().filter(|name| !name.starts_with('n')).count();
-        prop_assert!(part.totals.bytes >= need || names.len() == without_networks);
+        prop_assert!(part.totals().bytes >= need || names.len() == without_networks);
         prop_assert!(need > 0 || names.is_empty());
     }
 }

@@ -1,0 +1,52 @@
+//! `dkb log`: what dkb took away, when, why and in whose name. It asks no engine.
+//!
+//! Of all projects, since whoever asks at three in the morning stands in no checkout, and a sweep takes things that are
+//! nobody's. A project or a session that was typed narrows it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::app::App;
+use crate::cli;
+use crate::config::Format;
+use crate::config::value::Source;
+use crate::error::{Error, Result};
+use crate::model::{Pattern, Removal, parse_duration};
+use crate::report;
+
+pub(super) fn log(app: &App, flags: &cli::LogFlags) -> Result<u8> {
+    let wanted = flags.image.as_deref().map(Pattern::new).transpose();
+    let wanted = wanted.map_err(|_| Error::usage("looking for an image", "its name is empty"))?;
+    let since = flags.since.as_deref().map(begin).transpose()?;
+    let history = app.state()?.history();
+    let (mut removals, unread) = history.read()?;
+    let begins = removals.first().map(|first| first.at);
+    let is_typed = |key| matches!(app.settings.source(key), Some(Source::Flag(_)));
+    let (project, session) = (is_typed("project"), is_typed("session"));
+    let is_meant = |removal: &Removal| {
+        since.is_none_or(|since| removal.at >= since)
+            && (!project || removal.project == app.key.project)
+            && (!session || removal.session == app.key.session)
+            && wanted.as_ref().is_none_or(|wanted| removal.is_called(wanted))
+    };
+    removals.retain(is_meant);
+    if unread > 0 {
+        report::warn(format_args!(
+            "{} of {} can't be read, damaged or a newer dkb's: what they say is not shown",
+            report::clean::count(unread, "line"),
+            history.path().display()
+        ));
+    }
+    if app.settings.format == Format::Json {
+        report::out(&report::log::json(&removals, unread));
+    } else {
+        let style = report::Style::for_stdout(app.settings.color);
+        report::out(&report::log::human(&removals, begins, app.verbose, style));
+    }
+    Ok(0)
+}
+
+fn begin(ago: &str) -> Result<Timestamp> {
+    let ago = parse_duration(ago).map_err(|wrong| Error::usage("reading --since", wrong))?;
+    let ago = SignedDuration::try_from(ago).unwrap_or(SignedDuration::MAX);
+    Ok(Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::MIN))
+}
