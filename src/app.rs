@@ -76,6 +76,16 @@ fn written_again(cli: &Cli) -> Vec<OsString> {
     flags.into_iter().chain(hosts).filter_map(joined).collect()
 }
 
+/// The most handles that dkb has open beside those that it was started with, with room to spare.
+const HANDLES: usize = 40;
+
+/// Whether so many more can be had.
+fn has_handles(wanted: usize) -> std::io::Result<()> {
+    let stdin = std::io::stdin();
+    let handles: Result<Vec<_>, _> = (0..wanted).map(|_| rustix::io::fcntl_dupfd_cloexec(&stdin, 0)).collect();
+    handles.map(drop).map_err(Into::into)
+}
+
 /// The environment of this process.
 pub(crate) fn env(name: &str) -> Option<OsString> {
     std::env::var_os(name)
@@ -119,6 +129,11 @@ impl App {
         if let Some(runtime) = self.runtime.get() {
             return Ok(runtime);
         }
+        // Where these are missing tokio panics, and dkb would leave a docker alone that it has started.
+        has_handles(HANDLES).map_err(|error| {
+            Error::failed("starting", error)
+                .hint(format!("dkb wants {HANDLES} handles to spare; ulimit -n says how many there may be"))
+        })?;
         let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let made = made.map_err(|error| Error::failed("starting", error))?;
         Ok(self.runtime.get_or_init(|| made))

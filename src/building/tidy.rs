@@ -33,21 +33,22 @@ pub(super) async fn take_away(
     }
     let engine = &before.engine;
     // Most often it is one image, which the containerd store has dropped by itself: a list would cost far more.
-    let mut all = candidates.results.iter().chain(&candidates.steps);
+    let mut all = candidates.all();
     let mut there = false;
     while !there && let Some(id) = all.next() {
         there = candidates.steps.len() > FEW || engine.image(&id.to_string()).await?.is_some();
     }
+    let containers = engine.containers().await?;
+    // What the store drops while a container of it is there still tells whose that container is.
+    let used: HashSet<ImageId> = containers.iter().filter_map(|container| container.image).collect();
     if !there {
-        let ids = candidates.results.iter().chain(&candidates.steps).copied().collect();
-        ledger.append_aside(vec![Record::Gone { at: Timestamp::now(), ids }]).await?;
+        let ids: Vec<_> = candidates.all().filter(|id| !used.contains(id)).collect();
+        if !ids.is_empty() {
+            ledger.append_aside(vec![Record::Gone { at: Timestamp::now(), ids }]).await?;
+        }
         return Ok(0);
     }
-    let snapshot = Snapshot {
-        engine: before.info.clone(),
-        images: engine.images(false).await?,
-        containers: engine.containers().await?,
-    };
+    let snapshot = Snapshot { engine: before.info.clone(), images: engine.images(false).await?, containers };
     let running = running(state, Some(&done.build));
     let steps = superseded::steps(&snapshot, books, &running, &settings.keep, &candidates);
     let mut plan = Plan::new("build", &before.info, Timestamp::now(), steps, Vec::new());
@@ -65,7 +66,7 @@ pub(super) async fn take_away(
     .await;
     let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
     let mut gone = report.gone;
-    gone.extend(candidates.results.iter().chain(&candidates.steps).filter(|id| !there.contains(id)));
+    gone.extend(candidates.all().filter(|id| !there.contains(id) && !used.contains(id)));
     let removals = Removals { state, ledger, books, doer: Doer { verb: "build", of: &done.of } };
     report::notice::tell(&removals.note(&plan, gone, Vec::new(), std::future::pending()).await?);
     Ok(plan.totals().done)

@@ -80,6 +80,7 @@ impl TryFrom<RawImage> for Image {
             size: bytes(raw.size),
             shared: raw.shared_size.and_then(|size| u64::try_from(size).ok()),
             labels: raw.labels.unwrap_or_default(),
+            dropped: false,
         })
     }
 }

@@ -52,6 +52,8 @@ pub enum KeptReason {
     KeepLast,
     /// A session that is alive took its tag and will give it back.
     Lent,
+    /// It bears the session's run label, perhaps only by its image, which is not there any more to be asked.
+    ImageGone,
     /// A filter on labels does not let it through.
     Filtered,
     /// An anonymous volume, which may hold data.

@@ -1,6 +1,6 @@
 //! What one engine said, and when: the one look that a plan is made from.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -49,9 +49,27 @@ pub struct Image {
     /// Bytes of layers that other images use too, where the engine was asked for it.
     pub shared: Option<u64>,
     pub labels: HashMap<String, String>,
+    /// No list has it any more, and it can't be asked; containers that were made from it are all that is left.
+    pub dropped: bool,
 }
 
 impl Image {
+    fn dropped(id: ImageId) -> Self {
+        Self {
+            id,
+            parent: None,
+            tags: Vec::new(),
+            digests: Vec::new(),
+            beside: Vec::new(),
+            travelled: false,
+            created: 0,
+            size: 0,
+            shared: None,
+            labels: HashMap::new(),
+            dropped: true,
+        }
+    }
+
     pub fn stamp(&self) -> Stamp {
         Stamp::of(&self.labels)
     }
@@ -169,6 +187,27 @@ impl Snapshot {
     pub fn image(&self, id: ImageId) -> Option<&Image> {
         self.images.iter().find(|image| image.id == id)
     }
+
+    /// The containers whose image is in no list, by that image. Containerd's store drops an image with its last name,
+    /// whoever uses it.
+    pub fn of_dropped(&self) -> HashMap<ImageId, Vec<&Container>> {
+        let listed: HashSet<ImageId> = self.images.iter().map(|image| image.id).collect();
+        let mut found: HashMap<ImageId, Vec<&Container>> = HashMap::new();
+        for container in &self.containers {
+            if let Some(id) = container.image.filter(|id| !listed.contains(id)) {
+                found.entry(id).or_default().push(container);
+            }
+        }
+        found
+    }
+
+    /// Adds images that are known in another way than by the list, so that whose they were still counts for their
+    /// containers.
+    pub fn add_dropped(&mut self, is_known: impl Fn(ImageId) -> bool) {
+        let mut known: Vec<ImageId> = self.of_dropped().into_keys().filter(|id| is_known(*id)).collect();
+        known.sort_unstable();
+        self.images.extend(known.into_iter().map(Image::dropped));
+    }
 }
 
 #[cfg(test)]
@@ -193,6 +232,7 @@ pub(crate) mod tests {
             size: 100,
             shared: None,
             labels: HashMap::new(),
+            dropped: false,
         })
     }
 

@@ -67,8 +67,9 @@ impl Observation {
         let (images, mut containers, cache) =
             tokio::try_join!(engine.images(true), engine.containers(), cache(&engine, &books))?;
         ask_for_names(&engine, &books, &mut containers).await?;
-        let snapshot = Snapshot { engine: info.clone(), images, containers };
+        let mut snapshot = Snapshot { engine: info.clone(), images, containers };
         notices.extend(end_records(&engine, &ledger, &mut books, &snapshot, ahead).await);
+        snapshot.add_dropped(|id| books.has(id));
         let lives = lives(&state, &books);
         let dead = lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key);
         let beats = dead.filter_map(|key| Some((key.clone(), state.session(key).last_beat()?))).collect();
@@ -234,7 +235,7 @@ async fn end_records(
     let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
     let deleted = deleted(engine, books, ahead).await;
     let home = bookkeeping::home(engine);
-    let EndedRecords { gone, missed } = ended(books, &there, &deleted, &home);
+    let EndedRecords { gone, missed } = ended(books, &there, &deleted, &used(snapshot, ahead), &home);
     let missed: Vec<ImageId> = missed.into_iter().filter(|id| !books.missed.contains(id)).collect();
     let mut notices: Vec<Notice> = (!missed.is_empty()).then_some(Notice::Missed(missed.len())).into_iter().collect();
     books.forget(&gone.iter().copied().collect());
@@ -265,6 +266,17 @@ async fn deleted(engine: &impl Engine, books: &Books, ahead: SignedDuration) -> 
     let told = engine.deleted(by_engine(oldest).max(Timestamp::UNIX_EPOCH), by_engine(Timestamp::now())).await;
     // Where our clock can't say it, it was never before.
     told.into_iter().map(|(id, at)| (id, at.checked_add(ahead).unwrap_or(Timestamp::MAX))).collect()
+}
+
+/// When the last container was made from each image that is in no list, by our clock.
+fn used(snapshot: &Snapshot, ahead: SignedDuration) -> HashMap<ImageId, Timestamp> {
+    // An engine tells whole seconds, and it may have been any moment of that one.
+    let made = |container: &Container| {
+        let at = Timestamp::from_second(container.created.saturating_add(1)).ok();
+        at.and_then(|at| at.checked_add(ahead).ok()).unwrap_or(Timestamp::MAX)
+    };
+    let of_dropped = snapshot.of_dropped().into_iter();
+    of_dropped.filter_map(|(id, containers)| Some((id, containers.into_iter().map(made).max()?))).collect()
 }
 
 pub(crate) fn lives(state: &State, books: &Books) -> HashMap<SessionKey, Life> {

@@ -101,7 +101,9 @@ pub fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
         images.iter().map(|found| found.image),
         &Layers::new(),
     );
-    steps.extend(images.into_iter().zip(freed.each).map(|(found, bytes)| found.step(bytes)));
+    // What the engine has dropped itself goes by its containers alone.
+    let listed = images.into_iter().zip(freed.each).filter(|(found, _)| !found.image.dropped);
+    steps.extend(listed.map(|(found, bytes)| found.step(bytes)));
     let mut kept: Vec<Kept> = kept.into_values().collect();
     kept.sort_by(|a, b| (a.reason, &a.id).cmp(&(b.reason, &b.id)));
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);

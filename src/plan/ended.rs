@@ -4,6 +4,9 @@
 //! 2. What is not there any more, if this is the engine that built it: the way to it is the same as then, or an
 //!    image is there that was built later, which a copy of the engine from before would not have.
 //!
+//! An image that containers were made from before it was deleted is there as long as they are, listed or not: containerd's
+//! store drops one with its last name, whoever uses it.
+//!
 //! Of anything else that is not there the record stays, since the engine may be such a copy, or another one that
 //! took its ID along. But from now on it counts only where it was built.
 
@@ -21,11 +24,13 @@ pub(crate) struct EndedRecords {
     pub missed: Vec<ImageId>,
 }
 
-/// `deleted` says when images were last deleted, by the clock of the records.
+/// `deleted` says when images were last deleted, and `used` when the last container was made from one that is in no
+/// list, both by the clock of the records.
 pub(crate) fn ended(
     books: &Books,
     there: &HashSet<ImageId>,
     deleted: &HashMap<ImageId, Timestamp>,
+    used: &HashMap<ImageId, Timestamp>,
     home: &str,
 ) -> EndedRecords {
     // A copy of an engine has nothing that was built after it was made.
@@ -34,6 +39,9 @@ pub(crate) fn ended(
     let mut ended = EndedRecords::default();
     for id in books.images() {
         let is_deleted = deleted.get(&id).is_some_and(|at| books.built(id) < Some(*at));
+        if used.get(&id).is_some_and(|made| !is_deleted || deleted.get(&id) > Some(made)) {
+            continue;
+        }
         let built_here = books.claims(id).any(|build| build.home.as_deref() == Some(home));
         let outlived = !newer.contains(&id);
         if is_deleted || !there.contains(&id) && (built_here || outlived) {
@@ -68,8 +76,22 @@ mod tests {
         let there = there.iter().copied().map(id).collect();
         let time = |second| Timestamp::from_second(second).expect("a time");
         let deleted = deleted.iter().map(|(n, second)| (id(*n), time(*second))).collect();
-        let ended = ended(&books(homes), &there, &deleted, home);
+        let ended = ended(&books(homes), &there, &deleted, &HashMap::new(), home);
         (ended.gone, ended.missed)
+    }
+
+    #[test]
+    fn what_containers_were_made_from_before_it_was_deleted_is_not_over_before_they_are() {
+        let time = |second| Timestamp::from_second(second).expect("a time");
+        let gone = |deleted: &[(u8, i64)], used: &[(u8, i64)]| {
+            let times = |of: &[(u8, i64)]| of.iter().map(|(n, second)| (id(*n), time(*second))).collect();
+            let ended = ended(&books(&["a", "a"]), &HashSet::from([id(2)]), &times(deleted), &times(used), "a");
+            (ended.gone, ended.missed)
+        };
+        assert_eq!(gone(&[], &[]), (ids(&[1]), ids(&[])));
+        assert_eq!(gone(&[], &[(1, 5)]), (ids(&[]), ids(&[])), "dropped with its last name");
+        assert_eq!(gone(&[(1, 9)], &[(1, 5)]), (ids(&[]), ids(&[])), "deleted by its name");
+        assert_eq!(gone(&[(1, 4)], &[(1, 5)]), (ids(&[1]), ids(&[])), "somebody had brought it back");
     }
 
     fn ids(numbers: &[u8]) -> Vec<ImageId> {

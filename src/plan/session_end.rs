@@ -5,6 +5,9 @@
 //! 2. Then networks with the run label, then the images as [`clean`] takes them, then volumes with the label: those
 //!    that no container which stays refers to.
 //!
+//! A container whose image the engine has dropped may have the label from that image. Where nothing else shows whose it
+//! is, it is kept in so many words.
+//!
 //! The images are planned as if the labelled containers were gone already.
 
 use std::collections::HashSet;
@@ -50,6 +53,15 @@ pub fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> Plan {
     steps.extend(containers);
     steps.sort_by(|a, b| (a.action(), a.id()).cmp(&(b.action(), b.id())));
     let mut kept = images.kept;
+    let is_in_doubt = |container: &&Container| {
+        is_own(container.labels.get(RUN_LABEL))
+            && ending.is_in_doubt(container)
+            && !steps.iter().any(|step| step.id() == container.id)
+    };
+    kept.extend(after.containers.iter().filter(is_in_doubt).map(|container| Kept {
+        holders: vec![Holder::Itself(container.state.clone())],
+        ..Kept::instead_of(&Step::new(container.removal(), Reason::OfSession, 0), KeptReason::ImageGone)
+    }));
     let goes: HashSet<String> = steps.iter().map(|step| step.id().into_owned()).collect();
     let staying: Vec<&Container> =
         look.snapshot.containers.iter().filter(|container| !goes.contains(&container.id)).collect();

@@ -33,6 +33,10 @@ impl Candidates {
     pub fn is_empty(&self) -> bool {
         self.results.is_empty() && self.steps.is_empty()
     }
+
+    pub fn all(&self) -> impl Iterator<Item = ImageId> {
+        self.results.iter().chain(&self.steps).copied()
+    }
 }
 
 /// The candidates after `done`, which stands in the books already.

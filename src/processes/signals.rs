@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getpid, getsid, kill_process};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
 use tokio::sync::Notify;
@@ -24,6 +24,15 @@ pub(crate) fn listen() -> io::Result<SignalsInfo<WithRawSiginfo>> {
     let ignored = ignored_signals();
     let wanted = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
     SignalsInfo::new(wanted)
+}
+
+/// A file that may grow no further ends whoever writes to it, unless that one is ready for it: then the write fails, as
+/// on a full disk. A program that dkb starts gets the signal's own answer back from the kernel.
+pub(crate) fn outlive_limits_of_files() {
+    if ignored_signals() & (1 << (SIGXFSZ - 1)) == 0 {
+        // Without it dkb may be ended, and does nothing wrong.
+        let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+    }
 }
 
 /// What was to be ignored when dkb started, as under nohup, stays ignored, for docker too.

@@ -157,7 +157,7 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
             KeptReason::AlreadyGone => ("gone", "already"),
             reason => ("kept", words(reason)),
         };
-        let held = matches!(reason, KeptReason::InUse | KeptReason::ForeignTag);
+        let held = matches!(reason, KeptReason::InUse | KeptReason::ForeignTag | KeptReason::ImageGone);
         let by_holders = matches!(reason, KeptReason::Base | KeptReason::MayBeAtWork | KeptReason::NotOver);
         if by_holders && !verbose {
             table.line(verb, group.len(), word, list(&holders(&group)));
@@ -205,6 +205,7 @@ pub fn words(reason: KeptReason) -> &'static str {
         KeptReason::KeepPattern => "asked to keep",
         KeptReason::KeepLast => "among the last",
         KeptReason::Lent => "tag lent",
+        KeptReason::ImageGone => "image is not there to ask",
         KeptReason::Filtered => "filtered",
         KeptReason::MayHoldData => "may hold data",
         KeptReason::BuiltIn => "built in",

@@ -1,8 +1,10 @@
 //! The end of a session: all that it left in the engine goes.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
@@ -11,11 +13,15 @@ use crate::apply::{self, Report};
 use crate::bookkeeping::{NeededByBuilds, Removals};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::SessionFile;
-use crate::model::{KeptReason, Life, Plan, Record, SessionKey};
+use crate::model::{Deed, KeptReason, Life, Plan, Record, SessionKey, Step};
 use crate::observe::Observation;
 use crate::plan::clean::{CleanPolicy, Layers, Scope};
 use crate::plan::{order, session_end};
 use crate::report;
+use crate::report::clean::Loudness;
+
+/// How long a stop may take before somebody wants to know what is waited for.
+const WORDLESS: Duration = Duration::from_secs(3);
 
 /// What became of a session.
 pub(crate) struct SessionEnd {
@@ -110,7 +116,21 @@ pub(super) async fn carry_out(
     let state = app.state()?;
     let builds = NeededByBuilds::new(&state, &seen.books, None).unless(is_kept_open);
     let (stop, is_needed) = (stop.shared(), |step: &_| builds.need(step));
-    let report = apply::apply(&seen.engine, plan, &depths, seen.info.can, is_needed, stop.clone(), |_| {}).await;
+    let runs = RefCell::new(running(plan));
+    let stopped = |step: &Step| {
+        runs.borrow_mut().remove(&*step.id());
+    };
+    let report = {
+        let apply = apply::apply(&seen.engine, plan, &depths, seen.info.can, is_needed, stop.clone(), stopped);
+        let mut apply = pin!(apply);
+        tokio::select! {
+            report = apply.as_mut() => report,
+            () = tokio::time::sleep(WORDLESS) => {
+                say_what_is_waited_for(app, &runs.take());
+                apply.await
+            }
+        }
+    };
     let mut records = Vec::new();
     // What stays for its age may have a tag to give back.
     let young = plan.kept.iter().any(|kept| kept.reason == KeptReason::TooYoung);
@@ -120,6 +140,23 @@ pub(super) async fn carry_out(
     let removals = Removals { state: &state, ledger: &seen.ledger, books: &seen.books, doer: app.doer(key) };
     report::notice::tell(&removals.note(plan, report.gone.clone(), records, stop).await?);
     Ok(report)
+}
+
+/// The containers that the plan stops, by ID, with their names.
+fn running(plan: &Plan) -> BTreeMap<String, String> {
+    let name = |step: &Step| match &step.deed {
+        Deed::StopContainer { id, name } => Some((id.clone(), name.clone())),
+        _ => None,
+    };
+    plan.steps.iter().filter_map(name).collect()
+}
+
+/// A container's own grace may be long, or without an end.
+fn say_what_is_waited_for(app: &App, runs: &BTreeMap<String, String>) {
+    let names: Vec<&str> = runs.values().map(String::as_str).collect();
+    if !names.is_empty() && app.loudness() != Loudness::Quiet {
+        report::say(format_args!("waiting for {} to stop", names.join(", ")));
+    }
 }
 
 /// Whether somebody keeps the session open, but for the keeper of this name. What cannot be found out keeps it open.
@@ -139,6 +176,6 @@ pub(crate) fn is_over(plan: &Plan) -> bool {
 
 /// Kept for now only.
 pub(crate) fn waits(reason: KeptReason) -> bool {
-    use KeptReason::{BuildRunning, Changed, Failed, InUse, Lent};
-    matches!(reason, InUse | BuildRunning | Changed | Failed | Lent)
+    use KeptReason::{BuildRunning, Changed, Failed, ImageGone, InUse, Lent};
+    matches!(reason, InUse | BuildRunning | Changed | Failed | Lent | ImageGone)
 }

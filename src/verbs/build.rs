@@ -5,16 +5,18 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::process::ExitStatus;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use crate::app::App;
 use crate::building::Job;
-use crate::engine::ProgramKind;
+use crate::engine::{Program, ProgramKind, program};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Running;
 use crate::plan::argv::{self, Spelling, Tool};
 use crate::processes::child::{self, exit_code};
+use crate::report;
 
 /// How long dkb may keep the user waiting for the engine's first word after docker has ended.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -29,6 +31,11 @@ pub(crate) fn build(app: &App, global: &[OsString], words: &[OsString]) -> Resul
     let Some((spelling, rest)) = Spelling::read(words) else {
         return Err(Error::usage("reading the command line", "this is no way to spell docker build"));
     };
+    // Before docker starts: none is left alone by a dkb that could not go on.
+    let runtime = match app.runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return Err(plainly(&program, global, words, &error)),
+    };
     let words = argv::read(tool, rest);
     let mut job = Job::new(app, program, spelling, words);
     let started = Instant::now();
@@ -36,12 +43,10 @@ pub(crate) fn build(app: &App, global: &[OsString], words: &[OsString]) -> Resul
     let locks: Vec<_> =
         job.running.iter().map(|running| &running.lock).chain(job.hold.iter().map(|hold| &hold.file)).collect();
     let journal = || job.running.as_ref().and_then(Running::journal);
-    let mut child = child::start(command, job.stdout, &locks, journal()).map_err(|error| {
-        Error::new(Kind::NotFound, format!("starting {}", job.program.path.display()), error)
-            .hint("Is it a program that this machine can run?")
-    })?;
+    let mut child =
+        child::start(command, job.stdout, &locks, journal()).map_err(|error| not_started(&job.program, &error))?;
     let journal = journal();
-    app.runtime()?.block_on(async {
+    runtime.block_on(async {
         let (status, before) = tokio::select! {
             ended = beside(&mut child, job.look(app, started, journal)) => ended,
             never = job.keep_id_file() => match never {},
@@ -56,6 +61,20 @@ pub(crate) fn build(app: &App, global: &[OsString], words: &[OsString]) -> Resul
         }
         Ok(exit_code(status))
     })
+}
+
+/// Becomes docker, where this machine gives dkb too little to do anything beside it. Comes back only if that fails.
+fn plainly(program: &Program, global: &[OsString], words: &[OsString], why: &Error) -> Error {
+    report::warn(why.under("this build was not noted"));
+    let mut command = Command::new(&program.path);
+    command.args(global).args(words);
+    program::as_child(&mut command, &program.path);
+    not_started(program, &command.exec())
+}
+
+fn not_started(program: &Program, error: &io::Error) -> Error {
+    Error::new(Kind::NotFound, format!("starting {}", program.path.display()), error)
+        .hint("Is it a program that this machine can run?")
 }
 
 /// Looks at the engine while docker builds. Once docker has ended, the look has little time left.

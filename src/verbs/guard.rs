@@ -74,6 +74,16 @@ fn run(app: &App, key: &SessionKey, words: &[OsString], opened: &mut Option<Open
     let Some((program, args)) = words.split_first() else {
         return Err(Error::usage("dkb guard", "there is no command").hint("dkb guard -- just e2e"));
     };
+    // Before the command starts: a guard that can't wait for it must not leave it alone.
+    let runtime = match app.runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            if let Some(opened) = opened.take() {
+                opened.leave();
+            }
+            return Err(error);
+        }
+    };
     let vouched = app.here().vouched;
     let mut command = Command::new(program);
     command
@@ -99,7 +109,7 @@ fn run(app: &App, key: &SessionKey, words: &[OsString], opened: &mut Option<Open
             return Err(Error::new(Kind::NotFound, format!("starting {}", program.display()), error));
         }
     };
-    let ended = app.runtime()?.block_on(running.ended());
+    let ended = runtime.block_on(running.ended());
     ended.map(exit_code).map_err(|error| Error::failed("waiting for the command", error))
 }
 

@@ -17,10 +17,12 @@ use std::ffi::OsString;
 use crate::app::App;
 use crate::cli::{self, Invocation, Parsed, Verb};
 use crate::error::Result;
+use crate::processes::signals;
 use crate::report;
 
 /// Runs a whole command line, the program's own name first, and gives the exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
+    signals::outlive_limits_of_files();
     match cli::parse(args).and_then(run) {
         Ok(code) => code,
         Err(error) => {

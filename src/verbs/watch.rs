@@ -43,9 +43,10 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
         (hold, Some(keeper))
     };
     let told = listen(flags)?;
+    // Whoever waits for the word is to know if it can't watch.
+    let runtime = app.runtime()?;
     report::pass_on_stdout(b"r");
     close_stdout();
-    let runtime = app.runtime()?;
     let to_do = runtime.block_on(async {
         let mut over = pin!(over(told, &session));
         // The session is made known on the engine, so that the next dkb finds it even if this one is killed too.

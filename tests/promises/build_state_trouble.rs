@@ -14,6 +14,7 @@ pub(crate) fn promises() -> Promises {
         a_state_folder_that_cannot_be_written_costs_a_warning,
         a_full_state_folder_costs_a_warning,
         a_disk_that_fills_during_a_build_costs_a_warning,
+        a_limit_that_docker_can_build_under_costs_a_warning,
         an_id_file_whose_place_goes_during_a_build_is_written_all_the_same,
         a_damaged_ledger_costs_what_it_said_and_no_more,
     ])
@@ -99,6 +100,38 @@ fn a_disk_that_fills_during_a_build_costs_a_warning(engine: &Engine, builder: Bu
     let output = in_script(script, &[folder.as_os_str()], &command).success();
     warns_once(&output);
     assert!(engine.has("app"));
+}
+
+/// Too few handles for dkb, or files that may not grow as its ledger has to: docker builds, so a build is what there is.
+fn a_limit_that_docker_can_build_under_costs_a_warning(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let context = context();
+    for n in 0..4 {
+        context.write("seed", format!("{n}"));
+        maker.build(&context, &["-t", "app"]).success();
+    }
+    let within = |limit: &str, command: &Command| {
+        let std = command.to_std();
+        let words = ["-c", "ulimit $1; shift; exec \"$@\"", "sh", limit].map(OsStr::new);
+        let words = words.into_iter().chain([std.get_program()]).chain(std.get_args());
+        let mut limited = Command::new("/bin/sh").args(words).cwd(std.get_current_dir().unwrap_or(Path::new("/")));
+        for (key, value) in std.get_envs() {
+            limited = limited.env(key, value.unwrap_or_default());
+        }
+        limited.run()
+    };
+    for limit in ["-n 8", "-n 10", "-n 12", "-n 14", "-n 20", "-n 30", "-f 1", "-f 4"] {
+        context.write("seed", limit);
+        let raw = engine.docker(["build", "-q", "-t", "raw"]).arg(context.path());
+        let raw = within(limit, &raw.env("DOCKER_BUILDKIT", builder.env()));
+        let output = within(limit, &maker.command(&context, &["-t", "app"]));
+        // Some builders need more than the smallest of these limits themselves.
+        if raw.exit_code() == Some(0) {
+            warns_once(&output.success());
+        }
+    }
+    context.write("seed", "without a limit");
+    says_nothing_of_its_own(&maker.build(&context, &["-t", "app"]).success());
 }
 
 /// As the memory of a user who logs out may be cleared of all that is theirs.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use dkb_lab::dkb::{State, dkb_path};
-use dkb_lab::promise::docker;
+use dkb_lab::promise::{containerd_store, docker};
 use dkb_lab::{Context, Engine, Promises, eventually, promises};
 
 use crate::guard_scene::{SOON, Scene, inside, kill};
@@ -24,22 +24,75 @@ pub(crate) fn promises() -> Promises {
             promises![
                 a_session_is_cleaned_when_the_terminal_says_so,
                 an_engine_that_is_gone_at_the_end_is_said_and_the_next_dkb_finishes,
+                a_container_that_takes_its_time_to_stop_is_named,
                 what_is_to_be_kept_is_kept_and_can_be_ended_by_hand,
                 a_session_that_was_started_by_hand_ends_with_its_process,
                 the_harness_of_the_docs_leaves_nothing,
             ],
         )
+        .on(containerd_store, promises![a_container_whose_image_the_store_has_dropped_goes_or_is_told_and_found_again])
         .on(|engine| engine == "docker-28.5", promises![the_compose_file_of_the_docs_leaves_nothing])
         .without_engine(promises![a_guard_is_its_command_in_all_but_the_end])
 }
 
 fn a_session_is_cleaned_when_its_command_ends_and_the_code_is_the_commands(engine: &Engine) {
     let scene = Scene::new(engine);
-    for (end, code) in [("exit 0", 0), ("exit 7", 7), ("kill -SEGV $$", 139)] {
+    for (end, code) in [("exit 0", 0), ("exit 7", 7), ("kill -SEGV $$", 139), ("kill -XFSZ $$", 153)] {
         scene.guard(&[], end).run().code(code);
         assert!(!scene.holds_something(), "{end}: the guard left\n{}", engine.inventory());
         scene.is_clean();
     }
+}
+
+fn a_container_that_takes_its_time_to_stop_is_named(engine: &Engine) {
+    let scene = Scene::new(engine);
+    let script = "docker run -d --name patient --stop-timeout 5 --label=$DKB_LABEL lab/base sleep 1000";
+    let dkb = engine.dkb_in(&scene.state).project("p").arg("guard");
+    let output = dkb.args(["--session", "s", "--", "sh", "-c", script]).run().success();
+    assert!(output.err().contains("dkb: waiting for patient to stop\n"), "{output}");
+    scene.is_clean();
+}
+
+/// The store drops an image with its last name, although containers of it run. Of one that a build of ours made the
+/// books still say whose it was; of another one nobody can say whether it bore the label that its container bears.
+fn a_container_whose_image_the_store_has_dropped_goes_or_is_told_and_found_again(engine: &Engine) {
+    let scene = Scene::new(engine);
+    let raw = scene.state.work().join("raw");
+    std::fs::create_dir(&raw).expect("a folder");
+    let script = format!(
+        "set -e
+         raw() {{ printf 'FROM lab/base\\nRUN echo %s >/raw\\n' $1 | docker build -q -t pg:16 - ; }}
+         run() {{ docker run -d --stop-timeout 1 --name $1 $2 $3 sleep 1000; }}
+         raw old
+         run pg --label=$DKB_LABEL pg:16
+         raw new
+         for i in 1 2 3; do
+           printf 'FROM lab/base\\nRUN echo %s >/ours\\n' $i >{raw}/Dockerfile
+           {dkb} build -q -t app:latest {raw}
+           run ours$i --label=of=$i app:latest
+           run labelled$i --label=$DKB_LABEL app:latest
+         done",
+        raw = raw.display(),
+        dkb = dkb_path().display(),
+    );
+    let dkb = || engine.dkb_in(&scene.state).project("p");
+    let guard = dkb().arg("guard").args(["--session", "s", "--", "sh", "-c", &script]).run().success();
+    let left = || {
+        let names = |one: &serde_json::Value| one["Names"][0].as_str().unwrap_or_default().to_owned();
+        let all: Vec<String> = engine.api().containers().iter().map(names).collect();
+        all.into_iter().filter(|name| ["/pg", "/ours", "/labelled"].iter().any(|ours| name.starts_with(ours)))
+    };
+    assert_eq!(left().collect::<Vec<_>>(), ["/pg"], "{guard}\n{}", engine.inventory());
+    assert!(guard.err().contains("kept pg: image is not there to ask"), "{guard}");
+    for end in [&["clean", "--stale", "--yes"][..], &["session", "end", "s"]] {
+        let again = dkb().session("another").args(end.iter().copied()).run().success();
+        assert!(again.out().contains("image is not there to ask"), "{end:?}: {again}");
+    }
+    engine.docker(["rm", "-f", "pg"]).run().success();
+    dkb().session("another").args(["session", "end", "s"]).run().success();
+    let status = dkb().session("another").args(["status", "--all"]).run().success();
+    assert!(!status.out().contains("dead"), "{status}");
+    scene.strangers_are_there();
 }
 
 fn a_session_is_cleaned_when_a_signal_ends_it(engine: &Engine) {

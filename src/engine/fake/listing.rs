@@ -27,6 +27,7 @@ impl World {
                 size: held.size,
                 shared: shared_sizes.then(|| self.shared_of(*id, held)),
                 labels: held.labels.clone(),
+                dropped: false,
             }
         };
         self.images.iter().map(image).collect()

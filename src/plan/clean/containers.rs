@@ -1,13 +1,15 @@
 //! Whose a container is, where sessions end.
 //!
 //! 1. It bears the run label of a session that ends. A container inherits the labels of its image, so a label
-//!    that its image bears too says nothing, and neither does one on a container whose image is not there to ask.
+//!    that its image bears too says nothing, and neither does one on a container whose image is not there to ask:
+//!    such a container is kept, told, and waited for, unless the second rule takes it.
 //! 2. Without it, all of this must hold:
 //!    - its image is on record for sessions that end and for nobody else, and goes now;
 //!    - it was made from the image by its ID or by a name that a build of these sessions gave it, not by a name
 //!      that somebody else gave;
 //!    - it was made while one of these sessions was alive;
-//!    - it bears no run label at all;
+//!    - it bears no run label at all, or that of the session which built its image, where the engine has dropped the
+//!      image since: then it goes as it would without the label;
 //!    - one that never ran is older than [`SETTLED`]: until then somebody may be about to start it.
 //! 3. A container that a keep pattern means by its name or its ID stays, with a label or without.
 //! 4. What runs is stopped only at the end of a session that somebody opened, and that is over.
@@ -42,15 +44,27 @@ impl<'a> Ending<'a> {
     /// The session whose run label a container bears itself.
     pub(crate) fn runs_in(&self, container: &Container) -> Option<SessionKey> {
         let label = container.labels.get(RUN_LABEL)?;
-        let image = self.images.get(&container.image?)?;
+        let image = self.image_to_ask(container)?;
         if image.labels.get(RUN_LABEL) == Some(label) { None } else { SessionKey::of_run_label(label) }
     }
 
     /// Whether it may go by its own label.
     pub(crate) fn takes_labelled(&self, container: &Container) -> bool {
-        self.runs_in(container).is_some_and(|key| {
-            self.ends(&key) && !self.is_kept(container) && self.may_be_in_this_state(container, &key)
-        })
+        self.runs_in(container).is_some_and(|key| self.takes_of(&key, container))
+    }
+
+    /// Whether it would go by its label, could its image be asked whether that bears the label too.
+    pub(crate) fn is_in_doubt(&self, container: &Container) -> bool {
+        let label = container.labels.get(RUN_LABEL).filter(|_| self.image_to_ask(container).is_none());
+        label.and_then(|label| SessionKey::of_run_label(label)).is_some_and(|key| self.takes_of(&key, container))
+    }
+
+    fn image_to_ask(&self, container: &Container) -> Option<&'a Image> {
+        self.images.get(&container.image?).copied().filter(|image| !image.dropped)
+    }
+
+    fn takes_of(&self, key: &SessionKey, container: &Container) -> bool {
+        self.ends(key) && !self.is_kept(container) && self.may_be_in_this_state(container, key)
     }
 
     /// Whether it may go with its image, which is about to.
@@ -64,7 +78,7 @@ impl<'a> Ending<'a> {
         let by_its_name = is_id(&container.image_name, image.id)
             || Reference::written(&container.image_name).is_some_and(|name| claim.gave(&name));
         by_its_name
-            && !container.labels.contains_key(RUN_LABEL)
+            && container.labels.get(RUN_LABEL).is_none_or(|label| image.dropped && is_of_alone(label, claim))
             && !self.is_kept(container)
             && self.is_settled(container)
             && claim.sessions().any(|key| self.was_alive(key, container) && self.may_be_in_this_state(container, key))
@@ -150,6 +164,11 @@ pub fn at_work(snapshot: &Snapshot, books: &Books) -> HashSet<SessionKey> {
     let labels = running.iter().filter_map(|container| container.labels.get(RUN_LABEL));
     let by_label = labels.filter_map(|label| SessionKey::of_run_label(label));
     by_image.map(|build| build.of.clone()).chain(by_label).collect()
+}
+
+/// Whether a run label is that of the one session which built an image.
+fn is_of_alone(label: &str, claim: &Claim) -> bool {
+    SessionKey::of_run_label(label).is_some_and(|key| claim.sessions().all(|of| *of == key))
 }
 
 fn made(container: &Container) -> Option<Timestamp> {

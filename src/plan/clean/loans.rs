@@ -31,7 +31,8 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
             let holds = |image: &&Image| image.tags.iter().any(|tag| tag.canonical() == taken.tag.canonical());
             let mut own = look.snapshot.images.iter().filter(|image| claims.gave(image.id, &entry.key));
             let Some(now) = own.find(holds) else { continue };
-            let there = look.snapshot.image(taken.from).is_some() && claims.in_scope(taken.from).is_none();
+            let there = look.snapshot.image(taken.from).is_some_and(|image| !image.dropped)
+                && claims.in_scope(taken.from).is_none();
             let Some(tag) = now.tags.iter().find(|tag| tag.canonical() == taken.tag.canonical()) else { continue };
             if there {
                 returns.insert(tag.clone(), Return { from: now.id, to: taken.from });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
-use crate::model::{Action, Books, Build, Kind, Name, Pattern, Plan, Record, SessionEntry};
+use crate::model::{Action, Books, Build, KeptReason, Kind, Name, Pattern, Plan, Record, SessionEntry};
 use crate::plan::clean::{Here, Layers};
 use crate::plan::session_end::{self, Extras};
 
@@ -181,6 +181,43 @@ fn a_label_that_the_image_bears_too_is_nobodys() {
     assert_eq!(scene.fate(End::Guard), "stays");
     scene.snapshot.images.remove(1);
     assert_eq!(scene.fate(End::Guard), "stays", "nobody can say what an image bore that is gone");
+}
+
+/// Containerd's store has dropped image 1, image 7 of another session, and an image 8 that no build of ours made.
+#[test]
+fn what_the_engine_has_dropped_still_tells_whose_its_containers_are() {
+    let (made, running) = (BUILT + 60, || ContainerState::Running);
+    let labelled = |image, written, label| with_label(of(image, written, running(), made), label);
+    let in_doubt = "stays, and is told";
+    for (what, container, expected) in [
+        ("ours by name", of(1, "app:latest", running(), made), "stop, remove"),
+        ("ours by a stranger's name", of(1, "theirs:1", running(), made), "stays"),
+        ("ours, made before the session", of(1, "app:latest", running(), BUILT - 60), "stays"),
+        ("ours, labelled", labelled(1, "app:latest", "p:s"), "stop, remove"),
+        ("ours, labelled by another session", labelled(1, "app:latest", "p:t"), "stays"),
+        ("ours by a stranger's name, labelled", labelled(1, "theirs:1", "p:s"), in_doubt),
+        ("another session's", of(7, "app:latest", running(), made), "stays"),
+        ("another session's, labelled", labelled(7, "app:latest", "p:s"), in_doubt),
+        ("a stranger's", of(8, "postgres:16", running(), made), "stays"),
+        ("a stranger's, labelled", labelled(8, "postgres:16", "p:s"), in_doubt),
+        ("a stranger's, labelled by another session", labelled(8, "postgres:16", "p:t"), "stays"),
+    ] {
+        let mut scene = Scene::new(container);
+        scene.books.apply(Record::Build(build("b", &key("p", "t"), 7, &[])));
+        scene.snapshot.images.retain(|image| image.id == id(9));
+        scene.snapshot.add_dropped(|id| scene.books.has(id));
+        let plan = scene.plan(End::Guard);
+        assert!(plan.steps.iter().all(|step| step.kind() == Kind::Container), "{what}: nothing else is left to go");
+        let does = |action| plan.steps.iter().any(|step| step.action() == action);
+        let told = plan.kept.iter().any(|kept| kept.reason == KeptReason::ImageGone);
+        let fate = match (does(Action::Stop), does(Action::Remove), told) {
+            (true, true, false) => "stop, remove",
+            (false, false, true) => in_doubt,
+            (false, false, false) => "stays",
+            _ => "neither",
+        };
+        assert_eq!(fate, expected, "{what}");
+    }
 }
 
 #[test]
