@@ -379,6 +379,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --format 'Print results for people or for programs'
             cand --color 'Use colour'
             cand --keep-tagged 'keep-tagged'
+            cand --keep-on-failure 'keep-on-failure'
             cand -q 'Say less'
             cand --quiet 'Say less'
             cand -v 'Say more: each image and its reason'

@@ -136,6 +136,8 @@ pub struct WatchFlags {
     pub keeper: Option<String>,
     #[arg(long)]
     pub keep_tagged: bool,
+    #[arg(long)]
+    pub keep_on_failure: bool,
 }
 
 /// The kinds of things that `dkb sweep` knows, by the name they have in `--only` and `--skip`.

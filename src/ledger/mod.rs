@@ -22,6 +22,7 @@ use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 pub use file::Ledger;
@@ -31,6 +32,7 @@ pub use running::{Intent, Journal, Running, Unfinished};
 pub use session::{Keeper, KeptBy, SessionFile, SessionHold};
 
 use crate::error::{Error, Result};
+use crate::model::SessionKey;
 
 /// Locks are held for milliseconds; who waits longer than this waits for a stopped process.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
@@ -54,6 +56,17 @@ impl State {
     /// The ledger of the engine with this identity.
     pub fn ledger(&self, identity: &str) -> Ledger {
         Ledger::new(self.folder.join("engines").join(short_hash(&[identity])), identity)
+    }
+
+    /// The engines, but for the one of this ledger, for which the books know a build of this session since then.
+    pub fn built_elsewhere(&self, key: &SessionKey, here: &Ledger, since: Timestamp) -> Vec<String> {
+        let folder = self.folder.join("engines");
+        let ledgers = folder.names().into_iter().filter_map(|name| Ledger::found(folder.join(name), since));
+        let built = |ledger: &Ledger| {
+            ledger.read().is_ok_and(|(books, _)| books.of_session(key).any(|build| build.at >= since))
+        };
+        let others = ledgers.filter(|ledger| ledger.path() != here.path() && built(ledger));
+        others.map(|ledger| ledger.engine().to_owned()).collect()
     }
 
     /// A small note of its own, beside everything else.

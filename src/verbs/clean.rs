@@ -13,7 +13,7 @@ use crate::config::here::machine;
 use crate::error::{Error, Result};
 use crate::model::{KeptReason, Life, Plan, Record};
 use crate::observe::{Observation, unmatched};
-use crate::plan::clean::{Layers, Policy, sessions};
+use crate::plan::clean::{Layers, Policy, Scope, sessions};
 use crate::plan::narrow::{Narrowed, narrow};
 use crate::plan::order;
 use crate::plan_file::{self, PlanFile};
@@ -80,6 +80,7 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         bar.end();
         note(&seen, &policy, &made, &report, whole, app);
         show(app, &made, &policy, true);
+        tell_of_a_living_one(app, &policy)?;
         for error in report.errors.iter().take(TOLD) {
             report::say(error);
         }
@@ -124,6 +125,17 @@ fn wants_bar(app: &App) -> bool {
     !app.quiet && app.settings.format == Format::Human && std::io::stderr().is_terminal()
 }
 
+/// The session that was to be cleaned is left to those who keep it open.
+fn tell_of_a_living_one(app: &App, policy: &Policy) -> Result<()> {
+    if let Scope::Session(key) = &policy.scope
+        && (*key != app.key || app.here().shared)
+        && end::is_kept_open(&app.state()?.session(key), None)
+    {
+        end::say_that_it_goes_on(key);
+    }
+    Ok(())
+}
+
 /// What is gone leaves the ledger, and sessions that were cleaned whole are over.
 fn note(seen: &Observation, policy: &Policy, plan: &Plan, report: &Report, whole: bool, app: &App) {
     let now = jiff::Timestamp::now();
@@ -140,7 +152,7 @@ fn note(seen: &Observation, policy: &Policy, plan: &Plan, report: &Report, whole
         let (layers, here) = (Layers::new(), app.here());
         let look = seen.as_look(&here, &layers);
         // As of the look: what a build has made since was not seen, and is not cleaned.
-        for key in sessions(&look, policy) {
+        for key in sessions(&look, policy).filter(|key| !look.is_others(key)) {
             records.push(Record::Cleaned { key: key.clone(), at: seen.began });
             if let Ok(state) = app.state()
                 && seen.lives.get(key) == Some(&Life::Dead)

@@ -41,7 +41,7 @@ impl<'a> Rules<'a> {
             ending: Ending::new(look, policy),
             newest: newest(look, policy),
             needed_by_builds: needed_by_builds(look.books, look.running),
-            lent: lent(look),
+            lent: lent(look, policy, claims),
             returns: BTreeMap::new(),
             waiting: HashSet::new(),
         };
