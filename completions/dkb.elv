@@ -135,7 +135,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --format 'Print results for people or for programs'
             cand --color 'Use colour'
             cand --keep-tagged 'Leave tagged images'
-            cand --keep-on-failure 'Leave everything for a look when the command failed'
+            cand --keep-on-failure 'Leave everything for a look when the command failed, or the guard was killed'
             cand --no-clean 'Name the session, and leave everything'
             cand -q 'Say less'
             cand --quiet 'Say less'

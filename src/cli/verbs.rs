@@ -113,7 +113,7 @@ pub struct GuardFlags {
     /// Leave tagged images
     #[arg(long)]
     pub keep_tagged: bool,
-    /// Leave everything for a look when the command failed
+    /// Leave everything for a look when the command failed, or the guard was killed
     #[arg(long)]
     pub keep_on_failure: bool,
     /// Name the session, and leave everything

@@ -46,7 +46,7 @@ pub enum KeptReason {
     KeepPattern,
     /// It is among the newest of a repository.
     KeepLast,
-    /// A session that is alive took its tag and will give it back.
+    /// A session that is not over took its tag and will give it back.
     Lent,
     /// A filter on labels does not let it through.
     Filtered,
