@@ -73,7 +73,7 @@ impl<'a> Ending<'a> {
     fn ends(&self, key: &SessionKey) -> bool {
         match &self.policy.scope {
             // One that never built anything is not in the books.
-            Scope::Session(session) => key == session && self.look.reaches(key) && !self.look.is_others(key),
+            Scope::Session(session) => key == session && self.look.reaches(key),
             _ => covers(self.look, self.policy, key),
         }
     }

@@ -671,6 +671,8 @@ fn a_tag_goes_back_past_all_the_sessions_that_end() {
     // A is ended while B is over but for its loan.
     let waits = host(3).life(b.clone(), dead).life(c.clone(), alive);
     assert_eq!(waits.steps(&of(&a)), [""; 0]);
+    // And once C has given it back, and B has still to.
+    assert_eq!(host(2).life(b.clone(), dead).steps(&of(&a)), [""; 0]);
     // All of them at once, and what is left of them once C has given it back to B.
     let all = host(3).life(a.clone(), dead).life(b.clone(), dead).life(c.clone(), dead);
     assert_eq!(all.steps(&stale())[0], "give 9 app:dev");
