@@ -135,7 +135,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand guard" -l color -d 'Use colour' 
 always\t''
 never\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -l keep-tagged -d 'Leave tagged images'
-complete -c dkb -n "__fish_dkb_using_subcommand guard" -l keep-on-failure -d 'Leave everything for a look when the command failed'
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -l keep-on-failure -d 'Leave everything for a look when the command failed, or the guard was killed'
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -l no-clean -d 'Name the session, and leave everything'
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -s v -l verbose -d 'Say more: each image and its reason'
@@ -332,6 +332,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand watch" -l color -d 'Use colour' 
 always\t''
 never\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -l keep-tagged
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -l keep-on-failure
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -s h -l help -d 'Print help'

@@ -146,6 +146,7 @@ impl App {
             alone: !matches!(self.identity.session_from, Origin::Given(_)),
             slot: self.slot(),
             copy: self.identity.copy.clone(),
+            shared: self.is_shared(),
             vouched: match self.identity.project_from {
                 Origin::Given(_) => match self.settings.source("project") {
                     Some(Source::File { checkout, .. }) => !checkout,
@@ -158,6 +159,13 @@ impl App {
                 _ => false,
             },
         }
+    }
+
+    /// Whether somebody else keeps our session open. What cannot be found out is somebody else's.
+    fn is_shared(&self) -> bool {
+        let mark = env("DKB_GUARD").and_then(|mark| mark.into_string().ok()).unwrap_or_default();
+        let inside = mark.strip_suffix(BY_CHECKOUT).unwrap_or(&mark) == self.key.session.as_str();
+        self.state().is_ok_and(|state| state.session(&self.key).is_shared(inside).unwrap_or(true))
     }
 
     pub(crate) fn slot(&self) -> Option<Name> {

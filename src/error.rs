@@ -9,6 +9,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Kind {
     /// The command line, a variable or a settings file says something that dkb does not take.
     Usage,
+    /// It is about what another working copy made, and nobody has said the project's name.
+    OutOfReach,
     /// The engine could not be reached, or did not answer in time.
     Unreachable,
     /// The engine, the disk or a program answered with a failure.
@@ -22,7 +24,7 @@ pub enum Kind {
 impl Kind {
     pub const fn exit_code(self) -> u8 {
         match self {
-            Self::Usage | Self::Unreachable | Self::Failed => 2,
+            Self::Usage | Self::OutOfReach | Self::Unreachable | Self::Failed => 2,
             Self::NotFound => 127,
             Self::Interrupted => 130,
         }

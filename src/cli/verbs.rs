@@ -124,7 +124,7 @@ pub struct GuardFlags {
     /// Leave tagged images
     #[arg(long)]
     pub keep_tagged: bool,
-    /// Leave everything for a look when the command failed
+    /// Leave everything for a look when the command failed, or the guard was killed
     #[arg(long)]
     pub keep_on_failure: bool,
     /// Name the session, and leave everything
@@ -147,6 +147,8 @@ pub struct WatchFlags {
     pub keeper: Option<String>,
     #[arg(long)]
     pub keep_tagged: bool,
+    #[arg(long)]
+    pub keep_on_failure: bool,
 }
 
 /// The kinds of things that `dkb sweep` knows, by the name they have in `--only` and `--skip`.

@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+
 use super::folder::Folder;
 use super::lock_within_limit;
 use crate::error::{Error, Result};
@@ -36,6 +38,23 @@ pub struct Ledger {
 impl Ledger {
     pub(super) fn new(folder: Folder, engine: &str) -> Self {
         Self { folder, engine: engine.to_owned() }
+    }
+
+    /// The ledger in this folder, by its own word, if anything was written to it since then.
+    pub(super) fn found(folder: Folder, since: Timestamp) -> Option<Self> {
+        let file = folder.open(FILE).ok()??;
+        let changed = Timestamp::try_from(file.metadata().and_then(|file| file.modified()).ok()?).ok()?;
+        let mut first = String::new();
+        BufReader::new(file).take(LONGEST_LINE as u64).read_line(&mut first).ok()?;
+        match serde_json::from_str(&first).ok()? {
+            Record::Ledger { engine, .. } if changed >= since => Some(Self { folder, engine }),
+            _ => None,
+        }
+    }
+
+    /// The engine's identity.
+    pub(super) fn engine(&self) -> &str {
+        &self.engine
     }
 
     pub fn path(&self) -> PathBuf {

@@ -25,6 +25,7 @@ use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 pub use file::Ledger;
@@ -35,6 +36,7 @@ pub use running::{Intent, Journal, Running, Unfinished};
 pub use session::{Keeper, KeptBy, SessionFile, SessionHold};
 
 use crate::error::{Error, Result};
+use crate::model::SessionKey;
 
 /// Locks are held for milliseconds; who waits longer than this waits for a stopped process.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
@@ -62,6 +64,17 @@ impl State {
 
     pub fn history(&self) -> History {
         History::new(self.folder.join("history"))
+    }
+
+    /// The engines, but for the one of this ledger, for which the books know a build of this session since then.
+    pub fn built_elsewhere(&self, key: &SessionKey, here: &Ledger, since: Timestamp) -> Vec<String> {
+        let folder = self.folder.join("engines");
+        let ledgers = folder.names().into_iter().filter_map(|name| Ledger::found(folder.join(name), since));
+        let built = |ledger: &Ledger| {
+            ledger.read().is_ok_and(|(books, _)| books.of_session(key).any(|build| build.at >= since))
+        };
+        let others = ledgers.filter(|ledger| ledger.path() != here.path() && built(ledger));
+        others.map(|ledger| ledger.engine().to_owned()).collect()
     }
 
     /// A small note of its own, beside everything else.

@@ -36,6 +36,9 @@ struct Contents {
     /// It is over, and was left as it is for somebody to look at.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     left: bool,
+    /// It has been ended, but for what somebody still holds: its watcher goes, and a later clean finds it dead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ended: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -223,9 +226,35 @@ impl SessionFile {
         Ok(is_watched_at_most(&self.keepers(None)?))
     }
 
+    /// Whether somebody else keeps the session open than whoever is in it, by its name or in its one guard.
+    pub fn is_shared(&self, in_its_guard: bool) -> Result<bool> {
+        let keepers = self.keepers(None)?;
+        Ok(!(is_watched_at_most(&keepers) || in_its_guard && keepers.len() == 1))
+    }
+
     /// It has been ended by its name; its watcher sees that nobody answers for it any more, and goes.
     pub fn end_by_name(&self) -> Result<()> {
         self.disown_if(is_watched_at_most)
+    }
+
+    /// It has been ended by its name, but for what somebody still holds. Nobody need hear that it was cut off.
+    pub fn end_but_for_a_rest(&self) -> Result<()> {
+        let _turn = self.turn()?;
+        let Some(contents) = self.contents().filter(|contents| contents.owner.is_some()) else { return Ok(()) };
+        if !is_watched_at_most(&self.keepers_in_turn(None)?) {
+            return Ok(());
+        }
+        self.write_all(&Contents { told: true, left: false, ended: true, ..contents })
+    }
+
+    /// Nobody answers for it any more.
+    pub fn is_ended(&self) -> bool {
+        self.contents().is_none_or(|contents| contents.owner.is_none() || contents.ended)
+    }
+
+    /// What a watcher does in place of its guard.
+    pub fn stay_for_a_look(&self) -> Result<()> {
+        self.owner().map_or(Ok(()), |owner| self.leave_for_a_look(&owner))
     }
 
     /// The session is over, and everything is left as it is until somebody ends it by its name.
@@ -285,7 +314,7 @@ impl SessionFile {
     }
 
     fn nothing(&self) -> Contents {
-        Contents { key: self.key.clone(), owner: None, opened: None, told: false, left: false }
+        Contents { key: self.key.clone(), owner: None, opened: None, told: false, left: false, ended: false }
     }
 
     /// Since when somebody has kept it open, one after another.
@@ -427,6 +456,48 @@ mod tests {
         assert_eq!((session.life("here"), session.owner()), (Life::Unowned, Some(owner())));
         session.disown().expect("a note");
         assert_eq!(session.owner(), None);
+    }
+
+    #[test]
+    fn whose_a_session_is_while_it_is_open() {
+        let by = |guard: bool| KeptBy { owner: owner(), guard };
+        let (guard, watcher) = (by(true), by(false));
+        for (keepers, outside, in_a_guard) in [
+            (&[][..], false, false),
+            (&[&watcher][..], false, false),
+            (&[&guard], true, false),
+            (&[&guard, &watcher], true, true),
+            (&[&guard, &guard], true, true),
+            (&[&watcher, &watcher], true, true),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let session = State::at(folder.path()).session(&key("p", "s"));
+            let held: Vec<_> = keepers.iter().map(|by| session.open(by).expect("a lock")).collect();
+            let is_shared = |inside| session.is_shared(inside).expect("a look");
+            assert_eq!((is_shared(false), is_shared(true)), (outside, in_a_guard), "{keepers:?}");
+            assert_eq!(session.ends_by_name().expect("a look"), !outside);
+            drop(held);
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_ended_but_for_a_rest_is_dead_once_its_watcher_has_seen_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let session = State::at(folder.path()).session(&key("p", "s"));
+        session.end_but_for_a_rest().expect("nothing to note");
+        assert_eq!(session.owner(), None, "nobody had opened it");
+        let (hold, keeper) = session.open(&KeptBy { owner: owner(), guard: false }).expect("a lock");
+        assert!(!session.is_ended());
+        session.end_but_for_a_rest().expect("a note");
+        assert!(session.is_ended() && session.opened().is_some());
+        drop((hold, keeper));
+        assert_eq!(session.life("here"), Life::Dead);
+        assert!(!session.tell_once(), "nobody need hear that it was cut off");
+        let again = session.open(&KeptBy { owner: owner(), guard: true }).expect("a lock");
+        assert!(!session.is_ended());
+        session.end_but_for_a_rest().expect("nothing to note");
+        assert!(!session.is_ended(), "a guard keeps it open");
+        drop(again);
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub enum KeptReason {
     KeepPattern,
     /// It is among the newest of a repository.
     KeepLast,
-    /// A session that is alive took its tag and will give it back.
+    /// A session that is not over took its tag and will give it back.
     Lent,
     /// It bears the session's run label, perhaps only by its image, which is not there any more to be asked.
     ImageGone,

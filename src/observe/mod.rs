@@ -280,5 +280,10 @@ fn used(snapshot: &Snapshot, ahead: SignedDuration) -> HashMap<ImageId, Timestam
 }
 
 pub(crate) fn lives(state: &State, books: &Books) -> HashMap<SessionKey, Life> {
-    state.lives(books.sessions.keys(), &machine())
+    let mut lives = state.lives(books.sessions.keys(), &machine());
+    // Who is at work may not have come into the books. The dead may have died on another engine.
+    let mut others: Vec<SessionKey> = state.sessions().into_iter().map(|(key, _)| key).collect();
+    others.retain(|key| !lives.contains_key(key));
+    lives.extend(state.lives(&others, &machine()).into_iter().filter(|(_, life)| *life == Life::Alive));
+    lives
 }

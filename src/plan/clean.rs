@@ -13,7 +13,7 @@
 //! 6. A tag that none of our builds gave keeps the image; a tag of ours goes only where tags go at all, and alone if
 //!    the image stays for somebody else who named it.
 //! 7. An image that a kept image is built on stays.
-//! 8. An image whose tag a living session took stays, so that the tag can be given back.
+//! 8. An image whose tag a session took that is not over stays, so that the tag can be given back.
 //! 9. dkb's own name, which a deletion that was cut off left on an image that somebody else names, goes. So does one
 //!    by which a session held an image until its tag could come back, at the session's end, and with it an image that
 //!    nothing else holds: its tag was taken from it for good, by its owner or by what is to stay, and the engine

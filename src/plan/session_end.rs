@@ -30,7 +30,7 @@ pub fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> Plan {
     let ending = Ending::new(look, policy);
     let own: Vec<&SessionKey> = match &policy.scope {
         // A session that never built anything is not in the books, and may have run things all the same.
-        Scope::Session(key) => Some(key).filter(|key| look.reaches(key)).into_iter().collect(),
+        Scope::Session(key) => Some(key).filter(|key| look.reaches(key) && !look.is_others(key)).into_iter().collect(),
         // What an unowned session made besides images is left: nobody answered for it.
         _ => clean::sessions(look, policy).filter(|key| look.lives.get(key) == Some(&Life::Dead)).collect(),
     };
@@ -148,8 +148,15 @@ mod tests {
             networks: vec![network("ours", "p:s"), network("theirs", "p:t")],
             volumes: vec![volume("our-data", "p:s"), volume("their-data", "p:t")],
         };
-        let here =
-            Here { key: own.clone(), by_ci: true, alone: false, slot: None, copy: Name::unnamed(), vouched: true };
+        let here = Here {
+            key: own.clone(),
+            by_ci: true,
+            alone: false,
+            slot: None,
+            copy: Name::unnamed(),
+            vouched: true,
+            shared: false,
+        };
         let lives = HashMap::from([(own.clone(), Life::Alive)]);
         let look = CleanLook {
             snapshot: &snapshot,
@@ -175,6 +182,10 @@ mod tests {
             stale_after: Duration::ZERO,
             trust_stamp: false,
         };
+        // Of a session that somebody else keeps open nothing goes, whoever names it.
+        for here in [Here { shared: true, ..here.clone() }, Here { key: other, ..here.clone() }] {
+            assert_eq!(plan(&CleanLook { here: &here, ..look }, &extras, &policy).steps, []);
+        }
         let keep = ["our-data", "ours"].map(|name| crate::model::Pattern::new(name).expect("a pattern")).to_vec();
         let kept = plan(&look, &extras, &CleanPolicy { keep, ..policy.clone() });
         let stays = |kind| kept.kept.iter().any(|kept| kept.kind == kind && kept.reason == KeptReason::KeepPattern);

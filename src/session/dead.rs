@@ -7,7 +7,6 @@ use crate::app::App;
 use crate::error::Result;
 use crate::model::{Life, Name, Owner, SessionKey};
 use crate::observe::Observation;
-use crate::plan::clean::Layers;
 use crate::report;
 use crate::report::clean::Loudness;
 
@@ -70,10 +69,7 @@ async fn end_dead(app: &App, key: &SessionKey, loudness: Loudness) -> Result<boo
     if seen.lives.get(key) != Some(&Life::Dead) {
         return Ok(true);
     }
-    if !seen.as_look(&app.here(), &Layers::new()).reaches(key) {
-        return Ok(false);
-    }
-    let mut plan = plan(app, &seen, key, Manner { keep_tagged: false, opened: true, anywhere: true }).await?;
+    let mut plan = plan(app, &seen, key, Manner { keep_tagged: false, opened: true, own: false }).await?;
     let taken_over = || is_kept_open(&session, None);
     carry_out(app, &seen, key, &mut plan, &taken_over, std::future::pending()).await?;
     if taken_over() {

@@ -7,13 +7,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use jiff::Timestamp;
 
 use crate::app::App;
 use crate::apply::{self, Report};
 use crate::bookkeeping::{NeededByBuilds, Removals};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::SessionFile;
-use crate::model::{Deed, KeptReason, Life, Plan, Record, SessionKey, Step};
+use crate::model::{Deed, KeptReason, Life, Plan, Record, SessionEntry, SessionKey, Step};
 use crate::observe::Observation;
 use crate::plan::clean::{CleanPolicy, Layers, Scope};
 use crate::plan::{order, session_end};
@@ -31,6 +32,8 @@ pub(crate) struct SessionEnd {
     pub(crate) known: bool,
     /// Every session that was known when the engine was looked at.
     pub(crate) lives: HashMap<SessionKey, Life>,
+    /// Other engines that it built on since it was opened.
+    pub(crate) elsewhere: Vec<String>,
 }
 
 /// How a session is to end.
@@ -39,8 +42,8 @@ pub(crate) struct Manner {
     pub(crate) keep_tagged: bool,
     /// Somebody had opened it, so what it runs is stopped, and its containers' data goes with them.
     pub(crate) opened: bool,
-    /// In whatever working copies it was at work: whoever asks is in the session. Otherwise it must be in reach.
-    pub(crate) anywhere: bool,
+    /// Its name was made for whoever asks, so nobody else was at work in it. Otherwise it must be in reach.
+    pub(crate) own: bool,
 }
 
 /// Cleans one session and says what became of it; nothing, where somebody has come to keep it open. `stop` ends it
@@ -59,7 +62,7 @@ pub(crate) async fn end(
         let plan = plan(app, &seen, key, manner).await?;
         Ok::<_, Error>((seen, plan))
     };
-    let (seen, mut plan) = tokio::select! {
+    let (mut seen, mut plan) = tokio::select! {
         looked = look => looked?,
         () = stop.as_mut() => {
             let tried = format!("cleaning session {}", key.session);
@@ -70,22 +73,31 @@ pub(crate) async fn end(
     if is_kept_open() {
         return Ok(None);
     }
+    let known = seen.books.sessions.contains_key(key);
+    if manner.opened && !known {
+        // Or it would depend on how fast its watcher was whether anybody knows it later.
+        let session = introduction(app, key);
+        let _ = seen.ledger.append_aside(vec![session.clone()]).await;
+        seen.books.apply(session);
+    }
     let report = carry_out(app, &seen, key, &mut plan, &is_kept_open, stop).await?;
     // Somebody has opened it since: what was left is in use again.
     if is_kept_open() {
         return Ok(None);
     }
-    let known = seen.books.sessions.contains_key(key);
-    Ok(Some(SessionEnd { plan, report, known, lives: seen.lives }))
+    let state = app.state()?;
+    let opened = state.session(key).opened();
+    let elsewhere = opened.map_or_else(Vec::new, |since| state.built_elsewhere(key, &seen.ledger, since));
+    Ok(Some(SessionEnd { plan, report, known, lives: seen.lives, elsewhere }))
 }
 
 pub(super) async fn plan(app: &App, seen: &Observation, key: &SessionKey, manner: Manner) -> Result<Plan> {
     let scope = Scope::Session(key.clone());
-    let Manner { keep_tagged, opened, anywhere } = manner;
+    let Manner { keep_tagged, opened, own } = manner;
     let mut here = app.here();
-    if !anywhere && !seen.as_look(&here, &Layers::new()).reaches(key) {
+    if !own && !seen.as_look(&here, &Layers::new()).reaches(key) {
         let tried = format!("ending session {} of {}", key.session, key.project);
-        return Err(Error::usage(tried, "it was at work in another working copy").hint(format!(
+        return Err(Error::new(Kind::OutOfReach, tried, "it was at work in another working copy").hint(format!(
             "end it there, or say the project: dkb --project {} session end {}",
             key.project, key.session
         )));
@@ -96,6 +108,7 @@ pub(super) async fn plan(app: &App, seen: &Observation, key: &SessionKey, manner
     // Whoever ends a session speaks for it, alive or not.
     here.key = key.clone();
     here.vouched = true;
+    here.shared = false;
     let layers = seen.layers(&here, &policy).await?;
     let mut plan = session_end::plan(&seen.as_look(&here, &layers), &extras, &policy);
     seen.count_bytes(&mut plan).await?;
@@ -167,6 +180,32 @@ pub(crate) fn is_kept_open(session: &SessionFile, but: Option<&str>) -> bool {
 /// The last who keeps a session open ends it.
 pub(crate) fn say_that_it_goes_on(key: &SessionKey) {
     report::say(format_args!("session {} is still in use; whoever ends it last cleans up", key.session));
+}
+
+/// What the books are told of a session that was opened.
+pub(crate) fn introduction(app: &App, key: &SessionKey) -> Record {
+    Record::Session(SessionEntry {
+        ci: app.identity.ci.is_some(),
+        slot: app.slot(),
+        copies: [app.identity.copy.clone()].into(),
+        ..SessionEntry::new(key.clone(), Timestamp::now())
+    })
+}
+
+/// The session is over, but for what somebody still uses.
+pub(crate) fn say_that_a_rest_waits() {
+    report::say("what is kept for now goes with dkb clean --stale, once nothing holds it");
+}
+
+/// A session is cleaned on one engine.
+pub(crate) fn say_what_is_elsewhere(key: &SessionKey, engines: &[String]) {
+    for engine in engines {
+        report::say(format_args!(
+            "session {} built on another engine too, {engine}; what it made there stays: \
+             dkb --context NAME --project {} session end {}",
+            key.session, key.project, key.session
+        ));
+    }
 }
 
 /// Nothing of the session waits for a later clean.

@@ -26,6 +26,17 @@ pub(crate) fn key_of(app: &App) -> Result<SessionKey> {
     Ok(SessionKey { project: app.key.project.clone(), session })
 }
 
+/// Whether the session's name was made for this run, so that nobody else can be in it.
+pub(crate) fn is_made(app: &App, key: &SessionKey) -> bool {
+    *key != app.key
+}
+
+/// What tells an inner dkb of this guard. That a checkout named the project is passed on: in its variable the name
+/// would look like the user's own word.
+pub(crate) fn guard_mark(key: &SessionKey, vouched: bool) -> String {
+    if vouched { key.session.to_string() } else { format!("{}{BY_CHECKOUT}", key.session) }
+}
+
 /// The guard that this process runs in, if it names a session that is alive.
 pub(crate) fn outer(state: &State, app: &App) -> Option<SessionKey> {
     let mark = env("DKB_GUARD")?.into_string().ok()?;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::end;
-use super::watcher::{self, Until, Watcher};
+use super::watcher::{self, Leaves, Until, Watcher};
 use crate::app::App;
 use crate::cli::GuardFlags;
 use crate::config::here::machine;
@@ -29,7 +29,7 @@ impl Opened {
         let watcher = if flags.no_clean {
             None
         } else {
-            let watcher = watcher::start(app, key, &Until::Line(keeper.name()), flags.keep_tagged, command);
+            let watcher = watcher::start(app, key, &Until::Line(keeper.name()), Leaves::of(flags), command);
             watcher.inspect_err(warn_of_no_watcher).ok()
         };
         Ok(Self { state, key: key.clone(), owner, hold, keeper: Some(keeper), watcher })
@@ -74,7 +74,7 @@ impl Opened {
     pub(crate) fn leave_a_rest(self) {
         let session = self.state.session(&self.key);
         let _ = session.tell_once();
-        report::say("what is kept for now goes with dkb clean --stale, once nothing holds it");
+        end::say_that_a_rest_waits();
         self.give_up();
     }
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use super::{guard_mark, is_made};
 use crate::app::{App, env};
+use crate::cli::GuardFlags;
 use crate::error::{Error, Result};
 use crate::model::SessionKey;
 
@@ -39,9 +41,23 @@ pub(crate) enum Until {
     Elapsed(Duration),
 }
 
+/// What a watcher leaves when it is its turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Leaves {
+    pub(crate) tagged: bool,
+    /// Everything, for a look: a command that was cut off has failed.
+    pub(crate) all: bool,
+}
+
+impl Leaves {
+    pub(crate) const fn of(flags: &GuardFlags) -> Self {
+        Self { tagged: flags.keep_tagged, all: flags.keep_on_failure }
+    }
+}
+
 /// Starts a watcher for this session. From now on it sees the end of a line, but it holds the session only once it
 /// is ready.
-pub(crate) fn start(app: &App, key: &SessionKey, until: &Until, keep_tagged: bool, command: &str) -> Result<Watcher> {
+pub(crate) fn start(app: &App, key: &SessionKey, until: &Until, leaves: Leaves, command: &str) -> Result<Watcher> {
     let failed = |error: std::io::Error| Error::failed("starting the watcher", error);
     // What came through a pipe is drained, and the watcher would keep nothing that it said to keep.
     let named = app.settings_file.clone().or_else(|| env("DKB_SETTINGS").map(PathBuf::from));
@@ -54,7 +70,10 @@ pub(crate) fn start(app: &App, key: &SessionKey, until: &Until, keep_tagged: boo
     for name in HUNTED {
         watcher.env_remove(name);
     }
-    watcher.args(["--project", key.project.as_str(), "--session", key.session.as_str()]);
+    watcher.args(["--session", key.session.as_str()]);
+    // As the guard tells its command: a name that only the checkout gave must not look like the user's word.
+    let vouched = is_made(app, key) || app.here().vouched;
+    watcher.env("DKB_PROJECT", key.project.as_str()).env("DKB_GUARD", guard_mark(key, vouched));
     if let Some(file) = &app.settings_file {
         watcher.arg("--settings").arg(file);
     }
@@ -64,8 +83,11 @@ pub(crate) fn start(app: &App, key: &SessionKey, until: &Until, keep_tagged: boo
         Until::Process(pid) => drop(watcher.args(["--pid", &pid.to_string()])),
         Until::Elapsed(time) => drop(watcher.args(["--ttl", &format!("{}s", time.as_secs())])),
     }
-    if keep_tagged {
+    if leaves.tagged {
         watcher.arg("--keep-tagged");
+    }
+    if leaves.all {
+        watcher.arg("--keep-on-failure");
     }
     let line = if matches!(until, Until::Line(_)) { Stdio::piped() } else { Stdio::null() };
     watcher.stdin(line).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -90,6 +90,7 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
             }
         }
         show(app, &made, &policy, true);
+        tell_of_a_living_one(app, &policy)?;
         for error in report.errors.iter().take(TOLD) {
             report::say(error);
         }
@@ -137,6 +138,17 @@ fn wants_bar(app: &App) -> bool {
     !app.quiet && app.settings.format == Format::Human && std::io::stderr().is_terminal()
 }
 
+/// The session that was to be cleaned is left to those who keep it open.
+fn tell_of_a_living_one(app: &App, policy: &CleanPolicy) -> Result<()> {
+    if let Scope::Session(key) = &policy.scope
+        && (*key != app.key || app.here().shared)
+        && end::is_kept_open(&app.state()?.session(key), None)
+    {
+        end::say_that_it_goes_on(key);
+    }
+    Ok(())
+}
+
 /// What is gone leaves the ledger, and sessions that were cleaned whole are over.
 async fn note(
     app: &App,
@@ -157,7 +169,7 @@ async fn note(
         let (layers, here) = (Layers::new(), app.here());
         let look = seen.as_look(&here, &layers);
         // As of the look: what a build has made since was not seen, and is not cleaned.
-        for key in sessions(&look, policy) {
+        for key in sessions(&look, policy).filter(|key| !look.is_others(key)) {
             records.push(Record::Cleaned { key: key.clone(), at: seen.began });
             if let Ok(state) = app.state()
                 && seen.lives.get(key) == Some(&Life::Dead)

@@ -3,12 +3,13 @@
 //! The guard cleans when the command ends. Should the guard itself be killed, its watcher does.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 
 use futures_util::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{App, BY_CHECKOUT};
+use crate::app::{App, env};
 use crate::cli::GuardFlags;
 use crate::config::value::Source;
 use crate::error::{Error, Kind, Result};
@@ -18,7 +19,7 @@ use crate::processes::name_of;
 use crate::report;
 use crate::session::end::{self, Manner, say_that_it_goes_on};
 use crate::session::opened::{Opened, warn_of_no_watcher};
-use crate::session::{dead, key_of, outer};
+use crate::session::{dead, guard_mark, is_made, key_of, outer};
 
 pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
     let state = app.state();
@@ -63,10 +64,33 @@ pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
     Ok(code)
 }
 
-/// What tells an inner dkb of this guard. That a checkout named the project is passed on: in its variable the name
-/// would look like the user's own word.
-fn guard_mark(key: &SessionKey, vouched: bool) -> String {
-    if vouched { key.session.to_string() } else { format!("{}{BY_CHECKOUT}", key.session) }
+/// Which engine and which books were said before the verb, in the words of an environment: a command that went by others
+/// would leave there what nobody cleans up. `None` where a variable would say otherwise.
+fn told_before_the_verb(app: &App) -> Vec<(&'static str, Option<OsString>)> {
+    let path = |path: &Path| Some(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).into_os_string());
+    let mut told = Vec::new();
+    if let Some(config) = &app.docker.config {
+        told.push(("DOCKER_CONFIG", path(config)));
+    }
+    if let Some(host) = app.docker.hosts.first() {
+        told.push(("DOCKER_HOST", Some(host.into())));
+        told.extend(env("CONTAINER_HOST").map(|_| ("CONTAINER_HOST", Some(host.into()))));
+    }
+    if let Some(context) = app.docker.context.as_ref().filter(|context| !context.is_empty()) {
+        told.push(("DOCKER_CONTEXT", Some(context.into())));
+        // The context of this name is whatever the variable says.
+        if context != "default" {
+            told.push(("DOCKER_HOST", None));
+        }
+    }
+    // What came through a pipe is drained.
+    if let Some(file) = app.settings_file.as_ref().filter(|file| file.is_file()) {
+        told.push(("DKB_SETTINGS", path(file)));
+    }
+    if let Some(folder) = app.settings.state_dir.as_ref().filter(|_| app.settings.source("state_dir").is_some()) {
+        told.push(("DKB_STATE_DIR", path(folder)));
+    }
+    told
 }
 
 /// Runs the command as if it had been called without a guard.
@@ -86,6 +110,17 @@ fn run(app: &App, key: &SessionKey, words: &[OsString], opened: &mut Option<Open
     };
     let vouched = app.here().vouched;
     let mut command = Command::new(program);
+    if app.docker.tls {
+        report::warn(
+            "the command does not learn of the flags for TLS; it goes by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH",
+        );
+    }
+    for (name, value) in told_before_the_verb(app) {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
     command
         .args(args)
         .env("DKB_SESSION", key.session.as_str())
@@ -130,19 +165,21 @@ fn clean(app: &App, key: &SessionKey, flags: &GuardFlags, mut opened: Option<Ope
     }
     let stop = asked_to_stop(watched).boxed_local().shared();
     let built_before = builds();
-    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, anywhere: true };
+    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, own: is_made(app, key) };
     let ended = runtime.block_on(end::end(app, key, manner, is_kept_open, stop.clone()));
     let ended = match ended {
         Ok(None) => return leave_to_others(key, opened),
         Ok(Some(ended)) if ended.report.interrupted => return stopped(key, opened),
         Ok(Some(ended)) => ended,
         Err(error) if error.kind == Kind::Interrupted => return stopped(key, opened),
+        Err(error) if error.kind == Kind::OutOfReach => return beyond_reach(key, &error, opened),
         Err(error) => return failed(key, &error, opened),
     };
     report::guard::show(app.loudness(), &ended.plan, key);
     for error in &ended.report.errors {
         report::say(error);
     }
+    end::say_what_is_elsewhere(key, &ended.elsewhere);
     if watched && (built_before || builds()) {
         report::say(format_args!("a build of session {} still runs; the watcher cleans up after it", key.session));
         hand_over(opened);
@@ -182,6 +219,14 @@ fn stopped(key: &SessionKey, opened: Option<Opened>) {
 /// Without a word to the watcher it takes over as soon as we are gone.
 fn hand_over(opened: Option<Opened>) {
     std::mem::forget(opened);
+}
+
+/// What other working copies made in the session stays, and nobody need hear that it was cut off.
+fn beyond_reach(key: &SessionKey, error: &Error, opened: Option<Opened>) {
+    report::say(error.under(format_args!("session {} was not cleaned", key.session)));
+    if let Some(opened) = opened {
+        opened.leave();
+    }
 }
 
 fn failed(key: &SessionKey, error: &Error, opened: Option<Opened>) {

@@ -1,15 +1,22 @@
 //! `dkb session start|end`: a session for a test harness that can't be wrapped by a guard.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use crate::app::App;
 use crate::cli::Session;
 use crate::error::{Error, Result};
+use crate::ledger::SessionFile;
 use crate::model::{Name, RUN_LABEL, SessionKey, parse_duration};
 use crate::processes::process_end;
 use crate::processes::signals::asked_to_stop;
 use crate::report;
 use crate::session::end::{self, Manner, SessionEnd, say_that_it_goes_on};
-use crate::session::watcher::{self, Until};
+use crate::session::watcher::{self, Leaves, Until};
 use crate::session::{dead, key_of};
+
+/// Longer than a watcher needs to see that its session was ended, and a stopped one is not waited for.
+const WATCHER_SEES: Duration = Duration::from_secs(3);
 
 pub(super) fn session(app: &App, verb: &Session) -> Result<u8> {
     match verb {
@@ -29,7 +36,7 @@ fn start(app: &App, pid: Option<u32>, ttl: &str) -> Result<u8> {
         }
         None => Until::Elapsed(parse_duration(ttl).map_err(|wrong| Error::usage("reading --ttl", wrong))?),
     };
-    watcher::start(app, &key, &until, false, "session start")?.ready()?;
+    watcher::start(app, &key, &until, Leaves::default(), "session start")?.ready()?;
     report::out(&report::Page::of(&key.session));
     Ok(0)
 }
@@ -55,12 +62,12 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
         return Ok(0);
     }
     let opened = session.owner().is_some();
-    let manner = Manner { keep_tagged, opened, anywhere: false };
+    let manner = Manner { keep_tagged, opened, own: false };
     let Some(ended) = app.runtime()?.block_on(end::end(app, &key, manner, is_kept_open, asked_to_stop()))? else {
         say_that_it_goes_on(&key);
         return Ok(0);
     };
-    let SessionEnd { plan, report, mut lives, known } = ended;
+    let SessionEnd { plan, report, mut lives, known, elsewhere } = ended;
     lives.remove(&key);
     dead::tell_of_the_dead(app, &lives);
     if !known && !opened && plan.steps.is_empty() {
@@ -72,13 +79,29 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
             None => error.hint("dkb status --all shows the sessions that there are"),
         });
     }
-    if end::is_over(&plan) {
+    let over = end::is_over(&plan);
+    if over {
         session.end_by_name()?;
+    } else if opened && !report.interrupted {
+        session.end_but_for_a_rest()?;
+        wait_for_the_watcher(&session);
     }
     let whose = format!("{} · session {}", key.project, key.session);
     report::clean::show(&app.settings, app.loudness(), &plan, &whose, true);
     for error in &report.errors {
         report::say(error);
     }
+    if !over && opened && !report.interrupted {
+        end::say_that_a_rest_waits();
+    }
+    end::say_what_is_elsewhere(&key, &elsewhere);
     Ok(report.exit_code(&plan))
+}
+
+/// It looks every second whether somebody has ended its session, which is alive until then.
+fn wait_for_the_watcher(session: &SessionFile) {
+    let began = Instant::now();
+    while end::is_kept_open(session, None) && began.elapsed() < WATCHER_SEES {
+        thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -15,9 +15,9 @@ use tokio::sync::oneshot;
 use crate::app::App;
 use crate::config::here::machine;
 use crate::engine::{Engine, Limits};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ledger::{KeptBy, SessionFile, State};
-use crate::model::{Owner, Record, SessionEntry};
+use crate::model::Owner;
 use crate::processes::process_end;
 use crate::session::end::{self, Manner};
 use crate::session::watcher::DONE;
@@ -63,7 +63,7 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
     }
     drop(keeper);
     let is_kept_open = || end::is_kept_open(&session, flags.keeper.as_deref());
-    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, anywhere: true };
+    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, own: false };
     let deadline = Instant::now() + PATIENCE;
     loop {
         while state.builds_in(&key) {
@@ -72,9 +72,19 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
         if is_kept_open() {
             return Ok(0);
         }
+        if flags.keep_on_failure {
+            drop(hold);
+            session.stay_for_a_look()?;
+            return Ok(0);
+        }
         match runtime.block_on(end::end(app, &key, manner, is_kept_open, std::future::pending())) {
             Ok(None) => return Ok(0),
             Ok(Some(ended)) if end::is_over(&ended.plan) => {
+                drop(hold);
+                session.disown()?;
+                return Ok(0);
+            }
+            Err(error) if error.kind == Kind::OutOfReach => {
                 drop(hold);
                 session.disown()?;
                 return Ok(0);
@@ -94,7 +104,7 @@ async fn over(mut told: oneshot::Receiver<End>, session: &SessionFile) -> bool {
         match tokio::time::timeout(LOOK, &mut told).await {
             Ok(Ok(End::Done)) => return false,
             Ok(_) => return true,
-            Err(_) if session.owner().is_none() => return false,
+            Err(_) if session.is_ended() => return false,
             Err(_) => session.beat(),
         }
     }
@@ -159,11 +169,5 @@ fn listen(flags: &cli::WatchFlags) -> Result<oneshot::Receiver<End>> {
 async fn introduce(app: &App, state: &State) -> Result<()> {
     let engine = app.engine(Limits::default()).await?;
     let Some(identity) = engine.info().await?.identity else { return Ok(()) };
-    let session = Record::Session(SessionEntry {
-        ci: app.identity.ci.is_some(),
-        slot: app.slot(),
-        copies: [app.identity.copy.clone()].into(),
-        ..SessionEntry::new(app.key.clone(), Timestamp::now())
-    });
-    state.ledger(&identity).append_aside(vec![session]).await
+    state.ledger(&identity).append_aside(vec![end::introduction(app, &app.key)]).await
 }

@@ -77,8 +77,9 @@ impl<'e> Scene<'e> {
     #[track_caller]
     pub(crate) fn is_clean(&self) {
         assert!(eventually(SOON, || !self.holds_something()), "the session left\n{}", self.engine.inventory());
-        let dangling: Vec<_> = self.engine.images().into_iter().filter(|image| image.tags.is_empty()).collect();
-        assert!(dangling.is_empty(), "images without a name are left: {dangling:?}");
+        // The steps of what has just gone are the next to go.
+        let dangling = || self.engine.images().into_iter().filter(|image| image.tags.is_empty()).collect::<Vec<_>>();
+        assert!(eventually(SOON, || dangling().is_empty()), "images without a name are left: {:?}", dangling());
         self.strangers_are_there();
     }
 

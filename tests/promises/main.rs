@@ -39,6 +39,7 @@ mod neighbours;
 mod outside_text;
 mod plan_files;
 mod readme;
+mod session_ends;
 mod soak;
 mod status_shows;
 mod sweep_docs;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         plan_files::promises(),
         names::promises(),
         readme::promises(),
+        session_ends::promises(),
         status_shows::promises(),
         sweep_docs::promises(),
         sweep_faults::promises(),

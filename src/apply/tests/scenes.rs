@@ -303,6 +303,7 @@ pub(super) async fn plan(fake: &Fake, books: &Books, verb: Verb) -> (Plan, HashM
     let here = Here {
         key: own.clone(),
         by_ci: true,
+        shared: false,
         alone: false,
         slot: None,
         copy: Name::typed("local-00000001").expect("a name"),

@@ -7,7 +7,7 @@ use super::look::{CleanLook, CleanPolicy, Scope, covers};
 use super::steps::{Going, Return, keep, own_name_step};
 use super::uses::users;
 use crate::model::{
-    Holder, Image, ImageId, Kept, KeptReason, Life, Pattern, Reason, Reference, SessionEntry, SessionKey, Step,
+    Holder, Image, ImageId, Kept, KeptReason, Life, Pattern, Reason, Reference, SessionEntry, SessionKey, Step, Taken,
 };
 
 /// The sessions that this clean ends.
@@ -17,10 +17,45 @@ fn ending<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Ite
     entries.filter(|entry| covers(look, policy, &entry.key) && !look.is_others(&entry.key))
 }
 
-/// Images whose tag a living session took: it will want to give it back.
-pub(super) fn lent(look: &CleanLook) -> HashSet<ImageId> {
-    let alive = look.books.sessions.values().filter(|entry| look.life(&entry.key) == Life::Alive);
-    alive.flat_map(|entry| &entry.took).map(|taken| taken.from).collect()
+/// Images whose tag a session took that is not over: it will want to give it back. Where it took the tag from another
+/// session, that one will then give it back in its turn, and so on.
+pub(super) fn lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
+    let ends: HashSet<&SessionKey> = ending(look, policy).map(|entry| &entry.key).collect();
+    let is_owing = |key: &SessionKey| look.life(key) != Life::Unowned && !ends.contains(key);
+    let sessions = look.books.sessions.values();
+    let mut open: Vec<&Taken> = sessions.filter(|entry| is_owing(&entry.key)).flat_map(|entry| &entry.took).collect();
+    let mut lent = HashSet::new();
+    let mut done = HashSet::new();
+    while let Some(taken) = open.pop() {
+        lent.insert(taken.from);
+        if done.insert((taken.from, taken.tag.canonical())) {
+            open.extend(taken_before(look, claims, taken.from, &taken.tag).map(|(_, before)| before));
+        }
+    }
+    lent
+}
+
+/// By which sessions, and from which images, the tag had been taken that this image bore.
+fn taken_before<'a>(
+    look: &'a CleanLook,
+    claims: &'a Claims,
+    image: ImageId,
+    tag: &'a Reference,
+) -> impl Iterator<Item = (&'a SessionKey, &'a Taken)> {
+    let all = look.books.sessions.values().flat_map(|entry| entry.took.iter().map(|taken| (&entry.key, taken)));
+    all.filter(move |(key, taken)| taken.tag.canonical() == tag.canonical() && claims.gave(image, key))
+}
+
+/// Where a tag goes that was taken from this image: past those that go with it, to what they had it from.
+fn back_to(look: &CleanLook, policy: &CleanPolicy, claims: &Claims, taken: &Taken) -> ImageId {
+    let mut to = taken.from;
+    let mut passed = HashSet::new();
+    while claims.in_scope(to).is_some() && passed.insert(to) {
+        let mut before = taken_before(look, claims, to, &taken.tag).filter(|(key, _)| covers(look, policy, key));
+        let Some((_, before)) = before.next() else { break };
+        to = before.from;
+    }
+    to
 }
 
 /// The tags that sessions which end took from images that are still there, and that nobody moved since.
@@ -31,11 +66,11 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
             let holds = |image: &&Image| image.tags.iter().any(|tag| tag.canonical() == taken.tag.canonical());
             let mut own = look.snapshot.images.iter().filter(|image| claims.gave(image.id, &entry.key));
             let Some(now) = own.find(holds) else { continue };
-            let there = look.snapshot.image(taken.from).is_some_and(|image| !image.dropped)
-                && claims.in_scope(taken.from).is_none();
+            let to = back_to(look, policy, claims, taken);
+            let there = look.snapshot.image(to).is_some_and(|image| !image.dropped) && claims.in_scope(to).is_none();
             let Some(tag) = now.tags.iter().find(|tag| tag.canonical() == taken.tag.canonical()) else { continue };
             if there {
-                returns.insert(tag.clone(), Return { from: now.id, to: taken.from });
+                returns.insert(tag.clone(), Return { from: now.id, to });
             }
         }
     }
@@ -52,17 +87,9 @@ pub(super) fn let_go<'a>(
     waiting: &'a HashSet<ImageId>,
 ) -> impl Iterator<Item = &'a Image> {
     let ends: HashSet<&SessionKey> = ending(look, policy).map(|entry| &entry.key).collect();
-    let (mut held, mut others): (HashSet<ImageId>, HashSet<ImageId>) = Default::default();
+    let (mut held, mut others) = (HashSet::new(), lent(look, policy, claims));
     for entry in look.books.sessions.values() {
-        if !ends.contains(&entry.key) {
-            others.extend(&entry.held);
-            let alive = look.life(&entry.key) == Life::Alive;
-            others.extend(entry.took.iter().filter(|_| alive).map(|taken| &taken.from));
-            continue;
-        }
-        held.extend(&entry.held);
-        let on_loan = entry.took.iter().filter(|taken| is_lent_on(look, claims, &taken.tag, &entry.key));
-        others.extend(on_loan.map(|taken| &taken.from));
+        if ends.contains(&entry.key) { &mut held } else { &mut others }.extend(&entry.held);
     }
     look.snapshot.images.iter().filter(move |image| {
         let is_held = held.contains(&image.id) && image.tags.contains(&image.id.private_tag());
@@ -103,13 +130,6 @@ pub(super) fn end<'a>(look: &CleanLook, policy: &CleanPolicy, claims: &Claims, i
             containers: Vec::new(),
         }),
     }
-}
-
-/// Whether a living session took the tag from an image of this session, and will give it back to that one first.
-fn is_lent_on(look: &CleanLook, claims: &Claims, tag: &Reference, session: &SessionKey) -> bool {
-    let alive = look.books.sessions.values().filter(|entry| look.life(&entry.key) == Life::Alive);
-    let mut took = alive.flat_map(|entry| &entry.took);
-    took.any(|taken| taken.tag.canonical() == tag.canonical() && claims.gave(taken.from, session))
 }
 
 /// Images of ours that may stay by a name that somebody gave them, and bear dkb's own beside it: a deletion was cut off

@@ -63,6 +63,8 @@ pub struct Here {
     pub copy: Name,
     /// The project was named by the user or the CI, and not by the checkout: it may be cleaned wherever it was built.
     pub vouched: bool,
+    /// Somebody else keeps this session open too, so what it made is not this process's to take.
+    pub shared: bool,
 }
 
 /// A build that is running now, on any engine.
@@ -96,9 +98,9 @@ impl CleanLook<'_> {
         self.lives.get(key).copied().unwrap_or(Life::Unowned)
     }
 
-    /// Alive, and not the session that asks.
-    pub(super) fn is_others(&self, key: &SessionKey) -> bool {
-        *key != self.here.key && self.life(key) == Life::Alive
+    /// Alive, and not only for whoever asks.
+    pub fn is_others(&self, key: &SessionKey) -> bool {
+        (*key != self.here.key || self.here.shared) && self.life(key) == Life::Alive
     }
 
     /// Whether this working copy may clean what a session built. A checkout can call itself any project, so what

@@ -54,7 +54,7 @@ fn end_of_session() -> CleanPolicy {
 
 /// Somebody in this session, in a working copy of his own, whose project the user has named.
 fn here(key: SessionKey) -> Here {
-    Here { key, by_ci: false, alone: false, slot: None, copy: name("local-00000001"), vouched: true }
+    Here { key, by_ci: false, alone: false, slot: None, copy: name("local-00000001"), vouched: true, shared: false }
 }
 
 fn case(images: Vec<Image>, builds: Vec<Build>) -> Case {
@@ -734,4 +734,63 @@ fn a_checkout_that_calls_itself_a_project_cleans_what_it_built_itself() {
     case.here.alone = true;
     assert_eq!(case.steps(&session("there")), ["-4"]);
     assert_eq!(case.kept(&CleanPolicy { scope: Scope::All, ..tagged }), [], "whoever says all means all");
+}
+
+#[test]
+fn what_somebody_else_keeps_open_is_not_ours_to_take() {
+    let of = key("p", "s");
+    let mut case =
+        case(vec![image(1).done(), image(2).tag("app").done()], vec![build("a", &of, 1, &[]), build("b", &of, 2, &[])])
+            .life(of, Life::Alive);
+    for policy in [leftovers(), end_of_session(), CleanPolicy { scope: Scope::All, ..leftovers() }] {
+        case.here.shared = false;
+        assert!(case.steps(&policy).contains(&"-1".to_owned()), "{policy:?}");
+        case.here.shared = true;
+        assert_eq!(case.steps(&policy), [""; 0], "{policy:?}");
+        assert_eq!(case.kept(&policy), [(1, KeptReason::SessionAlive), (2, KeptReason::SessionAlive)], "{policy:?}");
+    }
+}
+
+#[test]
+fn a_tag_goes_back_past_all_the_sessions_that_end() {
+    // X is image 9; A, B and C took its tag one after the other.
+    let [a, b, c] = ["a", "b", "c"].map(|session| key("p", session));
+    let stale = || CleanPolicy { scope: Scope::Stale(name("p")), tags: true, ..leftovers() };
+    let of = |key: &SessionKey| CleanPolicy { scope: Scope::Session(key.clone()), ..stale() };
+    let host = |holder: u8| {
+        let tagged = |n: u8| {
+            let image = image(n);
+            let image = if n == holder { image.tag("app:dev") } else { image };
+            if n == 9 { image.tag(id(9).private_tag().as_str()).done() } else { image.done() }
+        };
+        let took = |n: u8, key: &SessionKey, from: u8| Build {
+            took: vec![Taken { tag: reference("app:dev"), from: id(from) }],
+            tags: vec![reference("app:dev")],
+            ..build(key.session.as_str(), key, n, &[])
+        };
+        let mut case = case([1, 2, 3, 9].map(tagged).to_vec(), vec![took(1, &a, 9), took(2, &b, 1), took(3, &c, 2)]);
+        if let Some(entry) = case.books.sessions.get_mut(&a) {
+            entry.held.push(id(9));
+        }
+        case.here = here(key("p", "next"));
+        case
+    };
+    let (dead, alive) = (Life::Dead, Life::Alive);
+    // Two that died: the third still has the tag, and all that it came by waits.
+    let waits = host(3).life(a.clone(), dead).life(b.clone(), dead).life(c.clone(), alive);
+    assert_eq!(waits.steps(&stale()), [""; 0]);
+    let lent = [(1, KeptReason::Lent), (2, KeptReason::Lent), (3, KeptReason::SessionAlive)];
+    assert_eq!(waits.kept(&stale()), lent);
+    // A is ended while B is over but for its loan.
+    let waits = host(3).life(b.clone(), dead).life(c.clone(), alive);
+    assert_eq!(waits.steps(&of(&a)), [""; 0]);
+    // And once C has given it back, and B has still to.
+    assert_eq!(host(2).life(b.clone(), dead).steps(&of(&a)), [""; 0]);
+    // All of them at once, and what is left of them once C has given it back to B.
+    let all = host(3).life(a.clone(), dead).life(b.clone(), dead).life(c.clone(), dead);
+    assert_eq!(all.steps(&stale())[0], "give 9 app:dev");
+    let two = host(2).life(a.clone(), dead).life(b.clone(), dead);
+    assert_eq!(two.steps(&stale())[0], "give 9 app:dev");
+    let kept_or_given = |plan: &Plan| plan.steps.iter().all(|step| step.removed_image() != Some(id(9)));
+    assert!(kept_or_given(&all.plan(&stale())) && kept_or_given(&two.plan(&stale())));
 }

@@ -185,6 +185,7 @@ fn try_one(seed: u64) {
         slot: None,
         copy: Name::typed("local-00000001").expect("a name"),
         vouched: !dice.one_in(3),
+        shared: false,
     };
     let project = || own.project.clone();
     let scopes = [Scope::Project(project()), Scope::Session(own.clone()), Scope::Stale(project()), Scope::All];

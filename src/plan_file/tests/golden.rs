@@ -128,8 +128,15 @@ fn of_session() -> Plan {
         volume(&mounted, Some(at(NOW - 1799)), HashMap::new()),
     ];
     let extras = Extras { networks: vec![network("net", run_label())], volumes };
-    let here =
-        Here { key: own.clone(), by_ci: true, alone: false, slot: None, copy: name("local-00000001"), vouched: true };
+    let here = Here {
+        key: own.clone(),
+        by_ci: true,
+        alone: false,
+        slot: None,
+        copy: name("local-00000001"),
+        vouched: true,
+        shared: false,
+    };
     let look = CleanLook {
         snapshot: &Snapshot { engine: crate::model::EngineInfo { now: at(NOW), ..snapshot.engine }, ..snapshot },
         books: &books,

@@ -60,8 +60,15 @@ impl Scene {
     fn plan(&self, end: End) -> Plan {
         let own = key("p", "s");
         let asks = if matches!(end, End::Dead(_) | End::Old) { key("p", "next") } else { own.clone() };
-        let here =
-            Here { key: asks, by_ci: true, alone: false, slot: None, copy: name("local-00000001"), vouched: true };
+        let here = Here {
+            key: asks,
+            by_ci: true,
+            alone: false,
+            slot: None,
+            copy: name("local-00000001"),
+            vouched: true,
+            shared: false,
+        };
         let life = if matches!(end, End::Dead(_)) { Life::Dead } else { Life::Unowned };
         let scope = match end {
             End::Dead(_) | End::Old => Scope::Stale(name("p")),
@@ -313,6 +320,7 @@ fn the_session_of_another_working_copy_ended_with_its_last_build() {
         slot: None,
         copy: name("local-00000001"),
         vouched: true,
+        shared: false,
     };
     let policy = CleanPolicy {
         scope: Scope::Session(theirs),

@@ -1,0 +1,243 @@
+//! Whose a session is when it ends: what another working copy, a living guard or somebody later has stays, and what
+//! is ended is over.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dkb::model::{Record, SessionEntry};
+use dkb_lab::dkb::{State, dkb_path};
+use dkb_lab::promise::{docker, one_of_each_kind};
+use dkb_lab::{Command, Context, Engine, Promises, eventually, promises};
+
+use crate::clean_host::{Books, PROJECT, SESSION, key};
+use crate::guard_scene::{SOON, Scene, inside};
+
+pub(crate) fn promises() -> Promises {
+    Promises::of(module_path!())
+        .on(
+            one_of_each_kind,
+            promises![
+                a_guard_leaves_what_another_working_copy_has_in_its_session,
+                a_clean_leaves_what_a_living_guard_keeps_open,
+                a_session_that_was_ended_is_over_whatever_it_kept,
+                tags_that_went_from_session_to_session_come_back_in_the_end,
+            ],
+        )
+        .on(
+            docker,
+            promises![
+                a_guard_that_was_killed_leaves_its_failure_for_a_look,
+                the_command_of_a_guard_goes_to_the_engine_that_was_said_before_the_verb,
+                a_guard_that_was_faster_than_its_watcher_is_known_later,
+            ],
+        )
+        .on(|engine| engine == "docker-28.5", promises![what_a_session_built_on_another_engine_is_told_of])
+}
+
+/// A working copy of acme/payments, by the remote of its git or only by its own word.
+fn checkout(state: &State, name: &str, remote: bool) -> PathBuf {
+    let folder = state.work().join(name);
+    let write = |file: &str, text: &str| {
+        let file = folder.join(file);
+        std::fs::create_dir_all(file.parent().expect("a folder"))
+            .and_then(|()| std::fs::write(file, text))
+            .expect(name);
+    };
+    if remote {
+        write(".git/refs/none", "");
+        write(".git/objects/none", "");
+        write(".git/HEAD", "ref: refs/heads/main\n");
+        write(".git/config", "[remote \"origin\"]\n\turl = https://git.example/acme/payments.git\n");
+    } else {
+        write("dkb.toml", "project = \"acme/payments\"\n");
+    }
+    folder
+}
+
+/// An image, a container of it, and one with the run label.
+fn leave(engine: &Engine, dkb: &Command, tag: &str, label: &str) {
+    let context = Context::from_base(&format!("RUN echo {tag} >/built"));
+    dkb.clone().args(["build", "-q", "-t", tag]).arg(context.path()).run().success();
+    engine.docker(["run", "-d", "--stop-timeout", "1", tag, "sleep", "1000"]).run().success();
+    engine.container("lab/base").label("dev.dkb.run", label).running();
+}
+
+fn a_guard_leaves_what_another_working_copy_has_in_its_session(engine: &Engine) {
+    let state = State::new();
+    let (victim, hostile) = (checkout(&state, "victim", true), checkout(&state, "hostile", false));
+    let dkb = |folder: &Path| engine.dkb_in(&state).cwd(folder).session("e2e");
+    let there =
+        || (engine.has("pay:1"), engine.api().containers().iter().filter(|one| one["State"] == "running").count());
+    leave(engine, &dkb(&victim), "pay:1", "acme/payments:e2e");
+    let told = dkb(&hostile).args(["guard", "--", "true"]).run().success();
+    assert_eq!(there(), (true, 2), "{}\n{}", told.err(), engine.inventory());
+    told.warns("another working copy").warns("dkb --project acme/payments session end e2e");
+    // Its watcher is no way around that.
+    let guard = dkb(&hostile).args(["guard", "--", "sh", "-c", "touch ready; exec sleep 1000"]).spawn();
+    assert!(eventually(SOON, || hostile.join("ready").exists()));
+    guard.signal("KILL");
+    let session = dkb::ledger::State::at(state.state_dir()).session(&key("acme/payments", "e2e"));
+    assert!(eventually(SOON, || session.owner().is_none()), "the watcher never went");
+    assert_eq!(there(), (true, 2), "by the watcher\n{}", engine.inventory());
+    // Whoever says the name means it, and so does whoever is in the working copy that made it all.
+    dkb(&hostile).args(["--project", "acme/payments", "guard", "--", "true"]).run().success();
+    assert_eq!(there(), (false, 0), "{}", engine.inventory());
+    let own = || engine.dkb_in(&state).cwd(&victim).session("mine");
+    leave(engine, &own(), "pay:1", "acme/payments:mine");
+    own().args(["guard", "--", "true"]).run().success();
+    assert_eq!(there(), (false, 0), "{}", engine.inventory());
+}
+
+fn a_clean_leaves_what_a_living_guard_keeps_open(engine: &Engine) {
+    let scene = Scene::new(engine);
+    let dkb = || engine.dkb_in(&scene.state).project("p");
+    // Without a name, and with the label on something that has stopped.
+    let untagged = Context::from_base("RUN echo untagged >/built");
+    let inner = format!("{} clean >cleaned", dkb_path().display());
+    let end = format!("while [ ! -e go ]; do sleep 0.05; done; {inner}");
+    let guard = scene.guard(&[], &end).spawn();
+    scene.wait_until_ready();
+    dkb().session("s").args(["build", "-q"]).arg(untagged.path()).run().success();
+    let seen = || {
+        let api = engine.api();
+        (engine.images().len(), api.containers().len(), api.volumes().len(), api.networks().len())
+    };
+    let before = seen();
+    for (session, words) in [("s", &["clean"][..]), ("s", &["clean", "--session"]), ("t", &["clean", "--session", "s"])]
+    {
+        let told = dkb().session(session).args(words.iter().copied()).run().success();
+        assert_eq!(seen(), before, "{session} {words:?}\n{}\n{}", told.err(), engine.inventory());
+        if words.len() > 1 {
+            told.warns("session s is still in use");
+        }
+    }
+    // Its own command may.
+    std::fs::write(scene.state.work().join("go"), "").expect("a mark");
+    guard.wait().success();
+    let cleaned = std::fs::read_to_string(scene.state.work().join("cleaned")).expect("what it said");
+    assert!(cleaned.contains("removed   ") && !cleaned.contains("removed   0"), "{cleaned}");
+    scene.is_clean();
+}
+
+fn start(dkb: &Command, ttl: &str) -> String {
+    dkb.clone().args(["session", "start", "--ttl", ttl]).run().success().out().trim().to_owned()
+}
+
+fn build(dkb: &Command, session: &str, tag: &str) {
+    let context = Context::from_base(&format!("RUN echo {session} >/built"));
+    dkb.clone().session(session).args(["build", "-q", "-t", tag]).arg(context.path()).run().success();
+}
+
+fn is_alive(dkb: &Command) -> bool {
+    dkb.clone().args(["status"]).run().success().out().contains("alive")
+}
+
+fn a_session_that_was_ended_is_over_whatever_it_kept(engine: &Engine) {
+    let state = State::new();
+    let dkb = engine.dkb_in(&state).project("p");
+    let session = start(&dkb, "15s");
+    let over = std::time::Instant::now() + Duration::from_secs(17);
+    build(&dkb, &session, "s:1");
+    let run = || engine.container("s:1").label("dev.dkb.run", "x:y").running();
+    let stranger = run();
+    assert!(is_alive(&dkb));
+    let ended = dkb.clone().args(["session", "end", &session]).run().success();
+    assert!(!is_alive(&dkb), "nothing holds it");
+    ended.warns("what is kept for now goes with dkb clean --stale");
+    // What comes later is none of its business, nor of its watcher's.
+    engine.docker(["rm", "-f", &stranger]).run().success();
+    let later = engine.container("s:1").running();
+    std::thread::sleep(over.saturating_duration_since(std::time::Instant::now()));
+    let runs = engine.api().containers().iter().any(|one| one["Id"] == later.as_str() && one["State"] == "running");
+    assert!(runs, "{}", engine.inventory());
+    engine.docker(["rm", "-f", &later]).run().success();
+    dkb.clone().args(["clean", "--stale"]).run().success().never_warns("was cut off");
+    assert!(!engine.has("s:1"), "{}", engine.inventory());
+}
+
+fn tags_that_went_from_session_to_session_come_back_in_the_end(engine: &Engine) {
+    let state = State::new();
+    let dkb = engine.dkb_in(&state).project("p");
+    let theirs = engine.image().tag("app:dev").make();
+    let sessions = [start(&dkb, "1h"), start(&dkb, "1h"), start(&dkb, "1h")];
+    for session in &sessions {
+        build(&dkb, session, "app:dev");
+    }
+    for n in [1, 0, 2] {
+        dkb.clone().args(["session", "end", &sessions[n]]).run().success();
+    }
+    assert!(eventually(SOON, || !is_alive(&dkb)), "nothing holds them");
+    dkb.clone().args(["clean", "--stale"]).run().success();
+    let now = engine.find("app:dev").map(|image| image.id);
+    assert_eq!(now, Some(theirs.id.clone()), "{}", engine.inventory());
+    assert!(engine.images().iter().all(|image| !image.tags.is_empty()), "{}", engine.inventory());
+}
+
+fn a_guard_that_was_killed_leaves_its_failure_for_a_look(engine: &Engine) {
+    let scene = Scene::new(engine);
+    let guard = scene.guard(&["--keep-on-failure"], "exec sleep 1000").spawn();
+    scene.wait_until_ready();
+    let dkb = || engine.dkb_in(&scene.state).project("p");
+    guard.signal("KILL");
+    assert!(eventually(SOON, || !is_alive(&dkb())), "its watcher never went");
+    dkb().session("next").args(["clean", "--stale"]).run().success().never_warns("was cut off");
+    let runs = || engine.api().containers().iter().any(|one| one["Image"] == "app:latest" && one["State"] == "running");
+    assert!(engine.has("app:latest") && runs(), "{}", engine.inventory());
+    dkb().args(["session", "end", "s"]).run().success();
+    scene.is_clean();
+}
+
+fn the_command_of_a_guard_goes_to_the_engine_that_was_said_before_the_verb(engine: &Engine) {
+    let scene = Scene::new(engine);
+    let (nowhere, books) = ("unix:///nowhere.sock", scene.state.work().join("books"));
+    let settings = scene.state.work().join("settings.toml");
+    std::fs::write(&settings, format!("state_dir = \"{}\"\n", books.display())).expect("a file");
+    inside(&engine.dkb_in(&scene.state), "docker")
+        .args(["context", "create", "lab", "--docker"])
+        .arg(format!("host={}", engine.host()))
+        .run()
+        .success();
+    let script = scene.script("cd /; echo $DKB_STATE_DIR >$OLDPWD/told");
+    for words in [["-H", &engine.host()], ["-c", "lab"]] {
+        let dkb = engine.dkb_in(&scene.state).project("p").env("DOCKER_HOST", nowhere).no_env("DKB_STATE_DIR");
+        let dkb = dkb.args(words).args(["--settings", "settings.toml"]);
+        dkb.args(["guard", "--", "sh", "-c", &script]).run().success().warns("removed 4 containers");
+        scene.is_clean();
+        let told = std::fs::read_to_string(scene.state.work().join("told")).expect("what the command was told");
+        assert_eq!(Path::new(told.trim()), books);
+    }
+    assert!(books.join("engines").exists() && !scene.state.state_dir().join("engines").exists());
+}
+
+fn what_a_session_built_on_another_engine_is_told_of(engine: &Engine) {
+    let books = Books::of(engine);
+    let of = key(PROJECT, SESSION);
+    let wait = "touch ready; while [ ! -e go ]; do sleep 0.05; done";
+    let guard = books.dkb(engine).args(["guard", "--", "sh", "-c", wait]).spawn();
+    assert!(eventually(SOON, || books.state.work().join("ready").exists()));
+    let other = |name: &str| dkb::ledger::State::at(books.state.state_dir()).ledger(name);
+    let image = engine.image().make();
+    let theirs = key(PROJECT, "t");
+    let build = |of, age| Record::Build(books.build(of, &image, &["app:1"], age));
+    other("BEFORE").append(&[build(&of, Duration::from_secs(3600))]).expect("a note");
+    other("ANOTHERS").append(&[build(&theirs, Duration::ZERO)]).expect("a note");
+    let known = Record::Session(SessionEntry::new(of.clone(), jiff::Timestamp::now()));
+    other("OTHER").append(&[known, build(&of, Duration::ZERO)]).expect("a note");
+    std::fs::write(books.state.work().join("go"), "").expect("a mark");
+    let told = guard.wait().success().warns("built on another engine too, OTHER");
+    told.never_warns("BEFORE").never_warns("ANOTHERS");
+}
+
+fn a_guard_that_was_faster_than_its_watcher_is_known_later(engine: &Engine) {
+    let (state, proxy) = (State::new(), engine.proxy());
+    // The first who asks is the watcher, and it waits for the answer when the guard is done.
+    proxy.on("GET", "/info").first(1).delay(Duration::from_secs(20));
+    let dkb = || engine.dkb_in(&state).project("p");
+    let wait = "until [ -e go ]; do sleep 0.05; done";
+    let guard = dkb().env("DOCKER_HOST", proxy.host()).session("e2e").args(["guard", "--", "sh", "-c", wait]).spawn();
+    assert!(eventually(SOON, || proxy.count("GET", "/info") > 0), "the watcher never asked");
+    std::fs::write(state.work().join("go"), "").expect("a mark");
+    guard.wait().success();
+    dkb().args(["session", "end", "e2e"]).run().success();
+    dkb().args(["session", "end", "e3e"]).run().code(2).warns("p has no such session");
+}
