@@ -40,13 +40,23 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
 
-# Write the completions again, and the parts of the docs that are read off the code
+# Write again what is read off the code: completions, parts of the docs, and what people see
 completions:
     SNAPSHOTS=overwrite cargo test --test completions_drift --test docs
+    SNAPSHOTS=overwrite cargo test --lib golden
 
 # Measure dkb against raw docker; prints the README's tables
 bench *ARGS:
     cargo bench --bench against_docker -- {{ARGS}}
+
+# The same, kept as a file with the commit and the machine that it came from
+bench-keep *ARGS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    run=benches/runs/$(date +%F)-$(git rev-parse --short HEAD).md
+    mkdir -p benches/runs
+    { echo "dkb $(git rev-parse HEAD), $(nproc) cores, $(uname -sm), load $(cut -d' ' -f1 /proc/loadavg)"; echo
+      cargo bench --bench against_docker -- {{ARGS}}; } | tee "$run"
 
 # Install dkb for this user
 install:

@@ -71,8 +71,12 @@ Examples:
 pub(super) const GUARD: Page = (
     "Run a command in a session of its own, and clean up after it however it ends",
     "\
-Example:
-  dkb guard -- just e2e",
+Images that it builds go, and containers of them. What else it makes goes by the
+label in DKB_LABEL, which it finds in its environment.
+
+Examples:
+  dkb guard -- just e2e
+  dkb guard -- sh -c 'docker run -d --label \"$DKB_LABEL\" postgres:16; ./e2e'",
 );
 
 pub(super) const SWEEP: Page = (

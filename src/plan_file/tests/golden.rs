@@ -18,7 +18,7 @@ use crate::plan::clean::{CleanLook, CleanPolicy, Here, Layers, Scope, anonymous,
 use crate::plan::narrow::narrow;
 use crate::plan::session_end::{self, Extras};
 use crate::plan::{superseded, sweep};
-use crate::report;
+use crate::report::{self, Style};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -326,6 +326,22 @@ fn a_plan_is_written_as_ever() {
         let written = report::clean::json(&plan);
         assert!(written.as_str() == golden, "{name}.json is now\n{}", written.as_str());
     }
+}
+
+/// What people see of them; `SNAPSHOTS=overwrite cargo test --lib golden` writes it anew.
+#[test]
+fn a_plan_is_shown_as_it_stands_beside_it() {
+    let file = |name: &str| snapbox::Data::read_from(&folder().join(format!("{name}.txt")), None);
+    for (name, _, plan) in every_plan().into_iter().filter(|(_, _, plan)| plan.kind != "sweep") {
+        let done = plan.steps.iter().any(|step| step.result.is_some());
+        let shown = |verbose| report::clean::human(&plan, "p · session s", done, verbose, Style::PLAIN);
+        let both = format!("{}\n--verbose\n{}", shown(false).as_str(), shown(true).as_str());
+        snapbox::Assert::new().action_env(snapbox::assert::DEFAULT_ACTION_ENV).eq(both, file(name).raw());
+    }
+}
+
+fn folder() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan_file/tests/golden")
 }
 
 fn read_golden(golden: &str, verb: &str) -> PlanFile {
