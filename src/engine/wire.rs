@@ -22,7 +22,7 @@ use super::endpoint::{Endpoint, Way};
 
 /// A list of 100,000 images is about this long; nothing that an engine has to say is longer.
 const LONGEST_ANSWER: usize = 64 << 20;
-/// As many as there are ever deletions at a time.
+/// Of those that many requests at a time have opened.
 const KEPT_CONNECTIONS: usize = 8;
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;

@@ -10,6 +10,7 @@ pub mod identity;
 pub mod lost;
 pub mod narrow;
 pub mod order;
+pub mod over;
 pub mod remote;
 pub mod session_end;
 pub mod status;

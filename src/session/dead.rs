@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::end::{Manner, carry_out, is_kept_open, is_over, plan};
+use super::end::{Manner, carry_out, is_kept_open, plan};
 use crate::app::App;
 use crate::error::Result;
 use crate::model::{Life, Name, Owner, SessionKey};
 use crate::observe::Observation;
+use crate::plan::over::is_over;
 use crate::report;
 use crate::report::clean::Loudness;
 

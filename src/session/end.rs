@@ -14,9 +14,10 @@ use crate::apply::{self, Report};
 use crate::bookkeeping::{NeededByBuilds, Removals};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::SessionFile;
-use crate::model::{Deed, KeptReason, Life, Plan, Record, SessionEntry, SessionKey, Step};
+use crate::model::{Deed, Life, Plan, Record, SessionEntry, SessionKey, Step};
 use crate::observe::Observation;
 use crate::plan::clean::{CleanPolicy, Layers, Scope};
+use crate::plan::over::is_cleaned;
 use crate::plan::{order, session_end};
 use crate::report;
 use crate::report::clean::Loudness;
@@ -145,9 +146,7 @@ pub(super) async fn carry_out(
         }
     };
     let mut records = Vec::new();
-    // What stays for its age may have a tag to give back.
-    let young = plan.kept.iter().any(|kept| kept.reason == KeptReason::TooYoung);
-    if is_over(plan) && !young && seen.books.sessions.contains_key(key) {
+    if is_cleaned(plan) && seen.books.sessions.contains_key(key) {
         records.push(Record::Cleaned { key: key.clone(), at: seen.began });
     }
     let removals = Removals { state: &state, ledger: &seen.ledger, books: &seen.books, doer: app.doer(key) };
@@ -206,15 +205,4 @@ pub(crate) fn say_what_is_elsewhere(key: &SessionKey, engines: &[String]) {
             key.session, key.project, key.session
         ));
     }
-}
-
-/// Nothing of the session waits for a later clean.
-pub(crate) fn is_over(plan: &Plan) -> bool {
-    plan.totals().failed == 0 && !plan.kept.iter().any(|kept| waits(kept.reason))
-}
-
-/// Kept for now only.
-pub(crate) fn waits(reason: KeptReason) -> bool {
-    use KeptReason::{BuildRunning, Changed, Failed, ImageGone, InUse, Lent};
-    matches!(reason, InUse | BuildRunning | Changed | Failed | Lent | ImageGone)
 }

@@ -14,11 +14,12 @@ use crate::cli::CleanFlags;
 use crate::config::Format;
 use crate::config::here::machine;
 use crate::error::{Error, Kind, Result};
-use crate::model::{KeptReason, Life, Notice, Plan, Record};
+use crate::model::{Life, Notice, Plan, Record};
 use crate::observe::{Observation, unmatched};
 use crate::plan::clean::{CleanPolicy, Layers, Scope, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
 use crate::plan::order;
+use crate::plan::over::is_cleaned;
 use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
 use crate::report;
@@ -160,12 +161,7 @@ async fn note(
     stop: impl Future<Output = ()>,
 ) -> Result<Vec<Notice>> {
     let mut records = Vec::new();
-    if whole
-        && policy.tags
-        && policy.scope.is_of_sessions()
-        && plan.totals().failed == 0
-        && !plan.kept.iter().any(|kept| waits(kept.reason))
-    {
+    if whole && policy.tags && policy.scope.is_of_sessions() && is_cleaned(plan) {
         let (layers, here) = (Layers::new(), app.here());
         let look = seen.as_look(&here, &layers);
         // As of the look: what a build has made since was not seen, and is not cleaned.
@@ -185,11 +181,6 @@ async fn note(
     };
     let removals = Removals { state: &app.state()?, ledger: &seen.ledger, books: &seen.books, doer: app.doer(of) };
     removals.note(plan, report.gone.clone(), records, stop).await
-}
-
-/// Kept for now only: a later clean of the session is to find it, and so what stays for its age or its children.
-fn waits(reason: KeptReason) -> bool {
-    end::waits(reason) || matches!(reason, KeptReason::Base | KeptReason::TooYoung)
 }
 
 /// Shows what would go on stderr, since stdout is for the result, and asks.

@@ -14,6 +14,7 @@ use crate::cli::GuardFlags;
 use crate::config::value::Source;
 use crate::error::{Error, Kind, Result};
 use crate::model::{RUN_LABEL, SessionKey};
+use crate::plan::over::is_over;
 use crate::processes::child::{self, exit_code};
 use crate::processes::name_of;
 use crate::report;
@@ -185,7 +186,7 @@ fn clean(app: &App, key: &SessionKey, flags: &GuardFlags, mut opened: Option<Ope
         hand_over(opened);
     } else {
         match opened {
-            Some(opened) if end::is_over(&ended.plan) => opened.leave(),
+            Some(opened) if is_over(&ended.plan) => opened.leave(),
             Some(opened) => opened.leave_a_rest(),
             None => {}
         }

@@ -8,6 +8,7 @@ use crate::cli::Session;
 use crate::error::{Error, Result};
 use crate::ledger::SessionFile;
 use crate::model::{Name, RUN_LABEL, SessionKey, parse_duration};
+use crate::plan::over::is_over;
 use crate::processes::process_end;
 use crate::processes::signals::asked_to_stop;
 use crate::report;
@@ -79,7 +80,7 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
             None => error.hint("dkb status --all shows the sessions that there are"),
         });
     }
-    let over = end::is_over(&plan);
+    let over = is_over(&plan);
     if over {
         session.end_by_name()?;
     } else if opened && !report.interrupted {

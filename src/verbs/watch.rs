@@ -18,6 +18,7 @@ use crate::engine::{Engine, Limits};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::{KeptBy, SessionFile, State};
 use crate::model::Owner;
+use crate::plan::over::is_over;
 use crate::processes::process_end;
 use crate::session::end::{self, Manner};
 use crate::session::watcher::DONE;
@@ -79,7 +80,7 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
         }
         match runtime.block_on(end::end(app, &key, manner, is_kept_open, std::future::pending())) {
             Ok(None) => return Ok(0),
-            Ok(Some(ended)) if end::is_over(&ended.plan) => {
+            Ok(Some(ended)) if is_over(&ended.plan) => {
                 drop(hold);
                 session.disown()?;
                 return Ok(0);
