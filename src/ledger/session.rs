@@ -252,6 +252,12 @@ impl SessionFile {
         self.contents().is_none_or(|contents| contents.owner.is_none() || contents.ended)
     }
 
+    /// Whether everything is to be left for a look where those who keep it open are cut off.
+    pub fn left_if_cut_off(&self, left: bool) -> Result<()> {
+        let _turn = self.turn()?;
+        self.contents().map_or(Ok(()), |contents| self.write_all(&Contents { left, ..contents }))
+    }
+
     /// What a watcher does in place of its guard.
     pub fn stay_for_a_look(&self) -> Result<()> {
         self.owner().map_or(Ok(()), |owner| self.leave_for_a_look(&owner))
@@ -498,6 +504,19 @@ mod tests {
         session.end_but_for_a_rest().expect("nothing to note");
         assert!(!session.is_ended(), "a guard keeps it open");
         drop(again);
+    }
+
+    #[test]
+    fn a_session_that_is_to_be_left_if_it_is_cut_off_is_not_dead_then() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let session = State::at(folder.path()).session(&key("p", "s"));
+        let opened = session.open(&KeptBy { owner: owner(), guard: true }).expect("a lock");
+        session.left_if_cut_off(true).expect("a note");
+        assert_eq!(session.life("here"), Life::Alive);
+        drop(opened);
+        assert_eq!((session.life("here"), session.owner()), (Life::Unowned, Some(owner())));
+        session.left_if_cut_off(false).expect("a note");
+        assert_eq!(session.life("here"), Life::Dead, "it was being cleaned");
     }
 
     #[test]

@@ -25,7 +25,11 @@ pub(crate) struct Opened {
 impl Opened {
     pub(crate) fn new(app: &App, state: State, key: &SessionKey, flags: &GuardFlags, command: &str) -> Result<Self> {
         let owner = Owner { machine: machine(), since: Timestamp::now(), command: command.to_owned() };
-        let (hold, keeper) = state.session(key).open(&KeptBy { owner: owner.clone(), guard: true })?;
+        let session = state.session(key);
+        let (hold, keeper) = session.open(&KeptBy { owner: owner.clone(), guard: true })?;
+        if flags.no_clean || flags.keep_on_failure {
+            session.left_if_cut_off(true)?;
+        }
         let watcher = if flags.no_clean {
             None
         } else {
@@ -33,6 +37,11 @@ impl Opened {
             watcher.inspect_err(warn_of_no_watcher).ok()
         };
         Ok(Self { state, key: key.clone(), owner, hold, keeper: Some(keeper), watcher })
+    }
+
+    /// From now on it is being cleaned: what is cut off now goes on with that.
+    pub(crate) fn begin_to_clean(&self) {
+        let _ = self.state.session(&self.key).left_if_cut_off(false);
     }
 
     /// Of two that end at once each must see that the other is gone, so nobody looks before it has stepped down.
@@ -83,15 +92,19 @@ impl Opened {
         if let Some(watcher) = self.watcher.take() {
             watcher.done();
         }
-        drop((self.hold, self.keeper));
-        let _ = self.state.session(&self.key).disown();
+        let session = self.state.session(&self.key);
+        self.step_down();
+        // Noted before the lock is free: between the two the session would be dead.
+        let _ = session.disown();
+        drop(self.hold);
+        session.clear();
     }
 
     pub(crate) fn leave_for_a_look(mut self) {
         if let Some(watcher) = self.watcher.take() {
             watcher.done();
         }
-        drop((self.hold, self.keeper));
+        self.step_down();
         let _ = self.state.session(&self.key).leave_for_a_look(&self.owner);
     }
 }

@@ -61,6 +61,7 @@ pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
         }
         return Ok(code);
     }
+    opened.iter().for_each(Opened::begin_to_clean);
     clean(app, &key, flags, opened);
     Ok(code)
 }

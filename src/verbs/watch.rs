@@ -73,24 +73,22 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
         if is_kept_open() {
             return Ok(0);
         }
+        // What is noted is noted before the lock is free: between the two the session would be dead.
         if flags.keep_on_failure {
-            drop(hold);
             session.stay_for_a_look()?;
+            drop(hold);
             return Ok(0);
         }
         match runtime.block_on(end::end(app, &key, manner, is_kept_open, std::future::pending())) {
             Ok(None) => return Ok(0),
-            Ok(Some(ended)) if is_over(&ended.plan) => {
-                drop(hold);
+            Err(error) if error.kind != Kind::OutOfReach => {}
+            Ok(Some(ended)) if !is_over(&ended.plan) => {}
+            _ => {
                 session.disown()?;
+                drop(hold);
+                session.clear();
                 return Ok(0);
             }
-            Err(error) if error.kind == Kind::OutOfReach => {
-                drop(hold);
-                session.disown()?;
-                return Ok(0);
-            }
-            _ => {}
         }
         if Instant::now() > deadline {
             return Ok(1);

@@ -108,6 +108,7 @@ fn killed(engine: &Engine, builder: Builder, group: &str) {
         // stands on.
         let late = ids(engine).into_iter().filter(|id| !recorded.contains(id) && !from_the_start.contains(id));
         remove(engine, late.collect());
+        end_what_works(engine);
         maker.clean();
         recorded.iter().all(|id| !engine.has(id))
     });
@@ -198,6 +199,19 @@ fn builds(engine: &Engine, builder: Builder, context: &Context, tag: &str) {
         true
     });
     assert!(built, "{tag} is built");
+}
+
+/// A build of Podman's that was killed leaves a container that it worked in, and that holds its image until somebody
+/// takes it away by force: dkb says so, and does not.
+fn end_what_works(engine: &Engine) {
+    if !engine.is_podman() {
+        return;
+    }
+    let podman = || engine.inside("podman").args(["--root", "/data/engine", "--runroot", "/run/podman"]);
+    let works = podman().args(["ps", "--all", "--external", "--quiet"]).run().success().out();
+    for container in works.split_whitespace() {
+        podman().args(["rm", "--force", container]).run();
+    }
 }
 
 fn remove(engine: &Engine, mut images: BTreeSet<String>) {

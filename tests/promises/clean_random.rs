@@ -185,7 +185,11 @@ fn place(engine: &Engine, books: &Books, dice: &mut Dice) -> Vec<Thing> {
             Some(Use::Ours) => labelled(HERE),
             Some(Use::Theirs) => labelled(TOOL),
         };
-        let given: Vec<&str> = thing.names.iter().filter(|(_, given)| *given).map(|(name, _)| name.as_str()).collect();
+        // Podman takes a name without a domain, where a docker gives it, for Docker Hub's.
+        let hub = if engine.is_podman() { "docker.io/library/" } else { "" };
+        let given: Vec<String> =
+            thing.names.iter().filter(|(_, given)| *given).map(|(name, _)| format!("{hub}{name}")).collect();
+        let given: Vec<&str> = given.iter().map(String::as_str).collect();
         for (session, hours) in &thing.builds {
             let age = Duration::from_secs(hours * 3600);
             records.push(Record::Build(books.build(&session_key(*session), &thing.placed, &given, age)));

@@ -174,17 +174,22 @@ fn tags_that_went_from_session_to_session_come_back_in_the_end(engine: &Engine) 
 }
 
 fn a_guard_that_was_killed_leaves_its_failure_for_a_look(engine: &Engine) {
-    let scene = Scene::new(engine);
-    let guard = scene.guard(&["--keep-on-failure"], "exec sleep 1000").spawn();
-    scene.wait_until_ready();
-    let dkb = || engine.dkb_in(&scene.state).project("p");
-    guard.signal("KILL");
-    assert!(eventually(SOON, || !is_alive(&dkb())), "its watcher never went");
-    dkb().session("next").args(["clean", "--stale"]).run().success().never_warns("was cut off");
-    let runs = || engine.api().containers().iter().any(|one| one["Image"] == "app:latest" && one["State"] == "running");
-    assert!(engine.has("app:latest") && runs(), "{}", engine.inventory());
-    dkb().args(["session", "end", "s"]).run().success();
-    scene.is_clean();
+    // What leaves everything has no watcher where it only names the session.
+    for flag in ["--keep-on-failure", "--no-clean"] {
+        let scene = Scene::new(engine);
+        let guard = scene.guard(&[flag], "exec sleep 1000").spawn();
+        scene.wait_until_ready();
+        let dkb = || engine.dkb_in(&scene.state).project("p");
+        guard.signal("KILL");
+        assert!(eventually(SOON, || !is_alive(&dkb())), "its watcher never went");
+        dkb().session("next").args(["clean", "--stale"]).run().success().never_warns("was cut off");
+        let running = |one: &serde_json::Value| one["Image"] == "app:latest" && one["State"] == "running";
+        let runs = || engine.api().containers().iter().any(running);
+        assert!(engine.has("app:latest") && runs(), "{flag}: {}", engine.inventory());
+        dkb().args(["session", "end", "s"]).run().success();
+        scene.is_clean();
+        engine.wipe();
+    }
 }
 
 fn the_command_of_a_guard_goes_to_the_engine_that_was_said_before_the_verb(engine: &Engine) {
