@@ -488,7 +488,6 @@ pub(crate) mod tests {
                     entry.took.clone().into_iter().map(move |taken| ((key.clone(), taken.tag), taken.from))
                 };
                 prop_assert_eq!(&books.sessions.values().flat_map(took).collect::<BTreeMap<_, _>>(), &plain.took);
-
                 let missed = plain.missed.iter().filter(|id| books.has(**id)).copied().collect();
                 prop_assert_eq!(&books.missed, &missed);
             }

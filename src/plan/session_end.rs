@@ -148,15 +148,7 @@ mod tests {
             networks: vec![network("ours", "p:s"), network("theirs", "p:t")],
             volumes: vec![volume("our-data", "p:s"), volume("their-data", "p:t")],
         };
-        let here = Here {
-            key: own.clone(),
-            by_ci: true,
-            alone: false,
-            slot: None,
-            copy: Name::unnamed(),
-            vouched: true,
-            shared: false,
-        };
+        let here = Here { by_ci: true, copy: Name::unnamed(), ..Here::somebody(own.clone()) };
         let lives = HashMap::from([(own.clone(), Life::Alive)]);
         let look = CleanLook {
             snapshot: &snapshot,

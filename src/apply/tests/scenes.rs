@@ -300,15 +300,7 @@ pub(super) async fn plan(fake: &Fake, books: &Books, verb: Verb) -> (Plan, HashM
     let extras =
         Extras { networks: fake.networks().await.expect("a list"), volumes: fake.volumes().await.expect("a list") };
     let (now, own) = (info.now, key("p", "s"));
-    let here = Here {
-        key: own.clone(),
-        by_ci: true,
-        shared: false,
-        alone: false,
-        slot: None,
-        copy: Name::typed("local-00000001").expect("a name"),
-        vouched: true,
-    };
+    let here = Here { by_ci: true, ..Here::somebody(own.clone()) };
     let opened = if verb == Verb::End { HashMap::from([(own.clone(), at(BUILT - 1))]) } else { HashMap::new() };
     let lives = HashMap::from([(own.clone(), if verb == Verb::End { Life::Alive } else { Life::Unowned })]);
     let look = CleanLook {

@@ -29,7 +29,6 @@ fn a_torn_last_line_costs_that_line_only() {
         fs::write(ledger.path(), &all[..cut]).expect("a torn file");
         ledger.append(&[Record::Build(build("3", &of, 3, &[]))]).expect("a note");
         let (books, _) = ledger.read().expect("the ledger");
-
         assert!(books.has(id(1)) && books.has(id(3)), "cut at {cut}");
     }
 }

@@ -67,6 +67,15 @@ pub struct Here {
     pub shared: bool,
 }
 
+#[cfg(test)]
+impl Here {
+    /// Somebody in this session, in a working copy of his own, whose project the user has named.
+    pub(crate) fn somebody(key: SessionKey) -> Self {
+        let copy = Name::typed("local-00000001").expect("a name");
+        Self { key, by_ci: false, alone: false, slot: None, copy, vouched: true, shared: false }
+    }
+}
+
 /// A build that is running now, on any engine.
 #[derive(Clone, Debug)]
 pub struct RunningBuild {

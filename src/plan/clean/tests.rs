@@ -54,7 +54,7 @@ fn end_of_session() -> CleanPolicy {
 
 /// Somebody in this session, in a working copy of his own, whose project the user has named.
 fn here(key: SessionKey) -> Here {
-    Here { key, by_ci: false, alone: false, slot: None, copy: name("local-00000001"), vouched: true, shared: false }
+    Here::somebody(key)
 }
 
 fn case(images: Vec<Image>, builds: Vec<Build>) -> Case {

@@ -200,15 +200,7 @@ impl Scene {
     fn plan(&self, verb: Verb) -> Plan {
         let own = key("p", "s");
         let asks = if verb == Verb::Stale { key("p", "next") } else { own.clone() };
-        let here = Here {
-            key: asks,
-            by_ci: true,
-            alone: false,
-            slot: None,
-            copy: name("local-00000001"),
-            vouched: true,
-            shared: false,
-        };
+        let here = Here { by_ci: true, ..Here::somebody(asks) };
         let life = if verb == Verb::Stale { Life::Dead } else { Life::Unowned };
         let lives = HashMap::from([(own.clone(), life), (key("p", "busy"), Life::Alive)]);
         let look = CleanLook {

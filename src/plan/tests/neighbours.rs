@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
-    Action, Books, Build, Container, ContainerState, Deed, Image, ImageId, Kind, Life, Name, Network, Plan, RUN_LABEL,
+    Action, Books, Build, Container, ContainerState, Deed, Image, ImageId, Kind, Life, Network, Plan, RUN_LABEL,
     Record, Reference, SessionEntry, SessionKey, Snapshot, Step, Volume,
 };
 use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, anonymous, at_work};
@@ -178,15 +178,7 @@ fn try_one(seed: u64) {
     let mut dice = Dice(seed);
     let world = world(&mut dice);
     let own = key("p", "s");
-    let here = Here {
-        key: own.clone(),
-        by_ci: true,
-        alone: false,
-        slot: None,
-        copy: Name::typed("local-00000001").expect("a name"),
-        vouched: !dice.one_in(3),
-        shared: false,
-    };
+    let here = Here { by_ci: true, vouched: !dice.one_in(3), ..Here::somebody(own.clone()) };
     let project = || own.project.clone();
     let scopes = [Scope::Project(project()), Scope::Session(own.clone()), Scope::Stale(project()), Scope::All];
     for scope in scopes {

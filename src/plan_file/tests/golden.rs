@@ -12,7 +12,7 @@ use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
     Asked, Books, Build, CacheRecord, Container, ContainerState, Covers, Ended, Holder, Image, Kept, KeptReason, Kind,
-    Life, Name, Network, Outcome, Pattern, Plan, RUN_LABEL, Record, Reference, SessionEntry, Snapshot, Taken, Volume,
+    Life, Network, Outcome, Pattern, Plan, RUN_LABEL, Record, Reference, SessionEntry, Snapshot, Taken, Volume,
 };
 use crate::plan::clean::{CleanLook, CleanPolicy, Here, Layers, Scope, anonymous, share_with_cache};
 use crate::plan::narrow::narrow;
@@ -128,15 +128,7 @@ fn of_session() -> Plan {
         volume(&mounted, Some(at(NOW - 1799)), HashMap::new()),
     ];
     let extras = Extras { networks: vec![network("net", run_label())], volumes };
-    let here = Here {
-        key: own.clone(),
-        by_ci: true,
-        alone: false,
-        slot: None,
-        copy: name("local-00000001"),
-        vouched: true,
-        shared: false,
-    };
+    let here = Here { by_ci: true, ..Here::somebody(own.clone()) };
     let look = CleanLook {
         snapshot: &Snapshot { engine: crate::model::EngineInfo { now: at(NOW), ..snapshot.engine }, ..snapshot },
         books: &books,
@@ -167,10 +159,6 @@ fn of_session() -> Plan {
     share_with_cache(&mut plan, &books, &cache);
     anonymous(look.snapshot, &extras.volumes, &mut plan, &policy);
     plan
-}
-
-fn name(text: &str) -> Name {
-    Name::typed(text).expect(text)
 }
 
 /// The same once it was applied: each result that there is.

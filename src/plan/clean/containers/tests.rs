@@ -60,15 +60,7 @@ impl Scene {
     fn plan(&self, end: End) -> Plan {
         let own = key("p", "s");
         let asks = if matches!(end, End::Dead(_) | End::Old) { key("p", "next") } else { own.clone() };
-        let here = Here {
-            key: asks,
-            by_ci: true,
-            alone: false,
-            slot: None,
-            copy: name("local-00000001"),
-            vouched: true,
-            shared: false,
-        };
+        let here = Here { by_ci: true, ..Here::somebody(asks) };
         let life = if matches!(end, End::Dead(_)) { Life::Dead } else { Life::Unowned };
         let scope = match end {
             End::Dead(_) | End::Old => Scope::Stale(name("p")),
@@ -313,15 +305,7 @@ fn the_session_of_another_working_copy_ended_with_its_last_build() {
     let theirs = key("p", "local-00000002");
     scene.books = Books::default();
     scene.books.apply(Record::Build(Build { at: at(BUILT), ..build("a", &theirs, 1, &[]) }));
-    let here = Here {
-        key: key("p", "local-00000001"),
-        by_ci: false,
-        alone: true,
-        slot: None,
-        copy: name("local-00000001"),
-        vouched: true,
-        shared: false,
-    };
+    let here = Here { alone: true, ..Here::somebody(key("p", "local-00000001")) };
     let policy = CleanPolicy {
         scope: Scope::Session(theirs),
         tags: true,
