@@ -76,12 +76,10 @@ pub(super) const SCENES: &[Scene] = &[
     scene("a host to sweep", Verb::Sweep, &[1, 2], host),
 ];
 
-/// Two of its names are ours and go; the image stays for the project that built it too, and somebody takes off the
-/// third.
-pub(super) const SHARED: Scene = Scene {
-    names: &[NAME, "app:two", "theirs:before"],
-    ..scene("two names of ours on another's image", Verb::Tagged, &[1], shared)
-};
+/// Two of its names are ours and go; the image stays for the project that built it too.
+pub(super) const SHARED: Scene = scene("two names of ours on another's image", Verb::Tagged, &[1], shared);
+/// By which that image would have stayed.
+pub(super) const THIRD: &str = "theirs:before";
 
 const fn scene(called: &'static str, verb: Verb, subjects: &'static [u8], make: fn(&mut World) -> Books) -> Scene {
     Scene { called, verb, subjects, make, names: &[NAME, "app:two"] }
@@ -140,7 +138,7 @@ fn twice_named(world: &mut World) -> Books {
 
 fn shared(world: &mut World) -> Books {
     let mut books = twice_named(world);
-    world.load(image(1, &[NAME, "app:two", "theirs:before"]));
+    world.load(image(1, &[NAME, "app:two", THIRD]));
     let theirs = Build { tags: Vec::new(), at: at(BUILT), ..build("theirs", &key("q", "t"), 1, &[]) };
     books.apply(Record::Build(theirs));
     books
