@@ -521,6 +521,9 @@ fn rule_8_a_taken_tag_goes_back_and_what_it_was_taken_from_waits_for_it() {
     assert_eq!(apart.steps(&end_of_session()), ["give 7 app:latest", "-1"], "another name, whatever it looks like");
     let gone = case(vec![image(1).tag("app").done()], vec![took.clone()]);
     assert_eq!(gone.steps(&end_of_session()), ["-1"]);
+    let dropped = Image { dropped: true, ..image(7).done() };
+    let dropped = case(vec![image(1).tag("app").done(), dropped], vec![took.clone()]);
+    assert_eq!(dropped.steps(&end_of_session()), ["-1"], "no name brings back what the engine has dropped");
     assert_eq!(foreign.steps(&CleanPolicy { tags: false, ..end_of_session() }), [""; 0], "--keep-tagged keeps it");
 
     let theirs = |life| {
