@@ -1,12 +1,13 @@
 //! dkb against raw docker: ratios of one run on one machine, in pairs by turns, medians.
 //!
 //! `cargo bench` prints the tables of the README; `cargo bench --bench against_docker -- build`, `clean`, `few`,
-//! `sweep` or `guard` one of them, `sweep 50` with so many things of each kind. `DKB_LAB=docker-28.5` picks engines.
+//! `books`, `sweep` or `guard` one of them, `sweep 50` with so many things of each kind. `DKB_LAB=docker-28.5` picks engines.
 //! Nothing here fails for being slow: the numbers are for people.
 
 // The table is what a bench is for.
 #![allow(clippy::print_stdout)]
 
+mod books;
 mod guard;
 mod measure;
 mod sweep;
@@ -78,6 +79,9 @@ fn main() {
             few_among_many(&Engine::start(name));
         }
         println!();
+    }
+    if wants("books") {
+        books::table(&engines);
     }
     if wants("sweep") {
         sweep::table(&engines, wanted.iter().find_map(|word| word.parse().ok()));
@@ -225,23 +229,26 @@ impl Books {
 
     /// Records them as results of builds.
     fn note(&self, images: &[Placed]) {
-        let name = |text| Name::typed(text).expect("a name");
-        let builds = images.iter().enumerate().map(|(n, image)| {
-            Record::Build(Build {
-                build: BuildId::parse(n.to_string()).expect("an ID"),
-                of: SessionKey { project: name(PROJECT), session: name(SESSION) },
-                at: Timestamp::now(),
-                tags: Vec::new(),
-                key: String::new(),
-                ok: true,
-                result: ImageId::parse(&image.id),
-                steps: Vec::new(),
-                took: Vec::new(),
-                tilt: false,
-                home: None,
-            })
-        });
+        let builds = images.iter().enumerate().map(|(n, image)| Record::Build(note_of(n, &image.id)));
         self.0.append(&builds.collect::<Vec<_>>()).expect("the ledger can be written");
+    }
+}
+
+/// A build of this image, as the ledger notes it.
+fn note_of(build: impl std::fmt::Display, image: &str) -> Build {
+    let name = |text| Name::typed(text).expect("a name");
+    Build {
+        build: BuildId::parse(build.to_string()).expect("an ID"),
+        of: SessionKey { project: name(PROJECT), session: name(SESSION) },
+        at: Timestamp::now(),
+        tags: Vec::new(),
+        key: String::new(),
+        ok: true,
+        result: ImageId::parse(image),
+        steps: Vec::new(),
+        took: Vec::new(),
+        tilt: false,
+        home: None,
     }
 }
 

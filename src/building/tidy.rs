@@ -33,10 +33,10 @@ pub(super) async fn take_away(
     }
     let engine = &before.engine;
     // Most often it is one image, which the containerd store has dropped by itself: a list would cost far more.
+    let mut there = candidates.all().count() > FEW;
     let mut all = candidates.all();
-    let mut there = false;
     while !there && let Some(id) = all.next() {
-        there = candidates.steps.len() > FEW || engine.image(&id.to_string()).await?.is_some();
+        there = engine.image(&id.to_string()).await?.is_some();
     }
     let containers = engine.containers().await?;
     // What the store drops while a container of it is there still tells whose that container is.

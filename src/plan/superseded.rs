@@ -14,6 +14,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use jiff::Timestamp;
+
 use super::argv::{is_one_file, may_be_one_file};
 use super::clean::{RunningBuild, build_gave, needed_by_builds, users};
 use super::order;
@@ -42,7 +44,7 @@ impl Candidates {
 /// The candidates after `done`, which stands in the books already.
 pub fn candidates(books: &Books, done: &Build, keep: usize) -> Candidates {
     let earlier = || books.of_session(&done.of).filter(|build| build.build != done.build);
-    let mut results: Vec<(jiff::Timestamp, ImageId)> = Vec::new();
+    let mut newest: HashMap<ImageId, Timestamp> = HashMap::new();
     if done.ok {
         let same_name = |build: &Build| {
             if done.tilt && build.tilt {
@@ -53,18 +55,18 @@ pub fn candidates(books: &Books, done: &Build, keep: usize) -> Candidates {
         };
         for build in earlier().filter(|build| same_name(build)) {
             if let Some(id) = build.result.filter(|id| Some(*id) != done.result) {
-                results.retain(|(_, known)| *known != id);
-                results.push((build.at, id));
+                newest.insert(id, build.at);
             }
         }
-        results.sort_by(|a, b| b.cmp(a));
-        let kept = if done.tilt { keep.max(KEPT_UNDER_TILT - 1) } else { keep };
-        results.drain(..kept.min(results.len()));
     }
-    let results: Vec<ImageId> = results.into_iter().map(|(_, id)| id).collect();
+    let kept = if done.tilt { keep.max(KEPT_UNDER_TILT - 1) } else { keep };
+    let mut results: Vec<(Timestamp, ImageId)> = newest.into_iter().map(|(id, at)| (at, id)).collect();
+    results.sort_by(|a, b| b.cmp(a));
+    let results: Vec<ImageId> = results.into_iter().skip(kept).map(|(_, id)| id).collect();
+    let replaced: HashSet<ImageId> = results.iter().copied().collect();
 
     let past = |build: &Build| match build.result {
-        Some(id) => results.contains(&id),
+        Some(id) => replaced.contains(&id),
         None => build.tags == done.tags && is_same_work(build, done),
     };
     let is_past = |build: &&Build| build.of == done.of && build.build != done.build && past(build);
@@ -75,7 +77,7 @@ pub fn candidates(books: &Books, done: &Build, keep: usize) -> Candidates {
         .iter()
         .filter(is_past)
         .flat_map(|build| build.steps.iter().rev().copied())
-        .filter(|id| !used.contains(id) && !results.contains(id) && seen.insert(*id))
+        .filter(|id| !used.contains(id) && !replaced.contains(id) && seen.insert(*id))
         .collect();
     Candidates { results: results.into_iter().filter(|id| !used.contains(id)).collect(), steps }
 }
