@@ -6,6 +6,7 @@ mod faults;
 mod hosts;
 mod interleavings;
 mod laws;
+mod races;
 mod run;
 mod scenes;
 mod stranger;

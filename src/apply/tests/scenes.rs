@@ -81,6 +81,10 @@ pub(super) const SHARED: Scene = scene("two names of ours on another's image", V
 /// By which that image would have stayed.
 pub(super) const THIRD: &str = "theirs:before";
 
+pub(super) fn called(called: &str) -> &'static Scene {
+    SCENES.iter().find(|scene| scene.called == called).unwrap_or_else(|| panic!("no scene is called {called}"))
+}
+
 const fn scene(called: &'static str, verb: Verb, subjects: &'static [u8], make: fn(&mut World) -> Books) -> Scene {
     Scene { called, verb, subjects, make, names: &[NAME, "app:two"] }
 }
