@@ -16,7 +16,7 @@ test *ARGS:
 test-fast:
     DKB_LAB= cargo test
 
-# Run every promise on every engine and builder, 10,000 random hosts instead of 200, and the fuzz targets
+# Run every promise on every engine and builder, 10,000 random hosts instead of 40, and the fuzz targets
 soak HOSTS="10000": && fuzz
     cargo test --test promises -- --include-ignored
     DKB_SOAK={{HOSTS}} cargo test --lib random

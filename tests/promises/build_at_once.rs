@@ -7,8 +7,9 @@ use crate::building::{Maker, builds_of, dangling, docker_script, open_builds};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
-        .on_every_builder(promises![two_builds_of_one_tag_at_once_lose_nothing])
         .on(modern, promises![fifty_builds_of_different_tags_at_once_lose_nothing])
+        .on_one_engine()
+        .on_every_builder(promises![two_builds_of_one_tag_at_once_lose_nothing])
         .on(podman, promises![a_build_whose_tag_another_took_before_podman_read_it_is_recorded_all_the_same])
 }
 

@@ -12,6 +12,7 @@ pub(crate) fn promises() -> Promises {
             an_engine_that_refuses_dkbs_questions_still_builds,
             an_engine_that_is_slow_with_dkb_still_builds_and_nobody_waits_for_it,
         ])
+        .on_one_engine()
         .on_every_engine(promises![
             an_engine_that_is_down_fails_the_build_as_docker_does,
             what_a_quiet_build_prints_hangs_on_no_question_of_dkbs,

@@ -22,7 +22,6 @@ pub(crate) fn promises() -> Promises {
                 a_result_is_found_whatever_the_engine_says_the_quick_way,
             ],
         )
-        .on_every_version()
 }
 
 fn the_newest_of_the_replaced_are_kept_where_that_is_asked(engine: &Engine, builder: Builder) {

@@ -9,7 +9,7 @@ use dkb_lab::{Builder, Context, Engine, Promises, promises};
 use crate::building::{Maker, dangling, ledgers, open_builds, says_nothing_of_its_own, warns_once};
 
 pub(crate) fn promises() -> Promises {
-    Promises::of(module_path!()).on_every_builder(promises![
+    let promises = Promises::of(module_path!()).on_every_builder(promises![
         a_state_folder_that_is_missing_is_made,
         a_state_folder_that_cannot_be_written_costs_a_warning,
         a_full_state_folder_costs_a_warning,
@@ -17,7 +17,8 @@ pub(crate) fn promises() -> Promises {
         a_limit_that_docker_can_build_under_costs_a_warning,
         an_id_file_whose_place_goes_during_a_build_is_written_all_the_same,
         a_damaged_ledger_costs_what_it_said_and_no_more,
-    ])
+    ]);
+    promises.on_one_engine()
 }
 
 fn context() -> Context {

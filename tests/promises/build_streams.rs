@@ -13,9 +13,10 @@ use crate::clean_host::key;
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
+        .on_every_builder(promises![the_tags_that_dkb_reads_are_the_ones_docker_applies])
+        .on_every_version()
         .on_every_builder(promises![
             stdin_stdout_and_exit_codes_are_dockers,
-            the_tags_that_dkb_reads_are_the_ones_docker_applies,
             a_quiet_build_by_a_script_around_docker_is_noted,
         ])
         .on(buildkit, promises![the_engines_own_builder_is_known_under_buildx])
@@ -27,7 +28,6 @@ pub(crate) fn promises() -> Promises {
             what_docker_leaves_running_is_not_waited_for_and_is_no_build,
             in_a_terminal_too_what_docker_leaves_running_is_not_waited_for,
         ])
-        .on_every_version()
 }
 
 pub(crate) fn buildkit(engine: &str) -> bool {

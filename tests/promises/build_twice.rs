@@ -5,9 +5,7 @@ use dkb_lab::{Builder, Context, Engine, Promises, promises};
 use crate::building::{Maker, builds_of, dangling, says_nothing_of_its_own, steady_stamp};
 
 pub(crate) fn promises() -> Promises {
-    Promises::of(module_path!())
-        .on_every_builder(promises![the_same_build_twice_is_as_with_raw_docker])
-        .on_every_version()
+    Promises::of(module_path!()).on_every_builder(promises![the_same_build_twice_is_as_with_raw_docker])
 }
 
 fn the_same_build_twice_is_as_with_raw_docker(engine: &Engine, builder: Builder) {

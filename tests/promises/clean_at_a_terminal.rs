@@ -8,14 +8,17 @@ use serde_json::Value;
 use crate::clean_host::{Books, PROJECT, SESSION, images, key, steps};
 
 pub(crate) fn promises() -> Promises {
-    Promises::of(module_path!()).on_every_engine(promises![ctrl_c_stops_it_at_once_and_tells_the_truth]).on(
-        dkb_lab::promise::graphdriver,
-        promises![
-            tags_of_every_project_are_asked_for,
-            tags_of_a_working_copy_are_asked_for_at_a_terminal_only,
-            a_bar_is_shown_at_a_terminal_only,
-        ],
-    )
+    Promises::of(module_path!())
+        .on_every_engine(promises![ctrl_c_stops_it_at_once_and_tells_the_truth])
+        .on(
+            dkb_lab::promise::graphdriver,
+            promises![
+                tags_of_every_project_are_asked_for,
+                tags_of_a_working_copy_are_asked_for_at_a_terminal_only,
+                a_bar_is_shown_at_a_terminal_only,
+            ],
+        )
+        .on_one_engine()
 }
 
 /// Longer than anybody waits.

@@ -11,15 +11,19 @@ use crate::clean_host::{Books, PROJECT, SESSION, images, key, set, steps};
 const IMAGES: usize = 12;
 
 pub(crate) fn promises() -> Promises {
-    Promises::of(module_path!()).on_every_engine(promises![
-        an_engine_that_goes_away_leaves_a_true_report,
-        an_engine_that_restarts_leaves_a_true_report,
-        errors_and_rubbish_are_said_and_the_rest_goes_on,
-        a_deletion_that_fails_counts_as_failed_and_not_as_kept,
-        an_answer_that_is_cut_off_is_looked_up_again,
-        a_list_that_is_rubbish_deletes_nothing,
-        a_list_that_the_engine_stumbles_over_is_asked_for_again,
-    ])
+    Promises::of(module_path!())
+        .on_every_engine(promises![
+            an_engine_that_goes_away_leaves_a_true_report,
+            errors_and_rubbish_are_said_and_the_rest_goes_on,
+            an_answer_that_is_cut_off_is_looked_up_again,
+            a_list_that_is_rubbish_deletes_nothing,
+            a_list_that_the_engine_stumbles_over_is_asked_for_again,
+        ])
+        .on_one_engine()
+        .on_every_engine(promises![
+            an_engine_that_restarts_leaves_a_true_report,
+            a_deletion_that_fails_counts_as_failed_and_not_as_kept,
+        ])
 }
 
 fn host(engine: &Engine) -> (Books, Proxy, Vec<Placed>) {

@@ -8,6 +8,13 @@ use crate::clean_host::{Books, PROJECT, SESSION, identity, images, key};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
+        .on_every_engine(promises![
+            a_lost_ledger_makes_nothing_ours,
+            a_stamp_counts_for_the_job_itself_and_for_nobody_who_names_its_session,
+            a_damaged_ledger_loses_what_was_damaged,
+            a_newer_ledger_is_left_alone_and_nothing_is_deleted,
+        ])
+        .on_one_engine()
         .on(
             dkb_lab::promise::docker,
             promises![
@@ -16,10 +23,6 @@ pub(crate) fn promises() -> Promises {
             ],
         )
         .on_every_engine(promises![
-            a_lost_ledger_makes_nothing_ours,
-            a_stamp_counts_for_the_job_itself_and_for_nobody_who_names_its_session,
-            a_damaged_ledger_loses_what_was_damaged,
-            a_newer_ledger_is_left_alone_and_nothing_is_deleted,
             an_image_that_was_deleted_and_came_back_is_not_ours,
             another_engine_behind_the_same_path_is_another,
             a_copy_of_the_engine_ends_no_record,

@@ -10,13 +10,14 @@ use crate::building::{own_lines, says_nothing_of_its_own};
 use crate::clean_host::{Books, PROJECT, SESSION, images, key, set};
 
 pub(crate) fn promises() -> Promises {
-    Promises::of(module_path!()).on(
+    let promises = Promises::of(module_path!()).on(
         promise::docker,
         promises![
             an_engine_behind_ssh_is_built_on_and_cleaned_as_any_other,
             an_engine_that_ssh_does_not_reach_is_said_in_sshs_words,
         ],
-    )
+    );
+    promises.on_one_engine()
 }
 
 /// An `ssh` for PATH. So long as it takes to say who they are, sshd lets ten in at a time.

@@ -22,6 +22,7 @@ pub(crate) fn promises() -> Promises {
                 a_session_that_was_opened_again_is_left_alone,
             ],
         )
+        .on_one_engine()
 }
 
 /// Notes a session as one of this engine, opened here.

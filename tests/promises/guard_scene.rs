@@ -43,9 +43,9 @@ impl<'e> Scene<'e> {
         format!(
             "set -e
              {dkb} build -q -t app:latest {context} >id
-             docker run -d --stop-timeout 1 --label \"$DKB_LABEL\" lab/base sleep 1000 >one
-             docker run -d --stop-timeout 1 app:latest sleep 1000 >two
-             docker run -d --stop-timeout 1 --label \"$DKB_LABEL\" -v /anonymous lab/base true >six
+             docker run -d --stop-signal KILL --label \"$DKB_LABEL\" lab/base sleep 1000 >one
+             docker run -d --stop-signal KILL app:latest sleep 1000 >two
+             docker run -d --stop-signal KILL --label \"$DKB_LABEL\" -v /anonymous lab/base true >six
              docker create --label \"$DKB_LABEL\" lab/base true >three
              docker volume create --label \"$DKB_LABEL\" our-data >four
              docker network create --label \"$DKB_LABEL\" our-net >five

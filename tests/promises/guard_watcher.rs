@@ -19,15 +19,17 @@ pub(crate) fn promises() -> Promises {
                 builds_that_still_run_are_waited_for,
             ],
         )
+        .on_one_engine()
         .on(
             docker,
             promises![
                 a_runner_that_hunts_for_orphans_does_not_find_the_watcher,
                 an_inner_guard_that_is_told_otherwise_has_a_session_of_its_own,
                 a_session_in_the_environment_makes_nobody_inner,
-                containers_are_stopped_by_their_own_signal_and_grace,
             ],
         )
+        .on_one_engine()
+        .on(docker, promises![containers_are_stopped_by_their_own_signal_and_grace])
 }
 
 /// Far longer than a guard that was asked to stop may take.
@@ -186,7 +188,7 @@ fn one_of_many(engine: &Engine, state: &State, name: &str) -> Command {
         "set -e
          printf 'FROM lab/base\\nRUN echo {name} >/{name}\\n' >{name}.dockerfile
          {dkb} build -q -t app:{name} -f {name}.dockerfile . >{name}.id
-         docker run -d --stop-timeout 1 --name {name} --label \"$DKB_LABEL\" lab/base sleep 1000 >{name}.container
+         docker run -d --stop-signal KILL --name {name} --label \"$DKB_LABEL\" lab/base sleep 1000 >{name}.container
          docker volume create --label \"$DKB_LABEL\" {name}-data >{name}.volume
          docker network create --label \"$DKB_LABEL\" {name}-net >{name}.network
          touch {name}.ready

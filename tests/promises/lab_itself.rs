@@ -11,6 +11,15 @@ use serde_json::Value;
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_engine(promises![
+            the_proxy_lets_everything_through_and_counts_it,
+            the_proxy_answers_in_the_engines_place,
+            the_proxy_delays_a_request,
+            the_proxy_cuts_an_answer_off,
+            the_proxy_takes_the_engine_away_for_a_while,
+            the_proxy_runs_a_piece_of_the_test_just_before_a_request,
+        ])
+        .on_one_engine()
+        .on_every_engine(promises![
             a_new_engine_holds_nothing_but_the_base,
             each_image_of_a_large_call_gets_its_own_id,
             an_image_can_be_tagged_untagged_and_deleted,
@@ -22,12 +31,6 @@ pub(crate) fn promises() -> Promises {
             two_instances_of_one_engine_never_meet,
             an_engine_ends_with_its_holder,
             an_engine_on_the_default_socket_is_untouched,
-            the_proxy_lets_everything_through_and_counts_it,
-            the_proxy_answers_in_the_engines_place,
-            the_proxy_delays_a_request,
-            the_proxy_cuts_an_answer_off,
-            the_proxy_takes_the_engine_away_for_a_while,
-            the_proxy_runs_a_piece_of_the_test_just_before_a_request,
         ])
         .on(docker, promises![an_image_that_is_pulled_by_digest_has_no_tag])
         .on_every_builder(promises![an_image_is_built_run_listed_and_deleted, a_build_goes_through_the_proxy])
@@ -37,7 +40,6 @@ pub(crate) fn promises() -> Promises {
             a_terminal_shows_what_a_person_sees,
             how_a_run_was_started_changes_nothing,
         ])
-        .on_every_version()
 }
 
 /// Under nohup, in a background job and in some CI runners signals are ignored, and whoever is started there inherits it.

@@ -24,6 +24,7 @@ pub(crate) fn promises() -> Promises {
         ])
         // Containerd's store takes so long to list what is there that the lock would be waited for no more.
         .on(|name| !containerd_store(name), promises![ctrl_c_ends_a_clean_that_waits_to_note_what_it_took])
+        .on_one_engine()
 }
 
 fn held(books: &Books) -> File {

@@ -18,14 +18,17 @@ pub(crate) fn promises() -> Promises {
             a_session_of_the_same_name_in_another_project_is_another_one,
             the_last_of_two_guards_of_one_session_ends_it,
             a_guard_that_opens_a_session_while_it_ends_keeps_what_is_left,
-            what_a_neighbour_runs_of_our_image_is_the_neighbours,
             a_container_that_was_only_created_waits_for_whoever_starts_it,
-            data_that_nobody_named_is_a_step_of_its_own,
             the_session_of_a_colleague_is_not_stopped,
             a_job_that_is_at_work_in_our_slot_is_not_over,
+            a_session_that_does_not_exist_is_not_ended,
         ])
-        .on(|engine| engine == "docker-28.5", promises![a_session_that_does_not_exist_is_not_ended])
         .on(docker, promises![a_checkout_cleans_what_it_built_itself_whatever_it_calls_itself])
+        .on_one_engine()
+        .on_every_engine(promises![
+            what_a_neighbour_runs_of_our_image_is_the_neighbours,
+            data_that_nobody_named_is_a_step_of_its_own,
+        ])
 }
 
 /// A guard whose command leaves one of everything, named after `name`, and then waits to be told.
@@ -42,8 +45,8 @@ impl<'e> Guarded<'e> {
         let script = format!(
             "set -e
              {dkb} build -q -t {name}:1 {context} >{name}.id
-             docker run -d --stop-timeout 1 --name {name} --label \"$DKB_LABEL\" lab/base sleep 1000 >{name}.one
-             docker run -d --stop-timeout 1 {name}:1 sleep 1000 >{name}.two
+             docker run -d --stop-signal KILL --name {name} --label \"$DKB_LABEL\" lab/base sleep 1000 >{name}.one
+             docker run -d --stop-signal KILL {name}:1 sleep 1000 >{name}.two
              docker volume create --label \"$DKB_LABEL\" {name} >{name}.three
              docker network create --label \"$DKB_LABEL\" {name} >{name}.four
              touch {name}.ready
@@ -132,7 +135,7 @@ fn the_last_of_two_guards_of_one_session_ends_it(engine: &Engine) {
 fn a_guard_that_opens_a_session_while_it_ends_keeps_what_is_left(engine: &Engine) {
     let (state, proxy) = (State::new(), engine.proxy());
     let dkb = || engine.dkb_in(&state).project("p").session("e2e");
-    let run = "docker run -d --stop-timeout 1 --label \"$DKB_LABEL\" lab/base sleep 1000 >one
+    let run = "docker run -d --stop-signal KILL --label \"$DKB_LABEL\" lab/base sleep 1000 >one
                docker volume create --label \"$DKB_LABEL\" data >two";
     let second = std::sync::Arc::new(std::sync::Mutex::new(None));
     let (opens, keep) = (dkb().args(["guard", "--", "sh", "-c"]), std::sync::Arc::clone(&second));
@@ -158,7 +161,7 @@ fn what_a_neighbour_runs_of_our_image_is_the_neighbours(engine: &Engine) {
     for (tag, flag, keep) in [("theirs:1", "", ""), ("app:1", "--keep-tagged", ""), ("app:1", "", "app:*")] {
         let script = format!(
             "set -e; {dkb} build -q -t app:1 {context}; [ {tag} = app:1 ] || docker tag app:1 {tag}
-             docker run -d --stop-timeout 1 {tag} sleep 1000 >neighbour",
+             docker run -d --stop-signal KILL {tag} sleep 1000 >neighbour",
             dkb = dkb_path().display(),
             context = context.path().display(),
         );

@@ -9,6 +9,7 @@ use crate::hostile_plan;
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_engine(promises![what_an_engine_says_is_shown_and_not_done, what_a_file_says_is_shown_and_not_done])
+        .on_one_engine()
 }
 
 /// It clears the screen, takes back its own line, begins one that looks like ours, and turns its direction.

@@ -5,14 +5,13 @@ use std::os::unix::fs::{FileTypeExt as _, symlink};
 use std::process;
 use std::thread;
 
-use dkb_lab::promise::one_of_each_kind;
 use dkb_lab::{Engine, Promises, promises};
 use serde_json::Value;
 
 use crate::clean_host::{Books, PROJECT, SESSION, key};
 
 pub(crate) fn promises() -> Promises {
-    Promises::of(module_path!()).on(one_of_each_kind, promises![a_plan_goes_to_files_pipes_and_stdout])
+    Promises::of(module_path!()).on_every_engine(promises![a_plan_goes_to_files_pipes_and_stdout]).on_one_engine()
 }
 
 fn a_plan_goes_to_files_pipes_and_stdout(engine: &Engine) {

@@ -9,16 +9,19 @@ use dkb_lab::promise::docker;
 use dkb_lab::{Builder, Context, Engine, Promises, State, engine, promises};
 
 pub(crate) fn promises() -> Promises {
-    Promises::of(module_path!()).on_every_engine(promises![every_console_block_runs]).on(
-        docker,
-        promises![
-            the_makefile_builds_and_leaves_nothing_behind,
-            the_justfile_builds_and_leaves_nothing_behind,
-            the_tiltfile_keeps_two_versions,
-            a_job_of_github_actions_leaves_nothing_behind,
-            a_job_of_gitlab_leaves_nothing_behind,
-        ],
-    )
+    Promises::of(module_path!())
+        .on(
+            docker,
+            promises![
+                the_makefile_builds_and_leaves_nothing_behind,
+                the_justfile_builds_and_leaves_nothing_behind,
+                the_tiltfile_keeps_two_versions,
+                a_job_of_github_actions_leaves_nothing_behind,
+                a_job_of_gitlab_leaves_nothing_behind,
+            ],
+        )
+        .on_one_engine()
+        .on_every_engine(promises![every_console_block_runs])
 }
 
 /// A checkout of somebody's app, and their machine.

@@ -29,9 +29,10 @@ pub(crate) fn promises() -> Promises {
                 a_guard_that_was_killed_leaves_its_failure_for_a_look,
                 the_command_of_a_guard_goes_to_the_engine_that_was_said_before_the_verb,
                 a_guard_that_was_faster_than_its_watcher_is_known_later,
+                what_a_session_built_on_another_engine_is_told_of,
             ],
         )
-        .on(|engine| engine == "docker-28.5", promises![what_a_session_built_on_another_engine_is_told_of])
+        .on_one_engine()
 }
 
 /// A working copy of acme/payments, by the remote of its git or only by its own word.

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use crate::clean_host::{Books, PROJECT, SESSION, key, reason, steps};
 
 pub(crate) fn promises() -> Promises {
-    Promises::of(module_path!()).on_every_engine(promises![
+    let promises = Promises::of(module_path!()).on_every_engine(promises![
         what_is_ours_is_shown_by_session_with_who_is_at_work,
         an_images_status_says_whose_it_is_and_why_it_is_kept,
-    ])
+    ]);
+    promises.on_one_engine()
 }
 
 fn what_is_ours_is_shown_by_session_with_who_is_at_work(engine: &Engine) {

@@ -21,6 +21,7 @@ pub(super) fn promises() -> Promises {
             the_cron_script_sweeps_what_is_old,
             the_systemd_service_sweeps_what_is_old,
         ])
+        .on_one_engine()
         .on(with_compose, promises![the_container_takes_the_docker_cleaners_place])
         .without_engine(promises![the_hosts_of_the_settings_file_are_read])
 }

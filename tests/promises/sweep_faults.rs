@@ -6,14 +6,15 @@ use serde_json::Value;
 
 pub(super) fn promises() -> Promises {
     Promises::of(module_path!())
-        .on(docker, promises![a_proxy_that_blocks_the_build_cache_is_no_failure])
         .on_every_engine(promises![
             a_fault_in_one_kind_does_not_stop_the_other_four,
             a_list_that_fails_fails_its_kind_alone,
             an_engine_that_refuses_everything_is_exit_2,
-            what_comes_alive_between_plan_and_deletion_is_left_alone,
             a_plan_from_a_file_is_done_and_never_more,
         ])
+        .on_one_engine()
+        .on(docker, promises![a_proxy_that_blocks_the_build_cache_is_no_failure])
+        .on_every_engine(promises![what_comes_alive_between_plan_and_deletion_is_left_alone])
         .on(dkb_lab::promise::podman, promises![podman_has_no_build_cache_and_that_is_said_once])
 }
 

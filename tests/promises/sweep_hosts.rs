@@ -10,10 +10,11 @@ use dkb_lab::{Engine, State, eventually, promises};
 use serde_json::json;
 
 pub(super) fn promises() -> Promises {
-    Promises::of(module_path!()).on(
+    let promises = Promises::of(module_path!()).on(
         docker,
-        promises![one_dead_and_one_slow_host_do_not_hold_up_the_fine_one, each_host_of_the_file_has_its_own_overrides,],
-    )
+        promises![one_dead_and_one_slow_host_do_not_hold_up_the_fine_one, each_host_of_the_file_has_its_own_overrides],
+    );
+    promises.on_one_engine()
 }
 
 /// Far more than a host takes that answers, and less than the patience with one that does not.

@@ -18,6 +18,7 @@ pub(super) fn promises() -> Promises {
                 a_dry_run_says_of_each_thing_what_how_old_how_large_and_why,
             ],
         )
+        .on_one_engine()
 }
 
 /// Longer than anybody waits.

@@ -9,17 +9,18 @@ use serde_json::Value;
 /// What is on an engine, or goes from it: `image sha256:…`, `volume data`.
 pub(crate) type Things = BTreeSet<String>;
 
-/// Everything on the engine, by kind and ID.
-pub(crate) fn there(engine: &Engine) -> Things {
+/// Everything on the engine, by kind and ID, and how much of its disk that takes.
+fn there(engine: &Engine) -> (Things, i64) {
     let api = engine.api();
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let images = api.images().into_iter().map(|image| format!("image {}", image.id));
     let containers = api.containers().into_iter().map(|c| format!("container {}", text(&c, "Id")));
     let volumes = api.volumes().into_iter().map(|v| format!("volume {}", text(&v, "Name")));
     let networks = api.networks().into_iter().map(|n| format!("network {}", text(&n, "Id")));
-    let cache = if engine.is_podman() { Vec::new() } else { api.build_cache() };
-    let cache = cache.into_iter().map(|record| format!("build_cache {}", text(&record, "ID")));
-    images.chain(containers).chain(volumes).chain(networks).chain(cache).collect()
+    let df = api.disk_usage();
+    let cache = df["BuildCache"].as_array().filter(|_| !engine.is_podman()).into_iter().flatten();
+    let cache = cache.map(|record| format!("build_cache {}", text(record, "ID")));
+    (images.chain(containers).chain(volumes).chain(networks).chain(cache).collect(), disk(engine, &df))
 }
 
 fn steps(plan: &Value) -> Things {
@@ -30,8 +31,7 @@ fn steps(plan: &Value) -> Things {
 
 /// The engine's own count of its disk, as `docker system df` sums it up. On the containerd store the layers are all
 /// that it holds, the containers' and the cache's too, but for what the cache alone has packed to be exported once.
-fn disk(engine: &Engine) -> i64 {
-    let df = engine.api().disk_usage();
+fn disk(engine: &Engine, df: &Value) -> i64 {
     let sum =
         |list: &str, size: &dyn Fn(&Value) -> i64| -> i64 { df[list].as_array().into_iter().flatten().map(size).sum() };
     let layers = df["LayersSize"].as_i64().unwrap_or(0);
@@ -46,9 +46,9 @@ fn disk(engine: &Engine) -> i64 {
 /// Sweeps and compares: the dry run, what went, and the bytes. The plan that was done.
 pub(crate) fn sweep_and_compare(engine: &Engine, command: &Command, about: &str) -> (Things, Value) {
     let dry = command.clone().arg("--dry-run").run().success().json();
-    let (before, held) = (there(engine), disk(engine));
+    let (before, held) = there(engine);
     let done = command.clone().arg("--yes").run().success().json();
-    let (after, holds) = (there(engine), disk(engine));
+    let (after, holds) = there(engine);
     let gone: Things = before.difference(&after).cloned().collect();
     assert_eq!(steps(&dry), gone, "the dry run and the run differ: {about}");
     assert!(after.is_subset(&before), "something came up: {about}");

@@ -6,11 +6,7 @@ use serde_json::Value;
 
 pub(super) fn promises() -> Promises {
     Promises::of(module_path!())
-        .on_every_engine(promises![
-            the_seeds_test_host_is_cleaned_as_the_seed_expects,
-            each_of_the_seeds_variables_does_what_it_says,
-            the_seeds_dry_run_touches_nothing,
-        ])
+        .on_every_engine(promises![each_of_the_seeds_variables_does_what_it_says, the_seeds_dry_run_touches_nothing,])
         .on(
             docker,
             promises![
@@ -20,6 +16,8 @@ pub(super) fn promises() -> Promises {
                 a_terminal_shows_the_plan_and_asks,
             ],
         )
+        .on_one_engine()
+        .on_every_engine(promises![the_seeds_test_host_is_cleaned_as_the_seed_expects])
         .without_engine(promises![an_engine_that_is_gone_is_exit_2_in_under_5_seconds])
 }
 

@@ -16,7 +16,7 @@ use crate::pool::Pool;
 
 /// Tests mostly wait for engines, so there are more of them at once than a small machine has cores.
 const THREADS: usize = 4;
-/// So many of the slowest are named at the end.
+/// So many of the slowest are named at the end; with `DKB_LAB_TIMES` all are.
 const SLOWEST: usize = 10;
 /// A promise that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -70,23 +70,46 @@ enum Body {
     OnBuilder(OnBuilder),
 }
 
+/// On how many of its engines a usual run tries a promise. `--include-ignored` tries it on all.
+#[derive(Clone, Copy)]
+enum Spread {
+    EveryVersion,
+    /// Engines that differ by their age alone share the promises.
+    EveryKind,
+    /// All engines share them.
+    One,
+}
+
 struct Promise {
     name: String,
     which: Which,
     body: Body,
-    on_every_version: bool,
+    spread: Spread,
 }
 
 impl Promise {
-    /// Engines that differ by their age alone share the promises of a usual run: each promise is tried on one of
-    /// those that are picked, always the same. `--include-ignored` tries the others too.
-    fn is_left_to_another_version(&self, engine: &str, lab: &Lab) -> bool {
-        let alike = |name: &&String| graphdriver(name) && (self.which)(name) && lab.runs(name);
-        let versions: Vec<&String> = engine::names().iter().filter(alike).collect();
-        let turn: usize = self.name.bytes().map(usize::from).sum();
-        !self.on_every_version
-            && graphdriver(engine)
-            && versions.get(turn % versions.len().max(1)).is_some_and(|turn| *turn != engine)
+    /// Of engines that share the promises each is tried on one of those that are picked, always the same.
+    fn is_left_to_another_engine(&self, engine: &str, lab: &Lab) -> bool {
+        let share: Which = match self.spread {
+            Spread::EveryVersion => return false,
+            Spread::EveryKind => graphdriver,
+            Spread::One => every,
+        };
+        let picked = |name: &&String| share(name) && (self.which)(name) && lab.runs(name);
+        let sharing: Vec<&String> = engine::names().iter().filter(picked).collect();
+        share(engine) && sharing.get(self.turn() % sharing.len().max(1)).is_some_and(|turn| *turn != engine)
+    }
+
+    /// The builders of containerd's store share the promises too: everything takes longest there.
+    fn is_left_to_another_builder(&self, engine: &str, builder: Builder) -> bool {
+        let builders = engine::builders_of(engine);
+        matches!(self.spread, Spread::EveryKind)
+            && containerd_store(engine)
+            && builders[self.turn() % builders.len()] != builder
+    }
+
+    fn turn(&self) -> usize {
+        self.name.bytes().map(usize::from).sum()
     }
 }
 
@@ -94,12 +117,14 @@ impl Promise {
 pub struct Promises {
     file: &'static str,
     list: Vec<Promise>,
+    /// Of so many it is settled how they spread.
+    settled: usize,
 }
 
 impl Promises {
     /// `Promises::of(module_path!())`.
     pub fn of(module_path: &'static str) -> Self {
-        Self { file: module_path.rsplit("::").next().unwrap_or(module_path), list: Vec::new() }
+        Self { file: module_path.rsplit("::").next().unwrap_or(module_path), list: Vec::new(), settled: 0 }
     }
 
     pub fn on_every_engine<const N: usize>(self, promises: Named<OnEngine, N>) -> Self {
@@ -125,11 +150,21 @@ impl Promises {
         self
     }
 
-    /// For what hangs on docker's words or an engine's age: all promises named so far.
-    pub fn on_every_version(mut self) -> Self {
-        for promise in &mut self.list {
-            promise.on_every_version = true;
+    /// For what hangs on docker's words or an engine's age: all promises named since the last word of this kind.
+    pub fn on_every_version(self) -> Self {
+        self.spread(Spread::EveryVersion)
+    }
+
+    /// For what hangs on dkb alone, whatever engine it speaks to: all promises named since the last word of this kind.
+    pub fn on_one_engine(self) -> Self {
+        self.spread(Spread::One)
+    }
+
+    fn spread(mut self, spread: Spread) -> Self {
+        for promise in &mut self.list[self.settled..] {
+            promise.spread = spread;
         }
+        self.settled = self.list.len();
         self
     }
 
@@ -142,7 +177,7 @@ impl Promises {
 
     fn add(&mut self, name: &str, which: Which, body: Body) {
         let name = format!("{}::{name}", self.file);
-        self.list.push(Promise { name, which, body, on_every_version: false });
+        self.list.push(Promise { name, which, body, spread: Spread::EveryKind });
     }
 }
 
@@ -243,13 +278,16 @@ fn trials(promises: &[Promise], lab: &Lab, run: &Arc<Run>) -> Vec<Trial> {
                 Body::Alone(_) => {}
                 Body::OnEngine(body) => {
                     let name = format!("{} [{engine}]", promise.name);
-                    trials.push(on_engine(name, engine, promise, lab, run, body));
+                    let left = promise.is_left_to_another_engine(engine, lab);
+                    trials.push(on_engine((name, left), engine, lab, run, body));
                 }
                 Body::OnBuilder(body) => {
                     for &builder in engine::builders_of(engine) {
                         let name = format!("{} [{engine} {}]", promise.name, builder.name());
                         let body = move |engine: &Engine| body(engine, builder);
-                        trials.push(on_engine(name, engine, promise, lab, run, body));
+                        let left = promise.is_left_to_another_engine(engine, lab)
+                            || promise.is_left_to_another_builder(engine, builder);
+                        trials.push(on_engine((name, left), engine, lab, run, body));
                     }
                 }
             }
@@ -259,15 +297,14 @@ fn trials(promises: &[Promise], lab: &Lab, run: &Arc<Run>) -> Vec<Trial> {
 }
 
 fn on_engine(
-    name: String,
+    (name, left_to_others): (String, bool),
     engine: &'static str,
-    promise: &Promise,
     lab: &Lab,
     run: &Arc<Run>,
     body: impl Fn(&Engine) + Send + 'static,
 ) -> Trial {
     let left_out = (!lab.runs(engine)).then(|| lab.reason());
-    let ignored = left_out.is_some() || promise.is_left_to_another_version(engine, lab);
+    let ignored = left_out.is_some() || left_to_others;
     let (run, named) = (Arc::clone(run), name.clone());
     let runner = move || match left_out {
         Some(reason) => Err(Failed::from(reason)),
@@ -312,7 +349,7 @@ impl Run {
             lines.push(format!("{elsewhere} promises left out: {}", lab.reason()));
         }
         if shared > 0 {
-            lines.push(format!("{shared} promises are tried on another version; all of them with --include-ignored"));
+            lines.push(format!("{shared} promises are tried on another engine; all of them with --include-ignored"));
         }
         if !arguments.list {
             for line in &lines {
@@ -338,7 +375,8 @@ impl Run {
     /// Where the time of a long run went: the slowest promises, and what each theme took in all.
     fn slowest(&self) -> Vec<String> {
         let mut took = std::mem::take(&mut *self.took.lock().unwrap_or_else(PoisonError::into_inner));
-        if took.len() <= SLOWEST {
+        let many = if std::env::var_os("DKB_LAB_TIMES").is_some() { usize::MAX } else { SLOWEST };
+        if took.len() <= SLOWEST && many == SLOWEST {
             return Vec::new();
         }
         let mut themes: BTreeMap<String, Duration> = BTreeMap::new();
@@ -346,11 +384,11 @@ impl Run {
             *themes.entry(name.split("::").next().unwrap_or(name).to_owned()).or_default() += *time;
         }
         let mut themes: Vec<(Duration, String)> = themes.into_iter().map(|(theme, time)| (time, theme)).collect();
-        let line = |(time, name): (Duration, String)| format!("{:.0} s: {name}", time.as_secs_f64());
+        let line = |(time, name): (Duration, String)| format!("{:.1} s: {name}", time.as_secs_f64());
         for list in [&mut took, &mut themes] {
             list.sort_unstable_by(|a, b| b.cmp(a));
         }
-        took.into_iter().take(SLOWEST).chain(themes.into_iter().take(SLOWEST)).map(line).collect()
+        took.into_iter().take(many).chain(themes.into_iter().take(many)).map(line).collect()
     }
 
     fn on_engine(&self, name: &'static str, body: impl Fn(&Engine) + Send + 'static) -> Result<(), Failed> {

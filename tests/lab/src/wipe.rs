@@ -7,9 +7,28 @@ use serde_json::Value;
 use crate::api::Api;
 use crate::engine::{Engine, is_base};
 
+/// With the containers of Podman's builder, which Docker's part of its API leaves out.
+const WORKING: &str = "/v4.0.0/libpod/containers/json?external=true&all=true";
+
+impl Engine {
+    /// A build of Podman's that was killed leaves a container that it worked in, and that holds its image until somebody
+    /// takes it away by force: dkb says so, and does not.
+    pub fn end_what_works(&self) {
+        if !self.is_podman() || self.api().get(WORKING).json().as_array().is_none_or(Vec::is_empty) {
+            return;
+        }
+        let podman = || self.inside("podman").args(["--root", "/data/engine", "--runroot", "/run/podman"]);
+        let works = podman().args(["ps", "--all", "--external", "--quiet"]).run().success().out();
+        for container in works.split_whitespace() {
+            podman().args(["rm", "--force", container]).run();
+        }
+    }
+}
+
 /// The order matters: what holds goes before what it holds.
 pub(crate) fn wipe(engine: &Engine) {
     let api = engine.api();
+    engine.end_what_works();
     for container in api.containers() {
         expect_gone(api, &format!("/containers/{}?force=1&v=1", text(&container, "Id")));
     }

@@ -175,11 +175,13 @@ fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + 
     })
 }
 
-/// Builds dkb, whose binary then lies beside this one.
+/// Builds dkb, whose binary then lies beside this one. With an example, what it depends on is built as `cargo test`
+/// builds it, and not once more.
 fn build_dkb() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let built = Command::new(cargo).args(["build", "--package", "dkb"]).current_dir(root).status();
+    let built =
+        Command::new(cargo).args(["build", "--package", "dkb", "--bins", "--examples"]).current_dir(root).status();
     ensure!(built.is_ok_and(|status| status.success()), "dkb does not build: see the lines above");
     Ok(std::env::current_exe()?.with_file_name("dkb"))
 }
