@@ -182,7 +182,7 @@ impl<'e> Both<'e> {
         assert_eq!(real, fake, "what {name} means, after\n{}", self.log.join("\n"));
     }
 
-    /// A container, now and then with the volume, or in the network.
+    /// A container, now and then with the volume, in the network, or with another image mounted into it.
     fn create(&mut self, of: &str, nth: usize, dice: &mut Dice) -> (String, String) {
         let mut spec = json!({ "Image": of, "Cmd": ["sleep", "100000"], "StopSignal": "SIGKILL",
             "HostConfig": { "NetworkMode": "none", "Mounts": [] } });
@@ -196,7 +196,14 @@ impl<'e> Both<'e> {
             spec["HostConfig"]["NetworkMode"] = NETWORK.into();
             made.networks.push(NETWORK.to_owned());
         }
-        self.log.push(format!("create of {of} with {:?} {:?}", made.volumes, made.networks));
+        let mounted =
+            if dice.one_in(2) { NAMES[dice.roll(2)].to_owned() } else { self.images[dice.roll(4)].to_string() };
+        if self.engine.mounts_images() && dice.one_in(4) && self.fake.world().find_image(&mounted).is_some() {
+            let mounts = spec["HostConfig"]["Mounts"].as_array_mut().expect("a list from the start");
+            mounts.push(json!({ "Type": "image", "Source": mounted, "Target": "/image" }));
+            made.image_mounts.push(mounted);
+        }
+        self.log.push(format!("create of {of} with {:?} {:?} {:?}", made.volumes, made.networks, made.image_mounts));
         let answer = self.engine.api().post(&format!("/containers/create?name=c{nth}"), &spec);
         let created = answer.json()["Id"].as_str().unwrap_or_default().to_owned();
         made.id.clone_from(&created);
@@ -249,7 +256,8 @@ impl<'e> Both<'e> {
         let shown = |containers: Vec<dkb::model::Container>| -> BTreeMap<String, String> {
             let show = |c: dkb::model::Container| {
                 let is_connected = c.networks.iter().any(|of| of == NETWORK || *of == self.network);
-                let shown = format!("{} {} {:?} {:?} {is_connected}", c.name, c.is_stopped(), c.image, c.volumes);
+                let holds = (&c.volumes, &c.image_mounts, is_connected);
+                let shown = format!("{} {} {:?} {holds:?}", c.name, c.is_stopped(), c.image);
                 (c.id, shown)
             };
             containers.into_iter().map(show).collect()

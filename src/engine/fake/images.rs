@@ -169,8 +169,7 @@ impl World {
 
     /// Whether it is mounted into a container, which engines look at for deletions by name alone, if at all.
     fn is_mounted(&self, id: ImageId) -> bool {
-        let means = |name: &String| self.find_image(name) == Some(id);
-        self.containers.values().any(|container| container.image_mounts.iter().any(means))
+        self.containers.keys().any(|container| self.mounted.get(container).is_some_and(|of| of.contains(&id)))
     }
 
     pub(super) fn is_base(&self, id: ImageId) -> bool {

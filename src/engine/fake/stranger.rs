@@ -93,6 +93,9 @@ impl World {
                 size: Some(0),
             });
         }
+        let mounted: Option<Vec<ImageId>> = container.image_mounts.iter().map(|name| self.find_image(name)).collect();
+        let Some(mounted) = mounted else { return refuse(404, "No such image") };
+        self.mounted.insert(container.id.clone(), mounted);
         self.containers.insert(container.id.clone(), Container { image: Some(image), ..container });
         Ok(())
     }

@@ -51,6 +51,8 @@ pub struct World {
     /// Tags, and digests by which an image was pushed or pulled.
     pub names: BTreeMap<Reference, ImageId>,
     pub containers: BTreeMap<String, Container>,
+    /// What the names meant that a container mounts images by when it was made. It tells the names.
+    pub(super) mounted: BTreeMap<String, Vec<ImageId>>,
     /// Those that go by themselves once they are stopped.
     pub(super) fleeting: BTreeSet<String>,
     pub volumes: BTreeMap<String, Volume>,
@@ -69,6 +71,7 @@ impl World {
             images: BTreeMap::new(),
             names: BTreeMap::new(),
             containers: BTreeMap::new(),
+            mounted: BTreeMap::new(),
             fleeting: BTreeSet::new(),
             volumes: BTreeMap::new(),
             networks: BTreeMap::new(),
