@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -137,6 +137,28 @@ impl App {
         let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let made = made.map_err(|error| Error::failed("starting", error))?;
         Ok(self.runtime.get_or_init(|| made))
+    }
+
+    /// The user's own settings file, for what is to read it again, wherever that runs.
+    pub(crate) fn settings_to_hand_on(&self) -> Result<Option<PathBuf>> {
+        let named = self.settings_file.clone().or_else(|| env("DKB_SETTINGS").map(PathBuf::from));
+        let Some(named) = named.filter(|file| !file.as_os_str().is_empty()) else { return Ok(None) };
+        let file = std::path::absolute(&named).unwrap_or(named);
+        // What stands below these is each process's own, and what came through a pipe is drained.
+        let is_ours_alone = ["/dev/fd", "/dev/stdin", "/proc"].iter().any(|place| file.starts_with(place));
+        if file.is_file() && !is_ours_alone || file == Path::new("/dev/null") {
+            return Ok(Some(file));
+        }
+        let tried = format!("handing on the settings in {}", file.display());
+        Err(Error::usage(tried, "they can be read only once").hint("put them into a file"))
+    }
+
+    /// Fails where the flags and the environment name no engine at all: whoever begins then could not end.
+    pub(crate) fn must_mean_an_engine(&self) -> Result<()> {
+        match self.endpoint(self.program().ok().as_ref()) {
+            Err(error) if error.kind == Kind::Usage => Err(error),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn here(&self) -> Here {

@@ -8,6 +8,7 @@ use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::folder::Folder;
 use crate::error::{Error, Result};
@@ -19,6 +20,8 @@ const FULL: u64 = 4 * 1024 * 1024;
 const PART: usize = 256 * 1024;
 /// A file grows beyond its size while somebody else is at turning it over, who may have been stopped there.
 const LARGEST: u64 = 2 * FULL;
+/// Longer than a write takes.
+const A_WRITE: Duration = Duration::from_millis(20);
 
 const FILE: &str = "removals.jsonl";
 const FORMER: &str = "removals.1.jsonl";
@@ -105,10 +108,14 @@ impl History {
         }
         let (mut removals, mut unread) = (Vec::new(), 0);
         for file in [former, now].into_iter().flatten() {
-            let text = self.text(file)?;
-            // What has no end yet is being written, or was torn off; whoever comes next begins a line of its own.
-            let lines = text.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
-            for line in lines.filter(|line| !line.is_empty()) {
+            let mut text = self.text(&file)?;
+            // What has no end yet may just be being written. Else it was torn off; whoever comes next begins a line of
+            // its own.
+            if text.last().is_some_and(|last| *last != b'\n') {
+                std::thread::sleep(A_WRITE);
+                text = self.text(&file)?;
+            }
+            for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                 match Removal::read(line) {
                     Some(removal) => removals.push(removal),
                     None => unread += 1,
@@ -121,9 +128,9 @@ impl History {
     }
 
     /// The end of it, where somebody has made it longer than dkb ever does.
-    fn text(&self, mut file: File) -> Result<Vec<u8>> {
+    fn text(&self, mut file: &File) -> Result<Vec<u8>> {
         const MOST: u64 = LARGEST + PART as u64;
-        let too_much = self.length(&file)?.saturating_sub(MOST);
+        let too_much = self.length(file)?.saturating_sub(MOST);
         let mut bytes = Vec::new();
         let read = file.seek(SeekFrom::Start(too_much)).and_then(|_| file.take(MOST).read_to_end(&mut bytes));
         read.map_err(|error| Error::failed(format!("reading {}", self.path().display()), error))?;
@@ -290,12 +297,12 @@ mod tests {
         let whole = fs::read(history.path()).expect("the file");
         for cut in 1..whole.len() {
             fs::write(history.path(), &whole[..cut]).expect("a torn file");
-            assert_eq!(history.read(), Ok((Vec::new(), 0)), "it may be being written");
-            history.append(&[numbered(2)]).expect("a note");
             // What was torn off may have been the end of the line alone.
             let whole = usize::from(cut == whole.len() - 1);
-            let (kept, unread) = history.read().expect("the history");
-            assert_eq!((kept.len(), unread), (1 + whole, 1 - whole), "cut at {cut}");
+            let read = || history.read().map(|(kept, unread)| (kept.len(), unread));
+            assert_eq!(read(), Ok((whole, 1 - whole)), "cut at {cut}");
+            history.append(&[numbered(2)]).expect("a note");
+            assert_eq!(read(), Ok((1 + whole, 1 - whole)), "cut at {cut}");
         }
         let newer = numbered(3).line().replacen("\"v\":1", "\"v\":2", 1);
         fs::write(history.path(), [newer.as_bytes(), b"\xff\xfe\0\n\n{}\n"].concat()).expect("damage");

@@ -1,12 +1,11 @@
 //! Who cleans up if we can't: the watcher, as whoever starts one sees it. `verbs::watch` is its own life.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use super::{guard_mark, is_made};
-use crate::app::{App, env};
+use crate::app::App;
 use crate::cli::GuardFlags;
 use crate::error::{Error, Result};
 use crate::model::SessionKey;
@@ -59,12 +58,6 @@ impl Leaves {
 /// is ready.
 pub(crate) fn start(app: &App, key: &SessionKey, until: &Until, leaves: Leaves, command: &str) -> Result<Watcher> {
     let failed = |error: std::io::Error| Error::failed("starting the watcher", error);
-    // What came through a pipe is drained, and the watcher would keep nothing that it said to keep.
-    let named = app.settings_file.clone().or_else(|| env("DKB_SETTINGS").map(PathBuf::from));
-    if let Some(file) = named.filter(|file| !file.as_os_str().is_empty() && !file.is_file()) {
-        let why = format!("the settings in {} can be read only once", file.display());
-        return Err(Error::failed("starting the watcher", why).hint("put them into a file"));
-    }
     let own = std::env::current_exe().map_err(failed)?;
     let mut watcher = Command::new(own);
     for name in HUNTED {
@@ -74,7 +67,8 @@ pub(crate) fn start(app: &App, key: &SessionKey, until: &Until, leaves: Leaves, 
     // As the guard tells its command: a name that only the checkout gave must not look like the user's word.
     let vouched = is_made(app, key) || app.here().vouched;
     watcher.env("DKB_PROJECT", key.project.as_str()).env("DKB_GUARD", guard_mark(key, vouched));
-    if let Some(file) = &app.settings_file {
+    // Without them the watcher would keep nothing that they say to keep.
+    if let Some(file) = app.settings_to_hand_on()? {
         watcher.arg("--settings").arg(file);
     }
     watcher.args(&app.docker.words).arg("watch").args(["--command", command]);

@@ -23,6 +23,8 @@ use crate::session::opened::{Opened, warn_of_no_watcher};
 use crate::session::{dead, guard_mark, is_made, key_of, outer};
 
 pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
+    app.must_mean_an_engine()?;
+    let told = told_before_the_verb(app)?;
     let state = app.state();
     let told_otherwise = matches!(app.settings.source("session"), Some(Source::Flag(_)));
     if let Ok(state) = &state
@@ -30,7 +32,7 @@ pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
         && let Some(key) = outer(state, app)
     {
         // Inside another guard: its session is ours, and it cleans.
-        return run(app, &key, &flags.command, &mut None);
+        return run(app, &key, &flags.command, told, &mut None);
     }
     let key = key_of(app)?;
     let command = flags.command.first().map(|word| name_of(word)).unwrap_or_default();
@@ -41,7 +43,7 @@ pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
         },
         Some,
     );
-    let code = run(app, &key, &flags.command, &mut opened)?;
+    let code = run(app, &key, &flags.command, told, &mut opened)?;
     if flags.no_clean || flags.keep_on_failure && code != 0 {
         if let Some(opened) = &mut opened {
             opened.step_down();
@@ -66,9 +68,12 @@ pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
     Ok(code)
 }
 
+/// Variables with what they are to say; `None` where they must say nothing.
+type Told = Vec<(&'static str, Option<OsString>)>;
+
 /// Which engine and which books were said before the verb, in the words of an environment: a command that went by others
-/// would leave there what nobody cleans up. `None` where a variable would say otherwise.
-fn told_before_the_verb(app: &App) -> Vec<(&'static str, Option<OsString>)> {
+/// would leave there what nobody cleans up.
+fn told_before_the_verb(app: &App) -> Result<Told> {
     let path = |path: &Path| Some(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).into_os_string());
     let mut told = Vec::new();
     if let Some(config) = &app.docker.config {
@@ -85,18 +90,15 @@ fn told_before_the_verb(app: &App) -> Vec<(&'static str, Option<OsString>)> {
             told.push(("DOCKER_HOST", None));
         }
     }
-    // What came through a pipe is drained.
-    if let Some(file) = app.settings_file.as_ref().filter(|file| file.is_file()) {
-        told.push(("DKB_SETTINGS", path(file)));
-    }
+    told.extend(app.settings_to_hand_on()?.map(|file| ("DKB_SETTINGS", Some(file.into_os_string()))));
     if let Some(folder) = app.settings.state_dir.as_ref().filter(|_| app.settings.source("state_dir").is_some()) {
         told.push(("DKB_STATE_DIR", path(folder)));
     }
-    told
+    Ok(told)
 }
 
 /// Runs the command as if it had been called without a guard.
-fn run(app: &App, key: &SessionKey, words: &[OsString], opened: &mut Option<Opened>) -> Result<u8> {
+fn run(app: &App, key: &SessionKey, words: &[OsString], told: Told, opened: &mut Option<Opened>) -> Result<u8> {
     let Some((program, args)) = words.split_first() else {
         return Err(Error::usage("dkb guard", "there is no command").hint("dkb guard -- just e2e"));
     };
@@ -117,7 +119,7 @@ fn run(app: &App, key: &SessionKey, words: &[OsString], opened: &mut Option<Open
             "the command does not learn of the flags for TLS; it goes by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH",
         );
     }
-    for (name, value) in told_before_the_verb(app) {
+    for (name, value) in told {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
@@ -233,7 +235,8 @@ fn beyond_reach(key: &SessionKey, error: &Error, opened: Option<Opened>) {
 
 fn failed(key: &SessionKey, error: &Error, opened: Option<Opened>) {
     report::say(error.under(format_args!("session {} was not cleaned", key.session)));
-    report::say("the next dkb on that engine will say so; dkb clean --stale takes it away");
+    // Where the engine was never reached nobody but this file knows of the session, and only its name finds it.
+    report::say(format_args!("to clean it: dkb session end {}", key.session));
     if let Some(opened) = opened {
         opened.give_up();
     }

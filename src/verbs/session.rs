@@ -28,6 +28,7 @@ pub(super) fn session(app: &App, verb: &Session) -> Result<u8> {
 }
 
 fn start(app: &App, pid: Option<u32>, ttl: &str) -> Result<u8> {
+    app.must_mean_an_engine()?;
     let key = key_of(app)?;
     let until = match pid {
         Some(pid) => {

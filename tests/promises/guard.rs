@@ -35,7 +35,11 @@ pub(crate) fn promises() -> Promises {
         ])
         .on(containerd_store, promises![a_container_whose_image_the_store_has_dropped_goes_or_is_told_and_found_again])
         .on(|engine| engine == "docker-28.5", promises![the_compose_file_of_the_docs_leaves_nothing])
-        .without_engine(promises![a_guard_is_its_command_in_all_but_the_end])
+        .without_engine(promises![
+            a_guard_is_its_command_in_all_but_the_end,
+            a_guard_that_could_not_clean_runs_nothing,
+            what_a_guard_runs_finds_the_settings_wherever_it_goes,
+        ])
 }
 
 fn a_session_is_cleaned_when_its_command_ends_and_the_code_is_the_commands(engine: &Engine) {
@@ -226,6 +230,17 @@ fn an_engine_that_is_gone_at_the_end_is_said_and_the_next_dkb_finishes(engine: &
     proxy.engine_comes_back();
     engine.dkb_in(&scene.state).project("p").session("next").args(["clean", "--stale"]).run().success();
     scene.is_clean();
+    engine.wipe();
+    // Where it was gone all the time no books know of the session, and its name finds it.
+    let scene = Scene::new(engine);
+    let script = "docker run -d --stop-timeout 1 --label \"$DKB_LABEL\" lab/base sleep 1000";
+    let script = format!("DOCKER_HOST={} {script}", engine.host());
+    let dkb = engine.dkb_in(&scene.state).project("p").env("DOCKER_HOST", "unix:///nowhere.sock");
+    let guard = dkb.args(["guard", "--session", "s", "--", "sh", "-c", &script]);
+    guard.run().success().warns("was not cleaned").warns("dkb session end s");
+    assert!(scene.holds_something());
+    engine.dkb_in(&scene.state).project("p").args(["session", "end", "s"]).run().success();
+    scene.is_clean();
 }
 
 fn what_is_to_be_kept_is_kept_and_can_be_ended_by_hand(engine: &Engine) {
@@ -318,6 +333,38 @@ fn a_guard_is_its_command_in_all_but_the_end() {
     nobody.code(2).warns("watching process 4194304: No such process");
     // With no engine at all the command still runs, at once, and keeps its code.
     let began = Instant::now();
-    dkb().args(["guard", "--", "sh", "-c", "exit 4"]).run().code(4).warns("was not cleaned");
+    let told = dkb().args(["guard", "--session", "s", "--", "sh", "-c", "exit 4"]).run().code(4);
+    told.warns("was not cleaned").warns("dkb session end s").never_warns("--stale");
     assert!(began.elapsed() < SOON);
+}
+
+fn a_guard_that_could_not_clean_runs_nothing() {
+    let state = State::new();
+    let dkb = || state.dkb().project("p").no_env("DOCKER_HOST");
+    let (a, b) = ("unix:///nowhere/a.sock", "unix:///nowhere/b.sock");
+    let ran = state.work().join("ran");
+    for (words, why) in [
+        (&["-H", a, "-H", b][..], "--host is given more than once"),
+        (&["-H", a, "-c", "b"], "both --context and --host"),
+        (&["-c", "nowhere"], "there is no such context"),
+        (&["--settings", "/dev/stdin"], "can be read only once"),
+    ] {
+        let words = || dkb().args(words.iter().copied()).stdin("keep = [\"app\"]\n");
+        words().args(["guard", "--", "touch", "ran"]).run().code(2).warns(why);
+        assert!(!ran.exists(), "{why}");
+        words().args(["session", "start"]).run().code(2).warns(why);
+    }
+    let none = dkb().args(["--settings", "/dev/null", "guard", "--", "touch", "ran"]).run().success();
+    none.never_warns("nobody will clean up");
+    assert!(ran.exists());
+}
+
+fn what_a_guard_runs_finds_the_settings_wherever_it_goes() {
+    let state = State::new();
+    std::fs::write(state.work().join("own.toml"), "keep = [\"kept/*\"]\n").expect("settings");
+    let inner = format!("cd / && {} config", dkb_path().display());
+    for dkb in [state.dkb().env("DKB_SETTINGS", "own.toml"), state.dkb().args(["--settings", "own.toml"])] {
+        let told = dkb.args(["guard", "--no-clean", "--", "sh", "-c", &inner]).run().success();
+        assert!(told.out().contains("kept/*"), "{}", told.out());
+    }
 }
