@@ -419,6 +419,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colour')
             [CompletionResult]::new('--keep-tagged', '--keep-tagged', [CompletionResultType]::ParameterName, 'keep-tagged')
             [CompletionResult]::new('--keep-on-failure', '--keep-on-failure', [CompletionResultType]::ParameterName, 'keep-on-failure')
+            [CompletionResult]::new('--made', '--made', [CompletionResultType]::ParameterName, 'made')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')

@@ -1098,7 +1098,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__watch)
-            opts="-c -H -q -v -h --command --pid --ttl --keeper --keep-tagged --keep-on-failure --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-c -H -q -v -h --command --pid --ttl --keeper --keep-tagged --keep-on-failure --made --context --host --project --settings --format --color --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -398,6 +398,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --color 'Use colour'
             cand --keep-tagged 'keep-tagged'
             cand --keep-on-failure 'keep-on-failure'
+            cand --made 'made'
             cand -q 'Say less'
             cand --quiet 'Say less'
             cand -v 'Say more: each image and its reason'

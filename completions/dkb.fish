@@ -333,6 +333,7 @@ always\t''
 never\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -l keep-tagged
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -l keep-on-failure
+complete -c dkb -n "__fish_dkb_using_subcommand watch" -l made
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand watch" -s h -l help -d 'Print help'

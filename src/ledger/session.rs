@@ -6,7 +6,10 @@
 //! Whoever opened the session and will end it has a small file beside it, locked as long as it lives: a session may
 //! have several such keepers, and only the last of them ends it.
 
-use std::collections::{HashMap, HashSet};
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt;
@@ -19,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::folder::Folder;
 use super::{State, lock_within_limit, short_hash};
 use crate::error::Result;
-use crate::model::{Life, Owner, SessionKey};
+use crate::model::{Life, Name, Opening, Owner, SessionKey};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Contents {
@@ -39,6 +42,21 @@ struct Contents {
     /// It has been ended, but for what somebody still holds: its watcher goes, and a later clean finds it dead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     ended: bool,
+    /// The working copies that have opened it since nobody answered for it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    copies: BTreeSet<Name>,
+    /// dkb made up its name, so nobody else has come to the same one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    made: bool,
+    /// What it was before, for whoever opened it and may not end it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    found: Option<Box<Found>>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Found {
+    was: Contents,
+    last_beat: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +85,12 @@ pub struct KeptBy {
     pub owner: Owner,
     /// A guard ends the session itself; a watcher only stands in for whoever was told to.
     pub guard: bool,
+    /// The working copy that it was started in.
+    #[serde(default)]
+    pub copy: Option<Name>,
+    /// The session's name was made up for it.
+    #[serde(default)]
+    pub made: bool,
 }
 
 /// Keeps a session from being ended by another keeper, as long as this lives.
@@ -80,7 +104,8 @@ pub struct Keeper {
 impl KeptBy {
     /// Whoever has not said who it is yet.
     fn somebody(name: &str) -> Self {
-        Self { owner: Owner { machine: String::new(), since: Timestamp::now(), command: name.to_owned() }, guard: true }
+        let owner = Owner { machine: String::new(), since: Timestamp::now(), command: name.to_owned() };
+        Self { owner, guard: true, copy: None, made: false }
     }
 }
 
@@ -115,6 +140,12 @@ impl State {
             .filter_map(|text| serde_json::from_slice::<Contents>(&text).ok())
             .map(|contents| (contents.key, contents.owner))
             .collect()
+    }
+
+    /// The sessions that somebody has opened and nobody has ended.
+    pub fn openings(&self) -> HashMap<SessionKey, Opening> {
+        let sessions = self.sessions().into_iter().filter(|(_, owner)| owner.is_some());
+        sessions.filter_map(|(key, _)| Some((key.clone(), self.session(&key).opening()?))).collect()
     }
 
     /// The lives of these sessions, of which there may be very many that have no file.
@@ -159,7 +190,14 @@ impl SessionFile {
         let _turn = self.turn()?;
         // Between two that do not meet nobody kept it open, and what was made then is nobody's.
         let goes_on = !self.keepers_in_turn(None)?.is_empty();
-        let opened = self.contents().and_then(|known| known.opened).filter(|_| goes_on).unwrap_or_else(Timestamp::now);
+        let known = self.contents().filter(|known| known.owner.is_some());
+        let opened = known.as_ref().and_then(|known| known.opened).filter(|_| goes_on).unwrap_or_else(Timestamp::now);
+        let mut copies = known.as_ref().map(|known| known.copies.clone()).unwrap_or_default();
+        copies.extend(by.copy.clone());
+        let found = known.map(|mut was| {
+            // Of several who have it open at once, each gives it back as the first found it.
+            was.found.take().filter(|_| goes_on).unwrap_or_else(|| Box::new(Found { was, last_beat: self.last_beat() }))
+        });
         let moment = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
         let name = format!("{}.{:x}-{moment:x}", self.name, std::process::id());
         let file = self.folder.open_or_create(&name)?;
@@ -168,7 +206,7 @@ impl SessionFile {
         let keeper = Keeper { path, _file: file };
         self.folder.write(&name, &serde_json::to_vec(by).unwrap_or_default())?;
         let owner = Some(by.owner.clone());
-        self.write_all(&Contents { opened: Some(opened), owner, ..self.nothing() })?;
+        self.write_all(&Contents { opened: Some(opened), owner, copies, made: by.made, found, ..self.nothing() })?;
         Ok((hold, keeper))
     }
 
@@ -204,6 +242,28 @@ impl SessionFile {
     /// says nothing and that nobody holds is cleared away.
     pub fn disown(&self) -> Result<()> {
         self.disown_if(<[KeptBy]>::is_empty)
+    }
+
+    /// Whoever opened it last had no right to end it, or did nothing in it: it is again what it was before.
+    pub fn put_back(&self) -> Result<()> {
+        if self.file()?.is_none() {
+            return Ok(());
+        }
+        {
+            let _turn = self.turn()?;
+            if !self.keepers_in_turn(None)?.is_empty() {
+                return Ok(());
+            }
+            match self.contents().and_then(|contents| contents.found) {
+                Some(found) => {
+                    self.write_all(&found.was)?;
+                    self.set_last_beat(found.last_beat);
+                }
+                None => self.write(None)?,
+            }
+        }
+        self.clear();
+        Ok(())
     }
 
     fn disown_if(&self, over: impl FnOnce(&[KeptBy]) -> bool) -> Result<()> {
@@ -269,8 +329,9 @@ impl SessionFile {
         if !self.keepers_in_turn(None)?.is_empty() {
             return Ok(());
         }
-        let opened = self.opened();
-        self.write_all(&Contents { opened, owner: Some(owner.clone()), left: true, ..self.nothing() })
+        let known = self.contents().unwrap_or_else(|| self.nothing());
+        let owner = Some(owner.clone());
+        self.write_all(&Contents { owner, told: false, left: true, ended: false, found: None, ..known })
     }
 
     /// Says that it is alive, for the time when it no longer is: the file's own date is the last sign of life.
@@ -309,10 +370,14 @@ impl SessionFile {
         let last = self.last_beat();
         let told = self.write_all(&Contents { told: true, ..contents }).is_ok();
         // This is no sign of life.
+        self.set_last_beat(last);
+        told
+    }
+
+    fn set_last_beat(&self, last: Option<Timestamp>) {
         if let (Some(last), Ok(Some(file))) = (last, self.file()) {
             let _ = file.set_modified(last.into());
         }
-        told
     }
 
     fn write(&self, owner: Option<&Owner>) -> Result<()> {
@@ -320,12 +385,27 @@ impl SessionFile {
     }
 
     fn nothing(&self) -> Contents {
-        Contents { key: self.key.clone(), owner: None, opened: None, told: false, left: false, ended: false }
+        Contents {
+            key: self.key.clone(),
+            owner: None,
+            opened: None,
+            told: false,
+            left: false,
+            ended: false,
+            copies: BTreeSet::new(),
+            made: false,
+            found: None,
+        }
     }
 
     /// Since when somebody has kept it open, one after another.
     pub fn opened(&self) -> Option<Timestamp> {
         self.contents()?.opened
+    }
+
+    fn opening(&self) -> Option<Opening> {
+        let Contents { opened, copies, made, .. } = self.contents()?;
+        Some(Opening { since: opened?, copies, made })
     }
 
     fn write_all(&self, contents: &Contents) -> Result<()> {
@@ -377,175 +457,4 @@ fn is_watched_at_most(keepers: &[KeptBy]) -> bool {
 fn is_at(file: &File, path: &Path) -> bool {
     let known = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     file.metadata().is_ok_and(|open| fs::symlink_metadata(path).is_ok_and(|there| known(there) == known(open)))
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use super::*;
-    use crate::model::books_tests::key;
-
-    fn owner() -> Owner {
-        Owner { machine: "here".to_owned(), since: Timestamp::UNIX_EPOCH, command: "just".to_owned() }
-    }
-
-    #[test]
-    fn a_session_lives_as_long_as_somebody_holds_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let session = State::at(folder.path()).session(&key("p", "s"));
-        assert_eq!(session.life("here"), Life::Unowned);
-        let first = session.hold(Some(&owner())).expect("a lock");
-        let second = session.hold(None).expect("a lock");
-        assert_eq!(session.life("here"), Life::Alive);
-        drop(first);
-        assert_eq!(session.life("here"), Life::Alive);
-        drop(second);
-        assert_eq!(session.life("here"), Life::Dead);
-        assert_eq!(session.life("elsewhere"), Life::Unowned, "another machine's lock says nothing here");
-        session.disown().expect("a note");
-        assert_eq!(session.life("here"), Life::Unowned);
-    }
-
-    #[test]
-    fn a_build_in_a_session_keeps_its_owner() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let state = State::at(folder.path());
-        let session = state.session(&key("p", "s"));
-        drop(session.hold(Some(&owner())).expect("a lock"));
-        drop(session.hold(None).expect("a lock"));
-        assert_eq!(session.owner(), Some(owner()));
-        assert_eq!(state.sessions(), [(key("p", "s"), Some(owner()))]);
-    }
-
-    #[test]
-    fn a_session_is_disowned_once_its_last_keeper_is_gone() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let state = State::at(folder.path());
-        let session = state.session(&key("p", "s"));
-        let kept_by = |command: &str| KeptBy { owner: Owner { command: command.to_owned(), ..owner() }, guard: true };
-        let (first, second) = (kept_by("just"), kept_by("make"));
-        let (hold, keeper) = session.open(&first).expect("a lock");
-        let (other_hold, other_keeper) = session.open(&second).expect("a lock");
-        let elsewhere = state.session(&key("q", "s")).open(&first).expect("a lock");
-        assert_eq!(session.keepers(None).expect("a look").len(), 2);
-        assert_eq!(session.keepers(Some(&keeper.name())).expect("a look"), std::slice::from_ref(&second));
-        drop((hold, keeper));
-        session.disown().expect("nothing to note");
-        assert_eq!((session.owner(), session.life("here")), (Some(second.owner), Life::Alive));
-        drop((other_hold, other_keeper));
-        assert_eq!((session.keepers(None).expect("a look"), session.life("here")), (vec![], Life::Dead));
-        session.disown().expect("a note");
-        assert_eq!((session.owner(), session.life("here")), (None, Life::Unowned));
-        drop(elsewhere);
-    }
-
-    #[test]
-    fn a_keeper_that_was_killed_keeps_nothing_open() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let session = State::at(folder.path()).session(&key("p", "s"));
-        let (hold, keeper) = session.open(&KeptBy { owner: owner(), guard: true }).expect("a lock");
-        let left = fs::read(&keeper.path).expect("its file");
-        let path = keeper.path.clone();
-        drop((hold, keeper));
-        fs::write(&path, left).expect("what a killed one leaves");
-        assert_eq!(session.keepers(None).expect("a look"), []);
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_session_that_is_left_for_a_look_is_not_dead_and_has_still_been_opened() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let session = State::at(folder.path()).session(&key("p", "s"));
-        drop(session.open(&KeptBy { owner: owner(), guard: true }).expect("a lock"));
-        session.leave_for_a_look(&owner()).expect("a note");
-        assert_eq!((session.life("here"), session.owner()), (Life::Unowned, Some(owner())));
-        session.disown().expect("a note");
-        assert_eq!(session.owner(), None);
-    }
-
-    #[test]
-    fn whose_a_session_is_while_it_is_open() {
-        let by = |guard: bool| KeptBy { owner: owner(), guard };
-        let (guard, watcher) = (by(true), by(false));
-        for (keepers, outside, in_a_guard) in [
-            (&[][..], false, false),
-            (&[&watcher][..], false, false),
-            (&[&guard], true, false),
-            (&[&guard, &watcher], true, true),
-            (&[&guard, &guard], true, true),
-            (&[&watcher, &watcher], true, true),
-        ] {
-            let folder = tempfile::tempdir().expect("a folder");
-            let session = State::at(folder.path()).session(&key("p", "s"));
-            let held: Vec<_> = keepers.iter().map(|by| session.open(by).expect("a lock")).collect();
-            let is_shared = |inside| session.is_shared(inside).expect("a look");
-            assert_eq!((is_shared(false), is_shared(true)), (outside, in_a_guard), "{keepers:?}");
-            assert_eq!(session.ends_by_name().expect("a look"), !outside);
-            drop(held);
-        }
-    }
-
-    #[test]
-    fn a_session_that_is_ended_but_for_a_rest_is_dead_once_its_watcher_has_seen_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let session = State::at(folder.path()).session(&key("p", "s"));
-        session.end_but_for_a_rest().expect("nothing to note");
-        assert_eq!(session.owner(), None, "nobody had opened it");
-        let (hold, keeper) = session.open(&KeptBy { owner: owner(), guard: false }).expect("a lock");
-        assert!(!session.is_ended());
-        session.end_but_for_a_rest().expect("a note");
-        assert!(session.is_ended() && session.opened().is_some());
-        drop((hold, keeper));
-        assert_eq!(session.life("here"), Life::Dead);
-        assert!(!session.tell_once(), "nobody need hear that it was cut off");
-        let again = session.open(&KeptBy { owner: owner(), guard: true }).expect("a lock");
-        assert!(!session.is_ended());
-        session.end_but_for_a_rest().expect("nothing to note");
-        assert!(!session.is_ended(), "a guard keeps it open");
-        drop(again);
-    }
-
-    #[test]
-    fn a_session_that_is_to_be_left_if_it_is_cut_off_is_not_dead_then() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let session = State::at(folder.path()).session(&key("p", "s"));
-        let opened = session.open(&KeptBy { owner: owner(), guard: true }).expect("a lock");
-        session.left_if_cut_off(true).expect("a note");
-        assert_eq!(session.life("here"), Life::Alive);
-        drop(opened);
-        assert_eq!((session.life("here"), session.owner()), (Life::Unowned, Some(owner())));
-        session.left_if_cut_off(false).expect("a note");
-        assert_eq!(session.life("here"), Life::Dead, "it was being cleaned");
-    }
-
-    #[test]
-    fn that_a_session_died_is_no_sign_of_life() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let session = State::at(folder.path()).session(&key("p", "s"));
-        drop(session.hold(Some(&owner())).expect("a lock"));
-        let long_ago = SystemTime::now() - std::time::Duration::from_secs(3600);
-        File::options().append(true).open(session.path()).and_then(|file| file.set_modified(long_ago)).expect("a date");
-        let before = session.last_beat();
-        assert!(session.tell_once() && !session.tell_once());
-        assert_eq!(session.last_beat(), before);
-        session.beat();
-        assert!(session.last_beat() > before);
-    }
-
-    #[test]
-    fn probes_do_not_take_each_other_for_life() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let session = State::at(folder.path()).session(&key("p", "s"));
-        drop(session.hold(Some(&owner())).expect("a lock"));
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    for _ in 0..50 {
-                        assert_eq!(session.life("here"), Life::Dead);
-                    }
-                });
-            }
-        });
-    }
 }

@@ -29,6 +29,17 @@ pub struct Owner {
     pub command: String,
 }
 
+/// How a session that is not over was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// Since when somebody has kept it open, one after another.
+    pub since: Timestamp,
+    /// The working copies that opened it.
+    pub copies: BTreeSet<Name>,
+    /// dkb made up its name, so nobody else has come to the same one.
+    pub made: bool,
+}
+
 /// Whether a session is at work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {

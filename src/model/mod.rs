@@ -27,7 +27,8 @@ pub use asked::{Asked, Covers};
 #[cfg(test)]
 pub(crate) use books::tests as books_tests;
 pub use books::{
-    Books, Build, Life, More, Owner, Record, SessionEntry, SessionKey, Shown, ShownImage, Taken, Tally, VERSION,
+    Books, Build, Life, More, Opening, Owner, Record, SessionEntry, SessionKey, Shown, ShownImage, Taken, Tally,
+    VERSION,
 };
 pub use build_id::BuildId;
 pub use capabilities::Capabilities;

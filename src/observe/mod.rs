@@ -19,7 +19,8 @@ use crate::engine::{Docker, Engine, Limits};
 use crate::error::Result;
 use crate::ledger::{Ledger, State};
 use crate::model::{
-    Books, Build, CacheRecord, Container, EngineInfo, ImageId, Kind, Life, Notice, Plan, Record, SessionKey, Snapshot,
+    Books, Build, CacheRecord, Container, EngineInfo, ImageId, Kind, Life, Notice, Opening, Plan, Record, SessionKey,
+    Snapshot,
 };
 use crate::plan::clean::{
     CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, anonymous, at_work, leave_bases, may_be_anonymous,
@@ -42,8 +43,8 @@ pub(crate) struct Observation {
     pub(crate) lives: HashMap<SessionKey, Life>,
     /// The last sign of life of those that are dead.
     beats: HashMap<SessionKey, Timestamp>,
-    /// Since when those that were opened are open.
-    opened: HashMap<SessionKey, Timestamp>,
+    /// Those that somebody has opened and nobody has ended.
+    pub(crate) opened: HashMap<SessionKey, Opening>,
     /// The sessions whose containers run.
     at_work: HashSet<SessionKey>,
     pub(crate) running: Vec<RunningBuild>,
@@ -73,8 +74,7 @@ impl Observation {
         let lives = lives(&state, &books);
         let dead = lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key);
         let beats = dead.filter_map(|key| Some((key.clone(), state.session(key).last_beat()?))).collect();
-        let opened = state.sessions().into_iter().filter(|(_, owner)| owner.is_some());
-        let opened = opened.filter_map(|(key, _)| state.session(&key).opened().map(|at| (key, at))).collect();
+        let opened = state.openings();
         let at_work = at_work(&snapshot, &books);
         let running = bookkeeping::running(&state, None);
         Ok(Self {

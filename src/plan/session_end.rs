@@ -10,10 +10,12 @@
 //!
 //! The images are planned as if the labelled containers were gone already.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
 
 use super::clean::steps::of_containers;
-use super::clean::{self, CleanLook, CleanPolicy, Ending, Scope};
+use super::clean::{self, CLOCKS_DIFFER, CleanLook, CleanPolicy, Ending, Scope};
 use crate::model::{
     Container, Deed, Holder, Kept, KeptReason, Kind, Life, Network, Pattern, Plan, RUN_LABEL, Reason, SessionKey,
     Snapshot, Step, Volume,
@@ -24,6 +26,23 @@ use crate::model::{
 pub struct Extras {
     pub networks: Vec<Network>,
     pub volumes: Vec<Volume>,
+}
+
+/// Whether something bears the session's run label that may have been made since then.
+pub fn ran_since(snapshot: &Snapshot, extras: &Extras, key: &SessionKey, since: Timestamp) -> bool {
+    let is_own = |labels: &HashMap<String, String>| {
+        labels.get(RUN_LABEL).and_then(|label| SessionKey::of_run_label(label)).as_ref() == Some(key)
+    };
+    let ahead = snapshot.engine.ahead;
+    let is_since = |made: Option<Timestamp>| {
+        // What nobody can say counts as made since.
+        made.and_then(|at| at.checked_sub(ahead).ok()).is_none_or(|at| at.duration_since(since) >= -CLOCKS_DIFFER)
+    };
+    let containers = snapshot.containers.iter().filter(|one| is_own(&one.labels));
+    let networks = extras.networks.iter().filter(|one| is_own(&one.labels));
+    let volumes = extras.volumes.iter().filter(|one| is_own(&one.labels));
+    let made = containers.map(|one| Timestamp::from_second(one.created).ok());
+    made.chain(networks.map(|one| one.created)).chain(volumes.map(|one| one.created)).any(is_since)
 }
 
 pub fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> Plan {
@@ -91,10 +110,7 @@ pub fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> Plan {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::time::Duration;
-
-    use jiff::Timestamp;
 
     use super::*;
     use crate::model::books_tests::{build, key};
@@ -202,5 +218,35 @@ mod tests {
                 "Remove Volume our-data",
             ]
         );
+    }
+
+    #[test]
+    fn what_was_made_since_is_what_bears_the_label_and_is_no_older() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let container = |run: &str, created| Container {
+            labels: labelled(&[(RUN_LABEL, run)]),
+            created,
+            ..container("c", 1, ContainerState::Exited)
+        };
+        let ran = |containers: Vec<Container>, volumes: Vec<Volume>, ahead: i64| {
+            let mut snapshot = host(Vec::new(), containers);
+            snapshot.engine.ahead = jiff::SignedDuration::from_secs(ahead);
+            ran_since(&snapshot, &Extras { volumes, ..Extras::default() }, &key("p", "s"), at(1000))
+        };
+        for (run, created, ahead, want) in [
+            ("p:s", 1000, 0, true),
+            ("p:s", 996, 0, true),
+            ("p:s", 994, 0, false),
+            ("p:s", 1094, 100, false),
+            ("p:s", 894, -100, false),
+            ("p:s", 900, -100, true),
+            ("p:t", 1000, 0, false),
+            ("q:s", 1000, 0, false),
+        ] {
+            assert_eq!(ran(vec![container(run, created)], Vec::new(), ahead), want, "{run} {created} {ahead}");
+            let made = Volume { created: Some(at(created)), ..volume("v", run) };
+            assert_eq!(ran(Vec::new(), vec![made], ahead), want, "{run} {created} {ahead}");
+        }
+        assert!(ran(Vec::new(), vec![volume("v", "p:s")], 0), "it may have been any time");
     }
 }

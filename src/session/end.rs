@@ -14,11 +14,12 @@ use crate::apply::{self, Report};
 use crate::bookkeeping::{NeededByBuilds, Removals};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::SessionFile;
-use crate::model::{Deed, Life, Plan, Record, SessionEntry, SessionKey, Step};
+use crate::model::{Books, Deed, Life, Name, Plan, Record, SessionEntry, SessionKey, Step};
 use crate::observe::Observation;
 use crate::plan::clean::{CleanPolicy, Layers, Scope};
+use crate::plan::order;
 use crate::plan::over::is_cleaned;
-use crate::plan::{order, session_end};
+use crate::plan::session_end::{self, Extras};
 use crate::report;
 use crate::report::clean::Loudness;
 
@@ -77,7 +78,7 @@ pub(crate) async fn end(
     let known = seen.books.sessions.contains_key(key);
     if manner.opened && !known {
         // Or it would depend on how fast its watcher was whether anybody knows it later.
-        let session = introduction(app, key);
+        let session = introduction(app, key, &seen.books);
         let _ = seen.ledger.append_aside(vec![session.clone()]).await;
         seen.books.apply(session);
     }
@@ -96,7 +97,9 @@ pub(super) async fn plan(app: &App, seen: &Observation, key: &SessionKey, manner
     let scope = Scope::Session(key.clone());
     let Manner { keep_tagged, opened, own } = manner;
     let mut here = app.here();
+    let extras = seen.extras().await?;
     if !own && !seen.as_look(&here, &Layers::new()).reaches(key) {
+        note_what_was_made(app, seen, key, &extras).await?;
         let tried = format!("ending session {} of {}", key.session, key.project);
         return Err(Error::new(Kind::OutOfReach, tried, "it was at work in another working copy").hint(format!(
             "end it there, or say the project: dkb --project {} session end {}",
@@ -105,7 +108,6 @@ pub(super) async fn plan(app: &App, seen: &Observation, key: &SessionKey, manner
     }
     let policy =
         CleanPolicy { trust_stamp: false, stops: opened, volumes: opened, ..app.clean_policy(scope, !keep_tagged) };
-    let extras = seen.extras().await?;
     // Whoever ends a session speaks for it, alive or not.
     here.key = key.clone();
     here.vouched = true;
@@ -181,14 +183,33 @@ pub(crate) fn say_that_it_goes_on(key: &SessionKey) {
     report::say(format_args!("session {} is still in use; whoever ends it last cleans up", key.session));
 }
 
-/// What the books are told of a session that was opened.
-pub(crate) fn introduction(app: &App, key: &SessionKey) -> Record {
+/// What the books are told of a session that was opened. Where others have been at work in it, this working copy has
+/// not, before it has made something.
+pub(crate) fn introduction(app: &App, key: &SessionKey, books: &Books) -> Record {
+    let is_ours =
+        books.sessions.get(key).is_none_or(|known| known.copies.is_empty()) && books.of_session(key).next().is_none();
+    at_work_in(app, key, is_ours.then(|| app.identity.copy.clone()))
+}
+
+fn at_work_in(app: &App, key: &SessionKey, copy: Option<Name>) -> Record {
     Record::Session(SessionEntry {
         ci: app.identity.ci.is_some(),
         slot: app.slot(),
-        copies: [app.identity.copy.clone()].into(),
+        copies: copy.into_iter().collect(),
         ..SessionEntry::new(key.clone(), Timestamp::now())
     })
+}
+
+/// A session that this working copy opened and must leave to others: what it has run there keeps them from ending it
+/// without a word. A build notes that itself.
+async fn note_what_was_made(app: &App, seen: &Observation, key: &SessionKey, extras: &Extras) -> Result<()> {
+    let copy = &app.identity.copy;
+    let Some(opening) = seen.opened.get(key).filter(|opening| opening.copies.contains(copy)) else { return Ok(()) };
+    let is_known = seen.books.sessions.get(key).is_some_and(|entry| entry.copies.contains(copy));
+    if is_known || !session_end::ran_since(&seen.snapshot, extras, key, opening.since) {
+        return Ok(());
+    }
+    seen.ledger.append_aside(vec![at_work_in(app, key, Some(copy.clone()))]).await
 }
 
 /// The session is over, but for what somebody still uses.

@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::end;
 use super::watcher::{self, Leaves, Until, Watcher};
+use super::{end, is_made};
 use crate::app::App;
 use crate::cli::GuardFlags;
 use crate::config::here::machine;
 use crate::error::{Error, Result};
-use crate::ledger::{Keeper, KeptBy, SessionHold, State};
+use crate::ledger::{Keeper, KeptBy, SessionFile, SessionHold, State};
 use crate::model::{Owner, SessionKey};
 use crate::report;
 
@@ -26,7 +26,13 @@ impl Opened {
     pub(crate) fn new(app: &App, state: State, key: &SessionKey, flags: &GuardFlags, command: &str) -> Result<Self> {
         let owner = Owner { machine: machine(), since: Timestamp::now(), command: command.to_owned() };
         let session = state.session(key);
-        let (hold, keeper) = session.open(&KeptBy { owner: owner.clone(), guard: true })?;
+        let by = KeptBy {
+            owner: owner.clone(),
+            guard: true,
+            copy: Some(app.identity.copy.clone()),
+            made: is_made(app, key),
+        };
+        let (hold, keeper) = session.open(&by)?;
         if flags.no_clean || flags.keep_on_failure {
             session.left_if_cut_off(true)?;
         }
@@ -71,11 +77,9 @@ impl Opened {
         self.state.builds_in(&self.key)
     }
 
-    /// It stays on record as dead, for the next dkb.
-    pub(crate) fn give_up(mut self) {
-        if let Some(watcher) = self.watcher.take() {
-            watcher.done();
-        }
+    /// Others keep it open, or it stays on record as dead, for the next dkb.
+    pub(crate) fn give_up(self) {
+        self.part(|_| Ok(()));
     }
 
     /// The session is over, but for what somebody still uses. It stays on record for a later clean, and nobody need
@@ -88,24 +92,30 @@ impl Opened {
     }
 
     /// The session is over: nobody answers for it any more, unless somebody has come to keep it open.
-    pub(crate) fn leave(mut self) {
+    pub(crate) fn leave(self) {
+        self.part(SessionFile::disown);
+    }
+
+    /// The session is what it was before we came.
+    pub(crate) fn put_back(self) {
+        self.part(SessionFile::put_back);
+    }
+
+    pub(crate) fn leave_for_a_look(self) {
+        let owner = self.owner.clone();
+        self.part(|session| session.leave_for_a_look(&owner));
+    }
+
+    fn part(mut self, note: impl FnOnce(&SessionFile) -> Result<()>) {
         if let Some(watcher) = self.watcher.take() {
             watcher.done();
         }
         let session = self.state.session(&self.key);
         self.step_down();
         // Noted before the lock is free: between the two the session would be dead.
-        let _ = session.disown();
+        let _ = note(&session);
         drop(self.hold);
         session.clear();
-    }
-
-    pub(crate) fn leave_for_a_look(mut self) {
-        if let Some(watcher) = self.watcher.take() {
-            watcher.done();
-        }
-        self.step_down();
-        let _ = self.state.session(&self.key).leave_for_a_look(&self.owner);
     }
 }
 

@@ -107,7 +107,7 @@ fn run(app: &App, key: &SessionKey, words: &[OsString], told: Told, opened: &mut
         Ok(runtime) => runtime,
         Err(error) => {
             if let Some(opened) = opened.take() {
-                opened.leave();
+                opened.put_back();
             }
             return Err(error);
         }
@@ -143,7 +143,7 @@ fn run(app: &App, key: &SessionKey, words: &[OsString], told: Told, opened: &mut
         Err(error) => {
             // Nothing ran, so there is nothing to clean.
             if let Some(opened) = opened.take() {
-                opened.leave();
+                opened.put_back();
             }
             return Err(Error::new(Kind::NotFound, format!("starting {}", program.display()), error));
         }
@@ -207,7 +207,7 @@ fn clean(app: &App, key: &SessionKey, flags: &GuardFlags, mut opened: Option<Ope
 fn leave_to_others(key: &SessionKey, opened: Option<Opened>) {
     say_that_it_goes_on(key);
     if let Some(opened) = opened {
-        opened.leave();
+        opened.give_up();
     }
 }
 
@@ -225,11 +225,11 @@ fn hand_over(opened: Option<Opened>) {
     std::mem::forget(opened);
 }
 
-/// What other working copies made in the session stays, and nobody need hear that it was cut off.
+/// What other working copies made in the session stays, and is found as it would have been without us.
 fn beyond_reach(key: &SessionKey, error: &Error, opened: Option<Opened>) {
     report::say(error.under(format_args!("session {} was not cleaned", key.session)));
     if let Some(opened) = opened {
-        opened.leave();
+        opened.put_back();
     }
 }
 

@@ -40,7 +40,8 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
     let (hold, keeper) = if flags.keeper.is_some() {
         (session.hold(None)?, None)
     } else {
-        let (hold, keeper) = session.open(&KeptBy { owner: own, guard: false })?;
+        let copy = Some(app.identity.copy.clone());
+        let (hold, keeper) = session.open(&KeptBy { owner: own, guard: false, copy, made: flags.made })?;
         (hold, Some(keeper))
     };
     let told = listen(flags)?;
@@ -81,14 +82,19 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
         }
         match runtime.block_on(end::end(app, &key, manner, is_kept_open, std::future::pending())) {
             Ok(None) => return Ok(0),
-            Err(error) if error.kind != Kind::OutOfReach => {}
-            Ok(Some(ended)) if !is_over(&ended.plan) => {}
-            _ => {
+            Ok(Some(ended)) if is_over(&ended.plan) => {
                 session.disown()?;
                 drop(hold);
                 session.clear();
                 return Ok(0);
             }
+            Err(error) if error.kind == Kind::OutOfReach => {
+                session.put_back()?;
+                drop(hold);
+                session.clear();
+                return Ok(0);
+            }
+            Ok(Some(_)) | Err(_) => {}
         }
         if Instant::now() > deadline {
             return Ok(1);
@@ -168,5 +174,7 @@ fn listen(flags: &cli::WatchFlags) -> Result<oneshot::Receiver<End>> {
 async fn introduce(app: &App, state: &State) -> Result<()> {
     let engine = app.engine(Limits::default()).await?;
     let Some(identity) = engine.info().await?.identity else { return Ok(()) };
-    state.ledger(&identity).append_aside(vec![end::introduction(app, &app.key)]).await
+    let ledger = state.ledger(&identity);
+    let (books, _) = ledger.read_aside().await?;
+    ledger.append_aside(vec![end::introduction(app, &app.key, &books)]).await
 }

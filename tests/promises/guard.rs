@@ -6,7 +6,7 @@ use dkb_lab::dkb::{State, dkb_path};
 use dkb_lab::promise::{containerd_store, docker};
 use dkb_lab::{Context, Engine, Promises, eventually, promises};
 
-use crate::guard_scene::{SOON, Scene, inside, kill};
+use crate::guard_scene::{SOON, Scene, inside, kill, lose_power};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -168,11 +168,7 @@ fn without_a_watcher_the_next_clean_of_stale_sessions_takes_it_all(engine: &Engi
     let scene = Scene::new(engine);
     let guard = scene.guard(&[], "exec sleep 1000").spawn();
     scene.wait_until_ready();
-    // Guard, watcher and command at once, as when a machine loses its power.
-    let all = "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/environ 2>/dev/null | grep -q \"$1\" && kill -KILL ${p#/proc/}; done 2>/dev/null; true";
-    let mark = format!("DKB_STATE_DIR={}", scene.state.state_dir().display());
-    let killed = std::process::Command::new("sh").args(["-c", all, "_", &mark]).status();
-    assert!(killed.is_ok_and(|status| status.success()));
+    lose_power(&scene.state);
     drop(guard.wait());
     assert!(scene.holds_something(), "nobody was left to clean");
     let next = || engine.dkb_in(&scene.state).project("p").session("next");

@@ -106,3 +106,11 @@ pub(crate) fn inside(dkb: &Command, program: &str) -> Command {
 pub(crate) fn kill(pid: &str) {
     assert!(std::process::Command::new("kill").args(["-KILL", pid]).status().is_ok_and(|status| status.success()));
 }
+
+/// Kills guard, watcher and command at once, as when a machine loses its power.
+pub(crate) fn lose_power(state: &State) {
+    let all = "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/environ 2>/dev/null | grep -q \"$1\" && kill -KILL ${p#/proc/}; done 2>/dev/null; true";
+    let mark = format!("DKB_STATE_DIR={}", state.state_dir().display());
+    let killed = std::process::Command::new("sh").args(["-c", all, "_", &mark]).status();
+    assert!(killed.is_ok_and(|status| status.success()));
+}

@@ -10,7 +10,7 @@ use dkb_lab::promise::{docker, one_of_each_kind};
 use dkb_lab::{Command, Context, Engine, Promises, eventually, promises};
 
 use crate::clean_host::{Books, PROJECT, SESSION, key};
-use crate::guard_scene::{SOON, Scene, inside};
+use crate::guard_scene::{SOON, Scene, inside, lose_power};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -18,6 +18,8 @@ pub(crate) fn promises() -> Promises {
             one_of_each_kind,
             promises![
                 a_guard_leaves_what_another_working_copy_has_in_its_session,
+                who_opens_another_working_copys_dead_session_leaves_it_as_it_was,
+                a_session_whose_name_was_made_up_is_found_again_wherever_it_was_at_work,
                 a_clean_leaves_what_a_living_guard_keeps_open,
                 a_session_that_was_ended_is_over_whatever_it_kept,
                 tags_that_went_from_session_to_session_come_back_in_the_end,
@@ -87,6 +89,73 @@ fn a_guard_leaves_what_another_working_copy_has_in_its_session(engine: &Engine) 
     leave(engine, &own(), "pay:1", "acme/payments:mine");
     own().args(["guard", "--", "true"]).run().success();
     assert_eq!(there(), (false, 0), "{}", engine.inventory());
+}
+
+/// A guard whose command has left an image and a container here, killed with its watcher as by a loss of power.
+fn killed_guard(engine: &Engine, state: &State, dkb: &Command, folder: &Path, more: &str) {
+    let context = Context::from_base("RUN echo dead >/built");
+    let script = format!(
+        "set -e; {dkb} build -q -t dead:1 {context}; \
+         docker run -d --stop-timeout 1 --label $DKB_LABEL lab/base sleep 1000; {more}; touch ready; exec sleep 1000",
+        dkb = dkb_path().display(),
+        context = context.path().display(),
+    );
+    let _ = std::fs::remove_file(folder.join("ready"));
+    let guard = dkb.clone().args(["guard", "--", "sh", "-c", &script]).spawn();
+    assert!(eventually(SOON, || folder.join("ready").exists()), "{}", engine.inventory());
+    lose_power(state);
+    drop(guard.wait());
+    assert!(engine.has("dead:1"));
+}
+
+fn who_opens_another_working_copys_dead_session_leaves_it_as_it_was(engine: &Engine) {
+    let state = State::new();
+    let (first, second) = (checkout(&state, "first", true), checkout(&state, "second", false));
+    let dkb = |folder: &Path| engine.dkb_in(&state).cwd(folder);
+    killed_guard(engine, &state, &dkb(&first).session("e2e"), &first, "true");
+    // Engines tell whole seconds, and a few more are allowed for.
+    std::thread::sleep(Duration::from_secs(7));
+    dkb(&second).session("e2e").args(["guard", "--", "true"]).run().success().warns("another working copy");
+    dkb(&second).session("e2e").args(["guard", "--", "no-such-program"]).run().code(127);
+    // Its watcher knows no more than itself.
+    let guard = dkb(&second).session("e2e").args(["guard", "--", "sh", "-c", "touch ready; exec sleep 1000"]).spawn();
+    assert!(eventually(SOON, || second.join("ready").exists()));
+    guard.signal("KILL");
+    let books = dkb::ledger::State::at(state.state_dir());
+    let openers = || books.openings().get(&key("acme/payments", "e2e")).map_or(0, |opening| opening.copies.len());
+    assert!(eventually(SOON, || openers() == 1), "the watcher never went");
+    dkb(&first).args(["clean", "--stale"]).run().success();
+    let containers = || engine.api().containers().len();
+    assert_eq!((engine.has("dead:1"), containers()), (false, 0), "{}", engine.inventory());
+    // What the second has run there is not the first's to take.
+    killed_guard(engine, &state, &dkb(&first).session("e3e"), &first, "true");
+    std::thread::sleep(Duration::from_secs(7));
+    let run = "docker run -d --stop-timeout 1 --label $DKB_LABEL lab/base sleep 1000";
+    dkb(&second).session("e3e").args(["guard", "--", "sh", "-c", run]).run().success().warns("another working copy");
+    dkb(&first).args(["clean", "--stale"]).run().success();
+    assert_eq!((engine.has("dead:1"), containers()), (true, 2), "{}", engine.inventory());
+    dkb(&first).args(["clean", "--stale", "--project", "acme/payments"]).run().success();
+    assert_eq!((engine.has("dead:1"), containers()), (false, 0), "{}", engine.inventory());
+}
+
+fn a_session_whose_name_was_made_up_is_found_again_wherever_it_was_at_work(engine: &Engine) {
+    let state = State::new();
+    let (first, second) = (checkout(&state, "first", true), checkout(&state, "second", true));
+    let dkb = |folder: &Path| engine.dkb_in(&state).cwd(folder);
+    let context = Context::from_base("RUN echo there >/built");
+    let there = format!(
+        "cd {} && {} build -q -t there:1 {} && cd -",
+        second.display(),
+        dkb_path().display(),
+        context.path().display()
+    );
+    killed_guard(engine, &state, &dkb(&first), &first, &there);
+    let left = || (engine.has("dead:1"), engine.has("there:1"), engine.api().containers().len());
+    assert_eq!(left(), (true, true, 1));
+    dkb(&second).args(["clean", "--stale"]).run().success();
+    assert_eq!(left(), (true, true, 1), "{}", engine.inventory());
+    dkb(&first).args(["clean", "--stale"]).run().success();
+    assert_eq!(left(), (false, false, 0), "{}", engine.inventory());
 }
 
 fn a_clean_leaves_what_a_living_guard_keeps_open(engine: &Engine) {
@@ -168,9 +237,10 @@ fn tags_that_went_from_session_to_session_come_back_in_the_end(engine: &Engine) 
         dkb.clone().args(["session", "end", &sessions[n]]).run().success();
     }
     assert!(eventually(SOON, || !is_alive(&dkb)), "nothing holds them");
+    let now = || engine.find("app:dev").map(|image| image.id);
+    assert_eq!(now(), Some(theirs.id.clone()), "past those that are over\n{}", engine.inventory());
     dkb.clone().args(["clean", "--stale"]).run().success();
-    let now = engine.find("app:dev").map(|image| image.id);
-    assert_eq!(now, Some(theirs.id.clone()), "{}", engine.inventory());
+    assert_eq!(now(), Some(theirs.id.clone()), "{}", engine.inventory());
     assert!(engine.images().iter().all(|image| !image.tags.is_empty()), "{}", engine.inventory());
 }
 

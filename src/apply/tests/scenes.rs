@@ -10,8 +10,8 @@ use crate::engine::Engine as _;
 use crate::engine::fake::{Fake, Loaded, Store, World, container_of};
 use crate::model::books_tests::{build, id, key};
 use crate::model::{
-    Books, Build, CacheRecord, Capabilities, Container, ContainerState, Ended, ImageId, Life, Name, Network, Plan,
-    RUN_LABEL, Record, Reference, SessionEntry, Snapshot, Taken, Volume,
+    Books, Build, CacheRecord, Capabilities, Container, ContainerState, Ended, ImageId, Life, Name, Network, Opening,
+    Plan, RUN_LABEL, Record, Reference, SessionEntry, Snapshot, Taken, Volume,
 };
 use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, Layers, Scope, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
@@ -303,7 +303,8 @@ pub(super) async fn plan(fake: &Fake, books: &Books, verb: Verb) -> (Plan, HashM
         Extras { networks: fake.networks().await.expect("a list"), volumes: fake.volumes().await.expect("a list") };
     let (now, own) = (info.now, key("p", "s"));
     let here = Here { by_ci: true, ..Here::somebody(own.clone()) };
-    let opened = if verb == Verb::End { HashMap::from([(own.clone(), at(BUILT - 1))]) } else { HashMap::new() };
+    let opening = Opening { since: at(BUILT - 1), copies: BTreeSet::new(), made: false };
+    let opened = if verb == Verb::End { HashMap::from([(own.clone(), opening)]) } else { HashMap::new() };
     let lives = HashMap::from([(own.clone(), if verb == Verb::End { Life::Alive } else { Life::Unowned })]);
     let look = CleanLook {
         snapshot: &snapshot,

@@ -25,7 +25,7 @@ use crate::model::{
 };
 
 /// Engines say when a container was made in whole seconds, and the ledger goes by another clock.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
+pub(crate) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 /// A watcher gives a sign of life at least that often.
 const BETWEEN_BEATS: SignedDuration = SignedDuration::from_secs(5);
 
@@ -117,7 +117,7 @@ impl<'a> Ending<'a> {
             return false;
         };
         let since = |moment: Timestamp| at.duration_since(moment);
-        let first = self.look.opened.get(key).copied().unwrap_or(entry.first).max(entry.first);
+        let first = self.look.opened.get(key).map_or(entry.first, |opening| opening.since.max(entry.first));
         since(first) >= -CLOCKS_DIFFER && self.ended(key).is_none_or(|end| since(end) <= CLOCKS_DIFFER)
     }
 

@@ -46,16 +46,26 @@ fn taken_before<'a>(
     all.filter(move |(key, taken)| taken.tag.canonical() == tag.canonical() && claims.gave(image, key))
 }
 
-/// Where a tag goes that was taken from this image: past those that go with it, to what they had it from.
-fn back_to(look: &CleanLook, policy: &CleanPolicy, claims: &Claims, taken: &Taken) -> ImageId {
-    let mut to = taken.from;
+/// Where a tag goes that was taken from this image: past those that go with it and those of sessions that died, which
+/// would only give it on, to what they had it from. Where that is gone, to the last of the dead.
+fn back_to(look: &CleanLook, policy: &CleanPolicy, claims: &Claims, taken: &Taken) -> Option<ImageId> {
+    let is_dead = |key: &SessionKey| look.life(key) == Life::Dead;
+    let (mut to, mut of_the_dead) = (taken.from, None);
     let mut passed = HashSet::new();
-    while claims.in_scope(to).is_some() && passed.insert(to) {
-        let mut before = taken_before(look, claims, to, &taken.tag).filter(|(key, _)| covers(look, policy, key));
-        let Some((_, before)) = before.next() else { break };
+    while passed.insert(to) {
+        let goes = claims.in_scope(to).is_some();
+        let mut builds = claims.builds(to).peekable();
+        let is_left = builds.peek().is_some() && builds.all(|build| is_dead(&build.of));
+        let there = !goes && look.snapshot.image(to).is_some_and(|image| !image.dropped);
+        if !goes && !is_left {
+            return there.then_some(to).or(of_the_dead);
+        }
+        of_the_dead = of_the_dead.or(there.then_some(to));
+        let mut before = taken_before(look, claims, to, &taken.tag);
+        let Some((_, before)) = before.find(|(key, _)| covers(look, policy, key) || is_dead(key)) else { break };
         to = before.from;
     }
-    to
+    of_the_dead
 }
 
 /// The tags that sessions which end took from images that are still there, and that nobody moved since.
@@ -66,10 +76,8 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
             let holds = |image: &&Image| image.tags.iter().any(|tag| tag.canonical() == taken.tag.canonical());
             let mut own = look.snapshot.images.iter().filter(|image| claims.gave(image.id, &entry.key));
             let Some(now) = own.find(holds) else { continue };
-            let to = back_to(look, policy, claims, taken);
-            let there = look.snapshot.image(to).is_some_and(|image| !image.dropped) && claims.in_scope(to).is_none();
             let Some(tag) = now.tags.iter().find(|tag| tag.canonical() == taken.tag.canonical()) else { continue };
-            if there {
+            if let Some(to) = back_to(look, policy, claims, taken) {
                 returns.insert(tag.clone(), Return { from: now.id, to });
             }
         }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{Books, GoesOn, ImageId, Life, Name, Pattern, Reference, SessionEntry, SessionKey, Snapshot};
+use crate::model::{
+    Books, GoesOn, ImageId, Life, Name, Opening, Pattern, Reference, SessionEntry, SessionKey, Snapshot,
+};
 
 /// The layers of those images for which they were asked, lowest first.
 pub type Layers = HashMap<ImageId, Vec<String>>;
@@ -92,8 +94,8 @@ pub struct CleanLook<'a> {
     pub lives: &'a HashMap<SessionKey, Life>,
     /// The last sign of life of sessions that are dead.
     pub beats: &'a HashMap<SessionKey, Timestamp>,
-    /// Since when somebody has kept a session open, where it was opened.
-    pub opened: &'a HashMap<SessionKey, Timestamp>,
+    /// The sessions that somebody has opened and nobody has ended.
+    pub opened: &'a HashMap<SessionKey, Opening>,
     /// The sessions whose containers run.
     pub at_work: &'a HashSet<SessionKey>,
     pub running: &'a [RunningBuild],
@@ -116,11 +118,15 @@ impl CleanLook<'_> {
     /// other working copies built takes more than its word.
     pub fn reaches(&self, key: &SessionKey) -> bool {
         let here = self.here;
-        let known = self.books.sessions.get(key);
+        let (known, opened) = (self.books.sessions.get(key), self.opened.get(key));
+        // A session of before says nothing of where it was at work.
+        let says_where = known.is_none_or(|entry| !entry.copies.is_empty());
+        let mut copies = known.map(|entry| &entry.copies).into_iter().chain(opened.map(|of| &of.copies)).flatten();
         here.vouched
             || *key == here.key && here.alone
             || key.session == here.copy
-            || known.is_none_or(|entry| !entry.copies.is_empty() && entry.copies.iter().all(|copy| *copy == here.copy))
+            || opened.is_some_and(|of| of.made && of.copies.contains(&here.copy))
+            || says_where && copies.all(|copy| *copy == here.copy)
     }
 
     /// Whether a session is over and was never cleaned, as `--stale` means it.

@@ -9,7 +9,7 @@ use super::*;
 use crate::engine::capabilities::{CONTAINERD, PODMAN};
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
-use crate::model::{Books, Life, Name, Pattern, Reference, SessionEntry, SessionKey, Snapshot};
+use crate::model::{Books, Life, Name, Opening, Pattern, Reference, SessionEntry, SessionKey, Snapshot};
 use crate::model::{Build, Container, ContainerState, Deed, Image, ImageGuard, RUN_LABEL, Record, Taken};
 
 struct Case {
@@ -17,6 +17,7 @@ struct Case {
     books: Books,
     lives: HashMap<SessionKey, Life>,
     beats: HashMap<SessionKey, Timestamp>,
+    opened: HashMap<SessionKey, Opening>,
     running: Vec<RunningBuild>,
     layers: Layers,
     here: Here,
@@ -67,6 +68,7 @@ fn case(images: Vec<Image>, builds: Vec<Build>) -> Case {
         books,
         lives: HashMap::new(),
         beats: HashMap::new(),
+        opened: HashMap::new(),
         running: Vec::new(),
         layers: Layers::new(),
         here: here(key("p", "s")),
@@ -96,7 +98,7 @@ impl Case {
             books: &self.books,
             lives: &self.lives,
             beats: &self.beats,
-            opened: &HashMap::new(),
+            opened: &self.opened,
             at_work: &at_work(&self.snapshot, &self.books),
             running: &self.running,
             layers: &self.layers,
@@ -736,6 +738,18 @@ fn a_checkout_that_calls_itself_a_project_cleans_what_it_built_itself() {
     assert_eq!(case.steps(&session("there")), [""; 0]);
     case.here.alone = true;
     assert_eq!(case.steps(&session("there")), ["-4"]);
+    // What somebody has opened elsewhere may have something there that nobody has noted.
+    let mut open = |session: &str, copies: &[&str], made| {
+        let copies = copies.iter().map(|copy| name(copy)).collect();
+        case.opened.insert(key("p", session), Opening { since: Timestamp::UNIX_EPOCH, copies, made });
+        case.steps(&CleanPolicy { scope: Scope::Session(key("p", session)), ..end_of_session() })
+    };
+    assert_eq!(open("here", &["local-00000002"], false), [""; 0]);
+    assert_eq!(open("here", &["local-00000001"], false), ["-3"]);
+    // One whose name dkb made up is all of whoever opened it, wherever it was at work.
+    assert_eq!(open("both", &["local-00000001"], false), [""; 0]);
+    assert_eq!(open("both", &["local-00000002"], true), [""; 0]);
+    assert_eq!(open("both", &["local-00000001"], true), ["-5"]);
     assert_eq!(case.kept(&CleanPolicy { scope: Scope::All, ..tagged }), [], "whoever says all means all");
 }
 
@@ -794,6 +808,14 @@ fn a_tag_goes_back_past_all_the_sessions_that_end() {
     assert_eq!(all.steps(&stale())[0], "give 9 app:dev");
     let two = host(2).life(a.clone(), dead).life(b.clone(), dead);
     assert_eq!(two.steps(&stale())[0], "give 9 app:dev");
+    // C alone ends: past those that died, who would only give it on, to one that goes on, or to what all had it from.
+    let of_c = |a_is: Life| host(3).life(a.clone(), a_is).life(b.clone(), dead);
+    assert_eq!(of_c(alive).steps(&of(&c)), ["give 1 app:dev", "-3"]);
+    assert_eq!(of_c(dead).steps(&of(&c)), ["give 9 app:dev", "-3"]);
+    // Where that is gone, the last who had it keeps it.
+    let mut gone = of_c(dead);
+    gone.snapshot.images.retain(|image| image.id != id(9));
+    assert_eq!(gone.steps(&of(&c)), ["give 2 app:dev", "-3"]);
     let kept_or_given = |plan: &Plan| plan.steps.iter().all(|step| step.removed_image() != Some(id(9)));
     assert!(kept_or_given(&all.plan(&stale())) && kept_or_given(&two.plan(&stale())));
 }

@@ -1,11 +1,12 @@
 //! Every kind of container × who made it × how it stands × how the session ends: no cell is decided by accident.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
-use crate::model::{Action, Books, Build, KeptReason, Kind, Name, Pattern, Plan, Record, SessionEntry};
+use crate::model::{Action, Books, Build, KeptReason, Kind, Name, Opening, Pattern, Plan, Record, SessionEntry};
 use crate::plan::clean::{Here, Layers};
 use crate::plan::session_end::{self, Extras};
 
@@ -39,7 +40,7 @@ enum End {
 
 struct Scene {
     /// Since when session `s` is open.
-    opened: HashMap<crate::model::SessionKey, Timestamp>,
+    opened: HashMap<crate::model::SessionKey, Opening>,
     books: Books,
     snapshot: Snapshot,
     keep: Vec<Pattern>,
@@ -250,7 +251,7 @@ fn what_was_made_while_nobody_kept_the_session_open_is_somebody_elses() {
     let fate = |made, labelled| {
         let container = of(1, "app:latest", ContainerState::Running, made);
         let mut scene = Scene::new(if labelled { with_label(container, "p:s") } else { container });
-        scene.opened.insert(key("p", "s"), at(BUILT + 900));
+        scene.opened.insert(key("p", "s"), Opening { since: at(BUILT + 900), copies: BTreeSet::new(), made: false });
         scene.fate(End::Guard)
     };
     assert_eq!((fate(BUILT + 60, false), fate(BUILT + 901, false)), ("stays", "stop, remove"));
