@@ -52,6 +52,9 @@ _dkb() {
             dkb,sweep)
                 cmd="dkb__subcmd__sweep"
                 ;;
+            dkb,tidy-cache)
+                cmd="dkb__subcmd__tidy__subcmd__cache"
+                ;;
             dkb,watch)
                 cmd="dkb__subcmd__watch"
                 ;;
@@ -80,7 +83,7 @@ _dkb() {
 
     case "${cmd}" in
         dkb)
-            opts="-c -H -q -v -D -l -h -V --context --host --project --settings --format --color --quiet --verbose --config --debug --log-level --tls --tlscacert --tlscert --tlskey --tlsverify --session --help --version build clean status log guard sweep session config plugin completions man watch docker-cli-plugin-metadata"
+            opts="-c -H -q -v -D -l -h -V --context --host --project --settings --format --color --quiet --verbose --config --debug --log-level --tls --tlscacert --tlscert --tlskey --tlsverify --session --help --version build clean status log guard sweep session config plugin completions man watch tidy-cache docker-cli-plugin-metadata"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1058,6 +1061,52 @@ _dkb() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -H)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --project)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dkb__subcmd__tidy__subcmd__cache)
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --context)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -57,6 +57,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand completions 'Print a shell''s completions'
             cand man 'Print a manual page'
             cand watch 'What a guard starts to be outlived by'
+            cand tidy-cache 'What a build leaves to a process that nobody waits for'
             cand docker-cli-plugin-metadata 'What docker asks of a plugin'
         }
         &'dkb;build'= {
@@ -399,6 +400,22 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --keep-tagged 'keep-tagged'
             cand --keep-on-failure 'keep-on-failure'
             cand --made 'made'
+            cand -q 'Say less'
+            cand --quiet 'Say less'
+            cand -v 'Say more: each image and its reason'
+            cand --verbose 'Say more: each image and its reason'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'dkb;tidy-cache'= {
+            cand -c 'Use this docker context; sweep takes several'
+            cand --context 'Use this docker context; sweep takes several'
+            cand -H 'Use the engine at this address'
+            cand --host 'Use the engine at this address'
+            cand --project 'Name the project; otherwise the repository''s name'
+            cand --settings 'Read this file in place of ~/.config/dkb/config.toml'
+            cand --format 'Print results for people or for programs'
+            cand --color 'Use colour'
             cand -q 'Say less'
             cand --quiet 'Say less'
             cand -v 'Say more: each image and its reason'

@@ -126,6 +126,9 @@ pub enum Verb {
     /// What a guard starts to be outlived by
     #[command(hide = true)]
     Watch(WatchFlags),
+    /// What a build leaves to a process that nobody waits for
+    #[command(hide = true)]
+    TidyCache,
     /// What docker asks of a plugin
     #[command(name = "docker-cli-plugin-metadata", hide = true)]
     PluginMetadata,
@@ -147,6 +150,7 @@ impl Verb {
             Self::Completions { .. } => "completions",
             Self::Man { .. } => "man",
             Self::Watch(_) => "watch",
+            Self::TidyCache => "tidy-cache",
             Self::PluginMetadata => "docker-cli-plugin-metadata",
         }
     }

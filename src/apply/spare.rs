@@ -53,10 +53,16 @@ async fn is_connected(engine: &impl Engine, id: &str, name: &str) -> Result<bool
 
 /// Where there is no such call the record stays, and the reason, the same for all of them, is said once.
 pub(super) async fn remove_cache(engine: &impl Engine, id: &str) -> Result<StepEnd> {
-    match engine.delete_cache(id).await? {
+    match engine.delete_cache(&[id.to_owned()]).await? {
         engine::Outcome::Refused { status, .. } if is_no_such_call(status) => {
             let why = Error::failed("deleting build cache", "the engine, or a proxy before it, has no such call");
             Ok(StepEnd { why: Some(why), ..StepEnd::plainly(Outcome::Kept) })
+        }
+        // It does not say why: it is in use, something is built on it, or it is gone.
+        engine::Outcome::Done(gone) if gone.ids.is_empty() => {
+            Ok(plainly(engine::Outcome::<()>::Conflict("the engine kept it, or it was gone".to_owned()), |()| {
+                Outcome::Done
+            }))
         }
         outcome => Ok(plainly(outcome, |_| Outcome::Done)),
     }

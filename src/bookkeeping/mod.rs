@@ -1,5 +1,6 @@
 //! Keeping the books: what a build made, what a killed one had made, what was taken away, and which builds run now.
 
+pub(crate) mod cache;
 mod home;
 mod open;
 mod record;

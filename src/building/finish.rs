@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::before::Before;
 use super::job::Job;
-use super::{tag_loan, tidy};
+use super::{cache, tag_loan, tidy};
 use crate::app::App;
 use crate::bookkeeping::{self, home, recover};
 use crate::engine::Engine;
@@ -31,6 +33,7 @@ const OURS: [&str; 5] = ["project", "session", "settings", "keep-tagged", "forma
 struct Noted {
     /// How many images this build has made useless and taken away.
     went: Result<usize>,
+    result: Option<ImageId>,
     /// Every session that was known then.
     lives: HashMap<SessionKey, Life>,
 }
@@ -47,9 +50,12 @@ impl Job {
         if !ok && let Some(flag) = self.words.misplaced(&OURS) {
             report::say(format_args!("--{flag} is dkb's own flag, and stands before the verb: dkb --{flag} … build …"));
         }
+        let ended = Timestamp::now();
         if let Ok(Some(before)) = &before {
             self.intent.tags.clone_from(&before.gives);
         }
+        let in_cache = before.as_ref().ok().and_then(Option::as_ref).filter(|before| self.leaves_cache(before));
+        let in_cache = in_cache.map(|before| before.identity.clone());
         let kept = match (before, self.state.clone()) {
             (Ok(Some(before)), Ok(state)) => {
                 let books = self.keep_books(app, ok, seen, &before, &state);
@@ -57,10 +63,14 @@ impl Job {
                 tokio::time::timeout(LONGEST, books).await.unwrap_or_else(late)
             }
             (Err(error), _) => Err(error),
-            _ => Ok(Noted { went: Ok(0), lives: HashMap::new() }),
+            _ => Ok(Noted { went: Ok(0), result: None, lives: HashMap::new() }),
         };
         let lives = match kept {
-            Ok(Noted { went, lives }) => {
+            Ok(Noted { went, result, lives }) => {
+                if let Some(identity) = in_cache {
+                    // Of what is not noted nothing is taken.
+                    let _ = cache::hand_over(app, &identity, &self.ended_build(app, ended, ok, result));
+                }
                 match went {
                     Ok(went) if went > 0 && app.verbose => {
                         let images = if went == 1 { "image" } else { "images" };
@@ -124,7 +134,7 @@ impl Job {
         ledger.append_aside(bookkeeping::records(&books, &self.intent, &build)).await?;
         books.apply(Record::Build(build.clone()));
         let went = tidy::take_away(before, state, &ledger, &books, &build, &app.settings).await;
-        Ok(Noted { went, lives: lives(state, &books) })
+        Ok(Noted { went, result: build.result, lives: lives(state, &books) })
     }
 
     /// The image that docker built, by its own word where it gave one, else by the tags.

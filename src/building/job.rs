@@ -28,7 +28,7 @@ pub(crate) struct Job {
     endpoint: Result<Endpoint>,
     spelling: Spelling,
     pub(crate) words: BuildWords,
-    builder: Builder,
+    pub(super) builder: Builder,
     pub(crate) stamp: Stamp,
     pub(crate) classic: bool,
     pub(crate) stdout: Stdout,

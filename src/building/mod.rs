@@ -2,6 +2,7 @@
 
 mod before;
 mod builder_choice;
+mod cache;
 mod finish;
 mod job;
 mod tag_loan;

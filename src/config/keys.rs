@@ -122,7 +122,7 @@ pub static KEYS: &[Key] = {
         key("project", "project", Name, Anyone, "", "the software that is built here, across checkouts and machines"),
         key("session", "session", Name, Run, "", "the stretch of work that this run belongs to"),
         key("stamp", "", Choice(STAMPS), Anyone, "full", "which labels a built image gets"),
-        key("keep_superseded", "", Count, Narrowing, "0", "how many versions a tag just lost are kept for going back"),
+        key("keep_superseded", "", Count, Narrowing, "0", "how many versions of an image, and of its cache, are kept for going back"),
         key("keep", "keep", Patterns, Anyone, "", "images whose names match are never deleted"),
         key("keep_last", "keep_last", Count, Narrowing, "", "the newest N of every repository stay"),
         key("older_than", "older_than", Duration, Narrowing, "", "only what was built longer ago is deleted"),

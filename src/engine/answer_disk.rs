@@ -81,11 +81,13 @@ struct RawCache {
     parent: Option<String>,
     #[serde(rename = "Type")]
     kind: Option<String>,
+    description: Option<String>,
     in_use: Option<bool>,
     shared: Option<bool>,
     size: Option<i64>,
     created_at: Option<String>,
     last_used_at: Option<String>,
+    usage_count: Option<i64>,
 }
 
 impl TryFrom<RawCache> for CacheRecord {
@@ -96,11 +98,13 @@ impl TryFrom<RawCache> for CacheRecord {
             id: raw.id,
             parents: raw.parents.unwrap_or_else(|| parent.into_iter().collect()),
             kind: raw.kind.unwrap_or_default(),
+            description: raw.description.unwrap_or_default(),
             in_use: raw.in_use.unwrap_or(false),
             shared: raw.shared.unwrap_or(false),
             size: bytes(raw.size),
             created: time(raw.created_at),
             last_used: time(raw.last_used_at),
+            used: bytes(raw.usage_count),
         })
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::ask::Hello;
 use super::endpoint::Endpoint;
-use super::outcome::{Outcome, Removed};
+use super::outcome::{CacheGone, Outcome, Removed};
 use crate::error::Result;
 use crate::model::{
     CacheRecord, Container, DiskUsage, Ended, EngineInfo, Image, ImageDetail, ImageId, Network, Reference, Volume,
@@ -84,10 +84,10 @@ pub trait Engine {
 
     async fn remove_network(&self, id: &str) -> Result<Outcome>;
 
-    /// Deletes one record of the build cache and says how many bytes came back. There is no other call for it
-    /// than a prune that is told the ID. One that takes nothing does not say whether the record is in use, has
-    /// children or is gone, so that counts as kept.
-    async fn delete_cache(&self, id: &str) -> Result<Outcome<u64>>;
+    /// Deletes these records of the build cache, all in one call, and says which went. There is no other call for it
+    /// than a prune that is told the IDs. Of what it leaves it does not say whether that is in use, has children or is
+    /// gone.
+    async fn delete_cache(&self, ids: &[String]) -> Result<Outcome<CacheGone>>;
 
     /// One image by name or ID; `None` if there is none.
     async fn image(&self, name: &str) -> Result<Option<ImageDetail>>;

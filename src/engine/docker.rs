@@ -27,14 +27,17 @@ use super::capabilities;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::identity;
-use super::outcome::{Outcome, Removed};
+use super::outcome::{CacheGone, Outcome, Removed};
 use crate::error::{Error, Result};
 use crate::model::{
     CacheRecord, Container, DiskUsage, Ended, EngineInfo, Image, ImageDetail, ImageId, Network, Reference, Volume,
+    total,
 };
 
 /// Engines fail a whole list now and then because one thing on it goes away at that moment.
 const TRIES: usize = 3;
+/// A call's address has room for so many of their IDs, and for some more.
+const CACHE_AT_ONCE: usize = 500;
 /// How long a measurement by somebody else is given before dkb asks for its own again.
 const MEASURING: Duration = Duration::from_millis(200);
 
@@ -194,18 +197,31 @@ impl Engine for Docker {
         self.change(&tried, self.client.remove_network(&id)).await
     }
 
-    async fn delete_cache(&self, id: &str) -> Result<Outcome<u64>> {
-        let tried = format!("deleting build cache {id}");
-        let filters = HashMap::from([("id", vec![id])]);
-        let options = PruneBuildOptionsBuilder::default().all(true).filters(&filters).build();
-        Ok(match self.change(&tried, self.client.prune_build(Some(options))).await? {
-            Outcome::Done(report) if report.caches_deleted.as_ref().is_none_or(Vec::is_empty) => {
-                Outcome::Conflict("the engine kept it, or it was gone".to_owned())
+    async fn delete_cache(&self, ids: &[String]) -> Result<Outcome<CacheGone>> {
+        let tried = "deleting build cache";
+        // The engine takes the filter for a regular expression.
+        let is_plain = |id: &&String| !id.is_empty() && id.bytes().all(|digit| digit.is_ascii_alphanumeric());
+        let mut gone = CacheGone::default();
+        for some in ids.chunks(CACHE_AT_ONCE) {
+            let plain: Vec<&str> = some.iter().filter(is_plain).map(String::as_str).collect();
+            if plain.is_empty() {
+                continue;
             }
-            Outcome::Done(report) => Outcome::Done(report.space_reclaimed.and_then(|b| b.try_into().ok()).unwrap_or(0)),
-            Outcome::Missing => Outcome::Refused { status: 404, message: "this engine has no such call".to_owned() },
-            other => other.map(|_| 0),
-        })
+            let filters = HashMap::from([("id", vec![format!("^({})$", plain.join("|"))])]);
+            let options = PruneBuildOptionsBuilder::default().all(true).filters(&filters).build();
+            match self.change(tried, self.client.prune_build(Some(options))).await? {
+                Outcome::Done(report) => {
+                    gone.ids.extend(report.caches_deleted.unwrap_or_default());
+                    let bytes = report.space_reclaimed.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0);
+                    gone.bytes = total([gone.bytes, bytes]);
+                }
+                Outcome::Missing => {
+                    return Ok(Outcome::Refused { status: 404, message: "this engine has no such call".to_owned() });
+                }
+                other => return Ok(other.map(|_| gone)),
+            }
+        }
+        Ok(Outcome::Done(gone))
     }
 
     async fn image(&self, name: &str) -> Result<Option<ImageDetail>> {

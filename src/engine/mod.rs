@@ -35,6 +35,7 @@ pub(crate) mod fuzz;
 mod identity;
 mod inspect;
 mod outcome;
+mod past_builds;
 pub mod program;
 mod wire;
 mod working;
@@ -43,7 +44,8 @@ pub use api::{Engine, Limits, Target};
 pub use ask::Hello;
 pub use docker::{Docker, is_no_such_call};
 pub use endpoint::{DockerFlags, Endpoint};
-pub use outcome::{Outcome, Removed};
+pub use outcome::{CacheGone, Outcome, Removed};
+pub use past_builds::Buildx;
 pub use program::{Program, ProgramKind};
 
 /// The environment as a question, so that a test can answer it.

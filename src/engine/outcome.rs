@@ -78,3 +78,10 @@ mod tests {
         assert_eq!(error.kind, Kind::Unreachable);
     }
 }
+
+/// What a prune of build cache took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CacheGone {
+    pub ids: Vec<String>,
+    pub bytes: u64,
+}

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! STATE/engines/<hash of the engine's identity>/ledger.jsonl   what was built there, one record a line
+//! STATE/engines/<the same>/cache.json                          which build cache is ours
 //! STATE/builds/<build>/                                        a build that runs, or was cut off
 //! STATE/sessions/<hash of project and session>                 whose lock says that the session is alive
 //! STATE/history/removals.jsonl                                 what dkb took away; nothing is decided by it
@@ -12,6 +13,7 @@
 //! Whoever only reads never fails over what is not there yet; whoever writes gets an error to warn about.
 
 mod aside;
+mod cache;
 mod file;
 mod folder;
 mod history;
@@ -28,6 +30,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+pub use cache::{CacheNotes, CacheTurn};
 pub use file::Ledger;
 use folder::Folder;
 pub use history::History;

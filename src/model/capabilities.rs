@@ -25,6 +25,8 @@ pub struct Capabilities {
     pub layers_count_all: bool,
     /// Build cache that an image shares takes its bytes once more.
     pub counts_shared_cache_twice: bool,
+    /// What a prune of build cache leaves is still found by the next build.
+    pub prune_leaves_cache: bool,
     /// Its folder holds its ID, or those of its images, so that it can be known to be the engine's.
     pub marks_its_root: bool,
 

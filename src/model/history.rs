@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Books, EngineLabel, ImageId, Kind, Name, Outcome, Pattern, Plan, Reason, Reference, SessionKey, Step,
+    Action, Books, EngineInfo, EngineLabel, ImageId, Kind, Name, Outcome, Pattern, Plan, Reason, Reference, SessionKey,
+    Step,
 };
 
 /// Raised when an older dkb could no longer read a line rightly; it then leaves that line alone.
@@ -85,6 +86,32 @@ impl Removal {
             reason: step.reason,
             result: result(step)?,
         })
+    }
+
+    /// Records of the build cache that a build superseded, all that went in one call, by the steps that had made them.
+    pub fn of_cache(
+        first: &str,
+        steps: Vec<String>,
+        bytes: u64,
+        engine: &EngineInfo,
+        doer: Doer<'_>,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            at,
+            by: doer.verb.to_owned(),
+            project: doer.of.project.clone(),
+            session: doer.of.session.clone(),
+            engine: self::engine(&engine.into()),
+            action: Action::Remove,
+            kind: Kind::BuildCache,
+            id: shortened(first),
+            names: steps.into_iter().take(NAMES).map(|step| shortened(&step)).collect(),
+            built_as: Vec::new(),
+            bytes,
+            reason: Reason::Superseded,
+            result: Outcome::Done,
+        }
     }
 
     /// Whether somebody who writes this means it: a name in any spelling, a pattern, or the first digits of an ID.

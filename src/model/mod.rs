@@ -4,6 +4,7 @@ mod amount;
 mod asked;
 mod books;
 mod build_id;
+mod cache;
 mod capabilities;
 mod distance;
 mod history;
@@ -31,6 +32,7 @@ pub use books::{
     VERSION,
 };
 pub use build_id::BuildId;
+pub use cache::{CacheBooks, CacheClaim, CachedBuild, EndedBuild, PastBuild, PastStep};
 pub use capabilities::Capabilities;
 pub use distance::distance;
 #[cfg(test)]

@@ -49,18 +49,22 @@ impl Network {
 }
 
 /// One record of the build cache.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CacheRecord {
     pub id: String,
     pub parents: Vec<String>,
     /// `regular`, `source.local`, `exec.cachemount`, `frontend`, `internal` and the like.
     pub kind: String,
+    /// The step that made it, in the words of BuildKit.
+    pub description: String,
     pub in_use: bool,
     /// Its bytes belong to an image too, and stay while that image stays.
     pub shared: bool,
     pub size: u64,
     pub created: Option<Timestamp>,
     pub last_used: Option<Timestamp>,
+    /// In how many builds.
+    pub used: u64,
 }
 
 /// The bytes that the engine itself counts.

@@ -2,6 +2,7 @@
 
 pub mod argv;
 pub mod attribution;
+pub mod cache;
 pub mod ci;
 pub mod classic;
 pub mod clean;

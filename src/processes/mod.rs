@@ -1,5 +1,6 @@
 //! Other programs: docker and what a guard runs, their streams and signals, and the end of any process.
 
+pub(crate) mod apart;
 pub(crate) mod child;
 mod end;
 pub(crate) mod signals;

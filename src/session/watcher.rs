@@ -1,7 +1,7 @@
 //! Who cleans up if we can't: the watcher, as whoever starts one sees it. `verbs::watch` is its own life.
 
 use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 
 use super::{guard_mark, is_made};
@@ -9,21 +9,10 @@ use crate::app::App;
 use crate::cli::GuardFlags;
 use crate::error::{Error, Result};
 use crate::model::SessionKey;
+use crate::processes::apart;
 
 /// What a guard writes when it has cleaned up itself.
 pub(crate) const DONE: u8 = b'd';
-
-/// Variables by which a CI runner finds processes that a job left behind: those of GitHub Actions, Azure Pipelines
-/// and Jenkins. Others go by process group or session, and the watcher has its own. It is left behind on purpose.
-const HUNTED: [&str; 7] = [
-    "RUNNER_TRACKING_ID",
-    "VSTS_PROCESS_LOOKUP_ID",
-    "BUILD_ID",
-    "JENKINS_NODE_COOKIE",
-    "JENKINS_SERVER_COOKIE",
-    "HUDSON_SERVER_COOKIE",
-    "HUDSON_COOKIE",
-];
 
 /// A watcher that a guard has started. Dropping it without [`Watcher::done`] lets it clean.
 pub(crate) struct Watcher {
@@ -58,11 +47,7 @@ impl Leaves {
 /// is ready.
 pub(crate) fn start(app: &App, key: &SessionKey, until: &Until, leaves: Leaves, command: &str) -> Result<Watcher> {
     let failed = |error: std::io::Error| Error::failed("starting the watcher", error);
-    let own = std::env::current_exe().map_err(failed)?;
-    let mut watcher = Command::new(own);
-    for name in HUNTED {
-        watcher.env_remove(name);
-    }
+    let mut watcher = apart::another_dkb().map_err(failed)?;
     watcher.args(["--session", key.session.as_str()]);
     // As the guard tells its command: a name that only the checkout gave must not look like the user's word.
     let vouched = is_made(app, key) || app.here().vouched;
@@ -87,7 +72,7 @@ pub(crate) fn start(app: &App, key: &SessionKey, until: &Until, leaves: Leaves, 
         watcher.arg("--keep-on-failure");
     }
     let line = if matches!(until, Until::Line(_)) { Stdio::piped() } else { Stdio::null() };
-    watcher.stdin(line).stdout(Stdio::piped()).stderr(Stdio::null());
+    watcher.stdin(line).stdout(Stdio::piped());
     let mut child = watcher.spawn().map_err(failed)?;
     Ok(Watcher { line: child.stdin.take(), ready: child.stdout.take(), child })
 }

@@ -10,6 +10,7 @@ mod plugin;
 mod session;
 mod status;
 mod sweep;
+mod tidy_cache;
 mod watch;
 
 use std::ffi::OsString;
@@ -59,6 +60,7 @@ fn run(parsed: Parsed) -> Result<u8> {
         Verb::Guard(guard) => guard::guard(&app, &guard),
         Verb::Session(session) => session::session(&app, &session),
         Verb::Watch(watch) => watch::watch(&app, &watch),
+        Verb::TidyCache => tidy_cache::tidy_cache(&app),
         Verb::Config => {
             config::run(&app.settings, &app.identity);
             Ok(0)

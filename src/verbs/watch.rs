@@ -4,7 +4,6 @@
 //! a guard holds the other end of its stdin, and another process is watched through a handle on it.
 
 use std::io::Read;
-use std::path::Path;
 use std::pin::pin;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ledger::{KeptBy, SessionFile, State};
 use crate::model::Owner;
 use crate::plan::over::is_over;
-use crate::processes::process_end;
+use crate::processes::{apart, process_end};
 use crate::session::end::{self, Manner};
 use crate::session::watcher::DONE;
 use crate::{cli, report};
@@ -31,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The watcher's whole life.
 pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
-    leave_the_guard();
+    apart::leave();
     let key = app.key.clone();
     let state = app.state()?;
     let session = state.session(&key);
@@ -120,19 +119,6 @@ enum End {
     Done,
     /// Whoever was watched is gone.
     Gone,
-}
-
-/// A session, a folder and file handles of its own: nothing ties the watcher to who started it.
-fn leave_the_guard() {
-    let _ = rustix::process::setsid();
-    let _ = std::env::set_current_dir("/");
-    let folder = if Path::new("/proc/self/fd").exists() { "/proc/self/fd" } else { "/dev/fd" };
-    let open: Vec<i32> = std::fs::read_dir(folder)
-        .map(|entries| entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
-        .unwrap_or_default();
-    for handle in open.into_iter().filter(|handle| *handle > 2) {
-        let _ = nix::unistd::close(handle);
-    }
 }
 
 /// Whoever waits for the guard's output must not wait for the watcher.

@@ -2,6 +2,7 @@
 
 mod absurd;
 mod build_at_once;
+mod build_cache;
 mod build_constant;
 mod build_engine_trouble;
 mod build_foreign;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
     dkb_lab::promise::run([
         absurd::promises(),
         build_at_once::promises(),
+        build_cache::promises(),
         build_constant::promises(),
         build_engine_trouble::promises(),
         build_foreign::promises(),

@@ -256,6 +256,7 @@ fn host(world: &mut World) -> Books {
             size: 10,
             created: Some(at(BUILT)),
             last_used: Some(at(BUILT)),
+            ..CacheRecord::default()
         });
     }
     Books::default()

@@ -24,7 +24,7 @@ use super::ask::{Flavour, Hello};
 use super::capabilities;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
-use super::outcome::{Outcome, Removed};
+use super::outcome::{CacheGone, Outcome, Removed};
 use crate::error::Result;
 use crate::model::{
     CacheRecord, Container, DiskUsage, Ended, EngineInfo, Image, ImageDetail, ImageId, Network, Reference, Volume,
@@ -328,11 +328,11 @@ impl Engine for Fake {
         self.change("removing network", id, |world| world.remove_network(id)).await
     }
 
-    async fn delete_cache(&self, id: &str) -> Result<Outcome<u64>> {
-        Ok(match self.change("deleting build cache", id, |world| world.delete_cache(id)).await? {
-            Outcome::Done(None) => Outcome::Conflict("the engine kept it, or it was gone".to_owned()),
+    async fn delete_cache(&self, ids: &[String]) -> Result<Outcome<CacheGone>> {
+        let called = ids.join(" ");
+        Ok(match self.change("deleting build cache", &called, |world| world.delete_cache(ids)).await? {
             Outcome::Missing => Outcome::Refused { status: 404, message: "this engine has no such call".to_owned() },
-            other => other.map(Option::unwrap_or_default),
+            other => other,
         })
     }
 

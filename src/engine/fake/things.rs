@@ -2,7 +2,8 @@
 
 use super::images::{Refusal, refuse};
 use super::world::{Store, World};
-use crate::model::{Container, ContainerState};
+use crate::engine::outcome::CacheGone;
+use crate::model::{Container, ContainerState, total};
 
 impl World {
     pub fn remove_container(&mut self, id: &str) -> Result<(), Refusal> {
@@ -82,13 +83,22 @@ impl World {
         Ok(())
     }
 
-    /// Takes a record that is not in use and that no other is built on, and says its bytes.
-    pub(super) fn delete_cache(&mut self, id: &str) -> Result<Option<u64>, Refusal> {
+    /// Takes the records that are not in use and that no other is built on, and says their bytes.
+    pub(super) fn delete_cache(&mut self, ids: &[String]) -> Result<CacheGone, Refusal> {
         if self.store == Store::Podman {
             return refuse(404, "Not Found");
         }
+        let mut gone = CacheGone::default();
+        while let Some(id) = ids.iter().find(|id| self.is_free_cache(id)) {
+            let bytes = self.cache.remove(id).map_or(0, |record| record.size);
+            gone.bytes = total([gone.bytes, bytes]);
+            gone.ids.push(id.clone());
+        }
+        Ok(gone)
+    }
+
+    fn is_free_cache(&self, id: &str) -> bool {
         let is_parent = self.cache.values().any(|record| record.parents.iter().any(|parent| parent == id));
-        let goes = self.cache.get(id).is_some_and(|record| !record.in_use) && !is_parent;
-        Ok(if goes { self.cache.remove(id).map(|record| record.size) } else { None })
+        self.cache.get(id).is_some_and(|record| !record.in_use) && !is_parent
     }
 }

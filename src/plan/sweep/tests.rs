@@ -98,6 +98,7 @@ fn record(id: &str, parents: &[&str], idle: i64) -> CacheRecord {
         size: 10,
         created: Some(ago(9 * DAY)),
         last_used: Some(ago(idle)),
+        ..CacheRecord::default()
     }
 }
 

@@ -496,6 +496,7 @@ fn build_cache_is_for_the_sweep_alone() {
             size: 1,
             created: Some(at(NOW - HOUR)),
             last_used: Some(at(NOW - HOUR)),
+            ..CacheRecord::default()
         }];
         assert_eq!(takes(&scene.plan(verb), Kind::BuildCache, "record"), verb == Verb::Sweep, "{verb:?}");
     }

@@ -59,6 +59,7 @@ fn record(id: &str, parents: &[&str]) -> CacheRecord {
         size: 10,
         created: Some(at(NOW - 7200)),
         last_used: Some(at(NOW - 3600)),
+        ..CacheRecord::default()
     }
 }
 

@@ -1,0 +1,310 @@
+//! What one look at an engine's cache and its history of builds says of our builds.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::LATE;
+use crate::model::{CacheBooks, CacheClaim, CacheRecord, CachedBuild, EndedBuild, PastBuild, PastStep};
+
+/// How far the moments that we note may lie from those of the engine, which are of the same clock.
+const SLACK: SignedDuration = SignedDuration::from_millis(20);
+
+/// An engine remembers fifty builds.
+const REMEMBERED: usize = 64;
+
+/// Enters what our builds that ended since the last look have made and used, and what strangers have used.
+pub(crate) fn look(books: &mut CacheBooks, ended: &[EndedBuild], history: &[PastBuild], records: &[CacheRecord]) {
+    books.rename(&renamed(books, records));
+    forget(books, records);
+    let known: HashSet<&str> = books.builds.iter().flat_map(|build| &build.past).map(String::as_str).collect();
+    let matched: Vec<(&EndedBuild, Vec<&PastBuild>)> = matched(ended, history, &known);
+    let new: HashSet<&str> = matched.iter().flat_map(|(_, pasts)| pasts).map(|past| past.id.as_str()).collect();
+    let is_ours = |past: &PastBuild| new.contains(past.id.as_str()) || known.contains(past.id.as_str());
+    let strangers: Vec<&PastBuild> = history.iter().filter(|past| !is_ours(past)).collect();
+    let mut ours: Vec<&PastBuild> = history.iter().filter(|past| new.contains(past.id.as_str())).collect();
+    ours.sort_by_key(|past| past.ended);
+
+    mark_shared(books, &ours, &strangers, records);
+    let needs: HashMap<&str, BTreeSet<String>> = ours
+        .iter()
+        .filter_map(|past| Some((past.id.as_str(), enter(books, past, past.ended?, &strangers, records))))
+        .collect();
+    let mut builds = Vec::new();
+    for (build, pasts) in matched {
+        let past: BTreeSet<String> = pasts.iter().map(|past| past.id.clone()).collect();
+        builds.push(CachedBuild {
+            needs: past.iter().filter_map(|id| needs.get(id.as_str())).flatten().cloned().collect(),
+            past,
+            of: build.of.clone(),
+            key: build.key.clone(),
+            at: build.ended,
+            ok: build.ok,
+            keep: build.keep,
+            result: build.result,
+        });
+    }
+    // What was made since the last look may have been used by somebody else already.
+    mark_shared(books, &ours, &strangers, records);
+    builds.sort_by_key(|build| build.at);
+    books.builds.extend(builds);
+    for record in records {
+        if let Some(claim) = books.records.get_mut(&record.id) {
+            (claim.used, claim.last_used) = (record.used, record.last_used);
+        }
+    }
+}
+
+/// What a step leaves gets another name once a later build exports it: the old record is gone, and there is one that was
+/// made while the same step ran.
+fn renamed(books: &CacheBooks, records: &[CacheRecord]) -> BTreeMap<String, String> {
+    let there: HashSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
+    let unknown: Vec<&CacheRecord> = records.iter().filter(|record| !books.records.contains_key(&record.id)).collect();
+    let gone = books.records.iter().filter(|(id, _)| !there.contains(id.as_str()));
+    let found = gone.filter_map(|(id, claim)| {
+        let within = |created: Timestamp| claim.ran.0 <= created && created <= claim.ran.1;
+        let is_it = |record: &&&CacheRecord| record.created.is_some_and(within) && is_described(&claim.step, record);
+        let mut found = unknown.iter().filter(is_it);
+        let only = found.next().filter(|_| found.next().is_none())?;
+        Some((id.clone(), only.id.clone()))
+    });
+    let found: BTreeMap<String, String> = found.collect();
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for id in found.values() {
+        *seen.entry(id).or_default() += 1;
+    }
+    // What may be two of ours is neither.
+    found.iter().filter(|(_, id)| seen[id.as_str()] == 1).map(|(old, new)| (old.clone(), new.clone())).collect()
+}
+
+/// What is not there any more was taken by somebody else, and nobody can say now whether it was a stranger's too: what
+/// it was made from may be his.
+fn forget(books: &mut CacheBooks, records: &[CacheRecord]) {
+    let there: HashSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
+    let gone: Vec<String> = books.records.keys().filter(|id| !there.contains(id.as_str())).cloned().collect();
+    for id in books.with_origins(&gone) {
+        if let Some(claim) = books.records.get_mut(&id) {
+            claim.shared = true;
+        }
+    }
+    books.forget(|id| !there.contains(id));
+    let is_new = books.builds.len().saturating_sub(REMEMBERED);
+    let mut nth = 0..;
+    // The latest are known by their names for as long as the engine may tell of them.
+    books.builds.retain(|build| nth.next() >= Some(is_new) || !build.needs.is_empty());
+}
+
+/// Which builds of the engine's history are ours. Where more may be than have ended, none is.
+fn matched<'a>(
+    ended: &'a [EndedBuild],
+    history: &'a [PastBuild],
+    known: &HashSet<&str>,
+) -> Vec<(&'a EndedBuild, Vec<&'a PastBuild>)> {
+    let may_be = |build: &EndedBuild, past: &PastBuild| {
+        let within =
+            past.began >= early(build.began, SLACK) && past.ended.is_some_and(|at| at <= late(build.ended, SLACK));
+        within && !known.contains(past.id.as_str()) && build.stamp.is_part_of(&past.stamp)
+    };
+    let found = ended.iter().filter_map(|build| {
+        let pasts: Vec<&PastBuild> = history.iter().filter(|past| may_be(build, past)).collect();
+        let rivals = ended.iter().filter(|other| pasts.iter().any(|past| may_be(other, past))).count();
+        (!pasts.is_empty() && pasts.len() <= rivals).then_some((build, pasts))
+    });
+    found.collect()
+}
+
+/// Records that were touched when no build of ours ended, or when somebody else's did too, or too often.
+fn mark_shared(books: &mut CacheBooks, ours: &[&PastBuild], strangers: &[&PastBuild], records: &[CacheRecord]) {
+    let ends = |pasts: &[&PastBuild], at: Timestamp| {
+        pasts.iter().filter_map(|past| past.ended).any(|ended| ended <= at && at <= late(ended, LATE))
+    };
+    let mut shared = BTreeSet::new();
+    for record in records {
+        let Some(claim) = books.records.get(&record.id) else { continue };
+        let too_often = record.used.saturating_sub(claim.used) > ours.len() as u64;
+        let touched = record.last_used.filter(|at| claim.last_used.is_none_or(|last| *at > last));
+        if claim.shared || too_often || touched.is_some_and(|at| !ends(ours, at) || ends(strangers, at)) {
+            shared.insert(record.id.clone());
+        }
+    }
+    for id in books.with_origins(&shared) {
+        if let Some(claim) = books.records.get_mut(&id) {
+            claim.shared = true;
+        }
+    }
+}
+
+/// Enters the records that a build of ours has made, and says which of ours it needs.
+fn enter(
+    books: &mut CacheBooks,
+    past: &PastBuild,
+    ended: Timestamp,
+    strangers: &[&PastBuild],
+    records: &[CacheRecord],
+) -> BTreeSet<String> {
+    let steps = Graph::of(past.steps.as_deref().unwrap_or_default());
+    let mut made: BTreeMap<&str, Vec<&CacheRecord>> = BTreeMap::new();
+    for record in records.iter().filter(|record| !books.records.contains_key(&record.id)) {
+        if let Some(step) = steps.maker(record).filter(|_| !may_be_anothers(record, strangers)) {
+            made.entry(&step.digest).or_default().push(record);
+        }
+    }
+    let is_new = |id: &str| made.values().flatten().any(|record| record.id == id);
+    let touched: Vec<(&str, &str)> = records
+        .iter()
+        .filter(|record| record.last_used.is_some_and(|at| at >= ended) && !is_new(&record.id))
+        .filter_map(|record| Some((record.id.as_str(), books.records.get(&record.id)?.step.as_str())))
+        .collect();
+
+    let mut needs = BTreeSet::new();
+    let mut claims: Vec<(String, CacheClaim)> = Vec::new();
+    for (digest, of_step) in &made {
+        let from: BTreeSet<String> = steps
+            .before(digest)
+            .flat_map(|step| {
+                let new = made.get(step.digest.as_str()).into_iter().flatten().map(|record| record.id.clone());
+                new.chain(used(step, &touched, &steps))
+            })
+            .collect();
+        for record in of_step {
+            let parents = record.parents.iter().filter(|id| is_new(id) || books.records.contains_key(*id)).cloned();
+            let from = from.iter().cloned().chain(parents).collect();
+            let step = steps.by_digest[digest];
+            let ran = step.ran.iter().copied().find(|ran| record.created.is_some_and(|at| ran.0 <= at && at <= ran.1));
+            let claim = CacheClaim {
+                step: step.name.clone(),
+                ran: ran.unwrap_or((ended, ended)),
+                from,
+                ..CacheClaim::default()
+            };
+            claims.push((record.id.clone(), claim));
+            needs.insert(record.id.clone());
+        }
+    }
+    needs.extend(steps.by_digest.values().flat_map(|step| used(step, &touched, &steps)));
+    books.records.extend(claims);
+    books.with_origins(&needs)
+}
+
+/// The records that were touched for this step, which was cached. Where its name tells none, each may have been.
+fn used(step: &PastStep, touched: &[(&str, &str)], steps: &Graph) -> Vec<String> {
+    if !step.cached && !step.ran.is_empty() && !is_source(&step.name) {
+        return Vec::new();
+    }
+    let same = |(id, name): &(&str, &str)| (words(name) == words(&step.name)).then(|| (*id).to_owned());
+    let found: Vec<String> = touched.iter().filter_map(same).collect();
+    // The deepest cached step of a branch is the one that the engine had to find.
+    if found.is_empty() && step.cached && steps.is_last_cached(step) {
+        return touched.iter().map(|(id, _)| (*id).to_owned()).collect();
+    }
+    found
+}
+
+struct Graph<'a> {
+    by_digest: BTreeMap<&'a str, &'a PastStep>,
+    children: HashMap<&'a str, Vec<&'a PastStep>>,
+}
+
+impl<'a> Graph<'a> {
+    fn of(steps: &'a [PastStep]) -> Self {
+        let mut children: HashMap<&str, Vec<&PastStep>> = HashMap::new();
+        for step in steps {
+            for input in &step.inputs {
+                children.entry(input).or_default().push(step);
+            }
+        }
+        Self { by_digest: steps.iter().map(|step| (step.digest.as_str(), step)).collect(), children }
+    }
+
+    /// The one step that can have made this record.
+    fn maker(&self, record: &CacheRecord) -> Option<&'a PastStep> {
+        let ran: Vec<&PastStep> = self.by_digest.values().copied().filter(|step| may_have_made(step, record)).collect();
+        if let [only] = ran[..] {
+            return Some(only);
+        }
+        // Steps that ran at once are told apart by what they ran, where the record says that to the last word.
+        let said = |step: &&&PastStep| command(&step.name).is_some_and(|word| record.description.ends_with(word));
+        let mut same = ran.iter().filter(said);
+        same.next().filter(|_| same.next().is_none()).copied()
+    }
+
+    /// All that a step is made from.
+    fn before(&self, digest: &str) -> impl Iterator<Item = &'a PastStep> {
+        let mut found: BTreeMap<&str, &PastStep> = BTreeMap::new();
+        let mut next: Vec<&PastStep> = self.by_digest.get(digest).copied().into_iter().collect();
+        while let Some(step) = next.pop() {
+            for input in &step.inputs {
+                if let Some(step) = self.by_digest.get(input.as_str())
+                    && found.insert(&step.digest, step).is_none()
+                {
+                    next.push(step);
+                }
+            }
+        }
+        found.into_values()
+    }
+
+    /// Whether nothing that was cached is made from it.
+    fn is_last_cached(&self, step: &PastStep) -> bool {
+        self.children.get(step.digest.as_str()).is_none_or(|children| children.iter().all(|child| !child.cached))
+    }
+}
+
+/// Whether somebody else ran a step then that may have made it, or what he ran is not known.
+fn may_be_anothers(record: &CacheRecord, strangers: &[&PastBuild]) -> bool {
+    let Some(created) = record.created else { return true };
+    let overlap = strangers.iter().filter(|past| past.began <= created && past.ended.is_none_or(|at| created <= at));
+    let mut overlap = overlap;
+    overlap.any(|past| past.steps.as_deref().is_none_or(|steps| steps.iter().any(|step| may_have_made(step, record))))
+}
+
+fn may_have_made(step: &PastStep, record: &CacheRecord) -> bool {
+    let Some(created) = record.created else { return false };
+    !step.cached
+        && is_described(&step.name, record)
+        && step.ran.iter().any(|(began, ended)| *began <= created && created <= *ended)
+}
+
+/// Whether a step of this name makes records that are described so.
+fn is_described(name: &str, record: &CacheRecord) -> bool {
+    match record.kind.as_str() {
+        "regular" if record.description.starts_with("mount ") && record.description.contains(" from exec ") => {
+            words(name).starts_with("RUN ")
+        }
+        "regular" => name == record.description && name != words(name),
+        "source.local" => match record.description.strip_prefix("local source for ") {
+            Some("context") => name == "[internal] load build context" || name == "[internal] load .dockerignore",
+            Some("dockerfile") => name.starts_with("[internal] load build definition"),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// The folder and the Dockerfile, which are taken over from build to build and never called cached.
+fn is_source(name: &str) -> bool {
+    name.starts_with("[internal] load ")
+}
+
+/// A step's name without its place, which moves when another step comes before it.
+fn words(name: &str) -> &str {
+    match name.split_once("] ") {
+        Some((place, words)) if place.starts_with('[') && place != "[internal" => words,
+        _ => name,
+    }
+}
+
+/// What a step of this name runs.
+fn command(name: &str) -> Option<&str> {
+    let words = words(name).strip_prefix("RUN ")?;
+    let without_flags = words.split(' ').find(|word| !word.starts_with("--"))?;
+    words.get(words.find(without_flags)?..)
+}
+
+fn early(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+fn late(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}

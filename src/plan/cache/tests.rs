@@ -1,0 +1,429 @@
+//! A builder in memory that keeps its cache as BuildKit does, and random days of builds on it: ours, strangers', with
+//! dkb looking after them, and a twin that nobody cleans.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::{look, superseded};
+use crate::model::books_tests::key;
+use crate::model::{BuildId, CacheBooks, CacheRecord, EndedBuild, PastBuild, PastStep, SessionKey, Stamp};
+
+/// What one build is of: how often each source was changed, the stage that it stops at, and what is new about it.
+#[derive(Clone, Debug)]
+struct Work {
+    source: u8,
+    tool: u8,
+    /// The Dockerfile has a step more in front.
+    longer: bool,
+    only_first_stage: bool,
+    no_cache: bool,
+    fails: bool,
+}
+
+/// A step of the Dockerfile: its words, what it stands on, and what it copies from.
+struct Line {
+    place: String,
+    words: String,
+    on: Option<usize>,
+    from: Option<usize>,
+}
+
+impl Work {
+    fn lines(&self) -> Vec<Line> {
+        let line = |place: &str, words: &str, on, from| Line { place: place.into(), words: words.into(), on, from };
+        let mut lines = vec![line("build 1/3", "WORKDIR /src", None, None)];
+        if self.longer {
+            lines.push(line("build 2/4", "RUN setup", Some(0), None));
+        }
+        let base = lines.len() - 1;
+        let of = if self.longer { 4 } else { 3 };
+        lines.push(line(&format!("build {}/{of}", of - 1), "COPY src /src", Some(base), None));
+        lines.push(line(&format!("build {of}/{of}"), "RUN make", Some(base + 1), None));
+        if !self.only_first_stage {
+            lines.push(line("stage-1 1/2", "RUN tool", None, None));
+            lines.push(line("stage-1 2/2", "COPY --from=build /out /out", Some(base + 3), Some(base + 2)));
+        }
+        if self.fails {
+            lines.push(line("stage-1 3/3", "RUN false", Some(lines.len() - 1), None));
+        }
+        lines
+    }
+
+    /// What stands for the content of each step: what made it, and on what.
+    fn content(&self, lines: &[Line]) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for line in lines {
+            let version = match &*line.words {
+                "COPY src /src" => self.source,
+                "RUN tool" => self.tool,
+                _ => 0,
+            };
+            let of = |at: Option<usize>| at.map_or("", |at| &all[at]);
+            all.push(format!("{}@{version}({},{})", line.words, of(line.on), of(line.from)));
+        }
+        all
+    }
+}
+
+#[derive(Clone, Default)]
+struct Kit {
+    clock: i64,
+    made: u32,
+    /// By what they hold, oldest first. One that was made once more is there twice, and the newest is what is found.
+    cache: Vec<(String, CacheRecord)>,
+    history: Vec<PastBuild>,
+}
+
+impl Kit {
+    fn tick(&mut self) -> Timestamp {
+        self.clock += 100;
+        Timestamp::from_millisecond(self.clock).expect("a time")
+    }
+
+    fn find(&mut self, content: &str) -> Option<&mut CacheRecord> {
+        self.cache.iter_mut().rev().find_map(|(held, record)| (held == content).then_some(record))
+    }
+
+    /// Builds, and says what was found in the cache of all that the build is of.
+    fn build(&mut self, work: &Work, stamp: Stamp) -> BTreeSet<String> {
+        let lines = work.lines();
+        let content = work.content(&lines);
+        let began = self.tick();
+        let ours = content
+            .iter()
+            .zip(&lines)
+            .map(|(content, line)| !work.no_cache && line.words != "RUN false" && self.find(content).is_some());
+        let cached: Vec<bool> = ours.collect();
+        let mut steps = Vec::new();
+        let mut touched = BTreeSet::new();
+        for (at, line) in lines.iter().enumerate() {
+            let inputs = [line.on, line.from].into_iter().flatten();
+            let mut ran = Vec::new();
+            if !cached[at] {
+                let (from, to) = (self.tick(), self.tick());
+                ran.push((from, to));
+                touched.extend(inputs.clone().map(|input| content[input].clone()));
+                if line.words != "RUN false" {
+                    self.made += 1;
+                    touched.insert(content[at].clone());
+                    let parents = line.on.and_then(|on| Some(self.find(&content[on])?.id.clone()));
+                    let description = match line.words.strip_prefix("RUN ") {
+                        Some(command) => format!("mount / from exec /bin/sh -c {command}"),
+                        None => format!("[{}] {}", line.place, line.words),
+                    };
+                    let (kind, id) = ("regular".to_owned(), format!("r{}", self.made));
+                    let parents = parents.into_iter().collect();
+                    let record =
+                        CacheRecord { id, parents, kind, description, created: Some(to), ..CacheRecord::default() };
+                    self.cache.push((content[at].clone(), record));
+                }
+            }
+            let input = |at: usize| format!("{began}/{at}");
+            steps.push(PastStep {
+                digest: input(at),
+                name: format!("[{}] {}", line.place, line.words),
+                inputs: inputs.map(input).collect(),
+                ran,
+                cached: cached[at],
+            });
+        }
+        touched.insert(content.last().expect("a step").clone());
+        let ended = self.tick();
+        let at = self.tick();
+        for content in &touched {
+            if let Some(record) = self.find(content) {
+                (record.last_used, record.used) = (Some(at), record.used + 1);
+            }
+        }
+        let id = format!("past-{}", self.clock);
+        self.history.push(PastBuild { id, began, ended: Some(ended), stamp, steps: Some(steps) });
+        self.tick();
+        content.into_iter().zip(cached).filter_map(|(content, cached)| cached.then_some(content)).collect()
+    }
+
+    fn records(&self) -> Vec<CacheRecord> {
+        self.cache.iter().map(|(_, record)| record.clone()).collect()
+    }
+
+    /// As the engine does: what another record stands on stays.
+    fn take(&mut self, ids: &[String]) {
+        for id in ids {
+            let has_child = self.cache.iter().any(|(_, record)| record.parents.contains(id));
+            assert!(!has_child, "{id} was asked for before its children");
+            self.cache.retain(|(_, record)| record.id != *id);
+        }
+    }
+}
+
+/// One host: dkb's books, and what it has not looked at.
+struct Host {
+    kit: Kit,
+    books: CacheBooks,
+    waiting: Vec<EndedBuild>,
+    keep: usize,
+}
+
+fn of(session: u8) -> SessionKey {
+    key("p", &format!("s{session}"))
+}
+
+impl Host {
+    fn new(keep: usize) -> Self {
+        Self { kit: Kit::default(), books: CacheBooks::default(), waiting: Vec::new(), keep }
+    }
+
+    fn build(&mut self, work: &Work, session: u8) -> BTreeSet<String> {
+        let began = self.kit.tick();
+        let found = self.kit.build(work, of(session).into());
+        self.waiting.push(EndedBuild {
+            build: BuildId::parse(format!("b{}", self.kit.clock)).expect("an ID"),
+            of: of(session),
+            key: if work.only_first_stage { "first" } else { "all" }.to_owned(),
+            stamp: of(session).into(),
+            began,
+            ended: self.kit.tick(),
+            ok: !work.fails,
+            keep: self.keep,
+            result: None,
+        });
+        found
+    }
+
+    fn look(&mut self) {
+        look(&mut self.books, &std::mem::take(&mut self.waiting), &self.kit.history, &self.kit.records());
+    }
+
+    fn tidy(&mut self) -> usize {
+        self.look();
+        let going = superseded(&self.books, &self.kit.records(), |_| false);
+        self.kit.take(&going);
+        self.books.forget(|id| going.iter().any(|gone| gone == id));
+        going.len()
+    }
+}
+
+fn plain(source: u8) -> Work {
+    Work { source, tool: 0, longer: false, only_first_stage: false, no_cache: false, fails: false }
+}
+
+#[test]
+fn the_cache_of_thirty_builds_is_that_of_the_last_one() {
+    for keep in [0, 1, 3] {
+        let mut host = Host::new(keep);
+        for n in 0..30 {
+            host.build(&plain(n), 0);
+            if n % 3 == 0 {
+                host.build(&Work { fails: true, ..plain(n) }, 0);
+            }
+            host.build(&Work { only_first_stage: true, ..plain(n) }, 0);
+            host.tidy();
+        }
+        // Three steps belong to a version of the source, the two others to all.
+        assert_eq!(host.kit.cache.len(), 2 + 3 * (keep + 1));
+        let found = host.build(&plain(29), 0);
+        assert_eq!(found.len(), 5);
+    }
+}
+
+#[test]
+fn a_step_that_left_the_dockerfile_goes_once_a_build_without_it_went_well() {
+    let mut host = Host::new(0);
+    host.build(&Work { longer: true, ..plain(1) }, 0);
+    assert_eq!(host.tidy(), 0);
+    host.build(&Work { fails: true, ..plain(1) }, 0);
+    assert_eq!(host.tidy(), 0, "the last version that went well is there yet");
+    host.build(&plain(1), 0);
+    assert_eq!(host.tidy(), 4, "the longer one's own steps");
+    assert_eq!(host.build(&plain(1), 0).len(), 5);
+}
+
+#[test]
+fn going_back_finds_all_that_was_kept() {
+    let mut host = Host::new(1);
+    for source in [1, 2, 1, 2, 1] {
+        host.build(&plain(source), 0);
+        host.tidy();
+    }
+    assert_eq!(host.build(&plain(2), 0).len(), 5);
+    host.tidy();
+    host.build(&plain(3), 0);
+    host.tidy();
+    assert_eq!(host.build(&plain(2), 0).len(), 5, "the one before the last was used after the other");
+    assert_eq!(host.build(&plain(1), 0).len(), 2, "what all have in common");
+}
+
+#[test]
+fn what_a_stranger_used_is_left_to_him() {
+    let mut host = Host::new(0);
+    host.build(&plain(1), 0);
+    host.look();
+    // A build that finds everything touches its last step alone.
+    assert_eq!(host.kit.build(&plain(1), Stamp::default()).len(), 5);
+    host.build(&plain(2), 0);
+    assert_eq!(host.tidy(), 0);
+    assert_eq!(host.kit.build(&plain(1), Stamp::default()).len(), 5);
+}
+
+#[test]
+fn a_stranger_who_used_it_before_we_did_is_seen_all_the_same() {
+    let mut host = Host::new(0);
+    host.build(&plain(1), 0);
+    host.look();
+    host.kit.build(&plain(1), Stamp::default());
+    host.kit.clock += 60_000;
+    // Of the two the engine tells the last alone, and how many there were.
+    host.build(&plain(1), 0);
+    host.look();
+    host.build(&plain(2), 0);
+    assert_eq!(host.tidy(), 0);
+    assert_eq!(host.kit.build(&plain(1), Stamp::default()).len(), 5);
+}
+
+#[test]
+fn a_session_that_is_over_needs_nothing_once_another_has_built() {
+    let mut host = Host::new(0);
+    host.build(&plain(1), 0);
+    host.build(&Work { only_first_stage: true, ..plain(9) }, 0);
+    host.build(&plain(2), 1);
+    host.look();
+    let going = |over: bool| superseded(&host.books, &host.kit.records(), |key| over && *key == of(0)).len();
+    assert_eq!(going(false), 0);
+    assert_eq!(going(true), 3, "but what nobody has built since stays");
+}
+
+#[test]
+fn records_that_two_builds_may_have_made_are_nobodys() {
+    let mut host = Host::new(0);
+    host.build(&plain(1), 0);
+    // Somebody was at work all the time, doing the same.
+    let (first, last) = (host.kit.history[0].began, host.kit.history[0].ended);
+    let mut other = host.kit.history[0].clone();
+    (other.id, other.stamp) = ("other".to_owned(), Stamp::default());
+    for known in [Some(other.steps.clone().expect("steps")), None] {
+        let mut host =
+            Host { kit: host.kit.clone(), books: CacheBooks::default(), waiting: host.waiting.clone(), keep: 0 };
+        host.kit.history.push(PastBuild { began: first, ended: last, steps: known, ..other.clone() });
+        host.look();
+        assert_eq!(host.books.records.len(), 0);
+    }
+    host.look();
+    assert_eq!(host.books.records.len(), 5);
+}
+
+#[test]
+fn a_record_that_the_engine_names_anew_is_the_same_one() {
+    let mut host = Host::new(0);
+    host.build(&plain(1), 0);
+    host.look();
+    let known = host.books.clone();
+    let (_, made) = host.kit.cache.iter_mut().find(|(held, _)| held.starts_with("RUN make")).expect("a record");
+    made.id = "finished".to_owned();
+    host.look();
+    assert_eq!(host.books.records.len(), known.records.len());
+    assert!(host.books.builds[0].needs.contains("finished"));
+    // What was there all along is not taken for it.
+    let (_, made) = host.kit.cache.iter_mut().find(|(held, _)| held.starts_with("RUN make")).expect("a record");
+    (made.id, made.created) = ("another".to_owned(), Some(Timestamp::UNIX_EPOCH));
+    host.look();
+    assert_eq!(host.books.records.len(), known.records.len() - 1);
+    assert!(
+        host.books.records.values().any(|claim| claim.shared),
+        "whoever took it may have used what it was made from"
+    );
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Build(Work, u8),
+    Stranger(Work),
+    Look,
+    /// Somebody's prune takes so many.
+    Prune(u8),
+}
+
+fn work() -> impl Strategy<Value = Work> {
+    let rare = || prop::bool::weighted(0.15);
+    (0..4_u8, 0..2_u8, rare(), prop::bool::weighted(0.3), rare(), rare()).prop_map(
+        |(source, tool, longer, only_first_stage, no_cache, fails)| Work {
+            source,
+            tool,
+            longer,
+            only_first_stage,
+            no_cache,
+            fails,
+        },
+    )
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        6 => (work(), 0..2_u8).prop_map(|(work, session)| Act::Build(work, session)),
+        3 => work().prop_map(Act::Stranger),
+        1 => Just(Act::Look),
+        1 => any::<u8>().prop_map(Act::Prune),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn no_stranger_ever_loses_a_step(acts in vec(act(), 0..30), keep in 0..3_usize) {
+        let mut host = Host::new(keep);
+        // What strangers built or found, as long as nobody else took it.
+        let mut theirs: BTreeSet<String> = BTreeSet::new();
+        for act in acts {
+            match act {
+                Act::Build(work, session) => {
+                    host.build(&work, session);
+                    host.tidy();
+                }
+                Act::Stranger(work) => {
+                    let content = work.content(&work.lines());
+                    let lines = work.lines();
+                    let found = host.kit.build(&work, Stamp::default());
+                    if !work.no_cache {
+                        for had in content.iter().filter(|content| theirs.contains(*content)) {
+                            prop_assert!(found.contains(had), "{had} is gone");
+                        }
+                    }
+                    let kept = content.into_iter().zip(&lines).filter(|(_, line)| line.words != "RUN false");
+                    theirs.extend(kept.map(|(content, _)| content));
+                }
+                Act::Look => host.look(),
+                Act::Prune(nth) => {
+                    let records = host.kit.records();
+                    let free = records.iter().filter(|record| !records.iter().any(|other| other.parents.contains(&record.id)));
+                    if let Some(record) = free.clone().nth(usize::from(nth) % free.count().max(1)) {
+                        let id = record.id.clone();
+                        let (held, _) = host.kit.cache.iter().find(|(_, record)| record.id == id).expect("it").clone();
+                        host.kit.take(&[id]);
+                        // What he used may be gone, and an older one of ours still be there.
+                        theirs.remove(&held);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Compared with a twin that nobody cleans.
+    #[test]
+    fn what_was_built_last_is_cached_as_if_nothing_was_ever_taken(works in vec((work(), any::<bool>()), 1..30), keep in 0..3_usize) {
+        let (mut host, mut twin) = (Host::new(keep), Kit::default());
+        for (work, looks) in works {
+            host.build(&work, 0);
+            twin.build(&work, of(0).into());
+            if looks {
+                host.tidy();
+                let again = Work { no_cache: false, ..work };
+                let mut kit = host.kit.clone();
+                prop_assert_eq!(kit.build(&again, Stamp::default()), twin.clone().build(&again, Stamp::default()));
+                let changed = Work { source: 77, ..again };
+                prop_assert_eq!(host.kit.clone().build(&changed, Stamp::default()).len(), twin.clone().build(&changed, Stamp::default()).len());
+            }
+        }
+    }
+}

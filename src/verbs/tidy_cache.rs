@@ -1,0 +1,39 @@
+//! What a build leaves to a process of its own: which build cache is ours, and what of it nobody needs any more.
+//!
+//! Nobody waits for it, so nobody is told anything. What it does not get done is the next one's.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::bookkeeping::cache;
+use crate::engine::{Buildx, Engine, Limits};
+use crate::error::Result;
+use crate::model::Doer;
+use crate::processes::apart;
+
+/// The engine notes what a build used a moment after it has ended.
+const SOON: Duration = Duration::from_secs(1);
+
+pub(super) fn tidy_cache(app: &App) -> Result<u8> {
+    apart::leave();
+    apart::step_back();
+    let state = app.state()?;
+    let program = app.program()?;
+    app.runtime()?.block_on(async {
+        let engine = app.engine(Limits::default()).await?;
+        let info = engine.info().await?;
+        let notes = state.cache(info.known()?);
+        while notes.has_ended() {
+            // Whoever has the turn looks once more before he goes.
+            let Some(turn) = notes.turn()? else { break };
+            tokio::time::sleep(SOON).await;
+            // The folder may have been somebody's for a moment only, and is not to be made anew.
+            if !notes.has_ended() {
+                break;
+            }
+            let buildx = Buildx { docker: &program.path, flags: &app.docker.words };
+            cache::tidy(Doer { verb: "build", of: &app.key }, &state, &turn, &engine, &info, buildx).await?;
+        }
+        Ok(0)
+    })
+}

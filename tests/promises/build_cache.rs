@@ -1,0 +1,221 @@
+//! BuildKit's cache: what builds of ours replaced goes beside them, what the next build needs stays, and what anybody else
+//! has made or used is left to him.
+
+use std::fs::File;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use dkb_lab::{Context, Engine, Promises, State, eventually, promises};
+
+/// Longer than a process takes that nobody waits for.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// The engines that remember builds, and that forget nothing else when some of the cache goes.
+fn with_history(name: &str) -> bool {
+    name == "docker-28.5"
+}
+
+fn without(name: &str) -> bool {
+    dkb_lab::promise::docker(name) && !with_history(name)
+}
+
+pub(crate) fn promises() -> Promises {
+    Promises::of(module_path!())
+        .on(
+            with_history,
+            promises![
+                the_cache_of_many_builds_is_that_of_the_newest,
+                what_was_asked_to_be_kept_is_found_again,
+                a_stranger_finds_every_step_that_he_built_or_used,
+                a_build_does_not_wait_for_it,
+            ],
+        )
+        .on(without, promises![where_it_can_not_be_known_or_harms_others_the_cache_is_left_alone])
+}
+
+/// A source that nobody has built before.
+fn new_source() -> Vec<u8> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{} {number}\n", std::process::id()).repeat(10_000).into_bytes()
+}
+
+fn recipe(lines: &str) -> String {
+    format!(
+        "FROM lab/base AS build\nWORKDIR /src\nCOPY source /source\nRUN cat /source /source >/out\n\
+         FROM lab/base\n{lines}\nCOPY --from=build /out /out\n"
+    )
+}
+
+struct Scene<'a> {
+    engine: &'a Engine,
+    state: State,
+    context: Context,
+}
+
+impl<'a> Scene<'a> {
+    fn new(engine: &'a Engine) -> Self {
+        let context = Context::new().dockerfile(&recipe("RUN echo tool >/tool"));
+        Self { engine, state: State::new(), context }
+    }
+
+    fn change(&self) {
+        self.context.write("source", new_source());
+    }
+
+    fn dkb(&self, args: &[&str]) -> dkb_lab::Output {
+        let dkb = self.engine.dkb_in(&self.state).project("cache").env("DOCKER_BUILDKIT", "1");
+        dkb.arg("build").args(args).arg(self.context.path()).run()
+    }
+
+    /// Builds, and waits until what is done beside it is done.
+    fn build(&self, args: &[&str]) -> dkb_lab::Output {
+        let output = self.dkb(args);
+        self.settle();
+        output
+    }
+
+    fn settle(&self) {
+        let settled = eventually(SETTLED, || {
+            let engines = std::fs::read_dir(self.state.state_dir().join("engines")).into_iter().flatten().flatten();
+            let mut folders = engines.map(|folder| folder.path());
+            folders.all(|folder| {
+                let nobody = File::open(folder.join("cache-turn")).is_ok_and(|turn| turn.try_lock().is_ok());
+                let seen = std::fs::read(folder.join("cache-ended.jsonl")).is_ok_and(|ended| ended.is_empty());
+                nobody && seen
+            })
+        });
+        assert!(settled, "the cache is looked at in the end");
+    }
+
+    /// How many steps docker itself finds.
+    fn found(&self, args: &[&str]) -> usize {
+        let docker = self.engine.docker(["build", "--progress", "plain"]).env("DOCKER_BUILDKIT", "1");
+        let output = docker.args(args.iter().copied()).arg(self.context.path()).run().success();
+        output.err().lines().filter(|line| line.ends_with(" CACHED")).count()
+    }
+
+    /// The records of the cache, and their bytes.
+    fn cache(&self) -> (usize, u64) {
+        let usage = self.engine.api().get("/system/df?type=build-cache").json();
+        let records = usage["BuildCache"].as_array().cloned().unwrap_or_default();
+        (records.len(), records.iter().filter_map(|record| record["Size"].as_u64()).sum())
+    }
+
+    /// Leaves no cache of another promise.
+    fn begin(&self) {
+        self.engine.docker(["builder", "prune", "-af"]).run().success();
+    }
+}
+
+/// Changed sources, a step that changes now and then, builds that fail, and two targets.
+fn the_cache_of_many_builds_is_that_of_the_newest(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.begin();
+    for round in 0..8 {
+        scene.change();
+        scene.context.write("Dockerfile", recipe(&format!("RUN echo tool {} >/tool", round / 3)));
+        scene.build(&["-q", "-t", "app"]).success();
+        scene.build(&["-q", "-t", "app-build", "--target", "build"]).success();
+        if round % 3 == 2 {
+            scene.context.write("Dockerfile", recipe("RUN echo tool >/tool; exit 1"));
+            let output = scene.build(&["-q", "-t", "app"]);
+            assert!(output.exit_code() != Some(0), "{output}");
+        }
+    }
+    scene.change();
+    scene.context.write("Dockerfile", recipe("RUN echo tool >/tool"));
+    scene.build(&["-q", "-t", "app"]).success();
+    scene.build(&["-q", "-t", "app-build", "--target", "build"]).success();
+    let after = scene.cache();
+    assert_eq!(scene.found(&["-t", "app"]), 5, "an unchanged build finds every step");
+    assert_eq!(scene.found(&["-t", "app", "--target", "build"]), 3);
+
+    scene.begin();
+    scene.dkb(&["-q", "-t", "app"]).success();
+    scene.dkb(&["-q", "-t", "app-build", "--target", "build"]).success();
+    let fresh = scene.cache();
+    scene.settle();
+    assert!(after.1 * 100 <= fresh.1 * 115, "{after:?} after many builds, {fresh:?} after one");
+    let log = engine.dkb_in(&scene.state).project("cache").args(["log", "--format", "json"]).run().success();
+    assert!(log.out().contains("build_cache"), "what went stands in the history\n{log}");
+}
+
+fn what_was_asked_to_be_kept_is_found_again(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.begin();
+    let sources: Vec<Vec<u8>> = (0..4).map(|_| new_source()).collect();
+    let keep = |source: &Vec<u8>| {
+        scene.context.write("source", source);
+        let dkb = engine.dkb_in(&scene.state).project("cache").env("DOCKER_BUILDKIT", "1");
+        let dkb = dkb.env("DKB_KEEP_SUPERSEDED", "1");
+        dkb.args(["build", "-q", "-t", "app"]).arg(scene.context.path()).run().success();
+        scene.settle();
+    };
+    for source in [0, 1, 2, 1, 2] {
+        keep(&sources[source]);
+    }
+    for (source, found) in [(1, 5), (0, 2)] {
+        scene.context.write("source", &sources[source]);
+        assert_eq!(scene.found(&["-t", "theirs"]), found, "source {source}");
+    }
+}
+
+fn a_stranger_finds_every_step_that_he_built_or_used(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.begin();
+    scene.change();
+    let first = std::fs::read(scene.context.join("source")).expect("a source");
+    scene.build(&["-q", "-t", "app"]).success();
+    assert_eq!(scene.found(&["-t", "theirs"]), 5, "he uses what we built");
+    scene.change();
+    let second = std::fs::read(scene.context.join("source")).expect("a source");
+    assert_eq!(scene.found(&["-t", "theirs"]), 2, "he builds");
+    scene.build(&["-q", "-t", "app"]).success();
+    for _ in 0..2 {
+        scene.change();
+        scene.build(&["-q", "-t", "app"]).success();
+    }
+    for source in [first, second] {
+        scene.context.write("source", source);
+        assert_eq!(scene.found(&["-t", "theirs"]), 5);
+    }
+}
+
+/// The process that looks after the cache is none that dkb waits for.
+fn a_build_does_not_wait_for_it(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.begin();
+    scene.change();
+    let folder = |name: &str| {
+        let engines = std::fs::read_dir(scene.state.state_dir().join("engines")).expect("the books");
+        engines.flatten().next().expect("an engine").path().join(name)
+    };
+    scene.build(&["-q", "-t", "app"]).success();
+    // Somebody has the turn, and keeps it.
+    let turn = File::open(folder("cache-turn")).expect("a lock");
+    turn.lock().expect("the lock");
+    scene.change();
+    scene.dkb(&["-q", "-t", "app"]).success();
+    assert!(!std::fs::read(folder("cache-ended.jsonl")).expect("what ended").is_empty(), "it waits for its turn");
+    turn.unlock().expect("the lock");
+    scene.build(&["-q", "-t", "app"]).success();
+    assert_eq!(scene.found(&["-t", "app"]), 5);
+}
+
+fn where_it_can_not_be_known_or_harms_others_the_cache_is_left_alone(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.begin();
+    let mut before = 0;
+    for _ in 0..3 {
+        scene.change();
+        scene.dkb(&["-q", "-t", "app"]).success();
+        let now = scene.cache().0;
+        assert!(now > before, "{before} records, then {now}");
+        before = now;
+    }
+    // Long enough for whoever would take something, were there anybody.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(scene.cache().0, before);
+    assert_eq!(scene.found(&["-t", "app"]), 5);
+}
