@@ -5,8 +5,9 @@
 //! 1. A record is ours if a build of ours made it: it was created while a step of that build ran, the step's name is the
 //!    record's, and no other build ran a step then that may have made it.
 //! 2. What a build of ours used is what the engine touched when it ended, and all that this was made from.
-//! 3. A record of ours that was touched at any other moment, or more often than we have built, is shared with a
-//!    stranger from then on, and so is all that it was made from. It is left to him for good.
+//! 3. A record of ours that was touched at any other moment, or as a stranger's build ended too, or more often than we
+//!    have built, is shared with a stranger from then on, and so is all that it was made from. It is left to him for
+//!    good. One that was used once was used by the build that made it.
 //!
 //! What goes ([`superseded`]):
 //!
@@ -27,7 +28,7 @@ pub(crate) use look::look;
 use crate::model::{CacheBooks, CacheRecord, CachedBuild, SessionKey};
 
 /// How long after a build its last touch may come, on a machine that has much to do.
-const LATE: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
+const LATE: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
 /// The records of ours that no build needs any more, children first.
 pub(crate) fn superseded(

@@ -121,9 +121,12 @@ fn mark_shared(books: &mut CacheBooks, ours: &[&PastBuild], strangers: &[&PastBu
     let mut shared = BTreeSet::new();
     for record in records {
         let Some(claim) = books.records.get(&record.id) else { continue };
+        // It was made since the last look, and used by nobody but the build that made it.
+        let only_made = claim.last_used.is_none() && record.used <= 1;
         let too_often = record.used.saturating_sub(claim.used) > ours.len() as u64;
         let touched = record.last_used.filter(|at| claim.last_used.is_none_or(|last| *at > last));
-        if claim.shared || too_often || touched.is_some_and(|at| !ends(ours, at) || ends(strangers, at)) {
+        let by_another = touched.is_some_and(|at| !ends(ours, at) || ends(strangers, at));
+        if claim.shared || too_often || by_another && !only_made {
             shared.insert(record.id.clone());
         }
     }

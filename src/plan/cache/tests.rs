@@ -283,6 +283,32 @@ fn a_stranger_who_used_it_before_we_did_is_seen_all_the_same() {
 }
 
 #[test]
+fn a_stranger_between_two_of_ours_is_seen_by_one_look_at_both() {
+    let mut host = Host::new(0);
+    host.build(&plain(1), 0);
+    host.kit.build(&plain(1), Stamp::default());
+    host.build(&plain(2), 0);
+    host.tidy();
+    assert_eq!(host.kit.build(&plain(1), Stamp::default()).len(), 5);
+}
+
+#[test]
+fn a_stranger_who_builds_something_else_at_the_same_time_costs_nothing() {
+    let mut host = Host::new(0);
+    let other = Work { source: 9, tool: 9, longer: true, ..plain(9) };
+    for source in 0..4 {
+        host.build(&plain(source), 0);
+        host.kit.build(&Work { no_cache: true, ..other.clone() }, Stamp::default());
+        host.look();
+        host.kit.clock += 60_000;
+    }
+    let theirs = host.kit.cache.iter().filter(|(held, _)| held.contains("@9") || held.contains("setup")).count();
+    host.tidy();
+    let rest = host.kit.cache.len() - theirs;
+    assert!(rest < 5 + 5 + 4, "{rest} records are left of ours, and of the steps that both have");
+}
+
+#[test]
 fn a_session_that_is_over_needs_nothing_once_another_has_built() {
     let mut host = Host::new(0);
     host.build(&plain(1), 0);
@@ -395,14 +421,14 @@ proptest! {
                 }
                 Act::Look => host.look(),
                 Act::Prune(nth) => {
-                    let records = host.kit.records();
-                    let free = records.iter().filter(|record| !records.iter().any(|other| other.parents.contains(&record.id)));
-                    if let Some(record) = free.clone().nth(usize::from(nth) % free.count().max(1)) {
+                    // What something else was made from is made anew by whoever needs it, and is nobody's loss then.
+                    let cache = &host.kit.cache;
+                    let is_free = |held: &str| cache.iter().filter(|(other, _)| other.contains(held)).count() == 1;
+                    let free: Vec<_> = cache.iter().filter(|(held, _)| is_free(held)).cloned().collect();
+                    if let Some((held, record)) = free.get(usize::from(nth) % free.len().max(1)) {
                         let id = record.id.clone();
-                        let (held, _) = host.kit.cache.iter().find(|(_, record)| record.id == id).expect("it").clone();
                         host.kit.take(&[id]);
-                        // What he used may be gone, and an older one of ours still be there.
-                        theirs.remove(&held);
+                        theirs.remove(held);
                     }
                 }
             }
