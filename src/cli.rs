@@ -3,9 +3,9 @@
 //! The words behind `build` are docker's and must arrive there byte for byte, so the command line is cut at the
 //! verb by hand ([`cut`]) before clap sees it. dkb's own flags may stand on either side of a verb that knows them.
 
-mod cut;
 mod help;
 mod key_flags;
+mod split_at_verb;
 mod verbs;
 
 use std::ffi::OsString;
@@ -16,8 +16,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::config::Typed;
 use crate::config::keys::KEYS;
 use crate::error::Result;
-pub use cut::DOCKER_VERBS;
 use key_flags::{KeyFlags, Printing, Project, RunSession};
+pub use split_at_verb::DOCKER_VERBS;
 pub use verbs::{
     Act, BuildFlags, CleanFlags, CleanScope, GuardFlags, LogFlags, Plugin, SWEEP_KINDS, Session, StatusFlags,
     SweepFlags, WatchFlags,
@@ -175,7 +175,7 @@ pub enum Parsed {
 /// Reads a command line, the program's own name first.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
     let command = Cli::command();
-    let cut = cut::cut(&command, args.into_iter().collect())?;
+    let cut = split_at_verb::split(&command, args.into_iter().collect())?;
     let matches = match command.try_get_matches_from(cut.words) {
         Ok(matches) => matches,
         Err(error) => return Ok(Parsed::Say(error)),

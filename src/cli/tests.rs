@@ -243,7 +243,7 @@ proptest::proptest! {
         line.push("build");
         line.extend(behind.iter().map(String::as_str));
         // A value that begins with a dash is clap's to refuse; docker's words are cut off before.
-        let cut = cut::cut(&Cli::command(), line.iter().map(Into::into).collect()).expect("a cut");
+        let cut = split_at_verb::split(&Cli::command(), line.iter().map(Into::into).collect()).expect("a cut");
         let build = cut.build.expect("a build");
         proptest::prop_assert_eq!(build.args, behind.iter().map(OsString::from).collect::<Vec<_>>());
         proptest::prop_assert_eq!(build.spelling, words(&["build"]));

@@ -1,7 +1,5 @@
 //! Who runs this, and where: the facts that names are derived from, gathered.
 
-use std::path::Path;
-
 use super::Settings;
 use super::git;
 use super::places::{Environment, Places};
@@ -35,10 +33,5 @@ pub fn machine() -> String {
 /// What tells this machine from others. A host's name changes with the network that it is in, on a laptop, and a
 /// session should not; so it stands in only where the machine has no ID of its own, as in most containers.
 fn machine_id() -> String {
-    let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| {
-        let text = files::read_text(Path::new(path), files::SETTINGS).ok()?;
-        let id = text.trim();
-        (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
-    });
-    id.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+    files::machine_id().unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
 }

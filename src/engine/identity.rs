@@ -1,7 +1,5 @@
 //! What names an engine for good, since the same socket may lead to another one tomorrow.
 
-use std::path::Path;
-
 use sha2::{Digest, Sha256};
 
 use super::ask::Flavour;
@@ -13,7 +11,7 @@ use crate::files;
 pub(super) fn of(flavour: Flavour, id: Option<&str>, root_dir: &str, way: &Way) -> Option<String> {
     match (flavour, way) {
         (Flavour::Docker, _) => id.filter(|id| !id.is_empty()).map(str::to_owned),
-        (Flavour::Podman, Way::Unix(_)) => podman(&machine_id()?, root_dir),
+        (Flavour::Podman, Way::Unix(_)) => podman(&files::machine_id()?, root_dir),
         (Flavour::Podman, _) => None,
     }
 }
@@ -25,13 +23,6 @@ fn podman(machine_id: &str, root_dir: &str) -> Option<String> {
     // Machine IDs are not for showing, so only a hash of it is.
     let hash = Sha256::digest(format!("dkb podman {machine_id} {root_dir}"));
     Some(format!("podman-{}", hex::encode(&hash[..16])))
-}
-
-fn machine_id() -> Option<String> {
-    ["/etc/machine-id", "/var/lib/dbus/machine-id"]
-        .iter()
-        .find_map(|path| files::read_text(Path::new(path), files::SETTINGS).ok())
-        .map(|id| id.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -15,13 +15,13 @@
 mod aside;
 mod cache;
 mod file;
+mod first_seen;
 mod folder;
 mod history;
 mod id_file;
 mod room;
 mod running;
 mod session;
-mod sights;
 
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};

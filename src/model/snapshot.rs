@@ -76,7 +76,12 @@ impl Image {
 
     /// Whether anybody but dkb gave it a name. Names below `dkb.invalid/` are left from an earlier deletion.
     pub fn is_tagged(&self) -> bool {
-        self.tags.iter().any(|tag| !tag.is_private())
+        self.public_tags().next().is_some()
+    }
+
+    /// The names that anybody but dkb gave it.
+    pub fn public_tags(&self) -> impl Iterator<Item = &Reference> + Clone {
+        self.tags.iter().filter(|tag| !tag.is_private())
     }
 }
 

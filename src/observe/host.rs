@@ -48,7 +48,7 @@ pub(crate) struct HostObservation {
     cache: Vec<CacheRecord>,
     layers: HashMap<ImageId, Vec<String>>,
     tagged: HashMap<ImageId, Timestamp>,
-    sights: HashMap<ImageId, Timestamp>,
+    first_seen: HashMap<ImageId, Timestamp>,
 }
 
 impl HostObservation {
@@ -78,14 +78,14 @@ impl HostObservation {
             cache: Vec::new(),
             layers: HashMap::new(),
             tagged: HashMap::new(),
-            sights: HashMap::new(),
+            first_seen: HashMap::new(),
         };
         seen.list().await;
         seen.look_into_containers().await;
         let ids: Vec<_> = seen.snapshot.images.iter().filter(|image| needs_first_sight(image)).map(|i| i.id).collect();
         if seen.policy.images {
             let now = seen.info.now;
-            seen.sights = seen.ledger.first_seen(&ids, now).unwrap_or_else(|error| {
+            seen.first_seen = seen.ledger.first_seen(&ids, now).unwrap_or_else(|error| {
                 seen.notes.push((Kind::Image, error.what()));
                 HashMap::new()
             });
@@ -224,7 +224,7 @@ impl HostObservation {
             cache: &self.cache,
             layers: &self.layers,
             tagged: &self.tagged,
-            first_seen: &self.sights,
+            first_seen: &self.first_seen,
             books: &self.books,
             lives: &self.lives,
             running: &self.running,

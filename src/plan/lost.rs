@@ -44,7 +44,7 @@ impl Lost<'_> {
             let given = |tag: &Reference| self.tags.iter().any(|given| given.canonical() == tag.canonical());
             let pulled = !image.digests.is_empty() || image.travelled && self.digest_means_travel;
             let created = known.get(&image.id).and_then(|image| image.created);
-            image.tags.iter().filter(|tag| !tag.is_private()).all(given)
+            image.public_tags().all(given)
                 && !pulled
                 && !recorded(image.id)
                 && created.is_some_and(|created| created >= self.began)

@@ -10,6 +10,7 @@ pub mod ended;
 pub mod identity;
 pub mod lost;
 pub mod narrow;
+pub(crate) mod newest;
 pub mod order;
 pub mod over;
 pub mod remote;

@@ -50,7 +50,7 @@ pub fn sessions(look: &CleanLook, wanted: impl Fn(&SessionKey) -> bool) -> Vec<S
     for image in listed.values() {
         if let Some(build) = look.books.claims(image.id).max_by_key(|build| build.at) {
             let below = image.parent.and_then(|parent| listed.get(&parent)).map_or(0, |parent| parent.size);
-            let names = image.tags.iter().filter(|tag| !tag.is_private()).map(ToString::to_string).collect();
+            let names = image.public_tags().map(ToString::to_string).collect();
             let bytes = image.size.saturating_sub(if below > 0 { below } else { image.shared.unwrap_or(0) });
             owned.entry(&build.of).or_default().push(Owned { id: image.id, names, built: build.at, bytes });
         }

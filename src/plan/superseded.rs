@@ -107,7 +107,8 @@ pub fn steps(
         wanted.contains(&image.id) && !held && {
             let builds: Vec<&Build> = books.claims(image.id).collect();
             let one_session = builds.windows(2).all(|pair| pair[0].of == pair[1].of);
-            one_session && names(image).all(|tag| builds.iter().any(|build| build.tilt && build_gave(build, tag)))
+            one_session
+                && image.public_tags().all(|tag| builds.iter().any(|build| build.tilt && build_gave(build, tag)))
         }
     };
     let mut going: HashMap<ImageId, &Image> =
@@ -122,12 +123,8 @@ pub fn steps(
     images.into_iter().map(step).collect()
 }
 
-fn names(image: &Image) -> impl Iterator<Item = &Reference> {
-    image.tags.iter().filter(|tag| !tag.is_private())
-}
-
 fn step(image: &Image) -> Step {
-    let guard = ImageGuard::of(names(image).map(ToString::to_string).collect());
+    let guard = ImageGuard::of(image.public_tags().map(ToString::to_string).collect());
     Step::new(Deed::RemoveImage { id: image.id, guard }, Reason::Superseded, 0)
 }
 

@@ -36,7 +36,7 @@ pub fn unmatched(patterns: &[Pattern], images: &[Image], named: &[Named]) -> Vec
     if left.is_empty() {
         return Vec::new();
     }
-    let tags = images.iter().flat_map(|image| &image.tags).filter(|tag| !tag.is_private());
+    let tags = images.iter().flat_map(Image::public_tags);
     let tags = tags.map(|tag| tag.short().to_string());
     let known: BTreeSet<String> = tags.chain(named.iter().map(|thing| thing.name.to_owned())).collect();
     left.into_iter().map(|pattern| Unmatched { pattern: pattern.clone(), nearest: nearest(pattern, &known) }).collect()

@@ -148,7 +148,7 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
 }
 
 pub fn about(about: &About, now: Timestamp, style: Style) -> Page {
-    let names: Vec<&str> = about.image.tags.iter().filter(|tag| !tag.is_private()).map(Reference::as_str).collect();
+    let names: Vec<&str> = about.image.public_tags().map(Reference::as_str).collect();
     let names = if names.is_empty() { "untagged".to_owned() } else { names.join(", ") };
     let mut page = Page::new(style);
     page.bold(format_args!("{}  {names}", about.image.id.short()));
@@ -178,13 +178,8 @@ pub fn about(about: &About, now: Timestamp, style: Style) -> Page {
         };
         page.line(format_args!("not ours: {why}{stamp}"));
     }
-    let others: Vec<&str> = about
-        .image
-        .tags
-        .iter()
-        .filter(|tag| !tag.is_private() && !about.gave.contains(tag))
-        .map(Reference::as_str)
-        .collect();
+    let others: Vec<&str> =
+        about.image.public_tags().filter(|tag| !about.gave.contains(tag)).map(Reference::as_str).collect();
     if about.of.is_some() && !others.is_empty() {
         page.line(format_args!("named by others: {}", others.join(", ")));
     }

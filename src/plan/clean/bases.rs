@@ -56,6 +56,6 @@ fn are_of_one_line(one: &Build, other: &Build) -> bool {
 }
 
 fn called(child: &Image) -> Holder {
-    let name = child.tags.iter().find(|tag| !tag.is_private()).map(ToString::to_string);
+    let name = child.public_tags().next().map(ToString::to_string);
     Holder::Child { id: child.id, name }
 }

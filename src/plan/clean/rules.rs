@@ -145,9 +145,7 @@ impl<'a> CleanRules<'a> {
     /// Private names and names that are about to be given back are neither.
     fn sort_tags(&self, image: &Image, claim: &Claim) -> (Vec<Reference>, Vec<Reference>) {
         image
-            .tags
-            .iter()
-            .filter(|tag| !tag.is_private())
+            .public_tags()
             .filter(|tag| self.returns.get(*tag).is_none_or(|back| back.from != image.id))
             .cloned()
             .partition(|tag| claim.gave(tag))

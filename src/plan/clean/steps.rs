@@ -42,7 +42,7 @@ pub(super) fn keep(image: &Image, reason: KeptReason, holders: Vec<Holder>) -> K
     Kept {
         kind: Kind::Image,
         id: image.id.to_string(),
-        names: image.tags.iter().filter(|tag| !tag.is_private()).map(ToString::to_string).collect(),
+        names: image.public_tags().map(ToString::to_string).collect(),
         bytes: image.size,
         reason,
         holders,

@@ -2,11 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
-
 use super::look::{CleanLook, RunningBuild};
 use crate::model::{Books, Build, Container, Image, ImageId, Pattern, Reference, Snapshot};
 use crate::plan::argv::may_be_one_file;
+use crate::plan::newest::newest_of_each_repository;
 
 /// Who uses which image. A container holds the image it was made from, and images that are mounted into it.
 pub(crate) fn users(snapshot: &Snapshot) -> HashMap<ImageId, Vec<&Container>> {
@@ -51,25 +50,8 @@ impl<'a> Users<'a> for HashMap<ImageId, Vec<&'a Container>> {
 
 /// The newest N images of every repository that our builds named, by when dkb built them.
 pub(super) fn newest(look: &CleanLook, n: usize) -> HashSet<ImageId> {
-    let mut repositories: HashMap<String, Vec<(Timestamp, ImageId)>> = HashMap::new();
-    for image in &look.snapshot.images {
-        let Some(at) = look.books.built(image.id) else { continue };
-        let names: HashSet<String> = image
-            .tags
-            .iter()
-            .filter(|tag| !tag.is_private())
-            .map(|tag| tag.canonical().repository().to_owned())
-            .collect();
-        for name in names {
-            repositories.entry(name).or_default().push((at, image.id));
-        }
-    }
-    let mut newest = HashSet::new();
-    for mut versions in repositories.into_values() {
-        versions.sort_unstable_by(|a, b| b.cmp(a));
-        newest.extend(versions.into_iter().take(n).map(|(_, id)| id));
-    }
-    newest
+    let ours = look.snapshot.images.iter().filter_map(|image| Some((image, look.books.built(image.id)?)));
+    newest_of_each_repository(ours, n)
 }
 
 /// What a build that runs now may be using: all that builds of the same kind, or with the same tags, produced.

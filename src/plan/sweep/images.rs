@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::super::clean::users;
+use super::super::newest::newest_of_each_repository;
 use super::super::order;
 use super::rules::{SweepRules, Thing};
 use super::sorted::{self, Key, Removable, Sorted};
@@ -72,31 +73,14 @@ fn verdict(rules: &SweepRules, image: &Image, newest: &HashSet<ImageId>) -> Opti
 
 /// Every name by which somebody may ask for it: tags, and digests that stand without one.
 fn names(image: &Image) -> Vec<String> {
-    let tags = image.tags.iter().filter(|tag| !tag.is_private()).map(ToString::to_string);
+    let tags = image.public_tags().map(ToString::to_string);
     tags.chain(image.digests.iter().cloned()).collect()
 }
 
 /// The newest of every repository, by their date; of two of one date the one with the higher ID.
 fn newest(rules: &SweepRules) -> HashSet<ImageId> {
     let Some(n) = rules.policy.keep_last.filter(|_| rules.policy.all_images) else { return HashSet::new() };
-    let mut repositories: HashMap<String, Vec<(Option<Timestamp>, ImageId)>> = HashMap::new();
-    for image in &rules.look.snapshot.images {
-        let of: HashSet<String> = image
-            .tags
-            .iter()
-            .filter(|tag| !tag.is_private())
-            .map(|tag| tag.canonical().repository().split('@').next().unwrap_or_default().to_owned())
-            .collect();
-        for repository in of {
-            repositories.entry(repository).or_default().push((rules.since(image), image.id));
-        }
-    }
-    let mut newest = HashSet::new();
-    for mut versions in repositories.into_values() {
-        versions.sort_unstable_by(|a, b| b.cmp(a));
-        newest.extend(versions.into_iter().take(n).map(|(_, id)| id));
-    }
-    newest
+    newest_of_each_repository(rules.look.snapshot.images.iter().map(|image| (image, rules.since(image))), n)
 }
 
 /// Rule 8: all that lies below an image that stays.

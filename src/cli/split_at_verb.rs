@@ -87,7 +87,7 @@ pub(super) struct Cut {
     pub(super) build: Option<BuildFlags>,
 }
 
-pub(super) fn cut(command: &Command, mut args: Vec<OsString>) -> Result<Cut> {
+pub(super) fn split(command: &Command, mut args: Vec<OsString>) -> Result<Cut> {
     drop_plugin_word(command, &mut args);
     let before = Before::read(command, &args);
     let Some(verb) = args.get(before.verb_at).and_then(|word| word.to_str()) else {
