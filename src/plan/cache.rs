@@ -11,11 +11,12 @@
 //!
 //! What goes ([`superseded`]):
 //!
-//! 4. What the last versions of a build need stays, as many as its settings keep beside the newest, and what the tries that failed since then have made. A
-//!    version is a set of records, so a build that found all of an earlier version is that version again.
+//! 4. What the last versions of a build need stays, as many as its settings keep beside the newest, and what the tries
+//!    that failed since then have made. A version is a set of records, so a build that found all of an earlier version
+//!    is that version again.
 //! 5. A session that is over needs nothing that a newer session's build of the same kind does not.
-//! 6. What is in use stays, what the engine shares with nobody knows whom, mounts of a cache, and what a record that
-//!    stays is made from.
+//! 6. What is in use stays, and what a record that stays stands on. Mounts of a cache and bases that were pulled are
+//!    never entered as ours.
 
 mod look;
 #[cfg(test)]
@@ -42,28 +43,35 @@ pub(crate) fn superseded(
 
 /// What the newest versions of every build need.
 pub(crate) fn needed(books: &CacheBooks, is_over: impl Fn(&SessionKey) -> bool) -> BTreeSet<String> {
-    let mut newest_of: HashMap<(&str, &str), &SessionKey> = HashMap::new();
-    let mut by_work: BTreeMap<(&SessionKey, &str), Vec<&CachedBuild>> = BTreeMap::new();
-    for build in &books.builds {
-        newest_of.insert((build.of.project.as_str(), &build.key), &build.of);
-        by_work.entry((&build.of, &build.key)).or_default().push(build);
-    }
-    let is_past = |of: &SessionKey, key: &str| newest_of[&(of.project.as_str(), key)] != of && is_over(of);
-    let alive = by_work.into_iter().filter(|((of, key), _)| !is_past(of, key));
-    alive.flat_map(|(_, builds)| versions(&builds)).flatten().cloned().collect()
+    let newest = books.builds.iter().map(|build| ((build.of.project.as_str(), build.key.as_str()), &build.of));
+    let newest_of: HashMap<(&str, &str), &SessionKey> = newest.collect();
+    let is_past = |build: &&CachedBuild| {
+        newest_of[&(build.of.project.as_str(), build.key.as_str())] != &build.of && is_over(&build.of)
+    };
+    let latest = latest(&books.builds).into_iter().filter(|build| !is_past(build));
+    latest.flat_map(|build| &build.needs).cloned().collect()
 }
 
-/// What the last versions need, and the tries since the last that went well.
-fn versions<'a>(builds: &[&'a CachedBuild]) -> Vec<&'a BTreeSet<String>> {
+/// The builds that are the last versions of what they built.
+fn latest(builds: &[CachedBuild]) -> Vec<&CachedBuild> {
+    let mut by_work: BTreeMap<(&SessionKey, &str), Vec<&CachedBuild>> = BTreeMap::new();
+    for build in builds {
+        by_work.entry((&build.of, &build.key)).or_default().push(build);
+    }
+    by_work.into_values().flat_map(|builds| versions(&builds)).collect()
+}
+
+/// The last versions, and the tries since the last that went well.
+fn versions<'a>(builds: &[&'a CachedBuild]) -> Vec<&'a CachedBuild> {
     let keep = builds.last().map_or(0, |newest| newest.keep);
-    let (mut versions, mut tries) = (Vec::new(), Vec::new());
+    let (mut versions, mut tries): (Vec<&CachedBuild>, _) = (Vec::new(), Vec::new());
     for build in builds.iter().rev() {
         if build.ok {
-            if !versions.contains(&&build.needs) {
-                versions.push(&build.needs);
+            if !versions.iter().any(|version| version.needs == build.needs) {
+                versions.push(build);
             }
         } else if versions.is_empty() && tries.len() <= keep {
-            tries.push(&build.needs);
+            tries.push(*build);
         }
         if versions.len() > keep {
             break;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::LATE;
+use super::{LATE, latest};
 use crate::model::{CacheBooks, CacheClaim, CacheRecord, CachedBuild, EndedBuild, PastBuild, PastStep};
 
 /// How far the moments that we note may lie from those of the engine, which are of the same clock.
@@ -12,6 +12,9 @@ const SLACK: SignedDuration = SignedDuration::from_millis(20);
 
 /// An engine remembers fifty builds.
 const REMEMBERED: usize = 64;
+
+/// Of what was built before so many others nobody needs the cache.
+const MOST: usize = 2000;
 
 /// Enters what our builds that ended since the last look have made and used, and what strangers have used.
 pub(crate) fn look(books: &mut CacheBooks, ended: &[EndedBuild], history: &[PastBuild], records: &[CacheRecord]) {
@@ -88,10 +91,15 @@ fn forget(books: &mut CacheBooks, records: &[CacheRecord]) {
         }
     }
     books.forget(|id| !there.contains(id));
+    // The newest are known by their names for as long as the engine may tell of them.
     let is_new = books.builds.len().saturating_sub(REMEMBERED);
+    let is_latest = |build: &&CachedBuild| !build.needs.is_empty();
+    let needed: BTreeSet<(Timestamp, String)> =
+        latest(&books.builds).into_iter().filter(is_latest).map(|build| (build.at, build.key.clone())).collect();
     let mut nth = 0..;
-    // The latest are known by their names for as long as the engine may tell of them.
-    books.builds.retain(|build| nth.next() >= Some(is_new) || !build.needs.is_empty());
+    books.builds.retain(|build| nth.next() >= Some(is_new) || needed.contains(&(build.at, build.key.clone())));
+    let too_many = books.builds.len().saturating_sub(MOST);
+    books.builds.drain(..too_many);
 }
 
 /// Which builds of the engine's history are ours. Where more may be than have ended, none is.
@@ -103,7 +111,7 @@ fn matched<'a>(
     let may_be = |build: &EndedBuild, past: &PastBuild| {
         let within =
             past.began >= early(build.began, SLACK) && past.ended.is_some_and(|at| at <= late(build.ended, SLACK));
-        within && !known.contains(past.id.as_str()) && build.stamp.is_part_of(&past.stamp)
+        within && !known.contains(past.id.as_str()) && !build.stamp.is_none() && build.stamp.is_part_of(&past.stamp)
     };
     let found = ended.iter().filter_map(|build| {
         let pasts: Vec<&PastBuild> = history.iter().filter(|past| may_be(build, past)).collect();

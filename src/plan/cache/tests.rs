@@ -241,6 +241,26 @@ fn a_step_that_left_the_dockerfile_goes_once_a_build_without_it_went_well() {
 }
 
 #[test]
+fn the_books_do_not_grow_with_every_build() {
+    let mut host = Host::new(0);
+    for n in 0..200 {
+        host.build(&plain(n), 0);
+        host.tidy();
+    }
+    assert!(host.books.builds.len() < 100, "{}", host.books.builds.len());
+    assert_eq!(host.books.records.len(), 5);
+}
+
+#[test]
+fn a_build_without_a_stamp_can_t_be_told_from_others() {
+    let mut host = Host::new(0);
+    host.build(&plain(1), 0);
+    host.waiting[0].stamp = Stamp::default();
+    host.look();
+    assert_eq!(host.books.records.len(), 0);
+}
+
+#[test]
 fn going_back_finds_all_that_was_kept() {
     let mut host = Host::new(1);
     for source in [1, 2, 1, 2, 1] {
