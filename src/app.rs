@@ -16,7 +16,7 @@ use crate::ledger::State;
 use crate::model::{Doer, Name, SessionKey};
 use crate::plan::clean::{CleanPolicy, Here, Scope};
 use crate::plan::identity::{Identity, Origin};
-use crate::report::clean::Loudness;
+use crate::report::words::Loudness;
 
 /// Behind the session in a guard's mark, where its project was named by a checkout and by nobody else.
 pub(crate) const BY_CHECKOUT: &str = ":checkout";

@@ -1,6 +1,7 @@
 //! One build, once docker has ended: what is shown, what is noted, and what goes.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,11 +21,19 @@ use crate::observe::lives;
 use crate::plan::argv::IdFile;
 use crate::processes::child::{self, Output};
 use crate::report;
-use crate::report::clean::Loudness;
+use crate::report::words::Loudness;
 use crate::session::dead;
 
 /// How long the books may take after docker has ended; what is left undone then is done by the next dkb.
 const LONGEST: Duration = Duration::from_secs(20);
+
+/// How long before that nothing new is taken away, so that what has gone is noted.
+const TO_NOTE: Duration = Duration::from_secs(5);
+
+/// The moment from which nothing new is taken away.
+fn enough() -> impl Future<Output = ()> {
+    tokio::time::sleep(LONGEST.saturating_sub(TO_NOTE))
+}
 
 /// dkb's own flags, which somebody may put behind the verb, where docker does not know them.
 const OURS: [&str; 5] = ["project", "session", "settings", "keep-tagged", "format"];
@@ -106,11 +115,12 @@ impl Job {
             report::warn(trouble.under("this build was not noted"));
         }
         let loudness = if app.verbose { Loudness::Normal } else { Loudness::Quiet };
-        let _ = tokio::time::timeout(LONGEST, dead::see_to_the_dead(app, &lives, loudness)).await;
+        let _ = tokio::time::timeout(LONGEST, dead::see_to_the_dead(app, &lives, loudness, enough())).await;
     }
 
     async fn keep_books(&self, app: &App, ok: bool, seen: &Output, before: &Before, state: &State) -> Result<Noted> {
         let ledger = state.ledger(&before.identity);
+        let stop = enough();
         // What another build left open is its own trouble, and stays open until it can be closed.
         let _ = recover(&before.engine, &before.info, state, &ledger).await;
         let (mut books, _) = ledger.read_aside().await?;
@@ -133,7 +143,7 @@ impl Job {
         let build = bookkeeping::record(&before.engine, &books, &facts).await?;
         ledger.append_aside(bookkeeping::records(&books, &self.intent, &build)).await?;
         books.apply(Record::Build(build.clone()));
-        let went = tidy::take_away(before, state, &ledger, &books, &build, &app.settings).await;
+        let went = tidy::take_away(before, state, &ledger, &books, &build, &app.settings, stop).await;
         Ok(Noted { went, result: build.result, lives: lives(state, &books) })
     }
 

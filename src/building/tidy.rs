@@ -1,6 +1,7 @@
 //! After a build: what it made useless goes.
 
 use std::collections::HashSet;
+use std::future::Future;
 
 use jiff::Timestamp;
 
@@ -26,6 +27,7 @@ pub(super) async fn take_away(
     books: &Books,
     done: &Build,
     settings: &Settings,
+    stop: impl Future<Output = ()>,
 ) -> Result<usize> {
     let candidates = superseded::candidates(books, done, settings.keep_superseded);
     if candidates.is_empty() {
@@ -54,16 +56,8 @@ pub(super) async fn take_away(
     let mut plan = Plan::new("build", &before.info, Timestamp::now(), steps, Vec::new());
     let depths = order::depths(snapshot.images.iter());
     let builds = NeededByBuilds::new(state, books, Some(&done.build));
-    let report = apply::apply(
-        engine,
-        &mut plan,
-        &depths,
-        before.info.can,
-        |step| builds.need(step),
-        std::future::pending(),
-        |_| {},
-    )
-    .await;
+    let report =
+        apply::apply(engine, &mut plan, &depths, before.info.can, |step| builds.need(step), stop, |_| {}).await;
     let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
     let mut gone = report.gone;
     gone.extend(candidates.all().filter(|id| !there.contains(id) && !used.contains(id)));

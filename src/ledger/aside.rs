@@ -1,9 +1,11 @@
 //! The ledger for whoever waits for other things too. Its lock may be held for seconds, and a time-out or Ctrl-C must
 //! come through meanwhile: so it is read and written on a thread aside, which nobody has to wait for.
 
-use super::Ledger;
+use jiff::Timestamp;
+
+use super::{Ledger, State};
 use crate::error::{Error, Result};
-use crate::model::{Books, Record};
+use crate::model::{Books, Record, SessionKey};
 
 impl Ledger {
     pub async fn read_aside(&self) -> Result<(Books, usize)> {
@@ -20,6 +22,14 @@ impl Ledger {
     }
 }
 
+impl State {
+    /// As [`State::built_elsewhere`], which reads as many ledgers as there are engines.
+    pub async fn built_elsewhere_aside(&self, key: &SessionKey, here: &Ledger, since: Timestamp) -> Vec<String> {
+        let (state, key, here) = (self.clone(), key.clone(), here.clone());
+        aside(move || Ok(state.built_elsewhere(&key, &here, since))).await.unwrap_or_default()
+    }
+}
+
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(Error::failed("opening the ledger", error)))
@@ -30,7 +40,6 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::ledger::State;
     use crate::model::books_tests::id;
 
     /// Far more than a time-out takes to come through, and far less than anybody waits for the lock.

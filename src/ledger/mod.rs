@@ -70,7 +70,7 @@ impl State {
     }
 
     /// The engines, but for the one of this ledger, for which the books know a build of this session since then.
-    pub fn built_elsewhere(&self, key: &SessionKey, here: &Ledger, since: Timestamp) -> Vec<String> {
+    fn built_elsewhere(&self, key: &SessionKey, here: &Ledger, since: Timestamp) -> Vec<String> {
         let folder = self.folder.join("engines");
         let ledgers = folder.names().into_iter().filter_map(|name| Ledger::found(folder.join(name), since));
         let built = |ledger: &Ledger| {

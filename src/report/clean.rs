@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
-use serde::Serialize;
-
+use super::words::{Loudness, held_by, in_words, plural, short_id, shortened, words};
 use super::{Page, Style, out};
 use crate::config::{Format, Settings};
 use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Reason, Step, human_bytes, total};
@@ -12,14 +11,6 @@ use crate::plan::clean::Scope;
 
 /// Names and IDs that one line shows before it says how many more there are.
 const SHOWN: usize = 4;
-
-/// How much is to be said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loudness {
-    Quiet,
-    Normal,
-    Verbose,
-}
 
 pub fn show(settings: &Settings, loudness: Loudness, plan: &Plan, whose: &str, done: bool) {
     if settings.format == Format::Json {
@@ -184,40 +175,6 @@ fn holders(group: &[&Kept]) -> Vec<String> {
     ends
 }
 
-/// The reasons in words.
-pub fn words(reason: KeptReason) -> &'static str {
-    match reason {
-        KeptReason::InUse => "in use",
-        KeptReason::Tagged => "tagged",
-        KeptReason::ForeignTag => "named by others",
-        KeptReason::Unrecorded => "not recorded",
-        KeptReason::Pulled => "pulled",
-        KeptReason::Inherited => "built on ours",
-        KeptReason::Base => "base of",
-        KeptReason::OtherSession => "other session",
-        KeptReason::OtherCopy => "other working copy",
-        KeptReason::OtherProject => "other project",
-        KeptReason::SessionAlive => "session at work",
-        KeptReason::MayBeAtWork => "may still be at work",
-        KeptReason::NotOver => "session not over",
-        KeptReason::BuildRunning => "build running",
-        KeptReason::TooYoung => "too young",
-        KeptReason::KeepPattern => "asked to keep",
-        KeptReason::KeepLast => "among the last",
-        KeptReason::Lent => "tag lent",
-        KeptReason::ImageGone => "image is not there to ask",
-        KeptReason::Filtered => "filtered",
-        KeptReason::MayHoldData => "may hold data",
-        KeptReason::BuiltIn => "built in",
-        KeptReason::Shared => "shared",
-        KeptReason::CacheKeep => "cache to keep",
-        KeptReason::Enough => "not needed",
-        KeptReason::Changed => "changed since",
-        KeptReason::AlreadyGone => "already gone",
-        KeptReason::Failed => "failed",
-    }
-}
-
 /// The thing itself, and who holds it.
 fn who(kept: &Kept) -> String {
     let name = short(kept);
@@ -226,47 +183,14 @@ fn who(kept: &Kept) -> String {
     format!("{what}  {}", held_by(kept)).trim_end().to_owned()
 }
 
-/// Whoever holds it, in one line.
-pub fn held_by(kept: &Kept) -> String {
-    kept.holders.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
 fn short(kept: &Kept) -> String {
     kept.names.first().map_or_else(|| short_id(&kept.id).to_owned(), |name| shortened(name))
-}
-
-/// A volume that nobody named has 64 digits for a name, of which a dozen say enough.
-pub(super) fn shortened(name: &str) -> String {
-    let is_made_up = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_made_up { short_id(name).to_owned() } else { name.to_owned() }
-}
-
-pub fn short_id(id: &str) -> &str {
-    let digits = id.strip_prefix("sha256:").unwrap_or(id);
-    digits.get(..12).unwrap_or(digits)
 }
 
 fn list(names: &[String]) -> String {
     let more = names.len().saturating_sub(SHOWN);
     let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{shown} and {more} more") } else { shown }
-}
-
-pub fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
-}
-
-pub fn plural(n: usize, what: &'static str) -> &'static str {
-    match (n, what) {
-        (1, _) => what,
-        (_, "image") => "images",
-        (_, "tag") => "tags",
-        (_, "step") => "steps",
-        (_, "container") => "containers",
-        (_, "network") => "networks",
-        (_, "volume") => "volumes",
-        _ => what,
-    }
 }
 
 fn describe(step: &Step) -> String {
@@ -286,12 +210,6 @@ fn describe(step: &Step) -> String {
         let _ = write!(line, ": {}", in_words(result));
     }
     line
-}
-
-/// As the JSON calls it, with spaces.
-pub(super) fn in_words(value: impl Serialize) -> String {
-    let value = serde_json::to_value(value).unwrap_or_default();
-    value.as_str().unwrap_or_default().replace('_', " ")
 }
 
 #[cfg(test)]

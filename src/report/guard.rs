@@ -1,6 +1,6 @@
 //! What a guard says when it has cleaned up: one line on stderr, since stdout is the command's.
 
-use super::clean::{Loudness, plural};
+use super::words::{Loudness, held_by, plural, short_id, words};
 use crate::model::{Action, Deed, Kind, Outcome, Plan, SessionKey};
 
 pub fn show(loudness: Loudness, plan: &Plan, key: &SessionKey) {
@@ -28,7 +28,7 @@ pub fn show(loudness: Loudness, plan: &Plan, key: &SessionKey) {
         super::say(format_args!("session {}: removed {}", key.session, parts.join(", ")));
     }
     for kept in plan.kept.iter().filter(|kept| !kept.holders.is_empty()) {
-        let name = kept.names.first().map_or_else(|| super::clean::short_id(&kept.id), String::as_str);
-        super::say(format_args!("kept {name}: {} {}", super::clean::words(kept.reason), super::clean::held_by(kept)));
+        let name = kept.names.first().map_or_else(|| short_id(&kept.id), String::as_str);
+        super::say(format_args!("kept {name}: {} {}", words(kept.reason), held_by(kept)));
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::clean::{in_words, short_id, shortened};
+use super::words::{in_words, short_id, shortened};
 use super::{Page, Style};
 use crate::model::{Action, Kind, Outcome, Reference, Removal, SCHEMA, human_bytes};
 

@@ -13,6 +13,7 @@ pub mod progress;
 pub mod status;
 mod style;
 pub mod sweep;
+pub mod words;
 
 use std::fs::{File, Metadata};
 use std::io::{self, Write};

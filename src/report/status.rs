@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json as document};
 
-use super::clean::{plural, words};
+use super::words::{held_by, plural, words};
 use super::{Page, Style};
 use crate::model::Owner;
 use crate::model::{
@@ -196,7 +196,7 @@ fn fate(plan: &Plan) -> String {
         steps.flat_map(Step::names).collect()
     };
     let kept = plan.kept.first();
-    let stays = kept.map(|kept| match (kept.reason, super::clean::held_by(kept)) {
+    let stays = kept.map(|kept| match (kept.reason, held_by(kept)) {
         (reason, held) if held.is_empty() => words(reason).to_owned(),
         (KeptReason::ForeignTag, held) => {
             format!("{held} {} it", if kept.holders.len() == 1 { "names" } else { "name" })

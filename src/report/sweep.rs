@@ -9,8 +9,8 @@ use std::io::{self, IsTerminal};
 
 use serde_json::json;
 
-use super::clean::Loudness;
 use super::progress::Bar;
+use super::words::Loudness;
 use super::{Page, Style, out, say, warn};
 use crate::config::seed::{LogFormat, Seed};
 use crate::config::{Format, Settings, value::Source};

@@ -1,15 +1,18 @@
 //! Sessions that were cut off: told of once, and taken away where that is wanted.
 
 use std::collections::HashMap;
+use std::future::Future;
+
+use futures_util::FutureExt as _;
 
 use super::end::{Manner, carry_out, is_kept_open, plan};
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Life, Name, Owner, SessionKey};
 use crate::observe::Observation;
 use crate::plan::over::is_over;
 use crate::report;
-use crate::report::clean::Loudness;
+use crate::report::words::Loudness;
 
 /// Says, once for each, which sessions died with guard and watcher: nobody has cleaned up after them.
 pub(crate) fn tell_of_the_dead(app: &App, lives: &HashMap<SessionKey, Life>) {
@@ -47,13 +50,20 @@ fn in_words(key: &SessionKey, owner: &Owner, is_first: bool, here: &Name) -> Str
 }
 
 /// What a build or a guard does about sessions that were cut off: it takes those of its own project away where
-/// the settings say so, by default in CI, and speaks of the others. It never fails over them.
-pub(crate) async fn see_to_the_dead(app: &App, lives: &HashMap<SessionKey, Life>, loudness: Loudness) {
+/// the settings say so, by default in CI, and speaks of the others. It never fails over them. `stop` ends it early, and
+/// what has gone by then is noted.
+pub(crate) async fn see_to_the_dead(
+    app: &App,
+    lives: &HashMap<SessionKey, Life>,
+    loudness: Loudness,
+    stop: impl Future<Output = ()>,
+) {
+    let stop = stop.shared();
     let mut others = lives.clone();
     if app.settings.clean_dead.unwrap_or(app.identity.ci.is_some()) {
         for (key, life) in lives {
             let is_meant = *life == Life::Dead && key.project == app.key.project && *key != app.key;
-            if is_meant && matches!(end_dead(app, key, loudness).await, Ok(true)) {
+            if is_meant && matches!(end_dead(app, key, loudness, stop.clone()).await, Ok(true)) {
                 others.remove(key);
             }
         }
@@ -62,17 +72,30 @@ pub(crate) async fn see_to_the_dead(app: &App, lives: &HashMap<SessionKey, Life>
 }
 
 /// Whether the session needs no word any more.
-async fn end_dead(app: &App, key: &SessionKey, loudness: Loudness) -> Result<bool> {
+async fn end_dead(
+    app: &App,
+    key: &SessionKey,
+    loudness: Loudness,
+    stop: impl Future<Output = ()> + Clone,
+) -> Result<bool> {
     let session = app.state()?.session(key);
-    let seen = Observation::look(app).await?;
-    report::notice::tell(&seen.notices);
-    // Somebody may have opened it again by its name, or ended it.
-    if seen.lives.get(key) != Some(&Life::Dead) {
-        return Ok(true);
-    }
-    let mut plan = plan(app, &seen, key, Manner { keep_tagged: false, opened: true, own: false }).await?;
+    let look = async {
+        let seen = Observation::look(app).await?;
+        report::notice::tell(&seen.notices);
+        // Somebody may have opened it again by its name, or ended it.
+        if seen.lives.get(key) != Some(&Life::Dead) {
+            return Ok(None);
+        }
+        let plan = plan(app, &seen, key, Manner { keep_tagged: false, opened: true, own: false }).await?;
+        Ok::<_, Error>(Some((seen, plan)))
+    };
+    let looked = tokio::select! {
+        looked = look => looked?,
+        () = stop.clone() => return Ok(false),
+    };
+    let Some((seen, mut plan)) = looked else { return Ok(true) };
     let taken_over = || is_kept_open(&session, None);
-    carry_out(app, &seen, key, &mut plan, &taken_over, std::future::pending()).await?;
+    carry_out(app, &seen, key, &mut plan, &taken_over, stop).await?;
     if taken_over() {
         return Ok(true);
     }

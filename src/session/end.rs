@@ -21,7 +21,7 @@ use crate::plan::order;
 use crate::plan::over::is_cleaned;
 use crate::plan::session_end::{self, Extras};
 use crate::report;
-use crate::report::clean::Loudness;
+use crate::report::words::Loudness;
 
 /// How long a stop may take before somebody wants to know what is waited for.
 const WORDLESS: Duration = Duration::from_secs(3);
@@ -89,7 +89,10 @@ pub(crate) async fn end(
     }
     let state = app.state()?;
     let opened = state.session(key).opened();
-    let elsewhere = opened.map_or_else(Vec::new, |since| state.built_elsewhere(key, &seen.ledger, since));
+    let elsewhere = match opened {
+        Some(since) => state.built_elsewhere_aside(key, &seen.ledger, since).await,
+        None => Vec::new(),
+    };
     Ok(Some(SessionEnd { plan, report, known, lives: seen.lives, elsewhere }))
 }
 

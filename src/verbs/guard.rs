@@ -196,12 +196,7 @@ fn clean(app: &App, key: &SessionKey, flags: &GuardFlags, mut opened: Option<Ope
     }
     // This session has just been cleaned, or is in good hands.
     let others = ended.lives.into_iter().filter(|(other, _)| other != key).collect();
-    runtime.block_on(async {
-        tokio::select! {
-            () = dead::see_to_the_dead(app, &others, app.loudness()) => {}
-            () = stop => {}
-        }
-    });
+    runtime.block_on(dead::see_to_the_dead(app, &others, app.loudness(), stop));
 }
 
 fn leave_to_others(key: &SessionKey, opened: Option<Opened>) {

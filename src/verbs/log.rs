@@ -32,7 +32,7 @@ pub(super) fn log(app: &App, flags: &cli::LogFlags) -> Result<u8> {
     if unread > 0 {
         report::warn(format_args!(
             "{} of {} can't be read, damaged or a newer dkb's: what they say is not shown",
-            report::clean::count(unread, "line"),
+            report::words::count(unread, "line"),
             history.path().display()
         ));
     }

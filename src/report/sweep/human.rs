@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::clean::{held_by, short_id, words};
+use super::super::words::{held_by, short_id, words};
 use super::super::{Page, Style};
 use super::told::{Since, Told};
 use crate::error::Error;

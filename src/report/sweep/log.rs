@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::clean::{held_by, short_id, words};
+use super::super::words::{held_by, short_id, words};
 use super::human::{age, name, why};
 use super::line::{Line, Log, SUMMARY, fields};
 use super::told::{Part, Since, Told, first_of, in_one_line};

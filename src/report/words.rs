@@ -1,0 +1,86 @@
+//! The words that every page has in common.
+
+use serde::Serialize;
+
+use crate::model::{Kept, KeptReason};
+
+/// How much is to be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loudness {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+/// The reasons in words.
+pub fn words(reason: KeptReason) -> &'static str {
+    match reason {
+        KeptReason::InUse => "in use",
+        KeptReason::Tagged => "tagged",
+        KeptReason::ForeignTag => "named by others",
+        KeptReason::Unrecorded => "not recorded",
+        KeptReason::Pulled => "pulled",
+        KeptReason::Inherited => "built on ours",
+        KeptReason::Base => "base of",
+        KeptReason::OtherSession => "other session",
+        KeptReason::OtherCopy => "other working copy",
+        KeptReason::OtherProject => "other project",
+        KeptReason::SessionAlive => "session at work",
+        KeptReason::MayBeAtWork => "may still be at work",
+        KeptReason::NotOver => "session not over",
+        KeptReason::BuildRunning => "build running",
+        KeptReason::TooYoung => "too young",
+        KeptReason::KeepPattern => "asked to keep",
+        KeptReason::KeepLast => "among the last",
+        KeptReason::Lent => "tag lent",
+        KeptReason::ImageGone => "image is not there to ask",
+        KeptReason::Filtered => "filtered",
+        KeptReason::MayHoldData => "may hold data",
+        KeptReason::BuiltIn => "built in",
+        KeptReason::Shared => "shared",
+        KeptReason::CacheKeep => "cache to keep",
+        KeptReason::Enough => "not needed",
+        KeptReason::Changed => "changed since",
+        KeptReason::AlreadyGone => "already gone",
+        KeptReason::Failed => "failed",
+    }
+}
+
+/// Whoever holds it, in one line.
+pub fn held_by(kept: &Kept) -> String {
+    kept.holders.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A volume that nobody named has 64 digits for a name, of which a dozen say enough.
+pub(super) fn shortened(name: &str) -> String {
+    let is_made_up = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_made_up { short_id(name).to_owned() } else { name.to_owned() }
+}
+
+pub fn short_id(id: &str) -> &str {
+    let digits = id.strip_prefix("sha256:").unwrap_or(id);
+    digits.get(..12).unwrap_or(digits)
+}
+
+pub fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+pub fn plural(n: usize, what: &'static str) -> &'static str {
+    match (n, what) {
+        (1, _) => what,
+        (_, "image") => "images",
+        (_, "tag") => "tags",
+        (_, "step") => "steps",
+        (_, "container") => "containers",
+        (_, "network") => "networks",
+        (_, "volume") => "volumes",
+        _ => what,
+    }
+}
+
+/// As the JSON calls it, with spaces.
+pub(super) fn in_words(value: impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().replace('_', " ")
+}
