@@ -12,6 +12,7 @@ pub(crate) fn promises() -> Promises {
             an_engine_that_refuses_dkbs_questions_still_builds,
             an_engine_that_is_slow_with_dkb_still_builds_and_nobody_waits_for_it,
         ])
+        .on(|name| name == "docker-28.5", promises![what_a_build_had_time_to_take_away_is_noted])
         .on_one_engine()
         .on_every_engine(promises![
             an_engine_that_is_down_fails_the_build_as_docker_does,
@@ -69,6 +70,31 @@ fn an_engine_that_is_slow_with_dkb_still_builds_and_nobody_waits_for_it(engine: 
     assert!(began.elapsed() < Duration::from_secs(15), "it took {:?}", began.elapsed());
     warns_once(&output);
     assert!(engine.has("app"));
+}
+
+/// The engine is slow to delete, and a build's books have no more than so much time.
+fn what_a_build_had_time_to_take_away_is_noted(engine: &Engine) {
+    let maker = Maker::new(engine, Builder::Classic);
+    let context = Context::from_base("COPY seed /seed").file("seed", "0");
+    let build = |host: &str, keep: &str| {
+        let command = maker.command(&context, &["-q", "-t", "app"]).env("DOCKER_HOST", host);
+        command.env("DKB_KEEP_SUPERSEDED", keep).run().success();
+    };
+    for version in 1..=3 {
+        context.write("seed", version.to_string());
+        build(&engine.host(), "9");
+    }
+    let proxy = engine.proxy();
+    // One goes at once, and all after it far too late.
+    for nth in 2..=9 {
+        proxy.on("DELETE", "/images/").nth(nth).delay(Duration::from_secs(60));
+    }
+    context.write("seed", "4");
+    build(&proxy.host(), "0");
+    let said = maker.dkb().args(["log", "--format", "json"]).run().success();
+    let log = said.json();
+    let removals = log["removals"].as_array().expect("a list");
+    assert!(removals.iter().any(|removal| removal["result"] == "done"), "{said}");
 }
 
 fn an_engine_that_is_down_fails_the_build_as_docker_does(engine: &Engine) {
