@@ -58,12 +58,7 @@ pub(super) async fn remove_cache(engine: &impl Engine, id: &str) -> Result<StepE
             let why = Error::failed("deleting build cache", "the engine, or a proxy before it, has no such call");
             Ok(StepEnd { why: Some(why), ..StepEnd::plainly(Outcome::Kept) })
         }
-        // It does not say why: it is in use, something is built on it, or it is gone.
-        engine::Outcome::Done(gone) if gone.ids.is_empty() => {
-            Ok(plainly(engine::Outcome::<()>::Conflict("the engine kept it, or it was gone".to_owned()), |()| {
-                Outcome::Done
-            }))
-        }
-        outcome => Ok(plainly(outcome, |_| Outcome::Done)),
+        // Of what it kept it does not say why: it is in use, something is built on it, or it is gone.
+        outcome => Ok(plainly(outcome, |gone| if gone.ids.is_empty() { Outcome::Kept } else { Outcome::Done })),
     }
 }

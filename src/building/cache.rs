@@ -6,7 +6,7 @@ use super::before::Before;
 use super::job::Job;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::model::{EndedBuild, ImageId};
+use crate::model::EndedBuild;
 use crate::plan::argv::Builder;
 use crate::processes::apart;
 
@@ -18,7 +18,7 @@ impl Job {
         own && before.info.can.prune_leaves_cache
     }
 
-    pub(super) fn ended_build(&self, app: &App, ended: Timestamp, ok: bool, result: Option<ImageId>) -> EndedBuild {
+    pub(super) fn ended_build(&self, app: &App, ended: Timestamp, ok: bool) -> EndedBuild {
         EndedBuild {
             build: self.intent.build.clone(),
             of: self.intent.of.clone(),
@@ -28,7 +28,6 @@ impl Job {
             ended,
             ok,
             keep: app.settings.keep_superseded,
-            result,
         }
     }
 }

@@ -42,7 +42,6 @@ const OURS: [&str; 5] = ["project", "session", "settings", "keep-tagged", "forma
 struct Noted {
     /// How many images this build has made useless and taken away.
     went: Result<usize>,
-    result: Option<ImageId>,
     /// Every session that was known then.
     lives: HashMap<SessionKey, Life>,
 }
@@ -72,13 +71,13 @@ impl Job {
                 tokio::time::timeout(LONGEST, books).await.unwrap_or_else(late)
             }
             (Err(error), _) => Err(error),
-            _ => Ok(Noted { went: Ok(0), result: None, lives: HashMap::new() }),
+            _ => Ok(Noted { went: Ok(0), lives: HashMap::new() }),
         };
         let lives = match kept {
-            Ok(Noted { went, result, lives }) => {
+            Ok(Noted { went, lives }) => {
                 if let Some(identity) = in_cache {
                     // Of what is not noted nothing is taken.
-                    let _ = cache::hand_over(app, &identity, &self.ended_build(app, ended, ok, result));
+                    let _ = cache::hand_over(app, &identity, &self.ended_build(app, ended, ok));
                 }
                 match went {
                     Ok(went) if went > 0 && app.verbose => {
@@ -144,7 +143,7 @@ impl Job {
         ledger.append_aside(bookkeeping::records(&books, &self.intent, &build)).await?;
         books.apply(Record::Build(build.clone()));
         let went = tidy::take_away(before, state, &ledger, &books, &build, &app.settings, stop).await;
-        Ok(Noted { went, result: build.result, lives: lives(state, &books) })
+        Ok(Noted { went, lives: lives(state, &books) })
     }
 
     /// The image that docker built, by its own word where it gave one, else by the tags.

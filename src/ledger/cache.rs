@@ -105,7 +105,6 @@ mod tests {
             ended: jiff::Timestamp::UNIX_EPOCH,
             ok: true,
             keep: 0,
-            result: None,
         }
     }
 
@@ -125,7 +124,7 @@ mod tests {
         let (past, needs) = (["x".to_owned()].into(), ["r".to_owned()].into());
         let of = key("p", "s");
         let at = jiff::Timestamp::UNIX_EPOCH;
-        books.builds.push(CachedBuild { past, of, key: "k".into(), at, ok: true, keep: 2, result: None, needs });
+        books.builds.push(CachedBuild { past, of, key: "k".into(), at, ok: true, keep: 2, needs });
         turn.write(&books).expect("books");
         assert_eq!(turn.books().expect("books"), books);
         drop(turn);

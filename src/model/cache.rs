@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildId, ImageId, SessionKey, Stamp};
+use super::{BuildId, SessionKey, Stamp};
 
 /// A build of ours that has ended, and whose cache nobody has looked at yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +21,6 @@ pub struct EndedBuild {
     pub ok: bool,
     /// How many versions before the newest are kept.
     pub keep: usize,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<ImageId>,
 }
 
 /// A build that the engine remembers, whoever started it.
@@ -70,8 +68,6 @@ pub struct CachedBuild {
     pub at: Timestamp,
     pub ok: bool,
     pub keep: usize,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<ImageId>,
     pub needs: BTreeSet<String>,
 }
 
@@ -109,6 +105,15 @@ impl CacheBooks {
         self.records.retain(|id, _| !is_gone(id));
         self.records.values_mut().for_each(|claim| claim.from.retain(|id| !is_gone(id)));
         self.builds.iter_mut().for_each(|build| build.needs.retain(|id| !is_gone(id)));
+    }
+
+    /// A stranger may have used these records, and so all that they were made from.
+    pub fn share<'a>(&mut self, ids: impl IntoIterator<Item = &'a String>) {
+        for id in self.with_origins(ids) {
+            if let Some(claim) = self.records.get_mut(&id) {
+                claim.shared = true;
+            }
+        }
     }
 
     /// These records and all that they were made from.

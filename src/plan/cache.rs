@@ -42,7 +42,7 @@ pub(crate) fn superseded(
 }
 
 /// What the newest versions of every build need.
-pub(crate) fn needed(books: &CacheBooks, is_over: impl Fn(&SessionKey) -> bool) -> BTreeSet<String> {
+fn needed(books: &CacheBooks, is_over: impl Fn(&SessionKey) -> bool) -> BTreeSet<String> {
     let newest = books.builds.iter().map(|build| ((build.of.project.as_str(), build.key.as_str()), &build.of));
     let newest_of: HashMap<(&str, &str), &SessionKey> = newest.collect();
     let is_past = |build: &&CachedBuild| {

@@ -1,6 +1,6 @@
 //! What a build leaves to a process of its own: which build cache is ours, and what of it nobody needs any more.
 //!
-//! Nobody waits for it, so nobody is told anything. What it does not get done is the next one's.
+//! Nobody waits for it, so nobody is told anything. What it could not look at stays in the cache, and is nobody's.
 
 use std::time::Duration;
 

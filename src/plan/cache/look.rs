@@ -44,7 +44,6 @@ pub(crate) fn look(books: &mut CacheBooks, ended: &[EndedBuild], history: &[Past
             at: build.ended,
             ok: build.ok,
             keep: build.keep,
-            result: build.result,
         });
     }
     // What was made since the last look may have been used by somebody else already.
@@ -65,8 +64,7 @@ fn renamed(books: &CacheBooks, records: &[CacheRecord]) -> BTreeMap<String, Stri
     let unknown: Vec<&CacheRecord> = records.iter().filter(|record| !books.records.contains_key(&record.id)).collect();
     let gone = books.records.iter().filter(|(id, _)| !there.contains(id.as_str()));
     let found = gone.filter_map(|(id, claim)| {
-        let within = |created: Timestamp| claim.ran.0 <= created && created <= claim.ran.1;
-        let is_it = |record: &&&CacheRecord| record.created.is_some_and(within) && is_described(&claim.step, record);
+        let is_it = |record: &&&CacheRecord| was_made_in(record, claim.ran) && is_described(&claim.step, record);
         let mut found = unknown.iter().filter(is_it);
         let only = found.next().filter(|_| found.next().is_none())?;
         Some((id.clone(), only.id.clone()))
@@ -85,11 +83,7 @@ fn renamed(books: &CacheBooks, records: &[CacheRecord]) -> BTreeMap<String, Stri
 fn forget(books: &mut CacheBooks, records: &[CacheRecord]) {
     let there: HashSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
     let gone: Vec<String> = books.records.keys().filter(|id| !there.contains(id.as_str())).cloned().collect();
-    for id in books.with_origins(&gone) {
-        if let Some(claim) = books.records.get_mut(&id) {
-            claim.shared = true;
-        }
-    }
+    books.share(&gone);
     books.forget(|id| !there.contains(id));
     // The newest are known by their names for as long as the engine may tell of them.
     let is_new = books.builds.len().saturating_sub(REMEMBERED);
@@ -138,11 +132,7 @@ fn mark_shared(books: &mut CacheBooks, ours: &[&PastBuild], strangers: &[&PastBu
             shared.insert(record.id.clone());
         }
     }
-    for id in books.with_origins(&shared) {
-        if let Some(claim) = books.records.get_mut(&id) {
-            claim.shared = true;
-        }
-    }
+    books.share(&shared);
 }
 
 /// Enters the records that a build of ours has made, and says which of ours it needs.
@@ -160,7 +150,8 @@ fn enter(
             made.entry(&step.digest).or_default().push(record);
         }
     }
-    let is_new = |id: &str| made.values().flatten().any(|record| record.id == id);
+    let new: HashSet<&str> = made.values().flatten().map(|record| record.id.as_str()).collect();
+    let is_new = |id: &str| new.contains(id);
     let touched: Vec<(&str, &str)> = records
         .iter()
         .filter(|record| record.last_used.is_some_and(|at| at >= ended) && !is_new(&record.id))
@@ -181,7 +172,7 @@ fn enter(
             let parents = record.parents.iter().filter(|id| is_new(id) || books.records.contains_key(*id)).cloned();
             let from = from.iter().cloned().chain(parents).collect();
             let step = steps.by_digest[digest];
-            let ran = step.ran.iter().copied().find(|ran| record.created.is_some_and(|at| ran.0 <= at && at <= ran.1));
+            let ran = step.ran.iter().copied().find(|ran| was_made_in(record, *ran));
             let claim = CacheClaim {
                 step: step.name.clone(),
                 ran: ran.unwrap_or((ended, ended)),
@@ -264,16 +255,17 @@ impl<'a> Graph<'a> {
 /// Whether somebody else ran a step then that may have made it, or what he ran is not known.
 fn may_be_anothers(record: &CacheRecord, strangers: &[&PastBuild]) -> bool {
     let Some(created) = record.created else { return true };
-    let overlap = strangers.iter().filter(|past| past.began <= created && past.ended.is_none_or(|at| created <= at));
-    let mut overlap = overlap;
+    let mut overlap =
+        strangers.iter().filter(|past| past.began <= created && past.ended.is_none_or(|at| created <= at));
     overlap.any(|past| past.steps.as_deref().is_none_or(|steps| steps.iter().any(|step| may_have_made(step, record))))
 }
 
 fn may_have_made(step: &PastStep, record: &CacheRecord) -> bool {
-    let Some(created) = record.created else { return false };
-    !step.cached
-        && is_described(&step.name, record)
-        && step.ran.iter().any(|(began, ended)| *began <= created && created <= *ended)
+    !step.cached && is_described(&step.name, record) && step.ran.iter().any(|ran| was_made_in(record, *ran))
+}
+
+fn was_made_in(record: &CacheRecord, (began, ended): (Timestamp, Timestamp)) -> bool {
+    record.created.is_some_and(|created| began <= created && created <= ended)
 }
 
 /// Whether a step of this name makes records that are described so.

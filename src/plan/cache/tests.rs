@@ -187,7 +187,6 @@ impl Host {
             ended: self.kit.tick(),
             ok: !work.fails,
             keep: self.keep,
-            result: None,
         });
         found
     }
