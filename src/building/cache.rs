@@ -1,5 +1,7 @@
 //! After a build: what it put into the cache is looked at by a process of its own, for which nobody waits.
 
+use std::os::unix::process::CommandExt as _;
+
 use jiff::Timestamp;
 
 use super::before::Before;
@@ -44,6 +46,8 @@ pub(super) fn hand_over(app: &App, identity: &str, build: &EndedBuild) -> Result
     }
     other.args(["--project", build.of.project.as_str(), "--session", build.of.session.as_str()]);
     other.args(&app.docker.words).arg("tidy-cache");
+    // Or a terminal that closes now would end it before it has left.
+    other.process_group(0);
     // It has its own life, and init sees it end.
     other.spawn().map(drop).map_err(failed)
 }

@@ -28,6 +28,7 @@ pub(crate) fn promises() -> Promises {
                 what_was_asked_to_be_kept_is_found_again,
                 a_stranger_finds_every_step_that_he_built_or_used,
                 a_build_does_not_wait_for_it,
+                a_terminal_that_closes_behind_a_build_takes_nothing_along,
             ],
         )
         .on(without, promises![where_it_can_not_be_known_or_harms_others_the_cache_is_left_alone])
@@ -201,6 +202,22 @@ fn a_build_does_not_wait_for_it(engine: &Engine) {
     turn.unlock().expect("the lock");
     scene.build(&["-q", "-t", "app"]).success();
     assert_eq!(scene.found(&["-t", "app"]), 5);
+}
+
+/// As `ssh -t` and a CI's terminal do.
+fn a_terminal_that_closes_behind_a_build_takes_nothing_along(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.begin();
+    scene.change();
+    scene.build(&["-q", "-t", "app"]).success();
+    for _ in 0..3 {
+        scene.change();
+        let dkb = engine.dkb_in(&scene.state).project("cache").env("DOCKER_BUILDKIT", "1");
+        let mut terminal = dkb.args(["build", "-q", "-t", "app"]).arg(scene.context.path()).in_terminal();
+        assert!(terminal.wait().success());
+        drop(terminal);
+        scene.settle();
+    }
 }
 
 fn where_it_can_not_be_known_or_harms_others_the_cache_is_left_alone(engine: &Engine) {
