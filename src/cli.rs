@@ -3,7 +3,6 @@
 //! The words behind `build` are docker's and must arrive there byte for byte, so the command line is cut at the
 //! verb by hand ([`cut`]) before clap sees it. dkb's own flags may stand on either side of a verb that knows them.
 
-mod help;
 mod key_flags;
 mod split_at_verb;
 mod verbs;
@@ -11,7 +10,7 @@ mod verbs;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use crate::config::Typed;
 use crate::config::keys::KEYS;
@@ -20,14 +19,14 @@ use key_flags::{KeyFlags, Printing, Project, RunSession};
 pub use split_at_verb::DOCKER_VERBS;
 pub use verbs::{
     Act, BuildFlags, CleanFlags, CleanScope, GuardFlags, LogFlags, Plugin, SWEEP_KINDS, Session, StatusFlags,
-    SweepFlags, WatchFlags,
+    SweepFlags, Verb, WatchFlags,
 };
 
 /// The version and, where it is known, the commit.
 pub const VERSION: &str = env!("DKB_VERSION");
 
 #[derive(Debug, Parser)]
-#[command(name = "dkb", version = VERSION, about = help::ABOUT, override_help = help::SCREEN)]
+#[command(name = "dkb", version = VERSION, about = verbs::ABOUT, override_help = verbs::SCREEN)]
 #[command(arg_required_else_help = true, propagate_version = false, max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
@@ -94,66 +93,6 @@ pub struct DockerGlobals {
     /// Use TLS and check the engine's certificate
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub tlsverify: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Verb {
-    #[command(about = help::BUILD.0, after_help = help::BUILD.1, disable_help_flag = true, override_usage = "dkb [FLAGS] build ARG...")]
-    Build(BuildFlags),
-    #[command(about = help::CLEAN.0, after_help = help::CLEAN.1)]
-    Clean(CleanFlags),
-    #[command(about = help::STATUS.0, after_help = help::STATUS.1)]
-    Status(StatusFlags),
-    #[command(about = help::LOG.0, after_help = help::LOG.1)]
-    Log(LogFlags),
-    #[command(about = help::GUARD.0, after_help = help::GUARD.1)]
-    Guard(GuardFlags),
-    #[command(about = help::SWEEP.0, after_help = help::SWEEP.1)]
-    Sweep(SweepFlags),
-    #[command(about = help::SESSION.0, after_help = help::SESSION.1, subcommand, arg_required_else_help = true)]
-    Session(Session),
-    #[command(about = help::CONFIG.0, after_help = help::CONFIG.1)]
-    Config,
-    #[command(about = help::PLUGIN.0, after_help = help::PLUGIN.1, subcommand, arg_required_else_help = true)]
-    Plugin(Plugin),
-    #[command(about = help::COMPLETIONS.0, after_help = help::COMPLETIONS.1)]
-    Completions { shell: clap_complete::Shell },
-    #[command(about = help::MAN.0, after_help = help::MAN.1)]
-    Man {
-        /// The verb whose page it is; otherwise the page of dkb
-        verb: Vec<String>,
-    },
-    /// What a guard starts to be outlived by
-    #[command(hide = true)]
-    Watch(WatchFlags),
-    /// What a build leaves to a process that nobody waits for
-    #[command(hide = true)]
-    TidyCache,
-    /// What docker asks of a plugin
-    #[command(name = "docker-cli-plugin-metadata", hide = true)]
-    PluginMetadata,
-}
-
-impl Verb {
-    /// As it is typed.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Build(_) => "build",
-            Self::Clean(_) => "clean",
-            Self::Status(_) => "status",
-            Self::Log(_) => "log",
-            Self::Guard(_) => "guard",
-            Self::Sweep(_) => "sweep",
-            Self::Session(_) => "session",
-            Self::Config => "config",
-            Self::Plugin(_) => "plugin",
-            Self::Completions { .. } => "completions",
-            Self::Man { .. } => "man",
-            Self::Watch(_) => "watch",
-            Self::TidyCache => "tidy-cache",
-            Self::PluginMetadata => "docker-cli-plugin-metadata",
-        }
-    }
 }
 
 /// A whole command line.

@@ -12,6 +12,7 @@ pub mod here;
 pub mod keys;
 pub mod merge;
 pub mod places;
+mod printing;
 pub mod seed;
 mod typed;
 pub mod value;
@@ -24,6 +25,7 @@ use crate::model::{DiskMark, LabelFilter, Name, Pattern};
 use file::HostEntries;
 use merge::{Effective, Layers};
 pub use places::{Places, load};
+pub use printing::{Color, Format};
 pub use typed::Typed;
 use value::{Base, Source, Value};
 
@@ -34,19 +36,6 @@ pub enum StampLevel {
     /// The project's label alone, so that the digest is the same from session to session.
     Project,
     None,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Human,
-    Json,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Color {
-    Auto,
-    Always,
-    Never,
 }
 
 /// What this run goes by, validated.
@@ -148,12 +137,8 @@ impl Settings {
             trust_stamp: all.is("trust_stamp"),
             yes: all.is("yes"),
             clean_dead: all.bool("clean_dead"),
-            format: if all.text("format") == "json" { Format::Json } else { Format::Human },
-            color: match all.text("color").as_str() {
-                "always" => Color::Always,
-                "never" => Color::Never,
-                _ => Color::Auto,
-            },
+            format: Format::named(&all.text("format")),
+            color: Color::named(&all.text("color")),
             contexts: all.list("context"),
             sweep: SweepSettings::new(&all)?,
             hosts,

@@ -266,7 +266,7 @@ fn generated(name: &str) -> String {
 /// A table of an enum's variants, as they are written in JSON, with what their doc comments say.
 fn variants<E: DeserializeOwned>(name: &str) -> String {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/model");
-    let source = ["step.rs", "plan.rs"].map(|file| read(&model.join(file))).concat();
+    let source = ["step.rs", "kept.rs"].map(|file| read(&model.join(file))).concat();
     let body = source.split(&format!("pub enum {name} {{\n")).nth(1).expect("the enum");
     let mut table = "| | |\n|---|---|\n".to_owned();
     let mut doc = String::new();

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 
-use crate::config::keys::{COLORS, FORMATS};
+use crate::config::{Color, Format};
 
 /// Flags that stand together in a verb's help.
 pub(super) trait Together {
@@ -52,9 +52,9 @@ together! {
     Project: [value("project", "project", "NAME", "Name the project; otherwise the repository's name").global(true)],
     Printing: [
         value("format", "format", "FORMAT", "Print results for people or for programs")
-            .value_parser(FORMATS.to_vec())
+            .value_parser(Format::NAMES.to_vec())
             .global(true),
-        value("color", "color", "WHEN", "Use colour").value_parser(COLORS.to_vec()).global(true),
+        value("color", "color", "WHEN", "Use colour").value_parser(Color::NAMES.to_vec()).global(true),
     ],
     RunSession: [value("session", "session", "ID", "Name the session that this run belongs to; before the verb")],
     GuardSession: [value("session", "session", "ID", "Use this session; otherwise a fresh one")],

@@ -1,4 +1,4 @@
-//! The flags of each verb.
+//! The verbs: for each its name, its words in `--help` and its flags.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,6 +8,191 @@ use clap::{Args, Subcommand};
 
 use super::key_flags::{DiskPressure, GuardSession, KeyFlags, Retention, Swept, SweptCache, Trust, Unasked};
 use crate::config::Typed;
+
+pub(super) const ABOUT: &str =
+    "docker build that leaves nothing behind, and a clean-up that takes what is yours and nothing else";
+
+/// `dkb --help`: one screen of 80 by 24. A test holds that, and that every verb stands here.
+pub(super) const SCREEN: &str = "\
+dkb: docker build that leaves nothing behind, and a clean-up of what is yours
+
+Usage: dkb [FLAGS] VERB [ARG...]
+
+  build ARG...     Build as docker build does; take away what it leaves behind
+  clean            Remove what dkb's builds made here, and nothing else
+  status [IMAGE]   Show what is ours, what clean would free, why an image stays
+  log [IMAGE]      Show what dkb took away, when and why
+  guard -- CMD...  Run a command, and clean up after it however it ends
+  sweep            Clean the whole host, in order, with an exact dry run
+  session          Open and end sessions by hand, for test harnesses
+  config           Show every setting and where it comes from
+  plugin           Make it docker dkb and cargo dkb too
+  completions      Print a shell's completions;  man: print a manual page
+
+  --project NAME, --session ID    name the project, the session (before VERB)
+  -c, --context NAME, -H, --host URL                   which engine to work on
+  --settings FILE                 in place of ~/.config/dkb/config.toml
+  --format human|json, --color auto|always|never       how results are printed
+  -q, --quiet, -v, --verbose      say less, say more
+  -h, --help, -V, --version       also: dkb VERB --help
+
+docker's own global flags may stand before the verb. Start with: dkb build .";
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    #[command(about = BUILD.0, after_help = BUILD.1, disable_help_flag = true, override_usage = "dkb [FLAGS] build ARG...")]
+    Build(BuildFlags),
+    #[command(about = CLEAN.0, after_help = CLEAN.1)]
+    Clean(CleanFlags),
+    #[command(about = STATUS.0, after_help = STATUS.1)]
+    Status(StatusFlags),
+    #[command(about = LOG.0, after_help = LOG.1)]
+    Log(LogFlags),
+    #[command(about = GUARD.0, after_help = GUARD.1)]
+    Guard(GuardFlags),
+    #[command(about = SWEEP.0, after_help = SWEEP.1)]
+    Sweep(SweepFlags),
+    #[command(about = SESSION.0, after_help = SESSION.1, subcommand, arg_required_else_help = true)]
+    Session(Session),
+    #[command(about = CONFIG.0, after_help = CONFIG.1)]
+    Config,
+    #[command(about = PLUGIN.0, after_help = PLUGIN.1, subcommand, arg_required_else_help = true)]
+    Plugin(Plugin),
+    #[command(about = COMPLETIONS.0, after_help = COMPLETIONS.1)]
+    Completions { shell: clap_complete::Shell },
+    #[command(about = MAN.0, after_help = MAN.1)]
+    Man {
+        /// The verb whose page it is; otherwise the page of dkb
+        verb: Vec<String>,
+    },
+    /// What a guard starts to be outlived by
+    #[command(hide = true)]
+    Watch(WatchFlags),
+    /// What a build leaves to a process that nobody waits for
+    #[command(hide = true)]
+    TidyCache,
+    /// What docker asks of a plugin
+    #[command(name = "docker-cli-plugin-metadata", hide = true)]
+    PluginMetadata,
+}
+
+impl Verb {
+    /// As it is typed.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Build(_) => "build",
+            Self::Clean(_) => "clean",
+            Self::Status(_) => "status",
+            Self::Log(_) => "log",
+            Self::Guard(_) => "guard",
+            Self::Sweep(_) => "sweep",
+            Self::Session(_) => "session",
+            Self::Config => "config",
+            Self::Plugin(_) => "plugin",
+            Self::Completions { .. } => "completions",
+            Self::Man { .. } => "man",
+            Self::Watch(_) => "watch",
+            Self::TidyCache => "tidy-cache",
+            Self::PluginMetadata => "docker-cli-plugin-metadata",
+        }
+    }
+}
+
+type Page = (&'static str, &'static str);
+
+const BUILD: Page = (
+    "Build as docker build does, and take away what it leaves behind",
+    "\
+Everything behind 'build' is docker's: see docker build --help for it. dkb's own
+flags stand before the verb. 'dkb image build', 'dkb builder build' and
+'dkb buildx build' are the same.
+
+Examples:
+  dkb build -t app:dev .
+  dkb --project acme/shop build --target test .",
+);
+
+const CLEAN: Page = (
+    "Remove what dkb's builds made here, and nothing else",
+    "\
+Examples:
+  dkb clean --dry-run               what would go, from this project
+  dkb clean --session               after a CI job: all that it made, tags too
+  dkb clean --tagged --keep-last 2  outdated versions as well",
+);
+
+const STATUS: Page = (
+    "Show what is ours, and what clean would free",
+    "\
+Examples:
+  dkb status --all
+  dkb status app:dev    whose is it, and why is it kept?",
+);
+
+const LOG: Page = (
+    "Show what dkb took away: what, when, why, and in whose name",
+    "\
+Examples:
+  dkb log app:1.4       what became of it?
+  dkb log --since 7d",
+);
+
+const GUARD: Page = (
+    "Run a command in a session of its own, and clean up after it however it ends",
+    "\
+Images that it builds go, and containers of them. What else it makes goes by the
+label in DKB_LABEL, which it finds in its environment.
+
+Examples:
+  dkb guard -- just e2e
+  dkb guard -- sh -c 'docker run -d --label \"$DKB_LABEL\" postgres:16; ./e2e'",
+);
+
+const SWEEP: Page = (
+    "Clean the whole host: containers, images, volumes, networks, build cache",
+    "\
+Examples:
+  dkb sweep --dry-run
+  dkb sweep --all-images --older-than 7d --keep 'postgres*' --yes
+  dkb sweep --when-disk-above 85% --down-to 80% --yes",
+);
+
+const SESSION: Page = (
+    "Open and end sessions by hand, for test harnesses that can't be wrapped",
+    "\
+Example:
+  export DKB_SESSION=$(dkb session start --watch-pid $$)",
+);
+
+const CONFIG: Page = (
+    "Show every setting that is in effect and where it comes from",
+    "\
+Examples:
+  dkb config
+  dkb config --format json",
+);
+
+const PLUGIN: Page = (
+    "Make dkb a plugin of docker and of cargo",
+    "\
+Example:
+  dkb plugin install && docker dkb build .",
+);
+
+const COMPLETIONS: Page = (
+    "Print a shell's completions",
+    "\
+Example:
+  dkb completions bash > ~/.local/share/bash-completion/completions/dkb",
+);
+
+const MAN: Page = (
+    "Print a manual page",
+    "\
+Examples:
+  dkb man | man -l -
+  dkb man clean > dkb-clean.1",
+);
 
 /// `dkb build`, in any of docker's spellings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::printing::{Color, Format};
+
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -111,8 +113,6 @@ const fn key(
 }
 
 pub const STAMPS: &[&str] = &["full", "project", "none"];
-pub const FORMATS: &[&str] = &["human", "json"];
-pub const COLORS: &[&str] = &["auto", "always", "never"];
 
 #[rustfmt::skip]
 pub static KEYS: &[Key] = {
@@ -132,8 +132,8 @@ pub static KEYS: &[Key] = {
         key("trust_stamp", "trust_stamp", Bool, Flag, "false", "take the stamp for a proof where the ledger knows nothing"),
         key("yes", "yes", Bool, User, "false", "never ask"),
         key("clean_dead", "", Bool, User, "", "build and guard clean dead sessions by themselves; by default in CI jobs only"),
-        key("format", "format", Choice(FORMATS), User, "human", "how results are printed"),
-        key("color", "color", Choice(COLORS), User, "auto", "when to use colour"),
+        key("format", "format", Choice(Format::NAMES), User, "human", "how results are printed"),
+        key("color", "color", Choice(Color::NAMES), User, "auto", "when to use colour"),
         key("context", "context", Contexts, User, "", "the docker context to work on; sweep takes several"),
         key("sweep.containers", "", Bool, User, "true", "sweep stopped containers"),
         key("sweep.images", "", Bool, User, "true", "sweep images"),

@@ -1,48 +1,9 @@
 //! What is left of a session that was to end: whether a later clean is to find it again.
 
-use crate::model::{Kept, KeptReason, Plan};
-
-/// How long a kept thing stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stays {
-    /// It was asked for so, or is none of the session's.
-    Always,
-    /// Until it is old enough, or its children are gone, which nobody waits for.
-    AWhile,
-    /// Until whoever holds it lets go, or it can be tried again.
-    Now,
-}
-
-const fn stays(reason: KeptReason) -> Stays {
-    use KeptReason as R;
-    match reason {
-        R::InUse | R::BuildRunning | R::Changed | R::Failed | R::Lent | R::ImageGone => Stays::Now,
-        R::Base | R::TooYoung => Stays::AWhile,
-        R::Tagged
-        | R::ForeignTag
-        | R::Unrecorded
-        | R::Pulled
-        | R::Inherited
-        | R::OtherSession
-        | R::OtherCopy
-        | R::OtherProject
-        | R::SessionAlive
-        | R::MayBeAtWork
-        | R::NotOver
-        | R::KeepPattern
-        | R::KeepLast
-        | R::Filtered
-        | R::MayHoldData
-        | R::BuiltIn
-        | R::Shared
-        | R::CacheKeep
-        | R::Enough
-        | R::AlreadyGone => Stays::Always,
-    }
-}
+use crate::model::{Kept, Plan, Stays};
 
 fn longest(kept: &[Kept]) -> Stays {
-    kept.iter().map(|kept| stays(kept.reason)).max().unwrap_or(Stays::Always)
+    kept.iter().map(|kept| kept.reason.stays()).max().unwrap_or(Stays::Always)
 }
 
 /// Nothing of the session is held by anybody: whoever ended it has nothing more to do.
@@ -61,7 +22,7 @@ mod tests {
 
     use super::*;
     use crate::model::image_tests::host;
-    use crate::model::{Deed, Outcome, Reason, Step};
+    use crate::model::{Deed, KeptReason, Outcome, Reason, Step};
 
     #[test]
     fn a_session_is_over_before_it_is_cleaned() {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use super::words::{Loudness, held_by, in_words, plural, short_id, shortened, words};
-use super::{Page, Style, out};
-use crate::config::{Format, Settings};
+use super::{Page, Style, result};
+use crate::config::Settings;
 use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Reason, Step, human_bytes, total};
 use crate::plan::clean::Scope;
 
@@ -13,11 +13,11 @@ use crate::plan::clean::Scope;
 const SHOWN: usize = 4;
 
 pub fn show(settings: &Settings, loudness: Loudness, plan: &Plan, whose: &str, done: bool) {
-    if settings.format == Format::Json {
-        out(&json(plan));
-    } else if loudness != Loudness::Quiet {
-        out(&human(plan, whose, done, loudness == Loudness::Verbose, Style::for_stdout(settings.color)));
-    }
+    let for_people = || match loudness {
+        Loudness::Quiet => Page::default(),
+        _ => human(plan, whose, done, loudness == Loudness::Verbose, Style::for_stdout(settings.color)),
+    };
+    result(settings.format, for_people, || json(plan));
 }
 
 pub fn json(plan: &Plan) -> Page {

@@ -23,12 +23,21 @@ use std::os::unix::fs::MetadataExt as _;
 use clap::error::ContextValue;
 use rustix::termios::Winsize;
 
+use crate::config::Format;
 pub use page::{Page, Words};
 pub use style::Style;
 
 /// Writes to stdout. Nobody reading any more is no error: there is nobody to tell.
 pub fn out(page: &Page) {
     pass_on_stdout(page.as_bytes());
+}
+
+/// Prints a result in the form that was asked for.
+pub fn result(format: Format, for_people: impl FnOnce() -> Page, for_programs: impl FnOnce() -> Page) {
+    out(&match format {
+        Format::Human => for_people(),
+        Format::Json => for_programs(),
+    });
 }
 
 pub fn err(page: &Page) {

@@ -38,10 +38,12 @@ pub struct About<'a> {
     pub fates: Vec<(String, Plan)>,
 }
 
-/// The one document, and the sessions beside it.
+/// The one document, and the sessions beside it. It has the shape of a plan, and is none: it says its own kind, and
+/// `--apply` does not take it.
 pub fn json(plan: &Plan, shown: &[Shown]) -> Page {
     let sessions: Vec<Value> = shown.iter().map(session_json).collect();
     let mut whole = serde_json::to_value(plan).unwrap_or_default();
+    whole["kind"] = "status".into();
     whole["sessions"] = sessions.into();
     Page::json(&whole)
 }

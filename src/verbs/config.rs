@@ -4,16 +4,13 @@ use serde_json::{Value as Json, json};
 
 use crate::config::merge::Effective;
 use crate::config::value::{Source, Value};
-use crate::config::{Format, HostAddress, Settings};
+use crate::config::{HostAddress, Settings};
 use crate::plan::identity::{Identity, Origin};
 use crate::report::{self, Page};
 
 pub(super) fn run(settings: &Settings, identity: &Identity) {
     let rows = rows(settings, identity);
-    report::out(&match settings.format {
-        Format::Human => human(&rows),
-        Format::Json => Page::json(&json(&rows)),
-    });
+    report::result(settings.format, || human(&rows), || Page::json(&json(&rows)));
 }
 
 /// One key and what holds for it.

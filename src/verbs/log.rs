@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::app::App;
 use crate::cli;
-use crate::config::Format;
 use crate::config::value::Source;
 use crate::error::{Error, Result};
 use crate::model::{Pattern, Removal, parse_duration};
@@ -36,12 +35,9 @@ pub(super) fn log(app: &App, flags: &cli::LogFlags) -> Result<u8> {
             history.path().display()
         ));
     }
-    if app.settings.format == Format::Json {
-        report::out(&report::log::json(&removals, unread));
-    } else {
-        let style = report::Style::for_stdout(app.settings.color);
-        report::out(&report::log::human(&removals, begins, app.verbose, style));
-    }
+    let style = report::Style::for_stdout(app.settings.color);
+    let for_people = || report::log::human(&removals, begins, app.verbose, style);
+    report::result(app.settings.format, for_people, || report::log::json(&removals, unread));
     Ok(0)
 }
 

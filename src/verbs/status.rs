@@ -4,7 +4,6 @@ use jiff::Timestamp;
 
 use crate::app::App;
 use crate::cli;
-use crate::config::Format;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::{ImageId, Kept, KeptReason, Kind, Life, Plan, SessionKey};
@@ -32,22 +31,14 @@ async fn all(app: &App, seen: &Observation, every: bool) -> Result<u8> {
     let scope = if every { Scope::All } else { Scope::Project(project.clone()) };
     let plan = seen.plan(&app.here(), &app.clean_policy(scope, false)).await?;
     let shown = shown(app, seen, |key| every || key.project == *project)?;
-    if app.settings.format == Format::Json {
-        report::out(&report::status::json(&document(plan), &shown));
-    } else {
-        let whose = if every { "all projects" } else { project.as_str() };
-        report::out(&report::status::human(&plan, whose, &shown, Timestamp::now(), app.verbose, style(app)));
-    }
+    let whose = if every { "all projects" } else { project.as_str() };
+    let for_people = || report::status::human(&plan, whose, &shown, Timestamp::now(), app.verbose, style(app));
+    report::result(app.settings.format, for_people, || report::status::json(&plan, &shown));
     Ok(0)
 }
 
 fn style(app: &App) -> report::Style {
     report::Style::for_stdout(app.settings.color)
-}
-
-/// A status has the shape of a plan, and is none: it says its own kind, and `--apply` does not take it.
-fn document(plan: Plan) -> Plan {
-    Plan { kind: "status", ..plan }
 }
 
 fn shown(app: &App, seen: &Observation, wanted: impl Fn(&SessionKey) -> bool) -> Result<Vec<Shown>> {
@@ -96,11 +87,8 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
         owner,
         fates,
     };
-    if app.settings.format == Format::Json {
-        report::out(&report::status::json(&document(plan), &[]));
-    } else {
-        report::out(&report::status::about(&about, Timestamp::now(), style(app)));
-    }
+    let for_people = || report::status::about(&about, Timestamp::now(), style(app));
+    report::result(app.settings.format, for_people, || report::status::json(&plan, &[]));
     Ok(0)
 }
 

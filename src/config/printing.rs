@@ -1,0 +1,37 @@
+//! How results are printed.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Human,
+    Json,
+}
+
+impl Format {
+    pub const NAMES: &[&str] = &["human", "json"];
+
+    pub(super) fn named(name: &str) -> Self {
+        match name {
+            "json" => Self::Json,
+            _ => Self::Human,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    pub const NAMES: &[&str] = &["auto", "always", "never"];
+
+    pub(super) fn named(name: &str) -> Self {
+        match name {
+            "always" => Self::Always,
+            "never" => Self::Never,
+            _ => Self::Auto,
+        }
+    }
+}
