@@ -3,6 +3,7 @@
 mod container;
 mod ended;
 mod explain;
+mod hand;
 mod image;
 mod spare;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use ended::{StepEnd, plainly};
+pub(crate) use hand::Hand;
 
 use crate::engine::Engine;
 use crate::error::{Error, Kind as ErrorKind, Result};
@@ -61,7 +63,7 @@ impl Report {
 
 /// Does the steps in their order, a few at a time where they do not hang on each other. What is needed by
 /// then stays. `stop` ends it early; `progress` hears of each step that has ended.
-pub(crate) async fn apply(
+async fn apply(
     engine: &impl Engine,
     plan: &mut Plan,
     depths: &HashMap<ImageId, usize>,

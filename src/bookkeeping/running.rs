@@ -29,11 +29,14 @@ struct Now {
 }
 
 impl<'a> NeededByBuilds<'a> {
-    pub(crate) fn new(state: &'a State, books: &'a Books, own: Option<&'a BuildId>) -> Self {
-        Self { state, books, own, taken_over: None, now: RefCell::default() }
+    pub(crate) fn new(state: &'a State, books: &'a Books) -> Self {
+        Self { state, books, own: None, taken_over: None, now: RefCell::default() }
     }
 
-    /// The same for the end of a session, which is over once somebody opens that again.
+    pub(crate) fn but_for(self, own: &'a BuildId) -> Self {
+        Self { own: Some(own), ..self }
+    }
+
     pub(crate) fn unless(self, taken_over: &'a dyn Fn() -> bool) -> Self {
         Self { taken_over: Some(taken_over), ..self }
     }

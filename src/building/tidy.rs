@@ -6,14 +6,14 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use super::before::Before;
-use crate::apply;
-use crate::bookkeeping::{NeededByBuilds, Removals, running};
+use crate::apply::Hand;
+use crate::bookkeeping::running;
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Ledger, State};
 use crate::model::{Books, Build, Doer, ImageId, Plan, Record, Snapshot};
-use crate::plan::{order, superseded};
+use crate::plan::superseded;
 use crate::report;
 
 /// So many images are asked for one by one before all are listed.
@@ -54,14 +54,12 @@ pub(super) async fn take_away(
     let running = running(state, Some(&done.build));
     let steps = superseded::steps(&snapshot, books, &running, &settings.keep, &candidates);
     let mut plan = Plan::new("build", &before.info, Timestamp::now(), steps, Vec::new());
-    let depths = order::depths(snapshot.images.iter());
-    let builds = NeededByBuilds::new(state, books, Some(&done.build));
-    let report =
-        apply::apply(engine, &mut plan, &depths, before.info.can, |step| builds.need(step), stop, |_| {}).await;
+    let doer = Doer { verb: "build", of: &done.of };
+    let hand = Hand::new(engine, &snapshot, (state, ledger, books), doer).of_build(&done.build);
+    let report = hand.carry_out(&mut plan, stop, |_| {}).await;
     let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
     let mut gone = report.gone;
     gone.extend(candidates.all().filter(|id| !there.contains(id) && !used.contains(id)));
-    let removals = Removals { state, ledger, books, doer: Doer { verb: "build", of: &done.of } };
-    report::notice::tell(&removals.note(&plan, gone, Vec::new(), std::future::pending()).await?);
+    report::notice::tell(&hand.note(&plan, gone, Vec::new(), std::future::pending()).await?);
     Ok(plan.totals().done)
 }

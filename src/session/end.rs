@@ -10,14 +10,12 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::apply::{self, Report};
-use crate::bookkeeping::{NeededByBuilds, Removals};
+use crate::apply::{Hand, Report};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::SessionFile;
 use crate::model::{Books, Deed, Life, Name, Plan, Record, SessionEntry, SessionKey, Step};
 use crate::observe::Observation;
 use crate::plan::clean::{CleanPolicy, Layers, Scope};
-use crate::plan::order;
 use crate::plan::over::is_cleaned;
 use crate::plan::session_end::{self, Extras};
 use crate::report;
@@ -131,22 +129,21 @@ pub(super) async fn carry_out(
     is_kept_open: &dyn Fn() -> bool,
     stop: impl Future<Output = ()>,
 ) -> Result<Report> {
-    let depths = order::depths(seen.snapshot.images.iter());
     let state = app.state()?;
-    let builds = NeededByBuilds::new(&state, &seen.books, None).unless(is_kept_open);
-    let (stop, is_needed) = (stop.shared(), |step: &_| builds.need(step));
+    let books = (&state, &seen.ledger, &seen.books);
+    let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(key)).unless(is_kept_open);
+    let stop = stop.shared();
     let runs = RefCell::new(running(plan));
     let stopped = |step: &Step| {
         runs.borrow_mut().remove(&*step.id());
     };
     let report = {
-        let apply = apply::apply(&seen.engine, plan, &depths, seen.info.can, is_needed, stop.clone(), stopped);
-        let mut apply = pin!(apply);
+        let mut work = pin!(hand.carry_out(plan, stop.clone(), stopped));
         tokio::select! {
-            report = apply.as_mut() => report,
+            report = work.as_mut() => report,
             () = tokio::time::sleep(WORDLESS) => {
                 say_what_is_waited_for(app, &runs.take());
-                apply.await
+                work.await
             }
         }
     };
@@ -154,8 +151,7 @@ pub(super) async fn carry_out(
     if is_cleaned(plan) && seen.books.sessions.contains_key(key) {
         records.push(Record::Cleaned { key: key.clone(), at: seen.began });
     }
-    let removals = Removals { state: &state, ledger: &seen.ledger, books: &seen.books, doer: app.doer(key) };
-    report::notice::tell(&removals.note(plan, report.gone.clone(), records, stop).await?);
+    report::notice::tell(&hand.note(plan, report.gone.clone(), records, stop).await?);
     Ok(report)
 }
 

@@ -2,23 +2,20 @@
 
 mod scope;
 
-use std::future::Future;
 use std::io::IsTerminal;
 
 use futures_util::FutureExt as _;
 
 use crate::app::App;
-use crate::apply::{self, Report};
-use crate::bookkeeping::{NeededByBuilds, Removals};
+use crate::apply::Hand;
 use crate::cli::CleanFlags;
 use crate::config::Format;
 use crate::config::here::machine;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Life, Notice, Plan, Record};
+use crate::model::{Life, Plan, Record};
 use crate::observe::{Observation, unmatched};
 use crate::plan::clean::{CleanPolicy, Layers, Scope, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
-use crate::plan::order;
 use crate::plan::over::is_cleaned;
 use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
@@ -67,23 +64,19 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         {
             return Ok(0);
         }
-        let depths = order::depths(seen.snapshot.images.iter());
         let bar = report::progress::Bar::new(wants_bar(app), made.steps.len());
-        let (state, progress) = (app.state()?, |_: &_| bar.step());
-        let builds = NeededByBuilds::new(&state, &seen.books, None);
+        let state = app.state()?;
+        let of = match &policy.scope {
+            Scope::Session(key) => key,
+            _ => &app.key,
+        };
+        let books = (&state, &seen.ledger, &seen.books);
+        let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(of));
         let stop = asked_to_stop().boxed_local().shared();
-        let mut report = apply::apply(
-            &seen.engine,
-            &mut made,
-            &depths,
-            seen.info.can,
-            |step| builds.need(step),
-            stop.clone(),
-            progress,
-        )
-        .await;
+        let mut report = hand.carry_out(&mut made, stop.clone(), |_| bar.step()).await;
         bar.end();
-        match note(app, &seen, &policy, &made, &report, whole, stop).await {
+        let ended = if whole { end_sessions(app, &seen, &policy, &made)? } else { Vec::new() };
+        match hand.note(&made, report.gone.clone(), ended, stop).await {
             Ok(notices) => report::notice::tell(&notices),
             Err(error) => {
                 report.interrupted |= error.kind == Kind::Interrupted;
@@ -150,37 +143,21 @@ fn tell_of_a_living_one(app: &App, policy: &CleanPolicy) -> Result<()> {
     Ok(())
 }
 
-/// What is gone leaves the ledger, and sessions that were cleaned whole are over.
-async fn note(
-    app: &App,
-    seen: &Observation,
-    policy: &CleanPolicy,
-    plan: &Plan,
-    report: &Report,
-    whole: bool,
-    stop: impl Future<Output = ()>,
-) -> Result<Vec<Notice>> {
-    let mut records = Vec::new();
-    if whole && policy.tags && policy.scope.is_of_sessions() && is_cleaned(plan) {
-        let (layers, here) = (Layers::new(), app.here());
-        let look = seen.as_look(&here, &layers);
-        // As of the look: what a build has made since was not seen, and is not cleaned.
-        for key in sessions(&look, policy).filter(|key| !look.is_others(key)) {
-            records.push(Record::Cleaned { key: key.clone(), at: seen.began });
-            if let Ok(state) = app.state()
-                && seen.lives.get(key) == Some(&Life::Dead)
-                && state.session(key).life(&machine()) == Life::Dead
-            {
-                let _ = state.session(key).disown();
-            }
-        }
+/// Sessions that were cleaned whole are over.
+fn end_sessions(app: &App, seen: &Observation, policy: &CleanPolicy, plan: &Plan) -> Result<Vec<Record>> {
+    if !policy.tags || !policy.scope.is_of_sessions() || !is_cleaned(plan) {
+        return Ok(Vec::new());
     }
-    let of = match &policy.scope {
-        Scope::Session(key) => key,
-        _ => &app.key,
-    };
-    let removals = Removals { state: &app.state()?, ledger: &seen.ledger, books: &seen.books, doer: app.doer(of) };
-    removals.note(plan, report.gone.clone(), records, stop).await
+    let (state, layers, here) = (app.state()?, Layers::new(), app.here());
+    let look = seen.as_look(&here, &layers);
+    let ended = sessions(&look, policy).filter(|key| !look.is_others(key)).map(|key| {
+        if seen.lives.get(key) == Some(&Life::Dead) && state.session(key).life(&machine()) == Life::Dead {
+            let _ = state.session(key).disown();
+        }
+        // As of the look: what a build has made since was not seen, and is not cleaned.
+        Record::Cleaned { key: key.clone(), at: seen.began }
+    });
+    Ok(ended.collect())
 }
 
 /// Shows what would go on stderr, since stdout is for the result, and asks.

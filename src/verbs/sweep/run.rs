@@ -4,12 +4,10 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::app::App;
-use crate::apply;
-use crate::bookkeeping::{NeededByBuilds, Removals};
+use crate::apply::Hand;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::model::{Kept, Kind, Plan, Step};
 use crate::observe::host::HostObservation;
-use crate::plan::order;
 use crate::plan::sweep::Swept;
 use crate::report;
 use crate::report::sweep::{Part, Told, Voice};
@@ -43,8 +41,8 @@ pub(super) async fn carry_out(
         Err(error) => return voice.lost(host, error),
     };
     let began = Instant::now();
-    let depths = order::depths(seen.snapshot.images.iter());
-    let builds = NeededByBuilds::new(&seen.state, &seen.books, None);
+    let books = (&seen.state, &seen.ledger, &seen.books);
+    let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(&app.key));
     let kinds = kinds(&seen);
     let mut plan = swept.plan;
     let bar = voice.bar(plan.steps.len());
@@ -60,10 +58,7 @@ pub(super) async fn carry_out(
         }
         let began = Instant::now();
         let mut part = part(&plan, own);
-        let can = seen.info.can;
-        let progress = |_: &Step| bar.step();
-        let report =
-            apply::apply(&seen.engine, &mut part, &depths, can, |step| builds.need(step), stop.clone(), progress).await;
+        let report = hand.carry_out(&mut part, stop.clone(), |_| bar.step()).await;
         gone.extend(report.gone);
         told.interrupted |= report.interrupted;
         let unlisted: Vec<&Error> = told.failed.iter().filter(|(of, _)| *of == kind).map(|(_, error)| error).collect();
@@ -85,9 +80,7 @@ pub(super) async fn carry_out(
     }
     bar.end();
     plan.steps = steps;
-    let doer = app.doer(&app.key);
-    let removals = Removals { state: &seen.state, ledger: &seen.ledger, books: &seen.books, doer };
-    match removals.note(&plan, gone, Vec::new(), stop).await {
+    match hand.note(&plan, gone, Vec::new(), stop).await {
         Ok(notices) => report::notice::tell(&notices),
         Err(error) => {
             told.interrupted |= error.kind == ErrorKind::Interrupted;

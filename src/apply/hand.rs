@@ -1,0 +1,63 @@
+//! Whoever takes anything away: a plan is carried out, beside the builds that run meanwhile, and what went is noted.
+
+use std::future::Future;
+
+use super::{Report, apply};
+use crate::bookkeeping::{NeededByBuilds, Removals};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::ledger::{Ledger, State};
+use crate::model::{Books, BuildId, Doer, ImageId, Notice, Plan, Record, Snapshot, Step};
+use crate::plan::order;
+
+pub(crate) struct Hand<'a, E> {
+    engine: &'a E,
+    /// What the plan was made of.
+    snapshot: &'a Snapshot,
+    builds: NeededByBuilds<'a>,
+    removals: Removals<'a>,
+}
+
+impl<'a, E: Engine> Hand<'a, E> {
+    pub(crate) fn new(
+        engine: &'a E,
+        snapshot: &'a Snapshot,
+        (state, ledger, books): (&'a State, &'a Ledger, &'a Books),
+        doer: Doer<'a>,
+    ) -> Self {
+        let builds = NeededByBuilds::new(state, books);
+        Self { engine, snapshot, builds, removals: Removals { state, ledger, books, doer } }
+    }
+
+    /// That of a build, which needs nothing of what it takes away itself.
+    pub(crate) fn of_build(self, build: &'a BuildId) -> Self {
+        Self { builds: self.builds.but_for(build), ..self }
+    }
+
+    /// That of a session's end, which is over once somebody opens it again.
+    pub(crate) fn unless(self, taken_over: &'a dyn Fn() -> bool) -> Self {
+        Self { builds: self.builds.unless(taken_over), ..self }
+    }
+
+    pub(crate) async fn carry_out(
+        &self,
+        plan: &mut Plan,
+        stop: impl Future<Output = ()>,
+        progress: impl FnMut(&Step),
+    ) -> Report {
+        let Snapshot { engine, images, .. } = self.snapshot;
+        let depths = order::depths(images.iter());
+        apply(self.engine, plan, &depths, engine.can, |step| self.builds.need(step), stop, progress).await
+    }
+
+    /// Notes what went, and `more` with it.
+    pub(crate) async fn note(
+        &self,
+        plan: &Plan,
+        gone: Vec<ImageId>,
+        more: Vec<Record>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Vec<Notice>> {
+        self.removals.note(plan, gone, more, stop).await
+    }
+}
