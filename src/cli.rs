@@ -1,7 +1,7 @@
 //! Commands and flags, and nothing else: what was typed. What it means is [`crate::config`]'s.
 //!
 //! The words behind `build` are docker's and must arrive there byte for byte, so the command line is cut at the
-//! verb by hand ([`cut`]) before clap sees it. dkb's own flags may stand on either side of a verb that knows them.
+//! verb by hand (`split_at_verb`) before clap sees it. dkb's own flags may stand on either side of a verb that knows them.
 
 mod key_flags;
 mod split_at_verb;

@@ -1,21 +1,21 @@
 //! Flags, environment and files, made into [`Settings`] once.
 //!
 //! - [`keys`]: the one table of what can be set.
-//! - [`value`], [`file`], [`merge`]: what was said, read and brought together; pure.
-//! - [`places`]: where files are and what the environment says; the edge to the disk.
-//! - [`seed`]: the variables of the docker-cleaner container, which `sweep` takes too.
-//! - [`git`], [`here`]: what a working copy says about itself, and who we are in it; the other edge.
+//! - `value`, `file`, `merge`: what was said, read and brought together; pure.
+//! - `places`: where files are and what the environment says; the edge to the disk.
+//! - `seed`: the variables of the docker-cleaner container, which `sweep` takes too.
+//! - `git`, [`here`]: what a working copy says about itself, and who we are in it; the other edge.
 
-pub mod file;
-pub mod git;
+pub(crate) mod file;
+pub(crate) mod git;
 pub mod here;
 pub mod keys;
-pub mod merge;
-pub mod places;
+pub(crate) mod merge;
+pub(crate) mod places;
 mod printing;
-pub mod seed;
+pub(crate) mod seed;
 mod typed;
-pub mod value;
+pub(crate) mod value;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+/// A result whose error can be told to a user.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kind decides the exit code, in this one table.
@@ -22,6 +23,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// How a run of dkb ends that it stopped.
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Usage | Self::OutOfReach | Self::Unreachable | Self::Failed => 2,
@@ -31,8 +33,11 @@ impl Kind {
     }
 }
 
+/// What went wrong, in words. Whatever caused it is in them with its own causes: nobody decides by it later but by the
+/// kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
+    /// What sort of thing it was.
     pub kind: Kind,
     tried: String,
     happened: String,
@@ -40,14 +45,17 @@ pub struct Error {
 }
 
 impl Error {
+    /// What was tried, and what happened.
     pub fn new(kind: Kind, tried: impl Into<String>, happened: impl fmt::Display) -> Self {
         Self { kind, tried: tried.into(), happened: in_one_line(happened.to_string()), next: None }
     }
 
+    /// The user said something that dkb does not take.
     pub fn usage(tried: impl Into<String>, happened: impl fmt::Display) -> Self {
         Self::new(Kind::Usage, tried, happened)
     }
 
+    /// The engine, the disk or a program failed.
     pub fn failed(tried: impl Into<String>, happened: impl fmt::Display) -> Self {
         Self::new(Kind::Failed, tried, happened)
     }
@@ -57,15 +65,17 @@ impl Error {
         Self { tried: format!("{what}: {}", self.tried), ..self.clone() }
     }
 
-    /// What was tried, and what happened.
+    /// The first line of it.
     pub fn what(&self) -> String {
         format!("{}: {}", self.tried, self.happened)
     }
 
+    /// What to do next.
     pub fn next(&self) -> Option<&str> {
         self.next.as_deref()
     }
 
+    /// The same, with what to do next.
     pub fn hint(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self

@@ -11,12 +11,12 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 /// More than any file of settings has.
-pub const SETTINGS: u64 = 1 << 20;
+pub(crate) const SETTINGS: u64 = 1 << 20;
 /// How long a pipe that the user named may keep silent, or go on.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads a plain file of no more than so many bytes. A pipe, a device or a folder in its place is an error.
-pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
@@ -24,12 +24,12 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     whole(file, most)
 }
 
-pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
+pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<String> {
     text(read(path, most)?)
 }
 
 /// The same for a path that the user named, who may well mean a pipe, as in `--settings <(…)`, or `/dev/null`.
-pub fn read_named(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_named(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if path.metadata()?.is_file() {
         return read(path, most);
     }
@@ -41,12 +41,12 @@ pub fn read_named(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     answer.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, late)))
 }
 
-pub fn read_named_text(path: &Path, most: u64) -> io::Result<String> {
+pub(crate) fn read_named_text(path: &Path, most: u64) -> io::Result<String> {
     text(read_named(path, most)?)
 }
 
 /// Opens a file for reading, whatever it is, without waiting for anybody at its other end.
-pub fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)
 }
@@ -65,7 +65,7 @@ fn text(bytes: Vec<u8>) -> io::Result<String> {
 }
 
 /// The ID that a machine has of its own, if it has one.
-pub fn machine_id() -> Option<String> {
+pub(crate) fn machine_id() -> Option<String> {
     ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| {
         let text = read_text(Path::new(path), SETTINGS).ok()?;
         let id = text.trim();

@@ -29,14 +29,14 @@ pub struct HostEntries {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct File {
+pub(crate) struct File {
     pub entries: Vec<Entry>,
     pub hosts: Vec<HostEntries>,
 }
 
 /// Whose file it is decides what it may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose<'a> {
+pub(crate) enum Whose<'a> {
     User,
     /// A checkout's `dkb.toml`, and where the user's own file would be, for the hint; empty where nowhere.
     Checkout {
@@ -44,7 +44,7 @@ pub enum Whose<'a> {
     },
 }
 
-pub fn read(text: &str, path: &Path, whose: Whose, home: Option<&Path>) -> Result<File> {
+pub(crate) fn read(text: &str, path: &Path, whose: Whose, home: Option<&Path>) -> Result<File> {
     let reader = Reader { text, path, whose, home };
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);

@@ -7,7 +7,7 @@ use crate::files;
 use crate::plan::identity::Checkout;
 
 /// Looks upwards from this folder for the worktree that it is in.
-pub fn checkout(folder: &Path) -> Option<Checkout> {
+pub(crate) fn checkout(folder: &Path) -> Option<Checkout> {
     folder.ancestors().find_map(|root| {
         let dot_git = root.join(".git");
         if is_git_folder(&dot_git) {

@@ -35,7 +35,7 @@ pub struct Effective {
     pub passed_over: Option<(Value, Source)>,
 }
 
-pub fn merge(layers: &Layers, base: Base) -> Vec<Effective> {
+pub(crate) fn merge(layers: &Layers, base: Base) -> Vec<Effective> {
     KEYS.iter().map(|key| effective(key, layers, base)).collect()
 }
 

@@ -15,9 +15,9 @@ use crate::error::{Error, Result};
 use crate::files;
 
 /// The name of a checkout's file.
-pub const CHECKOUT_FILE: &str = "dkb.toml";
+pub(crate) const CHECKOUT_FILE: &str = "dkb.toml";
 
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The folders that settings and names depend on.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::parse_duration;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     Debug,
     #[default]
     Info,
@@ -20,14 +20,14 @@ pub enum LogLevel {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     Text,
     Json,
 }
 
 /// What the variables say beyond settings that dkb has anyway.
 #[derive(Debug, Default)]
-pub struct Seed {
+pub(crate) struct Seed {
     pub entries: Vec<Entry>,
     /// `PRUNE_FORCE`.
     pub force: Option<bool>,
@@ -52,7 +52,7 @@ const KINDS: [(&str, &str); 5] = [
 /// Either of them true takes volumes along.
 const VOLUMES: [&str; 2] = ["PRUNE_VOLUMES", "CLEANUP_VOLUMES"];
 
-pub fn read(env: Environment) -> Result<Seed> {
+pub(crate) fn read(env: Environment) -> Result<Seed> {
     let mut seed = Seed::default();
     for (variable, key) in KINDS {
         if let Some(on) = bool(env, variable)? {
@@ -123,7 +123,7 @@ impl Seed {
     }
 
     /// Whether nothing is to be asked: what stands in for the container was never asked anything.
-    pub fn is_forced(&self, terminal: bool) -> bool {
+    pub(crate) fn is_forced(&self, terminal: bool) -> bool {
         self.force.unwrap_or(self.stands_in && !terminal)
     }
 }

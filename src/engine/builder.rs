@@ -7,7 +7,7 @@ use super::cli_files::BuildxFiles;
 use super::program;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BuilderKind {
+pub(crate) enum BuilderKind {
     Classic,
     BuildKit,
     /// Podman's own, which writes its steps differently.
@@ -17,7 +17,7 @@ pub enum BuilderKind {
 /// All that the decision hangs on.
 #[allow(clippy::struct_excessive_bools, reason = "four facts that hang on nothing but themselves")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BuilderFacts {
+pub(crate) struct BuilderFacts {
     pub podman: bool,
     /// The verb is `buildx build`.
     pub buildx_verb: bool,
@@ -33,9 +33,9 @@ pub struct BuilderFacts {
 }
 
 /// The first release whose `docker build` is buildx where that is installed.
-pub const BUILDX_BY_DEFAULT: u32 = 23;
+pub(crate) const BUILDX_BY_DEFAULT: u32 = 23;
 
-pub fn builder_kind(facts: &BuilderFacts) -> BuilderKind {
+pub(crate) fn builder_kind(facts: &BuilderFacts) -> BuilderKind {
     let by = |buildkit| if buildkit { BuilderKind::BuildKit } else { BuilderKind::Classic };
     if facts.podman {
         return BuilderKind::Podman;
@@ -63,7 +63,7 @@ pub fn builder_kind(facts: &BuilderFacts) -> BuilderKind {
 /// 2. Every context is a builder too, and `default` is that of the context in use; another one's is elsewhere.
 /// 3. Where nothing is named, what `docker buildx use` noted counts. For which engine it was noted is not looked
 ///    at: if it is an instance, the result may be anywhere.
-pub fn is_the_engines_own(named: Option<&str>, context: Option<&str>, files: &BuildxFiles) -> bool {
+pub(crate) fn is_the_engines_own(named: Option<&str>, context: Option<&str>, files: &BuildxFiles) -> bool {
     let Some(context) = context else { return false };
     let own = |name: &str| !files.instances.contains(name) && (name == "default" || name == context);
     match named {
@@ -83,7 +83,7 @@ fn parse_bool(text: &str) -> Option<bool> {
 
 /// Asks the program for its version, which costs a start of it; only a `docker build` without
 /// `DOCKER_BUILDKIT` hangs on the answer.
-pub fn cli_major(docker: &Path) -> Option<u32> {
+pub(crate) fn cli_major(docker: &Path) -> Option<u32> {
     let mut command = Command::new(docker);
     program::as_child(&mut command, docker);
     major_of(&program::first_line(command.arg("--version")).ok()?)

@@ -16,7 +16,7 @@ use crate::files;
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
-pub struct CliConfig {
+pub(crate) struct CliConfig {
     pub current_context: String,
     pub cli_plugins_extra_dirs: Option<Vec<PathBuf>>,
     aliases: Option<Aliases>,
@@ -30,14 +30,14 @@ struct Aliases {
 
 impl CliConfig {
     /// As docker does, a file that is missing or can't be read counts as empty; docker itself warns about it.
-    pub fn read(dir: Option<&Path>) -> Self {
+    pub(crate) fn read(dir: Option<&Path>) -> Self {
         dir.and_then(|dir| read(&dir.join("config.json")).ok())
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default()
     }
 
     /// `docker buildx install` makes buildx the builder by an alias.
-    pub fn has_builder_alias(&self) -> bool {
+    pub(crate) fn has_builder_alias(&self) -> bool {
         self.aliases.as_ref().is_some_and(|aliases| aliases.builder.as_ref().is_some_and(|name| !name.is_empty()))
     }
 }
@@ -50,7 +50,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// The folder of docker's settings: `--config`, `DOCKER_CONFIG`, `~/.docker`.
-pub fn config_dir(flag: Option<&Path>, env: Env<'_>) -> Option<PathBuf> {
+pub(crate) fn config_dir(flag: Option<&Path>, env: Env<'_>) -> Option<PathBuf> {
     let set = |name| env(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from);
     flag.map(Path::to_path_buf).or_else(|| set("DOCKER_CONFIG")).or_else(|| Some(set("HOME")?.join(".docker")))
 }
@@ -101,7 +101,7 @@ pub(super) fn context_host(text: &[u8], has_certificates: bool) -> serde_json::R
 }
 
 /// The names of all contexts but `default`, in their order.
-pub fn contexts(dir: Option<&Path>) -> Vec<String> {
+pub(crate) fn contexts(dir: Option<&Path>) -> Vec<String> {
     #[derive(Deserialize)]
     struct Named {
         #[serde(rename = "Name")]
@@ -117,7 +117,7 @@ pub fn contexts(dir: Option<&Path>) -> Vec<String> {
 
 /// What buildx remembers of builders, beside docker's settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BuildxFiles {
+pub(crate) struct BuildxFiles {
     /// Builders that somebody made.
     pub instances: HashSet<String>,
     /// What `docker buildx use` named, for whatever engine.
@@ -126,7 +126,7 @@ pub struct BuildxFiles {
 
 impl BuildxFiles {
     /// From `BUILDX_CONFIG`, or the folder of docker's settings.
-    pub fn read(own: Option<PathBuf>, dir: Option<&Path>) -> Self {
+    pub(crate) fn read(own: Option<PathBuf>, dir: Option<&Path>) -> Self {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Current {
@@ -154,7 +154,7 @@ impl BuildxFiles {
 }
 
 /// Whether docker finds buildx among its plugins.
-pub fn has_buildx(dir: Option<&Path>, config: &CliConfig) -> bool {
+pub(crate) fn has_buildx(dir: Option<&Path>, config: &CliConfig) -> bool {
     const SYSTEM: [&str; 5] = [
         "/usr/local/lib/docker/cli-plugins",
         "/usr/local/libexec/docker/cli-plugins",

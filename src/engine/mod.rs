@@ -1,8 +1,8 @@
 //! The only door to Docker: which engine, which docker program, and the few calls that dkb makes.
 //!
 //! - [`endpoint`]: which engine is meant, decided as the Docker CLI decides it.
-//! - [`program`]: which docker program to run, and what it is.
-//! - [`builder`]: which builder that program is going to use; [`cli_files`]: docker's own settings.
+//! - `program`: which docker program to run, and what it is.
+//! - `builder`: which builder that program is going to use; `cli_files`: docker's own settings.
 //! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI.
 //! - `api`: the calls that dkb makes to any engine; `docker` and `inspect`: how a real one is asked them, Podman by the
 //!   same API, of which only some answers mean something else there.
@@ -19,9 +19,9 @@ mod answer;
 mod answer_disk;
 mod api;
 mod ask;
-pub mod builder;
+pub(crate) mod builder;
 pub(crate) mod capabilities;
-pub mod cli_files;
+pub(crate) mod cli_files;
 mod dial;
 mod docker;
 pub mod endpoint;
@@ -36,7 +36,7 @@ mod identity;
 mod inspect;
 mod outcome;
 mod past_builds;
-pub mod program;
+pub(crate) mod program;
 mod wire;
 mod working;
 

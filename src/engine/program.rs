@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 
 /// Set for every docker that dkb starts: the programs that have been started so, one within the other. A docker
 /// that is a script around dkb would otherwise start dkb, which starts docker, without end.
-pub const INSIDE: &str = "DKB_INSIDE";
+pub(crate) const INSIDE: &str = "DKB_INSIDE";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgramKind {
@@ -121,7 +121,7 @@ fn classify(path: &Path, whole: &Path, head: &[u8]) -> Program {
 
 /// Makes a docker that dkb starts know where it is, and nothing of how dkb itself was started: as docker's plugin
 /// it was given variables that are for plugins only.
-pub fn as_child(command: &mut Command, docker: &Path) {
+pub(crate) fn as_child(command: &mut Command, docker: &Path) {
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOCKER_CLI_PLUGIN_")) {
         command.env_remove(name);
     }
@@ -129,7 +129,7 @@ pub fn as_child(command: &mut Command, docker: &Path) {
 }
 
 /// What [`INSIDE`] is to say for this program.
-pub fn inside_mark(docker: &Path) -> OsString {
+pub(crate) fn inside_mark(docker: &Path) -> OsString {
     let chain = env::var_os(INSIDE).unwrap_or_default();
     let chain = env::split_paths(&chain).filter(|path| !path.as_os_str().is_empty()).chain([docker.to_path_buf()]);
     env::join_paths(chain).unwrap_or_else(|_| docker.into())

@@ -8,7 +8,7 @@
 //! STATE/history/removals.jsonl                                 what dkb took away; nothing is decided by it
 //! ```
 //!
-//! All of it goes through [`folder`], which is careful about who else can write there.
+//! All of it goes through `folder`, which is careful about who else can write there.
 //!
 //! Whoever only reads never fails over what is not there yet; whoever writes gets an error to warn about.
 

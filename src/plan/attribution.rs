@@ -36,7 +36,7 @@ use jiff::Timestamp;
 
 use crate::model::{ImageDetail, ImageId, Shown, ShownImage, Stamp};
 
-pub struct Evidence<'a> {
+pub(crate) struct Evidence<'a> {
     /// What the engine says of the images that the output named, and of what these descend from.
     pub details: &'a [ImageDetail],
     /// When the build began, by the engine's clock: a moment before docker was started.
@@ -52,7 +52,7 @@ pub struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    pub fn is_new(&self, image: &ImageDetail) -> bool {
+    pub(crate) fn is_new(&self, image: &ImageDetail) -> bool {
         image.created.is_some_and(|created| created >= self.began)
     }
 
@@ -106,7 +106,7 @@ fn is_of(image: &ImageDetail, container: &str) -> bool {
 
 /// A build that took every step out of the cache, of which the engine need not be asked: such a step is ours where
 /// it is on record, and a stranger's elsewhere. `None` where it made a step, or ended in an image that is not on record.
-pub fn all_cached(shown: &Shown, result: Option<ImageId>, recorded: &[ImageId]) -> Option<Vec<ImageId>> {
+pub(crate) fn all_cached(shown: &Shown, result: Option<ImageId>, recorded: &[ImageId]) -> Option<Vec<ImageId>> {
     let result = result.filter(|result| recorded.contains(result))?;
     let ends_in_it = shown.images.last().is_some_and(|last| result.starts_with(&last.id));
     if !ends_in_it || shown.images.iter().any(|image| !image.base && !image.cached) {
@@ -121,7 +121,7 @@ pub fn all_cached(shown: &Shown, result: Option<ImageId>, recorded: &[ImageId]) 
 
 /// Whether docker named another build's image as the result: one without the stamp that this build gave, or one that
 /// is not built on the last step. Podman looks the ID up by the tag, which another build may just have moved.
-pub fn is_misnamed(shown: &Shown, result: ImageId, details: &[ImageDetail], stamp: &Stamp) -> bool {
+pub(crate) fn is_misnamed(shown: &Shown, result: ImageId, details: &[ImageDetail], stamp: &Stamp) -> bool {
     let known = by_id(details);
     let Some(image) = known.get(&result) else { return false };
     !stamp.is_part_of(&Stamp::of(&image.labels))
@@ -130,14 +130,14 @@ pub fn is_misnamed(shown: &Shown, result: ImageId, details: &[ImageDetail], stam
 }
 
 /// The last step of the result's own stage that the output names before the result.
-pub fn last_step(shown: &Shown, result: ImageId, details: &[ImageDetail]) -> Option<ImageId> {
+pub(crate) fn last_step(shown: &Shown, result: ImageId, details: &[ImageDetail]) -> Option<ImageId> {
     let mut lines = the_builders_own(&shown.images).into_iter().rev();
     let line = lines.find(|line| line.stage == shown.stage && !line.base && !result.starts_with(&line.id))?;
     details.iter().find(|image| image.id.starts_with(&line.id)).map(|image| image.id)
 }
 
 /// The images that are this build's, oldest first, its result among them if it is.
-pub fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> bool) -> Vec<ImageId> {
+pub(crate) fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(ImageId) -> bool) -> Vec<ImageId> {
     let known = by_id(evidence.details);
     let (candidates, running) = evidence.believed(shown, &known);
     let (mut strangers, mut made) = (HashSet::new(), HashSet::new());

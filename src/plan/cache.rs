@@ -1,6 +1,6 @@
 //! Which build cache is ours, and which of it nobody needs any more.
 //!
-//! What a look makes of the engine's records ([`look`]):
+//! What a look makes of the engine's records (`look`):
 //!
 //! 1. A record is ours if a build of ours made it: it was created while a step of that build ran, the step's name is the
 //!    record's, and no other build ran a step then that may have made it.

@@ -29,7 +29,7 @@ const LONGEST_LINE: usize = 4096;
 const MOST_STAGES: u32 = 1000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     Step {
         number: u32,
         of: u32,
@@ -52,7 +52,7 @@ pub enum Event {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedImage {
+pub(crate) struct NamedImage {
     /// The first 11 to 12 digits of the ID, in lower case.
     pub digits: String,
     /// It stands behind a `FROM` step: a base, or the last image of an earlier stage.
@@ -66,7 +66,7 @@ pub struct NamedImage {
 
 /// Takes the stream in pieces of any size, and gives the same events however it is cut.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub(crate) struct Reader {
     line: Vec<u8>,
     /// The line was longer than what is kept of it.
     cut: bool,
@@ -95,7 +95,7 @@ enum Origin {
 }
 
 impl Reader {
-    pub fn feed(&mut self, mut bytes: &[u8], mut on: impl FnMut(Event)) {
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut on: impl FnMut(Event)) {
         while let Some(end) = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
             self.keep(&bytes[..end]);
             self.end_line(&mut on);
@@ -105,7 +105,7 @@ impl Reader {
     }
 
     /// The stream is over; its last line may lack a newline.
-    pub fn finish(mut self, mut on: impl FnMut(Event)) {
+    pub(crate) fn finish(mut self, mut on: impl FnMut(Event)) {
         self.end_line(&mut on);
     }
 

@@ -40,21 +40,21 @@ use std::collections::HashSet;
 
 use super::order;
 use crate::model::{Image, ImageId, Kept, KeptReason, Plan, Reason, Step};
-pub use bytes::{leave_bases, may_share_with_cache, share_with_cache, wants_bases};
+pub(crate) use bytes::{leave_bases, may_share_with_cache, share_with_cache, wants_bases};
 use claims::Claims;
 pub(crate) use claims::build_gave;
-pub use containers::at_work;
+pub(crate) use containers::at_work;
 pub(crate) use containers::{CLOCKS_DIFFER, Ending};
 use decide::{Decided, decide};
-pub use layers::wants_layers;
+pub(crate) use layers::wants_layers;
 use loans::LoanEnd;
-pub use look::{CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, sessions};
+pub(crate) use look::{CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, sessions};
 use steps::Going;
 pub(crate) use uses::{needed_by_builds, users};
-pub use volumes::{anonymous, may_be_anonymous};
+pub(crate) use volumes::{anonymous, may_be_anonymous};
 
 /// Makes the plan: everything that was seen and carries our stamp or stands in the ledger is a step or is kept.
-pub fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
+pub(crate) fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     let claims = Claims::new(look, policy);
     let Decided { mut going, mut kept, untags, returns, mut waiting } = decide(look, policy, &claims);
     for (image, held_by) in bases::held(look, &claims, &going) {

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use crate::model::{Image, ImageDetail, ImageId, Reference, Stamp};
 
-pub struct Lost<'a> {
+pub(crate) struct Lost<'a> {
     pub stamp: &'a Stamp,
     pub tags: &'a [Reference],
     pub began: Timestamp,
@@ -27,13 +27,13 @@ pub struct Lost<'a> {
 
 impl Lost<'_> {
     /// The images that bear the stamp, if it is one that tells a session from all others.
-    pub fn stamped<'i>(&self, images: &'i [Image]) -> Vec<&'i Image> {
+    pub(crate) fn stamped<'i>(&self, images: &'i [Image]) -> Vec<&'i Image> {
         let whole = self.stamp.is_whole();
         images.iter().filter(|image| whole && image.stamp() == *self.stamp).collect()
     }
 
     /// Of several the one with a name, and of these the newest.
-    pub fn result(
+    pub(crate) fn result(
         &self,
         images: &[Image],
         details: &[ImageDetail],

@@ -1,24 +1,24 @@
 //! What to do, as pure functions of what there is: no engine, no file, no clock, no environment.
 
 pub mod argv;
-pub mod attribution;
-pub mod cache;
+pub(crate) mod attribution;
+pub(crate) mod cache;
 pub mod ci;
-pub mod classic;
-pub mod clean;
-pub mod ended;
-pub mod identity;
-pub mod lost;
-pub mod narrow;
+pub(crate) mod classic;
+pub(crate) mod clean;
+pub(crate) mod ended;
+pub(crate) mod identity;
+pub(crate) mod lost;
+pub(crate) mod narrow;
 pub(crate) mod newest;
-pub mod order;
-pub mod over;
-pub mod remote;
-pub mod session_end;
-pub mod status;
-pub mod superseded;
-pub mod sweep;
-pub mod unmatched;
+pub(crate) mod order;
+pub(crate) mod over;
+pub(crate) mod remote;
+pub(crate) mod session_end;
+pub(crate) mod status;
+pub(crate) mod superseded;
+pub(crate) mod sweep;
+pub(crate) mod unmatched;
 
 #[cfg(test)]
 mod tests;

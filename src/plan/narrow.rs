@@ -14,7 +14,7 @@ use crate::model::{Action, Deed, Kept, KeptReason, Kind, Plan, Step};
 
 /// All that a file says of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     action: Action,
     #[serde(rename = "type")]
     kind: Kind,
@@ -35,7 +35,7 @@ struct Made {
 type Same<'a> = (Action, Kind, Cow<'a, str>, Vec<&'a str>, Option<Timestamp>);
 
 impl Wanted {
-    pub const fn kind(&self) -> Kind {
+    pub(crate) const fn kind(&self) -> Kind {
         self.kind
     }
 
@@ -57,13 +57,13 @@ fn sorted(mut names: Vec<&str>) -> Vec<&str> {
 
 /// Today's plan, cut down to the steps that the file has too.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Narrowed {
+pub(crate) struct Narrowed {
     pub plan: Plan,
     /// The file has all that would go today.
     pub whole: bool,
 }
 
-pub fn narrow(mut today: Plan, wanted: &[Wanted]) -> Narrowed {
+pub(crate) fn narrow(mut today: Plan, wanted: &[Wanted]) -> Narrowed {
     let asked: HashSet<Same> = wanted.iter().map(Wanted::same).collect();
     let (steps, left): (Vec<Step>, Vec<Step>) =
         std::mem::take(&mut today.steps).into_iter().partition(|step| asked.contains(&same(step)));
@@ -83,7 +83,7 @@ pub fn narrow(mut today: Plan, wanted: &[Wanted]) -> Narrowed {
 
 impl Narrowed {
     /// What the file has and nobody has any more did not change: it is gone.
-    pub fn told_of_gone(mut self, is_gone: impl Fn(Kind, &str) -> bool) -> Self {
+    pub(crate) fn told_of_gone(mut self, is_gone: impl Fn(Kind, &str) -> bool) -> Self {
         let changed = self.plan.kept.iter_mut().filter(|kept| kept.reason == KeptReason::Changed);
         for kept in changed.filter(|kept| is_gone(kept.kind, &kept.id)) {
             kept.reason = KeptReason::AlreadyGone;

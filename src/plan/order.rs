@@ -9,7 +9,7 @@ use crate::model::{Image, ImageId};
 
 /// How many images each one is built on, as far as the engine names parents. A circle, which no engine makes,
 /// ends the count instead of the program.
-pub fn depths<'a>(images: impl Iterator<Item = &'a Image> + Clone) -> HashMap<ImageId, usize> {
+pub(crate) fn depths<'a>(images: impl Iterator<Item = &'a Image> + Clone) -> HashMap<ImageId, usize> {
     let parents: HashMap<ImageId, Option<ImageId>> = images.clone().map(|image| (image.id, image.parent)).collect();
     let mut depths: HashMap<ImageId, usize> = HashMap::with_capacity(parents.len());
     for image in images {

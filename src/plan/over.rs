@@ -7,12 +7,12 @@ fn longest(kept: &[Kept]) -> Stays {
 }
 
 /// Nothing of the session is held by anybody: whoever ended it has nothing more to do.
-pub fn is_over(plan: &Plan) -> bool {
+pub(crate) fn is_over(plan: &Plan) -> bool {
     plan.totals().failed == 0 && longest(&plan.kept) < Stays::Now
 }
 
 /// Nothing of the session is left that a later clean would take: it need not be found again.
-pub fn is_cleaned(plan: &Plan) -> bool {
+pub(crate) fn is_cleaned(plan: &Plan) -> bool {
     plan.totals().failed == 0 && longest(&plan.kept) == Stays::Always
 }
 

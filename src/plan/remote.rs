@@ -4,7 +4,7 @@ use crate::model::Name;
 
 /// 1. Of a URL and of `user@host:path` the path counts, without `.git`; host, user and password never do.
 /// 2. Of a path on a disk, here or on a server, only the last part counts: the rest may name a user.
-pub fn project_of(url: &str) -> Option<Name> {
+pub(crate) fn project_of(url: &str) -> Option<Name> {
     let url = url.trim();
     let (path, is_disk) = match url.split_once("://") {
         Some((scheme, rest)) => {

@@ -23,13 +23,13 @@ use crate::model::{
 
 /// What the engine holds that can bear a run label, besides containers.
 #[derive(Clone, Debug, Default)]
-pub struct Extras {
+pub(crate) struct Extras {
     pub networks: Vec<Network>,
     pub volumes: Vec<Volume>,
 }
 
 /// Whether something bears the session's run label that may have been made since then.
-pub fn ran_since(snapshot: &Snapshot, extras: &Extras, key: &SessionKey, since: Timestamp) -> bool {
+pub(crate) fn ran_since(snapshot: &Snapshot, extras: &Extras, key: &SessionKey, since: Timestamp) -> bool {
     let is_own = |labels: &HashMap<String, String>| {
         labels.get(RUN_LABEL).and_then(|label| SessionKey::of_run_label(label)).as_ref() == Some(key)
     };
@@ -45,7 +45,7 @@ pub fn ran_since(snapshot: &Snapshot, extras: &Extras, key: &SessionKey, since: 
     made.chain(networks.map(|one| one.created)).chain(volumes.map(|one| one.created)).any(is_since)
 }
 
-pub fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> Plan {
+pub(crate) fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> Plan {
     let ending = Ending::new(look, policy);
     let own: Vec<&SessionKey> = match &policy.scope {
         // A session that never built anything is not in the books, and may have run things all the same.

@@ -12,7 +12,7 @@ use crate::model::{Image, ImageId, Life, SessionKey, total};
 
 /// One session: what it left, and whether anybody is still at work in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionSummary {
+pub(crate) struct SessionSummary {
     pub key: SessionKey,
     pub life: Life,
     /// The session that this run is in.
@@ -24,7 +24,7 @@ pub struct SessionSummary {
 
 /// An image that a build of the session produced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owned {
+pub(crate) struct Owned {
     pub id: ImageId,
     pub names: Vec<String>,
     pub built: Timestamp,
@@ -33,18 +33,14 @@ pub struct Owned {
 }
 
 impl SessionSummary {
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         total(self.images.iter().map(|image| image.bytes))
-    }
-
-    pub fn tagged(&self) -> usize {
-        self.images.iter().filter(|image| !image.names.is_empty()).count()
     }
 }
 
 /// The sessions that `wanted` lets through and that have an image left, are at work or died, each image with the
 /// last build that made it.
-pub fn sessions(look: &CleanLook, wanted: impl Fn(&SessionKey) -> bool) -> Vec<SessionSummary> {
+pub(crate) fn sessions(look: &CleanLook, wanted: impl Fn(&SessionKey) -> bool) -> Vec<SessionSummary> {
     let listed: HashMap<ImageId, &Image> = look.snapshot.images.iter().map(|image| (image.id, image)).collect();
     let mut owned: BTreeMap<&SessionKey, Vec<Owned>> = BTreeMap::new();
     for image in listed.values() {

@@ -26,23 +26,23 @@ const KEPT_UNDER_TILT: usize = 2;
 
 /// What may have lost its purpose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Candidates {
+pub(crate) struct Candidates {
     pub results: Vec<ImageId>,
     pub steps: Vec<ImageId>,
 }
 
 impl Candidates {
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.results.is_empty() && self.steps.is_empty()
     }
 
-    pub fn all(&self) -> impl Iterator<Item = ImageId> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = ImageId> {
         self.results.iter().chain(&self.steps).copied()
     }
 }
 
 /// The candidates after `done`, which stands in the books already.
-pub fn candidates(books: &Books, done: &Build, keep: usize) -> Candidates {
+pub(crate) fn candidates(books: &Books, done: &Build, keep: usize) -> Candidates {
     let earlier = || books.of_session(&done.of).filter(|build| build.build != done.build);
     let mut newest: HashMap<ImageId, Timestamp> = HashMap::new();
     if done.ok {
@@ -92,7 +92,7 @@ fn share<'a>(one: &'a Build, other: &'a Build, part: impl Fn(&'a Reference) -> &
 }
 
 /// The steps that take the candidates away, children first.
-pub fn steps(
+pub(crate) fn steps(
     snapshot: &Snapshot,
     books: &Books,
     running: &[RunningBuild],

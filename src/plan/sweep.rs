@@ -39,20 +39,20 @@ use jiff::Timestamp;
 
 use crate::model::Plan;
 use disk::Disk;
-pub use look::{SweepLook, SweepPolicy};
+pub(crate) use look::{SweepLook, SweepPolicy};
 use rules::SweepRules;
-pub use rules::needs_first_sight;
-pub use sorted::Key;
+pub(crate) use rules::needs_first_sight;
+pub(crate) use sorted::Key;
 use sorted::Sorted;
 
 /// A plan, and since when the things in it have been idle, for showing.
 #[derive(Clone, Debug)]
-pub struct Swept {
+pub(crate) struct Swept {
     pub plan: Plan,
     pub since: HashMap<Key, Timestamp>,
 }
 
-pub fn plan(look: &SweepLook, policy: &SweepPolicy) -> Swept {
+pub(crate) fn plan(look: &SweepLook, policy: &SweepPolicy) -> Swept {
     let rules = SweepRules::new(look, policy);
     let mut sorted = Sorted::default();
     containers::sort(&rules, &mut sorted);

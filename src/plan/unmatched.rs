@@ -7,13 +7,13 @@ use crate::model::{Image, Pattern, Reference, distance};
 
 /// A container, a volume or a network.
 #[derive(Clone, Copy, Debug)]
-pub struct Named<'a> {
+pub(crate) struct Named<'a> {
     pub name: &'a str,
     pub id: &'a str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unmatched {
+pub(crate) struct Unmatched {
     pub pattern: Pattern,
     pub nearest: Option<String>,
 }
@@ -27,7 +27,7 @@ impl fmt::Display for Unmatched {
 }
 
 /// The patterns that match none of all these things.
-pub fn unmatched(patterns: &[Pattern], images: &[Image], named: &[Named]) -> Vec<Unmatched> {
+pub(crate) fn unmatched(patterns: &[Pattern], images: &[Image], named: &[Named]) -> Vec<Unmatched> {
     let keeps_any = |pattern: &Pattern| {
         images.iter().any(|image| pattern.keeps(image))
             || named.iter().any(|thing| pattern.keeps_named(thing.name, thing.id))

@@ -12,7 +12,7 @@ use crate::plan::clean::Scope;
 /// Names and IDs that one line shows before it says how many more there are.
 const SHOWN: usize = 4;
 
-pub fn show(settings: &Settings, loudness: Loudness, plan: &Plan, whose: &str, done: bool) {
+pub(crate) fn show(settings: &Settings, loudness: Loudness, plan: &Plan, whose: &str, done: bool) {
     let for_people = || match loudness {
         Loudness::Quiet => Page::default(),
         _ => human(plan, whose, done, loudness == Loudness::Verbose, Style::for_stdout(settings.color)),
@@ -20,12 +20,12 @@ pub fn show(settings: &Settings, loudness: Loudness, plan: &Plan, whose: &str, d
     result(settings.format, for_people, || json(plan));
 }
 
-pub fn json(plan: &Plan) -> Page {
+pub(crate) fn json(plan: &Plan) -> Page {
     Page::json(plan)
 }
 
 /// Whose things a scope covers, seen from this project, in the words of the first line.
-pub fn whose(scope: &Scope, project: &str) -> String {
+pub(crate) fn whose(scope: &Scope, project: &str) -> String {
     match scope {
         Scope::Project(of) if of.as_str() == project => format!("{of} · this project"),
         Scope::Project(of) => format!("{of} · another project"),
@@ -35,7 +35,7 @@ pub fn whose(scope: &Scope, project: &str) -> String {
     }
 }
 
-pub fn human(plan: &Plan, whose: &str, done: bool, verbose: bool, style: Style) -> Page {
+pub(crate) fn human(plan: &Plan, whose: &str, done: bool, verbose: bool, style: Style) -> Page {
     let engine = &plan.engine;
     let mut page = Page::new(style);
     page.dim(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
@@ -117,7 +117,7 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
 }
 
 /// All tags that a plan takes, where its summary does not name them all: whoever is asked is to see them.
-pub fn every_tag(plan: &Plan) -> Page {
+pub(crate) fn every_tag(plan: &Plan) -> Page {
     let tags: Vec<&str> = plan.steps.iter().filter(|step| step.kind() == Kind::Image).flat_map(Step::names).collect();
     let mut page = Page::default();
     tags.iter().filter(|_| tags.len() > SHOWN).for_each(|tag| page.line(format_args!("  {tag}")));

@@ -3,7 +3,7 @@
 use super::words::{Loudness, held_by, plural, short_id, words};
 use crate::model::{Action, Deed, Kind, Outcome, Plan, SessionKey};
 
-pub fn show(loudness: Loudness, plan: &Plan, key: &SessionKey) {
+pub(crate) fn show(loudness: Loudness, plan: &Plan, key: &SessionKey) {
     if loudness == Loudness::Quiet {
         return;
     }

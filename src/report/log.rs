@@ -10,7 +10,7 @@ use crate::model::{Action, Kind, Outcome, Reference, Removal, SCHEMA, human_byte
 /// A column is as wide as its widest word, within reason.
 const WIDEST: usize = 40;
 
-pub fn json(removals: &[Removal], unread: usize) -> Page {
+pub(crate) fn json(removals: &[Removal], unread: usize) -> Page {
     #[derive(Serialize)]
     struct Document<'a> {
         schema: u32,
@@ -22,7 +22,7 @@ pub fn json(removals: &[Removal], unread: usize) -> Page {
 }
 
 /// `begins`: how far back all of the history goes.
-pub fn human(removals: &[Removal], begins: Option<Timestamp>, verbose: bool, style: Style) -> Page {
+pub(crate) fn human(removals: &[Removal], begins: Option<Timestamp>, verbose: bool, style: Style) -> Page {
     let mut page = Page::new(style);
     if removals.is_empty() {
         page.line(match begins {

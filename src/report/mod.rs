@@ -4,16 +4,16 @@
 // What an engine says may be any number.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-pub mod clean;
-pub mod guard;
-pub mod log;
-pub mod notice;
-pub mod page;
-pub mod progress;
-pub mod status;
+pub(crate) mod clean;
+pub(crate) mod guard;
+pub(crate) mod log;
+pub(crate) mod notice;
+pub(crate) mod page;
+pub(crate) mod progress;
+pub(crate) mod status;
 mod style;
-pub mod sweep;
-pub mod words;
+pub(crate) mod sweep;
+pub(crate) mod words;
 
 use std::fs::{File, Metadata};
 use std::io::{self, Write};
@@ -24,37 +24,37 @@ use clap::error::ContextValue;
 use rustix::termios::Winsize;
 
 use crate::config::Format;
-pub use page::{Page, Words};
-pub use style::Style;
+pub(crate) use page::{Page, Words};
+pub(crate) use style::Style;
 
 /// Writes to stdout. Nobody reading any more is no error: there is nobody to tell.
-pub fn out(page: &Page) {
+pub(crate) fn out(page: &Page) {
     pass_on_stdout(page.as_bytes());
 }
 
 /// Prints a result in the form that was asked for.
-pub fn result(format: Format, for_people: impl FnOnce() -> Page, for_programs: impl FnOnce() -> Page) {
+pub(crate) fn result(format: Format, for_people: impl FnOnce() -> Page, for_programs: impl FnOnce() -> Page) {
     out(&match format {
         Format::Human => for_people(),
         Format::Json => for_programs(),
     });
 }
 
-pub fn err(page: &Page) {
+pub(crate) fn err(page: &Page) {
     pass_on_stderr(page.as_bytes());
 }
 
 /// Narration: one line, and a second for an error's next step.
-pub fn say(words: impl Into<Words>) {
+pub(crate) fn say(words: impl Into<Words>) {
     err(&words.into().page("dkb: "));
 }
 
-pub fn warn(words: impl Into<Words>) {
+pub(crate) fn warn(words: impl Into<Words>) {
     err(&words.into().page("dkb: warning: "));
 }
 
 /// Asks a question on the terminal; anything but a yes is a no.
-pub fn asks(question: &'static str) -> bool {
+pub(crate) fn asks(question: &'static str) -> bool {
     pass_on_stderr(question.as_bytes());
     let mut answer = String::new();
     let _ = io::stdin().read_line(&mut answer);
@@ -66,35 +66,35 @@ pub fn asks(question: &'static str) -> bool {
 }
 
 /// Passes a part of another program's stream on as it is; `false` where nobody reads it.
-pub fn pass_on_stdout(bytes: &[u8]) -> bool {
+pub(crate) fn pass_on_stdout(bytes: &[u8]) -> bool {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).is_ok()
 }
 
-pub fn pass_on_stderr(bytes: &[u8]) -> bool {
+pub(crate) fn pass_on_stderr(bytes: &[u8]) -> bool {
     io::stderr().lock().write_all(bytes).is_ok()
 }
 
 /// The size of the terminal that stdout is; `None` where it is something else.
-pub fn window() -> Option<Winsize> {
+pub(crate) fn window() -> Option<Winsize> {
     rustix::termios::tcgetwinsize(io::stdout()).ok()
 }
 
 /// Whether this is what stdout goes to.
-pub fn is_stdout(there: &Metadata) -> bool {
+pub(crate) fn is_stdout(there: &Metadata) -> bool {
     let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|stdout| File::from(stdout).metadata());
     stdout.is_ok_and(|stdout| (stdout.dev(), stdout.ino()) == (there.dev(), there.ino()))
 }
 
 /// Whether stdout and stderr go to the same place.
-pub fn is_one_stream() -> bool {
+pub(crate) fn is_one_stream() -> bool {
     let place = |file: BorrowedFd| rustix::fs::fstat(file).map(|file| (file.st_dev, file.st_ino)).ok();
     let one = place(io::stdout().as_fd());
     one.is_some() && one == place(io::stderr().as_fd())
 }
 
 /// Help, the version, or what is wrong with a command line, on the stream and with the code that belong to it.
-pub fn clap(mut message: clap::Error) -> u8 {
+pub(crate) fn clap(mut message: clap::Error) -> u8 {
     // What was typed may break lines as well as the message does.
     let typed = message.context().filter_map(|(kind, value)| match value {
         ContextValue::String(typed) => Some((kind, ContextValue::String(page::clean(typed).into_owned()))),

@@ -8,7 +8,7 @@ use crate::model::Notice;
 /// That the history can't be written is the same for whatever went, on however many hosts.
 static TOLD: Once = Once::new();
 
-pub fn tell(notices: &[Notice]) {
+pub(crate) fn tell(notices: &[Notice]) {
     notices.iter().for_each(tell_one);
 }
 

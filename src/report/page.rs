@@ -16,38 +16,38 @@ const LONGEST: usize = 16 * 1024;
 
 /// Lines, each clean. There is no other way to make one than by the functions here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub(crate) struct Page {
     text: String,
     style: Style,
 }
 
 impl Page {
-    pub fn new(style: Style) -> Self {
+    pub(crate) fn new(style: Style) -> Self {
         Self { text: String::new(), style }
     }
 
     /// Of one line.
-    pub fn of(line: impl Display) -> Self {
+    pub(crate) fn of(line: impl Display) -> Self {
         let mut page = Self::default();
         page.line(line);
         page
     }
 
     /// A text whose line breaks are our own.
-    pub fn of_lines(text: &str) -> Self {
+    pub(crate) fn of_lines(text: &str) -> Self {
         let mut page = Self::default();
         text.lines().for_each(|line| page.line(line));
         page
     }
 
     /// A document. JSON has a way to say every character, so that what is shown is clean and what is read is true.
-    pub fn json(document: &impl Serialize) -> Self {
+    pub(crate) fn json(document: &impl Serialize) -> Self {
         // Plain data with string keys: there is nothing in it that JSON could not say.
         Self::of_json(&serde_json::to_string_pretty(document).unwrap_or_default())
     }
 
     /// A text that is JSON already.
-    pub fn of_json(text: &str) -> Self {
+    pub(crate) fn of_json(text: &str) -> Self {
         let mut page = Self { text: String::with_capacity(text.len().saturating_add(1)), ..Self::default() };
         for c in text.chars() {
             if c == '\n' || is_shown(c) {
@@ -62,32 +62,29 @@ impl Page {
         page
     }
 
-    pub fn line(&mut self, text: impl Display) {
+    pub(crate) fn line(&mut self, text: impl Display) {
         self.parts(&[(&text, None)]);
     }
 
-    pub fn dim(&mut self, text: impl Display) {
+    pub(crate) fn dim(&mut self, text: impl Display) {
         self.parts(&[(&text, Some("2"))]);
     }
 
-    pub fn bold(&mut self, text: impl Display) {
+    pub(crate) fn bold(&mut self, text: impl Display) {
         self.parts(&[(&text, Some("1"))]);
     }
 
     /// One line, the end of it dim.
-    pub fn line_and_dim(&mut self, text: impl Display, dim: impl Display) {
+    pub(crate) fn line_and_dim(&mut self, text: impl Display, dim: impl Display) {
         self.parts(&[(&text, None), (&dim, Some("2"))]);
     }
 
-    pub fn add(&mut self, more: &Self) {
-        self.text += &more.text;
-    }
-
-    pub fn as_str(&self) -> &str {
+    #[cfg(test)]
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.text.as_bytes()
     }
 
@@ -105,7 +102,7 @@ impl Page {
 }
 
 /// The same text, and what can't be seen in it, or would do something, written out: `\n`, `\u{1b}`.
-pub fn clean(text: &str) -> Cow<'_, str> {
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     let cut = text.char_indices().nth(LONGEST).map(|(at, _)| text.split_at(at));
     if cut.is_none() && text.chars().all(is_shown) {
         return Cow::Borrowed(text);
@@ -138,7 +135,7 @@ fn is_shown(c: char) -> bool {
 
 /// What can be said: a line of words, or an error, whose next step has a line of its own.
 #[derive(Debug)]
-pub struct Words {
+pub(crate) struct Words {
     line: String,
     next: Option<String>,
 }
@@ -233,8 +230,8 @@ mod tests {
         assert_eq!(page.as_str(), colored);
         let mut page = Page::new(Style::PLAIN);
         page.dim("a");
-        page.add(&Page::of_lines("b\n\n\u{1b}c"));
-        assert_eq!(page.as_str(), "a\nb\n\n\\u{1b}c\n");
+        assert_eq!(page.as_str(), "a\n");
+        assert_eq!(Page::of_lines("b\n\n\u{1b}c").as_str(), "b\n\n\\u{1b}c\n");
     }
 
     #[test]

@@ -7,14 +7,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 const PATIENCE: Duration = Duration::from_millis(500);
 
-pub struct Bar {
+pub(crate) struct Bar {
     line: ProgressBar,
     began: Instant,
     shown: Cell<bool>,
 }
 
 impl Bar {
-    pub fn new(wanted: bool, length: usize) -> Self {
+    pub(crate) fn new(wanted: bool, length: usize) -> Self {
         let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template("{pos}/{len} {wide_bar} {eta}") {
             bar.set_style(style.progress_chars("=> "));
@@ -22,7 +22,7 @@ impl Bar {
         Self { line: bar, began: Instant::now(), shown: Cell::new(!wanted) }
     }
 
-    pub fn step(&self) {
+    pub(crate) fn step(&self) {
         self.line.inc(1);
         if !self.shown.get() && self.began.elapsed() > PATIENCE {
             self.shown.set(true);
@@ -30,7 +30,7 @@ impl Bar {
         }
     }
 
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.line.finish_and_clear();
     }
 }

@@ -18,14 +18,14 @@ const SHOWN: usize = 5;
 
 /// A session and who opened it.
 #[derive(Debug)]
-pub struct Shown {
+pub(crate) struct Shown {
     pub session: SessionSummary,
     pub owner: Option<Owner>,
 }
 
 /// All that is known of one image.
 #[derive(Debug)]
-pub struct About<'a> {
+pub(crate) struct About<'a> {
     pub image: &'a Image,
     pub stamp: Stamp,
     /// The names that our builds gave it.
@@ -40,7 +40,7 @@ pub struct About<'a> {
 
 /// The one document, and the sessions beside it. It has the shape of a plan, and is none: it says its own kind, and
 /// `--apply` does not take it.
-pub fn json(plan: &Plan, shown: &[Shown]) -> Page {
+pub(crate) fn json(plan: &Plan, shown: &[Shown]) -> Page {
     let sessions: Vec<Value> = shown.iter().map(session_json).collect();
     let mut whole = serde_json::to_value(plan).unwrap_or_default();
     whole["kind"] = "status".into();
@@ -70,7 +70,7 @@ fn session_json(Shown { session, owner }: &Shown) -> Value {
     })
 }
 
-pub fn human(plan: &Plan, whose: &str, shown: &[Shown], now: Timestamp, verbose: bool, style: Style) -> Page {
+pub(crate) fn human(plan: &Plan, whose: &str, shown: &[Shown], now: Timestamp, verbose: bool, style: Style) -> Page {
     let engine = &plan.engine;
     let mut page = Page::new(style);
     page.dim(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
@@ -133,7 +133,7 @@ fn at_work(life: Life, owner: Option<&Owner>, last: Timestamp, now: Timestamp) -
     }
 }
 
-pub fn state(life: Life) -> &'static str {
+pub(crate) fn state(life: Life) -> &'static str {
     match life {
         Life::Alive => "alive",
         Life::Dead => "dead",
@@ -149,7 +149,7 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
     format!("{} ago", human_duration(age(at, now)))
 }
 
-pub fn about(about: &About, now: Timestamp, style: Style) -> Page {
+pub(crate) fn about(about: &About, now: Timestamp, style: Style) -> Page {
     let names: Vec<&str> = about.image.public_tags().map(Reference::as_str).collect();
     let names = if names.is_empty() { "untagged".to_owned() } else { names.join(", ") };
     let mut page = Page::new(style);

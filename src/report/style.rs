@@ -6,15 +6,15 @@ use crate::config::Color;
 
 /// Whether what is written may be coloured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Style {
+pub(crate) struct Style {
     pub(super) colored: bool,
 }
 
 impl Style {
-    pub const PLAIN: Self = Self { colored: false };
+    pub(crate) const PLAIN: Self = Self { colored: false };
 
     /// `NO_COLOR`, `CLICOLOR_FORCE` and `TERM=dumb` are asked where the settings leave it open.
-    pub fn for_stdout(color: Color) -> Self {
+    pub(crate) fn for_stdout(color: Color) -> Self {
         let colored = match color {
             Color::Always => true,
             Color::Never => false,

@@ -19,7 +19,7 @@ use crate::model::Kind;
 use crate::plan::sweep::Swept;
 use line::Log;
 use told::first_of;
-pub use told::{Part, Told};
+pub(crate) use told::{Part, Told};
 
 enum Tongue {
     Human { style: Style, verbose: bool, quiet: bool },
@@ -28,7 +28,7 @@ enum Tongue {
 }
 
 /// How this run speaks.
-pub struct Voice {
+pub(crate) struct Voice {
     tongue: Tongue,
     many: bool,
     dry: bool,
@@ -36,7 +36,7 @@ pub struct Voice {
 
 impl Voice {
     /// On a terminal for people, elsewhere in lines; whoever names a format gets it.
-    pub fn new(settings: &Settings, loudness: Loudness, seed: &Seed, many: bool, dry: bool) -> Self {
+    pub(crate) fn new(settings: &Settings, loudness: Loudness, seed: &Seed, many: bool, dry: bool) -> Self {
         let named = settings.source("format").is_some_and(|source| *source != Source::Default);
         let tongue = if settings.format == Format::Json {
             Tongue::Json
@@ -57,7 +57,7 @@ impl Voice {
     }
 
     /// Nothing on stdout but the one document.
-    pub fn as_document(self) -> Self {
+    pub(crate) fn into_document(self) -> Self {
         Self { tongue: Tongue::Json, ..self }
     }
 
@@ -66,14 +66,14 @@ impl Voice {
         self.many.then_some(host)
     }
 
-    pub fn starts(&self, host: &str) {
+    pub(crate) fn starts(&self, host: &str) {
         if let Tongue::Log(log) = &self.tongue {
             log.starts(host, self.dry);
         }
     }
 
     /// Something that was left out, and is no failure.
-    pub fn note(&self, host: &str, kind: Kind, note: &str) {
+    pub(crate) fn note(&self, host: &str, kind: Kind, note: &str) {
         match &self.tongue {
             Tongue::Log(log) => log.note(self.of(host), kind, note),
             _ => say(format_args!("{}{}: {note}", self.prefix(host), human::plural(kind))),
@@ -81,14 +81,14 @@ impl Voice {
     }
 
     /// What may not be as it was meant, and is no failure.
-    pub fn warn(&self, host: &str, warning: &str) {
+    pub(crate) fn warn(&self, host: &str, warning: &str) {
         match &self.tongue {
             Tongue::Log(log) => log.warn(self.of(host), warning),
             _ => warn(format_args!("{}{warning}", self.prefix(host))),
         }
     }
 
-    pub fn plan(&self, host: &str, swept: &Swept, kinds: &[Kind]) {
+    pub(crate) fn plan(&self, host: &str, swept: &Swept, kinds: &[Kind]) {
         match &self.tongue {
             Tongue::Human { style, verbose, .. } => {
                 out(&human::plan(self.of(host), &swept.plan, &swept.since, *verbose, *style));
@@ -98,7 +98,7 @@ impl Voice {
         }
     }
 
-    pub fn failure(&self, host: &str, kind: Kind, error: &Error) {
+    pub(crate) fn failure(&self, host: &str, kind: Kind, error: &Error) {
         match &self.tongue {
             Tongue::Log(log) => log.failed(self.of(host), kind, &[error], 0, 0),
             _ => say(error.under(format_args!("{}{} failed", self.prefix(host), human::plural(kind)))),
@@ -106,7 +106,7 @@ impl Voice {
     }
 
     /// A host on which nothing could be done.
-    pub fn lost(&self, host: &str, error: Error) -> Told {
+    pub(crate) fn lost(&self, host: &str, error: Error) -> Told {
         if let Tongue::Log(log) = &self.tongue {
             log.lost(self.of(host), &error);
         }
@@ -115,7 +115,7 @@ impl Voice {
     }
 
     /// One kind on one host is done.
-    pub fn kind(&self, host: &str, part: &Part) {
+    pub(crate) fn kind(&self, host: &str, part: &Part) {
         if let Tongue::Log(log) = &self.tongue {
             return log.kind(self.of(host), part);
         }
@@ -126,18 +126,18 @@ impl Voice {
     }
 
     /// For somebody who watches one host.
-    pub fn bar(&self, length: usize) -> Bar {
+    pub(crate) fn bar(&self, length: usize) -> Bar {
         let watched = matches!(self.tongue, Tongue::Human { quiet: false, .. }) && io::stderr().is_terminal();
         Bar::new(watched && !self.many, length)
     }
 
-    pub fn host_done(&self, told: &Told) {
+    pub(crate) fn host_done(&self, told: &Told) {
         if let (Tongue::Human { style, quiet: false, .. }, Some(plan)) = (&self.tongue, &told.plan) {
             out(&human::done(self.of(&told.host), plan, told.seconds, *style));
         }
     }
 
-    pub fn summary(&self, told: &[Told]) {
+    pub(crate) fn summary(&self, told: &[Told]) {
         match &self.tongue {
             Tongue::Human { style, quiet: false, .. } if self.many => out(&human::summary(told, self.dry, *style)),
             Tongue::Human { .. } => {}

@@ -6,14 +6,14 @@ use crate::model::{Kept, KeptReason};
 
 /// How much is to be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loudness {
+pub(crate) enum Loudness {
     Quiet,
     Normal,
     Verbose,
 }
 
 /// The reasons in words.
-pub fn words(reason: KeptReason) -> &'static str {
+pub(crate) fn words(reason: KeptReason) -> &'static str {
     match reason {
         KeptReason::InUse => "in use",
         KeptReason::Tagged => "tagged",
@@ -47,7 +47,7 @@ pub fn words(reason: KeptReason) -> &'static str {
 }
 
 /// Whoever holds it, in one line.
-pub fn held_by(kept: &Kept) -> String {
+pub(crate) fn held_by(kept: &Kept) -> String {
     kept.holders.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
@@ -57,16 +57,16 @@ pub(super) fn shortened(name: &str) -> String {
     if is_made_up { short_id(name).to_owned() } else { name.to_owned() }
 }
 
-pub fn short_id(id: &str) -> &str {
+pub(crate) fn short_id(id: &str) -> &str {
     let digits = id.strip_prefix("sha256:").unwrap_or(id);
     digits.get(..12).unwrap_or(digits)
 }
 
-pub fn count(n: usize, what: &str) -> String {
+pub(crate) fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-pub fn plural(n: usize, what: &'static str) -> &'static str {
+pub(crate) fn plural(n: usize, what: &'static str) -> &'static str {
     match (n, what) {
         (1, _) => what,
         (_, "image") => "images",

@@ -7,11 +7,13 @@ use crate::cli;
 use crate::error::{Error, Result};
 use crate::report;
 
-pub fn run(shell: Shell) {
+/// Prints the completions of a shell.
+pub(super) fn run(shell: Shell) {
     report::pass_on_stdout(&script(shell));
 }
 
-pub fn run_man(verb: &[String]) -> Result<()> {
+/// Prints a manual page.
+pub(super) fn run_man(verb: &[String]) -> Result<()> {
     report::pass_on_stdout(&page(verb)?);
     Ok(())
 }

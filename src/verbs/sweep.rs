@@ -61,7 +61,7 @@ pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
     let hosts = hosts::hosts(app, flags)?;
     let voice = Voice::new(&app.settings, app.loudness(), &seed, hosts.len() > 1, mode == Mode::Show);
     let as_document = flags.act.plan.as_deref().is_some_and(plan_file::is_the_result);
-    let voice = if as_document { voice.as_document() } else { voice };
+    let voice = if as_document { voice.into_document() } else { voice };
     app.runtime()?.block_on(async {
         let stop = asked_to_stop().boxed_local().shared();
         let told = if mode == Mode::Ask {

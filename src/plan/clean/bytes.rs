@@ -81,7 +81,7 @@ fn is_below(layers: &Layers, base: ImageId, image: ImageId) -> bool {
 
 /// The images whose layers tell what of the upper bound stays with a base: of those that go one for each part that
 /// they share, and what has nothing that no other image has.
-pub fn wants_bases(plan: &Plan, snapshot: &Snapshot) -> Vec<ImageId> {
+pub(crate) fn wants_bases(plan: &Plan, snapshot: &Snapshot) -> Vec<ImageId> {
     if !plan.up_to || !snapshot.engine.can.shared_sizes_add_up {
         return Vec::new();
     }
@@ -95,7 +95,7 @@ pub fn wants_bases(plan: &Plan, snapshot: &Snapshot) -> Vec<ImageId> {
 }
 
 /// Counts again, now that it is known what stays with a base.
-pub fn leave_bases(plan: &mut Plan, snapshot: &Snapshot, layers: &Layers) {
+pub(crate) fn leave_bases(plan: &mut Plan, snapshot: &Snapshot, layers: &Layers) {
     let going = removed(plan, snapshot);
     let freed = freed(&snapshot.engine, &snapshot.images, going.iter().copied(), layers);
     let bytes: HashMap<ImageId, u64> = going.iter().map(|image| image.id).zip(freed.each).collect();
@@ -118,7 +118,7 @@ fn goes_with_parent(image: &Image, goes: &HashSet<ImageId>) -> bool {
 
 /// Of what `BuildKit` built, the cache holds the layers too: they leave the images and stay on the disk until the
 /// cache goes. Those bytes are counted apart. The classic builder's images are their own cache.
-pub fn share_with_cache(plan: &mut Plan, books: &Books, cache: &[CacheRecord]) {
+pub(crate) fn share_with_cache(plan: &mut Plan, books: &Books, cache: &[CacheRecord]) {
     let mut held = total(cache.iter().filter(|record| record.shared).map(|record| record.size));
     let by_buildkit: HashSet<ImageId> = built_by_buildkit(books).collect();
     for step in &mut plan.steps {
@@ -133,7 +133,7 @@ pub fn share_with_cache(plan: &mut Plan, books: &Books, cache: &[CacheRecord]) {
 }
 
 /// Whether anything that was built may share its bytes with the build cache.
-pub fn may_share_with_cache(books: &Books) -> bool {
+pub(crate) fn may_share_with_cache(books: &Books) -> bool {
     built_by_buildkit(books).next().is_some()
 }
 

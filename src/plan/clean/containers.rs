@@ -154,7 +154,7 @@ impl<'a> Ending<'a> {
 }
 
 /// The sessions that are at work by what they run: containers with their label, and of their images.
-pub fn at_work(snapshot: &Snapshot, books: &Books) -> HashSet<SessionKey> {
+pub(crate) fn at_work(snapshot: &Snapshot, books: &Books) -> HashSet<SessionKey> {
     let running: Vec<&Container> = snapshot.containers.iter().filter(|container| !container.is_stopped()).collect();
     if running.is_empty() {
         return HashSet::new();

@@ -12,7 +12,7 @@ use crate::model::{Image, ImageId, Stamp};
 /// The images whose layers the plan needs. They cost one question each, so the plan is first made without them:
 /// they matter for a named image that would go, which something that stays may be built on, and for a stamped
 /// image that would come in by a door, which may have inherited its stamp.
-pub fn wants_layers(look: &CleanLook, policy: &CleanPolicy) -> Vec<ImageId> {
+pub(crate) fn wants_layers(look: &CleanLook, policy: &CleanPolicy) -> Vec<ImageId> {
     let claims = Claims::new(look, policy);
     let Decided { going, .. } = decide(look, policy, &claims);
     let mut wanted = HashSet::new();

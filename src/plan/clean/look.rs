@@ -10,7 +10,7 @@ use crate::model::{
 };
 
 /// The layers of those images for which they were asked, lowest first.
-pub type Layers = HashMap<ImageId, Vec<String>>;
+pub(crate) type Layers = HashMap<ImageId, Vec<String>>;
 
 /// A container that was created and never started may be one that somebody is starting right now, and a session
 /// that was at work so short a while ago may still be.
@@ -18,7 +18,7 @@ pub(super) const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 
 /// Which sessions are to be cleaned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     Project(Name),
     Session(SessionKey),
     /// Sessions of this project that are over and were never cleaned.
@@ -34,7 +34,7 @@ impl Scope {
 }
 
 #[derive(Clone, Debug)]
-pub struct CleanPolicy {
+pub(crate) struct CleanPolicy {
     pub scope: Scope,
     /// Tags that our builds gave go too.
     pub tags: bool,
@@ -53,7 +53,7 @@ pub struct CleanPolicy {
 
 /// The session that this process is in.
 #[derive(Clone, Debug)]
-pub struct Here {
+pub(crate) struct Here {
     pub key: SessionKey,
     /// It is the very session of the CI job that this process is in, by the CI's own variables: whoever else names a
     /// session may name one that somebody else is in.
@@ -80,7 +80,7 @@ impl Here {
 
 /// A build that is running now, on any engine.
 #[derive(Clone, Debug)]
-pub struct RunningBuild {
+pub(crate) struct RunningBuild {
     pub of: SessionKey,
     pub key: String,
     pub tags: Vec<Reference>,
@@ -88,7 +88,7 @@ pub struct RunningBuild {
 
 /// All that the plan is made from.
 #[derive(Clone, Copy)]
-pub struct CleanLook<'a> {
+pub(crate) struct CleanLook<'a> {
     pub snapshot: &'a Snapshot,
     pub books: &'a Books,
     pub lives: &'a HashMap<SessionKey, Life>,
@@ -110,13 +110,13 @@ impl CleanLook<'_> {
     }
 
     /// Alive, and not only for whoever asks.
-    pub fn is_others(&self, key: &SessionKey) -> bool {
+    pub(crate) fn is_others(&self, key: &SessionKey) -> bool {
         (*key != self.here.key || self.here.shared) && self.life(key) == Life::Alive
     }
 
     /// Whether this working copy may clean what a session built. A checkout can call itself any project, so what
     /// other working copies built takes more than its word.
-    pub fn reaches(&self, key: &SessionKey) -> bool {
+    pub(crate) fn reaches(&self, key: &SessionKey) -> bool {
         let here = self.here;
         let (known, opened) = (self.books.sessions.get(key), self.opened.get(key));
         // A session of before says nothing of where it was at work.
@@ -160,7 +160,7 @@ impl CleanLook<'_> {
 }
 
 /// The sessions that a scope covers.
-pub fn sessions<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Item = &'a SessionKey> {
+pub(crate) fn sessions<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Item = &'a SessionKey> {
     look.books.sessions.values().filter(|entry| covers(look, policy, &entry.key)).map(|entry| &entry.key)
 }
 

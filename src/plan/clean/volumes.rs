@@ -18,7 +18,7 @@ const MADE_WITH: SignedDuration = SignedDuration::from_mins(5);
 
 /// Adds a step for each anonymous volume of the containers that go in this plan, where volumes go too, or where the
 /// container bore the label of a session that somebody had opened: its guard would have taken it. Else it is kept.
-pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, policy: &CleanPolicy) {
+pub(crate) fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, policy: &CleanPolicy) {
     let by: HashMap<&str, Reason> = containers(plan).collect();
     // What bears a run label has been decided on by that.
     let stays = plan.kept.iter().filter(|kept| kept.kind == Kind::Volume).map(|kept| &*kept.id);
@@ -58,7 +58,7 @@ pub fn anonymous(snapshot: &Snapshot, volumes: &[Volume], plan: &mut Plan, polic
 }
 
 /// Whether the plan takes containers that have volumes at all.
-pub fn may_be_anonymous(snapshot: &Snapshot, plan: &Plan) -> bool {
+pub(crate) fn may_be_anonymous(snapshot: &Snapshot, plan: &Plan) -> bool {
     let with: HashSet<&str> =
         snapshot.containers.iter().filter(|container| !container.volumes.is_empty()).map(|one| &*one.id).collect();
     containers(plan).any(|(id, _)| with.contains(id))

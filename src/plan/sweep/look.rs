@@ -12,7 +12,7 @@ use crate::plan::clean::RunningBuild;
 
 /// What goes, for one host.
 #[derive(Clone, Debug)]
-pub struct SweepPolicy {
+pub(crate) struct SweepPolicy {
     pub containers: bool,
     pub images: bool,
     pub volumes: bool,
@@ -30,7 +30,7 @@ pub struct SweepPolicy {
 }
 
 impl SweepPolicy {
-    pub fn takes(&self, kind: Kind) -> bool {
+    pub(crate) fn takes(&self, kind: Kind) -> bool {
         match kind {
             Kind::Container => self.containers,
             Kind::Image => self.images,
@@ -42,7 +42,7 @@ impl SweepPolicy {
 }
 
 /// All that the plan is made from.
-pub struct SweepLook<'a> {
+pub(crate) struct SweepLook<'a> {
     pub snapshot: &'a Snapshot,
     pub ended: &'a HashMap<String, Ended>,
     pub volumes: &'a [Volume],

@@ -101,6 +101,6 @@ pub(super) struct Thing<'a> {
 }
 
 /// Whether an image's date says nothing, so that its first sight counts.
-pub fn needs_first_sight(image: &Image) -> bool {
+pub(crate) fn needs_first_sight(image: &Image) -> bool {
     image.created < CREDIBLE
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::model::{Deed, Kept, KeptReason, Kind, Step};
 
 /// What names one thing on a host.
-pub type Key = (Kind, String);
+pub(crate) type Key = (Kind, String);
 
 /// Something that no rule keeps for its own sake.
 pub(super) struct Removable {

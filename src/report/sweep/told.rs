@@ -11,7 +11,7 @@ pub(super) type Since = HashMap<crate::plan::sweep::Key, jiff::Timestamp>;
 
 /// What became of one host.
 #[derive(Debug, Default)]
-pub struct Told {
+pub(crate) struct Told {
     pub host: String,
     pub plan: Option<Plan>,
     /// The kinds that were asked for.
@@ -26,7 +26,7 @@ pub struct Told {
 }
 
 impl Told {
-    pub fn of(plan: Plan) -> Self {
+    pub(crate) fn of(plan: Plan) -> Self {
         Self { plan: Some(plan), ..Self::default() }
     }
 
@@ -41,11 +41,11 @@ impl Told {
     }
 
     /// Nothing of this kind was done, though some was to be.
-    pub fn failed_whole(&self, kind: Kind) -> bool {
+    pub(crate) fn failed_whole(&self, kind: Kind) -> bool {
         self.failed_at_all(kind) && self.ended(kind, &[Outcome::Done, Outcome::AlreadyGone]) == 0
     }
 
-    pub fn kinds_failed(&self) -> usize {
+    pub(crate) fn kinds_failed(&self) -> usize {
         self.kinds.iter().filter(|kind| self.failed_at_all(**kind)).count()
     }
 
@@ -63,7 +63,7 @@ impl Told {
 }
 
 /// What became of one kind on one host.
-pub struct Part<'a> {
+pub(crate) struct Part<'a> {
     pub kind: Kind,
     /// The steps of this kind alone, and what of them stayed after all.
     pub plan: &'a Plan,
