@@ -11,7 +11,7 @@ use crate::cli::{Cli, Verb};
 use crate::config::value::Source;
 use crate::config::{self, Places, Settings, Typed, here};
 use crate::engine::{self, Docker, Endpoint, Limits, Program};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::State;
 use crate::model::{Doer, Name, SessionKey};
 use crate::plan::clean::{CleanPolicy, Here, Scope};
@@ -156,7 +156,7 @@ impl App {
     /// Fails where the flags and the environment name no engine at all: whoever begins then could not end.
     pub(crate) fn must_mean_an_engine(&self) -> Result<()> {
         match self.endpoint(self.program().ok().as_ref()) {
-            Err(error) if error.kind == Kind::Usage => Err(error),
+            Err(error) if error.kind == ErrorKind::Usage => Err(error),
             _ => Ok(()),
         }
     }
@@ -231,7 +231,7 @@ impl App {
 
     pub(crate) fn state(&self) -> Result<State> {
         self.settings.state_dir.as_ref().map(State::at).ok_or_else(|| {
-            Error::new(Kind::Usage, "looking for the state folder", "there is no home folder to keep it in")
+            Error::new(ErrorKind::Usage, "looking for the state folder", "there is no home folder to keep it in")
                 .hint("point DKB_STATE_DIR at a folder that can be written")
         })
     }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::model::{DiskMark, LabelFilter, Name, Pattern};
 use file::HostEntries;
-use merge::{Effective, Layers};
+use merge::{Effective, Layered};
 pub use places::{Places, load};
 pub use printing::{Color, Format};
 pub use typed::Typed;
@@ -62,7 +62,7 @@ pub struct Settings {
     /// Empty: the context that docker itself would use.
     pub contexts: Vec<String>,
     pub sweep: SweepSettings,
-    pub hosts: Vec<Host>,
+    pub hosts: Vec<HostSettings>,
     /// Every key with its value and where it comes from, in the table's order.
     pub effective: Vec<Effective>,
 }
@@ -96,7 +96,7 @@ pub struct DiskPressure {
 
 /// A host of the user's own file, for `dkb sweep`.
 #[derive(Clone, Debug)]
-pub struct Host {
+pub struct HostSettings {
     pub name: String,
     pub at: HostAddress,
     pub sweep: SweepSettings,
@@ -113,12 +113,12 @@ pub enum HostAddress {
 
 impl Settings {
     /// Brings the layers together. Pure: all that comes from outside is in its arguments.
-    pub fn new(layers: &Layers, hosts: &[HostEntries], state_dir: Option<PathBuf>, base: Base) -> Result<Self> {
+    pub fn new(layers: &Layered, hosts: &[HostEntries], state_dir: Option<PathBuf>, base: Base) -> Result<Self> {
         let mut all = Merged(merge::merge(layers, base));
         if let Some(unset) = all.0.iter_mut().find(|one| one.key.name == "state_dir" && one.value.is_none()) {
             unset.value = state_dir.map(Value::Path);
         }
-        let hosts = hosts.iter().map(|host| Host::new(host, layers, base)).collect::<Result<_>>()?;
+        let hosts = hosts.iter().map(|host| HostSettings::new(host, layers, base)).collect::<Result<_>>()?;
         Ok(Self {
             project: all.name("project"),
             session: all.name("session"),
@@ -200,9 +200,9 @@ impl SweepSettings {
     }
 }
 
-impl Host {
-    fn new(entries: &HostEntries, layers: &Layers, base: Base) -> Result<Self> {
-        let layers = Layers { host: entries.sweep.clone(), ..layers.clone() };
+impl HostSettings {
+    fn new(entries: &HostEntries, layers: &Layered, base: Base) -> Result<Self> {
+        let layers = Layered { host: entries.sweep.clone(), ..layers.clone() };
         let at = match (&entries.context, &entries.host) {
             (Some(context), _) => HostAddress::Context(context.clone()),
             (None, host) => HostAddress::Host(host.clone().unwrap_or_default()),

@@ -7,7 +7,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kind decides the exit code, in this one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorKind {
     /// The command line, a variable or a settings file says something that dkb does not take.
     Usage,
     /// It is about what another working copy made, and nobody has said the project's name.
@@ -22,7 +22,7 @@ pub enum Kind {
     Interrupted,
 }
 
-impl Kind {
+impl ErrorKind {
     /// How a run of dkb ends that it stopped.
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -38,7 +38,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     /// What sort of thing it was.
-    pub kind: Kind,
+    pub kind: ErrorKind,
     tried: String,
     happened: String,
     next: Option<String>,
@@ -46,18 +46,18 @@ pub struct Error {
 
 impl Error {
     /// What was tried, and what happened.
-    pub fn new(kind: Kind, tried: impl Into<String>, happened: impl fmt::Display) -> Self {
+    pub fn new(kind: ErrorKind, tried: impl Into<String>, happened: impl fmt::Display) -> Self {
         Self { kind, tried: tried.into(), happened: in_one_line(happened.to_string()), next: None }
     }
 
     /// The user said something that dkb does not take.
     pub fn usage(tried: impl Into<String>, happened: impl fmt::Display) -> Self {
-        Self::new(Kind::Usage, tried, happened)
+        Self::new(ErrorKind::Usage, tried, happened)
     }
 
     /// The engine, the disk or a program failed.
     pub fn failed(tried: impl Into<String>, happened: impl fmt::Display) -> Self {
-        Self::new(Kind::Failed, tried, happened)
+        Self::new(ErrorKind::Failed, tried, happened)
     }
 
     /// The same, as a part of something larger.

@@ -50,4 +50,4 @@ mod report;
 mod session;
 pub mod verbs;
 
-pub use error::{Error, Kind, Result};
+pub use error::{Error, ErrorKind, Result};

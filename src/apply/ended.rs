@@ -30,9 +30,9 @@ impl StepEnd {
 }
 
 /// Without an answer, only another look can tell whether it was done.
-pub(super) async fn settle(outcome: engine::Outcome, is_gone: impl AsyncFnOnce() -> Result<bool>) -> Result<StepEnd> {
+pub(super) async fn settle(outcome: engine::Answer, is_gone: impl AsyncFnOnce() -> Result<bool>) -> Result<StepEnd> {
     match outcome {
-        engine::Outcome::Unknown(error) => Ok(match is_gone().await {
+        engine::Answer::Unknown(error) => Ok(match is_gone().await {
             Ok(true) => StepEnd::plainly(Outcome::Done),
             Ok(false) => StepEnd::failed(error),
             Err(_) => StepEnd { lost: true, why: Some(error), ..StepEnd::plainly(Outcome::Unknown) },
@@ -41,14 +41,14 @@ pub(super) async fn settle(outcome: engine::Outcome, is_gone: impl AsyncFnOnce()
     }
 }
 
-pub(super) fn plainly<T>(outcome: engine::Outcome<T>, done: impl FnOnce(T) -> Outcome) -> StepEnd {
+pub(super) fn plainly<T>(outcome: engine::Answer<T>, done: impl FnOnce(T) -> Outcome) -> StepEnd {
     match outcome {
-        engine::Outcome::Done(value) => StepEnd::plainly(done(value)),
-        engine::Outcome::Missing => StepEnd::plainly(Outcome::AlreadyGone),
-        engine::Outcome::Conflict(_) => StepEnd::plainly(Outcome::Kept),
-        engine::Outcome::Refused { status, message } => {
+        engine::Answer::Done(value) => StepEnd::plainly(done(value)),
+        engine::Answer::Missing => StepEnd::plainly(Outcome::AlreadyGone),
+        engine::Answer::Conflict(_) => StepEnd::plainly(Outcome::Kept),
+        engine::Answer::Refused { status, message } => {
             StepEnd::failed(Error::failed(format!("the engine refused (status {status})"), message))
         }
-        engine::Outcome::Unknown(error) => StepEnd::failed(error),
+        engine::Answer::Unknown(error) => StepEnd::failed(error),
     }
 }

@@ -48,7 +48,7 @@ impl<'e, E: Engine> Door<'e, E> {
         Self { engine, can, turn: can.deletes_by_turns.then(Mutex::default) }
     }
 
-    async fn delete(&self, target: Target<'_>) -> Result<engine::Outcome<Removed>> {
+    async fn delete(&self, target: Target<'_>) -> Result<engine::Answer<Removed>> {
         let _alone = match &self.turn {
             Some(turn) => Some(turn.lock().await),
             None => None,
@@ -69,7 +69,7 @@ pub(super) async fn remove_untagged(door: &Door<'_, impl Engine>, id: ImageId) -
         let target = Target::Nameless(id);
         match door.delete(target).await? {
             // It is gone, or somebody has named it, or dkb itself once did: the long way tells.
-            engine::Outcome::Missing => {}
+            engine::Answer::Missing => {}
             answer => return judge(door, id, None, answer).await,
         }
     }
@@ -79,7 +79,7 @@ pub(super) async fn remove_untagged(door: &Door<'_, impl Engine>, id: ImageId) -
 async fn remove_by_private_name(door: &Door<'_, impl Engine>, id: ImageId) -> Result<StepEnd> {
     let private = id.private_tag();
     match door.engine.tag(id, &private).await? {
-        engine::Outcome::Done(()) => judge(door, id, None, door.delete(Target::Name(&private)).await?).await,
+        engine::Answer::Done(()) => judge(door, id, None, door.delete(Target::Name(&private)).await?).await,
         other => settle(door, id, plainly(other, |()| Outcome::Done)).await,
     }
 }
@@ -88,12 +88,12 @@ async fn remove_by_private_name(door: &Door<'_, impl Engine>, id: ImageId) -> Re
 /// name in place none of them takes the image along.
 pub(super) async fn remove_pushed(door: &Door<'_, impl Engine>, id: ImageId, digests: &[String]) -> Result<StepEnd> {
     match door.engine.tag(id, &id.private_tag()).await? {
-        engine::Outcome::Done(()) => {}
+        engine::Answer::Done(()) => {}
         other => return settle(door, id, plainly(other, |()| Outcome::Done)).await,
     }
     for digest in digests.iter().filter_map(|digest| Reference::listed(digest)) {
         match door.delete(Target::Name(&digest)).await? {
-            engine::Outcome::Done(_) | engine::Outcome::Missing => {}
+            engine::Answer::Done(_) | engine::Answer::Missing => {}
             other => return settle(door, id, plainly(other, |_| Outcome::Done)).await,
         }
     }
@@ -137,10 +137,10 @@ pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, know
             }
         };
         match door.delete(Target::Name(surplus)).await? {
-            engine::Outcome::Done(removed) if door.believes(&removed, id, true) => {
+            engine::Answer::Done(removed) if door.believes(&removed, id, true) => {
                 return Ok(StepEnd::plainly(Outcome::Done));
             }
-            engine::Outcome::Done(_) | engine::Outcome::Missing => {}
+            engine::Answer::Done(_) | engine::Answer::Missing => {}
             other => return Ok(plainly(other, |_| Outcome::Done)),
         }
     }
@@ -153,20 +153,20 @@ async fn judge(
     door: &Door<'_, impl Engine>,
     id: ImageId,
     name: Option<&Reference>,
-    answer: engine::Outcome<Removed>,
+    answer: engine::Answer<Removed>,
 ) -> Result<StepEnd> {
     // By its ID the image goes with its name, by the engine's own name for it without any.
-    let by_name = name.is_none() && matches!(&answer, engine::Outcome::Done(removed) if !removed.untagged.is_empty());
+    let by_name = name.is_none() && matches!(&answer, engine::Answer::Done(removed) if !removed.untagged.is_empty());
     let (outcome, error) = match answer {
-        engine::Outcome::Done(removed) if door.believes(&removed, id, by_name) => {
+        engine::Answer::Done(removed) if door.believes(&removed, id, by_name) => {
             return Ok(StepEnd::plainly(Outcome::Done));
         }
         // Podman does not say so when an image that was a base is gone too.
-        engine::Outcome::Done(_) => (Outcome::Done, None),
+        engine::Answer::Done(_) => (Outcome::Done, None),
         // Our private name is gone: another dkb took it, and the image only if nobody had named it.
-        engine::Outcome::Missing => (Outcome::AlreadyGone, None),
-        engine::Outcome::Unknown(error) => (Outcome::Done, Some(error)),
-        engine::Outcome::Conflict(message) if door.can.refuses_vaguely => {
+        engine::Answer::Missing => (Outcome::AlreadyGone, None),
+        engine::Answer::Unknown(error) => (Outcome::Done, Some(error)),
+        engine::Answer::Conflict(message) if door.can.refuses_vaguely => {
             return held_or_failed(door, id, name, message).await;
         }
         other => return settle(door, id, plainly(other, |_| Outcome::Done)).await,
@@ -231,8 +231,8 @@ pub(super) async fn give_back(
 ) -> Result<StepEnd> {
     match door.engine.image(name.as_str()).await? {
         Some(now) if now.id == from => Ok(match door.engine.tag(to, name).await? {
-            engine::Outcome::Missing => StepEnd::plainly(Outcome::Kept),
-            engine::Outcome::Done(()) => {
+            engine::Answer::Missing => StepEnd::plainly(Outcome::Kept),
+            engine::Answer::Done(()) => {
                 let_go(door, to).await?;
                 StepEnd::plainly(Outcome::Done)
             }

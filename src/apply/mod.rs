@@ -21,7 +21,7 @@ use ended::{StepEnd, plainly};
 pub(crate) use hand::Hand;
 
 use crate::engine::Engine;
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Action, Capabilities, Deed, ImageGuard, ImageId, Kind, Outcome, Plan, Step};
 
 /// Stopping is mostly waiting for the container's own grace, and removing for its mounts. As many as docker's own

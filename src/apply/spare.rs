@@ -37,11 +37,11 @@ pub(super) async fn remove_network(engine: &impl Engine, can: Capabilities, id: 
     let Some(by) = by else { return Ok(StepEnd::plainly(Outcome::AlreadyGone)) };
     let outcome = engine.remove_network(&by).await?;
     // How engines say that something is connected to it differs, so a refusal is looked into.
-    if matches!(outcome, engine::Outcome::Refused { .. }) && is_connected(engine, id, name).await? {
+    if matches!(outcome, engine::Answer::Refused { .. }) && is_connected(engine, id, name).await? {
         return Ok(StepEnd::plainly(Outcome::Kept));
     }
     match outcome {
-        engine::Outcome::Refused { status: 403, .. } => Ok(StepEnd::plainly(Outcome::Kept)),
+        engine::Answer::Refused { status: 403, .. } => Ok(StepEnd::plainly(Outcome::Kept)),
         outcome => settle(outcome, async || find().await.map(|network: Option<Network>| network.is_none())).await,
     }
 }
@@ -54,7 +54,7 @@ async fn is_connected(engine: &impl Engine, id: &str, name: &str) -> Result<bool
 /// Where there is no such call the record stays, and the reason, the same for all of them, is said once.
 pub(super) async fn remove_cache(engine: &impl Engine, id: &str) -> Result<StepEnd> {
     match engine.delete_cache(&[id.to_owned()]).await? {
-        engine::Outcome::Refused { status, .. } if is_no_such_call(status) => {
+        engine::Answer::Refused { status, .. } if is_no_such_call(status) => {
             let why = Error::failed("deleting build cache", "the engine, or a proxy before it, has no such call");
             Ok(StepEnd { why: Some(why), ..StepEnd::plainly(Outcome::Kept) })
         }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use crate::engine::{Buildx, CacheGone, Engine, Outcome};
+use crate::engine::{Answer, Buildx, CacheGone, Engine};
 use crate::error::Result;
 use crate::ledger::{CacheTurn, State};
 use crate::model::{CacheBooks, CacheRecord, Doer, EndedBuild, EngineInfo, Removal, SessionKey};
@@ -32,7 +32,7 @@ pub(crate) async fn tidy(
     if going.is_empty() {
         return Ok(());
     }
-    if let Outcome::Done(gone) = engine.delete_cache(&going).await? {
+    if let Answer::Done(gone) = engine.delete_cache(&going).await? {
         remember(doer, state, info, &books, &gone);
         let ids: HashSet<&str> = gone.ids.iter().map(String::as_str).collect();
         books.forget(|id| ids.contains(id));

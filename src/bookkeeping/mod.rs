@@ -10,7 +10,7 @@ mod running;
 
 pub(crate) use home::home;
 pub(crate) use open::{OpenBooks, open_books};
-pub(crate) use record::{Facts, lost, record, records};
+pub(crate) use record::{BuildFacts, lost, record, records};
 pub(crate) use recovery::recover;
 pub(crate) use removals::Removals;
 pub(crate) use running::{NeededByBuilds, running};

@@ -25,7 +25,7 @@ const AT_ONCE: usize = 4;
 const DEEPEST: usize = 500;
 
 /// What is known of a build once docker has ended, or was found ended.
-pub(crate) struct Facts<'a> {
+pub(crate) struct BuildFacts<'a> {
     pub can: Capabilities,
     pub intent: &'a Intent,
     pub stamp: &'a Stamp,
@@ -44,7 +44,7 @@ pub(crate) struct Facts<'a> {
 }
 
 /// The record of a build, as far as it made anything.
-pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &Facts<'_>) -> Result<Build> {
+pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &BuildFacts<'_>) -> Result<Build> {
     let (result, steps) = if facts.intent.classic {
         classic(engine, books, facts).await?
     } else {
@@ -70,7 +70,11 @@ pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &Facts<'_
 }
 
 /// The result, if it is this build's, and its steps.
-async fn classic(engine: &impl Engine, books: &Books, facts: &Facts<'_>) -> Result<(Option<ImageId>, Vec<ImageId>)> {
+async fn classic(
+    engine: &impl Engine,
+    books: &Books,
+    facts: &BuildFacts<'_>,
+) -> Result<(Option<ImageId>, Vec<ImageId>)> {
     let known: Vec<ImageId> = books.images().collect();
     let (result, ours) = match attribution::all_cached(facts.shown, facts.result, &known) {
         Some(ours) if facts.ok && !facts.cut_off => (facts.result, ours),
@@ -81,7 +85,11 @@ async fn classic(engine: &impl Engine, books: &Books, facts: &Facts<'_>) -> Resu
 }
 
 /// The result, as far as anybody knows it, and all that is this build's.
-async fn verified(engine: &impl Engine, books: &Books, facts: &Facts<'_>) -> Result<(Option<ImageId>, Vec<ImageId>)> {
+async fn verified(
+    engine: &impl Engine,
+    books: &Books,
+    facts: &BuildFacts<'_>,
+) -> Result<(Option<ImageId>, Vec<ImageId>)> {
     let mut details = details(engine, facts).await?;
     let mut result = facts.result.filter(|_| facts.ok);
     let is_misnamed = |named: &ImageId| attribution::is_misnamed(facts.shown, *named, &details, facts.stamp);
@@ -127,7 +135,7 @@ pub(crate) async fn lost(
 
 /// Asks the engine for every image that the output named, and for what those descend from as far as it is new.
 /// Of a build that was cut off, also for what was made on top of them.
-async fn details(engine: &impl Engine, facts: &Facts<'_>) -> Result<Vec<ImageDetail>> {
+async fn details(engine: &impl Engine, facts: &BuildFacts<'_>) -> Result<Vec<ImageDetail>> {
     let mut details = HashMap::new();
     let named = facts.shown.images.iter().map(|image| image.id.clone());
     inspect(engine, facts, named.chain(facts.result.map(|id| id.to_string())).collect(), &mut details).await?;
@@ -146,7 +154,7 @@ async fn details(engine: &impl Engine, facts: &Facts<'_>) -> Result<Vec<ImageDet
 
 async fn inspect(
     engine: &impl Engine,
-    facts: &Facts<'_>,
+    facts: &BuildFacts<'_>,
     mut next: Vec<String>,
     details: &mut HashMap<ImageId, ImageDetail>,
 ) -> Result<()> {

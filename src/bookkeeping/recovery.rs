@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::record::{Facts, lost, record, records};
+use super::record::{BuildFacts, lost, record, records};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Intent, Ledger, State, Unfinished};
@@ -56,7 +56,7 @@ async fn recover_one(
         Some(id) => Some(id),
         None => lost(engine, can, intent, began, &books, None).await?,
     };
-    let facts = Facts {
+    let facts = BuildFacts {
         can,
         intent,
         stamp: &intent.stamp,

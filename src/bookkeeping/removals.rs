@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Ledger, State};
 use crate::model::{Books, Doer, ImageId, Notice, Plan, Record, Removal};
 
@@ -42,7 +42,7 @@ impl Removals<'_> {
             noted = self.ledger.append_aside(gone.into_iter().chain(more).collect()) => noted?,
             () = stopped => {
                 let what = "somebody else held the ledger's lock when it was asked to stop";
-                return Err(Error::new(Kind::Interrupted, "noting what is gone", what)
+                return Err(Error::new(ErrorKind::Interrupted, "noting what is gone", what)
                     .hint("the next dkb finds that it is gone"));
             }
         }

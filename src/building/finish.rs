@@ -13,13 +13,13 @@ use super::{cache, tag_loan, tidy};
 use crate::app::App;
 use crate::bookkeeping::{self, home, recover};
 use crate::engine::Engine;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::ledger::{Running, State, read_iid};
 use crate::model::{Books, ImageId, Life, Record, SessionKey, Stamp};
 use crate::observe::lives;
 use crate::plan::argv::IdFile;
-use crate::processes::child::{self, Output};
+use crate::processes::child::{self, SeenOutput};
 use crate::report;
 use crate::report::words::Loudness;
 use crate::session::dead;
@@ -48,13 +48,13 @@ struct Noted {
 
 impl Job {
     /// Shows what was held back.
-    pub(crate) fn show(&self, ok: bool, seen: &mut Output) {
+    pub(crate) fn show(&self, ok: bool, seen: &mut SeenOutput) {
         if let Some(held) = seen.held.take() {
             child::release(held, ok.then(|| self.quiet_id(seen)).flatten().as_deref());
         }
     }
 
-    pub(crate) async fn end(&mut self, app: &App, ok: bool, seen: &Output, before: Result<Option<Before>>) {
+    pub(crate) async fn end(&mut self, app: &App, ok: bool, seen: &SeenOutput, before: Result<Option<Before>>) {
         if !ok && let Some(flag) = self.words.misplaced(&OURS) {
             report::say(format_args!("--{flag} is dkb's own flag, and stands before the verb: dkb --{flag} … build …"));
         }
@@ -95,7 +95,7 @@ impl Job {
             Err(error) => {
                 // The next dkb may be luckier, if there is anything to find and it can know which engine this was.
                 let built = ok || !seen.shown.images.is_empty();
-                let late = error.kind == Kind::Unreachable && self.intent.socket.is_some();
+                let late = error.kind == ErrorKind::Unreachable && self.intent.socket.is_some();
                 let hopeless = |running: &Running| !(running.knows_engine() || built && late);
                 if let Some(running) = self.running.take().filter(hopeless) {
                     running.finish();
@@ -117,7 +117,14 @@ impl Job {
         let _ = tokio::time::timeout(LONGEST, dead::see_to_the_dead(app, &lives, loudness, enough())).await;
     }
 
-    async fn keep_books(&self, app: &App, ok: bool, seen: &Output, before: &Before, state: &State) -> Result<Noted> {
+    async fn keep_books(
+        &self,
+        app: &App,
+        ok: bool,
+        seen: &SeenOutput,
+        before: &Before,
+        state: &State,
+    ) -> Result<Noted> {
         let ledger = state.ledger(&before.identity);
         let stop = enough();
         // What another build left open is its own trouble, and stays open until it can be closed.
@@ -126,7 +133,7 @@ impl Job {
         tag_loan::release(&before.engine, &before.held, &before.tags, &books, &self.intent.of).await?;
         books.look_from(&home(&before.engine));
         let result = if ok { self.result(seen, before, &books).await? } else { None };
-        let facts = bookkeeping::Facts {
+        let facts = bookkeeping::BuildFacts {
             can: before.info.can,
             intent: &self.intent,
             stamp: &self.stamp,
@@ -147,7 +154,7 @@ impl Job {
     }
 
     /// The image that docker built, by its own word where it gave one, else by the tags.
-    async fn result(&self, seen: &Output, before: &Before, known: &Books) -> Result<Option<ImageId>> {
+    async fn result(&self, seen: &SeenOutput, before: &Before, known: &Books) -> Result<Option<ImageId>> {
         let engine = &before.engine;
         if let Some(id) = self.own_id_file().and_then(|file| read_iid(&file))
             && before.has(id).await?
@@ -177,7 +184,7 @@ impl Job {
     }
 
     /// What the classic builder prints under `-q`.
-    fn quiet_id(&self, seen: &Output) -> Option<String> {
+    fn quiet_id(&self, seen: &SeenOutput) -> Option<String> {
         let file = self.own_id_file().or_else(|| {
             let path = self.written_by_docker()?.to_path_buf();
             end_with_newline(&path);

@@ -98,9 +98,9 @@ impl Verb {
     }
 }
 
-type Page = (&'static str, &'static str);
+type HelpPage = (&'static str, &'static str);
 
-const BUILD: Page = (
+const BUILD: HelpPage = (
     "Build as docker build does, and take away what it leaves behind",
     "\
 Everything behind 'build' is docker's: see docker build --help for it. dkb's own
@@ -112,7 +112,7 @@ Examples:
   dkb --project acme/shop build --target test .",
 );
 
-const CLEAN: Page = (
+const CLEAN: HelpPage = (
     "Remove what dkb's builds made here, and nothing else",
     "\
 Examples:
@@ -121,7 +121,7 @@ Examples:
   dkb clean --tagged --keep-last 2  outdated versions as well",
 );
 
-const STATUS: Page = (
+const STATUS: HelpPage = (
     "Show what is ours, and what clean would free",
     "\
 Examples:
@@ -129,7 +129,7 @@ Examples:
   dkb status app:dev    whose is it, and why is it kept?",
 );
 
-const LOG: Page = (
+const LOG: HelpPage = (
     "Show what dkb took away: what, when, why, and in whose name",
     "\
 Examples:
@@ -137,7 +137,7 @@ Examples:
   dkb log --since 7d",
 );
 
-const GUARD: Page = (
+const GUARD: HelpPage = (
     "Run a command in a session of its own, and clean up after it however it ends",
     "\
 Images that it builds go, and containers of them. What else it makes goes by the
@@ -148,7 +148,7 @@ Examples:
   dkb guard -- sh -c 'docker run -d --label \"$DKB_LABEL\" postgres:16; ./e2e'",
 );
 
-const SWEEP: Page = (
+const SWEEP: HelpPage = (
     "Clean the whole host: containers, images, volumes, networks, build cache",
     "\
 Examples:
@@ -157,14 +157,14 @@ Examples:
   dkb sweep --when-disk-above 85% --down-to 80% --yes",
 );
 
-const SESSION: Page = (
+const SESSION: HelpPage = (
     "Open and end sessions by hand, for test harnesses that can't be wrapped",
     "\
 Example:
   export DKB_SESSION=$(dkb session start --watch-pid $$)",
 );
 
-const CONFIG: Page = (
+const CONFIG: HelpPage = (
     "Show every setting that is in effect and where it comes from",
     "\
 Examples:
@@ -172,21 +172,21 @@ Examples:
   dkb config --format json",
 );
 
-const PLUGIN: Page = (
+const PLUGIN: HelpPage = (
     "Make dkb a plugin of docker and of cargo",
     "\
 Example:
   dkb plugin install && docker dkb build .",
 );
 
-const COMPLETIONS: Page = (
+const COMPLETIONS: HelpPage = (
     "Print a shell's completions",
     "\
 Example:
   dkb completions bash > ~/.local/share/bash-completion/completions/dkb",
 );
 
-const MAN: Page = (
+const MAN: HelpPage = (
     "Print a manual page",
     "\
 Examples:

@@ -5,7 +5,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{By, KEYS, Key, Kind, find};
+use super::keys::{By, KEYS, Key, ValueKind, find};
 use super::value::{Base, Source, Value};
 use crate::error::{Error, Result};
 use crate::model::distance;
@@ -157,17 +157,17 @@ impl Reader<'_> {
         Ok(Entry { key, value: self.value(key.kind, name, key.doc, value)?, source: self.source(at) })
     }
 
-    fn value(&self, kind: Kind, name: &str, doc: &str, value: &Spanned<DeValue>) -> Result<Value> {
+    fn value(&self, kind: ValueKind, name: &str, doc: &str, value: &Spanned<DeValue>) -> Result<Value> {
         let base = Base { folder: self.path.parent().unwrap_or(Path::new("/")), home: self.home };
         let read = match (kind, value.get_ref()) {
-            (Kind::Bool, DeValue::Boolean(value)) => Some(Value::Bool(*value)),
-            (Kind::Count | Kind::Size, DeValue::Integer(number)) => {
+            (ValueKind::Bool, DeValue::Boolean(value)) => Some(Value::Bool(*value)),
+            (ValueKind::Count | ValueKind::Size, DeValue::Integer(number)) => {
                 u64::from_str_radix(number.as_str(), number.radix()).ok().map(|number| match kind {
-                    Kind::Count => Value::Count(number),
+                    ValueKind::Count => Value::Count(number),
                     _ => Value::Size(number),
                 })
             }
-            (Kind::Bool | Kind::Count, _) => None,
+            (ValueKind::Bool | ValueKind::Count, _) => None,
             (_, DeValue::Array(parts)) if kind.is_list() => {
                 let texts: Option<Vec<_>> = parts.iter().map(|part| part.get_ref().as_str()).collect();
                 texts.and_then(|texts| Value::from_list(kind, texts.into_iter()))
@@ -198,7 +198,7 @@ impl Reader<'_> {
             sweep: Vec::new(),
         };
         for (name, at, value) in in_order(table) {
-            let text = |doc| self.value(Kind::Text, name, doc, value).map(|value| Some(value.to_string()));
+            let text = |doc| self.value(ValueKind::Text, name, doc, value).map(|value| Some(value.to_string()));
             match name {
                 "context" => host.context = text("the docker context that leads there")?,
                 "host" => host.host = text("the engine's address, such as ssh://me@nas")?,

@@ -6,7 +6,7 @@ use super::printing::{Color, Format};
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     Name,
     Choice(&'static [&'static str]),
     Bool,
@@ -24,7 +24,7 @@ pub enum Kind {
     Text,
 }
 
-impl Kind {
+impl ValueKind {
     /// What a value must look like, for errors: "… takes a whole number".
     pub fn takes(self) -> String {
         match self {
@@ -80,7 +80,7 @@ pub struct Key {
     pub name: &'static str,
     /// The ID of its flag, empty where there is none.
     pub flag: &'static str,
-    pub kind: Kind,
+    pub kind: ValueKind,
     pub by: By,
     /// As it would be typed; empty for none.
     pub default: &'static str,
@@ -104,7 +104,7 @@ pub fn find(name: &str) -> Option<&'static Key> {
 const fn key(
     name: &'static str,
     flag: &'static str,
-    kind: Kind,
+    kind: ValueKind,
     by: By,
     default: &'static str,
     doc: &'static str,
@@ -117,7 +117,7 @@ pub const STAMPS: &[&str] = &["full", "project", "none"];
 #[rustfmt::skip]
 pub static KEYS: &[Key] = {
     use By::{Anyone, Flag, Narrowing, Run, User};
-    use Kind::{Bool, Choice, Contexts, Count, Duration, Filters, Folder, Mark, Name, Patterns, Program, Size};
+    use ValueKind::{Bool, Choice, Contexts, Count, Duration, Filters, Folder, Mark, Name, Patterns, Program, Size};
     &[
         key("project", "project", Name, Anyone, "", "the software that is built here, across checkouts and machines"),
         key("session", "session", Name, Run, "", "the stretch of work that this run belongs to"),

@@ -12,7 +12,7 @@ use super::value::{Base, Source, Value};
 
 /// What one run was told, place by place.
 #[derive(Clone, Debug, Default)]
-pub struct Layers {
+pub struct Layered {
     pub flags: Vec<Entry>,
     pub environment: Vec<Entry>,
     /// Variables of other tools that a verb takes in their place (`sweep`), below dkb's own.
@@ -35,11 +35,11 @@ pub struct Effective {
     pub passed_over: Option<(Value, Source)>,
 }
 
-pub(crate) fn merge(layers: &Layers, base: Base) -> Vec<Effective> {
+pub(crate) fn merge(layers: &Layered, base: Base) -> Vec<Effective> {
     KEYS.iter().map(|key| effective(key, layers, base)).collect()
 }
 
-fn effective(key: &'static Key, layers: &Layers, base: Base) -> Effective {
+fn effective(key: &'static Key, layers: &Layered, base: Base) -> Effective {
     let default = || {
         let value = (!key.default.is_empty()).then(|| Value::from_text(key.kind, key.default, base)).flatten();
         (value, Source::Default)
@@ -72,7 +72,7 @@ fn effective(key: &'static Key, layers: &Layers, base: Base) -> Effective {
     Effective { key, value, sources: vec![source], passed_over }
 }
 
-fn added_up(key: &'static Key, layers: &Layers, default: Option<Value>) -> Effective {
+fn added_up(key: &'static Key, layers: &Layered, default: Option<Value>) -> Effective {
     let places = [&layers.flags, &layers.environment, &layers.borrowed, &layers.checkout, &layers.host, &layers.own];
     let entries = places.into_iter().flatten().filter(|entry| std::ptr::eq(entry.key, key));
     let default = default.map(|value| (value, Source::Default));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Settings;
 use super::file::{self, Entry, File, Whose};
 use super::keys::{By, KEYS, Key};
-use super::merge::Layers;
+use super::merge::Layered;
 use super::typed::Typed;
 use super::value::{Base, Source, Value};
 use crate::error::{Error, Result};
@@ -92,7 +92,7 @@ pub fn load(
         }
         None => File::default(),
     };
-    let layers = Layers {
+    let layers = Layered {
         flags: flags(typed, places.base())?,
         environment: environment(env, places.base())?,
         borrowed,

@@ -168,7 +168,7 @@ fn filters(text: &str) -> Option<Value> {
             _ => format!("label={part}"),
         })
         .collect();
-    let value = Value::from_list(super::keys::Kind::Filters, parts.iter().map(String::as_str))?;
+    let value = Value::from_list(super::keys::ValueKind::Filters, parts.iter().map(String::as_str))?;
     (!parts.is_empty()).then_some(value)
 }
 

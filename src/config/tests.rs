@@ -9,7 +9,7 @@ fn base() -> Base<'static> {
 
 fn settings(own: &str) -> Result<Settings> {
     let File { entries, hosts } = read(own, Path::new("/c.toml"), Whose::User, None)?;
-    Settings::new(&Layers { own: entries, ..Layers::default() }, &hosts, Some("/state/dkb".into()), base())
+    Settings::new(&Layered { own: entries, ..Layered::default() }, &hosts, Some("/state/dkb".into()), base())
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::keys::Kind;
+use super::keys::ValueKind;
 use crate::model::{DiskMark, LabelFilter, Name, Pattern, exact_bytes, exact_duration, parse_bytes, parse_duration};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,35 +62,37 @@ impl Base<'_> {
 
 impl Value {
     /// Reads what was typed in a flag or a variable; `None` where the key does not take it.
-    pub fn from_text(kind: Kind, text: &str, base: Base) -> Option<Self> {
+    pub fn from_text(kind: ValueKind, text: &str, base: Base) -> Option<Self> {
         if kind.is_list() {
             return Self::from_list(kind, text.split(',').map(str::trim).filter(|part| !part.is_empty()));
         }
         match kind {
-            Kind::Name => Name::typed(text).ok().map(|name| Self::Text(name.to_string())),
-            Kind::Choice(words) => words.contains(&text).then(|| Self::Text(text.to_owned())),
-            Kind::Bool => match text.to_ascii_lowercase().as_str() {
+            ValueKind::Name => Name::typed(text).ok().map(|name| Self::Text(name.to_string())),
+            ValueKind::Choice(words) => words.contains(&text).then(|| Self::Text(text.to_owned())),
+            ValueKind::Bool => match text.to_ascii_lowercase().as_str() {
                 "true" | "1" => Some(Self::Bool(true)),
                 "false" | "0" => Some(Self::Bool(false)),
                 _ => None,
             },
-            Kind::Count => text.parse().ok().map(Self::Count),
-            Kind::Duration => parse_duration(text).ok().map(Self::Duration),
-            Kind::Size => parse_bytes(text).ok().map(Self::Size),
-            Kind::Mark => DiskMark::parse(text).map(Self::Mark),
+            ValueKind::Count => text.parse().ok().map(Self::Count),
+            ValueKind::Duration => parse_duration(text).ok().map(Self::Duration),
+            ValueKind::Size => parse_bytes(text).ok().map(Self::Size),
+            ValueKind::Mark => DiskMark::parse(text).map(Self::Mark),
             _ if text.is_empty() => None,
-            Kind::Program if text.contains('/') => Some(Self::Path(base.path(text))),
-            Kind::Program => Some(Self::Path(PathBuf::from(text))),
-            Kind::Folder => Some(Self::Path(base.path(text))),
-            Kind::Text | Kind::Contexts | Kind::Patterns | Kind::Filters => Some(Self::Text(text.to_owned())),
+            ValueKind::Program if text.contains('/') => Some(Self::Path(base.path(text))),
+            ValueKind::Program => Some(Self::Path(PathBuf::from(text))),
+            ValueKind::Folder => Some(Self::Path(base.path(text))),
+            ValueKind::Text | ValueKind::Contexts | ValueKind::Patterns | ValueKind::Filters => {
+                Some(Self::Text(text.to_owned()))
+            }
         }
     }
 
     /// Reads the parts of a list; `None` where the key does not take one of them, or where there is none.
-    pub fn from_list<'a>(kind: Kind, parts: impl Iterator<Item = &'a str>) -> Option<Self> {
+    pub fn from_list<'a>(kind: ValueKind, parts: impl Iterator<Item = &'a str>) -> Option<Self> {
         let fits = |part: &str| match kind {
-            Kind::Patterns => Pattern::new(part).is_ok(),
-            Kind::Filters => LabelFilter::parse(part).is_some(),
+            ValueKind::Patterns => Pattern::new(part).is_ok(),
+            ValueKind::Filters => LabelFilter::parse(part).is_some(),
             _ => !part.trim().is_empty(),
         };
         let parts: Option<Vec<_>> = parts.map(|part| fits(part).then(|| part.trim().to_owned())).collect();
@@ -151,11 +153,11 @@ mod tests {
     #[test]
     fn paths_stand_where_they_were_written() {
         for (kind, text, path) in [
-            (Kind::Program, "podman", "podman"),
-            (Kind::Program, "./bin/docker", "/work/./bin/docker"),
-            (Kind::Program, "/usr/bin/docker", "/usr/bin/docker"),
-            (Kind::Folder, "state", "/work/state"),
-            (Kind::Folder, "~/state", "/home/me/state"),
+            (ValueKind::Program, "podman", "podman"),
+            (ValueKind::Program, "./bin/docker", "/work/./bin/docker"),
+            (ValueKind::Program, "/usr/bin/docker", "/usr/bin/docker"),
+            (ValueKind::Folder, "state", "/work/state"),
+            (ValueKind::Folder, "~/state", "/home/me/state"),
         ] {
             assert_eq!(Value::from_text(kind, text, base()), Some(Value::Path(path.into())), "{text}");
         }
@@ -163,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_list_in_a_variable_is_parted_by_commas() {
-        let list = Value::from_text(Kind::Patterns, "app:*, db ,", base());
+        let list = Value::from_text(ValueKind::Patterns, "app:*, db ,", base());
         assert_eq!(list, Some(Value::List(vec!["app:*".to_owned(), "db".to_owned()])));
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::ask::Hello;
 use super::endpoint::Endpoint;
-use super::outcome::{CacheGone, Outcome, Removed};
+use super::outcome::{Answer, CacheGone, Removed};
 use crate::error::Result;
 use crate::model::{
     CacheRecord, Container, DiskUsage, Ended, EngineInfo, Image, ImageDetail, ImageId, Network, Reference, Volume,
@@ -69,25 +69,25 @@ pub trait Engine {
     /// What images, containers and the build cache take; volumes are left out, since they cost a walk each.
     async fn disk_usage(&self) -> Result<DiskUsage>;
 
-    async fn tag(&self, id: ImageId, name: &Reference) -> Result<Outcome>;
+    async fn tag(&self, id: ImageId, name: &Reference) -> Result<Answer>;
 
     /// Deletes what is named and never its parents, never by force.
-    async fn delete_image(&self, target: Target<'_>) -> Result<Outcome<Removed>>;
+    async fn delete_image(&self, target: Target<'_>) -> Result<Answer<Removed>>;
 
     /// Removes a container that does not run. Its anonymous volumes stay: they may hold data, and are steps of their own.
-    async fn remove_container(&self, id: &str) -> Result<Outcome>;
+    async fn remove_container(&self, id: &str) -> Result<Answer>;
 
     /// Stops a container by its own stop signal, within its own grace. One that does not run is done.
-    async fn stop_container(&self, id: &str) -> Result<Outcome>;
+    async fn stop_container(&self, id: &str) -> Result<Answer>;
 
-    async fn remove_volume(&self, name: &str) -> Result<Outcome>;
+    async fn remove_volume(&self, name: &str) -> Result<Answer>;
 
-    async fn remove_network(&self, id: &str) -> Result<Outcome>;
+    async fn remove_network(&self, id: &str) -> Result<Answer>;
 
     /// Deletes these records of the build cache, all in one call, and says which went. There is no other call for it
     /// than a prune that is told the IDs. Of what it leaves it does not say whether that is in use, has children or is
     /// gone.
-    async fn delete_cache(&self, ids: &[String]) -> Result<Outcome<CacheGone>>;
+    async fn delete_cache(&self, ids: &[String]) -> Result<Answer<CacheGone>>;
 
     /// One image by name or ID; `None` if there is none.
     async fn image(&self, name: &str) -> Result<Option<ImageDetail>>;

@@ -27,7 +27,7 @@ use super::capabilities;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::identity;
-use super::outcome::{CacheGone, Outcome, Removed};
+use super::outcome::{Answer, CacheGone, Removed};
 use crate::error::{Error, Result};
 use crate::model::{
     CacheRecord, Container, DiskUsage, Ended, EngineInfo, Image, ImageDetail, ImageId, Network, Reference, Volume,
@@ -140,13 +140,13 @@ impl Engine for Docker {
         Ok(self.usage(path).await.map_err(|fault| fault.into_error(&self.tried(tried)))?.totals())
     }
 
-    async fn tag(&self, id: ImageId, name: &Reference) -> Result<Outcome> {
+    async fn tag(&self, id: ImageId, name: &Reference) -> Result<Answer> {
         let options = TagImageOptionsBuilder::default().repo(name.repository()).tag(name.tag()).build();
         let (id, tried) = (id.to_string(), format!("tagging {} as {name}", id.short()));
         self.change(&tried, self.client.tag_image(&id, Some(options))).await
     }
 
-    async fn delete_image(&self, target: Target<'_>) -> Result<Outcome<Removed>> {
+    async fn delete_image(&self, target: Target<'_>) -> Result<Answer<Removed>> {
         let (name, tried) = match target {
             Target::Id(id) => (id.to_string(), format!("deleting {}", id.short())),
             Target::Name(name) => (name.to_string(), format!("deleting {name}")),
@@ -157,8 +157,8 @@ impl Engine for Docker {
         let outcome = self.change(&tried, self.client.remove_image(&name, Some(options), None)).await?;
         let outcome = match outcome {
             // Podman's answer where Docker says 409: several names, or children.
-            Outcome::Refused { status: 500, message } if self.hello.flavour == Flavour::Podman => {
-                Outcome::Conflict(message)
+            Answer::Refused { status: 500, message } if self.hello.flavour == Flavour::Podman => {
+                Answer::Conflict(message)
             }
             outcome => outcome,
         };
@@ -172,32 +172,32 @@ impl Engine for Docker {
         }))
     }
 
-    async fn remove_container(&self, id: &str) -> Result<Outcome> {
+    async fn remove_container(&self, id: &str) -> Result<Answer> {
         let tried = format!("removing container {id}");
         let options = RemoveContainerOptionsBuilder::default().v(false).force(false).build();
         let id = segment(id, &tried)?;
         self.change(&tried, self.client.remove_container(&id, Some(options))).await
     }
 
-    async fn stop_container(&self, id: &str) -> Result<Outcome> {
+    async fn stop_container(&self, id: &str) -> Result<Answer> {
         let tried = format!("stopping container {id}");
         let id = segment(id, &tried)?;
         self.change(&tried, self.client.stop_container(&id, None::<StopContainerOptions>)).await
     }
 
-    async fn remove_volume(&self, name: &str) -> Result<Outcome> {
+    async fn remove_volume(&self, name: &str) -> Result<Answer> {
         let tried = format!("removing volume {name}");
         let name = segment(name, &tried)?;
         self.change(&tried, self.client.remove_volume(&name, None::<RemoveVolumeOptions>)).await
     }
 
-    async fn remove_network(&self, id: &str) -> Result<Outcome> {
+    async fn remove_network(&self, id: &str) -> Result<Answer> {
         let tried = format!("removing network {id}");
         let id = segment(id, &tried)?;
         self.change(&tried, self.client.remove_network(&id)).await
     }
 
-    async fn delete_cache(&self, ids: &[String]) -> Result<Outcome<CacheGone>> {
+    async fn delete_cache(&self, ids: &[String]) -> Result<Answer<CacheGone>> {
         let tried = "deleting build cache";
         // The engine takes the filter for a regular expression.
         let is_plain = |id: &&String| !id.is_empty() && id.bytes().all(|digit| digit.is_ascii_alphanumeric());
@@ -210,18 +210,18 @@ impl Engine for Docker {
             let filters = HashMap::from([("id", vec![format!("^({})$", plain.join("|"))])]);
             let options = PruneBuildOptionsBuilder::default().all(true).filters(&filters).build();
             match self.change(tried, self.client.prune_build(Some(options))).await? {
-                Outcome::Done(report) => {
+                Answer::Done(report) => {
                     gone.ids.extend(report.caches_deleted.unwrap_or_default());
                     let bytes = report.space_reclaimed.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0);
                     gone.bytes = total([gone.bytes, bytes]);
                 }
-                Outcome::Missing => {
-                    return Ok(Outcome::Refused { status: 404, message: "this engine has no such call".to_owned() });
+                Answer::Missing => {
+                    return Ok(Answer::Refused { status: 404, message: "this engine has no such call".to_owned() });
                 }
                 other => return Ok(other.map(|_| gone)),
             }
         }
-        Ok(Outcome::Done(gone))
+        Ok(Answer::Done(gone))
     }
 
     async fn image(&self, name: &str) -> Result<Option<ImageDetail>> {
@@ -273,15 +273,15 @@ impl Docker {
         }
     }
 
-    async fn change<T>(&self, tried: &str, call: impl Future<Output = Result<T, Bollard>>) -> Result<Outcome<T>> {
+    async fn change<T>(&self, tried: &str, call: impl Future<Output = Result<T, Bollard>>) -> Result<Answer<T>> {
         let _turn = self.asker.turn().await;
         let fault = match tokio::time::timeout(self.limits.change, call).await {
-            Ok(Ok(done)) => return Ok(Outcome::Done(done)),
+            Ok(Ok(done)) => return Ok(Answer::Done(done)),
             Ok(Err(error)) => self.asker.explain(fault(error)).await,
             Err(_) => Fault::Late(self.limits.change),
         };
         let tried = self.tried(tried);
-        Outcome::of(fault, &tried)
+        Answer::of(fault, &tried)
     }
 
     async fn list<T>(&self, tried: &str, path: &str) -> Result<Vec<T>>

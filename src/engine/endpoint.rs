@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use super::cli_files::{CliConfig, ContextHost, config_dir, read_context};
 use super::program::{Program, ProgramKind};
 use super::{Env, program};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
@@ -73,7 +73,7 @@ impl Endpoint {
             let what = context.map_or_else(|| without_password(&host.host), |name| format!("context {name}"));
             let docker = program.ok_or_else(|| {
                 Error::new(
-                    Kind::NotFound,
+                    ErrorKind::NotFound,
                     format!("connecting to {what}"),
                     "only the docker command knows the way, and it is not there",
                 )

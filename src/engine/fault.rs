@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -52,8 +52,8 @@ impl Fault {
 
     pub(super) fn into_error(self, tried: &str) -> Error {
         let kind = match self {
-            Self::Unreached { .. } | Self::Lost(_) | Self::Late(_) => Kind::Unreachable,
-            Self::Rubbish(_) | Self::Answered { .. } => Kind::Failed,
+            Self::Unreached { .. } | Self::Lost(_) | Self::Late(_) => ErrorKind::Unreachable,
+            Self::Rubbish(_) | Self::Answered { .. } => ErrorKind::Failed,
         };
         let error = Error::new(kind, tried, &self);
         match self {

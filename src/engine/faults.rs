@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::endpoint::{Endpoint, Way};
-use super::{Docker, Engine, Limits, Outcome, Target};
-use crate::error::Kind;
+use super::{Answer, Docker, Engine, Limits, Target};
+use crate::error::ErrorKind;
 use crate::model::ImageId;
 
 const SHORT: Limits =
@@ -43,7 +43,7 @@ fn talk(mut stream: UnixStream, answer: &[u8], more: &[u8], hang_up: bool) -> Op
 }
 
 /// What a list and a deletion come to.
-async fn ask(answer: &'static [u8], more: &'static [u8], hang_up: bool) -> (Kind, Outcome<super::Removed>) {
+async fn ask(answer: &'static [u8], more: &'static [u8], hang_up: bool) -> (ErrorKind, Answer<super::Removed>) {
     let dir = tempfile::tempdir().expect("a folder");
     let socket = dir.path().join("s");
     serve(&socket, answer, more, hang_up);
@@ -58,25 +58,25 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// A name, what is answered, what follows without end, whether the engine then hangs up, and what kind of error that is.
-type Case = (&'static str, &'static [u8], &'static [u8], bool, Kind);
+type Case = (&'static str, &'static [u8], &'static [u8], bool, ErrorKind);
 
 #[test]
 fn whatever_an_engine_does_the_call_ends_and_a_deletion_without_a_clear_answer_is_unknown() {
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let cases: [Case; 7] = [
-        ("silent", b"", b"", false, Kind::Unreachable),
-        ("hangs up", b"", b"", true, Kind::Unreachable),
-        ("cut in the head", b"HTTP/1.1 200 O", b"", true, Kind::Unreachable),
-        ("cut in the body", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[{", b"", true, Kind::Unreachable),
-        ("endless", chunked, b"8\r\n        \r\n", false, Kind::Unreachable),
-        ("another language", b"SSH-2.0-OpenSSH\r\n\r\n", b"", false, Kind::Failed),
-        ("nonsense", b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", b"", false, Kind::Failed),
+        ("silent", b"", b"", false, ErrorKind::Unreachable),
+        ("hangs up", b"", b"", true, ErrorKind::Unreachable),
+        ("cut in the head", b"HTTP/1.1 200 O", b"", true, ErrorKind::Unreachable),
+        ("cut in the body", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[{", b"", true, ErrorKind::Unreachable),
+        ("endless", chunked, b"8\r\n        \r\n", false, ErrorKind::Unreachable),
+        ("another language", b"SSH-2.0-OpenSSH\r\n\r\n", b"", false, ErrorKind::Failed),
+        ("nonsense", b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", b"", false, ErrorKind::Failed),
     ];
     for (name, answer, more, hang_up, kind) in cases {
         let began = Instant::now();
         let (got, deletion) = run(ask(answer, more, hang_up));
         assert_eq!(got, kind, "{name}");
-        assert!(matches!(deletion, Outcome::Unknown(_)), "{name}: {deletion:?}");
+        assert!(matches!(deletion, Answer::Unknown(_)), "{name}: {deletion:?}");
         assert!(began.elapsed() < Duration::from_secs(5), "{name}: {:?}", began.elapsed());
     }
 }
@@ -85,14 +85,14 @@ fn whatever_an_engine_does_the_call_ends_and_a_deletion_without_a_clear_answer_i
 fn an_answered_error_is_told_from_a_broken_connection() {
     let (kind, deletion) =
         run(ask(b"HTTP/1.1 409 Conflict\r\nContent-Length: 20\r\n\r\n{\"message\":\"in use\"}", b"", false));
-    assert_eq!((kind, deletion), (Kind::Failed, Outcome::Conflict("in use".to_owned())));
+    assert_eq!((kind, deletion), (ErrorKind::Failed, Answer::Conflict("in use".to_owned())));
 }
 
 #[test]
 fn an_engine_that_is_not_there_is_named_with_what_to_do() {
     let endpoint = Endpoint::unix("/nonexistent/docker.sock");
     let error = run(Docker::connect(endpoint, SHORT)).err().expect("an error");
-    assert_eq!(error.kind, Kind::Unreachable);
+    assert_eq!(error.kind, ErrorKind::Unreachable);
     let text = error.to_string();
     assert!(text.contains("unix:///nonexistent/docker.sock") && text.contains("DOCKER_HOST"), "{text}");
 }
@@ -115,6 +115,6 @@ fn a_docker_program_carries_the_stream_with_the_users_flags() {
 fn a_docker_program_that_fails_says_why() {
     let script = "sleep 0.1; echo 'no route to host' >&2; exit 1";
     let error = run(Docker::connect(through(script), SHORT)).err().expect("an error");
-    assert_eq!(error.kind, Kind::Unreachable);
+    assert_eq!(error.kind, ErrorKind::Unreachable);
     assert!(error.to_string().contains("no route to host"), "{error}");
 }

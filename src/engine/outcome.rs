@@ -6,7 +6,7 @@ use crate::model::ImageId;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Outcome<T = ()> {
+pub enum Answer<T = ()> {
     Done(T),
     /// It is not there: somebody else was quicker.
     Missing,
@@ -28,7 +28,7 @@ pub struct Removed {
     pub deleted: Vec<ImageId>,
 }
 
-impl<T> Outcome<T> {
+impl<T> Answer<T> {
     /// Sorts what went wrong: an `Err` is for what was never asked, because the engine could not be reached.
     pub(super) fn of(fault: Fault, tried: &str) -> Result<Self> {
         Ok(match fault {
@@ -40,13 +40,13 @@ impl<T> Outcome<T> {
         })
     }
 
-    pub fn map<U>(self, done: impl FnOnce(T) -> U) -> Outcome<U> {
+    pub fn map<U>(self, done: impl FnOnce(T) -> U) -> Answer<U> {
         match self {
-            Self::Done(value) => Outcome::Done(done(value)),
-            Self::Missing => Outcome::Missing,
-            Self::Conflict(message) => Outcome::Conflict(message),
-            Self::Refused { status, message } => Outcome::Refused { status, message },
-            Self::Unknown(error) => Outcome::Unknown(error),
+            Self::Done(value) => Answer::Done(done(value)),
+            Self::Missing => Answer::Missing,
+            Self::Conflict(message) => Answer::Conflict(message),
+            Self::Refused { status, message } => Answer::Refused { status, message },
+            Self::Unknown(error) => Answer::Unknown(error),
         }
     }
 }
@@ -56,26 +56,26 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::error::Kind;
+    use crate::error::ErrorKind;
 
-    fn answered(status: u16) -> Outcome {
-        Outcome::of(Fault::Answered { status, message: "no".to_owned() }, "t").expect("an answer")
+    fn answered(status: u16) -> Answer {
+        Answer::of(Fault::Answered { status, message: "no".to_owned() }, "t").expect("an answer")
     }
 
     #[test]
     fn the_code_of_an_answer_decides() {
-        assert_eq!(answered(404), Outcome::Missing);
-        assert_eq!(answered(409), Outcome::Conflict("no".to_owned()));
-        assert_eq!(answered(500), Outcome::Refused { status: 500, message: "no".to_owned() });
+        assert_eq!(answered(404), Answer::Missing);
+        assert_eq!(answered(409), Answer::Conflict("no".to_owned()));
+        assert_eq!(answered(500), Answer::Refused { status: 500, message: "no".to_owned() });
     }
 
     #[test]
     fn what_was_asked_without_an_answer_is_unknown_and_what_was_not_asked_is_an_error() {
         for fault in [Fault::Lost(String::new()), Fault::Late(Duration::ZERO), Fault::Rubbish(String::new())] {
-            assert!(matches!(Outcome::<()>::of(fault, "t"), Ok(Outcome::Unknown(_))));
+            assert!(matches!(Answer::<()>::of(fault, "t"), Ok(Answer::Unknown(_))));
         }
-        let error = Outcome::<()>::of(Fault::Unreached { why: String::new(), next: "" }, "t").expect_err("not asked");
-        assert_eq!(error.kind, Kind::Unreachable);
+        let error = Answer::<()>::of(Fault::Unreached { why: String::new(), next: "" }, "t").expect_err("not asked");
+        assert_eq!(error.kind, ErrorKind::Unreachable);
     }
 }
 

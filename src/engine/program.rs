@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Env;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Set for every docker that dkb starts: the programs that have been started so, one within the other. A docker
 /// that is a script around dkb would otherwise start dkb, which starts docker, without end.
@@ -40,7 +40,7 @@ impl Program {
         let name = setting.filter(|name| !name.is_empty()).unwrap_or_else(|| OsStr::new("docker"));
         let tried = format!("looking for {}", name.display());
         let not_found = |what: &str| {
-            Error::new(Kind::NotFound, &tried, what).hint(
+            Error::new(ErrorKind::NotFound, &tried, what).hint(
                 "Install the docker command, or name it in DKB_DOCKER. Podman works in its place: DKB_DOCKER=podman.",
             )
         };
@@ -52,7 +52,7 @@ impl Program {
             found.ok_or_else(|| not_found(if found_any { "it is dkb itself" } else { "there is no such program" }))?;
         if by_chance {
             let what = format!("{} is only there because this is the current folder", path.display());
-            return Err(Error::new(Kind::NotFound, &tried, what)
+            return Err(Error::new(ErrorKind::NotFound, &tried, what)
                 .hint("Take the empty part, or the relative one, out of PATH, or name the program in DKB_DOCKER."));
         }
         if let Some(chain) = env(INSIDE).filter(|chain| env::split_paths(chain).any(|inside| inside == path)) {
@@ -153,10 +153,10 @@ pub(super) fn podman_machine_socket(podman: &Path) -> Result<PathBuf> {
     let tried = "asking Podman for the socket of its machine";
     let mut asked = Command::new(podman);
     asked.args(["machine", "inspect", "--format", "{{.ConnectionInfo.PodmanSocket.Path}}"]);
-    let said = first_line(&mut asked).map_err(|error| Error::new(Kind::Unreachable, tried, error))?;
+    let said = first_line(&mut asked).map_err(|error| Error::new(ErrorKind::Unreachable, tried, error))?;
     match said {
         path if path.starts_with('/') => Ok(path.into()),
-        _ => Err(Error::new(Kind::Unreachable, tried, "it names none")
+        _ => Err(Error::new(ErrorKind::Unreachable, tried, "it names none")
             .hint("Start it with podman machine start, or name the socket in CONTAINER_HOST.")),
     }
 }
@@ -209,7 +209,7 @@ mod tests {
         let search = |folders: &[&Path]| env::join_paths(folders).expect("a path");
         let only = search(&[&first, &second]);
         let error = Program::find(None, &|name| (name == "PATH").then(|| only.clone())).expect_err("only dkb");
-        assert_eq!(error.kind, Kind::NotFound);
+        assert_eq!(error.kind, ErrorKind::NotFound);
         program(&real);
         let all = search(&[&first, &second, real.parent().expect("a parent")]);
         let found = Program::find(None, &|name| (name == "PATH").then(|| all.clone())).expect("the real one");
@@ -247,7 +247,7 @@ mod tests {
             Program::find(name, &move |name| (name == "PATH").then(|| path.clone()))
         };
         let error = find(None, &relative).expect_err("by chance");
-        assert_eq!(error.kind, Kind::NotFound);
+        assert_eq!(error.kind, ErrorKind::NotFound);
         assert!(error.to_string().contains("current folder"), "{error}");
         let both = env::join_paths([Path::new(&relative), dir.path()]).expect("a path");
         assert!(find(None, &both).is_err(), "the first one counts");

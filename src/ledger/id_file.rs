@@ -18,11 +18,11 @@ const PREFIX: &str = "dkb-";
 const NOTE: &str = "iid-at";
 
 #[derive(Debug)]
-pub(super) struct IdFile {
+pub(super) struct OwnIdFile {
     folder: PathBuf,
 }
 
-impl IdFile {
+impl OwnIdFile {
     /// Makes a place for it, and notes it for whoever finds this build cut off.
     pub(super) fn new(build: &Path) -> Self {
         let Some(folder) = in_memory() else { return Self { folder: build.to_owned() } };
@@ -108,9 +108,9 @@ mod tests {
     #[test]
     fn what_docker_wrote_is_found_by_the_next_dkb_and_nothing_is_left() {
         let build = tempfile::tempdir().expect("a folder");
-        let file = IdFile::new(build.path());
+        let file = OwnIdFile::new(build.path());
         fs::write(file.path(), ID).expect("an ID");
-        let found = IdFile::of(build.path());
+        let found = OwnIdFile::of(build.path());
         assert_eq!(read_iid(&found.path()), ImageId::parse(ID));
         found.remove();
         if is_in_memory(Path::new(MEMORY)) {
@@ -125,11 +125,11 @@ mod tests {
     #[test]
     fn once_docker_has_ended_nothing_is_left_in_memory() {
         let build = tempfile::tempdir().expect("a folder");
-        let file = IdFile::new(build.path());
+        let file = OwnIdFile::new(build.path());
         fs::write(file.path(), ID).expect("an ID");
         file.settle(build.path());
         assert!(file.folder == build.path() || !file.folder.exists());
-        assert_eq!(read_iid(&IdFile::of(build.path()).path()), ImageId::parse(ID));
+        assert_eq!(read_iid(&OwnIdFile::of(build.path()).path()), ImageId::parse(ID));
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
             [other.path().to_str().expect("a path"), "/dev/shm/dkb-x/../../../etc", "/dev/shm", "/dev/shm/x", ""]
         {
             fs::write(build.path().join(NOTE), noted).expect("a note");
-            let file = IdFile::of(build.path());
+            let file = OwnIdFile::of(build.path());
             assert_eq!(file.folder, build.path(), "{noted}");
             file.remove();
         }

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
-use super::id_file::{IdFile, read_iid};
+use super::id_file::{OwnIdFile, read_iid};
 use super::room::has_room;
 use super::{State, lock_within_limit};
 use crate::error::Result;
@@ -77,7 +77,7 @@ enum Note {
 #[derive(Debug)]
 pub struct Running {
     folder: Folder,
-    id_file: OnceCell<IdFile>,
+    id_file: OnceCell<OwnIdFile>,
     pub lock: File,
 }
 
@@ -146,7 +146,7 @@ impl Drop for Running {
 impl Running {
     /// Where docker is to write the ID of the result.
     pub fn iidfile(&self) -> PathBuf {
-        self.id_file.get_or_init(|| IdFile::new(&self.folder.path())).path()
+        self.id_file.get_or_init(|| OwnIdFile::new(&self.folder.path())).path()
     }
 
     /// Called now and then while docker builds: its place must be there when docker is done.
@@ -226,7 +226,7 @@ impl Unfinished {
             before: Vec::new(),
             all: None,
             shown: Shown::default(),
-            result: read_iid(&IdFile::of(&folder.path()).path()),
+            result: read_iid(&OwnIdFile::of(&folder.path()).path()),
             folder,
             lock,
         };
@@ -253,7 +253,7 @@ impl Unfinished {
     /// Its books are done, or nothing can be learnt any more.
     pub fn finish(self) {
         if self.lock.is_some() {
-            IdFile::of(&self.folder.path()).remove();
+            OwnIdFile::of(&self.folder.path()).remove();
             let _ = fs::remove_dir_all(self.folder.path());
         }
     }

@@ -184,10 +184,10 @@ pub static VENDORS: &[Vendor] = &[
 ];
 
 /// The environment. An empty variable counts as one that is not set.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The vendor whose CI this is.
-pub fn vendor(env: Environment) -> Option<&'static Vendor> {
+pub fn vendor(env: Variables) -> Option<&'static Vendor> {
     VENDORS.iter().find(|vendor| {
         let is = |(name, value): &(&str, &str)| {
             get(env, name).is_some_and(|got| value.is_empty() || got.eq_ignore_ascii_case(value))
@@ -198,7 +198,7 @@ pub fn vendor(env: Environment) -> Option<&'static Vendor> {
 
 impl Vendor {
     /// The session of the job that this is; `None` where it can't be told from another job.
-    pub fn session(&self, env: Environment) -> Option<Name> {
+    pub fn session(&self, env: Variables) -> Option<Name> {
         if self.blurred_by.iter().any(|name| get(env, name).is_some()) {
             return None;
         }
@@ -208,13 +208,13 @@ impl Vendor {
     }
 
     /// The executor that the job runs in.
-    pub fn slot(&self, env: Environment) -> Option<Name> {
+    pub fn slot(&self, env: Variables) -> Option<Name> {
         let shown = all(env, self.slot).filter(|values| !values.is_empty())?;
         Some(name(self.prefix, &shown, &digest(env, &[self.slot, self.slot_also])))
     }
 
     /// The repository, and the variable that says so.
-    pub fn repository(&self, env: Environment) -> Option<(Name, &'static str)> {
+    pub fn repository(&self, env: Variables) -> Option<(Name, &'static str)> {
         let (repository, variable) = match self.repository {
             Repository::Path(variable) => (Name::derived(&get(env, variable)?), variable),
             Repository::Url(variable) => (project_of(&get(env, variable)?), variable),
@@ -224,16 +224,16 @@ impl Vendor {
     }
 }
 
-fn get(env: Environment, name: &str) -> Option<String> {
+fn get(env: Variables, name: &str) -> Option<String> {
     env(name).filter(|value| !value.trim().is_empty())
 }
 
-fn all(env: Environment, names: &[&str]) -> Option<Vec<String>> {
+fn all(env: Variables, names: &[&str]) -> Option<Vec<String>> {
     names.iter().map(|name| get(env, name)).collect()
 }
 
 /// A hash of variables with their names and lengths, so that no two sets of values run into one.
-fn digest(env: Environment, groups: &[&[&str]]) -> String {
+fn digest(env: Variables, groups: &[&[&str]]) -> String {
     let mut hash = Sha256::new();
     for name in groups.iter().copied().flatten() {
         let value = get(env, name).unwrap_or_default();

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::ci::{self, Environment};
+use super::ci::{self, Variables};
 use super::remote::project_of;
 use crate::model::Name;
 
@@ -21,7 +21,7 @@ pub struct Facts<'a> {
     /// The names that somebody gave, and where.
     pub project: Option<(Name, String)>,
     pub session: Option<(Name, String)>,
-    pub env: Environment<'a>,
+    pub env: Variables<'a>,
     /// The working directory, without links in it.
     pub folder: &'a Path,
     pub home: Option<&'a Path>,

@@ -42,14 +42,14 @@ use disk::Disk;
 pub(crate) use look::{SweepLook, SweepPolicy};
 use rules::SweepRules;
 pub(crate) use rules::needs_first_sight;
-pub(crate) use sorted::Key;
 use sorted::Sorted;
+pub(crate) use sorted::ThingKey;
 
 /// A plan, and since when the things in it have been idle, for showing.
 #[derive(Clone, Debug)]
 pub(crate) struct Swept {
     pub plan: Plan,
-    pub since: HashMap<Key, Timestamp>,
+    pub since: HashMap<ThingKey, Timestamp>,
 }
 
 pub(crate) fn plan(look: &SweepLook, policy: &SweepPolicy) -> Swept {

@@ -15,7 +15,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tempfile::SpooledTempFile;
 use tokio::sync::{Notify, oneshot};
 
-use super::signals::{Target, forward, listen};
+use super::signals::{Recipient, forward, listen};
 use super::stream::Stream;
 use super::tap::Tap;
 use crate::ledger::Journal;
@@ -41,7 +41,7 @@ pub(crate) enum Stdout {
 
 /// What was read in docker's stdout.
 #[derive(Debug, Default)]
-pub(crate) struct Output {
+pub(crate) struct SeenOutput {
     pub shown: Shown,
     /// The ID that the last line gave, where it gave a whole one.
     pub id: Option<ImageId>,
@@ -52,10 +52,10 @@ pub(crate) struct Output {
 }
 
 pub(crate) struct RunningChild {
-    reader: Option<JoinHandle<Output>>,
+    reader: Option<JoinHandle<SeenOutput>>,
     errors: Option<JoinHandle<SpooledTempFile>>,
     /// Reads the steps that come on stderr.
-    late: Option<JoinHandle<Output>>,
+    late: Option<JoinHandle<SeenOutput>>,
     done: Option<oneshot::Receiver<io::Result<ExitStatus>>>,
     signals: signal_hook::iterator::Handle,
     stop: Arc<Notify>,
@@ -107,7 +107,7 @@ pub(crate) fn start(
     }
     let handle = signals.handle();
     let (tell, done) = oneshot::channel();
-    let target = Arc::new(Mutex::new(Target::Alive(Pid::from_child(&child))));
+    let target = Arc::new(Mutex::new(Recipient::Alive(Pid::from_child(&child))));
     let stop = Arc::new(Notify::new());
     forward(signals, Arc::clone(&target), Arc::clone(&stop));
     thread::spawn(move || {
@@ -133,7 +133,7 @@ impl RunningChild {
     }
 
     /// What was read, once docker has ended.
-    pub(crate) fn seen(&mut self) -> Output {
+    pub(crate) fn seen(&mut self) -> SeenOutput {
         let mut seen = self.reader.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
         if let Some(errors) = self.errors.take().and_then(|errors| errors.join().ok()) {
             seen.held = seen.held.map(|(stdout, _)| (stdout, errors));
@@ -152,12 +152,12 @@ impl Drop for RunningChild {
 }
 
 /// Waits without taking the process's number away, so that a signal can never reach somebody who got it next.
-fn wait(child: &mut Child, target: &Mutex<Target>) -> io::Result<ExitStatus> {
+fn wait(child: &mut Child, target: &Mutex<Recipient>) -> io::Result<ExitStatus> {
     while let Err(rustix::io::Errno::INTR) =
         waitid(WaitId::Pid(Pid::from_child(child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
     {}
     let mut target = target.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    *target = Target::EndedAt(Instant::now());
+    *target = Recipient::EndedAt(Instant::now());
     child.wait()
 }
 
@@ -177,7 +177,7 @@ fn with_inheritable<T>(files: &[&File], act: impl FnOnce() -> T) -> T {
 }
 
 /// Reads what docker writes as it comes, and passes it on, or holds it where there is nowhere to pass it to.
-fn watch(mut pipe: impl Read, pass: Option<fn(&[u8]) -> bool>, mut journal: Option<Journal>) -> Output {
+fn watch(mut pipe: impl Read, pass: Option<fn(&[u8]) -> bool>, mut journal: Option<Journal>) -> SeenOutput {
     let mut reader = Reader::default();
     let mut notes = Notes::default();
     let mut hold = pass.is_none().then(|| SpooledTempFile::new(IN_MEMORY));
@@ -206,7 +206,7 @@ fn watch(mut pipe: impl Read, pass: Option<fn(&[u8]) -> bool>, mut journal: Opti
     }
     reader.finish(|event| notes.take(event, journal.as_mut()));
     let Notes { shown, id, podman, .. } = notes;
-    Output { shown, id, podman, held: hold.map(|hold| (hold, SpooledTempFile::new(IN_MEMORY))) }
+    SeenOutput { shown, id, podman, held: hold.map(|hold| (hold, SpooledTempFile::new(IN_MEMORY))) }
 }
 
 fn hold(mut pipe: impl Read) -> SpooledTempFile {

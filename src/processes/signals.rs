@@ -12,7 +12,7 @@ use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
 use tokio::sync::Notify;
 
 /// Whom a signal is for.
-pub(crate) enum Target {
+pub(crate) enum Recipient {
     Alive(Pid),
     EndedAt(Instant),
 }
@@ -43,16 +43,16 @@ fn ignored_signals() -> u64 {
 }
 
 /// Hands on what somebody sent to dkb alone. What the terminal sends reaches docker without us.
-pub(crate) fn forward(mut signals: SignalsInfo<WithRawSiginfo>, target: Arc<Mutex<Target>>, stop: Arc<Notify>) {
+pub(crate) fn forward(mut signals: SignalsInfo<WithRawSiginfo>, target: Arc<Mutex<Recipient>>, stop: Arc<Notify>) {
     thread::spawn(move || {
         for info in &mut signals {
             match *target.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
-                Target::Alive(pid) if is_for_us_alone(info.si_signo, info.si_code) => {
+                Recipient::Alive(pid) if is_for_us_alone(info.si_signo, info.si_code) => {
                     if let Some(signal) = Signal::from_named_raw(info.si_signo) {
                         let _ = kill_process(pid, signal);
                     }
                 }
-                Target::EndedAt(end) if end.elapsed() > SAME_KEY => stop.notify_one(),
+                Recipient::EndedAt(end) if end.elapsed() > SAME_KEY => stop.notify_one(),
                 _ => {}
             }
         }

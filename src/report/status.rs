@@ -18,7 +18,7 @@ const SHOWN: usize = 5;
 
 /// A session and who opened it.
 #[derive(Debug)]
-pub(crate) struct Shown {
+pub(crate) struct ShownSession {
     pub session: SessionSummary,
     pub owner: Option<Owner>,
 }
@@ -40,7 +40,7 @@ pub(crate) struct About<'a> {
 
 /// The one document, and the sessions beside it. It has the shape of a plan, and is none: it says its own kind, and
 /// `--apply` does not take it.
-pub(crate) fn json(plan: &Plan, shown: &[Shown]) -> Page {
+pub(crate) fn json(plan: &Plan, shown: &[ShownSession]) -> Page {
     let sessions: Vec<Value> = shown.iter().map(session_json).collect();
     let mut whole = serde_json::to_value(plan).unwrap_or_default();
     whole["kind"] = "status".into();
@@ -48,7 +48,7 @@ pub(crate) fn json(plan: &Plan, shown: &[Shown]) -> Page {
     Page::json(&whole)
 }
 
-fn session_json(Shown { session, owner }: &Shown) -> Value {
+fn session_json(ShownSession { session, owner }: &ShownSession) -> Value {
     let images: Vec<Value> = session
         .images
         .iter()
@@ -70,12 +70,19 @@ fn session_json(Shown { session, owner }: &Shown) -> Value {
     })
 }
 
-pub(crate) fn human(plan: &Plan, whose: &str, shown: &[Shown], now: Timestamp, verbose: bool, style: Style) -> Page {
+pub(crate) fn human(
+    plan: &Plan,
+    whose: &str,
+    shown: &[ShownSession],
+    now: Timestamp,
+    verbose: bool,
+    style: Style,
+) -> Page {
     let engine = &plan.engine;
     let mut page = Page::new(style);
     page.dim(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
     let mut project = None;
-    for Shown { session, owner } in shown {
+    for ShownSession { session, owner } in shown {
         if project != Some(&session.key.project) {
             project = Some(&session.key.project);
             page.bold(&session.key.project);

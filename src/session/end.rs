@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::app::App;
 use crate::apply::{Hand, Report};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::SessionFile;
 use crate::model::{Books, Deed, Life, Name, Plan, Record, SessionEntry, SessionKey, Step};
 use crate::observe::Observation;
@@ -66,7 +66,7 @@ pub(crate) async fn end(
         looked = look => looked?,
         () = stop.as_mut() => {
             let tried = format!("cleaning session {}", key.session);
-            return Err(Error::new(Kind::Interrupted, tried, "it was asked to stop before it began"));
+            return Err(Error::new(ErrorKind::Interrupted, tried, "it was asked to stop before it began"));
         }
     };
     // Whoever has opened it since the look may already use what the plan takes.
@@ -102,7 +102,7 @@ pub(super) async fn plan(app: &App, seen: &Observation, key: &SessionKey, manner
     if !own && !seen.as_look(&here, &Layers::new()).reaches(key) {
         note_what_was_made(app, seen, key, &extras).await?;
         let tried = format!("ending session {} of {}", key.session, key.project);
-        return Err(Error::new(Kind::OutOfReach, tried, "it was at work in another working copy").hint(format!(
+        return Err(Error::new(ErrorKind::OutOfReach, tried, "it was at work in another working copy").hint(format!(
             "end it there, or say the project: dkb --project {} session end {}",
             key.project, key.session
         )));

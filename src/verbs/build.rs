@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::app::App;
 use crate::building::Job;
 use crate::engine::{Program, ProgramKind, program};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Running;
 use crate::plan::argv::{self, Spelling, Tool};
 use crate::processes::child::{self, exit_code};
@@ -73,7 +73,7 @@ fn plainly(program: &Program, global: &[OsString], words: &[OsString], why: &Err
 }
 
 fn not_started(program: &Program, error: &io::Error) -> Error {
-    Error::new(Kind::NotFound, format!("starting {}", program.path.display()), error)
+    Error::new(ErrorKind::NotFound, format!("starting {}", program.path.display()), error)
         .hint("Is it a program that this machine can run?")
 }
 
@@ -87,7 +87,7 @@ async fn beside<T>(
     tokio::select! {
         seen = &mut look => (ended.await, seen),
         status = &mut ended => {
-            let late = || Err(Error::new(Kind::Unreachable, "asking the engine", "it did not answer in time"));
+            let late = || Err(Error::new(ErrorKind::Unreachable, "asking the engine", "it did not answer in time"));
             (status, tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| late()))
         }
     }

@@ -11,7 +11,7 @@ use crate::apply::Hand;
 use crate::cli::CleanFlags;
 use crate::config::Format;
 use crate::config::here::machine;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Life, Plan, Record};
 use crate::observe::{Observation, unmatched};
 use crate::plan::clean::{CleanPolicy, Layers, Scope, sessions};
@@ -79,7 +79,7 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         match hand.note(&made, report.gone.clone(), ended, stop).await {
             Ok(notices) => report::notice::tell(&notices),
             Err(error) => {
-                report.interrupted |= error.kind == Kind::Interrupted;
+                report.interrupted |= error.kind == ErrorKind::Interrupted;
                 report::warn(error);
             }
         }

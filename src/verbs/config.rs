@@ -144,7 +144,7 @@ mod tests {
 
     use super::*;
     use crate::config::file::{Whose, read};
-    use crate::config::merge::Layers;
+    use crate::config::merge::Layered;
     use crate::config::value::Base;
     use crate::model::Name;
     use crate::plan::identity::CiJob;
@@ -155,7 +155,7 @@ mod tests {
         let own = read(own, own_path, Whose::User, None).expect("our file");
         let checkout =
             read(checkout, Path::new("/work/dkb.toml"), Whose::Checkout { own: own_path }, None).expect("theirs");
-        let layers = Layers { own: own.entries, checkout: checkout.entries, ..Layers::default() };
+        let layers = Layered { own: own.entries, checkout: checkout.entries, ..Layered::default() };
         Settings::new(&layers, &own.hosts, Some("/home/me/.local/state/dkb".into()), base).expect("settings")
     }
 

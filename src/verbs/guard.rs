@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::{App, env};
 use crate::cli::GuardFlags;
 use crate::config::value::Source;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{RUN_LABEL, SessionKey};
 use crate::plan::over::is_over;
 use crate::processes::child::{self, exit_code};
@@ -69,11 +69,11 @@ pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
 }
 
 /// Variables with what they are to say; `None` where they must say nothing.
-type Told = Vec<(&'static str, Option<OsString>)>;
+type Overrides = Vec<(&'static str, Option<OsString>)>;
 
 /// Which engine and which books were said before the verb, in the words of an environment: a command that went by others
 /// would leave there what nobody cleans up.
-fn told_before_the_verb(app: &App) -> Result<Told> {
+fn told_before_the_verb(app: &App) -> Result<Overrides> {
     let path = |path: &Path| Some(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).into_os_string());
     let mut told = Vec::new();
     if let Some(config) = &app.docker.config {
@@ -98,7 +98,7 @@ fn told_before_the_verb(app: &App) -> Result<Told> {
 }
 
 /// Runs the command as if it had been called without a guard.
-fn run(app: &App, key: &SessionKey, words: &[OsString], told: Told, opened: &mut Option<Opened>) -> Result<u8> {
+fn run(app: &App, key: &SessionKey, words: &[OsString], told: Overrides, opened: &mut Option<Opened>) -> Result<u8> {
     let Some((program, args)) = words.split_first() else {
         return Err(Error::usage("dkb guard", "there is no command").hint("dkb guard -- just e2e"));
     };
@@ -145,7 +145,7 @@ fn run(app: &App, key: &SessionKey, words: &[OsString], told: Told, opened: &mut
             if let Some(opened) = opened.take() {
                 opened.put_back();
             }
-            return Err(Error::new(Kind::NotFound, format!("starting {}", program.display()), error));
+            return Err(Error::new(ErrorKind::NotFound, format!("starting {}", program.display()), error));
         }
     };
     let ended = runtime.block_on(running.ended());
@@ -175,8 +175,8 @@ fn clean(app: &App, key: &SessionKey, flags: &GuardFlags, mut opened: Option<Ope
         Ok(None) => return leave_to_others(key, opened),
         Ok(Some(ended)) if ended.report.interrupted => return stopped(key, opened),
         Ok(Some(ended)) => ended,
-        Err(error) if error.kind == Kind::Interrupted => return stopped(key, opened),
-        Err(error) if error.kind == Kind::OutOfReach => return beyond_reach(key, &error, opened),
+        Err(error) if error.kind == ErrorKind::Interrupted => return stopped(key, opened),
+        Err(error) if error.kind == ErrorKind::OutOfReach => return beyond_reach(key, &error, opened),
         Err(error) => return failed(key, &error, opened),
     };
     report::guard::show(app.loudness(), &ended.plan, key);

@@ -67,7 +67,7 @@ fn run(parsed: Parsed) -> Result<u8> {
         }
         Verb::Log(log) => log::log(&app, &log),
         Verb::Status(status) => status::status(&app, &status),
-        // Answered above, before there was a app.
+        // Answered above, before there was an app.
         Verb::Completions { .. } | Verb::Man { .. } | Verb::Plugin(_) | Verb::PluginMetadata => Ok(0),
     }
 }

@@ -11,7 +11,7 @@ use crate::observe::Observation;
 use crate::plan::clean::{Layers, Scope, build_gave};
 use crate::plan::status::sessions;
 use crate::report;
-use crate::report::status::{About, Shown};
+use crate::report::status::{About, ShownSession};
 use crate::session::dead;
 
 pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
@@ -41,11 +41,14 @@ fn style(app: &App) -> report::Style {
     report::Style::for_stdout(app.settings.color)
 }
 
-fn shown(app: &App, seen: &Observation, wanted: impl Fn(&SessionKey) -> bool) -> Result<Vec<Shown>> {
+fn shown(app: &App, seen: &Observation, wanted: impl Fn(&SessionKey) -> bool) -> Result<Vec<ShownSession>> {
     let (here, layers) = (app.here(), Layers::new());
     let summaries = sessions(&seen.as_look(&here, &layers), wanted);
     let state = app.state()?;
-    Ok(summaries.into_iter().map(|session| Shown { owner: state.session(&session.key).owner(), session }).collect())
+    Ok(summaries
+        .into_iter()
+        .map(|session| ShownSession { owner: state.session(&session.key).owner(), session })
+        .collect())
 }
 
 /// Why one image is kept, and whose it is.

@@ -14,7 +14,7 @@ use crate::cli;
 use crate::config::value::Source;
 use crate::config::{Format, SweepSettings, seed};
 use crate::engine::Limits;
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::Kind;
 use crate::observe::host::HostObservation;
 use crate::observe::pressure;

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::app::App;
 use crate::config::here::machine;
 use crate::engine::{Engine, Limits};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{KeptBy, SessionFile, State};
 use crate::model::Owner;
 use crate::plan::over::is_over;
@@ -87,7 +87,7 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
                 session.clear();
                 return Ok(0);
             }
-            Err(error) if error.kind == Kind::OutOfReach => {
+            Err(error) if error.kind == ErrorKind::OutOfReach => {
                 session.put_back()?;
                 drop(hold);
                 session.clear();

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dkb::engine::fake::{Fake, Loaded, Store, container_of};
-use dkb::engine::{Docker, DockerFlags, Endpoint, Engine as _, Limits, Outcome, Removed, Target};
+use dkb::engine::{Answer, Docker, DockerFlags, Endpoint, Engine as _, Limits, Removed, Target};
 use dkb::model::{ContainerState, Image, ImageId, Network, Reference, Volume};
 use dkb_lab::{Engine, Placed, Promises, promises};
 use jiff::Timestamp;
@@ -239,7 +239,7 @@ impl<'e> Both<'e> {
     }
 
     /// Docker names the layers that went with an image, as if they were images.
-    fn removal(&self, outcome: dkb::Result<Outcome<Removed>>) -> String {
+    fn removal(&self, outcome: dkb::Result<Answer<Removed>>) -> String {
         class(outcome.expect("an answer"), |Removed { untagged, mut deleted }| {
             deleted.retain(|id| self.images.contains(id));
             format!("{:?} {deleted:?}", untagged.into_iter().collect::<BTreeSet<String>>())
@@ -278,17 +278,17 @@ impl<'e> Both<'e> {
     }
 }
 
-fn told(outcome: dkb::Result<Outcome>) -> String {
+fn told(outcome: dkb::Result<Answer>) -> String {
     class(outcome.expect("an answer"), |()| String::new())
 }
 
-fn class<T>(outcome: Outcome<T>, show: impl FnOnce(T) -> String) -> String {
+fn class<T>(outcome: Answer<T>, show: impl FnOnce(T) -> String) -> String {
     match outcome {
-        Outcome::Done(done) => format!("done {}", show(done)).trim().to_owned(),
-        Outcome::Missing => "missing".to_owned(),
-        Outcome::Conflict(_) => "conflict".to_owned(),
-        Outcome::Refused { status, .. } => format!("refused {status}"),
-        Outcome::Unknown(error) => format!("unknown {error}"),
+        Answer::Done(done) => format!("done {}", show(done)).trim().to_owned(),
+        Answer::Missing => "missing".to_owned(),
+        Answer::Conflict(_) => "conflict".to_owned(),
+        Answer::Refused { status, .. } => format!("refused {status}"),
+        Answer::Unknown(error) => format!("unknown {error}"),
     }
 }
 

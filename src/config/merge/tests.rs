@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::config::keys::{Kind, find};
+use crate::config::keys::{ValueKind, find};
 
 fn base() -> Base<'static> {
     Base { folder: Path::new("/work"), home: None }
@@ -13,7 +13,7 @@ fn entry(key: &str, text: &str, place: &str) -> Entry {
     Entry { key, value, source: Source::Variable(place.to_owned()) }
 }
 
-fn one(layers: &Layers, key: &str) -> (String, Vec<String>, Option<String>) {
+fn one(layers: &Layered, key: &str) -> (String, Vec<String>, Option<String>) {
     let found = merge(layers, base()).into_iter().find(|one| one.key.name == key).expect(key);
     (
         found.value.map(|value| value.to_string()).unwrap_or_default(),
@@ -25,7 +25,7 @@ fn one(layers: &Layers, key: &str) -> (String, Vec<String>, Option<String>) {
 /// One value in every layer, and each must win as soon as the ones before it are silent.
 #[test]
 fn a_flag_goes_before_a_variable_before_a_checkout_before_the_own_file_before_the_default() {
-    let mut layers = Layers {
+    let mut layers = Layered {
         flags: vec![entry("stamp", "none", "flag")],
         environment: vec![entry("stamp", "project", "environment")],
         borrowed: vec![entry("stamp", "none", "borrowed")],
@@ -33,7 +33,7 @@ fn a_flag_goes_before_a_variable_before_a_checkout_before_the_own_file_before_th
         host: vec![entry("stamp", "none", "host")],
         own: vec![entry("stamp", "project", "own")],
     };
-    let takers: [fn(&mut Layers) -> &mut Vec<Entry>; 6] = [
+    let takers: [fn(&mut Layered) -> &mut Vec<Entry>; 6] = [
         |l| &mut l.flags,
         |l| &mut l.environment,
         |l| &mut l.borrowed,
@@ -51,17 +51,17 @@ fn a_flag_goes_before_a_variable_before_a_checkout_before_the_own_file_before_th
 #[test]
 fn the_last_of_a_repeated_flag_holds() {
     let flags = vec![entry("keep_last", "1", "a"), entry("keep_last", "2", "b")];
-    assert_eq!(one(&Layers { flags, ..Layers::default() }, "keep_last").0, "2");
+    assert_eq!(one(&Layered { flags, ..Layered::default() }, "keep_last").0, "2");
 }
 
 #[test]
 fn keep_patterns_and_filters_add_up_over_all_places() {
-    let layers = Layers {
+    let layers = Layered {
         flags: vec![entry("keep", "a", "flag")],
         environment: vec![entry("keep", "b", "environment")],
         checkout: vec![entry("keep", "c,a", "checkout")],
         own: vec![entry("keep", "d", "own"), entry("sweep.filter", "label=ci", "own")],
-        ..Layers::default()
+        ..Layered::default()
     };
     let (value, sources, _) = one(&layers, "keep");
     assert_eq!(
@@ -89,7 +89,7 @@ fn a_checkouts_retention_counts_only_where_it_keeps_more() {
         ("keep_superseded", "3", "2", "3", "own"),
     ] {
         let own = (!own.is_empty()).then(|| entry(key, own, "own")).into_iter().collect();
-        let layers = Layers { own, checkout: vec![entry(key, checkout, "checkout")], ..Layers::default() };
+        let layers = Layered { own, checkout: vec![entry(key, checkout, "checkout")], ..Layered::default() };
         let (value, sources, passed_over) = one(&layers, key);
         assert_eq!((value.as_str(), sources[0].as_str()), (holds, by), "{key} {checkout}");
         let in_vain = (by != "checkout" && holds != checkout).then(|| format!("{checkout} checkout"));
@@ -99,10 +99,10 @@ fn a_checkouts_retention_counts_only_where_it_keeps_more() {
 
 #[test]
 fn a_flag_of_the_users_own_may_keep_less_than_a_checkout_asks() {
-    let layers = Layers {
+    let layers = Layered {
         flags: vec![entry("keep_last", "1", "flag")],
         checkout: vec![entry("keep_last", "5", "checkout")],
-        ..Layers::default()
+        ..Layered::default()
     };
     assert_eq!(one(&layers, "keep_last"), ("1".to_owned(), vec!["flag".to_owned()], None));
 }
@@ -114,11 +114,11 @@ proptest::proptest! {
         own in proptest::option::of(0..9_u64), checkout in 0..9_u64, patterns in proptest::collection::vec("[a-c]", 0..3),
     ) {
         for key in KEYS.iter().filter(|key| key.by == By::Narrowing) {
-            let text = |number: u64| if key.kind == Kind::Count { number.to_string() } else { format!("{number}h") };
-            let mut layers = Layers::default();
+            let text = |number: u64| if key.kind == ValueKind::Count { number.to_string() } else { format!("{number}h") };
+            let mut layers = Layered::default();
             layers.own.extend(own.map(|own| entry(key.name, &text(own), "own")));
             layers.own.push(entry("keep", &format!("x,{}", patterns.join(",")), "own"));
-            let keeps = |layers: &Layers| {
+            let keeps = |layers: &Layered| {
                 let all = merge(layers, base());
                 let found = all.iter().find(|one| one.key.name == key.name).expect("the key");
                 let keep = all.iter().find(|one| one.key.name == "keep").expect("keep").value.clone();

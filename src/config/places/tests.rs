@@ -103,13 +103,13 @@ fn a_checkouts_file_that_we_name_ourselves_is_our_own() {
 fn every_key_has_a_variable() {
     for key in KEYS.iter().filter(|key| key.by != By::Flag) {
         let text = match key.kind {
-            super::super::keys::Kind::Choice(words) => words[1],
-            super::super::keys::Kind::Bool => "TRUE",
-            super::super::keys::Kind::Count => "3",
-            super::super::keys::Kind::Duration => "3h",
-            super::super::keys::Kind::Size => "3GB",
-            super::super::keys::Kind::Mark => "90%",
-            super::super::keys::Kind::Filters => "label=x",
+            super::super::keys::ValueKind::Choice(words) => words[1],
+            super::super::keys::ValueKind::Bool => "TRUE",
+            super::super::keys::ValueKind::Count => "3",
+            super::super::keys::ValueKind::Duration => "3h",
+            super::super::keys::ValueKind::Size => "3GB",
+            super::super::keys::ValueKind::Mark => "90%",
+            super::super::keys::ValueKind::Filters => "label=x",
             _ => "name",
         };
         let mut desk = Desk::new().var(&key.variable(), text);

@@ -24,7 +24,7 @@ use super::ask::{Flavour, Hello};
 use super::capabilities;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
-use super::outcome::{CacheGone, Outcome, Removed};
+use super::outcome::{Answer, CacheGone, Removed};
 use crate::error::Result;
 use crate::model::{
     CacheRecord, Container, DiskUsage, Ended, EngineInfo, Image, ImageDetail, ImageId, Network, Reference, Volume,
@@ -157,7 +157,7 @@ impl Fake {
         what: &'static str,
         of: &str,
         act: impl FnOnce(&mut World) -> Result<T, Refusal>,
-    ) -> Result<Outcome<T>> {
+    ) -> Result<Answer<T>> {
         sort(self.ask(Request::Change(what, of.to_owned()), act).await, what)
     }
 
@@ -235,8 +235,8 @@ fn fault(trouble: Trouble) -> Fault {
     }
 }
 
-fn sort<T>(answer: Result<T, Fault>, tried: &str) -> Result<Outcome<T>> {
-    answer.map_or_else(|fault| Outcome::of(fault, tried), |done| Ok(Outcome::Done(done)))
+fn sort<T>(answer: Result<T, Fault>, tried: &str) -> Result<Answer<T>> {
+    answer.map_or_else(|fault| Answer::of(fault, tried), |done| Ok(Answer::Done(done)))
 }
 
 impl Engine for Fake {
@@ -293,11 +293,11 @@ impl Engine for Fake {
         self.look("measuring", "disk use", World::disk_usage).await
     }
 
-    async fn tag(&self, id: ImageId, name: &Reference) -> Result<Outcome> {
+    async fn tag(&self, id: ImageId, name: &Reference) -> Result<Answer> {
         sort(self.ask(Request::Tag(id, name.clone()), |world| world.tag(id, name.as_str())).await, "tagging")
     }
 
-    async fn delete_image(&self, target: Target<'_>) -> Result<Outcome<Removed>> {
+    async fn delete_image(&self, target: Target<'_>) -> Result<Answer<Removed>> {
         let name = match target {
             Target::Id(id) => id.to_string(),
             Target::Name(name) => name.to_string(),
@@ -305,33 +305,33 @@ impl Engine for Fake {
         };
         Ok(match sort(self.delete(name).await, "deleting")? {
             // As the real client reads it.
-            Outcome::Refused { status: 500, message } if self.hello.flavour == Flavour::Podman => {
-                Outcome::Conflict(message)
+            Answer::Refused { status: 500, message } if self.hello.flavour == Flavour::Podman => {
+                Answer::Conflict(message)
             }
             outcome => outcome,
         })
     }
 
-    async fn remove_container(&self, id: &str) -> Result<Outcome> {
+    async fn remove_container(&self, id: &str) -> Result<Answer> {
         self.change("removing container", id, |world| world.remove_container(id)).await
     }
 
-    async fn stop_container(&self, id: &str) -> Result<Outcome> {
+    async fn stop_container(&self, id: &str) -> Result<Answer> {
         self.change("stopping container", id, |world| world.stop_container(id)).await
     }
 
-    async fn remove_volume(&self, name: &str) -> Result<Outcome> {
+    async fn remove_volume(&self, name: &str) -> Result<Answer> {
         self.change("removing volume", name, |world| world.remove_volume(name)).await
     }
 
-    async fn remove_network(&self, id: &str) -> Result<Outcome> {
+    async fn remove_network(&self, id: &str) -> Result<Answer> {
         self.change("removing network", id, |world| world.remove_network(id)).await
     }
 
-    async fn delete_cache(&self, ids: &[String]) -> Result<Outcome<CacheGone>> {
+    async fn delete_cache(&self, ids: &[String]) -> Result<Answer<CacheGone>> {
         let called = ids.join(" ");
         Ok(match self.change("deleting build cache", &called, |world| world.delete_cache(ids)).await? {
-            Outcome::Missing => Outcome::Refused { status: 404, message: "this engine has no such call".to_owned() },
+            Answer::Missing => Answer::Refused { status: 404, message: "this engine has no such call".to_owned() },
             other => other,
         })
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::look::SweepLook;
 use super::rules::SweepRules;
-use super::sorted::{Key, Removable, Sorted};
+use super::sorted::{Removable, Sorted, ThingKey};
 use crate::model::{CacheRecord, Deed, Holder, ImageId, Kept, KeptReason, Kind, Plan, Reason, Step, total};
 
 pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
@@ -29,7 +29,7 @@ pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
     if let Some(limit) = rules.policy.cache_keep {
         keep_the_last(records, limit, &mut order, sorted);
     }
-    let mut children: HashMap<&str, Vec<Key>> = HashMap::new();
+    let mut children: HashMap<&str, Vec<ThingKey>> = HashMap::new();
     for Ranked { record, last_use, .. } in order {
         for parent in &record.parents {
             children.entry(parent).or_default().push((Kind::BuildCache, record.id.clone()));

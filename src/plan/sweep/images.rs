@@ -9,7 +9,7 @@ use super::super::clean::users;
 use super::super::newest::newest_of_each_repository;
 use super::super::order;
 use super::rules::{SweepRules, Thing};
-use super::sorted::{self, Key, Removable, Sorted};
+use super::sorted::{self, Removable, Sorted, ThingKey};
 use crate::model::{
     Container, Deed, Holder, Image, ImageGuard, ImageId, Kept, KeptReason, Kind, Pattern, Reason, Step,
 };
@@ -44,7 +44,7 @@ pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
     let mut order: Vec<&Image> = going.values().copied().collect();
     order.sort_by_key(|image| (Reverse(depths.get(&image.id).copied()), image.id));
     let mut last_uses: HashMap<ImageId, Timestamp> = HashMap::new();
-    let mut children: HashMap<ImageId, Vec<Key>> = HashMap::new();
+    let mut children: HashMap<ImageId, Vec<ThingKey>> = HashMap::new();
     for image in order {
         let containers = users.get(&image.id).map_or(&[][..], Vec::as_slice);
         let ends = containers.iter().filter_map(|user| rules.end(user));

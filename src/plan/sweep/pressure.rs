@@ -4,12 +4,13 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::disk::Disk;
-use super::sorted::{Key, Sorted};
+use super::sorted::{Sorted, ThingKey};
 use crate::model::{KeptReason, Kind};
 
 pub(super) fn narrow(sorted: &mut Sorted, need: u64, mut disk: Disk) {
     let going = std::mem::take(&mut sorted.going);
-    let index: HashMap<Key, usize> = going.iter().enumerate().map(|(at, candidate)| (candidate.key(), at)).collect();
+    let index: HashMap<ThingKey, usize> =
+        going.iter().enumerate().map(|(at, candidate)| (candidate.key(), at)).collect();
     let mut order: Vec<usize> = (0..going.len()).filter(|&at| going[at].step.kind() != Kind::Network).collect();
     order.sort_by(|&a, &b| {
         let key = |at: usize| (going[at].last_use, Reverse(going[at].step.bytes), going[at].step.kind());

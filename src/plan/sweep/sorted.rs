@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::model::{Deed, Kept, KeptReason, Kind, Step};
 
 /// What names one thing on a host.
-pub(crate) type Key = (Kind, String);
+pub(crate) type ThingKey = (Kind, String);
 
 /// Something that no rule keeps for its own sake.
 pub(super) struct Removable {
@@ -15,11 +15,11 @@ pub(super) struct Removable {
     pub(super) since: Option<Timestamp>,
     pub(super) last_use: Timestamp,
     /// What goes too, and must go before it.
-    pub(super) after: Vec<Key>,
+    pub(super) after: Vec<ThingKey>,
 }
 
 impl Removable {
-    pub(super) fn key(&self) -> Key {
+    pub(super) fn key(&self) -> ThingKey {
         (self.step.kind(), self.step.id().into_owned())
     }
 

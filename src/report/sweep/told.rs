@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::model::{Kept, Kind, Outcome, Plan};
 
 /// Since when things have been idle, by what names them.
-pub(super) type Since = HashMap<crate::plan::sweep::Key, jiff::Timestamp>;
+pub(super) type Since = HashMap<crate::plan::sweep::ThingKey, jiff::Timestamp>;
 
 /// What became of one host.
 #[derive(Debug, Default)]

@@ -66,7 +66,7 @@ fn by_context(app: &App, mut names: Vec<String>) -> Vec<Host> {
 
 /// What the user's own file says of the host behind a context.
 fn overrides(app: &App, context: &str) -> SweepSettings {
-    let named = |host: &&crate::config::Host| host.at == HostAddress::Context(context.to_owned());
+    let named = |host: &&crate::config::HostSettings| host.at == HostAddress::Context(context.to_owned());
     app.settings.hosts.iter().find(named).map_or_else(|| app.settings.sweep.clone(), |host| host.sweep.clone())
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::app::App;
 use crate::apply::Hand;
-use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Kept, Kind, Plan, Step};
 use crate::observe::host::HostObservation;
 use crate::plan::sweep::Swept;
