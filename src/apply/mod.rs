@@ -28,6 +28,9 @@ use crate::model::{Action, Capabilities, Deed, ImageGuard, ImageId, Kind, Outcom
 /// program takes at a time.
 const CONTAINERS_AT_ONCE: usize = 50;
 
+/// Records of the build cache that go by one request. A user who asks to stop is not kept waiting for more.
+const CACHE_TOGETHER: usize = 200;
+
 /// How long steps that were already asked for are waited for once it is over: a user who asked to stop, or an
 /// engine that went away, leaves no more than this.
 const GRACE: Duration = Duration::from_millis(400);
@@ -82,13 +85,20 @@ async fn apply(
         let wave = wave(&plan.steps[from], depths);
         let length = plan.steps[from..].iter().take_while(|step| self::wave(step, depths) == wave).count();
         let steps = &plan.steps[from..from + length];
+        let together = if wave.0 == Kind::BuildCache { CACHE_TOGETHER } else { 1 };
         let ended = side_by_side(
-            steps,
-            |step| async move { if is_needed(step) { Ok(StepEnd::held()) } else { perform(door, step).await } },
+            &steps.chunks(together).collect::<Vec<_>>(),
+            |group: &[Step]| async move {
+                match group {
+                    _ if wave.0 == Kind::BuildCache => spare::remove_cache(door.engine, group, is_needed).await,
+                    [one, ..] if !is_needed(one) => perform(door, one).await.map(|end| vec![end]),
+                    _ => Ok(vec![StepEnd::held()]),
+                }
+            },
             match wave {
                 (Kind::Container, ..) => CONTAINERS_AT_ONCE,
-                // Cache goes children first, and the engine takes one at a time anyway. Of two names of one image each
-                // would see the other there, and with the last the image would go.
+                // Cache goes children first. Of two names of one image each would see the other there, and with the
+                // last the image would go.
                 (Kind::BuildCache, ..) | (Kind::Image, Action::Untag, _) => 1,
                 (Kind::Image, ..) => can.images_at_once,
                 _ => can.others_at_once,
@@ -121,18 +131,18 @@ async fn apply(
     report
 }
 
-/// Does the steps of one wave. Once it is over none is begun, and those under way get a moment to end: what is
+/// Does the steps of one wave, each group by one request. Once it is over none is begun, and those under way get a moment to end: what is
 /// still open then was asked for, and nobody knows what came of it.
-async fn side_by_side<'s, P: Future<Output = Result<StepEnd>>>(
-    steps: &'s [Step],
-    perform: impl Fn(&'s Step) -> P,
+async fn side_by_side<'s, P: Future<Output = Result<Vec<StepEnd>>>>(
+    groups: &[&'s [Step]],
+    perform: impl Fn(&'s [Step]) -> P,
     at_once: usize,
     mut stop: Pin<&mut impl Future<Output = ()>>,
     report: &mut Report,
     progress: &mut impl FnMut(&Step),
 ) -> Vec<StepEnd> {
-    let mut ended: Vec<Option<StepEnd>> = steps.iter().map(|_| None).collect();
-    let mut waiting = steps.iter().enumerate();
+    let mut ended: Vec<Option<Vec<StepEnd>>> = groups.iter().map(|_| None).collect();
+    let mut waiting = groups.iter().copied().enumerate();
     let mut begun = 0;
     let mut running = FuturesUnordered::new();
     let mut patience = pin!(tokio::time::sleep(GRACE));
@@ -159,16 +169,22 @@ async fn side_by_side<'s, P: Future<Output = Result<StepEnd>>>(
             next = running.next() => next,
         };
         let Some((at, end)) = next else { break };
-        let end = end.unwrap_or_else(|error| StepEnd { lost: true, ..StepEnd::failed(error) });
-        if end.lost && !report.is_over() {
+        let ends = end.unwrap_or_else(|error| {
+            let lost = || StepEnd { lost: true, ..StepEnd::failed(error.clone()) };
+            groups[at].iter().map(|_| lost()).collect()
+        });
+        if ends.iter().any(|end| end.lost) && !report.is_over() {
             report.lost = true;
             patience.as_mut().reset(tokio::time::Instant::now() + GRACE);
         }
-        progress(&steps[at]);
-        ended[at] = Some(end);
+        groups[at].iter().for_each(&mut *progress);
+        ended[at] = Some(ends);
     }
     let untold = |at| StepEnd::plainly(if at < begun { Outcome::Unknown } else { Outcome::NotTried });
-    ended.into_iter().enumerate().map(|(at, end)| end.unwrap_or_else(|| untold(at))).collect()
+    let all = |(at, ends): (usize, Option<Vec<StepEnd>>)| {
+        ends.unwrap_or_else(|| groups[at].iter().map(|_| untold(at)).collect())
+    };
+    ended.into_iter().enumerate().flat_map(all).collect()
 }
 
 /// Steps with the same key may run side by side: they are neighbours that cannot hang on each other.
@@ -192,6 +208,7 @@ async fn perform(door: &image::Door<'_, impl Engine>, step: &Step) -> Result<Ste
         Deed::GiveBack { name, from, to } => image::give_back(door, *from, *to, name).await,
         Deed::RemoveVolume { name, created } => spare::remove_volume(engine, name, *created).await,
         Deed::RemoveNetwork { id, name } => spare::remove_network(engine, door.can, id, name).await,
-        Deed::RemoveCache { id, .. } => spare::remove_cache(engine, id).await,
+        // Goes in its group.
+        Deed::RemoveCache { .. } => Ok(StepEnd::plainly(Outcome::NotTried)),
     }
 }

@@ -1,11 +1,14 @@
-//! How volumes, networks and build cache go: each by its ID, and none that somebody uses by now.
+//! How volumes, networks and build cache go: by their IDs, and none that somebody uses by now.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
 
 use jiff::Timestamp;
 
 use super::ended::{StepEnd, plainly, settle};
 use crate::engine::{self, Engine, is_no_such_call};
 use crate::error::{Error, Result};
-use crate::model::{Capabilities, Network, Outcome};
+use crate::model::{Capabilities, Network, Outcome, Step};
 
 /// Every engine guards a volume for containers in whatever state. Whether it is still the same is asked one request
 /// before.
@@ -51,14 +54,26 @@ async fn is_connected(engine: &impl Engine, id: &str, name: &str) -> Result<bool
     Ok(engine.containers().await?.iter().any(|container| container.networks.iter().any(is_it)))
 }
 
-/// Where there is no such call the record stays, and the reason, the same for all of them, is said once.
-pub(super) async fn remove_cache(engine: &impl Engine, id: &str) -> Result<StepEnd> {
-    match engine.delete_cache(&[id.to_owned()]).await? {
-        engine::Answer::Refused { status, .. } if is_no_such_call(status) => {
-            let why = Error::failed("deleting build cache", "the engine, or a proxy before it, has no such call");
-            Ok(StepEnd { why: Some(why), ..StepEnd::plainly(Outcome::Kept) })
-        }
+/// By one request, which says what went. Where there is no such call the records stay, and the reason is said once.
+pub(super) async fn remove_cache(
+    engine: &impl Engine,
+    steps: &[Step],
+    is_needed: impl Fn(&Step) -> bool,
+) -> Result<Vec<StepEnd>> {
+    let (needed, free): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| is_needed(step));
+    let needed: HashSet<Cow<str>> = needed.into_iter().map(Step::id).collect();
+    let ids: Vec<String> = free.iter().map(|step| step.id().into_owned()).collect();
+    let answer = if ids.is_empty() { engine::Answer::Done(Vec::new()) } else { engine.delete_cache(&ids).await? };
+    let end = |step: &Step| match &answer {
+        _ if needed.contains(&step.id()) => StepEnd::held(),
         // Of what it kept it does not say why: it is in use, something is built on it, or it is gone.
-        outcome => Ok(plainly(outcome, |gone| if gone.ids.is_empty() { Outcome::Kept } else { Outcome::Done })),
-    }
+        engine::Answer::Done(gone) if gone.iter().any(|id| *id == step.id()) => StepEnd::plainly(Outcome::Done),
+        engine::Answer::Done(_) => StepEnd::plainly(Outcome::Kept),
+        engine::Answer::Refused { status, .. } if is_no_such_call(*status) => {
+            let why = Error::failed("deleting build cache", "the engine, or a proxy before it, has no such call");
+            StepEnd { why: Some(why), ..StepEnd::plainly(Outcome::Kept) }
+        }
+        answer => plainly(answer.clone(), |_| Outcome::Done),
+    };
+    Ok(steps.iter().map(end).collect())
 }

@@ -1,6 +1,6 @@
 //! Keeping the books: what a build made, what a killed one had made, what was taken away, and which builds run now.
 
-pub(crate) mod cache;
+mod cache;
 mod home;
 mod open;
 mod record;
@@ -8,6 +8,7 @@ mod recovery;
 mod removals;
 mod running;
 
+pub(crate) use cache::SeenCache;
 pub(crate) use home::home;
 pub(crate) use open::{OpenBooks, open_books};
 pub(crate) use record::{BuildFacts, lost, record, records};

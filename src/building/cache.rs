@@ -1,4 +1,5 @@
-//! After a build: what it put into the cache is looked at by a process of its own, for which nobody waits.
+//! After a build: what it put into the cache is looked at by a process of its own, for which nobody waits. What the
+//! build superseded there goes.
 
 use std::os::unix::process::CommandExt as _;
 
@@ -7,9 +8,14 @@ use jiff::Timestamp;
 use super::before::Before;
 use super::job::Job;
 use crate::app::App;
+use crate::apply::Hand;
+use crate::bookkeeping::SeenCache;
+use crate::engine::{Buildx, Engine};
 use crate::error::{Error, Result};
-use crate::model::EndedBuild;
+use crate::ledger::{CacheTurn, State};
+use crate::model::{Doer, EndedBuild, EngineInfo, Plan, Reason, SessionEntry, SessionKey, Snapshot};
 use crate::plan::argv::Builder;
+use crate::plan::cache::superseded;
 use crate::processes::apart;
 
 impl Job {
@@ -50,4 +56,27 @@ pub(super) fn hand_over(app: &App, identity: &str, build: &EndedBuild) -> Result
     other.process_group(0);
     // It has its own life, and init sees it end.
     other.spawn().map(drop).map_err(failed)
+}
+
+/// Enters the builds that ended, and takes away what they superseded.
+pub(crate) async fn tidy(
+    doer: Doer<'_>,
+    state: &State,
+    turn: CacheTurn,
+    engine: &impl Engine,
+    info: &EngineInfo,
+    buildx: Buildx<'_>,
+) -> Result<()> {
+    let Some(cache) = SeenCache::look(turn, engine, buildx).await? else { return Ok(()) };
+    let ledger = state.ledger(info.known()?);
+    let (books, _) = ledger.read_aside().await?;
+    let is_over = |of: &SessionKey| books.sessions.get(of).is_some_and(SessionEntry::is_cleaned);
+    let going = superseded(&cache.books, &cache.records, is_over);
+    let steps = going.into_iter().map(|record| record.removal(Reason::Superseded, info.can)).collect();
+    let mut plan = Plan::new("build", info, Timestamp::now(), steps, Vec::new());
+    let snapshot = Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() };
+    let hand = Hand::new(engine, &snapshot, (state, &ledger, &books), doer);
+    hand.carry_out(&mut plan, std::future::pending(), |_| {}).await;
+    cache.forget(&plan)?;
+    hand.note(&plan, Vec::new(), Vec::new(), std::future::pending()).await.map(drop)
 }

@@ -8,4 +8,5 @@ mod job;
 mod tag_loan;
 mod tidy;
 
+pub(crate) use cache::tidy as tidy_cache;
 pub(crate) use job::Job;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::ask::Hello;
 use super::endpoint::Endpoint;
-use super::outcome::{Answer, CacheGone, Removed};
+use super::outcome::{Answer, Removed};
 use crate::error::Result;
 use crate::model::{
     CacheRecord, Container, DiskUsage, Ended, EngineInfo, Image, ImageDetail, ImageId, Network, Reference, Volume,
@@ -87,7 +87,7 @@ pub trait Engine {
     /// Deletes these records of the build cache, all in one call, and says which went. There is no other call for it
     /// than a prune that is told the IDs. Of what it leaves it does not say whether that is in use, has children or is
     /// gone.
-    async fn delete_cache(&self, ids: &[String]) -> Result<Answer<CacheGone>>;
+    async fn delete_cache(&self, ids: &[String]) -> Result<Answer<Vec<String>>>;
 
     /// One image by name or ID; `None` if there is none.
     async fn image(&self, name: &str) -> Result<Option<ImageDetail>>;

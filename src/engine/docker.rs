@@ -27,17 +27,14 @@ use super::capabilities;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::identity;
-use super::outcome::{Answer, CacheGone, Removed};
+use super::outcome::{Answer, Removed};
 use crate::error::{Error, Result};
 use crate::model::{
     CacheRecord, Container, DiskUsage, Ended, EngineInfo, Image, ImageDetail, ImageId, Network, Reference, Volume,
-    total,
 };
 
 /// Engines fail a whole list now and then because one thing on it goes away at that moment.
 const TRIES: usize = 3;
-/// A call's address has room for so many of their IDs, and for some more.
-const CACHE_AT_ONCE: usize = 500;
 /// How long a measurement by somebody else is given before dkb asks for its own again.
 const MEASURING: Duration = Duration::from_millis(200);
 
@@ -197,31 +194,20 @@ impl Engine for Docker {
         self.change(&tried, self.client.remove_network(&id)).await
     }
 
-    async fn delete_cache(&self, ids: &[String]) -> Result<Answer<CacheGone>> {
+    async fn delete_cache(&self, ids: &[String]) -> Result<Answer<Vec<String>>> {
         let tried = "deleting build cache";
         // The engine takes the filter for a regular expression.
         let is_plain = |id: &&String| !id.is_empty() && id.bytes().all(|digit| digit.is_ascii_alphanumeric());
-        let mut gone = CacheGone::default();
-        for some in ids.chunks(CACHE_AT_ONCE) {
-            let plain: Vec<&str> = some.iter().filter(is_plain).map(String::as_str).collect();
-            if plain.is_empty() {
-                continue;
-            }
-            let filters = HashMap::from([("id", vec![format!("^({})$", plain.join("|"))])]);
-            let options = PruneBuildOptionsBuilder::default().all(true).filters(&filters).build();
-            match self.change(tried, self.client.prune_build(Some(options))).await? {
-                Answer::Done(report) => {
-                    gone.ids.extend(report.caches_deleted.unwrap_or_default());
-                    let bytes = report.space_reclaimed.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0);
-                    gone.bytes = total([gone.bytes, bytes]);
-                }
-                Answer::Missing => {
-                    return Ok(Answer::Refused { status: 404, message: "this engine has no such call".to_owned() });
-                }
-                other => return Ok(other.map(|_| gone)),
-            }
+        let plain: Vec<&str> = ids.iter().filter(is_plain).map(String::as_str).collect();
+        if plain.is_empty() {
+            return Ok(Answer::Done(Vec::new()));
         }
-        Ok(Answer::Done(gone))
+        let filters = HashMap::from([("id", vec![format!("^({})$", plain.join("|"))])]);
+        let options = PruneBuildOptionsBuilder::default().all(true).filters(&filters).build();
+        Ok(match self.change(tried, self.client.prune_build(Some(options))).await? {
+            Answer::Missing => Answer::Refused { status: 404, message: "this engine has no such call".to_owned() },
+            answer => answer.map(|report| report.caches_deleted.unwrap_or_default()),
+        })
     }
 
     async fn image(&self, name: &str) -> Result<Option<ImageDetail>> {

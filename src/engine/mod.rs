@@ -44,7 +44,7 @@ pub use api::{Engine, Limits, Target};
 pub use ask::Hello;
 pub use docker::{Docker, is_no_such_call};
 pub use endpoint::{DockerFlags, Endpoint};
-pub use outcome::{Answer, CacheGone, Removed};
+pub use outcome::{Answer, Removed};
 pub use past_builds::Buildx;
 pub use program::{Program, ProgramKind};
 

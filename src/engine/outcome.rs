@@ -78,10 +78,3 @@ mod tests {
         assert_eq!(error.kind, ErrorKind::Unreachable);
     }
 }
-
-/// What a prune of build cache took.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CacheGone {
-    pub ids: Vec<String>,
-    pub bytes: u64,
-}

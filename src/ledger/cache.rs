@@ -25,8 +25,8 @@ pub struct CacheNotes {
 
 /// Nobody else looks or writes meanwhile.
 #[derive(Debug)]
-pub struct CacheTurn<'a> {
-    notes: &'a CacheNotes,
+pub struct CacheTurn {
+    notes: CacheNotes,
     _lock: File,
 }
 
@@ -52,9 +52,9 @@ impl CacheNotes {
     }
 
     /// `None` where somebody else has the turn: he sees what was added before he ends.
-    pub fn turn(&self) -> Result<Option<CacheTurn<'_>>> {
+    pub fn turn(&self) -> Result<Option<CacheTurn>> {
         let lock = self.folder.open_or_create(TURN)?;
-        Ok(lock.try_lock().is_ok().then_some(CacheTurn { notes: self, _lock: lock }))
+        Ok(lock.try_lock().is_ok().then_some(CacheTurn { notes: self.clone(), _lock: lock }))
     }
 
     pub fn has_ended(&self) -> bool {
@@ -68,7 +68,7 @@ impl CacheNotes {
     }
 }
 
-impl CacheTurn<'_> {
+impl CacheTurn {
     pub fn books(&self) -> Result<CacheBooks> {
         let text = self.notes.folder.read(BOOKS)?.unwrap_or_default();
         Ok(serde_json::from_slice(&text).unwrap_or_default())

@@ -181,6 +181,11 @@ impl SessionEntry {
             copies: BTreeSet::new(),
         }
     }
+
+    /// It was cleaned as a whole, and nobody was at work in it since.
+    pub fn is_cleaned(&self) -> bool {
+        self.cleaned.is_some_and(|at| at >= self.last)
+    }
 }
 
 /// One line of the ledger.

@@ -9,8 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Books, EngineInfo, EngineLabel, ImageId, Kind, Name, Outcome, Pattern, Plan, Reason, Reference, SessionKey,
-    Step,
+    Action, Books, EngineLabel, ImageId, Kind, Name, Outcome, Pattern, Plan, Reason, Reference, SessionKey, Step,
 };
 
 /// Raised when an older dkb could no longer read a line rightly; it then leaves that line alone.
@@ -49,6 +48,9 @@ pub struct Removal {
     pub built_as: Vec<Reference>,
     pub bytes: u64,
     pub reason: Reason,
+    /// How many records of build cache went together, which have no names of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<usize>,
     /// `done`, or `unknown` where it was asked for and nobody heard what came of it.
     pub result: Outcome,
 }
@@ -58,7 +60,19 @@ impl Removal {
     pub fn all_of(plan: &Plan, books: &Books, doer: Doer<'_>, at: Timestamp) -> Vec<Self> {
         let went: Vec<&Step> = plan.steps.iter().filter(|step| result(step).is_some()).collect();
         let built_as = tags_of(books, &went.iter().filter_map(|step| step.image()).collect());
-        went.into_iter().filter_map(|step| Self::of(step, plan, &built_as, doer, at)).collect()
+        let (cache, rest): (Vec<&Step>, Vec<&Step>) = went.into_iter().partition(|s| s.kind() == Kind::BuildCache);
+        let mut all: Vec<Self> =
+            rest.into_iter().filter_map(|step| Self::of(step, plan, &built_as, doer, at)).collect();
+        for step in cache {
+            let Some(one) = Self::of(step, plan, &built_as, doer, at) else { continue };
+            let is_alike =
+                |other: &&mut Self| other.records.is_some() && (other.reason, other.result) == (one.reason, one.result);
+            match all.iter_mut().find(is_alike) {
+                Some(known) => known.join(one),
+                None => all.push(one),
+            }
+        }
+        all
     }
 
     fn of(
@@ -83,34 +97,20 @@ impl Removal {
             built_as: built_as.filter(|tag| !has(tag)).cloned().collect(),
             names,
             bytes: step.bytes,
+            records: (step.kind() == Kind::BuildCache).then_some(1),
             reason: step.reason,
             result: result(step)?,
         })
     }
 
-    /// Records of the build cache that a build superseded, all that went in one call, by the steps that had made them.
-    pub fn of_cache(
-        first: &str,
-        steps: Vec<String>,
-        bytes: u64,
-        engine: &EngineInfo,
-        doer: Doer<'_>,
-        at: Timestamp,
-    ) -> Self {
-        Self {
-            at,
-            by: doer.verb.to_owned(),
-            project: doer.of.project.clone(),
-            session: doer.of.session.clone(),
-            engine: self::engine(&engine.into()),
-            action: Action::Remove,
-            kind: Kind::BuildCache,
-            id: shortened(first),
-            names: steps.into_iter().take(NAMES).map(|step| shortened(&step)).collect(),
-            built_as: Vec::new(),
-            bytes,
-            reason: Reason::Superseded,
-            result: Outcome::Done,
+    /// There are many records, and nobody knows one from another.
+    fn join(&mut self, other: Self) {
+        self.records = self.records.map(|records| records.saturating_add(1));
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        for name in other.names {
+            if !self.names.contains(&name) && self.names.len() < NAMES {
+                self.names.push(name);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::Deed;
+use super::{Capabilities, Deed, Holder, Kept, KeptReason, Kind, Reason, Step};
 
 /// What is known of a container that does not run, beyond the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +65,22 @@ pub struct CacheRecord {
     pub last_used: Option<Timestamp>,
     /// In how many builds.
     pub used: u64,
+}
+
+impl CacheRecord {
+    /// A record has no name. What the engine says of it holds the words of a Dockerfile, which may be a secret, so it is
+    /// called by its kind.
+    pub fn removal(&self, reason: Reason, can: Capabilities) -> Step {
+        // Shared bytes come back with the image, or not at all, unless they are there twice.
+        let elsewhere = self.shared && !can.counts_shared_cache_twice;
+        let deed = Deed::RemoveCache { id: self.id.clone(), kind: self.kind.clone() };
+        Step::new(deed, reason, if elsewhere { 0 } else { self.size })
+    }
+
+    pub fn kept(&self, reason: KeptReason, holders: Vec<Holder>) -> Kept {
+        let names = if self.kind.is_empty() { Vec::new() } else { vec![self.kind.clone()] };
+        Kept { kind: Kind::BuildCache, id: self.id.clone(), names, bytes: self.size, reason, holders }
+    }
 }
 
 /// The bytes that the engine itself counts.

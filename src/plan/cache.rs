@@ -32,11 +32,11 @@ use crate::model::{CacheBooks, CacheRecord, CachedBuild, SessionKey};
 const LATE: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
 /// The records of ours that no build needs any more, children first.
-pub(crate) fn superseded(
+pub(crate) fn superseded<'a>(
     books: &CacheBooks,
-    records: &[CacheRecord],
+    records: &'a [CacheRecord],
     is_over: impl Fn(&SessionKey) -> bool,
-) -> Vec<String> {
+) -> Vec<&'a CacheRecord> {
     let needed = needed(books, is_over);
     going(books, records, |id| !needed.contains(id))
 }
@@ -81,7 +81,7 @@ fn versions<'a>(builds: &[&'a CachedBuild]) -> Vec<&'a CachedBuild> {
 }
 
 /// Of the records that we may want to go those that can, children first.
-fn going(books: &CacheBooks, records: &[CacheRecord], may_go: impl Fn(&str) -> bool) -> Vec<String> {
+fn going<'a>(books: &CacheBooks, records: &'a [CacheRecord], may_go: impl Fn(&str) -> bool) -> Vec<&'a CacheRecord> {
     let is_ours = |record: &&CacheRecord| {
         books.records.get(&record.id).is_some_and(|claim| !claim.shared) && !record.in_use && may_go(&record.id)
     };
@@ -95,5 +95,5 @@ fn going(books: &CacheBooks, records: &[CacheRecord], may_go: impl Fn(&str) -> b
     let mut order: Vec<&CacheRecord> = records.iter().filter(|record| going.contains(record.id.as_str())).collect();
     // A parent is older than its children.
     order.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
-    order.into_iter().map(|record| record.id.clone()).collect()
+    order
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::words::{in_words, short_id, shortened};
+use super::words::{count, in_words, short_id, shortened};
 use super::{Page, Style};
 use crate::model::{Action, Kind, Outcome, Reference, Removal, SCHEMA, human_bytes};
 
@@ -71,6 +71,9 @@ fn id(removal: &Removal, whole: bool) -> String {
 }
 
 fn names(removal: &Removal) -> String {
+    if let Some(records) = removal.records {
+        return count(records, "record");
+    }
     let names: Vec<String> = removal.names.iter().map(|name| shortened(name)).collect();
     let were: Vec<&str> = removal.built_as.iter().map(Reference::as_str).collect();
     match (names.is_empty(), were.is_empty()) {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::bookkeeping::cache;
+use crate::building::tidy_cache as tidy;
 use crate::engine::{Buildx, Engine, Limits};
 use crate::error::Result;
 use crate::model::Doer;
@@ -32,7 +32,7 @@ pub(super) fn tidy_cache(app: &App) -> Result<u8> {
                 break;
             }
             let buildx = Buildx { docker: &program.path, flags: &app.docker.words };
-            cache::tidy(Doer { verb: "build", of: &app.key }, &state, &turn, &engine, &info, buildx).await?;
+            tidy(Doer { verb: "build", of: &app.key }, &state, turn, &engine, &info, buildx).await?;
         }
         Ok(0)
     })

@@ -24,7 +24,7 @@ use super::ask::{Flavour, Hello};
 use super::capabilities;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
-use super::outcome::{Answer, CacheGone, Removed};
+use super::outcome::{Answer, Removed};
 use crate::error::Result;
 use crate::model::{
     CacheRecord, Container, DiskUsage, Ended, EngineInfo, Image, ImageDetail, ImageId, Network, Reference, Volume,
@@ -328,7 +328,7 @@ impl Engine for Fake {
         self.change("removing network", id, |world| world.remove_network(id)).await
     }
 
-    async fn delete_cache(&self, ids: &[String]) -> Result<Answer<CacheGone>> {
+    async fn delete_cache(&self, ids: &[String]) -> Result<Answer<Vec<String>>> {
         let called = ids.join(" ");
         Ok(match self.change("deleting build cache", &called, |world| world.delete_cache(ids)).await? {
             Answer::Missing => Answer::Refused { status: 404, message: "this engine has no such call".to_owned() },

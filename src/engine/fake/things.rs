@@ -2,8 +2,7 @@
 
 use super::images::{Refusal, refuse};
 use super::world::{Store, World};
-use crate::engine::outcome::CacheGone;
-use crate::model::{Container, ContainerState, total};
+use crate::model::{Container, ContainerState};
 
 impl World {
     pub fn remove_container(&mut self, id: &str) -> Result<(), Refusal> {
@@ -83,16 +82,15 @@ impl World {
         Ok(())
     }
 
-    /// Takes the records that are not in use and that no other is built on, and says their bytes.
-    pub(super) fn delete_cache(&mut self, ids: &[String]) -> Result<CacheGone, Refusal> {
+    /// Takes the records that are not in use and that no other is built on.
+    pub(super) fn delete_cache(&mut self, ids: &[String]) -> Result<Vec<String>, Refusal> {
         if self.store == Store::Podman {
             return refuse(404, "Not Found");
         }
-        let mut gone = CacheGone::default();
+        let mut gone = Vec::new();
         while let Some(id) = ids.iter().find(|id| self.is_free_cache(id)) {
-            let bytes = self.cache.remove(id).map_or(0, |record| record.size);
-            gone.bytes = total([gone.bytes, bytes]);
-            gone.ids.push(id.clone());
+            self.cache.remove(id);
+            gone.push(id.clone());
         }
         Ok(gone)
     }

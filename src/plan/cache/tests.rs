@@ -197,7 +197,9 @@ impl Host {
 
     fn tidy(&mut self) -> usize {
         self.look();
-        let going = superseded(&self.books, &self.kit.records(), |_| false);
+        let records = self.kit.records();
+        let going: Vec<String> =
+            superseded(&self.books, &records, |_| false).into_iter().map(|record| record.id.clone()).collect();
         self.kit.take(&going);
         self.books.forget(|id| going.iter().any(|gone| gone == id));
         going.len()

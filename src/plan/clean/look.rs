@@ -131,8 +131,7 @@ impl CleanLook<'_> {
 
     /// Whether a session is over and was never cleaned, as `--stale` means it.
     pub(super) fn is_stale(&self, entry: &SessionEntry, after: Duration) -> bool {
-        let is_cleaned = entry.cleaned.is_some_and(|at| at >= entry.last);
-        !is_cleaned && self.life(&entry.key) != Life::Alive && self.goes_on(entry, after).is_none()
+        !entry.is_cleaned() && self.life(&entry.key) != Life::Alive && self.goes_on(entry, after).is_none()
     }
 
     /// Why a session that nobody holds open is not over yet, as `--stale` means it.

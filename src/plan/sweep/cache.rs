@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::look::SweepLook;
 use super::rules::SweepRules;
 use super::sorted::{Removable, Sorted, ThingKey};
-use crate::model::{CacheRecord, Deed, Holder, ImageId, Kept, KeptReason, Kind, Plan, Reason, Step, total};
+use crate::model::{CacheRecord, Deed, Holder, ImageId, KeptReason, Kind, Plan, Reason, Step, total};
 
 pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
     if !rules.policy.cache {
@@ -18,7 +18,7 @@ pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
     let mut going: HashMap<&str, &CacheRecord> = HashMap::new();
     for record in records {
         match verdict(rules, record) {
-            Some(reason) => sorted.kept.push(kept(record, reason, Vec::new())),
+            Some(reason) => sorted.kept.push(record.kept(reason, Vec::new())),
             None => {
                 going.insert(&record.id, record);
             }
@@ -35,7 +35,7 @@ pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
             children.entry(parent).or_default().push((Kind::BuildCache, record.id.clone()));
         }
         sorted.going.push(Removable {
-            step: step(rules.look, record),
+            step: record.removal(Reason::Unused, rules.look.snapshot.engine.can),
             since: since(record),
             last_use,
             after: children.remove(record.id.as_str()).unwrap_or_default(),
@@ -70,7 +70,7 @@ fn hold_parents(records: &[CacheRecord], going: &mut HashMap<&str, &CacheRecord>
     while let Some(child) = staying.pop() {
         for parent in &child.parents {
             if let Some(base) = going.remove(parent.as_str()) {
-                sorted.kept.push(kept(base, KeptReason::Base, vec![Holder::Record(child.id.clone())]));
+                sorted.kept.push(base.kept(KeptReason::Base, vec![Holder::Record(child.id.clone())]));
                 staying.push(base);
             }
         }
@@ -150,7 +150,7 @@ fn keep_the_last(records: &[CacheRecord], limit: u64, order: &mut Vec<Ranked>, s
         reached
     });
     let stays = order.split_off(enough.unwrap_or(order.len()));
-    sorted.kept.extend(stays.into_iter().map(|ranked| kept(ranked.record, KeptReason::CacheKeep, Vec::new())));
+    sorted.kept.extend(stays.into_iter().map(|ranked| ranked.record.kept(KeptReason::CacheKeep, Vec::new())));
 }
 
 /// Of the bytes that images lose, those that are the cache's too and stay on the disk, at most. Which image
@@ -172,21 +172,4 @@ pub(super) fn bytes_that_stay(look: &SweepLook, plan: &Plan) -> HashMap<ImageId,
 
 fn record_of(step: &Step) -> Option<&str> {
     if let Deed::RemoveCache { id, .. } = &step.deed { Some(id) } else { None }
-}
-
-/// A record has no name. What the engine says of it holds the words of a Dockerfile, which may be a secret, so it is
-/// called by its kind.
-fn removal(record: &CacheRecord) -> Deed {
-    Deed::RemoveCache { id: record.id.clone(), kind: record.kind.clone() }
-}
-
-fn kept(record: &CacheRecord, reason: KeptReason, holders: Vec<Holder>) -> Kept {
-    let step = Step::new(removal(record), Reason::Unused, record.size);
-    Kept { holders, ..Kept::instead_of(&step, reason) }
-}
-
-fn step(look: &SweepLook, record: &CacheRecord) -> Step {
-    // Shared bytes come back with the image, or not at all, unless they are there twice.
-    let elsewhere = record.shared && !look.snapshot.engine.can.counts_shared_cache_twice;
-    Step::new(removal(record), Reason::Unused, if elsewhere { 0 } else { record.size })
 }
