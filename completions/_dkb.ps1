@@ -81,6 +81,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
         }
         'dkb;clean' {
             [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Clean this session of the project, and its tags with it')
+            [CompletionResult]::new('--cache-keep', '--cache-keep', [CompletionResultType]::ParameterName, 'Keep this much build cache')
             [CompletionResult]::new('--stale-after', '--stale-after', [CompletionResultType]::ParameterName, 'Let an unowned CI session count as over after this long')
             [CompletionResult]::new('--keep', '--keep', [CompletionResultType]::ParameterName, 'Keep what matches; may be repeated')
             [CompletionResult]::new('--keep-last', '--keep-last', [CompletionResultType]::ParameterName, 'Keep the newest N of every repository')
@@ -102,6 +103,8 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('--keep-tagged', '--keep-tagged', [CompletionResultType]::ParameterName, 'Leave tagged images where --session and --stale would take them')
             [CompletionResult]::new('--keep-containers', '--keep-containers', [CompletionResultType]::ParameterName, 'Leave created and exited containers, and so the images they use')
             [CompletionResult]::new('--volumes', '--volumes', [CompletionResultType]::ParameterName, 'Take the anonymous volumes of the containers that go, and the data in them')
+            [CompletionResult]::new('--cache', '--cache', [CompletionResultType]::ParameterName, 'Take the build cache of these builds, and nothing else')
+            [CompletionResult]::new('--keep-cache', '--keep-cache', [CompletionResultType]::ParameterName, 'Leave the build cache')
             [CompletionResult]::new('--trust-stamp', '--trust-stamp', [CompletionResultType]::ParameterName, 'Take the stamp for a proof where the ledger knows nothing of an image')
             [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'Show what would be done, exactly, and do nothing')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show what would be done, exactly, and do nothing')

@@ -76,6 +76,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
         }
         &'dkb;clean'= {
             cand --session 'Clean this session of the project, and its tags with it'
+            cand --cache-keep 'Keep this much build cache'
             cand --stale-after 'Let an unowned CI session count as over after this long'
             cand --keep 'Keep what matches; may be repeated'
             cand --keep-last 'Keep the newest N of every repository'
@@ -97,6 +98,8 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --keep-tagged 'Leave tagged images where --session and --stale would take them'
             cand --keep-containers 'Leave created and exited containers, and so the images they use'
             cand --volumes 'Take the anonymous volumes of the containers that go, and the data in them'
+            cand --cache 'Take the build cache of these builds, and nothing else'
+            cand --keep-cache 'Leave the build cache'
             cand --trust-stamp 'Take the stamp for a proof where the ledger knows nothing of an image'
             cand -n 'Show what would be done, exactly, and do nothing'
             cand --dry-run 'Show what would be done, exactly, and do nothing'

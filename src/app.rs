@@ -14,7 +14,7 @@ use crate::engine::{self, Docker, Endpoint, Limits, Program};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::State;
 use crate::model::{Doer, Name, SessionKey};
-use crate::plan::clean::{CleanPolicy, Here, Scope};
+use crate::plan::clean::{CacheWish, CleanPolicy, Here, Scope};
 use crate::plan::identity::{Identity, Origin};
 use crate::report::words::Loudness;
 
@@ -221,6 +221,8 @@ impl App {
             older_than: settings.older_than,
             stale_after: settings.stale_after,
             trust_stamp: settings.trust_stamp && scope != Scope::All,
+            cache: CacheWish::Leave,
+            cache_keep: None,
             scope,
         }
     }

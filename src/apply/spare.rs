@@ -1,14 +1,13 @@
 //! How volumes, networks and build cache go: by their IDs, and none that somebody uses by now.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 
 use super::ended::{StepEnd, plainly, settle};
 use crate::engine::{self, Engine, is_no_such_call};
 use crate::error::{Error, Result};
-use crate::model::{Capabilities, Network, Outcome, Step};
+use crate::model::{CacheRecord, Capabilities, Deed, Network, Outcome, Step};
 
 /// Every engine guards a volume for containers in whatever state. Whether it is still the same is asked one request
 /// before.
@@ -54,26 +53,37 @@ async fn is_connected(engine: &impl Engine, id: &str, name: &str) -> Result<bool
     Ok(engine.containers().await?.iter().any(|container| container.networks.iter().any(is_it)))
 }
 
-/// By one request, which says what went. Where there is no such call the records stay, and the reason is said once.
+/// Those that nobody has used since, by one request, which says what went. Where there is no such call the records stay,
+/// and the reason is said once.
 pub(super) async fn remove_cache(
     engine: &impl Engine,
     steps: &[Step],
     is_needed: impl Fn(&Step) -> bool,
 ) -> Result<Vec<StepEnd>> {
-    let (needed, free): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| is_needed(step));
-    let needed: HashSet<Cow<str>> = needed.into_iter().map(Step::id).collect();
-    let ids: Vec<String> = free.iter().map(|step| step.id().into_owned()).collect();
+    let no_call = || {
+        let why = Error::failed("deleting build cache", "the engine, or a proxy before it, has no such call");
+        StepEnd { why: Some(why), ..StepEnd::plainly(Outcome::Kept) }
+    };
+    let Some(records) = engine.cache().await? else { return Ok(steps.iter().map(|_| no_call()).collect()) };
+    let now: HashMap<&str, &CacheRecord> = records.iter().map(|record| (record.id.as_str(), record)).collect();
+    let stays = |step: &Step| match (&step.deed, now.get(&*step.id())) {
+        _ if is_needed(step) => Some(StepEnd::held()),
+        (_, None) => Some(StepEnd::plainly(Outcome::AlreadyGone)),
+        (Deed::RemoveCache { last, .. }, Some(record)) => {
+            (record.in_use || record.last_use() != *last).then(|| StepEnd::plainly(Outcome::Kept))
+        }
+        _ => Some(StepEnd::plainly(Outcome::Kept)),
+    };
+    let ends: Vec<Option<StepEnd>> = steps.iter().map(stays).collect();
+    let free = steps.iter().zip(&ends).filter(|(_, end)| end.is_none()).map(|(step, _)| step.id().into_owned());
+    let ids: Vec<String> = free.collect();
     let answer = if ids.is_empty() { engine::Answer::Done(Vec::new()) } else { engine.delete_cache(&ids).await? };
     let end = |step: &Step| match &answer {
-        _ if needed.contains(&step.id()) => StepEnd::held(),
-        // Of what it kept it does not say why: it is in use, something is built on it, or it is gone.
+        // Of what it kept it does not say why: it is in use, or something is built on it.
         engine::Answer::Done(gone) if gone.iter().any(|id| *id == step.id()) => StepEnd::plainly(Outcome::Done),
         engine::Answer::Done(_) => StepEnd::plainly(Outcome::Kept),
-        engine::Answer::Refused { status, .. } if is_no_such_call(*status) => {
-            let why = Error::failed("deleting build cache", "the engine, or a proxy before it, has no such call");
-            StepEnd { why: Some(why), ..StepEnd::plainly(Outcome::Kept) }
-        }
+        engine::Answer::Refused { status, .. } if is_no_such_call(*status) => no_call(),
         answer => plainly(answer.clone(), |_| Outcome::Done),
     };
-    Ok(steps.iter().map(end).collect())
+    Ok(steps.iter().zip(ends).map(|(step, ended)| ended.unwrap_or_else(|| end(step))).collect())
 }

@@ -1,36 +1,87 @@
 //! The books of the build cache: what the builds that ended have made and used, and what has gone since then.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::{Buildx, Engine};
 use crate::error::Result;
-use crate::ledger::CacheTurn;
+use crate::ledger::{CacheNotes, CacheTurn};
 use crate::model::{CacheBooks, CacheRecord, Kind, Outcome, Plan};
-use crate::plan::cache::look;
+use crate::plan::cache::{is_beside, look};
 
 /// An engine's build cache and what is known of it. Nobody else looks or takes meanwhile.
 pub(crate) struct SeenCache {
     pub(crate) records: Vec<CacheRecord>,
     pub(crate) books: CacheBooks,
-    turn: CacheTurn,
+    /// Builds have ended that are not entered yet.
+    pub(crate) waits: bool,
+    /// `None` for whoever only reads.
+    turn: Option<CacheTurn>,
 }
 
+/// The engine notes what a build used a moment after it has ended.
+pub(crate) const SOON: Duration = Duration::from_secs(1);
+
+/// How long somebody waits for his turn.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Builds that ended so long ago are entered whoever builds now.
+const LONGEST: SignedDuration = SignedDuration::from_mins(10);
+
 impl SeenCache {
-    /// Looks at the engine, and enters the builds that have ended. `None` where an engine tells too little.
+    /// Looks at the engine, and enters the builds that have ended. `None` where an engine tells too little. While
+    /// anybody builds who may have found what ours held, nobody knows yet what he found: they wait.
     pub(crate) async fn look(turn: CacheTurn, engine: &impl Engine, buildx: Buildx<'_>) -> Result<Option<Self>> {
         let mut books = turn.books()?;
-        let ended = turn.take_ended()?;
+        let ended = turn.ended()?;
         // Before the history, so that no build is missing there whose use is seen here.
-        let Some(records) = engine.cache().await? else { return Ok(None) };
-        let during =
-            |began: Timestamp, until: Timestamp| ended.iter().any(|build| began <= build.ended && until >= build.began);
-        let Some(history) = buildx.past_builds(during).await else { return Ok(None) };
-        look(&mut books, &ended, &history, &records);
-        // Written before anything goes: what is known must not hang on that.
-        turn.write(&books)?;
-        Ok(Some(Self { records, books, turn }))
+        let Some(records) = engine.cache().await? else { return turn.forget_ended(&ended).map(|()| None) };
+        let mut history = Vec::new();
+        if !ended.builds.is_empty() {
+            let is_beside = |began, until| is_beside(&ended.builds, began, until);
+            match buildx.past_builds(is_beside).await {
+                Some(past) => history = past,
+                None => return turn.forget_ended(&ended).map(|()| None),
+            }
+        }
+        let now = Timestamp::now();
+        let runs = history.iter().any(|past| past.ended.is_none() && is_beside(&ended.builds, past.began, now));
+        let waits = runs && ended.builds.iter().all(|build| now.duration_since(build.ended) < LONGEST);
+        if !waits {
+            look(&mut books, &ended.builds, &history, &records);
+            // Written before anything goes: what is known must not hang on that.
+            turn.write(&books)?;
+            turn.forget_ended(&ended)?;
+        }
+        Ok(Some(Self { records, books, waits, turn: Some(turn) }))
+    }
+
+    /// The same for whoever can wait for a moment: for who has the turn, and until the engine has noted what the last
+    /// builds used. `None` where no build of ours has left any cache, or nobody gets the turn.
+    pub(crate) async fn wait(notes: &CacheNotes, engine: &impl Engine, buildx: Buildx<'_>) -> Result<Option<Self>> {
+        if !notes.are_there() {
+            return Ok(None);
+        }
+        let began = Instant::now();
+        let turn = loop {
+            match notes.turn()? {
+                Some(turn) => break turn,
+                None if began.elapsed() > PATIENCE => return Ok(None),
+                None => tokio::time::sleep(PATIENCE / 100).await,
+            }
+        };
+        if notes.has_ended() {
+            tokio::time::sleep(SOON).await;
+        }
+        Self::look(turn, engine, buildx).await
+    }
+
+    /// What was known at the last look, and these records.
+    pub(crate) fn of_before(notes: &CacheNotes, records: Vec<CacheRecord>) -> Option<Self> {
+        let books = notes.books().ok().filter(|books| !books.records.is_empty())?;
+        Some(Self { records, books, waits: notes.has_ended(), turn: None })
     }
 
     /// What a plan took is in the books no more.
@@ -42,6 +93,6 @@ impl SeenCache {
             return Ok(());
         }
         self.books.forget(|id| gone.contains(id));
-        self.turn.write(&self.books)
+        self.turn.map_or(Ok(()), |turn| turn.write(&self.books))
     }
 }

@@ -8,7 +8,7 @@ mod recovery;
 mod removals;
 mod running;
 
-pub(crate) use cache::SeenCache;
+pub(crate) use cache::{SOON, SeenCache};
 pub(crate) use home::home;
 pub(crate) use open::{OpenBooks, open_books};
 pub(crate) use record::{BuildFacts, lost, record, records};

@@ -1,6 +1,8 @@
 //! After a build: what it put into the cache is looked at by a process of its own, for which nobody waits. What the
 //! build superseded there goes.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt as _;
 
 use jiff::Timestamp;
@@ -13,7 +15,9 @@ use crate::bookkeeping::SeenCache;
 use crate::engine::{Buildx, Engine};
 use crate::error::{Error, Result};
 use crate::ledger::{CacheTurn, State};
-use crate::model::{Doer, EndedBuild, EngineInfo, Plan, Reason, SessionEntry, SessionKey, Snapshot};
+use crate::model::{
+    Doer, EndedBuild, EngineInfo, Plan, Reason, Reference, SessionEntry, SessionKey, Snapshot, short_hash,
+};
 use crate::plan::argv::Builder;
 use crate::plan::cache::superseded;
 use crate::processes::apart;
@@ -26,11 +30,26 @@ impl Job {
         own && before.info.can.prune_leaves_cache
     }
 
+    /// What tells it from other builds of its Dockerfile: its tags. Tilt's are new each time. Of arguments nothing is
+    /// written down, which may be secrets.
+    fn variant(&self) -> String {
+        let tags: BTreeSet<&str> = self.intent.tags.iter().map(Reference::as_str).collect();
+        let here = std::env::current_dir().unwrap_or_default();
+        if !tags.is_empty() && !self.intent.tilt {
+            return short_hash(&tags.into_iter().collect::<Vec<_>>());
+        }
+        let context = here.join(self.words.context.as_deref().unwrap_or_default());
+        let platforms = self.words.platforms.iter().map(|platform| platform.to_string_lossy());
+        let words: Vec<Cow<str>> = std::iter::once(context.to_string_lossy()).chain(platforms).collect();
+        short_hash(&words.iter().map(Cow::as_ref).collect::<Vec<_>>())
+    }
+
     pub(super) fn ended_build(&self, app: &App, ended: Timestamp, ok: bool) -> EndedBuild {
         EndedBuild {
             build: self.intent.build.clone(),
             of: self.intent.of.clone(),
             key: self.intent.key.clone(),
+            variant: self.variant(),
             stamp: self.stamp.clone(),
             began: self.intent.started,
             ended,
@@ -58,7 +77,7 @@ pub(super) fn hand_over(app: &App, identity: &str, build: &EndedBuild) -> Result
     other.spawn().map(drop).map_err(failed)
 }
 
-/// Enters the builds that ended, and takes away what they superseded.
+/// Enters the builds that ended, and takes away what they superseded. Whether that must wait.
 pub(crate) async fn tidy(
     doer: Doer<'_>,
     state: &State,
@@ -66,8 +85,10 @@ pub(crate) async fn tidy(
     engine: &impl Engine,
     info: &EngineInfo,
     buildx: Buildx<'_>,
-) -> Result<()> {
-    let Some(cache) = SeenCache::look(turn, engine, buildx).await? else { return Ok(()) };
+) -> Result<bool> {
+    let seen = SeenCache::look(turn, engine, buildx).await?;
+    let waits = seen.as_ref().is_some_and(|seen| seen.waits);
+    let Some(cache) = seen.filter(|_| !waits) else { return Ok(waits) };
     let ledger = state.ledger(info.known()?);
     let (books, _) = ledger.read_aside().await?;
     let is_over = |of: &SessionKey| books.sessions.get(of).is_some_and(SessionEntry::is_cleaned);
@@ -78,5 +99,5 @@ pub(crate) async fn tidy(
     let hand = Hand::new(engine, &snapshot, (state, &ledger, &books), doer);
     hand.carry_out(&mut plan, std::future::pending(), |_| {}).await;
     cache.forget(&plan)?;
-    hand.note(&plan, Vec::new(), Vec::new(), std::future::pending()).await.map(drop)
+    hand.note(&plan, Vec::new(), Vec::new(), std::future::pending()).await.map(|_| false)
 }

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::key_flags::{DiskPressure, GuardSession, KeyFlags, Retention, Swept, SweptCache, Trust, Unasked};
 use crate::config::Typed;
+use crate::model::parse_bytes;
 
 pub(super) const ABOUT: &str =
     "docker build that leaves nothing behind, and a clean-up that takes what is yours and nothing else";
@@ -233,12 +234,25 @@ pub struct CleanFlags {
     /// Take the anonymous volumes of the containers that go, and the data in them
     #[arg(id = "clean_volumes", long = "volumes", conflicts_with = "keep_containers", help_heading = "What goes")]
     pub volumes: bool,
+    /// Take the build cache of these builds, and nothing else
+    #[arg(long, conflicts_with_all = ["tagged", "keep_tagged", "keep_containers", "clean_volumes", "keep_cache"], help_heading = "What goes")]
+    pub cache: bool,
+    /// Leave the build cache
+    #[arg(long, help_heading = "What goes")]
+    pub keep_cache: bool,
+    /// Keep this much build cache
+    #[arg(id = "clean_cache_keep", long = "cache-keep", value_name = "SIZE", value_parser = size, conflicts_with = "keep_cache", help_heading = "What stays")]
+    pub cache_keep: Option<u64>,
     #[command(flatten)]
     _trust: KeyFlags<Trust>,
     #[command(flatten)]
     _retention: KeyFlags<Retention>,
     #[command(flatten)]
     pub act: Act,
+}
+
+fn size(typed: &str) -> Result<u64, String> {
+    parse_bytes(typed)
 }
 
 /// What `dkb clean` is to look at.

@@ -4,7 +4,7 @@ use super::Settings;
 use super::git;
 use super::places::{Environment, Places};
 use crate::files;
-use crate::ledger::short_hash;
+use crate::model::short_hash;
 use crate::plan::identity::{Facts, Identity};
 
 /// Which project and session this run is in.

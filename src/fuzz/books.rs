@@ -184,9 +184,11 @@ impl WrittenStep {
             }
             (Action::Remove, Kind::Volume, _) => Some(Deed::RemoveVolume { name: id(), created: None }),
             (Action::Remove, Kind::Network, _) => Some(Deed::RemoveNetwork { id: id(), name: name()? }),
-            (Action::Remove, Kind::BuildCache, _) => {
-                Some(Deed::RemoveCache { id: id(), kind: name().unwrap_or_default() })
-            }
+            (Action::Remove, Kind::BuildCache, _) => Some(Deed::RemoveCache {
+                id: id(),
+                kind: name().unwrap_or_default(),
+                last: crate::model::CacheUse::default(),
+            }),
             _ => None,
         }
     }

@@ -6,8 +6,9 @@
 use std::fs::File;
 
 use super::folder::Folder;
-use super::{State, lock_within_limit, short_hash};
+use super::{State, lock_within_limit};
 use crate::error::{Error, Result};
+use crate::model::short_hash;
 use crate::model::{CacheBooks, EndedBuild};
 
 const BOOKS: &str = "cache.json";
@@ -28,6 +29,14 @@ pub struct CacheNotes {
 pub struct CacheTurn {
     notes: CacheNotes,
     _lock: File,
+}
+
+/// Builds that nobody has looked at yet.
+#[derive(Debug)]
+pub struct EndedBuilds {
+    pub builds: Vec<EndedBuild>,
+    /// Of the file that tells of them.
+    bytes: usize,
 }
 
 impl State {
@@ -57,6 +66,17 @@ impl CacheNotes {
         Ok(lock.try_lock().is_ok().then_some(CacheTurn { notes: self.clone(), _lock: lock }))
     }
 
+    /// Whether a build has left any.
+    pub fn are_there(&self) -> bool {
+        self.has_ended() || self.folder.path().join(BOOKS).exists()
+    }
+
+    /// What whoever had the last turn has written, which is there as a whole at any moment.
+    pub fn books(&self) -> Result<CacheBooks> {
+        let text = self.folder.read(BOOKS)?.unwrap_or_default();
+        Ok(serde_json::from_slice(&text).unwrap_or_default())
+    }
+
     pub fn has_ended(&self) -> bool {
         self.folder.read(ENDED).is_ok_and(|text| text.is_some_and(|text| !text.is_empty()))
     }
@@ -70,17 +90,22 @@ impl CacheNotes {
 
 impl CacheTurn {
     pub fn books(&self) -> Result<CacheBooks> {
-        let text = self.notes.folder.read(BOOKS)?.unwrap_or_default();
-        Ok(serde_json::from_slice(&text).unwrap_or_default())
+        self.notes.books()
     }
 
-    /// The builds that have ended since the last look, which are not to be looked at again.
-    pub fn take_ended(&self) -> Result<Vec<EndedBuild>> {
+    /// The builds that have ended since the last look.
+    pub fn ended(&self) -> Result<EndedBuilds> {
         let _lock = self.notes.lock()?;
         let text = self.notes.folder.read(ENDED)?.unwrap_or_default();
-        let ended = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
-        self.notes.folder.write(ENDED, b"")?;
-        Ok(ended)
+        let builds = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        Ok(EndedBuilds { builds, bytes: text.len() })
+    }
+
+    /// These need not be looked at again; those that have ended since are still to be.
+    pub fn forget_ended(&self, ended: &EndedBuilds) -> Result<()> {
+        let _lock = self.notes.lock()?;
+        let text = self.notes.folder.read(ENDED)?.unwrap_or_default();
+        self.notes.folder.write(ENDED, text.get(ended.bytes..).unwrap_or_default())
     }
 
     pub fn write(&self, books: &CacheBooks) -> Result<()> {
@@ -100,6 +125,7 @@ mod tests {
             build: BuildId::parse(name).expect("an ID"),
             of: key("p", "s"),
             key: "k".to_owned(),
+            variant: String::new(),
             stamp: Stamp::from(key("p", "s")),
             began: jiff::Timestamp::UNIX_EPOCH,
             ended: jiff::Timestamp::UNIX_EPOCH,
@@ -117,20 +143,36 @@ mod tests {
         let turn = notes.turn().expect("a folder").expect("a turn");
         assert!(notes.turn().expect("a folder").is_none(), "one at a time");
         notes.add(&build("2")).expect("a note");
-        assert_eq!(turn.take_ended().expect("notes"), [build("1"), build("2")]);
-        assert_eq!(turn.take_ended().expect("notes"), []);
+        let ended = turn.ended().expect("notes");
+        assert_eq!(ended.builds, [build("1"), build("2")]);
+        notes.add(&build("3")).expect("a note");
+        turn.forget_ended(&ended).expect("notes");
+        assert_eq!(turn.ended().expect("notes").builds, [build("3")], "it ended since");
         assert_eq!(turn.books().expect("books"), CacheBooks::default());
         let mut books = CacheBooks::default();
         let (past, needs) = (["x".to_owned()].into(), ["r".to_owned()].into());
         let of = key("p", "s");
         let at = jiff::Timestamp::UNIX_EPOCH;
-        books.builds.push(CachedBuild { past, of, key: "k".into(), at, ok: true, keep: 2, needs });
+        books.builds.push(CachedBuild {
+            past,
+            build: None,
+            of,
+            key: "k".into(),
+            variant: "v".into(),
+            at,
+            ok: true,
+            keep: 2,
+            needs,
+        });
         turn.write(&books).expect("books");
         assert_eq!(turn.books().expect("books"), books);
         drop(turn);
         std::fs::write(notes.folder.path().join(BOOKS), b"{half").expect("damage");
         std::fs::write(notes.folder.path().join(ENDED), b"{half\n").expect("damage");
         let turn = notes.turn().expect("a folder").expect("a turn");
-        assert_eq!((turn.books().expect("books"), turn.take_ended().expect("notes")), (CacheBooks::default(), vec![]));
+        assert_eq!(
+            (turn.books().expect("books"), turn.ended().expect("notes").builds),
+            (CacheBooks::default(), vec![])
+        );
     }
 }

@@ -28,9 +28,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
-pub use cache::{CacheNotes, CacheTurn};
+pub use cache::{CacheNotes, CacheTurn, EndedBuilds};
 pub use file::Ledger;
 use folder::Folder;
 pub use history::History;
@@ -40,6 +39,7 @@ pub use session::{Keeper, KeptBy, SessionFile, SessionHold};
 
 use crate::error::{Error, Result};
 use crate::model::SessionKey;
+use crate::model::short_hash;
 
 /// Locks are held for milliseconds; who waits longer than this waits for a stopped process.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
@@ -88,16 +88,6 @@ impl State {
     pub fn write_note(&self, name: &str, text: &str) -> Result<()> {
         self.folder.write(name, text.as_bytes())
     }
-}
-
-/// Sixteen hex digits that stand for these words; the words cannot run into each other.
-pub fn short_hash(words: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for word in words {
-        hash.update(word.len().to_le_bytes());
-        hash.update(word.as_bytes());
-    }
-    hex::encode(&hash.finalize()[..8])
 }
 
 fn lock_within_limit(path: &Path, mut attempt: impl FnMut() -> Result<(), TryLockError>) -> Result<()> {

@@ -20,8 +20,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
-use super::{State, lock_within_limit, short_hash};
+use super::{State, lock_within_limit};
 use crate::error::Result;
+use crate::model::short_hash;
 use crate::model::{Life, Name, Opening, Owner, SessionKey};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

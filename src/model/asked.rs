@@ -14,6 +14,9 @@ pub struct Asked {
     pub tagged: bool,
     /// Containers of what goes too.
     pub containers: bool,
+    /// Of the build cache alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cache: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +42,7 @@ mod tests {
             (Covers::Stale { project: name("app") }, true, r#"{"of":"stale","project":"app","#),
             (Covers::All, false, r#"{"of":"all","#),
         ] {
-            let asked = Asked { of, tagged, containers: tagged };
+            let asked = Asked { of, tagged, containers: tagged, cache: false };
             let text = serde_json::to_string(&asked).expect("plain data");
             assert_eq!(text, format!(r#"{written}"tagged":{tagged},"containers":{tagged}}}"#));
             assert_eq!(serde_json::from_str::<Asked>(&text).expect(&text), asked);

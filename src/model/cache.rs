@@ -15,6 +15,9 @@ pub struct EndedBuild {
     pub of: SessionKey,
     /// The same build, whatever it is tagged: a hash of Dockerfile path and target.
     pub key: String,
+    /// Which of its variants: a hash of its tags or, without any, of its context and platforms.
+    #[serde(default)]
+    pub variant: String,
     pub stamp: Stamp,
     pub began: Timestamp,
     pub ended: Timestamp,
@@ -62,9 +65,14 @@ pub struct CacheBooks {
 pub struct CachedBuild {
     /// What the engine calls it, or them: builds at once that can't be told apart are one.
     pub past: BTreeSet<String>,
+    /// Its name in the ledger; books of before do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildId>,
     #[serde(flatten)]
     pub of: SessionKey,
     pub key: String,
+    #[serde(default)]
+    pub variant: String,
     pub at: Timestamp,
     pub ok: bool,
     pub keep: usize,
@@ -74,8 +82,11 @@ pub struct CachedBuild {
 /// A record that a build of ours made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheClaim {
-    /// The name of its step.
+    /// The words of its step, hashed: a Dockerfile may hold a secret.
     pub step: String,
+    /// What the engine says of it, hashed: under another ID it still says so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub told: String,
     /// When that ran.
     pub ran: (Timestamp, Timestamp),
     /// The records of ours that it was made from: what it stands on, and what was copied from.

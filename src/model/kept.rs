@@ -54,6 +54,10 @@ pub enum KeptReason {
     BuiltIn,
     /// Build cache whose bytes belong to an image too.
     Shared,
+    /// Build cache in which the next build finds its steps.
+    NextBuild,
+    /// Build cache that somebody else has used, or may have.
+    UsedByOthers,
     /// So much build cache was to stay.
     CacheKeep,
     /// Enough came back without it.
@@ -100,6 +104,8 @@ impl KeptReason {
             | R::MayHoldData
             | R::BuiltIn
             | R::Shared
+            | R::NextBuild
+            | R::UsedByOthers
             | R::CacheKeep
             | R::Enough
             | R::AlreadyGone => Stays::Always,

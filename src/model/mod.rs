@@ -7,6 +7,7 @@ mod build_id;
 mod cache;
 mod capabilities;
 mod distance;
+mod hash;
 mod history;
 mod holder;
 mod id;
@@ -36,6 +37,7 @@ pub use build_id::BuildId;
 pub use cache::{CacheBooks, CacheClaim, CachedBuild, EndedBuild, PastBuild, PastStep};
 pub use capabilities::Capabilities;
 pub use distance::distance;
+pub use hash::short_hash;
 #[cfg(test)]
 pub(crate) use history::tests as history_tests;
 pub use history::{Doer, Removal};
@@ -49,7 +51,7 @@ pub use notice::Notice;
 pub use pattern::Pattern;
 pub use plan::{EngineLabel, Plan, SCHEMA, Totals};
 pub use reference::Reference;
-pub use resource::{CacheRecord, DiskUsage, Ended, Network, Volume};
+pub use resource::{CacheRecord, CacheUse, DiskUsage, Ended, Network, Volume};
 #[cfg(test)]
 pub(crate) use snapshot::tests as image_tests;
 pub use snapshot::{Container, ContainerState, EngineInfo, Image, ImageDetail, Snapshot};

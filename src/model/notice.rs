@@ -14,4 +14,6 @@ pub enum Notice {
     Unwritten(Error),
     /// The history could not be written.
     Unremembered(Error),
+    /// Builds run beside those that ended last, so whose their cache is can't be told yet.
+    CacheWaits,
 }

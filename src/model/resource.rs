@@ -67,13 +67,24 @@ pub struct CacheRecord {
     pub used: u64,
 }
 
+/// How a record of the build cache was used by then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheUse {
+    pub at: Option<Timestamp>,
+    pub builds: u64,
+}
+
 impl CacheRecord {
+    pub const fn last_use(&self) -> CacheUse {
+        CacheUse { at: self.last_used, builds: self.used }
+    }
+
     /// A record has no name. What the engine says of it holds the words of a Dockerfile, which may be a secret, so it is
     /// called by its kind.
     pub fn removal(&self, reason: Reason, can: Capabilities) -> Step {
         // Shared bytes come back with the image, or not at all, unless they are there twice.
         let elsewhere = self.shared && !can.counts_shared_cache_twice;
-        let deed = Deed::RemoveCache { id: self.id.clone(), kind: self.kind.clone() };
+        let deed = Deed::RemoveCache { id: self.id.clone(), kind: self.kind.clone(), last: self.last_use() };
         Step::new(deed, reason, if elsewhere { 0 } else { self.size })
     }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ImageId, Reference};
+use super::{CacheUse, ImageId, Reference};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -66,6 +66,8 @@ pub enum Reason {
     Dangling,
     /// No container uses it.
     Unused,
+    /// Build cache, as `--cache` asks for.
+    AskedFor,
 }
 
 /// How a step ended.
@@ -124,10 +126,11 @@ pub enum Deed {
         id: String,
         name: String,
     },
-    /// If nothing uses it. A record has no name, but is of a kind.
+    /// If nothing uses it, and nothing has used it since it was looked at. A record has no name, but is of a kind.
     RemoveCache {
         id: String,
         kind: String,
+        last: CacheUse,
     },
 }
 

@@ -13,18 +13,19 @@ use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::app::App;
-use crate::bookkeeping::{self, OpenBooks, open_books};
+use crate::bookkeeping::{self, OpenBooks, SeenCache, open_books};
 use crate::config::here::machine;
-use crate::engine::{Docker, Engine, Limits};
+use crate::engine::{Buildx, Docker, Engine, Limits};
 use crate::error::Result;
-use crate::ledger::{Ledger, State};
+use crate::ledger::{CacheNotes, Ledger, State};
 use crate::model::{
-    Books, Build, CacheRecord, Container, EngineInfo, ImageId, Kind, Life, Notice, Opening, Plan, Record, SessionKey,
-    Snapshot,
+    Books, Build, CacheBooks, CacheRecord, Container, EngineInfo, ImageId, Kind, Life, Notice, Opening, Plan, Record,
+    SessionKey, Snapshot,
 };
+use crate::plan::cache::{self, CacheBytes};
 use crate::plan::clean::{
-    CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, anonymous, at_work, leave_bases, may_be_anonymous,
-    may_share_with_cache, plan, share_with_cache, wants_bases, wants_layers,
+    CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, anonymous, at_work, leave_bases,
+    may_be_anonymous, may_share_with_cache, plan, share_with_cache, wants_bases, wants_layers,
 };
 use crate::plan::ended::{EndedRecords, ended};
 use crate::plan::session_end;
@@ -40,6 +41,8 @@ pub(crate) struct Observation {
     pub(crate) books: Books,
     pub(crate) snapshot: Snapshot,
     cache: Vec<CacheRecord>,
+    /// What of the cache is ours, where somebody has asked for it.
+    pub(crate) seen_cache: Option<SeenCache>,
     pub(crate) lives: HashMap<SessionKey, Life>,
     /// The last sign of life of those that are dead.
     beats: HashMap<SessionKey, Timestamp>,
@@ -66,7 +69,7 @@ impl Observation {
         let OpenBooks { ledger, mut books, damage } = open_books(&engine, &info, &state).await?;
         let mut notices: Vec<Notice> = damage.into_iter().collect();
         let (images, mut containers, cache) =
-            tokio::try_join!(engine.images(true), engine.containers(), cache(&engine, &books))?;
+            tokio::try_join!(engine.images(true), engine.containers(), cache_of(&engine, &books))?;
         ask_for_names(&engine, &books, &mut containers).await?;
         let mut snapshot = Snapshot { engine: info.clone(), images, containers };
         notices.extend(end_records(&engine, &ledger, &mut books, &snapshot, ahead).await);
@@ -84,6 +87,7 @@ impl Observation {
             books,
             snapshot,
             cache,
+            seen_cache: None,
             lives,
             beats,
             opened,
@@ -94,17 +98,53 @@ impl Observation {
         })
     }
 
+    /// Looks at what of the cache is ours, for whoever wants to take it.
+    pub(crate) async fn look_at_cache(&mut self, app: &App) -> Result<()> {
+        if let Some(notes) = self.cache_notes(app)? {
+            let program = app.program()?;
+            let buildx = Buildx { docker: &program.path, flags: &app.docker.words };
+            self.seen_cache = SeenCache::wait(&notes, &self.engine, buildx).await?;
+            if self.seen_cache.as_ref().is_some_and(|seen| seen.waits) {
+                self.notices.push(Notice::CacheWaits);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for whoever only wants to know, and does not wait.
+    pub(crate) fn recall_cache(&mut self, app: &App) -> Result<()> {
+        if let Some(notes) = self.cache_notes(app)? {
+            self.seen_cache = SeenCache::of_before(&notes, self.cache.clone());
+        }
+        Ok(())
+    }
+
+    /// Where some of it can go without harm to the rest.
+    fn cache_notes(&self, app: &App) -> Result<Option<CacheNotes>> {
+        let known = self.info.identity.as_deref().filter(|_| self.info.can.prune_leaves_cache);
+        known.map(|identity| Ok(app.state()?.cache(identity))).transpose()
+    }
+
+    pub(crate) fn cache_bytes(&self) -> CacheBytes {
+        let nothing = CacheBooks::default();
+        CacheBytes::new(self.seen_cache.as_ref().map_or(&nothing, |seen| &seen.books), &self.cache)
+    }
+
     /// The plan for this policy, and the few questions that it takes besides the look.
     pub(crate) async fn plan(&self, here: &Here, policy: &CleanPolicy) -> Result<Plan> {
         let layers = self.layers(here, policy).await?;
         let look = self.as_look(here, &layers);
         let mut plan = match policy.scope {
+            _ if policy.cache == CacheWish::Only => Plan::new("clean", &self.info, look.now, Vec::new(), Vec::new()),
             // What sessions that end have run goes too.
             Scope::Session(_) | Scope::Stale(_) if policy.containers => {
                 session_end::plan(&look, &self.extras().await?, policy)
             }
             _ => plan(&look, policy),
         };
+        if let Some(seen) = &self.seen_cache {
+            cache::clean(&mut plan, &look, policy, &seen.books, &seen.records);
+        }
         self.count_bytes(&mut plan).await?;
         self.add_anonymous_volumes(&mut plan, policy).await?;
         if plan.steps.iter().any(|step| step.kind() == Kind::Volume)
@@ -137,7 +177,8 @@ impl Observation {
         if !wanted.is_empty() {
             leave_bases(plan, &self.snapshot, &self.layers_of(wanted).await?);
         }
-        share_with_cache(plan, &self.books, &self.cache);
+        let records = self.seen_cache.as_ref().map_or(&self.cache, |seen| &seen.records);
+        share_with_cache(plan, &self.books, records);
         Ok(())
     }
 
@@ -196,7 +237,7 @@ impl Observation {
 }
 
 /// The build cache, where there is anything that may share its bytes. An engine that does not say keeps none.
-async fn cache(engine: &impl Engine, books: &Books) -> Result<Vec<CacheRecord>> {
+async fn cache_of(engine: &impl Engine, books: &Books) -> Result<Vec<CacheRecord>> {
     Ok(if may_share_with_cache(books) { engine.cache().await.ok().flatten().unwrap_or_default() } else { Vec::new() })
 }
 

@@ -18,18 +18,59 @@
 //! 6. What is in use stays, and what a record that stays stands on. Mounts of a cache and bases that were pulled are
 //!    never entered as ours.
 
+mod clean;
 mod look;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+pub(crate) use clean::clean;
+use jiff::{SignedDuration, Timestamp};
 pub(crate) use look::look;
 
-use crate::model::{CacheBooks, CacheRecord, CachedBuild, SessionKey};
+use crate::model::{CacheBooks, CacheRecord, CachedBuild, EndedBuild, SessionKey, total};
 
 /// How long after a build its last touch may come, on a machine that has much to do.
-const LATE: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
+const LATE: SignedDuration = SignedDuration::from_secs(2);
+
+/// So many variants of one Dockerfile are built by turns.
+const VARIANTS: usize = 16;
+
+/// So many that were built once may come again.
+const NEW_VARIANTS: usize = 3;
+
+/// What the build cache takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CacheBytes {
+    pub of: BTreeMap<SessionKey, u64>,
+    pub all: u64,
+}
+
+impl CacheBytes {
+    pub(crate) fn new(books: &CacheBooks, records: &[CacheRecord]) -> Self {
+        let sizes: HashMap<&str, u64> = records.iter().map(|record| (record.id.as_str(), record.size)).collect();
+        let mut needs: BTreeMap<&SessionKey, BTreeSet<&str>> = BTreeMap::new();
+        for build in &books.builds {
+            needs.entry(&build.of).or_default().extend(build.needs.iter().map(String::as_str));
+        }
+        let bytes = |ids: BTreeSet<&str>| total(ids.into_iter().filter_map(|id| sizes.get(id).copied()));
+        Self {
+            of: needs.into_iter().map(|(of, ids)| (of.clone(), bytes(ids))).collect(),
+            all: total(sizes.values().copied()),
+        }
+    }
+}
+
+/// Whether what a build from then till then had for steps matters to a look at these builds.
+pub(crate) fn is_beside(ended: &[EndedBuild], began: Timestamp, until: Timestamp) -> bool {
+    ended.iter().any(|build| began <= late(build.ended) && until >= build.began)
+}
+
+/// How long what ended then may still be noted.
+fn late(at: Timestamp) -> Timestamp {
+    at.checked_add(LATE).unwrap_or(Timestamp::MAX)
+}
 
 /// The records of ours that no build needs any more, children first.
 pub(crate) fn superseded<'a>(
@@ -43,37 +84,54 @@ pub(crate) fn superseded<'a>(
 
 /// What the newest versions of every build need.
 fn needed(books: &CacheBooks, is_over: impl Fn(&SessionKey) -> bool) -> BTreeSet<String> {
-    let newest = books.builds.iter().map(|build| ((build.of.project.as_str(), build.key.as_str()), &build.of));
-    let newest_of: HashMap<(&str, &str), &SessionKey> = newest.collect();
-    let is_past = |build: &&CachedBuild| {
-        newest_of[&(build.of.project.as_str(), build.key.as_str())] != &build.of && is_over(&build.of)
-    };
-    let latest = latest(&books.builds).into_iter().filter(|build| !is_past(build));
-    latest.flat_map(|build| &build.needs).cloned().collect()
+    let latest = latest(&books.builds, is_over);
+    latest.into_iter().flat_map(|build| &build.needs).cloned().collect()
 }
 
 /// The builds that are the last versions of what they built.
-fn latest(builds: &[CachedBuild]) -> Vec<&CachedBuild> {
-    let mut by_work: BTreeMap<(&SessionKey, &str), Vec<&CachedBuild>> = BTreeMap::new();
+fn latest<'a>(
+    builds: impl IntoIterator<Item = &'a CachedBuild> + Clone,
+    is_over: impl Fn(&SessionKey) -> bool,
+) -> Vec<&'a CachedBuild> {
+    let same = |build: &'a CachedBuild| (build.of.project.as_str(), build.key.as_str(), build.variant.as_str());
+    let newest: HashMap<_, &SessionKey> = builds.clone().into_iter().map(|build| (same(build), &build.of)).collect();
+    let mut by_file: BTreeMap<_, BTreeMap<&str, Vec<&CachedBuild>>> = BTreeMap::new();
     for build in builds {
-        by_work.entry((&build.of, &build.key)).or_default().push(build);
+        // Sessions that are over are one.
+        let of = Some(&build.of).filter(|of| !is_over(of));
+        if of.is_some() || newest[&same(build)] == &build.of {
+            let variants = by_file.entry((build.of.project.as_str(), of, build.key.as_str())).or_default();
+            variants.entry(&build.variant).or_default().push(build);
+        }
     }
-    by_work.into_values().flat_map(|builds| versions(&builds)).collect()
+    let kept = |builds: &[&CachedBuild]| builds.last().map_or(1, |newest| newest.keep.saturating_add(1));
+    let standing = by_file.into_values().flat_map(standing);
+    standing.flat_map(|builds| versions(&builds, kept(&builds), true)).collect()
 }
 
-/// The last versions, and the tries since the last that went well.
-fn versions<'a>(builds: &[&'a CachedBuild]) -> Vec<&'a CachedBuild> {
-    let keep = builds.last().map_or(0, |newest| newest.keep);
+/// Of one Dockerfile's variants those that are still built: the newest, and those that were built more than once. A tag
+/// that is new with each build names none.
+fn standing<'a>(variants: BTreeMap<&str, Vec<&'a CachedBuild>>) -> Vec<Vec<&'a CachedBuild>> {
+    let mut variants: Vec<Vec<&CachedBuild>> = variants.into_values().collect();
+    variants.sort_by_key(|builds| std::cmp::Reverse(builds.last().map(|build| build.at)));
+    variants.truncate(VARIANTS);
+    let mut nth = 0..;
+    variants.retain(|builds| nth.next() < Some(NEW_VARIANTS) || builds.len() > 1);
+    variants
+}
+
+/// The last so many versions, and as many of the tries since the last that went well.
+fn versions<'a>(builds: &[&'a CachedBuild], most: usize, with_tries: bool) -> Vec<&'a CachedBuild> {
     let (mut versions, mut tries): (Vec<&CachedBuild>, _) = (Vec::new(), Vec::new());
     for build in builds.iter().rev() {
         if build.ok {
             if !versions.iter().any(|version| version.needs == build.needs) {
                 versions.push(build);
             }
-        } else if versions.is_empty() && tries.len() <= keep {
+        } else if with_tries && versions.is_empty() && tries.len() < most {
             tries.push(*build);
         }
-        if versions.len() > keep {
+        if versions.len() >= most {
             break;
         }
     }

@@ -1,9 +1,14 @@
 //! What is left of a session that was to end: whether a later clean is to find it again.
 
-use crate::model::{Kept, Plan, Stays};
+use crate::model::{Kept, Kind, Plan, Stays};
 
+/// Cache is no part of a session: it is superseded whether that is over or not.
 fn longest(kept: &[Kept]) -> Stays {
-    kept.iter().map(|kept| kept.reason.stays()).max().unwrap_or(Stays::Always)
+    kept.iter()
+        .filter(|kept| kept.kind != Kind::BuildCache)
+        .map(|kept| kept.reason.stays())
+        .max()
+        .unwrap_or(Stays::Always)
 }
 
 /// Nothing of the session is held by anybody: whoever ended it has nothing more to do.

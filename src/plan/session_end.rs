@@ -189,6 +189,8 @@ mod tests {
             older_than: None,
             stale_after: Duration::ZERO,
             trust_stamp: false,
+            cache: crate::plan::clean::CacheWish::Leave,
+            cache_keep: None,
         };
         // Of a session that somebody else keeps open nothing goes, whoever names it.
         for here in [Here { shared: true, ..here.clone() }, Here { key: other, ..here.clone() }] {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
+use super::cache::CacheBytes;
 use super::clean::CleanLook;
 use crate::model::{Image, ImageId, Life, SessionKey, total};
 
@@ -20,6 +21,8 @@ pub(crate) struct SessionSummary {
     /// When its last build ended.
     pub last: Timestamp,
     pub images: Vec<Owned>,
+    /// The build cache that its builds made or found, which others may have found too.
+    pub cache: u64,
 }
 
 /// An image that a build of the session produced.
@@ -40,7 +43,11 @@ impl SessionSummary {
 
 /// The sessions that `wanted` lets through and that have an image left, are at work or died, each image with the
 /// last build that made it.
-pub(crate) fn sessions(look: &CleanLook, wanted: impl Fn(&SessionKey) -> bool) -> Vec<SessionSummary> {
+pub(crate) fn sessions(
+    look: &CleanLook,
+    cache: &CacheBytes,
+    wanted: impl Fn(&SessionKey) -> bool,
+) -> Vec<SessionSummary> {
     let listed: HashMap<ImageId, &Image> = look.snapshot.images.iter().map(|image| (image.id, image)).collect();
     let mut owned: BTreeMap<&SessionKey, Vec<Owned>> = BTreeMap::new();
     for image in listed.values() {
@@ -56,7 +63,11 @@ pub(crate) fn sessions(look: &CleanLook, wanted: impl Fn(&SessionKey) -> bool) -
         // The newest first; among equals the order of IDs, so that two looks read the same.
         images.sort_by(|a, b| (b.built, a.id).cmp(&(a.built, b.id)));
         let life = look.lives.get(&entry.key).copied().unwrap_or(Life::Unowned);
-        SessionSummary { here: entry.key == look.here.key, key: entry.key.clone(), life, last: entry.last, images }
+        let (key, here) = (entry.key.clone(), entry.key == look.here.key);
+        let cache = cache.of.get(&key).copied().unwrap_or(0);
+        SessionSummary { key, here, life, last: entry.last, images, cache }
     });
-    summaries.filter(|session| !session.images.is_empty() || session.life != Life::Unowned).collect()
+    summaries
+        .filter(|session| !session.images.is_empty() || session.cache > 0 || session.life != Life::Unowned)
+        .collect()
 }

@@ -89,15 +89,18 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
         (Kind::Image, Action::Untag, "tag", "untagged", "would untag"),
         (Kind::Image, Action::Remove, "image", "removed", "would remove"),
         (Kind::Volume, Action::Remove, "volume", "removed", "would remove"),
+        (Kind::BuildCache, Action::Remove, "cache record", "removed", "would remove"),
     ] {
         let steps: Vec<&Step> = of(kind, action).into_iter().filter(|step| ended(step, Outcome::Done)).collect();
         if steps.is_empty() {
             continue;
         }
         anything = true;
-        let names: Vec<String> = steps.iter().flat_map(|step| step.names()).map(shortened).collect();
+        // A record has no name but its kind.
+        let with_names: &[&Step] = if kind == Kind::BuildCache { &[] } else { &steps };
+        let names: Vec<String> = with_names.iter().flat_map(|step| step.names()).map(shortened).collect();
         let mut rest = list(&names);
-        if action == Action::Remove && matches!(kind, Kind::Image | Kind::Volume) {
+        if action == Action::Remove && matches!(kind, Kind::Image | Kind::Volume | Kind::BuildCache) {
             let up_to = if plan.up_to && kind == Kind::Image { "up to " } else { "" };
             let bytes = total(steps.iter().map(|step| step.bytes));
             rest = format!("{up_to}{:<10}  {rest}", human_bytes(bytes));
@@ -138,7 +141,12 @@ fn unfinished(table: &mut Table, plan: &Plan) {
 
 fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
     let mut groups: BTreeMap<KeptReason, Vec<&Kept>> = BTreeMap::new();
-    for kept in &plan.kept {
+    let mut cache: BTreeMap<KeptReason, (usize, u64)> = BTreeMap::new();
+    for kept in plan.kept.iter().filter(|kept| kept.kind == Kind::BuildCache) {
+        let (records, bytes) = cache.entry(kept.reason).or_default();
+        (*records, *bytes) = (records.saturating_add(1), bytes.saturating_add(kept.bytes));
+    }
+    for kept in plan.kept.iter().filter(|kept| kept.kind != Kind::BuildCache) {
         groups.entry(kept.reason).or_default().push(kept);
     }
     for (reason, group) in groups {
@@ -160,6 +168,9 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
             let who: Vec<String> = group.iter().map(|one| short(one)).collect();
             table.line(verb, group.len(), word, list(&who));
         }
+    }
+    for (reason, (records, bytes)) in cache {
+        table.line("kept", records, words(reason), format!("build cache, {}", human_bytes(bytes)));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Once;
 
-use super::warn;
+use super::{say, warn};
 use crate::model::Notice;
 
 /// That the history can't be written is the same for whatever went, on however many hosts.
@@ -24,6 +24,9 @@ fn tell_one(notice: &Notice) {
              the engine that has them",
             if *images == 1 { "image is" } else { "images are" },
         )),
+        Notice::CacheWaits => {
+            say("whose the cache of the last builds is can't be told while others build beside them: it stays for now");
+        }
         Notice::Unwritten(error) => warn(error),
         Notice::Unremembered(error) => TOLD.call_once(|| warn(error.under("dkb log will not know of this"))),
     }

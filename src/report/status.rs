@@ -5,12 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json as document};
 
-use super::words::{held_by, plural, words};
+use super::words::{count, held_by, plural, words};
 use super::{Page, Style};
 use crate::model::Owner;
 use crate::model::{
-    Action, Image, KeptReason, Life, Plan, Reference, SessionKey, Stamp, Step, human_bytes, human_duration, total,
+    Action, Image, KeptReason, Kind, Life, Plan, Reference, SessionKey, Stamp, Step, human_bytes, human_duration, total,
 };
+use crate::plan::cache::CacheBytes;
 use crate::plan::status::{Owned, SessionSummary};
 
 /// Images of one session that are named before the rest is counted.
@@ -40,10 +41,12 @@ pub(crate) struct About<'a> {
 
 /// The one document, and the sessions beside it. It has the shape of a plan, and is none: it says its own kind, and
 /// `--apply` does not take it.
-pub(crate) fn json(plan: &Plan, shown: &[ShownSession]) -> Page {
+/// `cache`: what the build cache of the engine takes, everybody's.
+pub(crate) fn json(plan: &Plan, shown: &[ShownSession], cache: u64) -> Page {
     let sessions: Vec<Value> = shown.iter().map(session_json).collect();
     let mut whole = serde_json::to_value(plan).unwrap_or_default();
     whole["kind"] = "status".into();
+    whole["cache_bytes"] = cache.into();
     whole["sessions"] = sessions.into();
     Page::json(&whole)
 }
@@ -66,6 +69,7 @@ fn session_json(ShownSession { session, owner }: &ShownSession) -> Value {
         "command": owner.as_ref().map(|owner| owner.command.as_str()),
         "last": session.last.to_string(),
         "bytes": session.bytes(),
+        "cache_bytes": session.cache,
         "images": images,
     })
 }
@@ -74,6 +78,7 @@ pub(crate) fn human(
     plan: &Plan,
     whose: &str,
     shown: &[ShownSession],
+    cache: &CacheBytes,
     now: Timestamp,
     verbose: bool,
     style: Style,
@@ -91,18 +96,30 @@ pub(crate) fn human(
         let at_work = at_work(session.life, owner.as_ref(), session.last, now);
         page.line(format_args!("  session {}{here}: {at_work}", session.key.session));
         images(&mut page, &session.images, now, verbose);
+        if session.cache > 0 {
+            page.line(format_args!("    build cache, {}", human_bytes(session.cache)));
+        }
     }
     if shown.is_empty() {
         page.line("nothing here is ours");
         return page;
     }
-    let images = plan.steps.iter().filter(|step| step.names().is_empty()).count();
+    let going = |kind: Kind| plan.steps.iter().filter(|step| step.kind() == kind).count();
+    let (images, records) = (going(Kind::Image), going(Kind::BuildCache));
     let up_to = if plan.up_to { "up to " } else { "" };
     let all = if whose == "all projects" { " --all" } else { "" };
     let bytes = human_bytes(plan.totals().bytes);
-    page.line(format_args!("dkb clean{all} would free {up_to}{bytes} in {images} {}", plural(images, "image")));
+    let and = if records > 0 { format!(" and {}", count(records, "cache record")) } else { String::new() };
+    page.line(format_args!("dkb clean{all} would free {up_to}{bytes} in {}{and}", count(images, "image")));
     if plan.totals().bytes_to_cache > 0 {
         page.line(format_args!("and turn {} into reclaimable cache", human_bytes(plan.totals().bytes_to_cache)));
+    }
+    let ours = total(cache.of.values().copied());
+    if cache.all > ours {
+        page.line(format_args!(
+            "the rest of the engine's build cache takes {}",
+            human_bytes(cache.all.saturating_sub(ours))
+        ));
     }
     page
 }

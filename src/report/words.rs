@@ -38,6 +38,8 @@ pub(crate) fn words(reason: KeptReason) -> &'static str {
         KeptReason::MayHoldData => "may hold data",
         KeptReason::BuiltIn => "built in",
         KeptReason::Shared => "shared",
+        KeptReason::NextBuild => "for the next build",
+        KeptReason::UsedByOthers => "used by others",
         KeptReason::CacheKeep => "cache to keep",
         KeptReason::Enough => "not needed",
         KeptReason::Changed => "changed since",
@@ -75,6 +77,7 @@ pub(crate) fn plural(n: usize, what: &'static str) -> &'static str {
         (_, "container") => "containers",
         (_, "network") => "networks",
         (_, "volume") => "volumes",
+        (_, "cache record") => "cache records",
         _ => what,
     }
 }

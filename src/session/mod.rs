@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use crate::app::{App, BY_CHECKOUT, env};
 use crate::config::here::machine;
 use crate::error::{Error, Result};
-use crate::ledger::{State, short_hash};
+use crate::ledger::State;
+use crate::model::short_hash;
 use crate::model::{Life, Name, SessionKey};
 use crate::plan::identity::Origin;
 

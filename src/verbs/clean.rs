@@ -14,7 +14,7 @@ use crate::config::here::machine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Life, Plan, Record};
 use crate::observe::{Observation, unmatched};
-use crate::plan::clean::{CleanPolicy, Layers, Scope, sessions};
+use crate::plan::clean::{CacheWish, CleanPolicy, Layers, Scope, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
 use crate::plan::over::is_cleaned;
 use crate::plan_file::{self, PlanFile};
@@ -36,7 +36,12 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
             }
             file = Some((path, read));
         }
-        let seen = Observation::look(app).await?;
+        let mut seen = Observation::look(app).await?;
+        if policies.iter().any(|policy| policy.cache != CacheWish::Leave)
+            && let Err(error) = seen.look_at_cache(app).await
+        {
+            report::warn(error.under("the build cache is left alone"));
+        }
         report::notice::tell(&seen.notices);
         dead::tell_of_the_dead(app, &seen.lives);
         if let Some((path, file)) = &file {
@@ -70,11 +75,15 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
             Scope::Session(key) => key,
             _ => &app.key,
         };
+        let cache = seen.seen_cache.take();
         let books = (&state, &seen.ledger, &seen.books);
         let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(of));
         let stop = asked_to_stop().boxed_local().shared();
         let mut report = hand.carry_out(&mut made, stop.clone(), |_| bar.step()).await;
         bar.end();
+        if let Err(error) = cache.map_or(Ok(()), |cache| cache.forget(&made)) {
+            report::warn(error);
+        }
         let ended = if whole { end_sessions(app, &seen, &policy, &made)? } else { Vec::new() };
         match hand.note(&made, report.gone.clone(), ended, stop).await {
             Ok(notices) => report::notice::tell(&notices),

@@ -8,7 +8,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::{ImageId, Kept, KeptReason, Kind, Life, Plan, SessionKey};
 use crate::observe::Observation;
-use crate::plan::clean::{Layers, Scope, build_gave};
+use crate::plan::cache::CacheBytes;
+use crate::plan::clean::{CacheWish, CleanPolicy, Layers, Scope, build_gave};
 use crate::plan::status::sessions;
 use crate::report;
 use crate::report::status::{About, ShownSession};
@@ -16,7 +17,8 @@ use crate::session::dead;
 
 pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
     app.runtime()?.block_on(async {
-        let seen = Observation::look(app).await?;
+        let mut seen = Observation::look(app).await?;
+        seen.recall_cache(app)?;
         report::notice::tell(&seen.notices);
         dead::tell_of_all_dead(app, &seen.lives);
         match &flags.image {
@@ -29,11 +31,13 @@ pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
 async fn all(app: &App, seen: &Observation, every: bool) -> Result<u8> {
     let project = &app.key.project;
     let scope = if every { Scope::All } else { Scope::Project(project.clone()) };
-    let plan = seen.plan(&app.here(), &app.clean_policy(scope, false)).await?;
-    let shown = shown(app, seen, |key| every || key.project == *project)?;
+    let policy = CleanPolicy { cache: CacheWish::With, ..app.clean_policy(scope, false) };
+    let plan = seen.plan(&app.here(), &policy).await?;
+    let cache = seen.cache_bytes();
+    let shown = shown(app, seen, &cache, |key| every || key.project == *project)?;
     let whose = if every { "all projects" } else { project.as_str() };
-    let for_people = || report::status::human(&plan, whose, &shown, Timestamp::now(), app.verbose, style(app));
-    report::result(app.settings.format, for_people, || report::status::json(&plan, &shown));
+    let for_people = || report::status::human(&plan, whose, &shown, &cache, Timestamp::now(), app.verbose, style(app));
+    report::result(app.settings.format, for_people, || report::status::json(&plan, &shown, cache.all));
     Ok(0)
 }
 
@@ -41,9 +45,14 @@ fn style(app: &App) -> report::Style {
     report::Style::for_stdout(app.settings.color)
 }
 
-fn shown(app: &App, seen: &Observation, wanted: impl Fn(&SessionKey) -> bool) -> Result<Vec<ShownSession>> {
+fn shown(
+    app: &App,
+    seen: &Observation,
+    cache: &CacheBytes,
+    wanted: impl Fn(&SessionKey) -> bool,
+) -> Result<Vec<ShownSession>> {
     let (here, layers) = (app.here(), Layers::new());
-    let summaries = sessions(&seen.as_look(&here, &layers), wanted);
+    let summaries = sessions(&seen.as_look(&here, &layers), cache, wanted);
     let state = app.state()?;
     Ok(summaries
         .into_iter()
@@ -91,7 +100,7 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
         fates,
     };
     let for_people = || report::status::about(&about, Timestamp::now(), style(app));
-    report::result(app.settings.format, for_people, || report::status::json(&plan, &[]));
+    report::result(app.settings.format, for_people, || report::status::json(&plan, &[], seen.cache_bytes().all));
     Ok(0)
 }
 

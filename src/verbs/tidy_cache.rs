@@ -5,14 +5,16 @@
 use std::time::Duration;
 
 use crate::app::App;
+use crate::bookkeeping::SOON;
 use crate::building::tidy_cache as tidy;
 use crate::engine::{Buildx, Engine, Limits};
 use crate::error::Result;
 use crate::model::Doer;
 use crate::processes::apart;
 
-/// The engine notes what a build used a moment after it has ended.
-const SOON: Duration = Duration::from_secs(1);
+/// How long it waits for whoever builds beside what has ended, and how often. After that the next build looks.
+const PAUSE: Duration = Duration::from_secs(4);
+const ROUNDS: usize = 20;
 
 pub(super) fn tidy_cache(app: &App) -> Result<u8> {
     apart::leave();
@@ -23,7 +25,10 @@ pub(super) fn tidy_cache(app: &App) -> Result<u8> {
         let engine = app.engine(Limits::default()).await?;
         let info = engine.info().await?;
         let notes = state.cache(info.known()?);
-        while notes.has_ended() {
+        for _ in 0..ROUNDS {
+            if !notes.has_ended() {
+                break;
+            }
             // Whoever has the turn looks once more before he goes.
             let Some(turn) = notes.turn()? else { break };
             tokio::time::sleep(SOON).await;
@@ -32,7 +37,9 @@ pub(super) fn tidy_cache(app: &App) -> Result<u8> {
                 break;
             }
             let buildx = Buildx { docker: &program.path, flags: &app.docker.words };
-            tidy(Doer { verb: "build", of: &app.key }, &state, turn, &engine, &info, buildx).await?;
+            if tidy(Doer { verb: "build", of: &app.key }, &state, turn, &engine, &info, buildx).await? {
+                tokio::time::sleep(PAUSE).await;
+            }
         }
         Ok(0)
     })

@@ -165,7 +165,7 @@ fn what_a_living_session_made_is_left_alone(engine: &Engine) {
     };
     is_left_alone();
     // What can't be read of a session says nothing of whether it lives; its lock does.
-    let file = dkb::ledger::short_hash(&[busy.project.as_str(), busy.session.as_str()]);
+    let file = dkb::model::short_hash(&[busy.project.as_str(), busy.session.as_str()]);
     fs::write(books.state.state_dir().join("sessions").join(file), "{").expect("a damaged file");
     is_left_alone();
     drop(alive);

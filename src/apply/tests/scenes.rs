@@ -331,6 +331,8 @@ pub(super) async fn plan(fake: &Fake, books: &Books, verb: Verb) -> (Plan, HashM
         older_than: None,
         stale_after: Duration::from_secs(3600),
         trust_stamp: false,
+        cache: crate::plan::clean::CacheWish::Leave,
+        cache_keep: None,
     };
     let mut plan = match verb {
         Verb::Clean | Verb::Tagged => clean::plan(&look, &policy),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{LATE, latest};
-use crate::model::{CacheBooks, CacheClaim, CacheRecord, CachedBuild, EndedBuild, PastBuild, PastStep};
+use super::{late, latest};
+use crate::model::{CacheBooks, CacheClaim, CacheRecord, CachedBuild, EndedBuild, PastBuild, PastStep, short_hash};
 
 /// How far the moments that we note may lie from those of the engine, which are of the same clock.
 const SLACK: SignedDuration = SignedDuration::from_millis(20);
@@ -39,8 +39,10 @@ pub(crate) fn look(books: &mut CacheBooks, ended: &[EndedBuild], history: &[Past
         builds.push(CachedBuild {
             needs: past.iter().filter_map(|id| needs.get(id.as_str())).flatten().cloned().collect(),
             past,
+            build: Some(build.build.clone()),
             of: build.of.clone(),
             key: build.key.clone(),
+            variant: build.variant.clone(),
             at: build.ended,
             ok: build.ok,
             keep: build.keep,
@@ -58,13 +60,13 @@ pub(crate) fn look(books: &mut CacheBooks, ended: &[EndedBuild], history: &[Past
 }
 
 /// What a step leaves gets another name once a later build exports it: the old record is gone, and there is one that was
-/// made while the same step ran.
+/// made while the same step ran, of which the engine says the same.
 fn renamed(books: &CacheBooks, records: &[CacheRecord]) -> BTreeMap<String, String> {
     let there: HashSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
     let unknown: Vec<&CacheRecord> = records.iter().filter(|record| !books.records.contains_key(&record.id)).collect();
     let gone = books.records.iter().filter(|(id, _)| !there.contains(id.as_str()));
     let found = gone.filter_map(|(id, claim)| {
-        let is_it = |record: &&&CacheRecord| was_made_in(record, claim.ran) && is_described(&claim.step, record);
+        let is_it = |record: &&&CacheRecord| was_made_in(record, claim.ran) && told(record) == claim.told;
         let mut found = unknown.iter().filter(is_it);
         let only = found.next().filter(|_| found.next().is_none())?;
         Some((id.clone(), only.id.clone()))
@@ -88,8 +90,11 @@ fn forget(books: &mut CacheBooks, records: &[CacheRecord]) {
     // The newest are known by their names for as long as the engine may tell of them.
     let is_new = books.builds.len().saturating_sub(REMEMBERED);
     let is_latest = |build: &&CachedBuild| !build.needs.is_empty();
-    let needed: BTreeSet<(Timestamp, String)> =
-        latest(&books.builds).into_iter().filter(is_latest).map(|build| (build.at, build.key.clone())).collect();
+    let needed: BTreeSet<(Timestamp, String)> = latest(&books.builds, |_| false)
+        .into_iter()
+        .filter(is_latest)
+        .map(|build| (build.at, build.key.clone()))
+        .collect();
     let mut nth = 0..;
     books.builds.retain(|build| nth.next() >= Some(is_new) || needed.contains(&(build.at, build.key.clone())));
     let too_many = books.builds.len().saturating_sub(MOST);
@@ -103,8 +108,7 @@ fn matched<'a>(
     known: &HashSet<&str>,
 ) -> Vec<(&'a EndedBuild, Vec<&'a PastBuild>)> {
     let may_be = |build: &EndedBuild, past: &PastBuild| {
-        let within =
-            past.began >= early(build.began, SLACK) && past.ended.is_some_and(|at| at <= late(build.ended, SLACK));
+        let within = past.began >= early(build.began, SLACK) && past.ended.is_some_and(|at| at <= slack(build.ended));
         within && !known.contains(past.id.as_str()) && !build.stamp.is_none() && build.stamp.is_part_of(&past.stamp)
     };
     let found = ended.iter().filter_map(|build| {
@@ -118,7 +122,7 @@ fn matched<'a>(
 /// Records that were touched when no build of ours ended, or when somebody else's did too, or too often.
 fn mark_shared(books: &mut CacheBooks, ours: &[&PastBuild], strangers: &[&PastBuild], records: &[CacheRecord]) {
     let ends = |pasts: &[&PastBuild], at: Timestamp| {
-        pasts.iter().filter_map(|past| past.ended).any(|ended| ended <= at && at <= late(ended, LATE))
+        pasts.iter().filter_map(|past| past.ended).any(|ended| ended <= at && at <= late(ended))
     };
     let mut shared = BTreeSet::new();
     for record in records {
@@ -132,7 +136,36 @@ fn mark_shared(books: &mut CacheBooks, ours: &[&PastBuild], strangers: &[&PastBu
             shared.insert(record.id.clone());
         }
     }
+    shared.extend(held_beside_ours(books, ours, strangers));
     books.share(&shared);
+}
+
+/// What a stranger's build has found while one of ours ran. The engine notes a use when the last who holds a record lets
+/// go, so his can't be told from ours.
+fn held_beside_ours(books: &CacheBooks, ours: &[&PastBuild], strangers: &[&PastBuild]) -> Vec<String> {
+    let beside = |past: &&&PastBuild| {
+        let meets = |own: &&PastBuild| {
+            own.ended.is_none_or(|ended| past.began <= late(ended)) && past.ended.is_none_or(|ended| ended >= own.began)
+        };
+        ours.iter().any(meets)
+    };
+    let mut found: HashMap<String, Vec<&PastStep>> = HashMap::new();
+    for past in strangers.iter().filter(beside) {
+        let Some(steps) = &past.steps else {
+            // Nobody can say what it found.
+            return books.records.keys().cloned().collect();
+        };
+        for step in steps {
+            found.entry(hashed(&step.name)).or_default().push(step);
+        }
+    }
+    // One that ran by itself left a record of its own; one that ran with ours is shown to have run then.
+    let is_his = |claim: &CacheClaim| {
+        let ran_with_ours =
+            |step: &&PastStep| step.ran.iter().any(|(from, to)| *from <= claim.ran.1 && claim.ran.0 <= *to);
+        found.get(&claim.step).is_some_and(|steps| steps.iter().any(|step| step.cached || ran_with_ours(step)))
+    };
+    books.records.iter().filter(|(_, claim)| is_his(claim)).map(|(id, _)| id.clone()).collect()
 }
 
 /// Enters the records that a build of ours has made, and says which of ours it needs.
@@ -157,6 +190,7 @@ fn enter(
         .filter(|record| record.last_used.is_some_and(|at| at >= ended) && !is_new(&record.id))
         .filter_map(|record| Some((record.id.as_str(), books.records.get(&record.id)?.step.as_str())))
         .collect();
+    let known: Vec<(&str, &str)> = books.records.iter().map(|(id, claim)| (id.as_str(), claim.step.as_str())).collect();
 
     let mut needs = BTreeSet::new();
     let mut claims: Vec<(String, CacheClaim)> = Vec::new();
@@ -165,7 +199,7 @@ fn enter(
             .before(digest)
             .flat_map(|step| {
                 let new = made.get(step.digest.as_str()).into_iter().flatten().map(|record| record.id.clone());
-                new.chain(used(step, &touched, &steps))
+                new.chain(used(step, &touched, &known, &steps))
             })
             .collect();
         for record in of_step {
@@ -174,7 +208,8 @@ fn enter(
             let step = steps.by_digest[digest];
             let ran = step.ran.iter().copied().find(|ran| was_made_in(record, *ran));
             let claim = CacheClaim {
-                step: step.name.clone(),
+                step: hashed(&step.name),
+                told: told(record),
                 ran: ran.unwrap_or((ended, ended)),
                 from,
                 ..CacheClaim::default()
@@ -183,21 +218,24 @@ fn enter(
             needs.insert(record.id.clone());
         }
     }
-    needs.extend(steps.by_digest.values().flat_map(|step| used(step, &touched, &steps)));
+    needs.extend(steps.by_digest.values().flat_map(|step| used(step, &touched, &known, &steps)));
     books.records.extend(claims);
     books.with_origins(&needs)
 }
 
-/// The records that were touched for this step, which was cached. Where its name tells none, each may have been.
-fn used(step: &PastStep, touched: &[(&str, &str)], steps: &Graph) -> Vec<String> {
+/// The records that were touched for this step, which was cached. Where its name tells none, each may have been, and each
+/// of that name: one that another build holds is touched when that lets go.
+fn used(step: &PastStep, touched: &[(&str, &str)], known: &[(&str, &str)], steps: &Graph) -> Vec<String> {
     if !step.cached && !step.ran.is_empty() && !is_source(&step.name) {
         return Vec::new();
     }
-    let same = |(id, name): &(&str, &str)| (words(name) == words(&step.name)).then(|| (*id).to_owned());
+    let step_hash = hashed(&step.name);
+    let same = |(id, hash): &(&str, &str)| (*hash == step_hash).then(|| (*id).to_owned());
     let found: Vec<String> = touched.iter().filter_map(same).collect();
     // The deepest cached step of a branch is the one that the engine had to find.
     if found.is_empty() && step.cached && steps.is_last_cached(step) {
-        return touched.iter().map(|(id, _)| (*id).to_owned()).collect();
+        let all = touched.iter().map(|(id, _)| (*id).to_owned());
+        return all.chain(known.iter().filter_map(same)).collect();
     }
     found
 }
@@ -297,6 +335,16 @@ fn words(name: &str) -> &str {
     }
 }
 
+/// A step by its words.
+fn hashed(name: &str) -> String {
+    short_hash(&[words(name)])
+}
+
+/// What the engine says of a record.
+fn told(record: &CacheRecord) -> String {
+    short_hash(&[&record.kind, &record.description])
+}
+
 /// What a step of this name runs.
 fn command(name: &str) -> Option<&str> {
     let words = words(name).strip_prefix("RUN ")?;
@@ -308,6 +356,6 @@ fn early(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_sub(by).unwrap_or(Timestamp::MIN)
 }
 
-fn late(at: Timestamp, by: SignedDuration) -> Timestamp {
-    at.checked_add(by).unwrap_or(Timestamp::MAX)
+fn slack(at: Timestamp) -> Timestamp {
+    at.checked_add(SLACK).unwrap_or(Timestamp::MAX)
 }

@@ -1,13 +1,13 @@
 //! A builder in memory that keeps its cache as BuildKit does, and random days of builds on it: ours, strangers', with
 //! dkb looking after them, and a twin that nobody cleans.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{look, superseded};
+use super::{NEW_VARIANTS, look, superseded};
 use crate::model::books_tests::key;
 use crate::model::{BuildId, CacheBooks, CacheRecord, EndedBuild, PastBuild, PastStep, SessionKey, Stamp};
 
@@ -21,6 +21,8 @@ struct Work {
     only_first_stage: bool,
     no_cache: bool,
     fails: bool,
+    /// What it is tagged.
+    variant: &'static str,
 }
 
 /// A step of the Dockerfile: its words, what it stands on, and what it copies from.
@@ -182,12 +184,31 @@ impl Host {
             build: BuildId::parse(format!("b{}", self.kit.clock)).expect("an ID"),
             of: of(session),
             key: if work.only_first_stage { "first" } else { "all" }.to_owned(),
+            variant: work.variant.to_owned(),
             stamp: of(session).into(),
             began,
             ended: self.kit.tick(),
             ok: !work.fails,
             keep: self.keep,
         });
+        found
+    }
+
+    /// Builds while a stranger does, who ends first. What both held the engine notes as used once, when the last lets
+    /// go. What the stranger found.
+    fn build_beside(&mut self, work: &Work, session: u8, theirs: &Work) -> BTreeSet<String> {
+        let began = self.kit.tick();
+        let uses: BTreeMap<String, u64> =
+            self.kit.cache.iter().map(|(_, record)| (record.id.clone(), record.used)).collect();
+        let found = self.kit.build(theirs, Stamp::default());
+        self.kit.clock += 60_000;
+        self.build(work, session);
+        for (_, record) in &mut self.kit.cache {
+            let before = uses.get(&record.id).copied().unwrap_or(0);
+            record.used = record.used.min(before + 1);
+        }
+        self.kit.history.last_mut().expect("ours").began = began;
+        self.waiting.last_mut().expect("ours").began = began;
         found
     }
 
@@ -207,7 +228,7 @@ impl Host {
 }
 
 fn plain(source: u8) -> Work {
-    Work { source, tool: 0, longer: false, only_first_stage: false, no_cache: false, fails: false }
+    Work { source, tool: 0, longer: false, only_first_stage: false, no_cache: false, fails: false, variant: "" }
 }
 
 #[test]
@@ -382,10 +403,74 @@ fn a_record_that_the_engine_names_anew_is_the_same_one() {
     );
 }
 
+#[test]
+fn variants_by_turns_find_their_steps() {
+    const TAGS: [&str; 5] = ["py1", "py2", "py3", "py4", "py5"];
+    for count in 1..=TAGS.len() {
+        let mut host = Host::new(0);
+        for round in 0..4 {
+            for (source, variant) in (0..).zip(&TAGS[..count]) {
+                let found = host.build(&Work { variant, ..plain(source) }, 0).len();
+                host.tidy();
+                // Of very many new ones nobody knows which come again.
+                assert!(round == 0 || found == 5 || count > NEW_VARIANTS && round == 1, "{count} {round}: {found}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tag_that_is_new_with_each_build_keeps_no_more_than_a_few() {
+    let mut host = Host::new(0);
+    for source in 0..30 {
+        let variant: &'static str = Box::leak(format!("v{source}").into_boxed_str());
+        host.build(&Work { variant, ..plain(source) }, 0);
+        host.tidy();
+    }
+    assert_eq!(host.kit.cache.len(), 2 + 3 * NEW_VARIANTS);
+}
+
+/// The engine notes one use, when the last lets go.
+#[test]
+fn what_a_stranger_found_while_a_build_of_ours_held_it_is_left_to_him() {
+    for (cached, known, stays) in [(true, true, true), (false, true, false), (true, false, true)] {
+        let mut host = Host::new(0);
+        host.build(&plain(1), 0);
+        host.look();
+        host.kit.clock += 60_000;
+        host.build(&plain(1), 0);
+        let ours = host.kit.history.last_mut().expect("ours");
+        let early = |at: Timestamp, by| at - jiff::SignedDuration::from_secs(by);
+        let (began, until) = (early(ours.began, 10), early(ours.began, 5));
+        ours.began = began;
+        host.waiting[0].began = early(began, 1);
+        let mut theirs = PastBuild { id: "theirs".to_owned(), stamp: Stamp::default(), ..ours.clone() };
+        theirs.ended = Some(until);
+        theirs.steps.iter_mut().flatten().for_each(|step| step.cached = cached);
+        theirs.steps = theirs.steps.filter(|_| known);
+        host.kit.history.push(theirs);
+        host.look();
+        host.build(&plain(2), 0);
+        assert_eq!(host.tidy() == 0, stays, "{cached} {known}");
+    }
+}
+
+#[test]
+fn another_command_that_ran_at_the_same_time_is_not_taken_for_ours() {
+    let mut host = Host::new(0);
+    host.build(&plain(1), 0);
+    host.look();
+    let (_, made) = host.kit.cache.iter_mut().find(|(held, _)| held.starts_with("RUN make")).expect("a record");
+    (made.id, made.description) = ("theirs".to_owned(), "mount / from exec /bin/sh -c theirs".to_owned());
+    host.look();
+    assert!(!host.books.records.contains_key("theirs"));
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Build(Work, u8),
     Stranger(Work),
+    Beside(Work, u8, Work),
     Look,
     /// Somebody's prune takes so many.
     Prune(u8),
@@ -401,6 +486,7 @@ fn work() -> impl Strategy<Value = Work> {
             only_first_stage,
             no_cache,
             fails,
+            variant: "",
         },
     )
 }
@@ -409,6 +495,7 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => (work(), 0..2_u8).prop_map(|(work, session)| Act::Build(work, session)),
         3 => work().prop_map(Act::Stranger),
+        2 => (work(), 0..2_u8, work()).prop_map(|(work, session, theirs)| Act::Beside(work, session, theirs)),
         1 => Just(Act::Look),
         1 => any::<u8>().prop_map(Act::Prune),
     ]
@@ -428,10 +515,21 @@ proptest! {
                     host.build(&work, session);
                     host.tidy();
                 }
-                Act::Stranger(work) => {
-                    let content = work.content(&work.lines());
+                Act::Stranger(_) | Act::Beside(..) => {
+                    let (work, found) = match act {
+                        Act::Beside(work, session, theirs) => {
+                            let found = host.build_beside(&work, session, &theirs);
+                            host.tidy();
+                            (theirs, found)
+                        }
+                        Act::Stranger(work) => {
+                            let found = host.kit.build(&work, Stamp::default());
+                            (work, found)
+                        }
+                        _ => unreachable!("the others are above and below"),
+                    };
                     let lines = work.lines();
-                    let found = host.kit.build(&work, Stamp::default());
+                    let content = work.content(&lines);
                     if !work.no_cache {
                         for had in content.iter().filter(|content| theirs.contains(*content)) {
                             prop_assert!(found.contains(had), "{had} is gone");

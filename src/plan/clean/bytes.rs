@@ -12,10 +12,11 @@
 //! that there is nothing. There an image that names no parent counts whole but for what is known to be shared, and the
 //! sum is an upper bound.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::look::Layers;
-use crate::model::{Books, CacheRecord, EngineInfo, Image, ImageId, Plan, Snapshot, total};
+use crate::model::{Books, CacheRecord, EngineInfo, Image, ImageId, Kind, Plan, Snapshot, Step, total};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Freed {
@@ -119,7 +120,10 @@ fn goes_with_parent(image: &Image, goes: &HashSet<ImageId>) -> bool {
 /// Of what `BuildKit` built, the cache holds the layers too: they leave the images and stay on the disk until the
 /// cache goes. Those bytes are counted apart. The classic builder's images are their own cache.
 pub(crate) fn share_with_cache(plan: &mut Plan, books: &Books, cache: &[CacheRecord]) {
-    let mut held = total(cache.iter().filter(|record| record.shared).map(|record| record.size));
+    let goes: HashSet<Cow<str>> =
+        plan.steps.iter().filter(|step| step.kind() == Kind::BuildCache).map(Step::id).collect();
+    let stays = cache.iter().filter(|record| record.shared && !goes.contains(record.id.as_str()));
+    let mut held = total(stays.map(|record| record.size));
     let by_buildkit: HashSet<ImageId> = built_by_buildkit(books).collect();
     for step in &mut plan.steps {
         let Some(id) = step.removed_image().filter(|id| by_buildkit.contains(id)) else { continue };
@@ -147,7 +151,7 @@ mod tests {
     use crate::engine::capabilities::CONTAINERD;
     use crate::model::books_tests::id;
     use crate::model::image_tests::{host, image};
-    use crate::model::{Deed, Reason, Step};
+    use crate::model::{Deed, Reason};
     use jiff::Timestamp;
 
     fn freed<'a>(all: &'a [Image], going: impl Iterator<Item = &'a Image> + Clone) -> Freed {

@@ -33,6 +33,16 @@ impl Scope {
     }
 }
 
+/// What becomes of the build cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CacheWish {
+    Leave,
+    /// It goes where its images go.
+    With,
+    /// It goes, and nothing else.
+    Only,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct CleanPolicy {
     pub scope: Scope,
@@ -49,6 +59,9 @@ pub(crate) struct CleanPolicy {
     pub older_than: Option<Duration>,
     pub stale_after: Duration,
     pub trust_stamp: bool,
+    pub cache: CacheWish,
+    /// So much of the cache stays.
+    pub cache_keep: Option<u64>,
 }
 
 /// The session that this process is in.
@@ -163,7 +176,7 @@ pub(crate) fn sessions<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl
     look.books.sessions.values().filter(|entry| covers(look, policy, &entry.key)).map(|entry| &entry.key)
 }
 
-pub(super) fn covers(look: &CleanLook, policy: &CleanPolicy, key: &SessionKey) -> bool {
+pub(crate) fn covers(look: &CleanLook, policy: &CleanPolicy, key: &SessionKey) -> bool {
     is_meant(look, policy, key) && (policy.scope == Scope::All || look.reaches(key))
 }
 

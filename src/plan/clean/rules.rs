@@ -153,7 +153,7 @@ impl<'a> CleanRules<'a> {
 }
 
 /// Why a tag of ours goes.
-pub(super) fn tag_reason(policy: &CleanPolicy) -> Reason {
+pub(crate) fn tag_reason(policy: &CleanPolicy) -> Reason {
     match &policy.scope {
         // A working copy's own session goes on.
         Scope::Session(key) if key.session.is_local() => Reason::OfSession,
@@ -162,6 +162,6 @@ pub(super) fn tag_reason(policy: &CleanPolicy) -> Reason {
     }
 }
 
-fn is_younger(now: Timestamp, at: Timestamp, age: Duration) -> bool {
+pub(crate) fn is_younger(now: Timestamp, at: Timestamp, age: Duration) -> bool {
     at > now || now.duration_since(at).unsigned_abs() < age
 }

@@ -45,6 +45,8 @@ pub(super) fn leftovers() -> CleanPolicy {
         older_than: None,
         stale_after: Duration::from_secs(6 * 3600),
         trust_stamp: false,
+        cache: crate::plan::clean::CacheWish::Leave,
+        cache_keep: None,
     }
 }
 

@@ -41,7 +41,10 @@ fn every_step() -> Vec<Step> {
         (image(6, ImageGuard::Untagged), Reason::Leftover),
         (volume("old", None), Reason::OfSession),
         (volume("data", Some(at(7))), Reason::OfSession),
-        (Deed::RemoveCache { id: "record".to_owned(), kind: String::new() }, Reason::Unused),
+        (
+            Deed::RemoveCache { id: "record".to_owned(), kind: String::new(), last: crate::model::CacheUse::default() },
+            Reason::Unused,
+        ),
     ];
     steps.into_iter().map(|(deed, reason)| Step::new(deed, reason, 10)).collect()
 }

@@ -230,6 +230,8 @@ impl Scene {
             older_than: None,
             stale_after: Duration::from_secs(6 * 3600),
             trust_stamp: false,
+            cache: crate::plan::clean::CacheWish::Leave,
+            cache_keep: None,
         };
         let mut plan = match verb {
             Verb::Build => {

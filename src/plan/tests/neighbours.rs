@@ -170,6 +170,8 @@ fn policy(dice: &mut Dice, scope: Scope) -> CleanPolicy {
         older_than: None,
         stale_after: Duration::from_secs(1800),
         trust_stamp: false,
+        cache: crate::plan::clean::CacheWish::Leave,
+        cache_keep: None,
         scope,
     }
 }

@@ -153,9 +153,11 @@ fn of_session() -> Plan {
         older_than: None,
         stale_after: Duration::ZERO,
         trust_stamp: false,
+        cache: crate::plan::clean::CacheWish::Leave,
+        cache_keep: None,
     };
     let mut plan = session_end::plan(&look, &extras, &policy);
-    plan.scope = Some(Asked { of: Covers::Session(own), tagged: true, containers: true });
+    plan.scope = Some(Asked { of: Covers::Session(own), tagged: true, containers: true, cache: false });
     let cache = [CacheRecord { shared: true, size: 150, ..record("layer", &[]) }];
     share_with_cache(&mut plan, &books, &cache);
     anonymous(look.snapshot, &extras.volumes, &mut plan, &policy);
@@ -216,7 +218,7 @@ fn kept() -> Plan {
         kept(Kind::Network, "net", Because::Failed, &[]),
     ];
     let mut plan = Plan::new("clean", &host(Vec::new(), Vec::new()).engine, at(NOW), Vec::new(), kept);
-    plan.scope = Some(Asked { of: Covers::All, tagged: false, containers: false });
+    plan.scope = Some(Asked { of: Covers::All, tagged: false, containers: false, cache: false });
     plan
 }
 

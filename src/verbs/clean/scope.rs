@@ -5,8 +5,8 @@ use std::io::IsTerminal;
 use crate::app::App;
 use crate::cli::{self, CleanFlags};
 use crate::error::{Error, Result};
-use crate::model::{Asked, Covers, Name, Plan, SessionKey};
-use crate::plan::clean::{CleanPolicy, Scope};
+use crate::model::{Asked, Covers, Kind, Name, Plan, SessionKey, Step};
+use crate::plan::clean::{CacheWish, CleanPolicy, Scope};
 
 pub(super) fn of_flags(app: &App, flags: &CleanFlags) -> Result<CleanPolicy> {
     let project = app.key.project.clone();
@@ -22,14 +22,23 @@ pub(super) fn of_flags(app: &App, flags: &CleanFlags) -> Result<CleanPolicy> {
     };
     let tags = flags.tagged || scope.is_of_sessions() && !flags.keep_tagged;
     let containers = scope.is_of_sessions() && !flags.keep_containers;
-    Ok(CleanPolicy { containers, volumes: flags.volumes, ..app.clean_policy(scope, tags) })
+    let (cache, cache_keep) = (cache(flags, false), flags.cache_keep);
+    Ok(CleanPolicy { containers, volumes: flags.volumes, cache, cache_keep, ..app.clean_policy(scope, tags) })
+}
+
+const fn cache(flags: &CleanFlags, only: bool) -> CacheWish {
+    match (flags.keep_cache, flags.cache || only) {
+        (true, _) => CacheWish::Leave,
+        (_, true) => CacheWish::Only,
+        _ => CacheWish::With,
+    }
 }
 
 /// By which of these a plan from a file was made. The file says for what it was asked and nothing else: what is
 /// kept, and what is believed, the settings say today as ever. Where a file of before does not say it, it is one
 /// of all that could have been asked for.
 pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> Vec<CleanPolicy> {
-    let policy = |scope: Scope, tagged: bool, containers: bool| {
+    let policy = |scope: Scope, tagged: bool, containers: bool, only_cache: bool| {
         let policy = app.clean_policy(scope, (tagged || flags.tagged) && !flags.keep_tagged);
         CleanPolicy {
             containers: policy.containers && containers && !flags.keep_containers,
@@ -37,15 +46,17 @@ pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> V
             volumes: flags.volumes,
             // It was said of this project, and not of one that a file names.
             trust_stamp: policy.trust_stamp && project_of(&policy.scope) == Some(&app.key.project),
+            cache: cache(flags, only_cache),
+            cache_keep: flags.cache_keep,
             ..policy
         }
     };
-    if let Some(Asked { of, tagged, containers }) = asked {
-        return vec![policy(scope_of(of), *tagged, *containers)];
+    if let Some(Asked { of, tagged, containers, cache }) = asked {
+        return vec![policy(scope_of(of), *tagged, *containers, *cache)];
     }
     let project = || app.key.project.clone();
     let all = [Scope::Project(project()), Scope::Session(app.key.clone()), Scope::Stale(project()), Scope::All];
-    all.into_iter().map(|scope| policy(scope, true, true)).collect()
+    all.into_iter().map(|scope| policy(scope, true, true, false)).collect()
 }
 
 const fn project_of(scope: &Scope) -> Option<&Name> {
@@ -71,7 +82,7 @@ pub(super) fn asked(policy: &CleanPolicy) -> Asked {
         Scope::Stale(project) => Covers::Stale { project },
         Scope::All => Covers::All,
     };
-    Asked { of, tagged: policy.tags, containers: policy.containers }
+    Asked { of, tagged: policy.tags, containers: policy.containers, cache: policy.cache == CacheWish::Only }
 }
 
 /// Whose things go, where somebody else may still want them: those of every project or, from a file, of another
@@ -89,7 +100,9 @@ pub(super) fn must_ask(policy: &CleanPolicy, here: &SessionKey, plan: &Plan) -> 
         }
         Scope::Session(_) | Scope::Project(_) | Scope::Stale(_) => None,
     };
-    wide.filter(|_| (policy.tags || policy.containers) && plan.steps.iter().any(|step| !step.names().is_empty()))
+    // Whoever needs the cache builds it anew.
+    let is_named = |step: &Step| step.kind() != Kind::BuildCache && !step.names().is_empty();
+    wide.filter(|_| (policy.tags || policy.containers) && plan.steps.iter().any(is_named))
 }
 
 pub(super) fn somebody_is_there() -> bool {
@@ -103,7 +116,7 @@ mod tests {
     use super::*;
     use crate::model::books_tests::{id, key};
     use crate::model::image_tests::host;
-    use crate::model::{Deed, ImageGuard, Reason, Step};
+    use crate::model::{Deed, ImageGuard, Reason};
 
     fn policy(scope: Scope, tags: bool, containers: bool) -> CleanPolicy {
         let (keep, stale_after) = (Vec::new(), Duration::ZERO);
@@ -118,6 +131,8 @@ mod tests {
             older_than: None,
             stale_after,
             trust_stamp: false,
+            cache: crate::plan::clean::CacheWish::Leave,
+            cache_keep: None,
         }
     }
 

@@ -78,6 +78,8 @@ impl Scene {
             older_than: None,
             stale_after: Duration::from_secs(1800),
             trust_stamp: false,
+            cache: crate::plan::clean::CacheWish::Leave,
+            cache_keep: None,
         };
         let beats = if let End::Dead(beat) = end { HashMap::from([(own.clone(), at(beat))]) } else { HashMap::new() };
         let look = CleanLook {
@@ -318,6 +320,8 @@ fn the_session_of_another_working_copy_ended_with_its_last_build() {
         older_than: None,
         stale_after: Duration::from_secs(1800),
         trust_stamp: false,
+        cache: crate::plan::clean::CacheWish::Leave,
+        cache_keep: None,
     };
     let look = CleanLook {
         snapshot: &scene.snapshot,

@@ -1,0 +1,149 @@
+//! What a clean takes of the cache, and why the rest of it stays.
+//!
+//! 1. Without tags what the newest version of every build does not need, and what tries that failed have made.
+//! 2. With tags what only builds need whose images go with it, or are not there any more.
+//! 3. With `--cache` all of it, and no image.
+//! 4. Whatever is asked for, what stays stays: what a build outside the scope needs, or one that runs; what a keep
+//!    pattern or `--keep-last` means; what was used too short a while ago; and so much as `--cache-keep` says, the last
+//!    used first.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use jiff::Timestamp;
+
+use super::{going, latest, versions};
+use crate::model::{Build, CacheBooks, CacheRecord, CachedBuild, ImageId, KeptReason, Plan, Reason, Step, total};
+use crate::plan::clean::{CacheWish, CleanLook, CleanPolicy, covers, is_younger, tag_reason};
+
+/// Adds to the plan of a clean what goes of the cache.
+pub(crate) fn clean(
+    plan: &mut Plan,
+    look: &CleanLook,
+    policy: &CleanPolicy,
+    books: &CacheBooks,
+    records: &[CacheRecord],
+) {
+    if policy.cache == CacheWish::Leave {
+        return;
+    }
+    let (own, others): (Vec<&CachedBuild>, Vec<&CachedBuild>) =
+        books.builds.iter().partition(|build| covers(look, policy, &build.of) && !look.is_others(&build.of));
+    let mut stays = needed_elsewhere(&own, &others);
+    for build in staying(plan, look, policy, &own) {
+        stays.extend(build.needs.iter().map(|id| (id.as_str(), KeptReason::NextBuild)));
+    }
+    let in_scope = in_scope(policy, books, &own);
+    let of_scope: Vec<&CacheRecord> = records.iter().filter(|record| in_scope.contains(record.id.as_str())).collect();
+    for record in &of_scope {
+        if policy.older_than.is_some_and(|age| touched(record).is_none_or(|at| is_younger(look.now, at, age))) {
+            stays.entry(&record.id).or_insert(KeptReason::TooYoung);
+        }
+    }
+    let may_go = |stays: &BTreeMap<&str, KeptReason>, id: &str| in_scope.contains(id) && !stays.contains_key(id);
+    if let Some(limit) = policy.cache_keep {
+        let free = going(books, records, |id| may_go(&stays, id));
+        for record in last_used(&of_scope, &free, limit) {
+            stays.entry(&record.id).or_insert(KeptReason::CacheKeep);
+        }
+    }
+    let going = going(books, records, |id| may_go(&stays, id));
+    let gone: HashSet<&str> = going.iter().map(|record| record.id.as_str()).collect();
+    let reason = match policy.cache {
+        CacheWish::Only => Reason::AskedFor,
+        _ if policy.tags => tag_reason(policy),
+        _ => Reason::Superseded,
+    };
+    plan.steps.extend(going.iter().map(|record| record.removal(reason, look.snapshot.engine.can)));
+    plan.kept.extend(of_scope.into_iter().filter(|record| !gone.contains(record.id.as_str())).map(|record| {
+        let is_shared = books.records.get(&record.id).is_some_and(|claim| claim.shared);
+        let reason = match stays.get(record.id.as_str()) {
+            _ if is_shared => KeptReason::UsedByOthers,
+            Some(reason) => *reason,
+            None if record.in_use => KeptReason::InUse,
+            None => KeptReason::Base,
+        };
+        record.kept(reason, Vec::new())
+    }));
+}
+
+/// What the newest versions of builds need that the clean is not about.
+fn needed_elsewhere<'a>(own: &[&CachedBuild], others: &[&'a CachedBuild]) -> BTreeMap<&'a str, KeptReason> {
+    let projects: HashSet<&str> = own.iter().map(|build| build.of.project.as_str()).collect();
+    let mut needed = BTreeMap::new();
+    for build in latest(others.iter().copied(), |_| false) {
+        let is_of_ours = projects.contains(build.of.project.as_str());
+        let reason = if is_of_ours { KeptReason::OtherSession } else { KeptReason::OtherProject };
+        needed.extend(build.needs.iter().map(|id| (id.as_str(), reason)));
+    }
+    needed
+}
+
+/// The builds in the scope that are to find their steps again.
+fn staying<'a>(plan: &Plan, look: &CleanLook, policy: &CleanPolicy, own: &[&'a CachedBuild]) -> Vec<&'a CachedBuild> {
+    let going: HashSet<ImageId> = plan.steps.iter().filter_map(Step::removed_image).collect();
+    let listed: HashSet<ImageId> = look.snapshot.images.iter().map(|image| image.id).collect();
+    let has_image = |build: &&Build| build.result.is_some_and(|id| listed.contains(&id) && !going.contains(&id));
+    let is_meant = |build: &&Build| build.tags.iter().any(|tag| policy.keep.iter().any(|keep| keep.matches_image(tag)));
+    let runs = |build: &CachedBuild| look.running.iter().any(|other| other.of == build.of && other.key == build.key);
+    let mut by_work: BTreeMap<_, Vec<&CachedBuild>> = BTreeMap::new();
+    for build in own {
+        by_work.entry((&build.of, build.key.as_str(), build.variant.as_str())).or_default().push(build);
+    }
+    let mut staying = Vec::new();
+    for builds in by_work.into_values() {
+        let newest = match (policy.cache, policy.keep_last) {
+            (_, Some(last)) => last,
+            (CacheWish::With, None) if !policy.tags => 1,
+            _ => 0,
+        };
+        if newest > 0 {
+            staying.extend(versions(&builds, newest, false));
+        }
+        staying.extend(builds.into_iter().filter(|build| {
+            let noted = noted(look, build);
+            runs(build)
+                || noted.clone().any(|noted| is_meant(&noted))
+                || policy.cache == CacheWish::With && policy.tags && noted.clone().any(|noted| has_image(&noted))
+        }));
+    }
+    staying
+}
+
+/// What the ledger knows of this build; where it does not know this very one, of the same build at another time.
+fn noted<'a>(look: &CleanLook<'a>, build: &CachedBuild) -> impl Iterator<Item = &'a Build> + Clone {
+    let same = |noted: &&Build| noted.of == build.of && noted.key == build.key;
+    let all = look.books.builds.iter().filter(same);
+    let only = all.clone().find(|noted| Some(&noted.build) == build.build.as_ref());
+    let rest = all.filter(move |_| only.is_none()).collect::<Vec<_>>();
+    only.into_iter().chain(rest)
+}
+
+/// The records that builds in the scope need, and without tags those that no build needs any more.
+fn in_scope<'a>(policy: &CleanPolicy, books: &'a CacheBooks, own: &[&'a CachedBuild]) -> BTreeSet<&'a str> {
+    let mut all: BTreeSet<&str> = own.iter().flat_map(|build| &build.needs).map(String::as_str).collect();
+    if policy.cache == CacheWish::With && !policy.tags {
+        let needed: HashSet<&str> = books.builds.iter().flat_map(|build| &build.needs).map(String::as_str).collect();
+        all.extend(books.records.keys().map(String::as_str).filter(|id| !needed.contains(id)));
+    }
+    all
+}
+
+/// Of those that could go the last used, so that with those that stay anyway so many bytes are left.
+fn last_used<'a>(all: &[&'a CacheRecord], free: &[&'a CacheRecord], limit: u64) -> Vec<&'a CacheRecord> {
+    let going: HashSet<&str> = free.iter().map(|record| record.id.as_str()).collect();
+    let stay = all.iter().filter(|record| !going.contains(record.id.as_str()));
+    let mut bytes = total(stay.map(|record| record.size));
+    let mut free = free.to_vec();
+    free.sort_by_key(|record| Reverse(touched(record)));
+    free.into_iter()
+        .take_while(|record| {
+            bytes = bytes.saturating_add(record.size);
+            bytes <= limit
+        })
+        .collect()
+}
+
+fn touched(record: &CacheRecord) -> Option<Timestamp> {
+    record.last_used.max(record.created)
+}
