@@ -29,6 +29,10 @@ pub(crate) fn promises() -> Promises {
                 a_stranger_finds_every_step_that_he_built_or_used,
                 a_build_does_not_wait_for_it,
                 a_terminal_that_closes_behind_a_build_takes_nothing_along,
+                variants_that_are_built_by_turns_find_their_steps,
+                a_stranger_keeps_what_he_found_while_we_built,
+                a_session_that_is_cleaned_leaves_no_cache,
+                clean_takes_the_cache_that_it_is_asked_to_take,
             ],
         )
         .on(without, promises![where_it_can_not_be_known_or_harms_others_the_cache_is_left_alone])
@@ -67,6 +71,11 @@ impl<'a> Scene<'a> {
     fn dkb(&self, args: &[&str]) -> dkb_lab::Output {
         let dkb = self.engine.dkb_in(&self.state).project("cache").env("DOCKER_BUILDKIT", "1");
         dkb.arg("build").args(args).arg(self.context.path()).run()
+    }
+
+    fn clean(&self, session: &str, args: &[&str]) -> dkb_lab::Output {
+        let dkb = self.engine.dkb_in(&self.state).project("cache").env("DOCKER_BUILDKIT", "1");
+        dkb.env("DKB_SESSION", session).arg("clean").args(args).run().success()
     }
 
     /// Builds, and waits until what is done beside it is done.
@@ -235,4 +244,107 @@ fn where_it_can_not_be_known_or_harms_others_the_cache_is_left_alone(engine: &En
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(scene.cache().0, before);
     assert_eq!(scene.found(&["-t", "app"]), 5);
+}
+
+fn variants_that_are_built_by_turns_find_their_steps(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.begin();
+    let sources = [new_source(), new_source()];
+    for round in 0..3 {
+        for (source, tag) in sources.iter().zip(["app:one", "app:two"]) {
+            scene.context.write("source", source);
+            if round > 0 {
+                // A stranger would be seen to use it.
+                let output = scene.build(&["--progress", "plain", "-t", tag]).success();
+                let found = output.err().lines().filter(|line| line.ends_with(" CACHED")).count();
+                assert_eq!(found, 5, "{tag}\n{output}");
+            } else {
+                scene.build(&["-q", "-t", tag]).success();
+            }
+        }
+    }
+}
+
+/// The engine notes one use of what several builds hold, when the last lets go.
+fn a_stranger_keeps_what_he_found_while_we_built(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.begin();
+    let slow = |seconds: u8| recipe(&format!("RUN echo tool >/tool; sleep {seconds}"));
+    scene.change();
+    scene.context.write("Dockerfile", slow(0));
+    scene.build(&["-q", "-t", "app"]).success();
+    scene.context.write("Dockerfile", slow(6));
+    std::thread::scope(|beside| {
+        let ours = beside.spawn(|| scene.build(&["-q", "-t", "app"]).success());
+        std::thread::sleep(Duration::from_secs(2));
+        // What ours holds is not always called cached.
+        assert!(scene.found(&["-t", "theirs", "--target", "build"]) > 0, "he uses what we built, and ends before us");
+        ours.join().expect("our build");
+    });
+    let first = std::fs::read(scene.context.join("source")).expect("a source");
+    scene.context.write("Dockerfile", slow(0));
+    for _ in 0..2 {
+        scene.change();
+        scene.build(&["-q", "-t", "app"]).success();
+    }
+    scene.context.write("source", first);
+    assert_eq!(scene.found(&["-t", "theirs", "--target", "build"]), 3);
+}
+
+fn a_session_that_is_cleaned_leaves_no_cache(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.begin();
+    let before = scene.cache();
+    let build = || {
+        scene.change();
+        let dkb = engine.dkb_in(&scene.state).project("cache").env("DOCKER_BUILDKIT", "1").env("DKB_SESSION", "job");
+        dkb.args(["build", "-q", "-t", "app"]).arg(scene.context.path()).run().success();
+    };
+    (0..3).for_each(|_| build());
+    let made = scene.cache();
+    let shown = scene.clean("job", &["--session", "--dry-run", "--format", "json"]);
+    let plan: serde_json::Value = serde_json::from_str(&shown.out()).expect("a plan");
+    let planned = plan["steps"].as_array().expect("steps").iter().filter(|step| step["type"] == "build_cache").count();
+    scene.clean("job", &["--session", "--yes"]);
+    let after = scene.cache();
+    assert_eq!(made.0.min(planned + after.0), planned + after.0, "{shown}");
+    assert!(
+        after.1 <= before.1 + made.1 / 100,
+        "{before:?} before, {made:?} with the session, {after:?} after it\n{shown}"
+    );
+    build();
+    scene.clean("job", &["--session", "--yes", "--keep-cache"]);
+    assert!(scene.cache().1 > made.1 / 10, "it was asked to stay");
+    assert_eq!(scene.found(&["-t", "app"]), 5);
+}
+
+fn clean_takes_the_cache_that_it_is_asked_to_take(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.begin();
+    scene.change();
+    let other =
+        Scene { engine, state: State::new(), context: Context::new().dockerfile(&recipe("RUN echo other >/tool")) };
+    other.change();
+    assert!(other.found(&["-t", "other"]) < 5);
+    scene.build(&["-q", "-t", "app"]).success();
+    scene.context.write("Dockerfile", recipe("RUN echo tool >/tool; exit 1"));
+    scene.build(&["-q", "-t", "app"]);
+    scene.context.write("Dockerfile", recipe("RUN echo tool >/tool"));
+    let whole = scene.cache();
+    scene.clean("s", &["--keep-cache"]);
+    assert_eq!(scene.cache(), whole);
+    scene.clean("s", &[]);
+    let again = scene.dkb(&["--progress", "plain", "-t", "app"]).success();
+    assert_eq!(again.err().lines().filter(|line| line.ends_with(" CACHED")).count(), 5, "for the next build\n{again}");
+    scene.settle();
+    let status = engine.dkb_in(&scene.state).project("cache").arg("status").run().success();
+    assert!(status.out().contains("build cache, "), "{status}");
+    let kept = scene.clean("s", &["--cache", "--cache-keep", "1GB"]);
+    assert!(kept.out().contains("cache to keep"), "{kept}");
+    let shown = scene.clean("s", &["--cache", "--dry-run"]);
+    let done = scene.clean("s", &["--cache"]);
+    assert_eq!(shown.out().replace("would remove", "removed"), done.out());
+    assert!(engine.docker(["image", "inspect", "app"]).run().exit_code() == Some(0), "images stay");
+    assert_eq!(other.found(&["-t", "other"]), 5, "another's cache stays");
+    assert!(scene.found(&["-t", "app"]) < 3, "what only we had is gone");
 }
