@@ -45,7 +45,7 @@ pub use kept::{Kept, KeptReason, Stays};
 pub use label::LabelFilter;
 pub use mark::DiskMark;
 pub use name::Name;
-pub use notice::Notice;
+pub use notice::{Gap, Notice};
 pub use pattern::Pattern;
 pub use plan::{EngineLabel, Plan, SCHEMA, Totals};
 pub use reference::Reference;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Kind;
 use crate::error::Error;
 
 #[derive(Debug)]
@@ -14,4 +15,25 @@ pub enum Notice {
     Unwritten(Error),
     /// The history could not be written.
     Unremembered(Error),
+}
+
+/// What a look at a host can't do or find out of one kind, which is no failure of that kind.
+#[derive(Debug)]
+pub enum Gap {
+    /// The engine has no calls for its build cache.
+    NoCacheCalls,
+    /// When images without a credible date were first seen could not be read or noted.
+    Undated(Error),
+    /// How large volumes are.
+    Unmeasured(Error),
+}
+
+impl Gap {
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::NoCacheCalls => Kind::BuildCache,
+            Self::Undated(_) => Kind::Image,
+            Self::Unmeasured(_) => Kind::Volume,
+        }
+    }
 }
