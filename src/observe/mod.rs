@@ -27,7 +27,7 @@ use crate::plan::clean::{
     may_share_with_cache, plan, share_with_cache, wants_bases, wants_layers,
 };
 use crate::plan::ended::{EndedRecords, ended};
-use crate::plan::session_end;
+use crate::plan::session_end::{self, Extras};
 
 /// Images that are asked for their layers at the same time.
 const AT_ONCE: usize = 8;
@@ -96,15 +96,25 @@ impl Observation {
 
     /// The plan for this policy, and the few questions that it takes besides the look.
     pub(crate) async fn plan(&self, here: &Here, policy: &CleanPolicy) -> Result<Plan> {
-        let layers = self.layers(here, policy).await?;
-        let look = self.as_look(here, &layers);
-        let mut plan = match policy.scope {
-            // What sessions that end have run goes too.
+        match policy.scope {
             Scope::Session(_) | Scope::Stale(_) if policy.containers => {
-                session_end::plan(&look, &self.extras().await?, policy)
+                self.plan_end(here, policy, &self.extras().await?).await
             }
-            _ => plan(&look, policy),
-        };
+            _ => {
+                let layers = self.layers(here, policy).await?;
+                self.weighed(plan(&self.as_look(here, &layers), policy), policy).await
+            }
+        }
+    }
+
+    /// The plan for sessions that end: what they have run goes too.
+    pub(crate) async fn plan_end(&self, here: &Here, policy: &CleanPolicy, extras: &Extras) -> Result<Plan> {
+        let layers = self.layers(here, policy).await?;
+        self.weighed(session_end::plan(&self.as_look(here, &layers), extras, policy), policy).await
+    }
+
+    /// The plan with its bytes, and with the anonymous volumes of containers that go.
+    async fn weighed(&self, mut plan: Plan, policy: &CleanPolicy) -> Result<Plan> {
         self.count_bytes(&mut plan).await?;
         self.add_anonymous_volumes(&mut plan, policy).await?;
         if plan.steps.iter().any(|step| step.kind() == Kind::Volume)
@@ -115,8 +125,7 @@ impl Observation {
         Ok(plan)
     }
 
-    /// What becomes of the anonymous volumes of containers that go.
-    pub(crate) async fn add_anonymous_volumes(&self, plan: &mut Plan, policy: &CleanPolicy) -> Result<()> {
+    async fn add_anonymous_volumes(&self, plan: &mut Plan, policy: &CleanPolicy) -> Result<()> {
         if may_be_anonymous(&self.snapshot, plan) {
             anonymous(&self.snapshot, &self.engine.volumes().await?, plan, policy);
         }
@@ -132,7 +141,7 @@ impl Observation {
     }
 
     /// Counts what stays: with the bases of what goes, and, apart, on the disk as build cache.
-    pub(crate) async fn count_bytes(&self, plan: &mut Plan) -> Result<()> {
+    async fn count_bytes(&self, plan: &mut Plan) -> Result<()> {
         let wanted = wants_bases(plan, &self.snapshot);
         if !wanted.is_empty() {
             leave_bases(plan, &self.snapshot, &self.layers_of(wanted).await?);
@@ -142,9 +151,9 @@ impl Observation {
     }
 
     /// What a session can leave besides containers and images.
-    pub(crate) async fn extras(&self) -> Result<session_end::Extras> {
+    pub(crate) async fn extras(&self) -> Result<Extras> {
         let networks = self.engine.networks().await?;
-        Ok(session_end::Extras { networks, volumes: self.engine.volumes().await? })
+        Ok(Extras { networks, volumes: self.engine.volumes().await? })
     }
 
     /// What of these is not there: images and containers by the look, networks and volumes by a list of their own.
@@ -153,14 +162,13 @@ impl Observation {
         there.extend(self.snapshot.images.iter().map(|image| (Kind::Image, image.id.to_string())));
         there.extend(self.snapshot.containers.iter().map(|one| (Kind::Container, one.id.clone())));
         let asks = kinds.contains(&Kind::Network) || kinds.contains(&Kind::Volume);
-        let session_end::Extras { networks, volumes } =
-            if asks { self.extras().await? } else { session_end::Extras::default() };
+        let Extras { networks, volumes } = if asks { self.extras().await? } else { Extras::default() };
         there.extend(networks.into_iter().map(|network| (Kind::Network, network.id)));
         there.extend(volumes.into_iter().map(|volume| (Kind::Volume, volume.name)));
         Ok(move |kind, id: &str| kind != Kind::BuildCache && !there.contains(&(kind, id.to_owned())))
     }
 
-    pub(crate) async fn layers(&self, here: &Here, policy: &CleanPolicy) -> Result<Layers> {
+    async fn layers(&self, here: &Here, policy: &CleanPolicy) -> Result<Layers> {
         let empty = Layers::new();
         self.layers_of(wants_layers(&self.as_look(here, &empty), policy)).await
     }
