@@ -7,6 +7,7 @@ mod build_id;
 mod cache;
 mod capabilities;
 mod distance;
+mod guard_mark;
 mod history;
 mod holder;
 mod id;
@@ -36,6 +37,7 @@ pub use build_id::BuildId;
 pub use cache::{CacheBooks, CacheClaim, CachedBuild, EndedBuild, PastBuild, PastStep};
 pub use capabilities::Capabilities;
 pub use distance::distance;
+pub use guard_mark::GuardMark;
 #[cfg(test)]
 pub(crate) use history::tests as history_tests;
 pub use history::{Doer, Removal};

@@ -4,11 +4,11 @@ use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 
-use super::{guard_mark, is_made};
+use super::is_made;
 use crate::app::App;
 use crate::cli::GuardFlags;
 use crate::error::{Error, Result};
-use crate::model::SessionKey;
+use crate::model::{GuardMark, SessionKey};
 use crate::processes::apart;
 
 /// What a guard writes when it has cleaned up itself.
@@ -51,7 +51,8 @@ pub(crate) fn start(app: &App, key: &SessionKey, until: &Until, leaves: Leaves, 
     watcher.args(["--session", key.session.as_str()]);
     // As the guard tells its command: a name that only the checkout gave must not look like the user's word.
     let vouched = is_made(app, key) || app.here().vouched;
-    watcher.env("DKB_PROJECT", key.project.as_str()).env("DKB_GUARD", guard_mark(key, vouched));
+    let mark = GuardMark { session: key.session.clone(), vouched };
+    watcher.env("DKB_PROJECT", key.project.as_str()).env(GuardMark::VARIABLE, mark.to_string());
     // Without them the watcher would keep nothing that they say to keep.
     if let Some(file) = app.settings_to_hand_on()? {
         watcher.arg("--settings").arg(file);

@@ -13,14 +13,14 @@ use crate::app::{App, env};
 use crate::cli::GuardFlags;
 use crate::config::value::Source;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{RUN_LABEL, SessionKey};
+use crate::model::{GuardMark, RUN_LABEL, SessionKey};
 use crate::plan::over::is_over;
 use crate::processes::child::{self, exit_code};
 use crate::processes::name_of;
 use crate::report;
 use crate::session::end::{self, Manner, say_that_it_goes_on};
 use crate::session::opened::{Opened, warn_of_no_watcher};
-use crate::session::{dead, guard_mark, is_made, key_of, outer};
+use crate::session::{dead, is_made, key_of, outer};
 
 pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
     app.must_mean_an_engine()?;
@@ -112,7 +112,7 @@ fn run(app: &App, key: &SessionKey, words: &[OsString], told: Overrides, opened:
             return Err(error);
         }
     };
-    let vouched = app.here().vouched;
+    let mark = GuardMark { session: key.session.clone(), vouched: app.here().vouched };
     let mut command = Command::new(program);
     if app.docker.tls {
         report::warn(
@@ -129,7 +129,7 @@ fn run(app: &App, key: &SessionKey, words: &[OsString], told: Overrides, opened:
         .args(args)
         .env("DKB_SESSION", key.session.as_str())
         .env("DKB_PROJECT", key.project.as_str())
-        .env("DKB_GUARD", guard_mark(key, vouched))
+        .env(GuardMark::VARIABLE, mark.to_string())
         .env("DKB_LABEL", format!("{RUN_LABEL}={}", key.run_label()));
     let started = child::start(command, child::Stdout::Untouched, &[], None);
     let mut running = match started {
