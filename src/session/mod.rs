@@ -3,6 +3,7 @@
 pub(crate) mod dead;
 pub(crate) mod end;
 pub(crate) mod opened;
+pub(crate) mod told;
 pub(crate) mod watcher;
 
 use jiff::Timestamp;
