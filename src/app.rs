@@ -13,13 +13,10 @@ use crate::config::{self, Places, Settings, Typed, here};
 use crate::engine::{self, Docker, Endpoint, Limits, Program};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::State;
-use crate::model::{Doer, Name, SessionKey};
+use crate::model::{Doer, GuardMark, Name, SessionKey};
 use crate::plan::clean::{CacheWish, CleanPolicy, Here, Scope};
 use crate::plan::identity::{Identity, Origin};
 use crate::report::words::Loudness;
-
-/// Behind the session in a guard's mark, where its project was named by a checkout and by nobody else.
-pub(crate) const BY_CHECKOUT: &str = ":checkout";
 
 pub(crate) struct App {
     pub(crate) settings: Settings,
@@ -89,6 +86,17 @@ fn has_handles(wanted: usize) -> std::io::Result<()> {
 /// The environment of this process.
 pub(crate) fn env(name: &str) -> Option<OsString> {
     std::env::var_os(name)
+}
+
+/// The mark of the guard that this process runs in, as far as one can be read.
+pub(crate) fn guard_mark() -> Option<GuardMark> {
+    GuardMark::parse(env(GuardMark::VARIABLE)?.to_str()?)
+}
+
+/// Whether the name of the project in the environment is somebody's own word, and not what a guard handed on.
+fn is_own_word() -> bool {
+    let is_inside = env(GuardMark::VARIABLE).is_some_and(|mark| !mark.is_empty());
+    !is_inside || guard_mark().is_some_and(|mark| mark.vouched)
 }
 
 /// Whoever still waits for a lock then is not waited for.
@@ -172,9 +180,7 @@ impl App {
             vouched: match self.identity.project_from {
                 Origin::Given(_) => match self.settings.source("project") {
                     Some(Source::File { checkout, .. }) => !checkout,
-                    Some(Source::Variable(_)) => {
-                        !env("DKB_GUARD").is_some_and(|mark| mark.as_encoded_bytes().ends_with(BY_CHECKOUT.as_bytes()))
-                    }
+                    Some(Source::Variable(_)) => is_own_word(),
                     _ => true,
                 },
                 Origin::CiVariable(_) => true,
@@ -185,8 +191,7 @@ impl App {
 
     /// Whether somebody else keeps our session open. What cannot be found out is somebody else's.
     fn is_shared(&self) -> bool {
-        let mark = env("DKB_GUARD").and_then(|mark| mark.into_string().ok()).unwrap_or_default();
-        let inside = mark.strip_suffix(BY_CHECKOUT).unwrap_or(&mark) == self.key.session.as_str();
+        let inside = guard_mark().is_some_and(|mark| mark.session == self.key.session);
         self.state().is_ok_and(|state| state.session(&self.key).is_shared(inside).unwrap_or(true))
     }
 

@@ -72,6 +72,7 @@ pub struct DockerGlobals {
     /// Take docker's settings from this folder
     #[arg(long, value_name = "FOLDER")]
     pub config: Option<PathBuf>,
+    // This one and the next are for docker alone, which gets them among the words that were typed.
     /// Let docker say what it does
     #[arg(short = 'D', long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub debug: Option<String>,

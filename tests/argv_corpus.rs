@@ -30,15 +30,12 @@ struct Line {
     #[serde(default)]
     files: Vec<String>,
     target: Option<String>,
-    metadata_file: Option<String>,
     #[serde(default)]
     outputs: Vec<String>,
     #[serde(default)]
     platforms: Vec<String>,
     builder: Option<String>,
     context: Option<String>,
-    rm: Option<bool>,
-    force_rm: Option<bool>,
     #[serde(default)]
     quiet: bool,
     #[serde(default)]
@@ -101,13 +98,10 @@ impl Line {
             tags: read.tags.iter().map(|tag| tag.canonical().to_string()).collect(),
             files: all(&read.files),
             target: one(&read.target),
-            metadata_file: one(&read.metadata_file),
             outputs: read.outputs.iter().map(|output| output.kind.clone()).collect(),
             platforms: all(&read.platforms),
             builder: one(&read.builder),
             context: one(&read.context),
-            rm: read.rm,
-            force_rm: read.force_rm,
             quiet: read.quiet,
             push: read.push,
             load: read.load,

@@ -1,12 +1,15 @@
 //! Who knows whom: read off every path in the source, through re-exports to the file that has the thing. No arrow
 //! goes up, no verb names a verb, and no two files know each other, not even by way of others.
 
+mod source;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use source::paths_of;
 use syn::visit::{self, Visit};
-use syn::{Attribute, ImplItemFn, Item, ItemMod, UseTree, Visibility};
+use syn::{Attribute, ImplItemFn, Item, ItemMod, Macro, UseTree, Visibility};
 
 /// From the roof to the floor: a room may know those that stand below it.
 const ROOMS: [&str; 19] = [
@@ -30,6 +33,20 @@ const ROOMS: [&str; 19] = [
     "plan",
     "model",
     "error",
+];
+
+/// What a room must not know of, though it stands below.
+const STRANGERS: [(&str, &str); 7] = [
+    // What is shown is plans and what became of them.
+    ("report", "engine"),
+    ("report", "ledger"),
+    // Who looks, acts and keeps the books tells nobody of it and asks nobody: a verb does.
+    ("observe", "report"),
+    ("apply", "report"),
+    ("bookkeeping", "report"),
+    // What there is does not depend on what becomes of it.
+    ("engine", "plan::clean"),
+    ("ledger", "plan::clean"),
 ];
 
 type Module = Vec<String>;
@@ -161,25 +178,23 @@ impl<'a> Visit<'a> for Named {
         visit::visit_path(self, path);
     }
 
+    /// What a macro is given is words to it. Of those the paths from the root are read.
+    fn visit_macro(&mut self, item: &'a Macro) {
+        visit::visit_macro(self, item);
+        let text = item.tokens.to_string();
+        let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+        let words: Vec<&str> = text.split(|c| !is_part(c)).filter(|word| !word.is_empty()).collect();
+        for at in (0..words.len()).filter(|at| words[*at] == "crate") {
+            let steps = words[at + 1..].chunks_exact(2).take_while(|pair| pair[0] == "::");
+            let path = steps.map(|pair| pair[1].to_owned());
+            self.paths.push(std::iter::once("crate".to_owned()).chain(path).collect());
+        }
+    }
+
     fn visit_use_tree(&mut self, _: &'a UseTree) {}
 
     /// Who may see a thing says nothing of what it uses.
     fn visit_visibility(&mut self, _: &'a Visibility) {}
-}
-
-/// `a::{b, c::d}` as `a::b` and `a::c::d`.
-fn paths_of(tree: &UseTree) -> Vec<Vec<String>> {
-    match tree {
-        UseTree::Path(path) => {
-            let inner = paths_of(&path.tree);
-            inner.into_iter().map(|rest| [vec![path.ident.to_string()], rest].concat()).collect()
-        }
-        UseTree::Name(name) if name.ident == "self" => vec![Vec::new()],
-        UseTree::Name(name) => vec![vec![name.ident.to_string()]],
-        UseTree::Rename(name) => vec![vec![name.ident.to_string()]],
-        UseTree::Glob(_) => vec![Vec::new()],
-        UseTree::Group(group) => group.items.iter().flat_map(paths_of).collect(),
-    }
 }
 
 fn is_for_tests(attributes: &[Attribute]) -> bool {
@@ -206,6 +221,36 @@ fn no_room_knows_one_above_it() {
         up.extend(above.map(|other| format!("{} → {}", written(module), written(other))));
     }
     assert!(up.is_empty(), "arrows that go up:\n{}", up.join("\n"));
+}
+
+#[test]
+fn no_room_knows_a_stranger() {
+    let house = House::read();
+    let is_in = |module: &Module, place: &str| format!("{}::", written(module)).starts_with(&format!("{place}::"));
+    let (known, mut strange) = (house.known(), Vec::new());
+    for (room, stranger) in STRANGERS {
+        assert!([room, stranger].iter().all(|place| house.files.keys().any(|module| is_in(module, place))));
+        for (module, known) in known.iter().filter(|(module, _)| is_in(module, room)) {
+            let strangers = known.iter().filter(|other| is_in(other, stranger));
+            strange.extend(strangers.map(|other| format!("{} → {}", written(module), written(other))));
+        }
+    }
+    assert!(strange.is_empty(), "rooms that know strangers:\n{}", strange.join("\n"));
+}
+
+#[test]
+fn a_room_is_known_however_it_is_named() {
+    for text in [
+        "use crate::report;",
+        "use crate::{model, report};",
+        "use crate::{report as told};",
+        "fn f() { crate::report::say(); }",
+        "fn f() { format_args!(\"{}\", [crate::report::words()]); }",
+    ] {
+        let mut named = Named::default();
+        named.visit_file(&syn::parse_file(text).expect("Rust"));
+        assert!(named.paths.iter().any(|path| path.join("::").starts_with("crate::report")), "{text}");
+    }
 }
 
 #[test]

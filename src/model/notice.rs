@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Kind;
 use crate::error::Error;
 
 #[derive(Debug)]
@@ -16,4 +17,25 @@ pub enum Notice {
     Unremembered(Error),
     /// Builds run beside those that ended last, so whose their cache is can't be told yet.
     CacheWaits,
+}
+
+/// What a look at a host can't do or find out of one kind, which is no failure of that kind.
+#[derive(Debug)]
+pub enum Gap {
+    /// The engine has no calls for its build cache.
+    NoCacheCalls,
+    /// When images without a credible date were first seen could not be read or noted.
+    Undated(Error),
+    /// How large volumes are.
+    Unmeasured(Error),
+}
+
+impl Gap {
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::NoCacheCalls => Kind::BuildCache,
+            Self::Undated(_) => Kind::Image,
+            Self::Unmeasured(_) => Kind::Volume,
+        }
+    }
 }

@@ -17,8 +17,8 @@ use crate::engine::{Docker, Endpoint, Engine, Limits};
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, State};
 use crate::model::{
-    Books, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, ImageId, Kind, Life, Network, Notice,
-    SessionKey, Snapshot, Volume, total,
+    Books, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, Gap, ImageId, Kind, Life, Network,
+    Notice, SessionKey, Snapshot, Volume, total,
 };
 use crate::plan::clean::RunningBuild;
 use crate::plan::sweep::{SweepLook, SweepPolicy, Swept, needs_first_sight, plan};
@@ -35,8 +35,7 @@ pub(crate) struct HostObservation {
     pub(crate) policy: SweepPolicy,
     /// The kinds that were asked for and could not be listed.
     pub(crate) failed: Vec<(Kind, Error)>,
-    /// What is to be said once, and is no failure.
-    pub(crate) notes: Vec<(Kind, String)>,
+    pub(crate) gaps: Vec<Gap>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) state: State,
     pub(crate) books: Books,
@@ -70,7 +69,7 @@ impl HostObservation {
             state,
             books,
             failed: Vec::new(),
-            notes: Vec::new(),
+            gaps: Vec::new(),
             notices: damage.into_iter().collect(),
             ended: HashMap::new(),
             volumes: Vec::new(),
@@ -86,7 +85,7 @@ impl HostObservation {
         if seen.policy.images {
             let now = seen.info.now;
             seen.first_seen = seen.ledger.first_seen(&ids, now).unwrap_or_else(|error| {
-                seen.notes.push((Kind::Image, error.what()));
+                seen.gaps.push(Gap::Undated(error));
                 HashMap::new()
             });
         }
@@ -108,7 +107,7 @@ impl HostObservation {
         match cache {
             Ok(None) if self.policy.cache => {
                 self.policy.cache = false;
-                self.notes.push((Kind::BuildCache, "Skipped: this engine has no calls for its build cache".to_owned()));
+                self.gaps.push(Gap::NoCacheCalls);
             }
             cache => self.cache = self.or_fail(Kind::BuildCache, cache.map(Option::unwrap_or_default)),
         }
@@ -193,7 +192,7 @@ impl HostObservation {
         }
         match self.engine.volume_sizes().await {
             Ok(sizes) => self.volumes.iter_mut().for_each(|volume| volume.size = sizes.get(&volume.name).copied()),
-            Err(error) => self.notes.push((Kind::Volume, format!("Sizes are not known: {}", error.what()))),
+            Err(error) => self.gaps.push(Gap::Unmeasured(error)),
         }
     }
 

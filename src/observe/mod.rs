@@ -28,7 +28,7 @@ use crate::plan::clean::{
     may_be_anonymous, may_share_with_cache, plan, share_with_cache, wants_bases, wants_layers,
 };
 use crate::plan::ended::{EndedRecords, ended};
-use crate::plan::session_end;
+use crate::plan::session_end::{self, Extras};
 
 /// Images that are asked for their layers at the same time.
 const AT_ONCE: usize = 8;
@@ -132,18 +132,34 @@ impl Observation {
 
     /// The plan for this policy, and the few questions that it takes besides the look.
     pub(crate) async fn plan(&self, here: &Here, policy: &CleanPolicy) -> Result<Plan> {
+        match policy.scope {
+            _ if policy.cache == CacheWish::Only => {
+                let (layers, now) = (Layers::new(), Timestamp::now());
+                let plan = Plan::new("clean", &self.info, now, Vec::new(), Vec::new());
+                self.weighed(plan, &self.as_look(here, &layers), policy).await
+            }
+            Scope::Session(_) | Scope::Stale(_) if policy.containers => {
+                self.plan_end(here, policy, &self.extras().await?).await
+            }
+            _ => {
+                let layers = self.layers(here, policy).await?;
+                let look = self.as_look(here, &layers);
+                self.weighed(plan(&look, policy), &look, policy).await
+            }
+        }
+    }
+
+    /// The plan for sessions that end: what they have run goes too.
+    pub(crate) async fn plan_end(&self, here: &Here, policy: &CleanPolicy, extras: &Extras) -> Result<Plan> {
         let layers = self.layers(here, policy).await?;
         let look = self.as_look(here, &layers);
-        let mut plan = match policy.scope {
-            _ if policy.cache == CacheWish::Only => Plan::new("clean", &self.info, look.now, Vec::new(), Vec::new()),
-            // What sessions that end have run goes too.
-            Scope::Session(_) | Scope::Stale(_) if policy.containers => {
-                session_end::plan(&look, &self.extras().await?, policy)
-            }
-            _ => plan(&look, policy),
-        };
+        self.weighed(session_end::plan(&look, extras, policy), &look, policy).await
+    }
+
+    /// The plan with what goes of the cache, its bytes, and the anonymous volumes of containers that go.
+    async fn weighed(&self, mut plan: Plan, look: &CleanLook<'_>, policy: &CleanPolicy) -> Result<Plan> {
         if let Some(seen) = &self.seen_cache {
-            cache::clean(&mut plan, &look, policy, &seen.books, &seen.records);
+            cache::clean(&mut plan, look, policy, &seen.books, &seen.records);
         }
         self.count_bytes(&mut plan).await?;
         self.add_anonymous_volumes(&mut plan, policy).await?;
@@ -155,8 +171,7 @@ impl Observation {
         Ok(plan)
     }
 
-    /// What becomes of the anonymous volumes of containers that go.
-    pub(crate) async fn add_anonymous_volumes(&self, plan: &mut Plan, policy: &CleanPolicy) -> Result<()> {
+    async fn add_anonymous_volumes(&self, plan: &mut Plan, policy: &CleanPolicy) -> Result<()> {
         if may_be_anonymous(&self.snapshot, plan) {
             anonymous(&self.snapshot, &self.engine.volumes().await?, plan, policy);
         }
@@ -172,7 +187,7 @@ impl Observation {
     }
 
     /// Counts what stays: with the bases of what goes, and, apart, on the disk as build cache.
-    pub(crate) async fn count_bytes(&self, plan: &mut Plan) -> Result<()> {
+    async fn count_bytes(&self, plan: &mut Plan) -> Result<()> {
         let wanted = wants_bases(plan, &self.snapshot);
         if !wanted.is_empty() {
             leave_bases(plan, &self.snapshot, &self.layers_of(wanted).await?);
@@ -183,9 +198,9 @@ impl Observation {
     }
 
     /// What a session can leave besides containers and images.
-    pub(crate) async fn extras(&self) -> Result<session_end::Extras> {
+    pub(crate) async fn extras(&self) -> Result<Extras> {
         let networks = self.engine.networks().await?;
-        Ok(session_end::Extras { networks, volumes: self.engine.volumes().await? })
+        Ok(Extras { networks, volumes: self.engine.volumes().await? })
     }
 
     /// What of these is not there: images and containers by the look, networks and volumes by a list of their own.
@@ -194,14 +209,13 @@ impl Observation {
         there.extend(self.snapshot.images.iter().map(|image| (Kind::Image, image.id.to_string())));
         there.extend(self.snapshot.containers.iter().map(|one| (Kind::Container, one.id.clone())));
         let asks = kinds.contains(&Kind::Network) || kinds.contains(&Kind::Volume);
-        let session_end::Extras { networks, volumes } =
-            if asks { self.extras().await? } else { session_end::Extras::default() };
+        let Extras { networks, volumes } = if asks { self.extras().await? } else { Extras::default() };
         there.extend(networks.into_iter().map(|network| (Kind::Network, network.id)));
         there.extend(volumes.into_iter().map(|volume| (Kind::Volume, volume.name)));
         Ok(move |kind, id: &str| kind != Kind::BuildCache && !there.contains(&(kind, id.to_owned())))
     }
 
-    pub(crate) async fn layers(&self, here: &Here, policy: &CleanPolicy) -> Result<Layers> {
+    async fn layers(&self, here: &Here, policy: &CleanPolicy) -> Result<Layers> {
         let empty = Layers::new();
         self.layers_of(wants_layers(&self.as_look(here, &empty), policy)).await
     }

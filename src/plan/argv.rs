@@ -53,14 +53,11 @@ pub struct BuildWords {
     pub quiet: bool,
     /// The user's own `--iidfile`, an empty one too, which turns an earlier one off.
     pub iidfile: Option<OsString>,
-    pub metadata_file: Option<OsString>,
     pub outputs: Vec<Output>,
     pub push: bool,
     pub load: bool,
     /// `--check`, `--call`, `--print`: the build answers a question instead of making an image.
     pub asks: bool,
-    pub rm: Option<bool>,
-    pub force_rm: Option<bool>,
     pub no_cache: bool,
     /// A newer base may be fetched although one is there.
     pub pull: bool,
@@ -112,7 +109,6 @@ impl BuildWords {
             "target" => self.target = text(),
             "build-arg" | "build-arg-file" | "build-context" | "from" => self.may_vary = true,
             "iidfile" => self.iidfile = Some(value.to_owned()),
-            "metadata-file" => self.metadata_file = text(),
             "output" => self.outputs.extend(Output::read(value)),
             "platform" => self.platforms.extend(commas(value)),
             "builder" => self.builder = text(),
@@ -127,8 +123,6 @@ impl BuildWords {
             }
             "push" => self.push = flag.is_on(),
             "load" => self.load = flag.is_on(),
-            "rm" => self.rm = Some(flag.is_on()),
-            "force-rm" => self.force_rm = Some(flag.is_on()),
             "no-cache" => self.no_cache = flag.is_on(),
             "all-platforms" => self.all_platforms = flag.is_on(),
             "help" => self.help = flag.is_on(),

@@ -32,9 +32,6 @@ const MOST_STAGES: u32 = 1000;
 pub(crate) enum Event {
     Step {
         number: u32,
-        of: u32,
-        /// A new stage begins here.
-        from: bool,
         /// Grows from stage to stage.
         stage: u32,
         /// Said as Podman says it.
@@ -42,8 +39,8 @@ pub(crate) enum Event {
     },
     /// The `ONBUILD` triggers of a base run as part of its `FROM` step.
     Triggers,
-    /// The step was there already. Podman names it, Docker does so in the line that follows.
-    UsingCache(Option<String>),
+    /// The step was there already. The line that follows names it.
+    UsingCache,
     RunningIn(String),
     /// The result of a step.
     Image(NamedImage),
@@ -139,7 +136,7 @@ impl Step {
                 (false, true) => count.number,
                 (false, false) => self.stage,
             };
-            let event = Event::Step { number: count.number, of: count.of, from, stage, podman: count.podman };
+            let event = Event::Step { number: count.number, stage, podman: count.podman };
             *self = Self { count: Some(count), from, stage, earlier, ..Self::default() };
             return Some(event);
         }
@@ -166,12 +163,11 @@ impl Step {
             self.origin = Origin::Run;
             return Some(Event::RunningIn(container));
         }
-        let id = said.strip_prefix("Using cache")?;
-        if self.origin == Origin::Run {
+        if !said.starts_with("Using cache") || self.origin == Origin::Run {
             return None;
         }
         self.origin = Origin::Cache;
-        Some(Event::UsingCache(long(id.trim_start())))
+        Some(Event::UsingCache)
     }
 }
 

@@ -60,7 +60,6 @@ pub struct CiJob {
     /// The session that the job alone would have.
     pub session: Name,
     pub slot: Option<Name>,
-    pub repository: Option<Name>,
 }
 
 /// What a name was taken from.
@@ -97,12 +96,7 @@ impl Identity {
         let vendor = ci::vendor(facts.env);
         let repository = vendor.and_then(|vendor| vendor.repository(facts.env));
         let ci = vendor.and_then(|vendor| {
-            Some(CiJob {
-                vendor: vendor.name,
-                session: vendor.session(facts.env)?,
-                slot: vendor.slot(facts.env),
-                repository: repository.as_ref().map(|(name, _)| name.clone()),
-            })
+            Some(CiJob { vendor: vendor.name, session: vendor.session(facts.env)?, slot: vendor.slot(facts.env) })
         });
         let (project, project_from) = facts
             .project

@@ -261,7 +261,7 @@ impl Notes {
                 shown.images.push(image);
             }
             Event::Built(id) => self.id = ImageId::parse(&id),
-            Event::UsingCache(_) | Event::RunningIn(_) => {}
+            Event::UsingCache | Event::RunningIn(_) => {}
         }
     }
 }

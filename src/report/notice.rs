@@ -2,8 +2,8 @@
 
 use std::sync::Once;
 
-use super::{say, warn};
-use crate::model::Notice;
+use super::{Words, say, warn};
+use crate::model::{Gap, Notice};
 
 /// That the history can't be written is the same for whatever went, on however many hosts.
 static TOLD: Once = Once::new();
@@ -29,5 +29,13 @@ fn tell_one(notice: &Notice) {
         }
         Notice::Unwritten(error) => warn(error),
         Notice::Unremembered(error) => TOLD.call_once(|| warn(error.under("dkb log will not know of this"))),
+    }
+}
+
+pub(super) fn words_of(gap: &Gap) -> Words {
+    match gap {
+        Gap::NoCacheCalls => Words::from("Skipped: this engine has no calls for its build cache"),
+        Gap::Undated(error) => Words::from(error),
+        Gap::Unmeasured(error) => Words::from(error).under("Sizes are not known"),
     }
 }

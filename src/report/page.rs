@@ -148,6 +148,15 @@ impl Words {
         }
         page
     }
+
+    /// The same, as a part of something larger.
+    pub(super) fn under(self, what: impl fmt::Display) -> Self {
+        Self { line: format!("{what}: {}", self.line), ..self }
+    }
+
+    pub(super) fn in_one_line(&self) -> String {
+        [&*self.line, self.next.as_deref().unwrap_or_default()].join(" ").trim_end().to_owned()
+    }
 }
 
 impl From<&Error> for Words {

@@ -9,13 +9,14 @@ use std::io::{self, IsTerminal};
 
 use serde_json::json;
 
+use super::notice::words_of;
 use super::progress::Bar;
 use super::words::Loudness;
 use super::{Page, Style, out, say, warn};
 use crate::config::seed::{LogFormat, Seed};
 use crate::config::{Format, Settings, value::Source};
 use crate::error::Error;
-use crate::model::Kind;
+use crate::model::{Gap, Kind};
 use crate::plan::sweep::Swept;
 use line::Log;
 use told::first_of;
@@ -72,11 +73,11 @@ impl Voice {
         }
     }
 
-    /// Something that was left out, and is no failure.
-    pub(crate) fn note(&self, host: &str, kind: Kind, note: &str) {
+    pub(crate) fn gap(&self, host: &str, gap: &Gap) {
+        let (kind, words) = (gap.kind(), words_of(gap));
         match &self.tongue {
-            Tongue::Log(log) => log.note(self.of(host), kind, note),
-            _ => say(format_args!("{}{}: {note}", self.prefix(host), human::plural(kind))),
+            Tongue::Log(log) => log.note(self.of(host), kind, &words.in_one_line()),
+            _ => say(words.under(format_args!("{}{}", self.prefix(host), human::plural(kind)))),
         }
     }
 

@@ -113,11 +113,7 @@ pub(super) async fn plan(app: &App, seen: &Observation, key: &SessionKey, manner
     here.key = key.clone();
     here.vouched = true;
     here.shared = false;
-    let layers = seen.layers(&here, &policy).await?;
-    let mut plan = session_end::plan(&seen.as_look(&here, &layers), &extras, &policy);
-    seen.count_bytes(&mut plan).await?;
-    seen.add_anonymous_volumes(&mut plan, &policy).await?;
-    Ok(plan)
+    seen.plan_end(&here, &policy, &extras).await
 }
 
 /// Does what the plan says, and notes it. The session counts as cleaned once nothing more could go.

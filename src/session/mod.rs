@@ -3,11 +3,12 @@
 pub(crate) mod dead;
 pub(crate) mod end;
 pub(crate) mod opened;
+pub(crate) mod told;
 pub(crate) mod watcher;
 
 use jiff::Timestamp;
 
-use crate::app::{App, BY_CHECKOUT, env};
+use crate::app::{App, guard_mark};
 use crate::config::here::machine;
 use crate::error::{Error, Result};
 use crate::ledger::State;
@@ -32,16 +33,8 @@ pub(crate) fn is_made(app: &App, key: &SessionKey) -> bool {
     *key != app.key
 }
 
-/// What tells an inner dkb of this guard. That a checkout named the project is passed on: in its variable the name
-/// would look like the user's own word.
-pub(crate) fn guard_mark(key: &SessionKey, vouched: bool) -> String {
-    if vouched { key.session.to_string() } else { format!("{}{BY_CHECKOUT}", key.session) }
-}
-
 /// The guard that this process runs in, if it names a session that is alive.
 pub(crate) fn outer(state: &State, app: &App) -> Option<SessionKey> {
-    let mark = env("DKB_GUARD")?.into_string().ok()?;
-    let session = Name::typed(mark.strip_suffix(BY_CHECKOUT).unwrap_or(&mark)).ok()?;
-    let key = SessionKey { project: app.key.project.clone(), session };
+    let key = SessionKey { project: app.key.project.clone(), session: guard_mark()?.session };
     (state.session(&key).life(&machine()) == Life::Alive).then_some(key)
 }

@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 
-use super::{guard_mark, is_made};
+use super::is_made;
+use super::told::Told;
 use crate::app::App;
 use crate::cli::GuardFlags;
 use crate::error::{Error, Result};
@@ -48,15 +49,9 @@ impl Leaves {
 pub(crate) fn start(app: &App, key: &SessionKey, until: &Until, leaves: Leaves, command: &str) -> Result<Watcher> {
     let failed = |error: std::io::Error| Error::failed("starting the watcher", error);
     let mut watcher = apart::another_dkb().map_err(failed)?;
-    watcher.args(["--session", key.session.as_str()]);
-    // As the guard tells its command: a name that only the checkout gave must not look like the user's word.
     let vouched = is_made(app, key) || app.here().vouched;
-    watcher.env("DKB_PROJECT", key.project.as_str()).env("DKB_GUARD", guard_mark(key, vouched));
-    // Without them the watcher would keep nothing that they say to keep.
-    if let Some(file) = app.settings_to_hand_on()? {
-        watcher.arg("--settings").arg(file);
-    }
-    watcher.args(&app.docker.words).arg("watch").args(["--command", command]);
+    Told::to_another_dkb(app)?.in_session(key, vouched).tell(&mut watcher);
+    watcher.arg("watch").args(["--command", command]);
     match until {
         Until::Line(keeper) => drop(watcher.args(["--keeper", keeper])),
         Until::Process(pid) => drop(watcher.args(["--pid", &pid.to_string()])),

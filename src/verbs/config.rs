@@ -167,12 +167,7 @@ mod tests {
             session: name("local-12345678"),
             session_from: Origin::WorkingCopy,
             copy: name("local-12345678"),
-            ci: ci.then(|| CiJob {
-                vendor: "GitLab",
-                session: name("gl-1"),
-                slot: Some(name("gl-2-3")),
-                repository: None,
-            }),
+            ci: ci.then(|| CiJob { vendor: "GitLab", session: name("gl-1"), slot: Some(name("gl-2-3")) }),
         }
     }
 

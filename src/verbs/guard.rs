@@ -3,13 +3,12 @@
 //! The guard cleans when the command ends. Should the guard itself be killed, its watcher does.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::Command;
 
 use futures_util::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{App, env};
+use crate::app::App;
 use crate::cli::GuardFlags;
 use crate::config::value::Source;
 use crate::error::{Error, ErrorKind, Result};
@@ -20,11 +19,12 @@ use crate::processes::name_of;
 use crate::report;
 use crate::session::end::{self, Manner, say_that_it_goes_on};
 use crate::session::opened::{Opened, warn_of_no_watcher};
-use crate::session::{dead, guard_mark, is_made, key_of, outer};
+use crate::session::told::Told;
+use crate::session::{dead, is_made, key_of, outer};
 
 pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
     app.must_mean_an_engine()?;
-    let told = told_before_the_verb(app)?;
+    let told = Told::to_a_command(app)?;
     let state = app.state();
     let told_otherwise = matches!(app.settings.source("session"), Some(Source::Flag(_)));
     if let Ok(state) = &state
@@ -68,37 +68,8 @@ pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
     Ok(code)
 }
 
-/// Variables with what they are to say; `None` where they must say nothing.
-type Overrides = Vec<(&'static str, Option<OsString>)>;
-
-/// Which engine and which books were said before the verb, in the words of an environment: a command that went by others
-/// would leave there what nobody cleans up.
-fn told_before_the_verb(app: &App) -> Result<Overrides> {
-    let path = |path: &Path| Some(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).into_os_string());
-    let mut told = Vec::new();
-    if let Some(config) = &app.docker.config {
-        told.push(("DOCKER_CONFIG", path(config)));
-    }
-    if let Some(host) = app.docker.hosts.first() {
-        told.push(("DOCKER_HOST", Some(host.into())));
-        told.extend(env("CONTAINER_HOST").map(|_| ("CONTAINER_HOST", Some(host.into()))));
-    }
-    if let Some(context) = app.docker.context.as_ref().filter(|context| !context.is_empty()) {
-        told.push(("DOCKER_CONTEXT", Some(context.into())));
-        // The context of this name is whatever the variable says.
-        if context != "default" {
-            told.push(("DOCKER_HOST", None));
-        }
-    }
-    told.extend(app.settings_to_hand_on()?.map(|file| ("DKB_SETTINGS", Some(file.into_os_string()))));
-    if let Some(folder) = app.settings.state_dir.as_ref().filter(|_| app.settings.source("state_dir").is_some()) {
-        told.push(("DKB_STATE_DIR", path(folder)));
-    }
-    Ok(told)
-}
-
 /// Runs the command as if it had been called without a guard.
-fn run(app: &App, key: &SessionKey, words: &[OsString], told: Overrides, opened: &mut Option<Opened>) -> Result<u8> {
+fn run(app: &App, key: &SessionKey, words: &[OsString], told: Told, opened: &mut Option<Opened>) -> Result<u8> {
     let Some((program, args)) = words.split_first() else {
         return Err(Error::usage("dkb guard", "there is no command").hint("dkb guard -- just e2e"));
     };
@@ -112,25 +83,14 @@ fn run(app: &App, key: &SessionKey, words: &[OsString], told: Overrides, opened:
             return Err(error);
         }
     };
-    let vouched = app.here().vouched;
     let mut command = Command::new(program);
     if app.docker.tls {
         report::warn(
             "the command does not learn of the flags for TLS; it goes by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH",
         );
     }
-    for (name, value) in told {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command
-        .args(args)
-        .env("DKB_SESSION", key.session.as_str())
-        .env("DKB_PROJECT", key.project.as_str())
-        .env("DKB_GUARD", guard_mark(key, vouched))
-        .env("DKB_LABEL", format!("{RUN_LABEL}={}", key.run_label()));
+    told.in_session(key, app.here().vouched).tell(&mut command);
+    command.args(args).env("DKB_LABEL", format!("{RUN_LABEL}={}", key.run_label()));
     let started = child::start(command, child::Stdout::Untouched, &[], None);
     let mut running = match started {
         Ok(running) => {

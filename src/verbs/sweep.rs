@@ -113,9 +113,7 @@ async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice)
     };
     report::notice::tell(&seen.notices);
     dead::tell_of_the_dead(app, &seen.lives_here());
-    for (kind, note) in &seen.notes {
-        voice.note(&host.name, *kind, note);
-    }
+    seen.gaps.iter().for_each(|gap| voice.gap(&host.name, gap));
     for unmatched in seen.unmatched().await {
         voice.warn(&host.name, &unmatched.to_string());
     }

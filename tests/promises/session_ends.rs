@@ -22,6 +22,7 @@ pub(crate) fn promises() -> Promises {
                 a_session_whose_name_was_made_up_is_found_again_wherever_it_was_at_work,
                 a_clean_leaves_what_a_living_guard_keeps_open,
                 a_session_that_was_ended_is_over_whatever_it_kept,
+                what_a_sessions_volumes_held_is_counted_whoever_ends_it,
                 tags_that_went_from_session_to_session_come_back_in_the_end,
             ],
         )
@@ -316,4 +317,21 @@ fn a_guard_that_was_faster_than_its_watcher_is_known_later(engine: &Engine) {
     guard.wait().success();
     dkb().args(["session", "end", "e2e"]).run().success();
     dkb().args(["session", "end", "e3e"]).run().code(2).warns("p has no such session");
+}
+
+fn what_a_sessions_volumes_held_is_counted_whoever_ends_it(engine: &Engine) {
+    let state = State::new();
+    let dkb = || engine.dkb_in(&state).project("p").session("s");
+    let fill = "docker volume create --label $DKB_LABEL data && \
+                docker run --rm -v data:/data lab/base sh -c 'head -c 3000000 /dev/zero >/data/x'";
+    let guard = |flags: &[&str]| {
+        let guard = dkb().arg("guard").args(flags.iter().copied());
+        guard.args(["--", "sh", "-c", fill]).run().success()
+    };
+    guard(&[]).warns("removed 1 volume");
+    guard(&["--no-clean"]);
+    dkb().args(["session", "end", "s"]).run().success().never_says("0 B");
+    let log = dkb().args(["log", "--format", "json"]).run().success().json();
+    let removed = log["removals"].as_array().expect("removals");
+    assert!(!removed.is_empty() && removed.iter().all(|one| one["bytes"].as_u64() >= Some(3_000_000)), "{log:#}");
 }

@@ -20,6 +20,7 @@ pub(super) fn promises() -> Promises {
         .on_one_engine()
         .on_every_engine(promises![
             an_undated_image_counts_from_its_first_sight,
+            an_undated_image_that_cannot_be_noted_stays_and_that_is_told,
             a_container_is_as_old_as_its_end,
             a_volume_that_came_anew_under_its_old_name_is_left_alone,
         ])
@@ -48,14 +49,32 @@ fn an_undated_image_counts_from_its_first_sight(engine: &Engine) {
     sweep(engine, &state).args(["--until", "1h"]).run().success();
     assert!(engine.has(&image) && !engine.has(&old));
     // Its first sight is a day back, as if dkb had been here then.
-    let notes = std::process::Command::new("find").arg(state.state_dir()).args(["-name", "first-seen.json"]).output();
-    let path = String::from_utf8(notes.expect("find").stdout).expect("a path");
-    let seen = std::fs::read_to_string(path.trim()).expect("the notes");
+    let path = first_sights(&state);
+    let seen = fs::read_to_string(&path).expect("the notes");
     let mut seen: Value = serde_json::from_str(&seen).expect("JSON");
     seen.as_object_mut().expect("an object").values_mut().for_each(|at| *at = "2026-01-01T00:00:00Z".into());
-    std::fs::write(path.trim(), seen.to_string()).expect("the notes");
+    fs::write(&path, seen.to_string()).expect("the notes");
     sweep(engine, &state).args(["--until", "1h"]).run().success();
     assert!(!engine.has(&image));
+}
+
+/// The file with what was first seen when.
+fn first_sights(state: &State) -> String {
+    let found = std::process::Command::new("find").arg(state.state_dir()).args(["-name", "first-seen.json"]).output();
+    String::from_utf8(found.expect("find").stdout).expect("a path").trim().to_owned()
+}
+
+fn an_undated_image_that_cannot_be_noted_stays_and_that_is_told(engine: &Engine) {
+    let image = engine.image().created("1970-01-01T00:00:00Z").make();
+    let state = State::new();
+    sweep(engine, &state).args(["--until", "1h"]).run().success();
+    let path = first_sights(&state);
+    fs::remove_file(&path).and_then(|()| fs::create_dir(&path)).expect("a folder in its place");
+    let told = sweep(engine, &state).args(["--until", "1h"]).run().success();
+    told.warns("first-seen.json").warns("count as seen for the first time, and stay");
+    let log = engine.dkb_in(&state).args(["sweep", "--dry-run"]).run().success();
+    log.says("first-seen.json").says("count as seen for the first time, and stay");
+    assert!(engine.has(&image));
 }
 
 fn kinds_are_named_and_left_out(engine: &Engine) {

@@ -100,11 +100,6 @@ impl World {
         Ok(())
     }
 
-    /// A container that goes by itself when it stops.
-    pub fn make_fleeting(&mut self, container: &str) {
-        self.fleeting.insert(container.to_owned());
-    }
-
     /// `docker commit`: an image on top of a container's.
     pub fn commit(&mut self, container: &str, id: ImageId, name: Option<&str>) -> Result<(), Refusal> {
         let Some(image) = self.containers.get(container).and_then(|container| container.image) else {

@@ -28,9 +28,6 @@ impl World {
             Some(container) => {
                 if !container.is_stopped() {
                     container.state = ContainerState::Exited;
-                    if self.fleeting.contains(id) {
-                        self.containers.remove(id);
-                    }
                 }
                 Ok(())
             }

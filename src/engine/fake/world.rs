@@ -1,6 +1,6 @@
 //! What an engine in memory holds.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -22,11 +22,6 @@ impl Store {
     /// Whether a deletion looks first and then waits for the one before it.
     pub(super) fn deletes_by_turns(self) -> bool {
         self != Self::Containerd
-    }
-
-    /// Whether an image that others are built on is refused. Elsewhere these keep its layers.
-    pub fn guards_bases(self) -> bool {
-        self == Self::Graphdriver
     }
 }
 
@@ -53,8 +48,6 @@ pub struct World {
     pub containers: BTreeMap<String, Container>,
     /// What the names meant that a container mounts images by when it was made. It tells the names.
     pub(super) mounted: BTreeMap<String, Vec<ImageId>>,
-    /// Those that go by themselves once they are stopped.
-    pub(super) fleeting: BTreeSet<String>,
     pub volumes: BTreeMap<String, Volume>,
     pub networks: BTreeMap<String, Network>,
     pub cache: BTreeMap<String, CacheRecord>,
@@ -72,7 +65,6 @@ impl World {
             names: BTreeMap::new(),
             containers: BTreeMap::new(),
             mounted: BTreeMap::new(),
-            fleeting: BTreeSet::new(),
             volumes: BTreeMap::new(),
             networks: BTreeMap::new(),
             cache: BTreeMap::new(),

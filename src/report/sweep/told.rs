@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::super::Words;
 use crate::error::Error;
 use crate::model::{Kept, Kind, Outcome, Plan};
 
@@ -88,5 +89,5 @@ pub(super) fn first_of(errors: &[&Error]) -> Vec<String> {
 }
 
 pub(super) fn in_one_line(error: &Error) -> String {
-    [&error.what(), error.next().unwrap_or_default()].join(" ").trim_end().to_owned()
+    Words::from(error).in_one_line()
 }
