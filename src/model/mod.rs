@@ -12,6 +12,7 @@ mod holder;
 mod id;
 mod kept;
 mod label;
+mod ledger_id;
 mod mark;
 mod name;
 mod notice;
@@ -43,6 +44,9 @@ pub use holder::{GoesOn, Holder};
 pub use id::ImageId;
 pub use kept::{Kept, KeptReason, Stays};
 pub use label::LabelFilter;
+pub use ledger_id::LedgerId;
+#[cfg(test)]
+pub(crate) use ledger_id::tests::ledger;
 pub use mark::DiskMark;
 pub use name::Name;
 pub use notice::Notice;

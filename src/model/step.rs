@@ -107,11 +107,12 @@ pub enum Deed {
         image: ImageId,
         name: Reference,
     },
-    /// If the name still means the image that it goes back from.
+    /// If the name still means the image that it goes back from. The session held the image that it goes to by `hold`.
     GiveBack {
         name: Reference,
         from: ImageId,
         to: ImageId,
+        hold: Option<Reference>,
     },
     /// If no container refers to it and it is the one that was made then, where that is known: a name alone may mean
     /// another one by now.
