@@ -67,7 +67,7 @@ pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSe
                 kept.reason = KeptReason::Base;
                 kept.holders = children.iter().map(|child| Holder::Child { id: child.id, name: None }).collect();
             } else {
-                kept.holders = kept.names.iter().cloned().map(Holder::Name).collect();
+                kept.holders = kept.names.iter().map(Holder::of_name).collect();
             }
         } else {
             kept.holders = users_of(step, &containers);
@@ -88,5 +88,5 @@ fn users_of(step: &Step, containers: &[Container]) -> Vec<Holder> {
 }
 
 fn shown(tags: &[Reference]) -> Vec<String> {
-    tags.iter().filter(|tag| !tag.is_private()).map(ToString::to_string).collect()
+    tags.iter().filter(|tag| !tag.is_momentary()).map(ToString::to_string).collect()
 }

@@ -109,7 +109,7 @@ pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, know
             return Ok(StepEnd::plainly(Outcome::AlreadyGone));
         };
         let (private, mut names): (Vec<Reference>, Vec<Reference>) =
-            now.tags.into_iter().partition(Reference::is_private);
+            now.tags.into_iter().partition(Reference::is_momentary);
         // A digest without a tag is a name too; the containerd store lists it among the tags.
         let digests = now.digests.iter().filter(|digest| known.contains(digest.as_str()));
         for digest in digests.filter_map(|digest| Reference::listed(digest)) {
@@ -193,7 +193,7 @@ async fn held_or_failed(
     let Some(now) = door.engine.image(&id.to_string()).await? else {
         return Ok(StepEnd::plainly(Outcome::AlreadyGone));
     };
-    let is_held = now.tags.iter().any(|tag| !tag.is_private() && Some(tag) != name)
+    let is_held = now.tags.iter().any(|tag| !tag.is_momentary() && Some(tag) != name)
         || door.engine.containers().await?.iter().any(|container| container.image == Some(id))
         || door.engine.images(false).await?.iter().any(|image| image.parent == Some(id));
     Ok(if is_held {
@@ -222,32 +222,25 @@ pub(super) async fn untag(door: &Door<'_, impl Engine>, id: ImageId, name: &Refe
     }
 }
 
-/// Lets a name that still means `from` mean `to` again.
+/// Lets a name that still means `from` mean `to` again, which needs to be held no more.
 pub(super) async fn give_back(
     door: &Door<'_, impl Engine>,
     from: ImageId,
     to: ImageId,
     name: &Reference,
+    hold: Option<&Reference>,
 ) -> Result<StepEnd> {
     match door.engine.image(name.as_str()).await? {
         Some(now) if now.id == from => Ok(match door.engine.tag(to, name).await? {
             engine::Answer::Missing => StepEnd::plainly(Outcome::Kept),
             engine::Answer::Done(()) => {
-                let_go(door, to).await?;
+                if let Some(hold) = hold {
+                    untag(door, to, hold).await?;
+                }
                 StepEnd::plainly(Outcome::Done)
             }
             outcome => plainly(outcome, |()| Outcome::Done),
         }),
         _ => Ok(StepEnd::plainly(Outcome::Kept)),
     }
-}
-
-/// Where an image had to be held by our private name until its own came back, that name is not needed any more.
-async fn let_go(door: &Door<'_, impl Engine>, id: ImageId) -> Result<()> {
-    let private = id.private_tag();
-    let names = door.engine.image(&id.to_string()).await?.map(|image| image.tags).unwrap_or_default();
-    if names.contains(&private) && names.len() > 1 {
-        let _ = door.delete(Target::Name(&private)).await?;
-    }
-    Ok(())
 }

@@ -205,7 +205,7 @@ async fn perform(door: &image::Door<'_, impl Engine>, step: &Step) -> Result<Ste
             image::remove_pushed(door, *id, digests).await
         }
         Deed::Untag { image, name } => image::untag(door, *image, name).await,
-        Deed::GiveBack { name, from, to } => image::give_back(door, *from, *to, name).await,
+        Deed::GiveBack { name, from, to, hold } => image::give_back(door, *from, *to, name, hold.as_ref()).await,
         Deed::RemoveVolume { name, created } => spare::remove_volume(engine, name, *created).await,
         Deed::RemoveNetwork { id, name } => spare::remove_network(engine, door.can, id, name).await,
         // Goes in its group.

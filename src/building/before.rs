@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::tag_loan;
+use super::tag_loan::{self, TagLoan};
 use crate::app::BUILD_LIMITS;
 use crate::engine::{Docker, Endpoint, Engine};
 use crate::error::Result;
@@ -28,8 +28,8 @@ pub(crate) struct Before {
     pub gives: Vec<Reference>,
     /// Every image that was there, where a label cannot tell a new image from an old one.
     pub all: Option<HashSet<ImageId>>,
-    /// What was given a private name, so that it outlives the tag it is about to lose.
-    pub held: Vec<ImageId>,
+    /// What is held, so that it outlives the tag it is about to lose.
+    pub(super) loan: TagLoan,
 }
 
 impl Before {
@@ -84,8 +84,8 @@ pub(crate) async fn look(
     let identity =
         info.known().map_err(|error| error.hint("dkb keeps no books on an engine that it could not know again"))?;
     let identity = identity.to_owned();
-    let (tags, gives, held) = Default::default();
-    let mut before = Before { engine, info, identity, began, started, tags, gives, all: None, held };
+    let (tags, gives, loan) = Default::default();
+    let mut before = Before { engine, info, identity, began, started, tags, gives, all: None, loan };
     for tag in wanted.tags {
         let (name, id) = before.named(tag).await?;
         before.tags.extend(id.map(|id| (name.clone(), id)));
@@ -94,7 +94,7 @@ pub(crate) async fn look(
     if let Some((state, of)) = wanted.lends.filter(|_| before.info.can.drops_nameless) {
         let ledger = state.ledger(&before.identity);
         let (books, _) = ledger.read_aside().await?;
-        before.held = tag_loan::hold(&before.engine, &before.tags, &ledger, &books, of).await?;
+        before.loan = tag_loan::hold(&before.engine, &before.tags, &ledger, &books, of).await?;
     }
     if let Some(journal) = &mut journal {
         before.tags.iter().for_each(|(tag, id)| journal.note_before(tag, *id));

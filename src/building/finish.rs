@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::before::Before;
 use super::job::Job;
-use super::{cache, tag_loan, tidy};
+use super::{cache, tidy};
 use crate::app::App;
 use crate::bookkeeping::{self, home, recover};
 use crate::engine::Engine;
@@ -130,7 +130,8 @@ impl Job {
         // What another build left open is its own trouble, and stays open until it can be closed.
         let _ = recover(&before.engine, &before.info, state, &ledger).await;
         let (mut books, _) = ledger.read_aside().await?;
-        tag_loan::release(&before.engine, &before.held, &before.tags, &books, &self.intent.of).await?;
+        before.loan.release(&before.engine, &before.tags, &books, &self.intent.of).await?;
+        let took_from = before.loan.without_lost(&before.engine, &before.tags).await?;
         books.look_from(&home(&before.engine));
         let result = if ok { self.result(seen, before, &books).await? } else { None };
         let facts = bookkeeping::BuildFacts {
@@ -138,7 +139,7 @@ impl Job {
             intent: &self.intent,
             stamp: &self.stamp,
             began: before.began,
-            before: &before.tags,
+            before: &took_from,
             all: before.all.as_ref(),
             shown: &seen.shown,
             result,

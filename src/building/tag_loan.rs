@@ -1,14 +1,24 @@
 //! The image that a session's build is about to take a tag from. A graphdriver keeps it, nameless, until the tag
-//! is given back; the containerd store drops an image with its last name, so there it gets dkb's private one.
+//! is given back; the containerd store drops an image with its last name, so there it gets one of dkb's own.
 
 use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use crate::engine::{Engine, Target};
-use crate::error::Result;
+use crate::engine::{Answer, Engine, Target};
+use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::model::{Books, Build, ImageId, Record, Reference, SessionEntry, SessionKey};
+use crate::report;
+
+/// What a build has done for the images that its tags meant before.
+#[derive(Default)]
+pub(super) struct TagLoan {
+    /// Those that got a name by which the session holds them.
+    held: Vec<(ImageId, Reference)>,
+    /// Those for which the engine refused it, and which have no name but those that the build takes.
+    unheld: Vec<ImageId>,
+}
 
 /// Keeps what the tags name now, unless the session made it itself. Only for sessions that somebody ends: for
 /// others nobody would ever let go of it. The ledger knows first, so that a crash leaves no name that nobody takes off.
@@ -18,40 +28,96 @@ pub(super) async fn hold(
     ledger: &Ledger,
     books: &Books,
     of: &SessionKey,
-) -> Result<Vec<ImageId>> {
+) -> Result<TagLoan> {
     let own: HashSet<ImageId> = books.of_session(of).flat_map(Build::images).collect();
-    let mut held: Vec<ImageId> = tags.iter().map(|(_, id)| *id).filter(|id| !own.contains(id)).collect();
-    held.sort_unstable();
-    held.dedup();
+    let mut wanted: Vec<ImageId> = tags.iter().map(|(_, id)| *id).filter(|id| !own.contains(id)).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    if wanted.is_empty() {
+        return Ok(TagLoan::default());
+    }
+    let by = match &books.id {
+        Some(id) => id.clone(),
+        None => ledger.id_aside().await?,
+    };
     let known = books.sessions.get(of).map_or(&[][..], |entry| &entry.held);
-    if held.iter().any(|id| !known.contains(id)) {
+    if wanted.iter().any(|id| !known.contains(id)) {
         let entry = SessionEntry::new(of.clone(), Timestamp::now());
-        ledger.append_aside(vec![Record::Session(SessionEntry { held: held.clone(), ..entry })]).await?;
+        ledger.append_aside(vec![Record::Session(SessionEntry { held: wanted.clone(), ..entry })]).await?;
     }
-    for id in &held {
-        let _ = engine.tag(*id, &id.private_tag()).await?;
-    }
-    Ok(held)
-}
-
-/// Lets go of what lost no tag after all, as the build failed or changed nothing, and of which no other is on loan.
-pub(super) async fn release(
-    engine: &impl Engine,
-    held: &[ImageId],
-    tags: &[(Reference, ImageId)],
-    books: &Books,
-    of: &SessionKey,
-) -> Result<()> {
-    let sessions = || books.sessions.values();
-    for id in held {
+    let mut loan = TagLoan::default();
+    for id in wanted {
+        let name = id.hold(&by);
+        let why = match engine.tag(id, &name).await? {
+            Answer::Done(()) => None,
+            // Somebody else has taken it away since.
+            Answer::Missing => continue,
+            Answer::Conflict(message) | Answer::Refused { message, .. } => Some(Error::failed("naming it", message)),
+            Answer::Unknown(error) => Some(error),
+        };
+        let Some(why) = why else {
+            loan.held.push((id, name));
+            continue;
+        };
         let Some(image) = engine.image(&id.to_string()).await? else { continue };
-        let bears = |tag: &Reference| image.tags.iter().any(|known| known.canonical() == tag.canonical());
-        let lost = tags.iter().any(|(tag, named)| named == id && !bears(tag))
-            || sessions().flat_map(|entry| &entry.took).any(|taken| taken.from == *id && !bears(&taken.tag));
-        let others = sessions().any(|entry| entry.key != *of && entry.held.contains(id));
-        if !lost && !others {
-            let _ = engine.delete_image(Target::Name(&id.private_tag())).await?;
+        if image.tags.contains(&name) {
+            loan.held.push((id, name));
+        } else if image.tags.iter().all(|tag| tag.is_momentary() || taken(tags, id, tag)) {
+            let taken: Vec<&str> = tags.iter().filter(|(_, of)| *of == id).map(|(tag, _)| tag.as_str()).collect();
+            let taken = taken.join(" and ");
+            report::warn(why.under(format!(
+                "{taken} can't come back at the session's end: this engine drops {} once the build takes its last name, \
+                 and did not let dkb hold it; to keep it, name it now: docker tag {} NAME",
+                id.short(),
+                id.short()
+            )));
+            loan.unheld.push(id);
         }
     }
-    Ok(())
+    Ok(loan)
+}
+
+/// Whether this is one of the names that the build takes from the image.
+fn taken(tags: &[(Reference, ImageId)], from: ImageId, name: &Reference) -> bool {
+    tags.iter().any(|(tag, id)| *id == from && tag.canonical() == name.canonical())
+}
+
+impl TagLoan {
+    /// Lets go of what lost no tag after all, as the build failed or changed nothing, and of which no other is on loan.
+    pub(super) async fn release(
+        &self,
+        engine: &impl Engine,
+        tags: &[(Reference, ImageId)],
+        books: &Books,
+        of: &SessionKey,
+    ) -> Result<()> {
+        let sessions = || books.sessions.values();
+        for (id, name) in &self.held {
+            let Some(image) = engine.image(&id.to_string()).await? else { continue };
+            let bears = |tag: &Reference| image.tags.iter().any(|known| known.canonical() == tag.canonical());
+            let lost = tags.iter().any(|(tag, named)| named == id && !bears(tag))
+                || sessions().flat_map(|entry| &entry.took).any(|taken| taken.from == *id && !bears(&taken.tag));
+            let others = sessions().any(|entry| entry.key != *of && entry.held.contains(id));
+            if !lost && !others {
+                let _ = engine.delete_image(Target::Name(name)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves out of what the build took the tags of images that it could not hold and that are gone: none of them
+    /// comes back.
+    pub(super) async fn without_lost(
+        &self,
+        engine: &impl Engine,
+        tags: &[(Reference, ImageId)],
+    ) -> Result<Vec<(Reference, ImageId)>> {
+        let mut left = tags.to_vec();
+        for id in &self.unheld {
+            if engine.image(&id.to_string()).await?.is_none() {
+                left.retain(|(_, from)| from != id);
+            }
+        }
+        Ok(left)
+    }
 }

@@ -177,7 +177,7 @@ impl WrittenStep {
             }
             (Action::Untag, Kind::Image, _) => Some(Deed::Untag { image: image()?, name: tag()? }),
             (Action::GiveBack, Kind::Image, WrittenGuard::NameOf { id: from }) => {
-                Some(Deed::GiveBack { name: tag()?, from: *from, to: image()? })
+                Some(Deed::GiveBack { name: tag()?, from: *from, to: image()?, hold: None })
             }
             (Action::Remove, Kind::Volume, WrittenGuard::UnusedSince { created }) => {
                 Some(Deed::RemoveVolume { name: id(), created: Some(*created) })

@@ -5,12 +5,17 @@ use jiff::Timestamp;
 
 use super::{Ledger, State};
 use crate::error::{Error, Result};
-use crate::model::{Books, Record, SessionKey};
+use crate::model::{Books, LedgerId, Record, SessionKey};
 
 impl Ledger {
     pub async fn read_aside(&self) -> Result<(Books, usize)> {
         let ledger = self.clone();
         aside(move || ledger.read()).await
+    }
+
+    pub async fn id_aside(&self) -> Result<LedgerId> {
+        let ledger = self.clone();
+        aside(move || ledger.id()).await
     }
 
     pub async fn append_aside(&self, records: Vec<Record>) -> Result<()> {

@@ -5,6 +5,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 use super::folder::Folder;
 use super::lock_within_limit;
 use crate::error::{Error, Result};
-use crate::model::{Books, Record, Tally, VERSION};
+use crate::model::{Books, LedgerId, Record, Tally, VERSION};
 
 /// Below this a rewrite is not worth its risk; above it, one is looked at each time the ledger has doubled.
 const COMPACT_FROM: u64 = 256 * 1024;
@@ -86,6 +87,21 @@ impl Ledger {
         }
         let lines = lines(records, LONGEST_LINE)
             .map_err(|why| Error::failed(format!("writing {}", self.path().display()), why))?;
+        self.add(|_| lines)
+    }
+
+    /// What its holds on images are called by. It is made up when it is asked for first, and a copy makes up its own.
+    pub fn id(&self) -> Result<LedgerId> {
+        let known = || self.read().map(|(books, _)| books.id);
+        if let Some(id) = known()? {
+            return Ok(id);
+        }
+        self.add(|file| line(&self.header(file, new_id())))?;
+        known()?
+            .ok_or_else(|| Error::failed(format!("reading {}", self.path().display()), "what was added is not there"))
+    }
+
+    fn add(&self, lines: impl FnOnce(&File) -> String) -> Result<()> {
         let lock = self.folder.open_or_create(LOCK)?;
         lock_within_limit(&self.lock_path(), || lock.try_lock())?;
         let failed = |error| {
@@ -96,7 +112,7 @@ impl Ledger {
         let before = file.metadata().map_err(failed)?.len();
         let mut text = String::new();
         if before == 0 {
-            text += &line(&self.header(&file));
+            text += &line(&self.header(&file, None));
         } else {
             self.refuse_newer(&file)?;
             if !ends_with_newline(&mut file).map_err(failed)? {
@@ -104,7 +120,7 @@ impl Ledger {
                 text.push('\n');
             }
         }
-        text += &lines;
+        text += &lines(&file);
         if let Err(error) = file.write_all(text.as_bytes()) {
             // Half of it must not be seen.
             let _ = file.set_len(before);
@@ -118,8 +134,8 @@ impl Ledger {
         Ok(())
     }
 
-    fn header(&self, file: &File) -> Record {
-        Record::Ledger { v: VERSION, engine: self.engine.clone(), file: number(file) }
+    fn header(&self, file: &File, id: Option<LedgerId>) -> Record {
+        Record::Ledger { v: VERSION, engine: self.engine.clone(), file: number(file), id }
     }
 
     fn lock_path(&self) -> PathBuf {
@@ -201,11 +217,10 @@ impl Ledger {
     fn write_anew(&self, contents: &Contents) -> Result<()> {
         let mut records = contents.books.records(&self.engine);
         self.folder.replace(FILE, |file| {
+            let header = self.header(file, contents.books.id.clone());
             // A copy stays one: what it does not know of it never will.
-            let number = if contents.books.copied { Some(0) } else { number(file) };
-            if let Some(Record::Ledger { file, .. }) = records.first_mut() {
-                *file = number;
-            }
+            let copied = Record::Ledger { v: VERSION, engine: self.engine.clone(), file: Some(0), id: None };
+            records.splice(..1, contents.books.copied.then_some(copied).into_iter().chain([header]));
             file.write_all(lines(&records, LONGEST_LINE).map_err(std::io::Error::other)?.as_bytes())
         })
     }
@@ -236,6 +251,12 @@ impl Contents {
 fn number(file: &File) -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
     file.metadata().ok().map(|metadata| metadata.ino())
+}
+
+/// Of sixteen digits that nobody else comes to.
+fn new_id() -> Option<LedgerId> {
+    // Each has keys of its own, from the system's random numbers.
+    LedgerId::parse(format!("{:016x}", RandomState::new().hash_one((std::process::id(), Timestamp::now()))))
 }
 
 fn line(record: &Record) -> String {

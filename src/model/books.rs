@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildId, ImageId, Name, Reference};
+use super::{BuildId, ImageId, LedgerId, Name, Reference};
 use by_image::ByImage;
 pub use tally::Tally;
 
@@ -158,7 +158,7 @@ pub struct SessionEntry {
     /// The tags that it took from images that were not its own, with the image that had each of them last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub took: Vec<Taken>,
-    /// The images that its builds gave dkb's own name, so that they outlive the tag they are about to lose.
+    /// The images that its builds gave the ledger's own name, so that they outlive the tag they are about to lose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<ImageId>,
     /// The working copies that it was at work in, each by the name that its own session has.
@@ -199,6 +199,9 @@ pub enum Record {
         /// The file that it was written to, so that a copy knows itself: what ended since then is not in it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         file: Option<u64>,
+        /// What its holds on images are called by, once there are any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<LedgerId>,
     },
     Session(SessionEntry),
     Build(Build),
@@ -289,6 +292,8 @@ pub struct Books {
     /// In the order in which they ended. Builds that did the same are one, with the tags of all.
     pub builds: Vec<Build>,
     pub sessions: BTreeMap<SessionKey, SessionEntry>,
+    /// What the ledger's holds on images are called by. A copy of it has none: what was held since is not in it.
+    pub id: Option<LedgerId>,
     /// They were read from a copy of the ledger, out of a CI cache or a backup: records may have ended since.
     pub copied: bool,
     /// Recorded images that were not there in a look at what may have been another engine.
@@ -350,7 +355,7 @@ impl Books {
 
     /// The shortest list of records that says the same. Sessions are never forgotten.
     pub fn records(&self, engine: &str) -> Vec<Record> {
-        let header = Record::Ledger { v: VERSION, engine: engine.to_owned(), file: None };
+        let header = Record::Ledger { v: VERSION, engine: engine.to_owned(), file: None, id: self.id.clone() };
         let sessions = self.sessions.values().cloned().map(Record::Session);
         let builds = self.builds.iter().cloned().map(Record::Build);
         let missed = (!self.missed.is_empty()).then(|| Record::Missed {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::{Serialize, Serializer};
 
-use super::{Container, ContainerState, ImageId, Name, human_duration};
+use super::{Container, ContainerState, ImageId, Name, Reference, human_duration};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
@@ -16,6 +16,8 @@ pub enum Holder {
     Itself(ContainerState),
     /// A tag or a digest.
     Name(String),
+    /// The name by which a session holds it that another ledger knows.
+    Hold(String),
     /// An image that is built on it, and what that is called.
     Child { id: ImageId, name: Option<String> },
     /// A record of the build cache that was made from it.
@@ -37,6 +39,15 @@ pub enum GoesOn {
     HasNoEnd,
     /// Nobody has said that it is over.
     Unsaid,
+}
+
+impl Holder {
+    /// Whoever relies on this name of an image.
+    pub fn of_name(name: impl AsRef<str>) -> Self {
+        let name = name.as_ref();
+        let is_hold = Reference::listed(name).is_some_and(|name| name.is_hold());
+        if is_hold { Self::Hold(name.to_owned()) } else { Self::Name(name.to_owned()) }
+    }
 }
 
 impl From<&Container> for Holder {
@@ -66,6 +77,9 @@ impl fmt::Display for Holder {
                 GoesOn::HasNoEnd => write!(f, "{name} (a working copy, which has no end)"),
                 GoesOn::Unsaid => write!(f, "{name} (until somebody says so: dkb session end {name})"),
             },
+            Self::Hold(name) => {
+                write!(f, "a session of another ledger (if there is none any more: docker image rm {name})")
+            }
             Self::Name(name) | Self::Child { name: Some(name), .. } | Self::Record(name) => f.write_str(name),
         }
     }

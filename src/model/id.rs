@@ -39,9 +39,14 @@ impl ImageId {
     pub fn private_tag(&self) -> Reference {
         Reference::private(&self.digits())
     }
+
+    /// The name by which this ledger's sessions keep an image whose tag they took.
+    pub fn hold(&self, ledger: &LedgerId) -> Reference {
+        Reference::hold(&self.digits(), ledger)
+    }
 }
 
-use super::Reference;
+use super::{LedgerId, Reference};
 
 impl fmt::Display for ImageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,6 +14,7 @@ mod holder;
 mod id;
 mod kept;
 mod label;
+mod ledger_id;
 mod mark;
 mod name;
 mod notice;
@@ -47,15 +48,18 @@ pub use holder::{GoesOn, Holder};
 pub use id::ImageId;
 pub use kept::{Kept, KeptReason, Stays};
 pub use label::LabelFilter;
+pub use ledger_id::LedgerId;
+#[cfg(test)]
+pub(crate) use ledger_id::tests::ledger;
 pub use mark::DiskMark;
 pub use name::Name;
 pub use notice::{Gap, Notice};
 pub use pattern::Pattern;
 pub use plan::{EngineLabel, Plan, SCHEMA, Totals};
 pub use reference::Reference;
-pub use resource::{CacheRecord, CacheUse, DiskUsage, Ended, Network, Volume};
+pub use resource::{CacheRecord, DiskUsage, Ended, Network, Volume};
 #[cfg(test)]
 pub(crate) use snapshot::tests as image_tests;
 pub use snapshot::{Container, ContainerState, EngineInfo, Image, ImageDetail, Snapshot};
 pub use stamp::{PROJECT_LABEL, RUN_LABEL, SESSION_LABEL, Stamp};
-pub use step::{Action, Deed, ImageGuard, Kind, Outcome, Reason, Step};
+pub use step::{Action, CacheUse, Deed, ImageGuard, Kind, Outcome, Reason, Step};

@@ -4,8 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::LedgerId;
+
 /// Names below this are always dkb's own: the host does not exist, so nothing is ever pulled or pushed there.
-const PRIVATE_REPOSITORY: &str = "dkb.invalid/bin";
+const PRIVATE: &str = "dkb.invalid/";
+/// Of the moment between two requests. Any dkb takes such a name off.
+const MOMENT: &str = "dkb.invalid/bin:";
+/// Of an image whose tag a session took, until the tag comes back. Only the ledger that gave it takes it off.
+const HOLD: &str = "dkb.invalid/held:";
 /// Docker Hub's own domains, which Docker leaves out of a name and Podman does not.
 const HUB: [&str; 2] = ["docker.io/", "index.docker.io/"];
 /// What Podman puts before a name that has no domain.
@@ -48,11 +54,26 @@ impl Reference {
     }
 
     pub fn private(digits: &str) -> Self {
-        Self(format!("{PRIVATE_REPOSITORY}:{digits}"))
+        Self(format!("{MOMENT}{digits}"))
+    }
+
+    /// The name by which this ledger's sessions hold an image.
+    pub fn hold(digits: &str, ledger: &LedgerId) -> Self {
+        Self(format!("{HOLD}{digits}-{ledger}"))
     }
 
     pub fn is_private(&self) -> bool {
-        self.0.starts_with("dkb.invalid/")
+        self.0.starts_with(PRIVATE)
+    }
+
+    /// Whether a session holds the image by this name, of whatever ledger.
+    pub fn is_hold(&self) -> bool {
+        self.0.starts_with(HOLD)
+    }
+
+    /// Whether nobody relies on it: left from a deletion that was cut off, or of one that goes on.
+    pub fn is_momentary(&self) -> bool {
+        self.is_private() && !self.is_hold()
     }
 
     fn split(&self) -> (&str, Option<&str>) {

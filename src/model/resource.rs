@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::{Capabilities, Deed, Holder, Kept, KeptReason, Kind, Reason, Step};
+use super::{CacheUse, Capabilities, Deed, Holder, Kept, KeptReason, Kind, Reason, Step};
 
 /// What is known of a container that does not run, beyond the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,13 +65,6 @@ pub struct CacheRecord {
     pub last_used: Option<Timestamp>,
     /// In how many builds.
     pub used: u64,
-}
-
-/// How a record of the build cache was used by then.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CacheUse {
-    pub at: Option<Timestamp>,
-    pub builds: u64,
 }
 
 impl CacheRecord {

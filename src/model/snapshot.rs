@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Capabilities, Deed, ImageId, Reference, Stamp};
+use super::{Capabilities, Deed, ImageId, LedgerId, Reference, Stamp};
 use crate::error::{Error, Result};
 
 /// Who answers behind the endpoint.
@@ -74,9 +74,21 @@ impl Image {
         Stamp::of(&self.labels)
     }
 
-    /// Whether anybody but dkb gave it a name. Names below `dkb.invalid/` are left from an earlier deletion.
+    /// Whether anybody relies on a name of it: one that somebody gave it, or by which a session holds it.
     pub fn is_tagged(&self) -> bool {
-        self.public_tags().next().is_some()
+        self.tags.iter().any(|tag| !tag.is_momentary())
+    }
+
+    /// The name by which sessions of this ledger hold it now, if any.
+    pub fn own_hold(&self, ledger: Option<&LedgerId>) -> Option<&Reference> {
+        let name = self.id.hold(ledger?);
+        self.tags.iter().find(|tag| **tag == name)
+    }
+
+    /// The names by which sessions hold it that other ledgers know: nothing in this one says when they will end.
+    pub fn foreign_holds(&self, ledger: Option<&LedgerId>) -> impl Iterator<Item = &Reference> + use<'_> {
+        let own = self.own_hold(ledger);
+        self.tags.iter().filter(move |tag| tag.is_hold() && own != Some(*tag))
     }
 
     /// The names that anybody but dkb gave it.
@@ -220,7 +232,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::engine::capabilities;
     use crate::model::books_tests::id;
-    use crate::model::{PROJECT_LABEL, SESSION_LABEL, SessionKey};
+    use crate::model::{PROJECT_LABEL, SESSION_LABEL, SessionKey, ledger};
 
     /// An image on a made-up host, said in one line.
     pub(crate) struct Draft(Image);
@@ -248,6 +260,11 @@ pub(crate) mod tests {
         }
         pub(crate) fn tag(mut self, name: &str) -> Self {
             self.0.tags.push(Reference::written(name).expect(name));
+            self
+        }
+        /// Held by a session of the ledger with this ID.
+        pub(crate) fn held(mut self, by: char) -> Self {
+            self.0.tags.push(self.0.id.hold(&ledger(by)));
             self
         }
         pub(crate) fn digest(mut self, name: &str) -> Self {

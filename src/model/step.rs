@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{CacheUse, ImageId, Reference};
+use super::{ImageId, Reference};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,11 +109,12 @@ pub enum Deed {
         image: ImageId,
         name: Reference,
     },
-    /// If the name still means the image that it goes back from.
+    /// If the name still means the image that it goes back from. The session held the image that it goes to by `hold`.
     GiveBack {
         name: Reference,
         from: ImageId,
         to: ImageId,
+        hold: Option<Reference>,
     },
     /// If no container refers to it and it is the one that was made then, where that is known: a name alone may mean
     /// another one by now.
@@ -132,6 +133,13 @@ pub enum Deed {
         kind: String,
         last: CacheUse,
     },
+}
+
+/// How often a record of the build cache was used by then, and when last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheUse {
+    pub at: Option<Timestamp>,
+    pub builds: u64,
 }
 
 /// What must still be true of an image that is to go. Names are as the engine lists them.

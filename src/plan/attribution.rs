@@ -158,7 +158,7 @@ pub(crate) fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(Image
     }
     let is_ours = |image: &ImageDetail| {
         let (stamp, inherited) = (Stamp::of(&image.labels), inherited(image, &known));
-        let untagged = image.tags.iter().all(crate::model::Reference::is_private);
+        let untagged = image.tags.iter().all(crate::model::Reference::is_momentary);
         recorded(image.id)
             || evidence.is_new(image)
                 && !strangers.contains(&image.id)

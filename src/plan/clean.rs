@@ -76,10 +76,11 @@ pub(crate) fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     // An image that loses one name now keeps the other till the next clean: between them it may have no third.
     let untagged: HashSet<ImageId> = untags.iter().filter_map(Step::image).collect();
     let free = |image: &&Image| !going.contains_key(&image.id) && !untagged.contains(&image.id);
-    steps.extend(loans::own_names(look, &claims).filter(free).map(steps::own_name_step));
+    steps.extend(loans::own_names(look, &claims).filter(free).map(steps::moment_step));
     waiting.extend(returns.values().map(|back| back.to));
-    for image in loans::let_go(look, policy, &claims, &waiting).filter(free).collect::<Vec<_>>() {
-        match loans::end(look, policy, &claims, image) {
+    let ended = loans::let_go(look, policy, &claims, &waiting).filter(|(image, _)| free(image));
+    for (image, hold) in ended.collect::<Vec<_>>() {
+        match loans::end(look, policy, &claims, (image, hold)) {
             LoanEnd::Untag(step) => steps.push(step),
             LoanEnd::Go(found) => {
                 kept.remove(&image.id);

@@ -107,7 +107,10 @@ pub(crate) fn steps(
         wanted.contains(&image.id) && !held && {
             let builds: Vec<&Build> = books.claims(image.id).collect();
             let one_session = builds.windows(2).all(|pair| pair[0].of == pair[1].of);
+            // Whoever holds it wants to give a tag back to it.
+            let lent = image.tags.iter().any(Reference::is_hold);
             one_session
+                && !lent
                 && image.public_tags().all(|tag| builds.iter().any(|build| build.tilt && build_gave(build, tag)))
         }
     };
@@ -251,6 +254,8 @@ mod tests {
         assert_eq!(went(chain(), vec![container("x", 1, ContainerState::Exited)], &[]), [""; 0]);
         let tagged = vec![image(11).done(), image(1).parent(11).tag("theirs").done()];
         assert_eq!(went(tagged, vec![], &[]), [""; 0]);
+        let held = vec![image(11).done(), image(1).parent(11).held('b').done()];
+        assert_eq!(went(held, vec![], &[]), [""; 0], "a session gives its tag back to it");
         let strangers_child = vec![image(11).done(), image(1).parent(11).done(), image(9).parent(11).done()];
         assert_eq!(went(strangers_child, vec![], &[]), ["01"]);
         let deep = vec![image(12).done(), image(11).parent(12).done(), image(9).parent(11).done()];

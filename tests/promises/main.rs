@@ -34,6 +34,7 @@ mod guard_watcher;
 mod hostile_plan;
 mod lab_itself;
 mod ledger_lock;
+mod loans;
 mod log;
 mod names;
 mod neighbours;
@@ -89,6 +90,7 @@ fn main() -> ExitCode {
         hostile_plan::promises(),
         lab_itself::promises(),
         ledger_lock::promises(),
+        loans::promises(),
         log::promises(),
         neighbours::promises(),
         outside_text::promises(),

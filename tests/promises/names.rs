@@ -176,7 +176,7 @@ fn a_name_of_ours_that_a_killed_build_left_goes_at_the_sessions_end(engine: &Eng
     let folder = tempfile::tempdir().expect("a folder");
     let docker = engine.bin().join("docker");
     let text = "case $1 in build) ;; *) exec DOCKER \"$@\" ;; esac
-        until DOCKER image ls -q dkb.invalid/bin | grep -q .; do :; done
+        until DOCKER image ls -q dkb.invalid/held | grep -q .; do :; done
         kill -KILL $PPID";
     let killer = docker_script(folder.path(), &text.replace("DOCKER", &docker.display().to_string()));
     let context = Context::from_base("RUN true");

@@ -36,6 +36,9 @@ impl Claims {
             if step.kind() == Kind::Image {
                 planned.extend(step.names().into_iter().map(str::to_owned));
             }
+            if let Deed::GiveBack { hold, .. } = &step.deed {
+                planned.extend(hold.iter().map(ToString::to_string));
+            }
             if let Deed::RemoveImage { guard: ImageGuard::Pushed { digests }, .. } = &step.deed {
                 planned.extend(digests.iter().cloned());
             }
@@ -43,7 +46,7 @@ impl Claims {
         let mut claims = Self { planned, ..Self::default() };
         claims
             .names
-            .extend(world.names.iter().filter(|(name, _)| !name.is_private()).map(|(name, id)| (name.clone(), *id)));
+            .extend(world.names.iter().filter(|(name, _)| !name.is_momentary()).map(|(name, id)| (name.clone(), *id)));
         claims.images.extend(world.ids());
         claims.note_the_rest(world);
         let planned = &claims.planned;
@@ -76,7 +79,7 @@ impl Claims {
         // With his last name he meant the image, which only names that go may hold now.
         let planned = &self.planned;
         let named = |world: &World, id: ImageId, but: &BTreeSet<String>| {
-            world.names_of(id).any(|name| !name.is_private() && !but.contains(name.as_str()))
+            world.names_of(id).any(|name| !name.is_momentary() && !but.contains(name.as_str()))
         };
         let stays_named = |id: ImageId, but: &BTreeSet<String>| named(world, id, but) || !named(before, id, but);
         let none = BTreeSet::new();

@@ -11,7 +11,7 @@ use crate::engine::fake::{Fake, Loaded, Store, World, container_of};
 use crate::model::books_tests::{build, id, key};
 use crate::model::{
     Books, Build, CacheRecord, Capabilities, Container, ContainerState, Ended, ImageId, Life, Name, Network, Opening,
-    Plan, RUN_LABEL, Record, Reference, SessionEntry, Snapshot, Taken, Volume,
+    Plan, RUN_LABEL, Record, Reference, SessionEntry, Snapshot, Taken, VERSION, Volume, ledger,
 };
 use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, Layers, Scope, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
@@ -181,10 +181,11 @@ fn taken(world: &mut World) -> Books {
     world.load(image(80, &[]));
     let mut entry = SessionEntry::new(key("p", "s"), at(BUILT));
     if world.store() == Store::Containerd {
-        world.tag(id(80), id(80).private_tag().as_str()).expect("it is there");
+        world.tag(id(80), id(80).hold(&ledger('a')).as_str()).expect("it is there");
         entry.held.push(id(80));
     }
     let mut records = Books::default();
+    records.apply(Record::Ledger { v: VERSION, engine: String::new(), file: None, id: Some(ledger('a')) });
     records.apply(Record::Session(entry));
     world.load(image(1, &[NAME]));
     let took = vec![Taken { tag: Reference::written("app").expect("a name"), from: id(80) }];

@@ -79,6 +79,42 @@ fn a_copy_knows_that_it_is_one() {
 }
 
 #[test]
+fn each_ledger_has_an_id_of_its_own_for_good_and_a_copy_another() {
+    let (folder, ledger) = ledger();
+    let of = key("p", "s");
+    let first = ledger.id().expect("an ID");
+    assert_ne!(State::at(folder.path()).ledger("other").id().expect("an ID"), first);
+    let long = |ledger: &Ledger| {
+        for n in 0..4000 {
+            ledger.append(&[Record::Build(build(&n.to_string(), &of, 1, &[2]))]).expect("a note");
+        }
+        assert!(fs::metadata(ledger.path()).expect("the file").len() < 2 * COMPACT_FROM);
+    };
+    long(&ledger);
+    assert_eq!(ledger.id().as_ref(), Ok(&first), "written anew");
+
+    let saved = folder.path().join("saved");
+    fs::copy(ledger.path(), &saved).expect("a copy");
+    fs::rename(&saved, ledger.path()).expect("the copy in its place");
+    assert_eq!(ledger.read().expect("the ledger").0.id, None);
+    let second = ledger.id().expect("an ID");
+    assert_ne!(second, first);
+    long(&ledger);
+    let (books, _) = ledger.read().expect("the ledger");
+    assert_eq!((books.copied, books.id), (true, Some(second)));
+}
+
+#[test]
+fn those_who_make_up_its_id_at_once_come_to_the_same() {
+    let (_folder, ledger) = ledger();
+    let ids: Vec<_> = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(|| ledger.id().expect("an ID"))).collect();
+        all.into_iter().map(|one| one.join().expect("an ID")).collect()
+    });
+    assert!(ids.windows(2).all(|pair| pair[0] == pair[1]), "{ids:?}");
+}
+
+#[test]
 fn compaction_keeps_what_is_and_which_sessions_were() {
     let (_folder, ledger) = ledger();
     let (past, now) = (key("p", "past"), key("p", "now"));
@@ -214,7 +250,7 @@ fn one_image_that_gets_a_new_tag_with_every_build_is_read_in_no_time() {
 fn whoever_reads_a_ledger_of_what_is_past_leaves_a_short_one() {
     let (_folder, ledger) = ledger();
     let of = key("p", "s");
-    let mut text = line(&Record::Ledger { v: VERSION, engine: "engine".to_owned(), file: None });
+    let mut text = line(&Record::Ledger { v: VERSION, engine: "engine".to_owned(), file: None, id: None });
     for n in 0..2000 {
         text += &line(&Record::Build(build(&n.to_string(), &of, 1, &[])));
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{Build, More, Record, SessionEntry, SessionKey, Taken};
-use crate::model::{BuildId, ImageId, Name, Reference};
+use crate::model::{BuildId, ImageId, LedgerId, Name, Reference};
 
 /// Every field of every kind.
 #[derive(Deserialize)]
@@ -46,6 +46,7 @@ struct Line<'a> {
     slot: Option<Name>,
     cleaned: Option<Timestamp>,
     ids: Option<Vec<ImageId>>,
+    id: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Record {
@@ -60,7 +61,12 @@ impl Line<'_> {
     /// `None` for a kind that nobody here knows, and where something is missing.
     fn record(self) -> Option<Record> {
         Some(match &*self.t {
-            "ledger" => Record::Ledger { v: self.v?, engine: self.engine?, file: self.file },
+            "ledger" => Record::Ledger {
+                v: self.v?,
+                engine: self.engine?,
+                file: self.file,
+                id: self.id.and_then(LedgerId::parse),
+            },
             "session" => Record::Session(SessionEntry {
                 key: SessionKey { project: self.project?, session: self.session? },
                 first: self.first?,

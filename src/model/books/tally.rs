@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use jiff::Timestamp;
 
 use super::{Books, Build, More, Record, SessionEntry, SessionKey, Taken};
-use crate::model::{BuildId, ImageId};
+use crate::model::{BuildId, ImageId, LedgerId};
 
 /// Where a record stands among all.
 type Place = usize;
@@ -43,6 +43,7 @@ pub struct Tally {
     /// Where each session stands among these.
     numbers: HashMap<SessionKey, usize>,
     copied: bool,
+    id: Option<LedgerId>,
     /// Each build at the place of its record; what another one stands for is empty.
     builds: Vec<Option<(Place, Build)>>,
     /// What stands before its build.
@@ -64,7 +65,8 @@ impl Tally {
     pub fn count(&mut self, record: Record) {
         self.place += 1;
         match record {
-            Record::Ledger { .. } => {}
+            // Two that came to make it up at once go by the first.
+            Record::Ledger { id, .. } => self.id = self.id.take().or(id),
             Record::Session(entry) => self.meet(entry),
             Record::Build(mut build) => {
                 if let Some(parts) = self.parts.remove(&build.build) {
@@ -133,7 +135,7 @@ impl Tally {
         }
         let missed = missed.into_keys().filter(|id| recorded.contains(id)).collect();
         let sessions = self.sessions.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
-        Books { builds, sessions, copied: self.copied, missed, ..Books::default() }
+        Books { builds, sessions, id: self.id, copied: self.copied, missed, ..Books::default() }
     }
 
     /// The number of a session, which may be new.
@@ -226,7 +228,7 @@ impl Tally {
 
 impl From<Books> for Tally {
     fn from(books: Books) -> Self {
-        let mut tally = Self { copied: books.copied, ..Self::default() };
+        let mut tally = Self { copied: books.copied, id: books.id, ..Self::default() };
         for entry in books.sessions.into_values() {
             tally.count(Record::Session(entry));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::claims::Claims;
+use super::claims::{Claims, build_gave};
 use super::look::{CleanLook, CleanPolicy, Scope, covers};
 use super::steps::{Going, Return, keep, own_name_step};
 use super::uses::users;
@@ -24,7 +24,16 @@ pub(super) fn lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> H
     let is_owing = |key: &SessionKey| look.life(key) != Life::Unowned && !ends.contains(key);
     let sessions = look.books.sessions.values();
     let mut open: Vec<&Taken> = sessions.filter(|entry| is_owing(&entry.key)).flat_map(|entry| &entry.took).collect();
-    let mut lent = HashSet::new();
+    let held: HashSet<ImageId> = look
+        .books
+        .sessions
+        .values()
+        .filter(|entry| is_owing(&entry.key))
+        .flat_map(|entry| entry.held.clone())
+        .collect();
+    // What a build that runs now is about to take a tag from.
+    let is_held = |image: &&Image| held.contains(&image.id) && image.own_hold(look.books.id.as_ref()).is_some();
+    let mut lent: HashSet<ImageId> = look.snapshot.images.iter().filter(is_held).map(|image| image.id).collect();
     let mut done = HashSet::new();
     while let Some(taken) = open.pop() {
         lent.insert(taken.from);
@@ -71,6 +80,7 @@ fn back_to(look: &CleanLook, policy: &CleanPolicy, claims: &Claims, taken: &Take
 /// The tags that sessions which end took from images that are still there, and that nobody moved since.
 pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> BTreeMap<Reference, Return> {
     let mut returns = BTreeMap::new();
+    let free = free(look, policy, claims);
     for entry in ending(look, policy).filter(|_| policy.tags) {
         for taken in &entry.took {
             let holds = |image: &&Image| image.tags.iter().any(|tag| tag.canonical() == taken.tag.canonical());
@@ -78,11 +88,49 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
             let Some(now) = own.find(holds) else { continue };
             let Some(tag) = now.tags.iter().find(|tag| tag.canonical() == taken.tag.canonical()) else { continue };
             if let Some(to) = back_to(look, policy, claims, taken) {
-                returns.insert(tag.clone(), Return { from: now.id, to });
+                let image = look.snapshot.image(to).filter(|_| free.contains(&to));
+                let hold = image.and_then(|image| hold_of(look, image)).cloned();
+                returns.insert(tag.clone(), Return { from: now.id, to, hold });
             }
         }
     }
     returns
+}
+
+/// The name by which sessions of this ledger hold an image. One of before is that of a moment.
+fn hold_of<'a>(look: &CleanLook, image: &'a Image) -> Option<&'a Reference> {
+    let private = image.id.private_tag();
+    image.own_hold(look.books.id.as_ref()).or_else(|| image.tags.iter().find(|tag| **tag == private))
+}
+
+/// The images that sessions which end have held, and no other session of this ledger does.
+fn free(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
+    let ends: HashSet<&SessionKey> = ending(look, policy).map(|entry| &entry.key).collect();
+    let (mut held, mut others) = (HashSet::new(), lent(look, policy, claims));
+    for entry in look.books.sessions.values() {
+        if ends.contains(&entry.key) { &mut held } else { &mut others }.extend(&entry.held);
+    }
+    others.extend(lent_on(look, policy, claims));
+    held.difference(&others).copied().collect()
+}
+
+/// Images whose tag a session took that ends, where a session of another ledger has taken it on: it will come back to
+/// the image that this one built, and then to these.
+fn lent_on(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
+    let abroad = |image: &&Image| image.foreign_holds(look.books.id.as_ref()).next().is_some();
+    let abroad: Vec<&Image> = look.snapshot.images.iter().filter(abroad).collect();
+    let mut lent_on = HashSet::new();
+    for entry in ending(look, policy) {
+        let is_on = |taken: &&Taken| {
+            let bears = |image: &Image| image.tags.iter().any(|tag| tag.canonical() == taken.tag.canonical());
+            let bore = |image: &Image| {
+                claims.builds(image.id).any(|build| build.of == entry.key && build_gave(build, &taken.tag))
+            };
+            abroad.iter().any(|image| bore(image) && !bears(image))
+        };
+        lent_on.extend(entry.took.iter().filter(is_on).map(|taken| taken.from));
+    }
+    lent_on
 }
 
 /// Images that sessions which end held by dkb's own name, and for which no tag is on its way back any more: it has
@@ -93,16 +141,10 @@ pub(super) fn let_go<'a>(
     policy: &'a CleanPolicy,
     claims: &'a Claims,
     waiting: &'a HashSet<ImageId>,
-) -> impl Iterator<Item = &'a Image> {
-    let ends: HashSet<&SessionKey> = ending(look, policy).map(|entry| &entry.key).collect();
-    let (mut held, mut others) = (HashSet::new(), lent(look, policy, claims));
-    for entry in look.books.sessions.values() {
-        if ends.contains(&entry.key) { &mut held } else { &mut others }.extend(&entry.held);
-    }
-    look.snapshot.images.iter().filter(move |image| {
-        let is_held = held.contains(&image.id) && image.tags.contains(&image.id.private_tag());
-        is_held && !others.contains(&image.id) && !waiting.contains(&image.id)
-    })
+) -> impl Iterator<Item = (&'a Image, &'a Reference)> {
+    let free = free(look, policy, claims);
+    let held = look.snapshot.images.iter().filter_map(|image| Some((image, hold_of(look, image)?)));
+    held.filter(move |(image, _)| free.contains(&image.id) && !waiting.contains(&image.id))
 }
 
 /// What becomes of an image that is let go.
@@ -116,9 +158,14 @@ pub(super) enum LoanEnd<'a> {
     Ours,
 }
 
-pub(super) fn end<'a>(look: &CleanLook, policy: &CleanPolicy, claims: &Claims, image: &'a Image) -> LoanEnd<'a> {
-    if image.is_tagged() {
-        return LoanEnd::Untag(own_name_step(image));
+pub(super) fn end<'a>(
+    look: &CleanLook,
+    policy: &CleanPolicy,
+    claims: &Claims,
+    (image, hold): (&'a Image, &Reference),
+) -> LoanEnd<'a> {
+    if image.tags.iter().any(|tag| tag != hold && !tag.is_momentary()) {
+        return LoanEnd::Untag(own_name_step(image, hold));
     }
     if claims.is_recorded(image.id) {
         return LoanEnd::Ours;
@@ -133,7 +180,7 @@ pub(super) fn end<'a>(look: &CleanLook, policy: &CleanPolicy, claims: &Claims, i
         None => LoanEnd::Go(Going {
             image,
             reason: Reason::OwnName,
-            names: Vec::new(),
+            names: image.own_hold(look.books.id.as_ref()).cloned().into_iter().collect(),
             digests: Vec::new(),
             containers: Vec::new(),
         }),

@@ -72,7 +72,8 @@ impl<'a> CleanRules<'a> {
         let retained = self.retained(image, claim);
         // Our names leave an image that has to stay for somebody else. With its last name it would go too.
         let keep_for_others = |reason, holders| {
-            let loses = policy.tags && retained.is_none() && !others.is_empty();
+            let is_left = !others.is_empty() || image.tags.iter().any(Reference::is_hold);
+            let loses = policy.tags && retained.is_none() && is_left;
             let untag = if loses { ours.clone() } else { Vec::new() };
             Verdict::Keep { reason, holders, untag }
         };
@@ -101,6 +102,11 @@ impl<'a> CleanRules<'a> {
                 others.iter().map(|tag| Holder::Name(tag.to_string())).collect(),
             );
         }
+        let lent_on: Vec<Holder> =
+            image.foreign_holds(self.look.books.id.as_ref()).map(|hold| Holder::of_name(hold.as_str())).collect();
+        if !lent_on.is_empty() {
+            return keep_for_others(KeptReason::Lent, lent_on);
+        }
         if !policy.tags && !ours.is_empty() {
             return keep(KeptReason::Tagged, Vec::new());
         }
@@ -116,7 +122,8 @@ impl<'a> CleanRules<'a> {
         };
         let digests =
             if self.look.snapshot.engine.can.digest_means_travel { image.digests.clone() } else { Vec::new() };
-        Verdict::Go(Going { image, reason, names: ours, digests, containers: own })
+        let names = ours.into_iter().chain(image.own_hold(self.look.books.id.as_ref()).cloned()).collect();
+        Verdict::Go(Going { image, reason, names, digests, containers: own })
     }
 
     /// Whether it may have been deleted and pulled since it was recorded. Under a digest of a repository that our

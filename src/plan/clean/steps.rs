@@ -30,11 +30,14 @@ impl Going<'_> {
 pub(super) struct Return {
     pub(super) from: ImageId,
     pub(super) to: ImageId,
+    /// By which name the sessions that end held that image, and nobody else does.
+    pub(super) hold: Option<Reference>,
 }
 
 impl Return {
     pub(super) fn step(&self, tag: &Reference) -> Step {
-        Step::new(Deed::GiveBack { name: tag.clone(), from: self.from, to: self.to }, Reason::TakenTag, 0)
+        let (from, to, hold) = (self.from, self.to, self.hold.clone());
+        Step::new(Deed::GiveBack { name: tag.clone(), from, to, hold }, Reason::TakenTag, 0)
     }
 }
 
@@ -59,9 +62,14 @@ pub(crate) fn of_containers<'a>(containers: impl Iterator<Item = &'a Container>,
     stops.chain(containers.iter().map(|container| container.removal())).map(|deed| Step::new(deed, reason, 0)).collect()
 }
 
-/// dkb's own name goes off an image that has others.
-pub(super) fn own_name_step(image: &Image) -> Step {
-    Step::new(Deed::Untag { image: image.id, name: image.id.private_tag() }, Reason::OwnName, 0)
+/// dkb's own name of a moment goes off an image that has others.
+pub(super) fn moment_step(image: &Image) -> Step {
+    own_name_step(image, &image.id.private_tag())
+}
+
+/// One of dkb's own names goes off an image that has others.
+pub(super) fn own_name_step(image: &Image, name: &Reference) -> Step {
+    Step::new(Deed::Untag { image: image.id, name: name.clone() }, Reason::OwnName, 0)
 }
 
 pub(super) fn untag_step(image: &Image, tag: &Reference, reason: Reason) -> Step {

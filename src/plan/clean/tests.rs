@@ -9,7 +9,7 @@ use super::*;
 use crate::engine::capabilities::{CONTAINERD, PODMAN};
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
-use crate::model::{Books, Life, Name, Opening, Pattern, Reference, SessionEntry, SessionKey, Snapshot};
+use crate::model::{Books, Life, Name, Opening, Pattern, Reference, SessionEntry, SessionKey, Snapshot, ledger};
 use crate::model::{Build, Container, ContainerState, Deed, Image, ImageGuard, RUN_LABEL, Record, Taken};
 
 struct Case {
@@ -602,6 +602,69 @@ fn rule_9_what_a_session_held_is_let_go_once_no_tag_can_come_back_to_it() {
     assert_eq!(session(moved(), vec![]).steps(&leftovers()), ["-1"], "the session has not ended");
     let nameless = vec![image(1).done(), image(7).done(), image(9).tag("app").done()];
     assert_eq!(session(nameless, vec![]).steps(&end()), ["-1"], "a store that needs no name of ours");
+}
+
+#[test]
+fn rule_9_what_another_ledger_holds_is_left_to_it() {
+    let (of, other) = (key("p", "s"), key("p", "t"));
+    let (mine, theirs) = ('a', 'b');
+    let end = end_of_session;
+    // Session s took app from 7 and gave it to 1; 7 is on a store that would have dropped it.
+    let session = |images: Vec<Image>| {
+        let took = vec![Taken { tag: reference("app"), from: id(7) }];
+        let mut case = case(images, vec![Build { took, ..build("a", &of, 1, &[]) }]);
+        let entry = SessionEntry::new(of.clone(), Timestamp::UNIX_EPOCH);
+        case.books.apply(Record::Session(SessionEntry { held: vec![id(7)], ..entry }));
+        case.books.id = Some(ledger(mine));
+        case
+    };
+    let held = |by: &[char]| by.iter().fold(image(7), |image, by| image.held(*by)).done();
+    let ours = || image(1).tag("app").done();
+    let moved = |held: Image| vec![image(1).done(), held, image(9).tag("app").done()];
+    let untag = |n: u8, by: char| format!("untag {n} {}", id(n).hold(&ledger(by)));
+
+    let back = session(vec![ours(), held(&[mine])]);
+    assert_eq!(back.steps(&end()), ["give 7 app:latest", "-1"]);
+    let holds = |step: &Step| matches!(&step.deed, Deed::GiveBack { hold: Some(name), .. } if *name == id(7).hold(&ledger(mine)));
+    assert!(back.plan(&end()).steps.iter().any(holds));
+    let gone = session(moved(held(&[mine])));
+    assert_eq!(gone.steps(&end()), ["-1", "-7"]);
+    let guard = |plan: &Plan| {
+        plan.steps.iter().find(|step| step.removed_image() == Some(id(7))).map(|step| step.names().join(" "))
+    };
+    assert_eq!(guard(&gone.plan(&end())), Some(id(7).hold(&ledger(mine)).to_string()));
+
+    // Another ledger's session holds it too, or alone.
+    assert_eq!(session(moved(held(&[mine, theirs]))).steps(&end()), [&untag(7, mine), "-1"]);
+    assert_eq!(session(moved(held(&[theirs]))).steps(&end()), ["-1"]);
+    let mut unknown = session(moved(held(&[mine])));
+    unknown.books.id = None;
+    assert_eq!(unknown.steps(&end()), ["-1"], "a copy of the ledger");
+
+    // It has taken the tag from our image: once it comes back here, it goes back to where we had it from.
+    let lent_on = session(vec![image(1).held(theirs).done(), held(&[mine]), image(9).tag("app").done()]);
+    assert_eq!(lent_on.steps(&end()), [""; 0]);
+    assert_eq!(lent_on.kept(&end()), [(1, KeptReason::Lent)]);
+    let plan = lent_on.plan(&end());
+    assert!(plan.kept[0].holders[0].to_string().contains(&format!("docker image rm {}", id(1).hold(&ledger(theirs)))));
+    assert_eq!(lent_on.kept(&leftovers()), [(1, KeptReason::Lent)]);
+    let named = session(vec![image(1).tag("app").held(theirs).done()]);
+    assert_eq!(named.steps(&end()), ["untag 1 app:latest"]);
+    assert_eq!(named.kept(&end()), [(1, KeptReason::Lent)]);
+
+    // Our own hold is no name by which a stranger knows it, but a session that is not over wants it.
+    let own = || session(vec![image(1).held(mine).done()]);
+    assert_eq!(own().steps(&leftovers()), ["-1"]);
+    let mut waits = own();
+    let entry = SessionEntry::new(other.clone(), Timestamp::UNIX_EPOCH);
+    waits.books.apply(Record::Session(SessionEntry { held: vec![id(1)], ..entry }));
+    assert_eq!(waits.life(other, Life::Alive).kept(&leftovers()), [(1, KeptReason::Lent)]);
+
+    // And no stamp opens a door to what somebody holds.
+    let stamped = |image: crate::model::image_tests::Draft| case(vec![image.stamp(&of).done()], Vec::new());
+    let trusting = CleanPolicy { trust_stamp: true, ..leftovers() };
+    assert_eq!(stamped(image(5)).steps(&trusting), ["-5"]);
+    assert_eq!(stamped(image(5).held(theirs)).steps(&trusting), [""; 0]);
 }
 
 #[test]

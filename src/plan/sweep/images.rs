@@ -27,7 +27,7 @@ pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
         let staying: Vec<&&Container> =
             users.get(&image.id).into_iter().flatten().filter(|user| !leaving.contains(&*user.id)).collect();
         let keep = if staying.is_empty() {
-            verdict(rules, image, &newest).map(|reason| (reason, Vec::new()))
+            verdict(rules, image, &newest).map(|reason| (reason, lenders(rules, image, reason)))
         } else {
             Some((KeptReason::InUse, staying.into_iter().map(|user| Holder::from(*user)).collect()))
         };
@@ -63,17 +63,27 @@ pub(super) fn sort(rules: &SweepRules, sorted: &mut Sorted) {
 }
 
 fn verdict(rules: &SweepRules, image: &Image, newest: &HashSet<ImageId>) -> Option<KeptReason> {
-    let names = names(image);
     let asked_for = Pattern::any_keeps(&rules.policy.keep, image);
     let thing = Thing { image: Some(image.id), labels: &image.labels, asked_for, since: rules.since(image) };
-    let tagged = || (!rules.policy.all_images && !names.is_empty()).then_some(KeptReason::Tagged);
+    let tagged = || {
+        let named = image.public_tags().next().is_some() || !image.digests.is_empty();
+        let lent = || rules.relied_on(image).next().map(|_| KeptReason::Lent);
+        let kept = || if named { Some(KeptReason::Tagged) } else { lent() };
+        if rules.policy.all_images { None } else { kept() }
+    };
     let last = || newest.contains(&image.id).then_some(KeptReason::KeepLast);
     rules.retained(&thing).or_else(tagged).or_else(last)
 }
 
-/// Every name by which somebody may ask for it: tags, and digests that stand without one.
+/// Who wants to give a tag back to an image that has no other name, and is not of this ledger.
+fn lenders(rules: &SweepRules, image: &Image, reason: KeptReason) -> Vec<Holder> {
+    let holds = image.foreign_holds(rules.look.books.id.as_ref()).filter(|_| reason == KeptReason::Lent);
+    holds.map(|hold| Holder::of_name(hold.as_str())).collect()
+}
+
+/// Every name by which somebody may ask for it or holds it: tags, and digests that stand without one.
 fn names(image: &Image) -> Vec<String> {
-    let tags = image.public_tags().map(ToString::to_string);
+    let tags = image.tags.iter().filter(|tag| !tag.is_momentary()).map(ToString::to_string);
     tags.chain(image.digests.iter().cloned()).collect()
 }
 

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::clean::needed_by_builds;
 use super::look::{SweepLook, SweepPolicy};
-use crate::model::{Build, Container, Image, ImageId, KeptReason, Life, RUN_LABEL, SessionKey, Stamp};
+use crate::model::{Build, Container, Image, ImageId, KeptReason, Life, RUN_LABEL, Reference, SessionKey, Stamp};
 
 /// 2000-01-01: what is dated before was given a made-up date, to make its build repeatable.
 const CREDIBLE: i64 = 946_684_800;
@@ -18,6 +18,8 @@ pub(super) struct SweepRules<'a> {
     alive: Vec<&'a SessionKey>,
     of_living: HashSet<ImageId>,
     needed_by_builds: HashSet<ImageId>,
+    /// What any session holds that this ledger knows of, alive or not.
+    held: HashSet<ImageId>,
 }
 
 impl<'a> SweepRules<'a> {
@@ -27,12 +29,18 @@ impl<'a> SweepRules<'a> {
         let mut of_living: HashSet<ImageId> = living.flat_map(Build::images).collect();
         // What a living session took a tag from: it will want to give it back.
         let entries = look.books.sessions.values().filter(|entry| is_alive(&entry.key));
-        of_living.extend(entries.flat_map(|entry| &entry.took).map(|taken| taken.from));
+        of_living.extend(entries.clone().flat_map(|entry| &entry.took).map(|taken| taken.from));
+        // Or is about to take one from.
+        let of_the_living: HashSet<ImageId> = entries.flat_map(|entry| entry.held.iter().copied()).collect();
+        let is_held =
+            |image: &&Image| of_the_living.contains(&image.id) && image.own_hold(look.books.id.as_ref()).is_some();
+        of_living.extend(look.snapshot.images.iter().filter(is_held).map(|image| image.id));
         Self {
             look,
             policy,
             alive: look.lives.iter().filter(|(_, life)| **life == Life::Alive).map(|(key, _)| key).collect(),
             of_living,
+            held: look.books.sessions.values().flat_map(|entry| entry.held.iter().copied()).collect(),
             needed_by_builds: needed_by_builds(look.books, look.running),
         }
     }
@@ -67,6 +75,13 @@ impl<'a> SweepRules<'a> {
                 && stamp.project.as_ref().is_none_or(|project| *project == key.project);
             stamped || run.as_ref() == Some(key)
         })
+    }
+
+    /// The names that somebody relies on: tags, and by which sessions hold it. Our own hold without a session that
+    /// wants it is left from one that has ended.
+    pub(super) fn relied_on<'i>(&self, image: &'i Image) -> impl Iterator<Item = &'i Reference> + use<'i> {
+        let left = image.own_hold(self.look.books.id.as_ref()).filter(|_| !self.held.contains(&image.id));
+        image.tags.iter().filter(move |tag| !tag.is_momentary() && Some(*tag) != left)
     }
 
     pub(super) fn is_young(&self, since: Option<Timestamp>, until: Duration) -> bool {

@@ -9,7 +9,7 @@ use crate::model::{
     Books, CacheRecord, Ended, ImageId, KeptReason, Kind, LabelFilter, Life, Network, Pattern, SessionKey, Snapshot,
     Volume,
 };
-use crate::model::{Container, ContainerState, Image, Record};
+use crate::model::{Container, ContainerState, Image, Record, SessionEntry, ledger};
 use crate::plan::clean::RunningBuild;
 
 mod model;
@@ -337,6 +337,27 @@ fn rule_7_without_all_images_a_name_keeps_an_image_and_an_image_its_cache() {
     case.cache = vec![shared, record("own", &[], 2 * DAY)];
     assert_eq!(case.goes(&policy()), ["1", "5", "own"]);
     assert_eq!(case.goes(&all_images()).len(), 7);
+}
+
+#[test]
+fn rule_7_what_a_session_holds_is_not_nameless() {
+    let held = |n: u8, by: char| aged(image(n).held(by).done(), 2 * DAY);
+    let mut case = case(vec![held(1, 'b'), held(2, 'a'), held(3, 'a'), held(4, 'a')], vec![]);
+    case.books.id = Some(ledger('a'));
+    for (session, image) in [("over", 2), ("works", 3)] {
+        let entry = SessionEntry::new(key("p", session), ago(2 * DAY));
+        case.books.apply(Record::Session(SessionEntry { held: vec![id(image)], ..entry }));
+    }
+    case.lives.insert(key("p", "works"), Life::Alive);
+    // Nobody wants the last any more.
+    assert_eq!(case.goes(&policy()), ["4"]);
+    let plan = case.plan(&policy());
+    let why = |n: u8| plan.kept.iter().find(|kept| kept.id == id(n).to_string()).expect("it is kept");
+    assert_eq!([1, 2, 3].map(|n| why(n).reason), [KeptReason::Lent, KeptReason::Lent, KeptReason::SessionAlive]);
+    let name = id(1).hold(&ledger('b'));
+    assert!(why(1).holders[0].to_string().ends_with(&format!("docker image rm {name})")));
+    assert_eq!(why(2).holders, []);
+    assert_eq!(case.goes(&all_images()), ["1", "2", "4"]);
 }
 
 #[test]

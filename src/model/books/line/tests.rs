@@ -27,10 +27,10 @@ fn every_line() -> Vec<(&'static str, Record)> {
         took: taken(),
     };
     vec![
-        (r#"{"t":"ledger","v":1,"engine":"E"}"#, Record::Ledger { v: 1, engine: "E".to_owned(), file: None }),
+        (r#"{"t":"ledger","v":1,"engine":"E"}"#, Record::Ledger { v: 1, engine: "E".to_owned(), file: None, id: None }),
         (
             r#"{"t":"ledger","v":1,"engine":"E","file":7}"#,
-            Record::Ledger { v: 1, engine: "E".to_owned(), file: Some(7) },
+            Record::Ledger { v: 1, engine: "E".to_owned(), file: Some(7), id: None },
         ),
         (
             r#"{"t":"session","project":"p","session":"job-1","first":"1970-01-01T00:00:00Z","last":"1970-01-01T00:00:00Z"}"#,

@@ -1,0 +1,88 @@
+//! A tag that a session takes from somebody else's image, and what becomes of that image until it comes back.
+
+use dkb_lab::promise::containerd_store;
+use dkb_lab::{Context, Engine, Promises, promises};
+
+use crate::clean_host::{Books, PROJECT, SESSION, key, reason};
+use crate::guard_dead::opened;
+
+pub(crate) fn promises() -> Promises {
+    Promises::of(module_path!()).on(
+        containerd_store,
+        promises![
+            what_a_session_holds_no_other_ledger_lets_go,
+            where_the_engine_refuses_to_hold_an_image_its_owner_is_told
+        ],
+    )
+}
+
+/// What exactly bears this name.
+fn bears(engine: &Engine, name: &str) -> Option<String> {
+    engine.find(name).map(|image| image.id)
+}
+
+fn names_of_ours(engine: &Engine) -> usize {
+    engine.images().into_iter().flat_map(|image| image.tags).filter(|tag| tag.contains("dkb.invalid")).count()
+}
+
+fn what_a_session_holds_no_other_ledger_lets_go(engine: &Engine) {
+    let theirs = engine.image().label("who", "owner").tag("app:dev").make();
+    let sessions = [SESSION, "job-2"];
+    let books = sessions.map(|_| Books::of(engine));
+    let [first, second] = [0, 1].map(|n| opened(&books[n], &key(PROJECT, sessions[n])));
+    let dkb = |n: usize| books[n].dkb(engine).session(sessions[n]);
+    let build = |n: usize| {
+        let context = Context::from_base(&format!("RUN echo {n} >/n"));
+        dkb(n).args(["build", "-q", "-t", "app:dev"]).arg(context.path()).run().success();
+        bears(engine, "app:dev").expect("it was built")
+    };
+    let first_result = build(0);
+
+    // Who knows nothing of the session sees an image that nobody named, and that somebody wants.
+    let stranger = Books::of(engine);
+    let sweep = || stranger.dkb(engine).args(["sweep", "--until", "0s", "--cache-until", "0s"]);
+    let plan = sweep().args(["--dry-run", "--format", "json"]).run().success().json();
+    assert_eq!(reason(&plan, &theirs), "lent", "{plan:#}");
+    assert!(plan.to_string().contains("docker image rm dkb.invalid/held:"), "{plan:#}");
+    sweep().arg("--yes").run().success();
+    assert!(engine.has(&theirs), "{}", engine.inventory());
+
+    // Another one's build that fails gives nothing back and takes nothing off; one that works takes the tag on.
+    let context = Context::from_base("RUN false");
+    dkb(1).args(["build", "-t", "app:dev"]).arg(context.path()).run().fails();
+    build(1);
+    dkb(0).args(["session", "end", sessions[0]]).run().success();
+    assert!(engine.has(&theirs) && engine.has(&first_result), "{}", engine.inventory());
+    dkb(1).args(["session", "end", sessions[1]]).run().success();
+    drop(second);
+    assert_eq!(bears(engine, "app:dev"), Some(first_result), "{}", engine.inventory());
+    drop(first);
+    books[0].dkb(engine).session("another").args(["clean", "--stale"]).run().success();
+    assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{}", engine.inventory());
+    assert_eq!((engine.images().len(), names_of_ours(engine)), (1, 0), "{}", engine.inventory());
+}
+
+fn where_the_engine_refuses_to_hold_an_image_its_owner_is_told(engine: &Engine) {
+    let warning = "app:dev can't come back at the session's end";
+    for status in [403, 500] {
+        let books = Books::of(engine);
+        let _at_work = opened(&books, &key(PROJECT, SESSION));
+        let theirs = engine.image().label("who", "owner").tag("app:dev").make();
+        let proxy = engine.proxy();
+        proxy.on("POST", "held").answer(status, "no");
+        let build = |line: &str, tag: &str| {
+            let context = Context::from_base(line);
+            let build = books.dkb(engine).env("DOCKER_HOST", proxy.host()).args(["build", "-q", "-t", tag]);
+            build.arg(context.path()).run().success()
+        };
+        build("RUN echo 1 >/1", "app:dev").warns(warning).warns(&format!("docker tag {} NAME", &theirs.id[7..19]));
+        assert!(!engine.has(&theirs), "{}", engine.inventory());
+        // What has another name comes back by it.
+        let theirs = engine.image().label("who", "other").tag("app:two").tag("app:three").make();
+        build("RUN echo 2 >/2", "app:two").never_warns(warning);
+        books.dkb(engine).args(["session", "end", SESSION]).run().success();
+        assert_eq!(bears(engine, "app:dev"), None, "{}", engine.inventory());
+        assert_eq!(bears(engine, "app:two").as_ref(), Some(&theirs.id), "{}", engine.inventory());
+        engine.wipe();
+    }
+}
