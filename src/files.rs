@@ -12,8 +12,8 @@ use rustix::fs::OFlags;
 
 /// More than any file of settings has.
 pub(crate) const SETTINGS: u64 = 1 << 20;
-/// How long a pipe that the user named may keep silent, or go on.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a pipe that the user named may keep silent, or go on, or have nobody at its other end.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads a plain file of no more than so many bytes. A pipe, a device or a folder in its place is an error.
 pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {

@@ -156,7 +156,7 @@ impl Job {
 
     /// Sees to it that docker can write that file whenever it is done.
     pub(crate) async fn keep_id_file(&self) -> Infallible {
-        const NOW_AND_THEN: Duration = Duration::from_secs(1);
+        const NOW_AND_THEN: Duration = Duration::from_millis(100);
         while let Some(running) = &self.running {
             running.keep_iidfile();
             tokio::time::sleep(NOW_AND_THEN).await;

@@ -1,6 +1,7 @@
 //! Where settings are looked for: the edge to the disk and to the environment.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -46,9 +47,9 @@ impl Places {
         Base { folder: &self.folder, home: self.home.as_deref() }
     }
 
-    /// The nearest `dkb.toml`, upwards from the working directory.
+    /// The nearest `dkb.toml`, upwards from the working directory, whatever it is.
     fn checkout_file(&self) -> Option<PathBuf> {
-        self.folder.ancestors().map(|folder| folder.join(CHECKOUT_FILE)).find(|path| path.is_file())
+        self.folder.ancestors().map(|folder| folder.join(CHECKOUT_FILE)).find(|path| is_there(path))
     }
 }
 
@@ -103,13 +104,26 @@ pub fn load(
     Settings::new(&layers, &own.hosts, places.state.clone(), places.base())
 }
 
+/// A link that leads nowhere is there.
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
 /// A file that is not there is no error; one that is there and can't be read is, since it may say what to keep.
 fn read(path: &Path, how: fn(&Path, u64) -> io::Result<String>) -> Result<Option<String>> {
+    let unreadable = |why: &dyn Display| {
+        Error::usage(format!("reading {}", path.display()), why).hint("dkb does nothing before it knows what to keep")
+    };
     match how(path, files::SETTINGS) {
         Ok(text) => Ok(Some(text)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(Error::usage(format!("reading {}", path.display()), error)
-            .hint("dkb does nothing before it knows what to keep")),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            if is_there(path) {
+                Err(unreadable(&"it is a link to nothing"))
+            } else {
+                Ok(None)
+            }
+        }
+        Err(error) => Err(unreadable(&error)),
     }
 }
 

@@ -56,7 +56,7 @@ const CARRIED_AT_ONCE: usize = 4;
 
 pub(super) struct Asker {
     http: Http,
-    way: Way,
+    endpoint: Endpoint,
     words: LastWords,
     /// Where each connection is a program of its own, few requests are under way at a time.
     turns: Option<Semaphore>,
@@ -64,17 +64,16 @@ pub(super) struct Asker {
 
 impl Asker {
     pub(super) fn new(endpoint: &Endpoint, connect: Duration) -> Self {
-        let words = LastWords::default();
-        let way = endpoint.way().clone();
-        let turns = matches!(way, Way::ThroughCli { .. }).then(|| Semaphore::new(CARRIED_AT_ONCE));
-        Self { http: wire::client(endpoint, connect, words.clone()), way, words, turns }
+        let words = LastWords::of(endpoint);
+        let turns = matches!(endpoint.way(), Way::ThroughCli { .. }).then(|| Semaphore::new(CARRIED_AT_ONCE));
+        Self { http: wire::client(endpoint, connect, words.clone()), endpoint: endpoint.clone(), words, turns }
     }
 
     pub(super) async fn hello(&self, limit: Duration) -> Result<Hello, Fault> {
-        let (headers, _) = match (self.fetch("/_ping", limit).await, &self.way) {
+        let (headers, _) = match (self.fetch("/_ping", limit).await, self.endpoint.way()) {
             // A program that carries the stream ends, with a word on stderr, when it can't reach the engine.
-            (Err(Fault::Lost(why)), Way::ThroughCli { docker, args }) => {
-                let why = complaint(docker, args, limit).await.unwrap_or(why);
+            (Err(Fault::Lost(why)), Way::ThroughCli { .. }) => {
+                let why = complaint(&self.endpoint, limit).await.unwrap_or(why);
                 return Err(Fault::Unreached { why, next: "Does the docker command itself reach this engine?" });
             }
             (answer, _) => answer?,
@@ -131,7 +130,7 @@ impl Asker {
 
     /// Where a program carries the stream, its stderr knows why it ended, a moment later.
     pub(super) async fn explain(&self, fault: Fault) -> Fault {
-        let (Fault::Lost(why), Way::ThroughCli { .. }) = (&fault, &self.way) else { return fault };
+        let (Fault::Lost(why), Way::ThroughCli { .. }) = (&fault, self.endpoint.way()) else { return fault };
         Fault::Lost(self.words.get().await.unwrap_or_else(|| why.clone()))
     }
 }

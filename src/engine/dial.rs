@@ -14,22 +14,31 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::oneshot;
 
-use super::program;
+use super::endpoint::{Endpoint, Way};
+use super::{fault, program};
 
 /// How long a program may take to say why its stream ended.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// What the program said on stderr, which is the reason when its stream just ends.
-#[derive(Clone, Default)]
-pub(super) struct LastWords(Arc<Mutex<String>>);
+#[derive(Clone)]
+pub(super) struct LastWords {
+    said: Arc<Mutex<String>>,
+    /// Of whom it speaks.
+    of: Endpoint,
+}
 
 impl LastWords {
+    pub(super) fn of(endpoint: &Endpoint) -> Self {
+        Self { said: Arc::default(), of: endpoint.clone() }
+    }
+
     /// Waits a moment for a word, where it is known that something went wrong.
     pub(super) async fn get(&self) -> Option<String> {
         const STEP: Duration = Duration::from_millis(10);
         const STEPS: u128 = GRACE.as_millis() / STEP.as_millis();
         for _ in 0..STEPS {
-            let words = super::fault::clip(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
+            let words = fault::clip(&self.of.tell(&self.said.lock().unwrap_or_else(PoisonError::into_inner)));
             if !words.is_empty() {
                 return Some(words);
             }
@@ -41,7 +50,7 @@ impl LastWords {
     /// Only the first page is kept.
     fn hear(&self, said: &[u8]) {
         const MOST: usize = 4096;
-        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut words = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if words.len() < MOST {
             words.push_str(&String::from_utf8_lossy(said));
         }
@@ -76,8 +85,9 @@ pub(super) fn dial(docker: &Path, args: &[OsString], words: &LastWords) -> io::R
 
 /// What the program says when nothing is sent through it. One that was sent something may say no more than that it
 /// could not pass that on.
-pub(super) async fn complaint(docker: &Path, args: &[OsString], limit: Duration) -> Option<String> {
-    let words = LastWords::default();
+pub(super) async fn complaint(endpoint: &Endpoint, limit: Duration) -> Option<String> {
+    let Way::ThroughCli { docker, args } = endpoint.way() else { return None };
+    let words = LastWords::of(endpoint);
     let mut line = dial(docker, args, &words).ok()?;
     // No engine speaks first, so what comes is the end.
     let _ = tokio::time::timeout(limit, line.from.read(&mut [0])).await.ok()?;

@@ -52,6 +52,8 @@ pub(super) enum Way {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     way: Way,
+    /// As its user wrote it, where docker itself reads it.
+    written: String,
     shown: String,
 }
 
@@ -80,7 +82,7 @@ impl Endpoint {
                 .hint("Put docker on PATH, or name it in DKB_DOCKER.")
             })?;
             let way = Way::ThroughCli { docker: docker.path.clone(), args: flags.words.clone() };
-            return Ok(Self { way, shown: without_password(&host.host) });
+            return Ok(Self { way, shown: without_password(host.host.trim()), written: host.host });
         };
         Ok(Self::new(way))
     }
@@ -96,7 +98,16 @@ impl Endpoint {
             Way::Tcp(address) => format!("tcp://{address}"),
             Way::ThroughCli { docker, .. } => docker.display().to_string(),
         };
-        Self { way, shown }
+        Self { way, written: String::new(), shown }
+    }
+
+    /// What docker says of this address, without the password that may be in it.
+    pub(super) fn tell(&self, words: &str) -> String {
+        match self.written.trim() {
+            "" => words.to_owned(),
+            // Within quotes it may be written otherwise.
+            written => words.replace(&format!("{written:?}"), &self.shown).replace(written, &self.shown),
+        }
     }
 
     /// What tells this very socket from another that stands in its place later, as after a restart of the engine;
@@ -184,13 +195,17 @@ pub(super) fn direct(ContextHost { host, tls }: &ContextHost) -> Option<Way> {
     }
 }
 
-pub(super) fn without_password(host: &str) -> String {
-    let Some((scheme, rest)) = host.split_once("://") else { return host.to_owned() };
-    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    match authority.rsplit_once('@') {
-        Some((who, place)) => format!("{scheme}://{}@{place}{path}", who.split(':').next().unwrap_or_default()),
-        None => format!("{scheme}://{authority}{path}"),
+/// An address as it may be shown. A password may hold anything, so that all before the last `@` may be one.
+pub(crate) fn without_password(host: &str) -> String {
+    let (scheme, rest) = match host.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains([':', '@', '/']) => (format!("{scheme}://"), rest),
+        _ => (String::new(), host),
+    };
+    let until = |text: &str, ends: &[char]| text.split(ends).next().unwrap_or_default().to_owned();
+    let place = |place| until(place, &['?', '#']);
+    match rest.rsplit_once('@') {
+        Some((who, at)) => format!("{scheme}{}@{}", until(who, &[':', '/', '?', '#']), place(at)),
+        None => format!("{scheme}{}", place(rest)),
     }
 }
 

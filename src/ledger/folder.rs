@@ -103,10 +103,10 @@ fn judge(thing: Facts, kind: Kind, me: u32, access: Access) -> Result<(), String
         Err("it is a link, and dkb follows none there".to_owned())
     } else if thing.kind != kind {
         Err(format!("it is no {}", if kind == Kind::Folder { "folder" } else { "file" }))
-    } else if access == Access::Private && thing.owner != me {
-        Err(format!("it belongs to another user, number {}", thing.owner))
     } else if thing.mode & 0o002 != 0 {
         Err("everybody may write to it".to_owned())
+    } else if access == Access::Private && thing.owner != me {
+        Err(format!("it belongs to another user, number {}", thing.owner))
     } else if access == Access::Private && thing.mode & 0o020 != 0 && !private_group {
         Err(format!("group {} may write to it", thing.group))
     } else if access == Access::Group && kind == Kind::File && thing.names > 1 {

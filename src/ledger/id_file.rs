@@ -2,10 +2,12 @@
 //!
 //! A build whose ID can't be written fails, however well it went, and builds fill disks: so the file lies in memory
 //! where that can be had, in a private folder of this build, and else in the build's own folder. Docker removes the
-//! file that it is to write and makes a new one, so it can't be one that dkb holds open.
+//! file that it is to write as it begins, so it can't be one that dkb holds open; a new one of dkb's then keeps the room
+//! until docker writes in its place.
 
-use std::fs::{self, DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::room::has_room;
@@ -25,11 +27,11 @@ pub(super) struct OwnIdFile {
 impl OwnIdFile {
     /// Makes a place for it, and notes it for whoever finds this build cut off.
     pub(super) fn new(build: &Path) -> Self {
-        let Some(folder) = in_memory() else { return Self { folder: build.to_owned() } };
-        if fs::write(build.join(NOTE), folder.as_os_str().as_encoded_bytes()).is_err() {
-            let _ = fs::remove_dir(folder);
-            return Self { folder: build.to_owned() };
-        }
+        let note = build.join(NOTE);
+        let folder = in_memory(&note).unwrap_or_else(|| {
+            let _ = fs::remove_file(&note);
+            build.to_owned()
+        });
         Self { folder }
     }
 
@@ -43,11 +45,14 @@ impl OwnIdFile {
         self.folder.join("iid")
     }
 
-    /// Makes the place again where it is gone: a user who logs out may lose all that is theirs in memory.
+    /// Makes the place again where it is gone: a user who logs out may lose all that is theirs in memory. And keeps room
+    /// in it for the ID, in a file that says nothing, since all else there may be taken while docker builds.
     pub(super) fn keep(&self) {
         if is_ours(&self.folder) {
             let _ = DirBuilder::new().mode(0o700).create(&self.folder);
         }
+        // What docker has written stays.
+        let _ = File::create_new(self.path()).and_then(|mut file| file.write_all(b"\n"));
     }
 
     /// Docker has ended: what it wrote lies with the rest from now on, if the disk has room.
@@ -67,14 +72,17 @@ impl OwnIdFile {
     }
 }
 
-fn in_memory() -> Option<PathBuf> {
+fn in_memory(note: &Path) -> Option<PathBuf> {
     let memory = Path::new(MEMORY);
     if !is_in_memory(memory) || has_room(memory).is_err() {
         return None;
     }
-    let private = Permissions::from_mode(0o700);
-    let folder = tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir_in(memory);
-    Some(folder.ok()?.keep())
+    let made = tempfile::Builder::new().prefix(PREFIX).make_in(memory, |folder| {
+        // Noted first: a dkb that is killed here leaves no folder of which nobody knows.
+        fs::write(note, folder.as_os_str().as_encoded_bytes())?;
+        DirBuilder::new().mode(0o700).create(folder)
+    });
+    made.ok()?.into_temp_path().keep().ok()
 }
 
 /// A folder of dkb's own, not one that a note might name beside it.
@@ -101,6 +109,8 @@ pub fn read_iid(path: &Path) -> Option<ImageId> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     const ID: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
@@ -130,6 +140,35 @@ mod tests {
         file.settle(build.path());
         assert!(file.folder == build.path() || !file.folder.exists());
         assert_eq!(read_iid(&OwnIdFile::of(build.path()).path()), ImageId::parse(ID));
+    }
+
+    #[test]
+    fn room_is_kept_by_a_file_that_says_nothing_and_stands_in_nobodys_way() {
+        let build = tempfile::tempdir().expect("a folder");
+        let file = OwnIdFile::new(build.path());
+        file.keep();
+        assert!(fs::metadata(file.path()).expect("a file").len() > 0);
+        assert_eq!(read_iid(&file.path()), None);
+        fs::write(file.path(), ID).expect("an ID");
+        file.keep();
+        assert_eq!(read_iid(&file.path()), ImageId::parse(ID));
+        file.remove();
+    }
+
+    #[test]
+    fn a_place_that_was_noted_and_not_made_yet_is_an_empty_one() {
+        let build = tempfile::tempdir().expect("a folder");
+        fs::write(build.path().join(NOTE), "/dev/shm/dkb-of-nobody").expect("a note");
+        let file = OwnIdFile::of(build.path());
+        assert_eq!(read_iid(&file.path()), None);
+        file.settle(build.path());
+        assert!(!build.path().join(NOTE).exists());
+    }
+
+    #[test]
+    fn where_nothing_can_be_noted_nothing_is_made() {
+        let missing = Path::new("/nonexistent");
+        assert_eq!(OwnIdFile::new(missing).folder, missing);
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Running {
         self.id_file.get_or_init(|| OwnIdFile::new(&self.folder.path())).path()
     }
 
-    /// Called now and then while docker builds: its place must be there when docker is done.
+    /// Called now and then while docker builds: its place, and room in it, must be there when docker is done.
     pub fn keep_iidfile(&self) {
         self.id_file.get().inspect(|file| file.keep());
     }
@@ -216,6 +216,7 @@ impl Unfinished {
         let Some(intent) = intent else {
             // Killed before it had written what it meant to do: docker was not started yet.
             if lock.is_some() && is_old(&folder.path()) {
+                OwnIdFile::of(&folder.path()).remove();
                 let _ = fs::remove_dir_all(folder.path());
             }
             return None;

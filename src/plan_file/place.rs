@@ -4,8 +4,13 @@ use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
+
+use crate::files;
 
 /// Others may read a plan, if the umask lets them; nobody else is to change it.
 const MODE: u32 = 0o644;
@@ -17,7 +22,7 @@ pub(super) fn put(path: &Path, text: &[u8]) -> io::Result<()> {
     refuse_links_of_others(path, me, &mut { LINKS })?;
     match fs::metadata(path) {
         Ok(there) if there.is_file() => replace(&fs::canonicalize(path)?, &there, me, text),
-        Ok(there) if is_stream(&there) => pass(path, text),
+        Ok(there) if is_stream(&there) => pass(path, text, files::PATIENCE),
         Ok(there) if there.is_dir() => Err(ErrorKind::IsADirectory.into()),
         Ok(_) => Err(refused("it is neither a file nor a pipe, and stays as it is")),
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -49,11 +54,24 @@ fn is_stream(there: &Metadata) -> bool {
     there.file_type().is_fifo() || there.file_type().is_char_device()
 }
 
-fn pass(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut stream = File::options().write(true).custom_flags(flags(OFlags::NOCTTY)).open(path)?;
+/// Whoever reads there may take their time, but somebody must come.
+fn pass(path: &Path, text: &[u8], patience: Duration) -> io::Result<()> {
+    let began = Instant::now();
+    let mut stream = loop {
+        match File::options().write(true).custom_flags(flags(OFlags::NOCTTY | OFlags::NONBLOCK)).open(path) {
+            Err(error) if error.raw_os_error() != Some(Errno::NXIO.raw_os_error()) => return Err(error),
+            Err(_) if began.elapsed() < patience => thread::sleep(Duration::from_millis(10)),
+            Err(_) => {
+                let late = format!("nobody read it within {} s", patience.as_secs());
+                return Err(io::Error::new(ErrorKind::TimedOut, late));
+            }
+            Ok(stream) => break stream,
+        }
+    };
     if !is_stream(&stream.metadata()?) {
         return Err(refused("it has just become something else"));
     }
+    fcntl_setfl(&stream, fcntl_getfl(&stream)? - OFlags::NONBLOCK)?;
     stream.write_all(text)
 }
 
@@ -109,7 +127,6 @@ fn overwrite(path: &Path, text: &[u8]) -> io::Result<()> {
 mod tests {
     use std::io::Read as _;
     use std::os::unix::fs::symlink;
-    use std::thread;
 
     use super::*;
 
@@ -172,6 +189,25 @@ mod tests {
             assert_eq!(reader.join().expect("a reader").expect("a text"), PLAN);
         }
         assert_eq!(names(dir.path()), ["link", "pipe"]);
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_is_not_waited_for_without_end() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+        let error = pass(&pipe, PLAN, Duration::from_millis(50)).expect_err("nobody");
+        assert!(error.kind() == ErrorKind::TimedOut && error.to_string().contains("nobody read it"), "{error}");
+        // Who has come may read as late as they like, and more than a pipe holds.
+        let (long, from) = (vec![b'x'; 200_000], pipe.clone());
+        let reader = thread::spawn(move || {
+            let mut pipe = File::open(from)?;
+            thread::sleep(Duration::from_millis(200));
+            let mut text = Vec::new();
+            pipe.read_to_end(&mut text).map(|_| text)
+        });
+        pass(&pipe, &long, Duration::from_secs(10)).expect("written");
+        assert_eq!(reader.join().expect("a reader").expect("a text").len(), long.len());
     }
 
     #[test]

@@ -274,7 +274,7 @@ pub(crate) fn release(held: (SpooledTempFile, SpooledTempFile), id: Option<&str>
     let _ = stderr.rewind().and_then(|()| stderr.read_to_end(&mut words));
     if let Some(id) = id {
         report::pass_on_stderr(&words);
-        report::out(&report::Page::of(id));
+        report::pass_on_stdout(report::Page::of(id).as_bytes());
         return;
     }
     let text = words.strip_suffix(b"\n").unwrap_or(&words);

@@ -16,20 +16,41 @@ pub(crate) mod sweep;
 pub(crate) mod words;
 
 use std::fs::{File, Metadata};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::ContextValue;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::termios::Winsize;
 
 use crate::config::Format;
+use crate::error::Error;
 pub(crate) use page::{Page, Words};
 pub(crate) use style::Style;
 
-/// Writes to stdout. Nobody reading any more is no error: there is nobody to tell.
+/// A result that did not get to stdout.
+static IS_CUT: AtomicBool = AtomicBool::new(false);
+
+/// Whether any of what was to be read on stdout is missing there.
+pub(crate) fn is_cut() -> bool {
+    IS_CUT.load(Ordering::Relaxed)
+}
+
+/// Writes a result to stdout. Nobody reading any more is no error: there is nobody to tell.
 pub(crate) fn out(page: &Page) {
-    pass_on_stdout(page.as_bytes());
+    out_as_it_is(page.as_bytes());
+}
+
+/// The same for a text that is all our own.
+pub(crate) fn out_as_it_is(text: &[u8]) {
+    let Err(error) = write(io::stdout().lock(), text) else { return };
+    if error.kind() != ErrorKind::BrokenPipe && !IS_CUT.swap(true, Ordering::Relaxed) {
+        let next = "make room where it goes; dkb log tells what was taken away";
+        say(Error::failed("writing the result to stdout", error).hint(next));
+    }
 }
 
 /// Prints a result in the form that was asked for.
@@ -65,14 +86,36 @@ pub(crate) fn asks(question: &'static str) -> bool {
     yes
 }
 
-/// Passes a part of another program's stream on as it is; `false` where nobody reads it.
+/// Passes a part of another program's stream on as it is; `false` where nobody reads it. What finds no room is lost, as
+/// it is to docker, whose build goes on.
 pub(crate) fn pass_on_stdout(bytes: &[u8]) -> bool {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush()).is_ok()
+    is_read(&write(io::stdout().lock(), bytes))
 }
 
 pub(crate) fn pass_on_stderr(bytes: &[u8]) -> bool {
-    io::stderr().lock().write_all(bytes).is_ok()
+    is_read(&write(io::stderr().lock(), bytes))
+}
+
+fn is_read(written: &io::Result<()>) -> bool {
+    written.as_ref().err().is_none_or(|error| error.kind() != ErrorKind::BrokenPipe)
+}
+
+/// Writes all of it. Some programs leave their streams so that nobody waits at them; whoever reads there is waited for
+/// all the same.
+fn write(stream: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(&stream, bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => match poll(&mut [PollFd::new(&stream, PollFlags::OUT)], None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            },
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// The size of the terminal that stdout is; `None` where it is something else.

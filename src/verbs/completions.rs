@@ -9,12 +9,12 @@ use crate::report;
 
 /// Prints the completions of a shell.
 pub(super) fn run(shell: Shell) {
-    report::pass_on_stdout(&script(shell));
+    report::out_as_it_is(&script(shell));
 }
 
 /// Prints a manual page.
 pub(super) fn run_man(verb: &[String]) -> Result<()> {
-    report::pass_on_stdout(&page(verb)?);
+    report::out_as_it_is(&page(verb)?);
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::config::merge::Effective;
 use crate::config::value::{Source, Value};
 use crate::config::{HostAddress, Settings};
+use crate::engine::endpoint::without_password;
 use crate::plan::identity::{Identity, Origin};
 use crate::report::{self, Page};
 
@@ -81,13 +82,13 @@ fn rows(settings: &Settings, identity: &Identity) -> Vec<Row> {
     }
     for host in &settings.hosts {
         let (key, at) = match &host.at {
-            HostAddress::Context(name) => ("context", name),
-            HostAddress::Host(url) => ("host", url),
+            HostAddress::Context(name) => ("context", name.clone()),
+            HostAddress::Host(url) => ("host", without_password(url)),
         };
         rows.push(Row {
             key: format!("hosts.{}.{key}", host.name),
             value: at.as_str().into(),
-            text: at.clone(),
+            text: at,
             from: vec![From::Source(host.source.clone())],
             passed_over: None,
         });

@@ -17,20 +17,22 @@ use std::ffi::OsString;
 
 use crate::app::App;
 use crate::cli::{self, Invocation, Parsed, Verb};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::processes::signals;
 use crate::report;
 
 /// Runs a whole command line, the program's own name first, and gives the exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
     signals::outlive_limits_of_files();
-    match cli::parse(args).and_then(run) {
+    let code = match cli::parse(args).and_then(run) {
         Ok(code) => code,
         Err(error) => {
             report::say(&error);
             error.kind.exit_code()
         }
-    }
+    };
+    // Whoever asked for a result and has none, or half of one, is to know.
+    if report::is_cut() { code.max(ErrorKind::Failed.exit_code()) } else { code }
 }
 
 fn run(parsed: Parsed) -> Result<u8> {

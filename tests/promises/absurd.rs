@@ -223,6 +223,9 @@ fn what_lies_where_a_file_should_holds_nothing_up() {
         within(&state, &["clean", "--apply", "/dev/zero"], &[]).code(2);
         within(&state, &["--settings", "/dev/zero", "status"], &[]).code(2).warns("larger");
         within(&state, &["status"], &[("DOCKER_CONFIG", docker.join("config.json"))]).code(2);
+        put(&work.join("dkb.toml"));
+        within(&state, &["status"], &[]).code(2).warns("no plain file");
+        std::fs::remove_file(work.join("dkb.toml")).expect("something");
         put(&state.home().join(".config/dkb/config.toml"));
         within(&state, &["status"], &[]).code(2).warns("no plain file");
     }

@@ -9,7 +9,10 @@ use dkb_lab::{Builder, Context, Engine, Promises, promises};
 use crate::building::{Maker, dangling, ledgers, open_builds, says_nothing_of_its_own, warns_once};
 
 pub(crate) fn promises() -> Promises {
-    let promises = Promises::of(module_path!()).on_every_builder(promises![
+    let promises = Promises::of(module_path!())
+        .on_every_builder(promises![an_id_file_whose_memory_fills_during_a_build_is_written_all_the_same])
+        .on_every_version();
+    let promises = promises.on_every_builder(promises![
         a_state_folder_that_is_missing_is_made,
         a_state_folder_that_cannot_be_written_costs_a_warning,
         a_full_state_folder_costs_a_warning,
@@ -133,6 +136,28 @@ fn a_limit_that_docker_can_build_under_costs_a_warning(engine: &Engine, builder:
     }
     context.write("seed", "without a limit");
     says_nothing_of_its_own(&maker.build(&context, &["-t", "app"]).success());
+}
+
+/// Docker waits for its Dockerfile, which comes once it has begun and not a byte and not a name more has room.
+fn an_id_file_whose_memory_fills_during_a_build_is_written_all_the_same(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let command = maker.dkb().args(["build", "-t", "app", "-"]);
+    let script = r#"
+        mount -t tmpfs -o size=2m,nr_inodes=64,mode=1777 none /dev/shm
+        {
+            n=0; until ls /dev/shm/dkb-* >/dev/null 2>&1 || [ $n = 1000 ]; do n=$((n + 1)); sleep 0.01; done
+            sleep 1
+            : >/dev/shm/full
+            n=0; while true >"/dev/shm/$n"; do n=$((n + 1)); done 2>/dev/null
+            cat /dev/zero >/dev/shm/full 2>/dev/null
+            printf 'FROM lab/base\nENV A=1\n'
+        } | "$@"
+        code=$?
+        ls -d /dev/shm/dkb-*
+        exit $code"#;
+    let output = in_script(script, &[], &command).success().never_says("/dev/shm");
+    says_nothing_of_its_own(&output);
+    assert!(maker.recorded().contains(&maker.id("app")));
 }
 
 /// As the memory of a user who logs out may be cleared of all that is theirs.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 
-use dkb_lab::{Command, Context, Engine, Promises, promise, promises};
+use dkb_lab::{Command, Context, Engine, FakeDocker, Promises, State, promise, promises};
 
 use crate::building::{own_lines, says_nothing_of_its_own};
 use crate::clean_host::{Books, PROJECT, SESSION, images, key, set};
@@ -17,7 +17,7 @@ pub(crate) fn promises() -> Promises {
             an_engine_that_ssh_does_not_reach_is_said_in_sshs_words,
         ],
     );
-    promises.on_one_engine()
+    promises.on_one_engine().without_engine(promises![what_docker_says_of_an_address_shows_no_password])
 }
 
 /// An `ssh` for PATH. So long as it takes to say who they are, sshd lets ten in at a time.
@@ -103,4 +103,28 @@ fn an_engine_that_ssh_does_not_reach_is_said_in_sshs_words(engine: &Engine) {
     let build = ssh.lead(books.dkb(engine)).args(["build", "-t", "app"]).arg(context.path()).run().fails();
     assert!(own_lines(&build).len() <= 1, "{build}");
     assert_eq!(images(engine), BTreeSet::new());
+}
+
+/// In the way that docker itself says it.
+fn what_docker_says_of_an_address_shows_no_password() {
+    let docker = FakeDocker::new();
+    docker.reply_to("dial-stdio").script("echo \"invalid bind address format: $DOCKER_HOST\" >&2; exit 1");
+    for host in ["http://joe:s3cret@far/", "joe:s3cret@far", "http://joe:s3c/s3cret@far/", " bad://joe:s3cret@far"] {
+        let state = State::new();
+        let file = state.home().join(".config/dkb/config.toml");
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        std::fs::write(&file, format!("[hosts.far]\nhost = {host:?}\n")).expect("a file");
+        let dkb = state.dkb().with_docker(&docker).env("DOCKER_HOST", host);
+        for words in [
+            &["status"][..],
+            &["clean"],
+            &["sweep", "--dry-run"],
+            &["build", "."],
+            &["config"],
+            &["session", "end", "x"],
+        ] {
+            dkb.clone().args(words.iter().copied()).run().never_says("s3c").never_warns("s3c");
+        }
+        dkb.clone().arg("status").run().code(2).warns("invalid bind address format: ").warns("joe@far");
+    }
 }

@@ -27,6 +27,7 @@ mod clean_takes_ours;
 mod clean_together;
 mod fake_engine;
 mod far_away;
+mod full_streams;
 mod guard;
 mod guard_dead;
 mod guard_scene;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         clean_together::promises(),
         fake_engine::promises(),
         far_away::promises(),
+        full_streams::promises(),
         guard::promises(),
         guard_dead::promises(),
         guard_watcher::promises(),

@@ -191,6 +191,17 @@ fn a_file_that_can_not_be_read_stops_everything() {
     assert!(error.ends_with("\n  dkb does nothing before it knows what to keep"), "{error}");
     let huge = Desk::new().file("shop/dkb.toml", &"#".repeat(2 << 20)).error(&[], None);
     assert!(huge.starts_with("reading ~/shop/dkb.toml: it is larger than"), "{huge}");
+    let folder: fn(&Path) -> io::Result<()> = |path| fs::create_dir(path);
+    let nowhere: fn(&Path) -> io::Result<()> = |path| std::os::unix::fs::symlink("nowhere", path);
+    let device: fn(&Path) -> io::Result<()> = |path| std::os::unix::fs::symlink("/dev/null", path);
+    for (put, why) in [(folder, "no plain file"), (nowhere, "a link to nothing"), (device, "no plain file")] {
+        for place in ["shop/dkb.toml", ".config/dkb/config.toml"] {
+            let desk = Desk::new().file(".config/dkb/other", "").file("dkb.toml", "keep_last = 3");
+            put(&desk.top.path().join(place)).expect("something");
+            let error = desk.error(&[], None);
+            assert!(error.starts_with(&format!("reading ~/{place}: it is {why}\n")), "{error}");
+        }
+    }
 }
 
 #[test]

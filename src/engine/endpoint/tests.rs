@@ -73,8 +73,18 @@ fn an_address_shows_no_password() {
         ("ssh://me@far", "ssh://me@far"),
         ("https://far/x?token=secret", "https://far/x"),
         ("ssh://a:p@ss@far", "ssh://a@far"),
+        ("http://a:p/a?s#s@far", "http://a@far"),
+        ("https://far/x?token=p@ss", "https://far@ss"),
+        ("a:pass@far", "a@far"),
+        ("a:pass@far://x", "a@far://x"),
+        ("tcp://far:2375", "tcp://far:2375"),
     ] {
         assert_eq!(without_password(host), shown);
+        let endpoint = Endpoint { way: Way::Unix(PathBuf::new()), written: host.to_owned(), shown: shown.to_owned() };
+        for words in [format!("no way to {host}: {host:?}"), format!("{host} is none")] {
+            let told = endpoint.tell(&words);
+            assert!(told.contains(shown) && (host == shown || !told.contains(host)), "{told}");
+        }
     }
     assert_eq!(Endpoint::unix(DEFAULT_SOCKET).to_string(), "unix:///var/run/docker.sock");
 }

@@ -27,7 +27,7 @@ fn a_state_folder_is_ours_alone_or_a_groups_on_purpose() {
         (ME, 100, 0o2770, Ok(Access::Group)),
         (0, 100, 0o2770, Ok(Access::Group)),
         (0, 100, 0o2775, Ok(Access::Group)),
-        (0, 100, 0o2777, refused("it belongs to another user, number 0")),
+        (0, 100, 0o2777, refused("everybody may write to it")),
         (ME, 100, 0o2777, refused("everybody may write to it")),
     ] {
         let root = facts(Kind::Folder, owner, group, mode);
