@@ -38,7 +38,7 @@ pub use capabilities::Capabilities;
 pub use distance::distance;
 #[cfg(test)]
 pub(crate) use history::tests as history_tests;
-pub use history::{Doer, Removal};
+pub use history::{Doer, Removal, Told};
 pub use holder::{GoesOn, Holder};
 pub use id::ImageId;
 pub use kept::{Kept, KeptReason, Stays};
