@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use super::{Report, apply};
+use super::{Report, apply, image};
 use crate::bookkeeping::{NeededByBuilds, Removals};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -26,7 +26,7 @@ impl<'a, E: Engine> Hand<'a, E> {
         doer: Doer<'a>,
     ) -> Self {
         let builds = NeededByBuilds::new(state, books);
-        Self { engine, snapshot, builds, removals: Removals { state, ledger, books, doer } }
+        Self { engine, snapshot, builds, removals: Removals::new(state, ledger, books, doer) }
     }
 
     /// That of a build, which needs nothing of what it takes away itself.
@@ -43,16 +43,23 @@ impl<'a, E: Engine> Hand<'a, E> {
         &self,
         plan: &mut Plan,
         stop: impl Future<Output = ()>,
-        progress: impl FnMut(&Step),
+        mut progress: impl FnMut(&Step),
     ) -> Report {
         let Snapshot { engine, images, .. } = self.snapshot;
+        let told = self.removals.told(plan);
+        let going = |id| self.removals.going(id);
+        let ended = |step: &Step, outcome| {
+            self.removals.ended(step, outcome, &told);
+            progress(step);
+        };
+        let door = image::Door::of(self.engine, engine.can, &going);
         let depths = order::depths(images.iter());
-        apply(self.engine, plan, &depths, engine.can, |step| self.builds.need(step), stop, progress).await
+        apply(&door, plan, &depths, |step| self.builds.need(step), stop, ended).await
     }
 
     /// Notes what went, and `more` with it.
     pub(crate) async fn note(
-        &self,
+        self,
         plan: &Plan,
         gone: Vec<ImageId>,
         more: Vec<Record>,

@@ -41,18 +41,31 @@ pub(super) struct Door<'e, E> {
     pub engine: &'e E,
     pub can: Capabilities,
     turn: Option<Mutex<()>>,
+    /// Hears of each image before the engine is asked to delete it.
+    going: &'e dyn Fn(ImageId),
 }
 
 impl<'e, E: Engine> Door<'e, E> {
-    pub(super) fn of(engine: &'e E, can: Capabilities) -> Self {
-        Self { engine, can, turn: can.deletes_by_turns.then(Mutex::default) }
+    pub(super) fn of(engine: &'e E, can: Capabilities, going: &'e dyn Fn(ImageId)) -> Self {
+        Self { engine, can, turn: can.deletes_by_turns.then(Mutex::default), going }
     }
 
-    async fn delete(&self, target: Target<'_>) -> Result<engine::Answer<Removed>> {
+    /// Takes a name or a digest off an image that has others.
+    async fn delete(&self, name: &Reference) -> Result<engine::Answer<Removed>> {
+        self.ask(Target::Name(name), None).await
+    }
+
+    /// Deletes an image by all that it has left.
+    async fn delete_image(&self, id: ImageId, target: Target<'_>) -> Result<engine::Answer<Removed>> {
+        self.ask(target, Some(id)).await
+    }
+
+    async fn ask(&self, target: Target<'_>, going: Option<ImageId>) -> Result<engine::Answer<Removed>> {
         let _alone = match &self.turn {
             Some(turn) => Some(turn.lock().await),
             None => None,
         };
+        going.into_iter().for_each(self.going);
         self.engine.delete_image(target).await
     }
 
@@ -67,7 +80,7 @@ impl<'e, E: Engine> Door<'e, E> {
 pub(super) async fn remove_untagged(door: &Door<'_, impl Engine>, id: ImageId) -> Result<StepEnd> {
     if door.can.names_nameless {
         let target = Target::Nameless(id);
-        match door.delete(target).await? {
+        match door.delete_image(id, target).await? {
             // It is gone, or somebody has named it, or dkb itself once did: the long way tells.
             engine::Answer::Missing => {}
             answer => return judge(door, id, None, answer).await,
@@ -79,7 +92,10 @@ pub(super) async fn remove_untagged(door: &Door<'_, impl Engine>, id: ImageId) -
 async fn remove_by_private_name(door: &Door<'_, impl Engine>, id: ImageId) -> Result<StepEnd> {
     let private = id.private_tag();
     match door.engine.tag(id, &private).await? {
-        engine::Answer::Done(()) => judge(door, id, None, door.delete(Target::Name(&private)).await?).await,
+        engine::Answer::Done(()) => {
+            let answer = door.delete_image(id, Target::Name(&private)).await?;
+            judge(door, id, None, answer).await
+        }
         other => settle(door, id, plainly(other, |()| Outcome::Done)).await,
     }
 }
@@ -92,7 +108,7 @@ pub(super) async fn remove_pushed(door: &Door<'_, impl Engine>, id: ImageId, dig
         other => return settle(door, id, plainly(other, |()| Outcome::Done)).await,
     }
     for digest in digests.iter().filter_map(|digest| Reference::listed(digest)) {
-        match door.delete(Target::Name(&digest)).await? {
+        match door.delete(&digest).await? {
             engine::Answer::Done(_) | engine::Answer::Missing => {}
             other => return settle(door, id, plainly(other, |_| Outcome::Done)).await,
         }
@@ -126,7 +142,10 @@ pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, know
             ([only], []) if only.as_str().contains('@') => {
                 return remove_pushed(door, id, &[only.to_string()]).await;
             }
-            ([only], []) => return judge(door, id, Some(only), door.delete(Target::Id(id)).await?).await,
+            ([only], []) => {
+                let answer = door.delete_image(id, Target::Id(id)).await?;
+                return judge(door, id, Some(only), answer).await;
+            }
             // Left from a deletion that was cut off. Our own name can't have been moved by anybody else.
             ([_], [left, ..]) => left,
             ([first, ..], _) => {
@@ -136,7 +155,7 @@ pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, know
                 first
             }
         };
-        match door.delete(Target::Name(surplus)).await? {
+        match door.delete(surplus).await? {
             engine::Answer::Done(removed) if door.believes(&removed, id, true) => {
                 return Ok(StepEnd::plainly(Outcome::Done));
             }
@@ -218,7 +237,7 @@ pub(super) async fn untag(door: &Door<'_, impl Engine>, id: ImageId, name: &Refe
         None => Ok(StepEnd::plainly(Outcome::AlreadyGone)),
         // With its last name the image would go too, and it was to stay.
         Some(now) if now.id != id || now.tags.len() < 2 => Ok(StepEnd::plainly(Outcome::Kept)),
-        Some(_) => Ok(plainly(door.delete(Target::Name(name)).await?, |_| Outcome::Done)),
+        Some(_) => Ok(plainly(door.delete(name).await?, |_| Outcome::Done)),
     }
 }
 

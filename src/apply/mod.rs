@@ -22,7 +22,7 @@ pub(crate) use hand::Hand;
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Action, Capabilities, Deed, ImageGuard, ImageId, Kind, Outcome, Plan, Step};
+use crate::model::{Action, Deed, ImageGuard, ImageId, Kind, Outcome, Plan, Step};
 
 /// Stopping is mostly waiting for the container's own grace, and removing for its mounts. As many as docker's own
 /// program takes at a time.
@@ -65,21 +65,19 @@ impl Report {
 }
 
 /// Does the steps in their order, a few at a time where they do not hang on each other. What is needed by
-/// then stays. `stop` ends it early; `progress` hears of each step that has ended.
+/// then stays. `stop` ends it early; `progress` hears of each step that has ended, and how.
 async fn apply(
-    engine: &impl Engine,
+    door: &image::Door<'_, impl Engine>,
     plan: &mut Plan,
     depths: &HashMap<ImageId, usize>,
-    can: Capabilities,
     is_needed: impl Fn(&Step) -> bool,
     stop: impl Future<Output = ()>,
-    mut progress: impl FnMut(&Step),
+    mut progress: impl FnMut(&Step, Outcome),
 ) -> Report {
     let mut report = Report::default();
     let mut stop = pin!(stop);
     let mut held = HashSet::new();
-    let door = image::Door::of(engine, can);
-    let (door, is_needed) = (&door, &is_needed);
+    let (can, is_needed) = (door.can, &is_needed);
     let mut from = 0;
     while from < plan.steps.len() && !report.is_over() {
         let wave = wave(&plan.steps[from], depths);
@@ -124,7 +122,7 @@ async fn apply(
     }
     // Whoever asked to stop is not kept waiting for explanations, and an engine that is gone has none.
     if !report.is_over() {
-        explain::explain(engine, plan, &held, can).await;
+        explain::explain(door.engine, plan, &held, can).await;
     }
     let is_gone = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
     report.gone = plan.steps.iter().filter(is_gone).filter_map(Step::removed_image).collect();
@@ -139,7 +137,7 @@ async fn side_by_side<'s, P: Future<Output = Result<Vec<StepEnd>>>>(
     at_once: usize,
     mut stop: Pin<&mut impl Future<Output = ()>>,
     report: &mut Report,
-    progress: &mut impl FnMut(&Step),
+    progress: &mut impl FnMut(&Step, Outcome),
 ) -> Vec<StepEnd> {
     let mut ended: Vec<Option<Vec<StepEnd>>> = groups.iter().map(|_| None).collect();
     let mut waiting = groups.iter().copied().enumerate();
@@ -177,7 +175,7 @@ async fn side_by_side<'s, P: Future<Output = Result<Vec<StepEnd>>>>(
             report.lost = true;
             patience.as_mut().reset(tokio::time::Instant::now() + GRACE);
         }
-        groups[at].iter().for_each(&mut *progress);
+        groups[at].iter().zip(&ends).for_each(|(step, end)| progress(step, end.outcome));
         ended[at] = Some(ends);
     }
     let untold = |at| StepEnd::plainly(if at < begun { Outcome::Unknown } else { Outcome::NotTried });

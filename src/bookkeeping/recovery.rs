@@ -1,4 +1,4 @@
-//! The books of builds whose dkb was killed.
+//! The books of those whose dkb was killed.
 
 // What an engine says may be any number.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -6,13 +6,16 @@
 use jiff::Timestamp;
 
 use super::record::{BuildFacts, lost, record, records};
+use super::removals::tell_what_was_cut_off;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Intent, Ledger, State, Unfinished};
 use crate::model::EngineInfo;
 
-/// Finishes the books of builds whose dkb was killed. Only those on this very engine are touched.
+/// Finishes the books of builds and removals whose dkb was killed. Only those on this very engine are touched.
 pub(crate) async fn recover(engine: &impl Engine, info: &EngineInfo, state: &State, ledger: &Ledger) -> Result<usize> {
+    // First, since a build may have made the same image again.
+    tell_what_was_cut_off(state, ledger).await?;
     let (mut recovered, mut failed) = (0_usize, None);
     for unfinished in state.unfinished() {
         if unfinished.still_runs() {

@@ -1,31 +1,66 @@
-//! After a plan was carried out: what is gone leaves the ledger and stands in the history. Everything that takes
-//! anything away comes through here.
+//! What a plan takes away leaves the ledger and stands in the history. Everything that takes anything away comes through
+//! here.
+//!
+//! It is noted as it goes, in notes of its own ([`Removing`]), and put into the books at the end: the ledger's lock is
+//! taken once. Where dkb was killed before, whoever opens the books next does that.
 
+use std::cell::OnceCell;
 use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Ledger, State};
-use crate::model::{Books, Doer, ImageId, Notice, Plan, Record, Removal};
+use crate::ledger::{Ledger, Removing, State};
+use crate::model::{Books, Doer, ImageId, Notice, Outcome, Plan, Record, Removal, Step, Told};
 
 /// How long somebody who asked to stop is kept waiting for the ledger's lock.
 const GRACE: Duration = Duration::from_millis(400);
 
-/// Where it is noted, and in whose name it went.
 pub(crate) struct Removals<'a> {
-    pub(crate) state: &'a State,
-    pub(crate) ledger: &'a Ledger,
-    pub(crate) books: &'a Books,
-    pub(crate) doer: Doer<'a>,
+    state: &'a State,
+    ledger: &'a Ledger,
+    books: &'a Books,
+    /// In whose name it goes.
+    doer: Doer<'a>,
+    /// Made with the first note. Where there is no place for them, nobody will know after a kill.
+    notes: OnceCell<Result<Removing>>,
 }
 
-impl Removals<'_> {
+impl<'a> Removals<'a> {
+    pub(crate) fn new(state: &'a State, ledger: &'a Ledger, books: &'a Books, doer: Doer<'a>) -> Self {
+        Self { state, ledger, books, doer, notes: OnceCell::new() }
+    }
+
+    pub(crate) fn told(&self, plan: &Plan) -> Told<'a> {
+        Told::new(plan, self.books, self.doer)
+    }
+
+    /// The engine is about to be asked to delete this image.
+    pub(crate) fn going(&self, image: ImageId) {
+        let _ = self.notes().as_ref().map(|notes| notes.going(image));
+    }
+
+    pub(crate) fn ended(&self, step: &Step, outcome: Outcome, told: &Told) {
+        let Ok(notes) = self.notes() else { return };
+        if let Some(image) = step.removed_image() {
+            match outcome {
+                Outcome::AlreadyGone => notes.going(image),
+                Outcome::Kept | Outcome::Failed => notes.stays(image),
+                Outcome::Done | Outcome::Unknown | Outcome::NotTried => {}
+            }
+        }
+        told.of(step, outcome, Timestamp::now()).into_iter().for_each(|removal| notes.went(removal));
+    }
+
+    fn notes(&self) -> &Result<Removing> {
+        self.notes.get_or_init(|| self.ledger.removing())
+    }
+
     /// Notes what this plan took away: in the history, of which a failure is no more than worth a word, and in the
     /// ledger, where the images end that are gone, by our hand or another's. `more` is noted there with them.
     pub(crate) async fn note(
-        &self,
+        self,
         plan: &Plan,
         gone: Vec<ImageId>,
         more: Vec<Record>,
@@ -43,9 +78,22 @@ impl Removals<'_> {
             () = stopped => {
                 let what = "somebody else held the ledger's lock when it was asked to stop";
                 return Err(Error::new(ErrorKind::Interrupted, "noting what is gone", what)
-                    .hint("the next dkb finds that it is gone"));
+                    .hint("the next dkb notes it"));
             }
         }
+        self.notes.into_inner().into_iter().flatten().for_each(Removing::finish);
         Ok(remembered.err().map(Notice::Unremembered).into_iter().collect())
     }
+}
+
+/// Notes what those took away who were killed before they had said so.
+pub(crate) async fn tell_what_was_cut_off(state: &State, ledger: &Ledger) -> Result<()> {
+    for cut_off in ledger.cut_off() {
+        let gone = (!cut_off.gone.is_empty()).then(|| Record::Gone { at: Timestamp::now(), ids: cut_off.gone.clone() });
+        ledger.append_aside(gone.into_iter().collect()).await?;
+        // Nothing is decided by it.
+        let _ = state.history().append(&Removal::together(cut_off.removals.iter().cloned()));
+        cut_off.finish();
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! STATE/engines/<hash of the engine's identity>/ledger.jsonl   what was built there, one record a line
 //! STATE/engines/<the same>/cache.json                          which build cache is ours
+//! STATE/engines/<the same>/removing/                           what is being taken away there now
 //! STATE/builds/<build>/                                        a build that runs, or was cut off
 //! STATE/sessions/<hash of project and session>                 whose lock says that the session is alive
 //! STATE/history/removals.jsonl                                 what dkb took away; nothing is decided by it
@@ -19,6 +20,7 @@ mod first_seen;
 mod folder;
 mod history;
 mod id_file;
+mod removing;
 mod room;
 mod running;
 mod session;
@@ -34,6 +36,7 @@ pub use file::Ledger;
 use folder::Folder;
 pub use history::History;
 pub use id_file::read_iid;
+pub use removing::{CutOff, Removing};
 pub use running::{Intent, Journal, Running, Unfinished};
 pub use session::{Keeper, KeptBy, SessionFile, SessionHold};
 

@@ -58,13 +58,15 @@ pub struct Removal {
 impl Removal {
     /// All that went as this plan was carried out.
     pub fn all_of(plan: &Plan, books: &Books, doer: Doer<'_>, at: Timestamp) -> Vec<Self> {
-        let went: Vec<&Step> = plan.steps.iter().filter(|step| result(step).is_some()).collect();
-        let built_as = tags_of(books, &went.iter().filter_map(|step| step.image()).collect());
-        let (cache, rest): (Vec<&Step>, Vec<&Step>) = went.into_iter().partition(|s| s.kind() == Kind::BuildCache);
-        let mut all: Vec<Self> =
-            rest.into_iter().filter_map(|step| Self::of(step, plan, &built_as, doer, at)).collect();
-        for step in cache {
-            let Some(one) = Self::of(step, plan, &built_as, doer, at) else { continue };
+        let told = Told::new(plan, books, doer);
+        Self::together(plan.steps.iter().filter_map(|step| told.of(step, step.result?, at)))
+    }
+
+    /// One for all records of the build cache that went alike.
+    pub fn together(removals: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let (cache, mut all): (Vec<Self>, Vec<Self>) =
+            removals.into_iter().partition(|removal| removal.kind == Kind::BuildCache);
+        for one in cache {
             let is_alike =
                 |other: &&mut Self| other.records.is_some() && (other.reason, other.result) == (one.reason, one.result);
             match all.iter_mut().find(is_alike) {
@@ -73,34 +75,6 @@ impl Removal {
             }
         }
         all
-    }
-
-    fn of(
-        step: &Step,
-        plan: &Plan,
-        built_as: &HashMap<ImageId, Vec<Reference>>,
-        doer: Doer<'_>,
-        at: Timestamp,
-    ) -> Option<Self> {
-        let names: Vec<String> = step.names().into_iter().take(NAMES).map(shortened).collect();
-        let has = |tag: &Reference| names.iter().any(|name| tag.spellings().contains(name));
-        let built_as = step.image().and_then(|id| built_as.get(&id)).into_iter().flatten();
-        Some(Self {
-            at,
-            by: doer.verb.to_owned(),
-            project: doer.of.project.clone(),
-            session: doer.of.session.clone(),
-            engine: engine(&plan.engine),
-            action: step.action(),
-            kind: step.kind(),
-            id: shortened(&step.id()),
-            built_as: built_as.filter(|tag| !has(tag)).cloned().collect(),
-            names,
-            bytes: step.bytes,
-            records: (step.kind() == Kind::BuildCache).then_some(1),
-            reason: step.reason,
-            result: result(step)?,
-        })
     }
 
     /// There are many records, and nobody knows one from another.
@@ -155,13 +129,48 @@ impl Removal {
     }
 }
 
-fn engine(EngineLabel { id, endpoint, version, .. }: &EngineLabel) -> EngineLabel {
-    EngineLabel { id: shortened(id), endpoint: shortened(endpoint), version: shortened(version), name: "" }
+/// What is told alike of all that one plan takes away.
+pub struct Told<'a> {
+    doer: Doer<'a>,
+    engine: EngineLabel,
+    built_as: HashMap<ImageId, Vec<Reference>>,
 }
 
-/// How a step ended that took something away, as far as anybody knows.
-fn result(step: &Step) -> Option<Outcome> {
-    step.result.filter(|result| matches!(result, Outcome::Done | Outcome::Unknown))
+impl<'a> Told<'a> {
+    pub fn new(plan: &Plan, books: &Books, doer: Doer<'a>) -> Self {
+        let built_as = tags_of(books, &plan.steps.iter().filter_map(Step::image).collect());
+        Self { doer, engine: engine(&plan.engine), built_as }
+    }
+
+    /// What a step took away that ended like this, as far as anybody knows.
+    pub fn of(&self, step: &Step, result: Outcome, at: Timestamp) -> Option<Removal> {
+        if !matches!(result, Outcome::Done | Outcome::Unknown) {
+            return None;
+        }
+        let names: Vec<String> = step.names().into_iter().take(NAMES).map(shortened).collect();
+        let has = |tag: &Reference| names.iter().any(|name| tag.spellings().contains(name));
+        let built_as = step.image().and_then(|id| self.built_as.get(&id)).into_iter().flatten();
+        Some(Removal {
+            at,
+            by: self.doer.verb.to_owned(),
+            project: self.doer.of.project.clone(),
+            session: self.doer.of.session.clone(),
+            engine: self.engine.clone(),
+            action: step.action(),
+            kind: step.kind(),
+            id: shortened(&step.id()),
+            built_as: built_as.filter(|tag| !has(tag)).cloned().collect(),
+            names,
+            bytes: step.bytes,
+            records: (step.kind() == Kind::BuildCache).then_some(1),
+            reason: step.reason,
+            result,
+        })
+    }
+}
+
+fn engine(EngineLabel { id, endpoint, version, .. }: &EngineLabel) -> EngineLabel {
+    EngineLabel { id: shortened(id), endpoint: shortened(endpoint), version: shortened(version), name: "" }
 }
 
 /// The tags that builds gave these images, the newest of very many.

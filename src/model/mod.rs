@@ -43,7 +43,7 @@ pub use guard_mark::GuardMark;
 pub use hash::short_hash;
 #[cfg(test)]
 pub(crate) use history::tests as history_tests;
-pub use history::{Doer, Removal};
+pub use history::{Doer, Removal, Told};
 pub use holder::{GoesOn, Holder};
 pub use id::ImageId;
 pub use kept::{Kept, KeptReason, Stays};

@@ -1,10 +1,11 @@
 //! Whatever happened to the ledger: nothing foreign is deleted.
 
 use std::fs;
+use std::time::Duration;
 
-use dkb_lab::{Context, Engine, Promises, State, promises};
+use dkb_lab::{Context, Engine, Placed, Promises, State, eventually, promises};
 
-use crate::clean_host::{Books, PROJECT, SESSION, identity, images, key};
+use crate::clean_host::{Books, PROJECT, SESSION, identity, images, key, set};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -24,6 +25,7 @@ pub(crate) fn promises() -> Promises {
         )
         .on_every_engine(promises![
             an_image_that_was_deleted_and_came_back_is_not_ours,
+            what_a_killed_clean_took_away_is_told_and_is_not_ours_when_it_comes_back,
             another_engine_behind_the_same_path_is_another,
             a_copy_of_the_engine_ends_no_record,
         ])
@@ -108,6 +110,36 @@ fn an_image_that_was_deleted_and_came_back_is_not_ours(engine: &Engine) {
     assert!(engine.has(&image));
     books.dkb(engine).args(["clean", "--all", "--tagged", "--yes"]).run().success();
     assert!(engine.has(&image), "its record ended when it was missing");
+}
+
+/// Nobody has looked in between, and the engine has forgotten what it deleted. What was not taken yet goes later.
+fn what_a_killed_clean_took_away_is_told_and_is_not_ours_when_it_comes_back(engine: &Engine) {
+    const IMAGES: usize = 6;
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let names: Vec<String> = (0..IMAGES).map(|n| format!("app:{n}")).collect();
+    let placed: Vec<Placed> = names.iter().map(|name| engine.image().tag(name).make()).collect();
+    placed.iter().zip(&names).for_each(|(image, name)| books.built(&key(PROJECT, SESSION), image, &[name]));
+    let saved = books.state.work().join("app.tar");
+    engine.docker(["save", "-o"]).arg(&saved).args(&names).run().success();
+    proxy.on("DELETE", "/images/").delay(Duration::from_millis(100));
+    let dkb = books.dkb(engine).env("DOCKER_HOST", proxy.host()).args(["clean", "--session"]).spawn();
+    assert!(eventually(Duration::from_secs(30), || engine.images().len() < IMAGES - 1));
+    dkb.signal("KILL");
+    dkb.wait();
+    drop(proxy);
+    let there = images(engine);
+    let (kept, gone): (Vec<&Placed>, Vec<&Placed>) = placed.iter().partition(|image| there.contains(&*image.id));
+    assert!(gone.len() > 1, "{}", engine.inventory());
+    engine.stop();
+    engine.start_again();
+    engine.docker(["load", "-q", "-i"]).arg(&saved).run().success();
+    books.dkb(engine).args(["clean", "--session"]).run().success();
+    assert!(gone.iter().all(|image| engine.has(image)), "they came back: {}", engine.inventory());
+    // The engine may have been asked for as many as it takes at a time.
+    assert!(kept.iter().filter(|image| engine.has(image)).count() <= 4 || engine.is_containerd_store());
+    let log = books.dkb(engine).args(["log", "--format", "json"]).run().success().json();
+    let told = set(log["removals"].as_array().expect("removals").iter().filter_map(|one| one["id"].as_str()));
+    assert!(gone.iter().filter(|image| !told.contains(&*image.id)).count() <= 4, "{log:#}");
 }
 
 /// Nobody looked in between, but the engine remembers.

@@ -5,7 +5,7 @@ use super::laws::{self, is_there, removes_image};
 use super::run::{Between, Ran, block_on, run};
 use super::scenes::{self, Scene, Staged};
 use super::stranger;
-use crate::apply::apply;
+use crate::apply::{apply, image};
 use crate::engine::fake::{Fake, Request, Store, Trouble};
 use crate::model::{Action, KeptReason, Outcome};
 
@@ -26,7 +26,8 @@ fn again(scene: &Scene, staged: &Staged, ran: &Ran) -> Fake {
     books.forget(&ran.report.gone.iter().copied().collect());
     block_on(async {
         let (mut plan, depths, can) = scenes::plan(&fake, &books, scene.verb).await;
-        apply(&fake, &mut plan, &depths, can, |_| false, std::future::pending(), |_| {}).await;
+        let door = image::Door::of(&fake, can, &|_| {});
+        apply(&door, &mut plan, &depths, |_| false, std::future::pending(), |_, _| {}).await;
         let undone = plan.steps.iter().find(|step| !matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone)));
         assert!(undone.is_none(), "{}: {undone:#?}\n{}", scene.called, ran.log());
     });

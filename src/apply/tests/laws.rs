@@ -171,6 +171,9 @@ pub(super) fn is_there(step: &Step, world: &World) -> bool {
     all_of(world).contains(&thing_of(step))
 }
 
+/// As many deletions as any engine is asked for at a time.
+const AT_ONCE: usize = 8;
+
 /// What happens at each request, and what came of it.
 pub(super) struct Watch {
     between: Between,
@@ -189,6 +192,10 @@ pub(super) struct Watch {
     done: usize,
     /// The last of what was done changed nothing.
     pub(super) idle: bool,
+    /// The images of the plan that were there at first.
+    there: BTreeSet<ImageId>,
+    /// What whoever finishes the books would take for gone, if dkb were killed now.
+    going: BTreeSet<ImageId>,
 }
 
 impl Watch {
@@ -205,6 +212,35 @@ impl Watch {
             taken: BTreeSet::new(),
             done: 0,
             idle: false,
+            there: BTreeSet::new(),
+            going: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn going(&mut self, image: ImageId) {
+        self.going.insert(image);
+    }
+
+    pub(super) fn ended(&mut self, step: &Step, outcome: Outcome) {
+        if let Some(image) = step.removed_image().filter(|_| matches!(outcome, Outcome::Kept | Outcome::Failed)) {
+            self.going.remove(&image);
+        }
+    }
+
+    /// A kill may come at any moment: what went is noted by then, and of what is there no more than is asked for now.
+    fn mind_a_kill(&mut self, world: &World) {
+        if self.count == 1 {
+            let planned = |id: &ImageId| self.claims.planned.contains(&id.to_string());
+            self.there = world.ids().into_iter().filter(planned).collect();
+        }
+        if !self.between.acts.is_empty() {
+            return;
+        }
+        let unnoted = self.there.iter().filter(|id| !world.has(**id) && !self.going.contains(*id));
+        self.broken.extend(unnoted.map(|id| format!("{id:?} is gone, and a kill would have lost that")));
+        let there = self.going.iter().filter(|id| world.has(**id)).count();
+        if there > AT_ONCE {
+            self.broken.push(format!("{there} images are there that a kill would leave"));
         }
     }
 
@@ -216,6 +252,7 @@ impl Watch {
     pub(super) fn at(&mut self, request: &Request, world: &mut World) -> Option<Trouble> {
         let now = self.count;
         self.count += 1;
+        self.mind_a_kill(world);
         while let Some((_, act)) = self.between.acts.get(self.done).filter(|(at, _)| *at == now).cloned() {
             self.broken.extend(self.claims.broken(world));
             let before = world.clone();

@@ -9,9 +9,9 @@ use std::task::Poll;
 use super::laws::Watch;
 use super::scenes::Staged;
 use super::stranger::Meddling;
-use crate::apply::{Report, apply};
+use crate::apply::{Report, apply, image};
 use crate::engine::fake::{Fake, Trouble};
-use crate::model::Plan;
+use crate::model::{Plan, Step};
 
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     thread_local! {
@@ -74,6 +74,9 @@ fn carry_out(fake: &Fake, staged: &Staged, between: &Between, watch: &Rc<RefCell
     fake.between(move |request, world| meddling.borrow_mut().at(request, world));
     let came = |to: Option<usize>| to.is_some_and(|to| watch.borrow().count >= to);
     let stop = poll_fn(|_| if came(between.stop) { Poll::Ready(()) } else { Poll::Pending });
-    let report = block_on(apply(fake, &mut plan, &staged.depths, staged.can, |_| came(between.needed), stop, |_| {}));
+    let going = |image| watch.borrow_mut().going(image);
+    let door = image::Door::of(fake, staged.can, &going);
+    let ended = |step: &Step, outcome| watch.borrow_mut().ended(step, outcome);
+    let report = block_on(apply(&door, &mut plan, &staged.depths, |_| came(between.needed), stop, ended));
     (report, plan)
 }
