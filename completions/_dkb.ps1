@@ -80,7 +80,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             break
         }
         'dkb;clean' {
-            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Clean this session of the project, and its tags with it')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Clean this session of the project, with its tags and what bears its run label: stopped containers, networks, volumes and their data')
             [CompletionResult]::new('--cache-keep', '--cache-keep', [CompletionResultType]::ParameterName, 'Keep this much build cache')
             [CompletionResult]::new('--stale-after', '--stale-after', [CompletionResultType]::ParameterName, 'Let an unowned CI session count as over after this long')
             [CompletionResult]::new('--keep', '--keep', [CompletionResultType]::ParameterName, 'Keep what matches; may be repeated')
@@ -100,9 +100,9 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('--stale', '--stale', [CompletionResultType]::ParameterName, 'Clean sessions that are over and were never cleaned, and their tags with them')
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Clean every project')
             [CompletionResult]::new('--tagged', '--tagged', [CompletionResultType]::ParameterName, 'Take away tags too, those that dkb''s builds gave')
-            [CompletionResult]::new('--keep-tagged', '--keep-tagged', [CompletionResultType]::ParameterName, 'Leave tagged images where --session and --stale would take them')
-            [CompletionResult]::new('--keep-containers', '--keep-containers', [CompletionResultType]::ParameterName, 'Leave created and exited containers, and so the images they use')
-            [CompletionResult]::new('--volumes', '--volumes', [CompletionResultType]::ParameterName, 'Take the anonymous volumes of the containers that go, and the data in them')
+            [CompletionResult]::new('--keep-tagged', '--keep-tagged', [CompletionResultType]::ParameterName, 'Leave tagged images where --session and --stale would take them, but not what bears the run label')
+            [CompletionResult]::new('--keep-containers', '--keep-containers', [CompletionResultType]::ParameterName, 'Leave created and exited containers, and so the images they use, and networks and volumes')
+            [CompletionResult]::new('--volumes', '--volumes', [CompletionResultType]::ParameterName, 'Take the anonymous volumes of the containers that go too, and those with the run label of a working copy''s own session, and the data in them')
             [CompletionResult]::new('--cache', '--cache', [CompletionResultType]::ParameterName, 'Take the build cache of these builds, and nothing else')
             [CompletionResult]::new('--keep-cache', '--keep-cache', [CompletionResultType]::ParameterName, 'Leave the build cache')
             [CompletionResult]::new('--trust-stamp', '--trust-stamp', [CompletionResultType]::ParameterName, 'Take the stamp for a proof where the ledger knows nothing of an image')

@@ -75,7 +75,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --verbose 'Say more: each image and its reason'
         }
         &'dkb;clean'= {
-            cand --session 'Clean this session of the project, and its tags with it'
+            cand --session 'Clean this session of the project, with its tags and what bears its run label: stopped containers, networks, volumes and their data'
             cand --cache-keep 'Keep this much build cache'
             cand --stale-after 'Let an unowned CI session count as over after this long'
             cand --keep 'Keep what matches; may be repeated'
@@ -95,9 +95,9 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --stale 'Clean sessions that are over and were never cleaned, and their tags with them'
             cand --all 'Clean every project'
             cand --tagged 'Take away tags too, those that dkb''s builds gave'
-            cand --keep-tagged 'Leave tagged images where --session and --stale would take them'
-            cand --keep-containers 'Leave created and exited containers, and so the images they use'
-            cand --volumes 'Take the anonymous volumes of the containers that go, and the data in them'
+            cand --keep-tagged 'Leave tagged images where --session and --stale would take them, but not what bears the run label'
+            cand --keep-containers 'Leave created and exited containers, and so the images they use, and networks and volumes'
+            cand --volumes 'Take the anonymous volumes of the containers that go too, and those with the run label of a working copy''s own session, and the data in them'
             cand --cache 'Take the build cache of these builds, and nothing else'
             cand --keep-cache 'Leave the build cache'
             cand --trust-stamp 'Take the stamp for a proof where the ledger knows nothing of an image'

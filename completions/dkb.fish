@@ -71,7 +71,7 @@ always\t''
 never\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand build" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand build" -s v -l verbose -d 'Say more: each image and its reason'
-complete -c dkb -n "__fish_dkb_using_subcommand clean" -l session -d 'Clean this session of the project, and its tags with it' -r
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l session -d 'Clean this session of the project, with its tags and what bears its run label: stopped containers, networks, volumes and their data' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l cache-keep -d 'Keep this much build cache' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l stale-after -d 'Let an unowned CI session count as over after this long' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep -d 'Keep what matches; may be repeated' -r
@@ -91,9 +91,9 @@ never\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l stale -d 'Clean sessions that are over and were never cleaned, and their tags with them'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l all -d 'Clean every project'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l tagged -d 'Take away tags too, those that dkb\'s builds gave'
-complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-tagged -d 'Leave tagged images where --session and --stale would take them'
-complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-containers -d 'Leave created and exited containers, and so the images they use'
-complete -c dkb -n "__fish_dkb_using_subcommand clean" -l volumes -d 'Take the anonymous volumes of the containers that go, and the data in them'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-tagged -d 'Leave tagged images where --session and --stale would take them, but not what bears the run label'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-containers -d 'Leave created and exited containers, and so the images they use, and networks and volumes'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l volumes -d 'Take the anonymous volumes of the containers that go too, and those with the run label of a working copy\'s own session, and the data in them'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l cache -d 'Take the build cache of these builds, and nothing else'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-cache -d 'Leave the build cache'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l trust-stamp -d 'Take the stamp for a proof where the ledger knows nothing of an image'

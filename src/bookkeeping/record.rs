@@ -48,10 +48,7 @@ pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &BuildFac
     let (result, steps) = if facts.intent.classic {
         classic(engine, books, facts).await?
     } else {
-        // Without the whole stamp an image may be anybody's that was there before, or of which nobody knows.
-        let whole = facts.stamp.is_whole();
-        let was_there = |id: ImageId| facts.all.map_or(!whole, |all| all.contains(&id)) && !books.has(id);
-        (facts.result.filter(|id| !was_there(*id)), Vec::new())
+        (buildkit(engine, books, facts).await?, Vec::new())
     };
     let took = facts.before.iter().filter(|(_, from)| facts.ok && Some(*from) != facts.result);
     Ok(Build {
@@ -67,6 +64,19 @@ pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &BuildFac
         tilt: facts.intent.tilt,
         home: Some(home(engine)),
     })
+}
+
+/// The result, if it is this build's.
+async fn buildkit(engine: &impl Engine, books: &Books, facts: &BuildFacts<'_>) -> Result<Option<ImageId>> {
+    let Some(id) = facts.result.filter(|id| !books.has(*id)) else { return Ok(facts.result) };
+    let there = facts.all.map(|all| all.contains(&id));
+    // The look may have come when the build had already ended.
+    let is_new = match there {
+        Some(true) => engine.image(&id.to_string()).await?.and_then(|image| image.created),
+        _ => None,
+    };
+    let is_new = is_new.is_some_and(|created| created >= facts.began);
+    Ok(attribution::is_of_this_build(there, is_new, facts.stamp).then_some(id))
 }
 
 /// The result, if it is this build's, and its steps.

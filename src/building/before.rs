@@ -13,7 +13,7 @@ use crate::app::BUILD_LIMITS;
 use crate::engine::{Docker, Endpoint, Engine};
 use crate::error::Result;
 use crate::ledger::{Journal, State};
-use crate::model::{EngineInfo, ImageId, Reference, SessionKey};
+use crate::model::{EngineInfo, ImageId, Reference, SessionKey, Stamp};
 
 pub(crate) struct Before {
     pub engine: Docker,
@@ -26,7 +26,8 @@ pub(crate) struct Before {
     pub tags: Vec<(Reference, ImageId)>,
     /// The names that the build will give, as the engine lists them.
     pub gives: Vec<Reference>,
-    /// Every image that was there, where a label cannot tell a new image from an old one.
+    /// Every image that was there and may be what the build ends in, where nothing else tells a new image from an old
+    /// one.
     pub all: Option<HashSet<ImageId>>,
     /// What is held, so that it outlives the tag it is about to lose.
     pub(super) loan: TagLoan,
@@ -64,8 +65,8 @@ impl Before {
 /// What a build wants to know beforehand.
 pub(crate) struct Questions<'a> {
     pub tags: &'a [Reference],
-    /// Every image that is there.
-    pub all: bool,
+    /// The result may be an image that is there, with this stamp: a build that adds nothing, or the very same one.
+    pub may_be_old: Option<&'a Stamp>,
     /// The session gives back at its end what it takes now.
     pub lends: Option<(&'a State, &'a SessionKey)>,
 }
@@ -101,12 +102,22 @@ pub(crate) async fn look(
         // Last, since it says that the others are whole.
         journal.note_engine(&before.identity, began);
     }
-    if wanted.all {
-        let images: HashSet<ImageId> = before.engine.images(false).await?.into_iter().map(|image| image.id).collect();
-        if let Some(journal) = journal {
-            journal.note_all(images.iter().copied());
+    // Where an image goes with its last name, it does so whoever built it.
+    let goes_anyway = |stamp: &Stamp| stamp.is_whole() && before.info.can.drops_nameless;
+    if let Some(stamp) = wanted.may_be_old.filter(|stamp| !goes_anyway(stamp)) {
+        match before.engine.images(false).await {
+            Ok(mut images) => {
+                images.retain(|image| stamp.is_part_of(&Stamp::of(&image.labels)));
+                let images: HashSet<ImageId> = images.into_iter().map(|image| image.id).collect();
+                if let Some(journal) = journal {
+                    journal.note_all(images.iter().copied());
+                }
+                before.all = Some(images);
+            }
+            // Of very many images a list takes too long, and there a whole stamp has to do.
+            Err(_) if stamp.is_whole() => {}
+            Err(error) => return Err(error),
         }
-        before.all = Some(images);
     }
     Ok(before)
 }

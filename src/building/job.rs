@@ -108,19 +108,14 @@ impl Job {
     }
 
     /// `None` where there is nothing to note, so nothing to look for.
-    pub(crate) async fn look(
-        &self,
-        app: &App,
-        started: Instant,
-        mut journal: Option<Journal>,
-    ) -> Result<Option<Before>> {
+    pub(crate) async fn look(&self, started: Instant, mut journal: Option<Journal>) -> Result<Option<Before>> {
         if self.running.is_none() {
             return Ok(None);
         }
         let endpoint = self.endpoint.clone()?;
-        let all = app.settings.stamp != StampLevel::Full && !self.classic;
         let lends = self.state.as_ref().ok().filter(|state| state.session(&self.intent.of).owner().is_some());
-        let wanted = Questions { tags: &self.words.tags, all, lends: lends.map(|state| (state, &self.intent.of)) };
+        let lends = lends.map(|state| (state, &self.intent.of));
+        let wanted = Questions { tags: &self.words.tags, may_be_old: (!self.classic).then_some(&self.stamp), lends };
         before::look(endpoint, &wanted, started, journal.as_mut()).await.map(Some)
     }
 

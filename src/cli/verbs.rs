@@ -213,7 +213,8 @@ pub struct BuildFlags {
 #[allow(clippy::struct_excessive_bools)] // flags as they are typed
 #[command(group = clap::ArgGroup::new("scope").multiple(false))]
 pub struct CleanFlags {
-    /// Clean this session of the project, and its tags with it
+    /// Clean this session of the project, with its tags and what bears its run label: stopped containers, networks,
+    /// volumes and their data
     #[arg(id = "scope_session", long = "session", group = "scope", value_name = "ID", num_args = 0..=1, help_heading = "Scope")]
     pub session: Option<Option<String>>,
     /// Clean sessions that are over and were never cleaned, and their tags with them
@@ -225,13 +226,14 @@ pub struct CleanFlags {
     /// Take away tags too, those that dkb's builds gave
     #[arg(long, conflicts_with = "keep_tagged", help_heading = "What goes")]
     pub tagged: bool,
-    /// Leave tagged images where --session and --stale would take them
+    /// Leave tagged images where --session and --stale would take them, but not what bears the run label
     #[arg(long, help_heading = "What goes")]
     pub keep_tagged: bool,
-    /// Leave created and exited containers, and so the images they use
+    /// Leave created and exited containers, and so the images they use, and networks and volumes
     #[arg(long, help_heading = "What goes")]
     pub keep_containers: bool,
-    /// Take the anonymous volumes of the containers that go, and the data in them
+    /// Take the anonymous volumes of the containers that go too, and those with the run label of a working copy's own
+    /// session, and the data in them
     #[arg(id = "clean_volumes", long = "volumes", conflicts_with = "keep_containers", help_heading = "What goes")]
     pub volumes: bool,
     /// Take the build cache of these builds, and nothing else

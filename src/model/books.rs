@@ -144,6 +144,7 @@ impl Shown {
 pub struct SessionEntry {
     #[serde(flatten)]
     pub key: SessionKey,
+    /// Since it was last cleaned as a whole, where it was.
     pub first: Timestamp,
     pub last: Timestamp,
     /// Named by a CI job.
@@ -180,6 +181,17 @@ impl SessionEntry {
             held: Vec::new(),
             copies: BTreeSet::new(),
         }
+    }
+
+    /// Somebody was at work in it then. One that was cleaned as a whole begins anew.
+    fn be_at_work(&mut self, first: Timestamp, last: Timestamp) {
+        let goes_on = self.cleaned.is_none_or(|at| first > at);
+        if goes_on && self.is_cleaned() {
+            self.first = first;
+        } else if goes_on {
+            self.first = self.first.min(first);
+        }
+        self.last = self.last.max(last);
     }
 
     /// It was cleaned as a whole, and nobody was at work in it since.

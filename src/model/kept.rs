@@ -36,7 +36,7 @@ pub enum KeptReason {
     NotOver,
     /// A build that is running now may need it.
     BuildRunning,
-    /// It was built too short a while ago.
+    /// It was built, or made, too short a while ago.
     TooYoung,
     /// One of its names, a digest or its ID is to be kept.
     KeepPattern,
@@ -44,6 +44,9 @@ pub enum KeptReason {
     KeepLast,
     /// A session that is not over took its tag and will give it back.
     Lent,
+    /// It bears the session's run label, and is older than all that this ledger knows of the session: somebody else may
+    /// use the name too.
+    BeforeSession,
     /// It bears the session's run label, perhaps only by its image, which is not there any more to be asked.
     ImageGone,
     /// A filter on labels does not let it through.
@@ -100,6 +103,7 @@ impl KeptReason {
             | R::NotOver
             | R::KeepPattern
             | R::KeepLast
+            | R::BeforeSession
             | R::Filtered
             | R::MayHoldData
             | R::BuiltIn

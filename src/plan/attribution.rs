@@ -1,4 +1,4 @@
-//! Which images a classic build made, of all those that its output names.
+//! Which images a build made: of all those that the output of a classic one names, and the one that BuildKit ends in.
 //!
 //! A RUN step may print anything, lines that look like the builder's own too, with the ID of a stranger's
 //! image in them. So a line is only a hint where to look, and the engine's word decides:
@@ -98,6 +98,13 @@ impl<'a> Evidence<'a> {
         }
         (believed, running.or(shown.ran.as_deref()))
     }
+}
+
+/// Whether an image that BuildKit ended in and that is not on record is this build's. One that was there before is
+/// whosever it was, also under our own stamp: a build may add nothing to it, or repeat somebody else's. Where nobody
+/// looked for it before, only a whole stamp speaks for it.
+pub(crate) fn is_of_this_build(was_there: Option<bool>, is_new: bool, stamp: &Stamp) -> bool {
+    was_there.map_or(stamp.is_whole(), |was_there| is_new || !was_there)
 }
 
 fn is_of(image: &ImageDetail, container: &str) -> bool {

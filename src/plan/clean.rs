@@ -31,6 +31,7 @@ mod inherited;
 mod layers;
 mod loans;
 mod look;
+mod made;
 mod rules;
 pub(crate) mod steps;
 mod uses;
@@ -49,7 +50,8 @@ use decide::{Decided, decide};
 pub(crate) use layers::wants_layers;
 use loans::LoanEnd;
 pub(crate) use look::{CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, covers, sessions};
-pub(crate) use rules::{is_younger, tag_reason};
+pub(crate) use made::stays_by_age;
+pub(crate) use rules::tag_reason;
 use steps::Going;
 pub(crate) use uses::{needed_by_builds, users};
 pub(crate) use volumes::{anonymous, may_be_anonymous};
@@ -114,4 +116,4 @@ pub(crate) fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

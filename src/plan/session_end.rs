@@ -5,6 +5,9 @@
 //! 2. Then networks with the run label, then the images as [`clean`] takes them, then volumes with the label: those
 //!    that no container which stays refers to.
 //!
+//! What bears the label stays where it is older than the session or too young, and where a working copy's own session,
+//! which goes on, is cleaned, so do its volumes, unless volumes were asked for.
+//!
 //! A container whose image the engine has dropped may have the label from that image. Where nothing else shows whose it
 //! is, it is kept in so many words.
 //!
@@ -15,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::clean::steps::of_containers;
-use super::clean::{self, CLOCKS_DIFFER, CleanLook, CleanPolicy, Ending, Scope};
+use super::clean::{self, CLOCKS_DIFFER, CleanLook, CleanPolicy, Ending, Scope, stays_by_age};
 use crate::model::{
     Container, Deed, Holder, Kept, KeptReason, Kind, Life, Network, Pattern, Plan, RUN_LABEL, Reason, SessionKey,
     Snapshot, Step, Volume,
@@ -53,10 +56,10 @@ pub(crate) fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> P
         // What an unowned session made besides images is left: nobody answered for it.
         _ => clean::sessions(look, policy).filter(|key| look.lives.get(key) == Some(&Life::Dead)).collect(),
     };
-    let is_own = |label: Option<&String>| {
-        let key = label.and_then(|label| SessionKey::of_run_label(label));
-        key.is_some_and(|key| own.contains(&&key))
+    let owner = |label: Option<&String>| {
+        label.and_then(|label| SessionKey::of_run_label(label)).filter(|key| own.contains(&key))
     };
+    let is_own = |label: Option<&String>| owner(label).is_some();
     let (labelled, others): (Vec<Container>, Vec<Container>) = look
         .snapshot
         .containers
@@ -81,10 +84,15 @@ pub(crate) fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> P
         holders: vec![Holder::Itself(container.state.clone())],
         ..Kept::instead_of(&Step::new(container.removal(), Reason::OfSession, 0), KeptReason::ImageGone)
     }));
+    let of_another_age = after.containers.iter().filter(|one| is_own(one.labels.get(RUN_LABEL)));
+    kept.extend(of_another_age.filter_map(|container| {
+        let reason = ending.labelled_stays(container)?;
+        Some(Kept::instead_of(&Step::new(container.removal(), Reason::OfSession, 0), reason))
+    }));
     let goes: HashSet<String> = steps.iter().map(|step| step.id().into_owned()).collect();
     let staying: Vec<&Container> =
         look.snapshot.containers.iter().filter(|container| !goes.contains(&container.id)).collect();
-    let mut add = |steps: &mut Vec<Step>, deed: Deed, name: &str| {
+    let mut add = |steps: &mut Vec<Step>, deed: Deed, name: &str, stays: Option<KeptReason>| {
         let users = staying.iter().filter(|container| container.uses(&deed));
         let holders: Vec<Holder> = users.map(|container| Holder::from(*container)).collect();
         let step = Step::new(deed, Reason::OfSession, 0);
@@ -92,16 +100,24 @@ pub(crate) fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> P
             kept.push(Kept { holders, ..Kept::instead_of(&step, KeptReason::InUse) });
         } else if Pattern::any_keeps_named(&policy.keep, name, &step.id()) {
             kept.push(Kept::instead_of(&step, KeptReason::KeepPattern));
+        } else if let Some(reason) = stays {
+            kept.push(Kept::instead_of(&step, reason));
         } else {
             steps.push(step);
         }
     };
-    for network in extras.networks.iter().filter(|network| is_own(network.labels.get(RUN_LABEL))) {
-        add(&mut steps, network.removal(), &network.name);
+    for network in &extras.networks {
+        if let Some(key) = owner(network.labels.get(RUN_LABEL)) {
+            add(&mut steps, network.removal(), &network.name, stays_by_age(look, policy, &key, network.created));
+        }
     }
     steps.extend(images_steps);
-    for volume in extras.volumes.iter().filter(|volume| is_own(volume.labels.get(RUN_LABEL))) {
-        add(&mut steps, volume.removal(), &volume.name);
+    for volume in &extras.volumes {
+        if let Some(key) = owner(volume.labels.get(RUN_LABEL)) {
+            let goes_on = key.session.is_local() && !policy.volumes;
+            let stays = stays_by_age(look, policy, &key, volume.created);
+            add(&mut steps, volume.removal(), &volume.name, stays.or(goes_on.then_some(KeptReason::MayHoldData)));
+        }
     }
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);
     plan.up_to = images.up_to;
@@ -115,7 +131,7 @@ mod tests {
     use super::*;
     use crate::model::books_tests::{build, key};
     use crate::model::image_tests::{container, host, image};
-    use crate::model::{Books, ContainerState, Name, Record};
+    use crate::model::{Books, ContainerState, Name, Record, SessionEntry};
     use crate::plan::clean::{Here, Layers};
 
     fn labelled(labels: &[(&str, &str)]) -> HashMap<String, String> {
@@ -128,14 +144,20 @@ mod tests {
             name: name.to_owned(),
             driver: "bridge".to_owned(),
             scope: "local".to_owned(),
-            created: None,
+            created: Some(Timestamp::UNIX_EPOCH),
             labels: labelled(&[(RUN_LABEL, run)]),
         }
     }
 
     fn volume(name: &str, run: &str) -> Volume {
         let labels = labelled(&[(RUN_LABEL, run)]);
-        Volume { name: name.to_owned(), driver: "local".to_owned(), created: None, labels, size: None }
+        Volume {
+            name: name.to_owned(),
+            driver: "local".to_owned(),
+            created: Some(Timestamp::UNIX_EPOCH),
+            labels,
+            size: None,
+        }
     }
 
     #[test]
@@ -222,6 +244,66 @@ mod tests {
         );
     }
 
+    /// What becomes of a stopped container, a network and a volume with the session's label.
+    fn fates(session: &str, made: i64, policy: impl FnOnce(CleanPolicy) -> CleanPolicy) -> [Option<KeptReason>; 3] {
+        let (own, made) = (key("p", session), Timestamp::from_second(made).expect("a time"));
+        let run = own.run_label();
+        let mut books = Books::default();
+        books.apply(Record::Session(SessionEntry::new(own.clone(), Timestamp::from_second(1000).expect("a time"))));
+        let one = Container {
+            labels: labelled(&[(RUN_LABEL, &run)]),
+            created: made.as_second(),
+            ..container("c", 9, ContainerState::Exited)
+        };
+        let snapshot = host(vec![image(9).done()], vec![one]);
+        let extras = Extras {
+            networks: vec![Network { created: Some(made), ..network("n", &run) }],
+            volumes: vec![Volume { created: Some(made), ..volume("v", &run) }],
+        };
+        let here = Here::somebody(own.clone());
+        let (empty, now) = (HashMap::new(), Timestamp::from_second(2000).expect("a time"));
+        let look = CleanLook {
+            snapshot: &snapshot,
+            books: &books,
+            lives: &empty,
+            beats: &HashMap::new(),
+            opened: &HashMap::new(),
+            at_work: &HashSet::new(),
+            running: &[],
+            layers: &Layers::new(),
+            here: &here,
+            now,
+        };
+        let whole =
+            CleanPolicy { scope: Scope::Session(own), tags: true, containers: true, ..clean::tests::leftovers() };
+        let plan = plan(&look, &extras, &policy(whole));
+        ["c-id", "n-id", "v"].map(|id| {
+            let kept = plan.kept.iter().find(|kept| kept.id == id).map(|kept| kept.reason);
+            assert_eq!(plan.steps.iter().any(|step| step.id() == id), kept.is_none(), "{id}: {plan:#?}");
+            kept
+        })
+    }
+
+    #[test]
+    fn what_bears_the_label_stays_by_its_age_and_says_so() {
+        use KeptReason::{BeforeSession, TooYoung};
+        assert_eq!(fates("s", 1500, |policy| policy), [None; 3]);
+        assert_eq!(fates("s", 900, |policy| policy), [Some(BeforeSession); 3]);
+        let older = |policy| CleanPolicy { older_than: Some(Duration::from_secs(600)), ..policy };
+        assert_eq!(fates("s", 1500, older), [Some(TooYoung); 3]);
+        assert_eq!(fates("s", 1300, older), [None; 3]);
+        // To these an image's number among its like, and its tag, say nothing.
+        let images = |policy| CleanPolicy { keep_last: Some(5), tags: false, ..policy };
+        assert_eq!(fates("s", 1500, images), [None; 3]);
+    }
+
+    #[test]
+    fn the_data_of_a_working_copys_own_session_goes_only_where_volumes_do() {
+        assert_eq!(fates("local-0a1b2c3d", 1500, |policy| policy), [None, None, Some(KeptReason::MayHoldData)]);
+        let volumes = |policy| CleanPolicy { volumes: true, ..policy };
+        assert_eq!(fates("local-0a1b2c3d", 1500, volumes), [None; 3]);
+    }
+
     #[test]
     fn what_was_made_since_is_what_bears_the_label_and_is_no_older() {
         let at = |second| Timestamp::from_second(second).expect("a time");
@@ -249,6 +331,7 @@ mod tests {
             let made = Volume { created: Some(at(created)), ..volume("v", run) };
             assert_eq!(ran(Vec::new(), vec![made], ahead), want, "{run} {created} {ahead}");
         }
-        assert!(ran(Vec::new(), vec![volume("v", "p:s")], 0), "it may have been any time");
+        let undated = Volume { created: None, ..volume("v", "p:s") };
+        assert!(ran(Vec::new(), vec![undated], 0), "it may have been any time");
     }
 }

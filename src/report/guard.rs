@@ -1,7 +1,7 @@
 //! What a guard says when it has cleaned up: one line on stderr, since stdout is the command's.
 
 use super::words::{Loudness, held_by, plural, short_id, words};
-use crate::model::{Action, Deed, Kind, Outcome, Plan, SessionKey};
+use crate::model::{Action, Deed, Kept, KeptReason, Kind, Outcome, Plan, SessionKey};
 
 pub(crate) fn show(loudness: Loudness, plan: &Plan, key: &SessionKey) {
     if loudness == Loudness::Quiet {
@@ -27,8 +27,12 @@ pub(crate) fn show(loudness: Loudness, plan: &Plan, key: &SessionKey) {
     if !parts.is_empty() {
         super::say(format_args!("session {}: removed {}", key.session, parts.join(", ")));
     }
-    for kept in plan.kept.iter().filter(|kept| !kept.holders.is_empty()) {
+    // What bears the label and stays by its age is held by nobody, and may still run.
+    let by_age = |kept: &Kept| {
+        kept.kind != Kind::Image && matches!(kept.reason, KeptReason::BeforeSession | KeptReason::TooYoung)
+    };
+    for kept in plan.kept.iter().filter(|kept| !kept.holders.is_empty() || by_age(kept)) {
         let name = kept.names.first().map_or_else(|| short_id(&kept.id), String::as_str);
-        super::say(format_args!("kept {name}: {} {}", words(kept.reason), held_by(kept)));
+        super::say(format!("kept {name}: {} {}", words(kept.reason), held_by(kept)).trim_end());
     }
 }

@@ -33,6 +33,7 @@ pub(crate) fn words(reason: KeptReason) -> &'static str {
         KeptReason::KeepPattern => "asked to keep",
         KeptReason::KeepLast => "among the last",
         KeptReason::Lent => "tag lent",
+        KeptReason::BeforeSession => "made before the session",
         KeptReason::ImageGone => "image is not there to ask",
         KeptReason::Filtered => "filtered",
         KeptReason::MayHoldData => "may hold data",

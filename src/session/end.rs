@@ -110,6 +110,7 @@ pub(super) async fn plan(app: &App, seen: &Observation, key: &SessionKey, manner
     let policy =
         CleanPolicy { trust_stamp: false, stops: opened, volumes: opened, ..app.clean_policy(scope, !keep_tagged) };
     // Whoever ends a session speaks for it, alive or not.
+    here.alone &= here.key == *key;
     here.key = key.clone();
     here.vouched = true;
     here.shared = false;

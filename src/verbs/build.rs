@@ -48,7 +48,7 @@ pub(crate) fn build(app: &App, global: &[OsString], words: &[OsString]) -> Resul
     let journal = journal();
     runtime.block_on(async {
         let (status, before) = tokio::select! {
-            ended = beside(&mut child, job.look(app, started, journal)) => ended,
+            ended = beside(&mut child, job.look(started, journal)) => ended,
             never = job.keep_id_file() => match never {},
         };
         let status = status.map_err(|error| Error::failed("waiting for docker", error))?;

@@ -14,6 +14,7 @@ pub(crate) fn promises() -> Promises {
             strangers_children_names_and_sessions_are_left_alone,
             an_image_that_a_container_or_a_name_got_hold_of_in_the_meantime_stays,
             an_image_that_was_there_before_is_not_ours_without_a_stamp,
+            an_image_that_was_there_before_is_not_ours_with_the_same_stamp,
             an_image_that_took_the_tag_before_dkb_could_look_is_not_ours,
             an_id_file_that_docker_did_not_write_makes_nothing_ours,
         ])
@@ -152,6 +153,26 @@ fn an_image_that_was_there_before_is_not_ours_without_a_stamp(engine: &Engine, b
     }
     maker.clean();
     assert!(there.iter().all(|id| engine.has(id)), "a stranger's image is gone");
+}
+
+/// Somebody else is at work in a session of the same name, with books of his own.
+fn an_image_that_was_there_before_is_not_ours_with_the_same_stamp(engine: &Engine, builder: Builder) {
+    let (maker, other) = (Maker::new(engine, builder), Maker::new(engine, builder));
+    other.build(&app("theirs"), &["-t", "theirs:1"]).success();
+    let theirs = other.id("theirs:1");
+    maker.build(&Context::new().dockerfile("FROM theirs:1\n"), &["-t", "mine:1"]).success();
+    assert!(!maker.recorded().contains(&theirs));
+    engine.docker(["rmi", "theirs:1"]).run().success();
+    maker.build(&app("mine"), &["-t", "mine:1"]).success();
+    assert!(maker.recorded().contains(&maker.id("mine:1")));
+    if !maker.engine_drops_untagged() {
+        assert!(engine.has(&theirs), "a build that added nothing to it took it for its own");
+    }
+    // What came out of the cache was not there before, and is ours.
+    let mine = maker.id("mine:1");
+    maker.clean();
+    maker.build(&app("mine"), &["-t", "mine:1"]).success();
+    assert!(maker.recorded().contains(&maker.id("mine:1")), "{mine}");
 }
 
 fn lines_that_a_step_prints_do_not_make_a_strangers_image_ours(engine: &Engine) {

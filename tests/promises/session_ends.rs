@@ -24,6 +24,8 @@ pub(crate) fn promises() -> Promises {
                 a_session_that_was_ended_is_over_whatever_it_kept,
                 what_a_sessions_volumes_held_is_counted_whoever_ends_it,
                 tags_that_went_from_session_to_session_come_back_in_the_end,
+                what_bears_the_label_is_narrowed_by_age_and_told_with_its_bytes,
+                what_is_older_than_a_session_may_be_somebody_elses,
             ],
         )
         .on(
@@ -334,4 +336,73 @@ fn what_a_sessions_volumes_held_is_counted_whoever_ends_it(engine: &Engine) {
     let log = dkb().args(["log", "--format", "json"]).run().success().json();
     let removed = log["removals"].as_array().expect("removals");
     assert!(!removed.is_empty() && removed.iter().all(|one| one["bytes"].as_u64() >= Some(3_000_000)), "{log:#}");
+}
+
+/// A stopped container, a network, and a volume with data, that bear this label.
+fn label(engine: &Engine, label: &str) {
+    let (key, value) = label.split_once('=').expect("a label");
+    engine.container("lab/base").label(key, value).created();
+    engine.network("labelled-net", &[(key, value)]);
+    engine.volume("labelled-data", &[(key, value)]);
+    let write = ["run", "--rm", "-v", "labelled-data:/data", "lab/base", "sh", "-c", "echo row >/data/rows"];
+    engine.docker(write).run().success();
+}
+
+fn labelled(engine: &Engine) -> [bool; 3] {
+    let api = engine.api();
+    let named = |list: Vec<serde_json::Value>, name: &str| list.iter().any(|item| item["Name"] == name);
+    [!api.containers().is_empty(), named(api.networks(), "labelled-net"), named(api.volumes(), "labelled-data")]
+}
+
+fn what_bears_the_label_is_narrowed_by_age_and_told_with_its_bytes(engine: &Engine) {
+    let state = State::new();
+    let dkb = engine.dkb_in(&state).project("p");
+    build(&dkb, "nightly", "app:1");
+    label(engine, "dev.dkb.run=p:nightly");
+    let clean = |words: &[&str]| {
+        let clean = dkb.clone().args(["clean", "--session"]).args(words.iter().copied());
+        clean.args(["--yes", "--format", "json"])
+    };
+    let volume = |told: &serde_json::Value, list: &str| {
+        let list = told[list].as_array().cloned().unwrap_or_default();
+        list.into_iter().find(|one| one["type"] == "volume").unwrap_or_default()
+    };
+    for command in [clean(&["nightly", "--older-than", "7d"]), clean(&["nightly"]).env("DKB_OLDER_THAN", "7d")] {
+        let told = command.run().success().json();
+        assert_eq!(labelled(engine), [true; 3], "{told:#}");
+        assert_eq!(volume(&told, "kept")["reason"], "too_young", "{told:#}");
+    }
+    let told = clean(&["nightly", "--dry-run"]).run().success().json();
+    assert!(volume(&told, "steps")["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{told:#}");
+    clean(&["nightly"]).run().success();
+    assert_eq!(labelled(engine), [false; 3], "{}", engine.inventory());
+    // A working copy's own session goes on, and keeps its data.
+    label(engine, dkb.clone().args(["session", "label"]).run().success().out().trim());
+    let told = clean(&[]).run().success().json();
+    assert_eq!(labelled(engine), [false, false, true], "{told:#}");
+    assert_eq!(volume(&told, "kept")["reason"], "may_hold_data", "{told:#}");
+    clean(&["--volumes"]).run().success();
+    assert_eq!(labelled(engine), [false; 3], "{}", engine.inventory());
+}
+
+/// Two people use one name for a session, each with books of his own.
+fn what_is_older_than_a_session_may_be_somebody_elses(engine: &Engine) {
+    let (theirs, ours) = (State::new(), State::new());
+    let dkb = |state: &State| engine.dkb_in(state).project("p").session("e2e");
+    build(&engine.dkb_in(&theirs).project("p"), "e2e", "theirs:1");
+    label(engine, "dev.dkb.run=p:e2e");
+    // Engines tell whole seconds, and a few more are allowed for.
+    std::thread::sleep(Duration::from_secs(7));
+    let own = "docker network create --label $DKB_LABEL own-net";
+    let is_there = || engine.api().networks().iter().any(|item| item["Name"] == "own-net");
+    for round in 0..2 {
+        dkb(&ours).args(["clean", "--session"]).run().success().says("made before the session");
+        drop(dkb(&ours).args(["session", "end", "e2e"]).run());
+        let told = dkb(&ours).args(["guard", "--", "sh", "-c", own]).run().success();
+        told.warns("kept labelled-data: made before the session");
+        // A name that was used before and is over begins anew.
+        assert_eq!((labelled(engine), is_there()), ([true; 3], false), "{round}\n{}", engine.inventory());
+    }
+    dkb(&theirs).args(["clean", "--session"]).run().success();
+    assert_eq!(labelled(engine), [false; 3], "{}", engine.inventory());
 }

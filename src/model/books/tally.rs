@@ -152,8 +152,7 @@ impl Tally {
     fn meet(&mut self, new: SessionEntry) {
         let number = self.number(&new.key, new.first);
         let known = &mut self.sessions[number];
-        known.first = known.first.min(new.first);
-        known.last = known.last.max(new.last);
+        known.be_at_work(new.first, new.last);
         known.ci |= new.ci;
         known.slot = new.slot.or(known.slot.take());
         known.cleaned = new.cleaned.or(known.cleaned);
@@ -171,8 +170,7 @@ impl Tally {
         }
         let of = self.number(&build.of, build.at);
         let known = &mut self.sessions[of];
-        known.first = known.first.min(build.at);
-        known.last = known.last.max(build.at);
+        known.be_at_work(build.at, build.at);
         // One text for all.
         build.of = known.key.clone();
         // Only what was not the session's own goes back to where it was.

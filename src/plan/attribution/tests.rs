@@ -328,3 +328,23 @@ fn a_build_out_of_the_cache_needs_no_question() {
     assert_eq!(ask(&[line(2, 2, "cached"), line(3, 3, "new")], &[2, 3], 3), None, "a step was made");
     assert_eq!(ask(&[], &[3], 3), None, "nothing was shown");
 }
+
+#[test]
+fn what_was_there_before_a_build_is_not_its_own() {
+    let whole = Stamp::from(key("p", "s"));
+    // Was it in the list, is it new, has it the whole stamp → is it ours
+    for (there, new, stamp, ours) in [
+        (Some(false), true, &whole, true),
+        // It came out of the cache, and had been deleted.
+        (Some(false), false, &whole, true),
+        (Some(true), false, &whole, false),
+        // The list came late.
+        (Some(true), true, &whole, true),
+        (Some(true), false, &Stamp::default(), false),
+        (Some(false), false, &Stamp::default(), true),
+        (None, false, &whole, true),
+        (None, true, &Stamp::default(), false),
+    ] {
+        assert_eq!(is_of_this_build(there, new, stamp), ours, "{there:?} {new} {stamp:?}");
+    }
+}

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::{going, latest, versions};
 use crate::model::{Build, CacheBooks, CacheRecord, CachedBuild, ImageId, KeptReason, Plan, Reason, Step, total};
-use crate::plan::clean::{CacheWish, CleanLook, CleanPolicy, covers, is_younger, tag_reason};
+use crate::plan::clean::{CacheWish, CleanLook, CleanPolicy, covers, tag_reason};
 
 /// Adds to the plan of a clean what goes of the cache.
 pub(crate) fn clean(
@@ -36,7 +36,7 @@ pub(crate) fn clean(
     let in_scope = in_scope(policy, books, &own);
     let of_scope: Vec<&CacheRecord> = records.iter().filter(|record| in_scope.contains(record.id.as_str())).collect();
     for record in &of_scope {
-        if policy.older_than.is_some_and(|age| touched(record).is_none_or(|at| is_younger(look.now, at, age))) {
+        if policy.is_too_young(look.now, touched(record).unwrap_or(Timestamp::MAX)) {
             stays.entry(&record.id).or_insert(KeptReason::TooYoung);
         }
     }

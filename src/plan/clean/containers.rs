@@ -11,7 +11,8 @@
 //!    - it bears no run label at all, or that of the session which built its image, where the engine has dropped the
 //!      image since: then it goes as it would without the label;
 //!    - one that never ran is older than [`SETTLED`]: until then somebody may be about to start it.
-//! 3. A container that a keep pattern means by its name or its ID stays, with a label or without.
+//! 3. A container that a keep pattern means by its name or its ID stays, with a label or without, and so does one that
+//!    is too young; one with the label also where it is older than the session ([`stays_by_age`]).
 //! 4. What runs is stopped only at the end of a session that somebody opened, and that is over.
 
 use std::collections::{HashMap, HashSet};
@@ -20,8 +21,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::claims::Claim;
 use super::look::{CleanLook, CleanPolicy, SETTLED, Scope, covers};
+use super::made::stays_by_age;
 use crate::model::{
-    Books, Container, ContainerState, Image, ImageId, Life, Pattern, RUN_LABEL, Reference, SessionKey, Snapshot,
+    Books, Container, ContainerState, Image, ImageId, KeptReason, Life, Pattern, RUN_LABEL, Reference, SessionKey,
+    Snapshot,
 };
 
 /// Engines say when a container was made in whole seconds, and the ledger goes by another clock.
@@ -50,7 +53,18 @@ impl<'a> Ending<'a> {
 
     /// Whether it may go by its own label.
     pub(crate) fn takes_labelled(&self, container: &Container) -> bool {
-        self.runs_in(container).is_some_and(|key| self.takes_of(&key, container))
+        self.runs_in(container)
+            .is_some_and(|key| self.takes_of(&key, container) && self.stays_by_age(&key, container).is_none())
+    }
+
+    /// Why it stays that would go by its own label, had it been made at another time.
+    pub(crate) fn labelled_stays(&self, container: &Container) -> Option<KeptReason> {
+        let key = self.runs_in(container).filter(|key| self.takes_of(key, container))?;
+        self.stays_by_age(&key, container)
+    }
+
+    fn stays_by_age(&self, key: &SessionKey, container: &Container) -> Option<KeptReason> {
+        stays_by_age(self.look, self.policy, key, made(container))
     }
 
     /// Whether it would go by its label, could its image be asked whether that bears the label too.
@@ -81,6 +95,7 @@ impl<'a> Ending<'a> {
             && container.labels.get(RUN_LABEL).is_none_or(|label| image.dropped && is_of_alone(label, claim))
             && !self.is_kept(container)
             && self.is_settled(container)
+            && !self.is_too_young(container)
             && claim.sessions().any(|key| self.was_alive(key, container) && self.may_be_in_this_state(container, key))
     }
 
@@ -111,11 +126,14 @@ impl<'a> Ending<'a> {
             || made(container).is_some_and(|at| self.look.snapshot.engine.now.duration_since(at) >= SETTLED)
     }
 
+    fn is_too_young(&self, container: &Container) -> bool {
+        let at = made(container).and_then(|at| self.look.by_our_clock(at)).unwrap_or(Timestamp::MAX);
+        self.policy.is_too_young(self.look.now, at)
+    }
+
     fn was_alive(&self, key: &SessionKey, container: &Container) -> bool {
         let Some(entry) = self.look.books.sessions.get(key) else { return false };
-        let Some(at) = made(container).and_then(|made| made.checked_sub(self.look.snapshot.engine.ahead).ok()) else {
-            return false;
-        };
+        let Some(at) = made(container).and_then(|made| self.look.by_our_clock(made)) else { return false };
         let since = |moment: Timestamp| at.duration_since(moment);
         let first = self.look.opened.get(key).map_or(entry.first, |opening| opening.since.max(entry.first));
         since(first) >= -CLOCKS_DIFFER && self.ended(key).is_none_or(|end| since(end) <= CLOCKS_DIFFER)

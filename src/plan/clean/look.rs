@@ -64,6 +64,13 @@ pub(crate) struct CleanPolicy {
     pub cache_keep: Option<u64>,
 }
 
+impl CleanPolicy {
+    /// Whether it asks for what is older than that.
+    pub(crate) fn is_too_young(&self, now: Timestamp, at: Timestamp) -> bool {
+        self.older_than.is_some_and(|age| at > now || now.duration_since(at).unsigned_abs() < age)
+    }
+}
+
 /// The session that this process is in.
 #[derive(Clone, Debug)]
 pub(crate) struct Here {
@@ -120,6 +127,11 @@ pub(crate) struct CleanLook<'a> {
 impl CleanLook<'_> {
     pub(super) fn life(&self, key: &SessionKey) -> Life {
         self.lives.get(key).copied().unwrap_or(Life::Unowned)
+    }
+
+    /// When something was made that the engine dates by its own clock.
+    pub(super) fn by_our_clock(&self, created: Timestamp) -> Option<Timestamp> {
+        created.checked_sub(self.snapshot.engine.ahead).ok()
     }
 
     /// Alive, and not only for whoever asks.

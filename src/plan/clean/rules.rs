@@ -1,9 +1,6 @@
 //! The rules 3 to 8: what becomes of an image that is ours.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
-
-use jiff::Timestamp;
 
 use super::claims::{Claim, Claims};
 use super::containers::Ending;
@@ -141,7 +138,7 @@ impl<'a> CleanRules<'a> {
             Some(KeptReason::KeepPattern)
         } else if self.newest.contains(&image.id) {
             Some(KeptReason::KeepLast)
-        } else if policy.older_than.is_some_and(|age| is_younger(self.look.now, claim.at, age)) {
+        } else if policy.is_too_young(self.look.now, claim.at) {
             Some(KeptReason::TooYoung)
         } else {
             None
@@ -167,8 +164,4 @@ pub(crate) fn tag_reason(policy: &CleanPolicy) -> Reason {
         Scope::Session(_) | Scope::Stale(_) => Reason::SessionOver,
         Scope::Project(_) | Scope::All => Reason::Tagged,
     }
-}
-
-pub(crate) fn is_younger(now: Timestamp, at: Timestamp, age: Duration) -> bool {
-    at > now || now.duration_since(at).unsigned_abs() < age
 }

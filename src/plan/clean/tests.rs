@@ -33,7 +33,7 @@ fn reference(text: &str) -> Reference {
 }
 
 /// A policy that takes the leftovers of project `p`.
-pub(super) fn leftovers() -> CleanPolicy {
+pub(in crate::plan) fn leftovers() -> CleanPolicy {
     CleanPolicy {
         scope: Scope::Project(name("p")),
         tags: false,

@@ -400,6 +400,8 @@ enum Spare {
     /// With the run label of the session, of a living one, of another one, of another project's of the same name, or
     /// in words that dkb never wrote.
     Ours,
+    /// The same, and older than the session.
+    Before,
     Living,
     Other,
     Namesake,
@@ -412,13 +414,13 @@ enum Spare {
 
 #[test]
 fn every_volume_and_every_network_is_decided_on() {
-    use Spare::{Anonymous, AnonymousShared, Living, Namesake, Nobodys, Other, Ours, Rubbish};
+    use Spare::{Anonymous, AnonymousShared, Before, Living, Namesake, Nobodys, Other, Ours, Rubbish};
     for verb in VERBS {
-        for spare in [Nobodys, Ours, Living, Other, Namesake, Rubbish, Anonymous, AnonymousShared] {
+        for spare in [Nobodys, Ours, Before, Living, Other, Namesake, Rubbish, Anonymous, AnonymousShared] {
             for used in [false, true] {
                 let mut scene = Scene::new(Maker::Stranger, Called::Theirs, User::Labelled);
                 let label = match spare {
-                    Ours => Some("p:s"),
+                    Ours | Before => Some("p:s"),
                     Living => Some("p:busy"),
                     Other => Some("p:t"),
                     Namesake => Some("q:s"),
@@ -429,7 +431,8 @@ fn every_volume_and_every_network_is_decided_on() {
                     label.map(|run| (RUN_LABEL.to_owned(), run.to_owned())).into_iter().collect();
                 let nameless = matches!(spare, Anonymous | AnonymousShared);
                 let called = if nameless { "ab".repeat(32) } else { "thing".to_owned() };
-                let made = Some(at(scene.snapshot.containers[0].created));
+                let older = if spare == Before { 3 * HOUR } else { 0 };
+                let made = Some(at(scene.snapshot.containers[0].created - older));
                 scene.extras = Extras {
                     networks: vec![Network {
                         id: "net".to_owned(),

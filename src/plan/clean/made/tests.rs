@@ -1,0 +1,147 @@
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::*;
+use crate::model::books_tests::{build, key};
+use crate::model::image_tests::host;
+use crate::model::{Books, Build, Opening, Record, SessionEntry};
+use crate::plan::clean::tests::leftovers;
+use crate::plan::clean::{Here, Layers};
+
+const NOW: i64 = 1_000_000;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("a time")
+}
+
+/// What this ledger has of session `s`, and what is asked for.
+#[derive(Clone)]
+struct Scene {
+    records: Vec<Record>,
+    opened: Option<Opening>,
+    alone: bool,
+    older_than: Option<u64>,
+    ahead: i64,
+}
+
+impl Scene {
+    fn new(records: Vec<Record>) -> Self {
+        Self { records, opened: None, alone: false, older_than: None, ahead: 0 }
+    }
+
+    fn fate(&self, created: Option<i64>) -> Option<KeptReason> {
+        let own = key("p", "s");
+        let mut books = Books::default();
+        self.records.iter().for_each(|record| books.apply(record.clone()));
+        let mut snapshot = host(Vec::new(), Vec::new());
+        snapshot.engine.ahead = SignedDuration::from_secs(self.ahead);
+        let here = Here { alone: self.alone, ..Here::somebody(own.clone()) };
+        let look = CleanLook {
+            snapshot: &snapshot,
+            books: &books,
+            lives: &HashMap::new(),
+            beats: &HashMap::new(),
+            opened: &self.opened.clone().map(|opening| (own.clone(), opening)).into_iter().collect(),
+            at_work: &HashSet::new(),
+            running: &[],
+            layers: &Layers::new(),
+            here: &here,
+            now: at(NOW),
+        };
+        let policy = CleanPolicy { older_than: self.older_than.map(Duration::from_secs), ..leftovers() };
+        stays_by_age(&look, &policy, &own, created.map(at))
+    }
+}
+
+fn session(since: i64) -> Record {
+    Record::Session(SessionEntry::new(key("p", "s"), at(since)))
+}
+
+fn built(when: i64) -> Record {
+    Record::Build(Build { at: at(when), ..build(&when.to_string(), &key("p", "s"), 1, &[]) })
+}
+
+fn cleaned(when: i64) -> Record {
+    Record::Cleaned { key: key("p", "s"), at: at(when) }
+}
+
+fn opening(since: i64, made: bool) -> Opening {
+    Opening { since: at(since), copies: BTreeSet::new(), made }
+}
+
+#[test]
+fn what_is_older_than_the_session_may_be_somebody_elses() {
+    let scene = || Scene::new(Vec::new());
+    for (what, scene, first) in [
+        // The first moment from which on something is the session's; `None`: nothing is.
+        ("nobody has heard of it", scene(), None),
+        ("a build", Scene::new(vec![built(5000)]), Some(5000)),
+        ("several builds", Scene::new(vec![built(5000), built(6000)]), Some(5000)),
+        ("a guard", Scene { opened: Some(opening(5000, false)), ..scene() }, Some(5000)),
+        (
+            "a guard, after builds",
+            Scene { opened: Some(opening(6000, false)), ..Scene::new(vec![built(5000)]) },
+            Some(5000),
+        ),
+        (
+            "a guard, then builds",
+            Scene { opened: Some(opening(5000, false)), ..Scene::new(vec![built(6000)]) },
+            Some(5000),
+        ),
+        (
+            "it took over from one that was killed",
+            Scene { opened: Some(opening(6000, false)), ..Scene::new(vec![session(5000)]) },
+            Some(5000),
+        ),
+        ("cleaned, and over", Scene::new(vec![built(5000), cleaned(6000)]), None),
+        ("cleaned, and at work again", Scene::new(vec![built(5000), cleaned(6000), built(7000)]), Some(7000)),
+        (
+            "cleaned, and opened",
+            Scene { opened: Some(opening(7000, false)), ..Scene::new(vec![built(5000), cleaned(6000)]) },
+            Some(7000),
+        ),
+        (
+            "cleaned, opened, and at work",
+            Scene {
+                opened: Some(opening(7000, false)),
+                ..Scene::new(vec![session(5000), cleaned(6000), session(7001), built(7002)])
+            },
+            Some(7000),
+        ),
+        ("at work since the clean's look", Scene::new(vec![built(5000), built(6001), cleaned(6000)]), Some(5000)),
+        // A name that nobody else can have come to.
+        ("the CI job's, or a working copy's own", Scene { alone: true, ..scene() }, Some(0)),
+        ("made up by dkb", Scene { opened: Some(opening(5000, true)), ..scene() }, Some(0)),
+    ] {
+        for ahead in [0, 100, -100] {
+            let scene = Scene { ahead, ..scene.clone() };
+            let fate = |made: i64| scene.fate(Some(made + ahead));
+            let Some(first) = first else {
+                assert_eq!(fate(NOW), Some(KeptReason::BeforeSession), "{what}");
+                continue;
+            };
+            // Engines tell whole seconds, and clocks differ.
+            assert_eq!((fate(first), fate(first - 5), fate(NOW)), (None, None, None), "{what}, ahead {ahead}");
+            let before = (first > 0).then_some(KeptReason::BeforeSession);
+            assert_eq!((fate(first - 6), scene.fate(None)), (before, before), "{what}, ahead {ahead}");
+        }
+    }
+}
+
+#[test]
+fn what_is_younger_than_asked_for_stays() {
+    for ahead in [0, 100] {
+        let scene = Scene { alone: true, older_than: Some(60), ahead, ..Scene::new(Vec::new()) };
+        for (made, want) in [
+            (Some(NOW - 61 + ahead), None),
+            (Some(NOW - 60 + ahead), None),
+            (Some(NOW - 59 + ahead), Some(KeptReason::TooYoung)),
+            (Some(NOW + 500), Some(KeptReason::TooYoung)),
+            (None, Some(KeptReason::TooYoung)),
+        ] {
+            assert_eq!(scene.fate(made), want, "{made:?}, ahead {ahead}");
+        }
+    }
+}
