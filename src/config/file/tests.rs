@@ -56,7 +56,7 @@ fn an_error_names_the_line_the_key_and_what_is_accepted() {
         (
             "older_than = 7",
             "/c.toml:1: 'older_than' takes a duration such as \"90s\", \"15m\", \"24h\" or \"7d\", not 7\n  \
-             older_than: only what was built longer ago is deleted",
+             older_than: only what was built or made longer ago is deleted",
         ),
         (
             "stamp = \"half\"",

@@ -129,7 +129,7 @@ fn of_session() -> Plan {
         volume(&mounted, Some(at(NOW - 1799)), HashMap::new()),
     ];
     let extras = Extras { networks: vec![network("net", run_label())], volumes };
-    let here = Here { by_ci: true, ..Here::somebody(own.clone()) };
+    let here = Here { by_ci: true, alone: true, ..Here::somebody(own.clone()) };
     let look = CleanLook {
         snapshot: &Snapshot { engine: crate::model::EngineInfo { now: at(NOW), ..snapshot.engine }, ..snapshot },
         books: &books,
