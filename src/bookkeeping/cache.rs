@@ -9,7 +9,7 @@ use crate::engine::{Buildx, Engine};
 use crate::error::Result;
 use crate::ledger::{CacheNotes, CacheTurn};
 use crate::model::{CacheBooks, CacheRecord, Kind, Outcome, Plan};
-use crate::plan::cache::{is_beside, look};
+use crate::plan::cache::{look, matters, must_wait};
 
 /// An engine's build cache and what is known of it. Nobody else looks or takes meanwhile.
 pub(crate) struct SeenCache {
@@ -40,15 +40,14 @@ impl SeenCache {
         let Some(records) = engine.cache().await? else { return turn.forget_ended(&ended).map(|()| None) };
         let mut history = Vec::new();
         if !ended.builds.is_empty() {
-            let is_beside = |began, until| is_beside(&ended.builds, began, until);
-            match buildx.past_builds(is_beside).await {
+            match buildx.past_builds(|_, until| matters(&ended.builds, until)).await {
                 Some(past) => history = past,
                 None => return turn.forget_ended(&ended).map(|()| None),
             }
         }
         let now = Timestamp::now();
-        let runs = history.iter().any(|past| past.ended.is_none() && is_beside(&ended.builds, past.began, now));
-        let waits = runs && ended.builds.iter().all(|build| now.duration_since(build.ended) < LONGEST);
+        let is_new = ended.builds.iter().all(|build| now.duration_since(build.ended) < LONGEST);
+        let waits = is_new && must_wait(&books, &ended.builds, &history, now);
         if !waits {
             look(&mut books, &ended.builds, &history, &records);
             // Written before anything goes: what is known must not hang on that.

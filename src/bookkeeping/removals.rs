@@ -5,11 +5,13 @@
 //! taken once. Where dkb was killed before, whoever opens the books next does that.
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Ledger, Removing, State};
 use crate::model::{Books, Doer, ImageId, Notice, Outcome, Plan, Record, Removal, Step, Told};
@@ -86,9 +88,20 @@ impl<'a> Removals<'a> {
     }
 }
 
-/// Notes what those took away who were killed before they had said so.
-pub(crate) async fn tell_what_was_cut_off(state: &State, ledger: &Ledger) -> Result<()> {
-    for cut_off in ledger.cut_off() {
+/// Notes what those took away who were killed before they had said so. What the engine was just asked for counts as gone.
+pub(crate) async fn tell_what_was_cut_off(engine: &impl Engine, state: &State, ledger: &Ledger) -> Result<()> {
+    for mut cut_off in ledger.cut_off() {
+        let went: HashSet<&str> = cut_off.removals.iter().map(|removal| removal.id.as_str()).collect();
+        let in_flight: Vec<ImageId> =
+            cut_off.gone.iter().copied().filter(|id| !went.contains(id.to_string().as_str())).collect();
+        for id in in_flight {
+            // Its name of the moment shows that it never went: nobody who loads an image gives it that one.
+            let private = id.private_tag();
+            let image = engine.image(&id.to_string()).await.ok().flatten();
+            if image.is_some_and(|image| image.tags.contains(&private)) {
+                cut_off.gone.retain(|gone| *gone != id);
+            }
+        }
         let gone = (!cut_off.gone.is_empty()).then(|| Record::Gone { at: Timestamp::now(), ids: cut_off.gone.clone() });
         ledger.append_aside(gone.into_iter().collect()).await?;
         // Nothing is decided by it.

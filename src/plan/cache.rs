@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 pub(crate) use clean::clean;
 use jiff::{SignedDuration, Timestamp};
-pub(crate) use look::look;
+pub(crate) use look::{look, must_wait};
 
 use crate::model::{CacheBooks, CacheRecord, CachedBuild, EndedBuild, SessionKey, total};
 
@@ -65,6 +65,11 @@ impl CacheBytes {
 /// Whether what a build from then till then had for steps matters to a look at these builds.
 pub(crate) fn is_beside(ended: &[EndedBuild], began: Timestamp, until: Timestamp) -> bool {
     ended.iter().any(|build| began <= late(build.ended) && until >= build.began)
+}
+
+/// Whether a build that ended then may be told of to a look at these builds: all that ended since the first of them began.
+pub(crate) fn matters(ended: &[EndedBuild], until: Timestamp) -> bool {
+    ended.iter().any(|build| until >= build.began)
 }
 
 /// How long what ended then may still be noted.

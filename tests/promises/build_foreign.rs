@@ -162,10 +162,12 @@ fn an_image_that_was_there_before_is_not_ours_with_the_same_stamp(engine: &Engin
     let theirs = other.id("theirs:1");
     maker.build(&Context::new().dockerfile("FROM theirs:1\n"), &["-t", "mine:1"]).success();
     assert!(!maker.recorded().contains(&theirs));
+    // Podman makes an image of its own of it, under which theirs goes with its last name.
+    let is_theirs = maker.id("mine:1") == theirs;
     engine.docker(["rmi", "theirs:1"]).run().success();
     maker.build(&app("mine"), &["-t", "mine:1"]).success();
     assert!(maker.recorded().contains(&maker.id("mine:1")));
-    if !maker.engine_drops_untagged() {
+    if is_theirs && !maker.engine_drops_untagged() {
         assert!(engine.has(&theirs), "a build that added nothing to it took it for its own");
     }
     // What came out of the cache was not there before, and is ours.

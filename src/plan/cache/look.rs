@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{late, latest};
+use super::{is_beside, late, latest};
 use crate::model::{CacheBooks, CacheClaim, CacheRecord, CachedBuild, EndedBuild, PastBuild, PastStep, short_hash};
 
 /// How far the moments that we note may lie from those of the engine, which are of the same clock.
 const SLACK: SignedDuration = SignedDuration::from_millis(20);
+
+/// How long a build of ours may take to say that it has ended.
+const UNSAID: SignedDuration = SignedDuration::from_secs(20);
 
 /// An engine remembers fifty builds.
 const REMEMBERED: usize = 64;
@@ -101,16 +104,34 @@ fn forget(books: &mut CacheBooks, records: &[CacheRecord]) {
     books.builds.drain(..too_many);
 }
 
+/// Whether a look must wait: somebody builds beside what has ended, or a build has ended that bears our stamp, and whoever
+/// ran it has not said so yet.
+pub(crate) fn must_wait(books: &CacheBooks, ended: &[EndedBuild], history: &[PastBuild], now: Timestamp) -> bool {
+    let known: HashSet<&str> = books.builds.iter().flat_map(|build| &build.past).map(String::as_str).collect();
+    history.iter().any(|past| match past.ended {
+        None => is_beside(ended, past.began, now),
+        Some(at) => {
+            now.duration_since(at) < UNSAID
+                && ended.iter().any(|build| !build.stamp.is_none() && build.stamp.is_part_of(&past.stamp))
+                && !known.contains(past.id.as_str())
+                && !ended.iter().any(|build| may_be(build, past))
+        }
+    })
+}
+
+/// By when it ran and by its stamp.
+fn may_be(build: &EndedBuild, past: &PastBuild) -> bool {
+    let within = past.began >= early(build.began, SLACK) && past.ended.is_some_and(|at| at <= slack(build.ended));
+    within && !build.stamp.is_none() && build.stamp.is_part_of(&past.stamp)
+}
+
 /// Which builds of the engine's history are ours. Where more may be than have ended, none is.
 fn matched<'a>(
     ended: &'a [EndedBuild],
     history: &'a [PastBuild],
     known: &HashSet<&str>,
 ) -> Vec<(&'a EndedBuild, Vec<&'a PastBuild>)> {
-    let may_be = |build: &EndedBuild, past: &PastBuild| {
-        let within = past.began >= early(build.began, SLACK) && past.ended.is_some_and(|at| at <= slack(build.ended));
-        within && !known.contains(past.id.as_str()) && !build.stamp.is_none() && build.stamp.is_part_of(&past.stamp)
-    };
+    let may_be = |build: &EndedBuild, past: &PastBuild| !known.contains(past.id.as_str()) && may_be(build, past);
     let found = ended.iter().filter_map(|build| {
         let pasts: Vec<&PastBuild> = history.iter().filter(|past| may_be(build, past)).collect();
         let rivals = ended.iter().filter(|other| pasts.iter().any(|past| may_be(other, past))).count();

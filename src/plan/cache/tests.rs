@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{NEW_VARIANTS, look, superseded};
+use super::{NEW_VARIANTS, look, must_wait, superseded};
 use crate::model::books_tests::key;
 use crate::model::{BuildId, CacheBooks, CacheRecord, EndedBuild, PastBuild, PastStep, SessionKey, Stamp};
 
@@ -453,6 +453,29 @@ fn what_a_stranger_found_while_a_build_of_ours_held_it_is_left_to_him() {
         host.build(&plain(2), 0);
         assert_eq!(host.tidy() == 0, stays, "{cached} {known}");
     }
+}
+
+#[test]
+fn a_look_waits_for_who_builds_beside_and_for_who_has_not_said_yet_that_he_ended() {
+    let mut host = Host::new(0);
+    host.build(&plain(1), 0);
+    let waits = |host: &Host, ended: &[EndedBuild], after: i64| {
+        let now = Timestamp::from_millisecond(host.kit.clock + after).expect("a time");
+        must_wait(&host.books, ended, &host.kit.history, now)
+    };
+    let first = host.waiting.clone();
+    assert!(!waits(&host, &first, 100));
+    host.build(&plain(2), 0);
+    assert!(waits(&host, &first, 100), "the second is ours too");
+    assert!(!waits(&host, &first, 60_000), "whoever ran it says nothing any more");
+    assert!(!waits(&host, &host.waiting, 100));
+    let theirs = PastBuild { stamp: Stamp::default(), id: "theirs".into(), ..host.kit.history[1].clone() };
+    host.kit.history[1] = theirs;
+    assert!(!waits(&host, &first, 100));
+    host.kit.history[1].ended = None;
+    assert!(waits(&host, &first, 100), "he may have found what we held");
+    host.look();
+    assert!(!waits(&host, &[], 100));
 }
 
 #[test]
