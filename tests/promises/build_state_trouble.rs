@@ -126,11 +126,14 @@ fn a_limit_that_docker_can_build_under_costs_a_warning(engine: &Engine, builder:
     };
     for limit in ["-n 8", "-n 10", "-n 12", "-n 14", "-n 20", "-n 30", "-f 1", "-f 4"] {
         context.write("seed", limit);
-        let raw = engine.docker(["build", "-q", "-t", "raw"]).arg(context.path());
-        let raw = within(limit, &raw.env("DOCKER_BUILDKIT", builder.env()));
+        let raw = || {
+            let raw = engine.docker(["build", "-q", "--no-cache", "-t", "raw"]).arg(context.path());
+            within(limit, &raw.env("DOCKER_BUILDKIT", builder.env())).exit_code() == Some(0)
+        };
+        let can = raw();
         let output = within(limit, &maker.command(&context, &["-t", "app"]));
-        // Some builders need more than the smallest of these limits themselves.
-        if raw.exit_code() == Some(0) {
+        // Some builders need more than the smallest of these limits themselves, and with some it is a matter of luck.
+        if can && (output.exit_code() == Some(0) || (0..10).all(|_| raw())) {
             warns_once(&output.success());
         }
     }
