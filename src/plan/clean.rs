@@ -44,12 +44,14 @@ use crate::model::{Image, ImageId, Kept, KeptReason, Plan, Reason, Step};
 pub(crate) use bytes::{leave_bases, may_share_with_cache, share_with_cache, wants_bases};
 use claims::Claims;
 pub(crate) use claims::build_gave;
+pub(crate) use containers::Ending;
 pub(crate) use containers::at_work;
-pub(crate) use containers::{CLOCKS_DIFFER, Ending};
 use decide::{Decided, decide};
 pub(crate) use layers::wants_layers;
 use loans::LoanEnd;
-pub(crate) use look::{CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, covers, sessions};
+pub(crate) use look::{
+    CLOCKS_DIFFER, CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, covers, sessions,
+};
 pub(crate) use made::stays_by_age;
 pub(crate) use rules::tag_reason;
 use steps::Going;

@@ -20,15 +20,13 @@ use std::collections::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::claims::Claim;
-use super::look::{CleanLook, CleanPolicy, SETTLED, Scope, covers};
+use super::look::{CLOCKS_DIFFER, CleanLook, CleanPolicy, SETTLED, Scope, covers};
 use super::made::stays_by_age;
 use crate::model::{
     Books, Container, ContainerState, Image, ImageId, KeptReason, Life, Pattern, RUN_LABEL, Reference, SessionKey,
     Snapshot,
 };
 
-/// Engines say when a container was made in whole seconds, and the ledger goes by another clock.
-pub(crate) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 /// A watcher gives a sign of life at least that often.
 const BETWEEN_BEATS: SignedDuration = SignedDuration::from_secs(5);
 

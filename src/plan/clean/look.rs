@@ -16,6 +16,9 @@ pub(crate) type Layers = HashMap<ImageId, Vec<String>>;
 /// that was at work so short a while ago may still be.
 pub(super) const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 
+/// Engines say when a container was made in whole seconds, and the ledger goes by another clock.
+pub(crate) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
+
 /// Which sessions are to be cleaned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {

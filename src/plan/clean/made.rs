@@ -9,8 +9,7 @@
 
 use jiff::Timestamp;
 
-use super::containers::CLOCKS_DIFFER;
-use super::look::{CleanLook, CleanPolicy};
+use super::look::{CLOCKS_DIFFER, CleanLook, CleanPolicy};
 use crate::model::{KeptReason, SessionKey};
 
 /// `created` is by the engine's clock.
