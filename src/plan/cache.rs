@@ -63,7 +63,7 @@ impl CacheBytes {
 }
 
 /// Whether what a build from then till then had for steps matters to a look at these builds.
-pub(crate) fn is_beside(ended: &[EndedBuild], began: Timestamp, until: Timestamp) -> bool {
+fn is_beside(ended: &[EndedBuild], began: Timestamp, until: Timestamp) -> bool {
     ended.iter().any(|build| began <= late(build.ended) && until >= build.began)
 }
 

@@ -206,13 +206,7 @@ mod tests {
             containers: true,
             stops: true,
             volumes: true,
-            keep: Vec::new(),
-            keep_last: None,
-            older_than: None,
-            stale_after: Duration::ZERO,
-            trust_stamp: false,
-            cache: crate::plan::clean::CacheWish::Leave,
-            cache_keep: None,
+            ..clean::tests::leftovers()
         };
         // Of a session that somebody else keeps open nothing goes, whoever names it.
         for here in [Here { shared: true, ..here.clone() }, Here { key: other, ..here.clone() }] {
