@@ -18,6 +18,7 @@ use crate::model::{
 };
 use crate::plan::attribution::{self, Evidence};
 use crate::plan::lost::Lost;
+use crate::plan::taken::taken;
 
 /// A build's steps are inspected one by one, a few at a time.
 const AT_ONCE: usize = 4;
@@ -30,6 +31,8 @@ pub(crate) struct BuildFacts<'a> {
     pub intent: &'a Intent,
     pub stamp: &'a Stamp,
     pub began: Timestamp,
+    /// Now, by the engine's clock; a moment ago, if anything.
+    pub now: Timestamp,
     pub before: &'a [(Reference, ImageId)],
     /// Every image that was there before, where that was asked.
     pub all: Option<&'a HashSet<ImageId>>,
@@ -50,7 +53,7 @@ pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &BuildFac
     } else {
         (buildkit(engine, books, facts).await?, Vec::new())
     };
-    let took = facts.before.iter().filter(|(_, from)| facts.ok && Some(*from) != facts.result);
+    let took = if facts.ok { took(engine, facts).await? } else { Vec::new() };
     Ok(Build {
         build: facts.intent.build.clone(),
         of: facts.intent.of.clone(),
@@ -60,10 +63,27 @@ pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &BuildFac
         ok: facts.ok,
         result,
         steps,
-        took: took.map(|(tag, from)| Taken { tag: tag.clone(), from: *from }).collect(),
+        took,
         tilt: facts.intent.tilt,
         home: Some(home(engine)),
     })
+}
+
+/// From whom the build took its tags. An image that came meanwhile and went with the tag gets none back.
+async fn took(engine: &impl Engine, facts: &BuildFacts<'_>) -> Result<Vec<Taken>> {
+    let (gives, before) = (&facts.intent.tags, facts.before);
+    // Where nothing changed nobody need be asked.
+    if facts.result.is_some_and(|result| gives.len() == before.len() && before.iter().all(|(_, id)| *id == result)) {
+        return Ok(Vec::new());
+    }
+    let told = engine.tagged(facts.began, facts.now).await;
+    let mut took = Vec::new();
+    for taken in taken(gives, before, &told, facts.result) {
+        let bore_it = before.iter().any(|(tag, id)| (tag, id) == (&taken.tag, &taken.from));
+        let is_there = bore_it || engine.image(&taken.from.to_string()).await?.is_some();
+        took.extend(is_there.then_some(taken));
+    }
+    Ok(took)
 }
 
 /// The result, if it is this build's.

@@ -35,7 +35,7 @@ pub(crate) struct Before {
 
 impl Before {
     /// Now, by the engine's clock; a moment ago, if anything.
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         let since = SignedDuration::try_from(self.started.elapsed()).unwrap_or(SignedDuration::MAX);
         self.began.checked_add(since).unwrap_or(Timestamp::MAX)
     }

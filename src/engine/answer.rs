@@ -261,6 +261,22 @@ struct RawEvent {
 struct RawActor {
     #[serde(rename = "ID")]
     id: String,
+    #[serde(rename = "Attributes", default)]
+    attributes: RawAttributes,
+}
+
+/// An image's labels stand beside its name, and whoever made it chose them.
+#[derive(Default, Deserialize)]
+struct RawAttributes {
+    name: Option<String>,
+}
+
+/// What happened to an image.
+pub(super) struct ImageEvent {
+    pub(super) id: ImageId,
+    pub(super) at: Option<Timestamp>,
+    /// The name that it is about.
+    pub(super) name: Option<Reference>,
 }
 
 /// A step in an image's history.
@@ -270,12 +286,15 @@ pub(super) struct Step {
     pub(super) id: String,
 }
 
-/// The images that events are about, and when each was, up to the first that is none.
-pub(super) fn events(stream: &[u8]) -> impl Iterator<Item = (ImageId, Option<Timestamp>)> {
+/// The events of images, up to the first that is none.
+pub(super) fn events(stream: &[u8]) -> impl Iterator<Item = ImageEvent> {
     let events = serde_json::Deserializer::from_slice(stream).into_iter::<RawEvent>();
-    events.map_while(Result::ok).filter_map(|event| {
-        let at = event.nanos.and_then(|nanos| Timestamp::from_nanosecond(nanos.into()).ok());
-        Some((ImageId::parse(&event.actor.id)?, at))
+    events.map_while(Result::ok).filter_map(|RawEvent { actor, nanos }| {
+        Some(ImageEvent {
+            id: ImageId::parse(&actor.id)?,
+            at: nanos.and_then(|nanos| Timestamp::from_nanosecond(nanos.into()).ok()),
+            name: actor.attributes.name.and_then(|name| Reference::listed(&name)),
+        })
     })
 }
 
@@ -359,7 +378,7 @@ mod tests {
 
     #[test]
     fn events_are_read_up_to_the_first_that_is_none() {
-        let told = |stream: &str| events(stream.as_bytes()).map(|(id, _)| id).collect::<Vec<_>>();
+        let told = |stream: &str| events(stream.as_bytes()).map(|event| event.id).collect::<Vec<_>>();
         let id = |digit: &str| ImageId::parse(&digit.repeat(64)).expect("an ID");
         let (one, two) = (id("1"), id("2"));
         let event = |id: &str| format!("{{\"Type\":\"image\",\"Actor\":{{\"ID\":\"{id}\",\"Attributes\":{{}}}}}}\n");
@@ -369,8 +388,11 @@ mod tests {
         assert_eq!(told(&format!("{first}<html>{second}")), [one]);
         assert_eq!(told(""), []);
         let timed = first.replace("\"Type\"", "\"timeNano\":1795567652187134554,\"Type\"");
-        let at = events(timed.as_bytes()).next().expect("an event").1.expect("a time");
+        let at = events(timed.as_bytes()).next().expect("an event").at.expect("a time");
         assert_eq!(at.as_nanosecond(), 1_795_567_652_187_134_554);
+        let named = first.replace("{}", "{\"name\":\"app:1\",\"x\":\"2\"}");
+        let name = events(named.as_bytes()).next().expect("an event").name;
+        assert_eq!(name, Reference::written("app:1"));
     }
 
     #[test]

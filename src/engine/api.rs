@@ -104,6 +104,10 @@ pub trait Engine {
     /// costs a small part of an inspection.
     async fn told_of(&self, id: ImageId, since: Timestamp, until: Timestamp) -> bool;
 
+    /// The names that images were given between two moments of the engine's own clock, in that order, as far as it
+    /// remembers: Docker tells builds' names too, Podman not even all that somebody gave by hand.
+    async fn tagged(&self, since: Timestamp, until: Timestamp) -> Vec<(Reference, ImageId)>;
+
     /// The images that were deleted between two moments of the engine's own clock, and when each was last.
     /// The engine remembers only its latest events, Podman now and then tells less than it remembers, and somebody
     /// between may not let them through: an image that is missing here says nothing.

@@ -226,6 +226,10 @@ impl Engine for Docker {
         self.events_of(id, since, until).await
     }
 
+    async fn tagged(&self, since: Timestamp, until: Timestamp) -> Vec<(Reference, ImageId)> {
+        self.tags(since, until).await
+    }
+
     async fn deleted(&self, since: Timestamp, until: Timestamp) -> HashMap<ImageId, Timestamp> {
         self.deletions(since, until).await
     }

@@ -35,7 +35,8 @@ pub(crate) fn names_in(question: &str, body: &[u8]) -> Option<Vec<String>> {
         "events" => {
             let told: Vec<_> = events(body).collect();
             assert!(told.len() <= body.len() / 64, "an ID alone is as long");
-            (!told.is_empty()).then(Vec::new)
+            let names = || told.iter().filter_map(|event| Some(event.name.as_ref()?.to_string())).collect();
+            (!told.is_empty()).then(names)
         }
         "error" => {
             let shown = Fault::answered(500, body).to_string();

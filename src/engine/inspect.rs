@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
-use super::answer::{self, Read};
+use super::answer::{self, ImageEvent, Read};
 use super::api::Engine as _;
 use super::ask::{Flavour, escaped, segment};
 use super::docker::Docker;
 use super::fault::Fault;
 use crate::error::Result;
-use crate::model::{Ended, ImageDetail, ImageId, Volume};
+use crate::model::{Ended, ImageDetail, ImageId, Reference, Volume};
 
 /// The last version of Docker's API that tells from which container an image was committed.
 const TELLS_CONTAINERS: (u32, u32) = (1, 44);
@@ -46,28 +46,34 @@ impl Docker {
     }
 
     pub(super) async fn events_of(&self, id: ImageId, since: Timestamp, until: Timestamp) -> bool {
-        let moment = |time: Timestamp| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond());
-        let filters = escaped(&format!(r#"{{"event":["create","tag"],"image":["{id}"]}}"#));
-        let path = format!("/events?since={}&until={}&filters={filters}", moment(since), moment(until));
-        match self.asker.fetch(&path, self.limits.ask).await {
-            Ok((_, events)) => answer::events(&events).any(|(told, _)| told == id),
-            Err(_) => false,
-        }
+        let filters = format!(r#"{{"event":["create","tag"],"image":["{id}"]}}"#);
+        self.events(&filters, since, until).await.iter().any(|event| event.id == id)
+    }
+
+    pub(super) async fn tags(&self, since: Timestamp, until: Timestamp) -> Vec<(Reference, ImageId)> {
+        let events = self.events(r#"{"type":["image"],"event":["tag"]}"#, since, until).await;
+        events.into_iter().filter_map(|event| Some((event.name?, event.id))).collect()
     }
 
     pub(super) async fn deletions(&self, since: Timestamp, until: Timestamp) -> HashMap<ImageId, Timestamp> {
-        let moment = |time: Timestamp| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond());
         // Docker's word, and Podman's for the same.
-        let filters = escaped(r#"{"type":["image"],"event":["delete","remove"]}"#);
-        let path = format!("/events?since={}&until={}&filters={filters}", moment(since), moment(until));
+        let events = self.events(r#"{"type":["image"],"event":["delete","remove"]}"#, since, until).await;
         let mut deleted = HashMap::new();
-        if let Ok((_, events)) = self.asker.fetch(&path, self.limits.ask).await {
-            for (id, at) in answer::events(&events) {
-                let last = deleted.entry(id).or_insert(since);
-                *last = at.unwrap_or(until).max(*last);
-            }
+        for event in events {
+            let last = deleted.entry(event.id).or_insert(since);
+            *last = event.at.unwrap_or(until).max(*last);
         }
         deleted
+    }
+
+    /// What the engine tells of images between two moments of its clock, which may be less than what was.
+    async fn events(&self, filters: &str, since: Timestamp, until: Timestamp) -> Vec<ImageEvent> {
+        let moment = |time: Timestamp| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond());
+        let path = format!("/events?since={}&until={}&filters={}", moment(since), moment(until), escaped(filters));
+        match self.asker.fetch(&path, self.limits.ask).await {
+            Ok((_, stream)) => answer::events(&stream).collect(),
+            Err(_) => Vec::new(),
+        }
     }
 
     pub(super) async fn inspect_end(&self, id: &str) -> Result<Option<Ended>> {

@@ -18,6 +18,7 @@ pub(crate) mod session_end;
 pub(crate) mod status;
 pub(crate) mod superseded;
 pub(crate) mod sweep;
+pub(crate) mod taken;
 pub(crate) mod unmatched;
 
 #[cfg(test)]

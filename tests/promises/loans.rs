@@ -1,19 +1,22 @@
 //! A tag that a session takes from somebody else's image, and what becomes of that image until it comes back.
 
-use dkb_lab::promise::containerd_store;
+use dkb_lab::promise::{containerd_store, docker};
 use dkb_lab::{Context, Engine, Promises, promises};
 
+use crate::building::docker_script;
 use crate::clean_host::{Books, PROJECT, SESSION, key, reason};
 use crate::guard_dead::opened;
 
 pub(crate) fn promises() -> Promises {
-    Promises::of(module_path!()).on(
-        containerd_store,
-        promises![
-            what_a_session_holds_no_other_ledger_lets_go,
-            where_the_engine_refuses_to_hold_an_image_its_owner_is_told
-        ],
-    )
+    Promises::of(module_path!())
+        .on(
+            containerd_store,
+            promises![
+                what_a_session_holds_no_other_ledger_lets_go,
+                where_the_engine_refuses_to_hold_an_image_its_owner_is_told
+            ],
+        )
+        .on(docker, promises![a_tag_goes_back_to_what_somebody_built_during_the_build])
 }
 
 /// What exactly bears this name.
@@ -85,4 +88,29 @@ fn where_the_engine_refuses_to_hold_an_image_its_owner_is_told(engine: &Engine) 
         assert_eq!(bears(engine, "app:two").as_ref(), Some(&theirs.id), "{}", engine.inventory());
         engine.wipe();
     }
+}
+
+/// dkb looks who bears the tag, then its owner builds anew, then docker builds.
+fn a_tag_goes_back_to_what_somebody_built_during_the_build(engine: &Engine) {
+    let books = Books::of(engine);
+    let at_work = opened(&books, &key(PROJECT, SESSION));
+    let old = engine.image().label("who", "owner").tag("app:dev").make();
+    let new = engine.image().label("who", "owner, again").tag("elsewhere:1").make();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (builds, docker) = (books.state.state_dir().join("builds"), engine.bin().join("docker"));
+    let text = format!(
+        "case \" $* \" in *' build '*)\n  until grep -qrs {} {}; do sleep 0.01; done; {docker} tag elsewhere:1 app:dev\nesac\nexec {docker} \"$@\"\n",
+        old.id,
+        builds.display(),
+        docker = docker.display(),
+    );
+    let script = docker_script(folder.path(), &text);
+    let context = Context::from_base("RUN echo ours >/ours");
+    let build = books.dkb(engine).env("DKB_DOCKER", script).args(["build", "-q", "-t", "app:dev"]);
+    build.arg(context.path()).run().success();
+    assert!(![&old, &new].iter().any(|image| bears(engine, "app:dev").as_ref() == Some(&image.id)));
+    drop(at_work);
+    books.dkb(engine).args(["session", "end", SESSION]).run().success();
+    assert_eq!(bears(engine, "app:dev"), Some(new.id), "{}", engine.inventory());
+    assert_eq!(names_of_ours(engine), 0, "{}", engine.inventory());
 }

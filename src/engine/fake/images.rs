@@ -40,13 +40,13 @@ impl World {
         }
         let Some(name) = self.listed(name) else { return refuse(400, "invalid reference format") };
         let is_new = self.names.get(&name) != Some(&id);
-        self.give(id, name);
+        self.give(id, name.clone());
         let now = self.now;
         if let Some(held) = self.images.get_mut(&id) {
             held.nameless &= !is_new;
             held.last_tagged = Some(now);
         }
-        self.named.push((now, id));
+        self.named.push((now, Some(name), id));
         Ok(())
     }
 

@@ -349,8 +349,17 @@ impl Engine for Fake {
     }
 
     async fn told_of(&self, id: ImageId, since: Timestamp, until: Timestamp) -> bool {
-        let told = |world: &World| world.named.iter().any(|(at, named)| *named == id && (since..=until).contains(at));
+        let told =
+            |world: &World| world.named.iter().any(|(at, _, named)| *named == id && (since..=until).contains(at));
         self.look("asking for events of", &id.short(), told).await.unwrap_or_default()
+    }
+
+    async fn tagged(&self, since: Timestamp, until: Timestamp) -> Vec<(Reference, ImageId)> {
+        let tagged = |world: &World| {
+            let within = world.named.iter().filter(|(at, ..)| (since..=until).contains(at));
+            within.filter_map(|(_, name, id)| Some((name.clone()?, *id))).collect()
+        };
+        self.look("asking for events of", "names", tagged).await.unwrap_or_default()
     }
 
     async fn deleted(&self, since: Timestamp, until: Timestamp) -> HashMap<ImageId, Timestamp> {

@@ -43,10 +43,11 @@ impl World {
         self.images.entry(id).or_insert(held).nameless |= nameless;
         for name in names {
             if let Some(name) = self.listed(&name) {
-                self.give(id, name);
+                self.give(id, name.clone());
+                self.named.push((self.now, Some(name), id));
             }
         }
-        self.named.push((self.now, id));
+        self.named.push((self.now, None, id));
     }
 
     /// A build whose result takes this name. The image that had it before is gone at once on containerd's store, unless

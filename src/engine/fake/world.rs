@@ -52,7 +52,7 @@ pub struct World {
     pub networks: BTreeMap<String, Network>,
     pub cache: BTreeMap<String, CacheRecord>,
     /// When images were given a name or came, and when they were deleted.
-    pub(super) named: Vec<(Timestamp, ImageId)>,
+    pub(super) named: Vec<(Timestamp, Option<Reference>, ImageId)>,
     pub(super) deleted: Vec<(Timestamp, ImageId)>,
 }
 
