@@ -37,14 +37,18 @@ fn what_clean_says_it_freed_is_what_the_engine_counts_or_an_upper_bound(engine: 
             build(&books, session, *n, &format!("app:{n}"));
         }
         let before = layers(engine);
-        let clean = books.dkb(engine).args(["clean", "--session", "--format", "json"]).run().success().json();
+        // What the cache takes is not among the layers; the promises of `build_cache` count it.
+        let clean = books.dkb(engine).args(["clean", "--session", "--keep-cache", "--format", "json"]);
+        let clean = clean.run().success().json();
         let freed = before.saturating_sub(layers(engine));
         let totals: &Value = &clean["totals"];
         let said = totals["bytes"].as_u64().expect("bytes") + totals["bytes_to_cache"].as_u64().expect("bytes");
         let up_to = totals["up_to"] == true;
         // Elsewhere an image's description counts too, and the list does not say how long it is.
-        let exact = engine.name().starts_with("docker") && !engine.is_containerd_store();
-        let described = if exact { 0 } else { 4096 * totals["done"].as_u64().expect("a number") };
+        let counts_in_full = engine.name().starts_with("docker") && !engine.is_containerd_store();
+        // Docker 20.10 lists no shared sizes.
+        let exact = counts_in_full && engine.name() != "docker-20.10";
+        let described = if counts_in_full { 0 } else { 4096 * totals["done"].as_u64().expect("a number") };
         let holds = freed <= said + described && (up_to || freed >= said);
         assert!(holds, "{shape:?}: the engine counts {freed} less\n{clean:#}");
         // What the base holds, which stays, is not in the bound.
