@@ -31,6 +31,8 @@ pub(crate) struct BuildFacts<'a> {
     pub intent: &'a Intent,
     pub stamp: &'a Stamp,
     pub began: Timestamp,
+    /// When it surely had begun, where that is known.
+    pub begun: Option<Timestamp>,
     /// Now, by the engine's clock; a moment ago, if anything.
     pub now: Timestamp,
     pub before: &'a [(Reference, ImageId)],
@@ -95,7 +97,7 @@ async fn buildkit(engine: &impl Engine, books: &Books, facts: &BuildFacts<'_>) -
         Some(true) => engine.image(&id.to_string()).await?.and_then(|image| image.created),
         _ => None,
     };
-    let is_new = is_new.is_some_and(|created| created >= facts.began);
+    let is_new = is_new.is_some_and(|created| facts.begun.is_some_and(|begun| created >= begun));
     Ok(attribution::is_of_this_build(there, is_new, facts.stamp).then_some(id))
 }
 

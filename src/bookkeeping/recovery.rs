@@ -64,6 +64,7 @@ async fn recover_one(
         intent,
         stamp: &intent.stamp,
         began,
+        begun: None,
         now: info.now,
         before: &unfinished.before,
         all: unfinished.all.as_ref(),

@@ -4,7 +4,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,8 +19,10 @@ pub(crate) struct Before {
     pub engine: Docker,
     pub info: EngineInfo,
     pub identity: String,
-    /// When the build began, by the engine's clock.
+    /// When the build began, by the engine's clock, at the earliest: how long its answer took is not known.
     pub began: Timestamp,
+    /// The same at the latest.
+    pub begun: Timestamp,
     started: Instant,
     /// What the names that the build will give mean now.
     pub tags: Vec<(Reference, ImageId)>,
@@ -78,15 +80,19 @@ pub(crate) async fn look(
     mut journal: Option<&mut Journal>,
 ) -> Result<Before> {
     let engine = Docker::connect(endpoint, BUILD_LIMITS).await?;
+    let asked = started.elapsed();
     let info = engine.info().await?;
-    let ago = SignedDuration::try_from(started.elapsed()).unwrap_or(SignedDuration::ZERO);
-    // An engine's clock may be as wrong as can be.
-    let began = info.now.checked_sub(ago).unwrap_or(info.now);
+    let ago = |time: Duration| {
+        let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::ZERO);
+        // An engine's clock may be as wrong as can be.
+        info.now.checked_sub(time).unwrap_or(info.now)
+    };
+    let (began, begun) = (ago(started.elapsed()), ago(asked));
     let identity =
         info.known().map_err(|error| error.hint("dkb keeps no books on an engine that it could not know again"))?;
     let identity = identity.to_owned();
     let (tags, gives, loan) = Default::default();
-    let mut before = Before { engine, info, identity, began, started, tags, gives, all: None, loan };
+    let mut before = Before { engine, info, identity, began, begun, started, tags, gives, all: None, loan };
     for tag in wanted.tags {
         let (name, id) = before.named(tag).await?;
         before.tags.extend(id.map(|id| (name.clone(), id)));

@@ -139,6 +139,7 @@ impl Job {
             intent: &self.intent,
             stamp: &self.stamp,
             began: before.began,
+            begun: Some(before.begun),
             now: before.now(),
             before: &took_from,
             all: before.all.as_ref(),

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use dkb_lab::promise::graphdriver;
 use dkb_lab::{Builder, Context, Engine, Promises, promises};
 
-use crate::building::{Maker, dangling, docker_script};
+use crate::building::{Maker, dangling, docker_after, docker_script};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -15,6 +16,7 @@ pub(crate) fn promises() -> Promises {
             an_image_that_a_container_or_a_name_got_hold_of_in_the_meantime_stays,
             an_image_that_was_there_before_is_not_ours_without_a_stamp,
             an_image_that_was_there_before_is_not_ours_with_the_same_stamp,
+            an_image_that_was_there_before_is_not_ours_where_the_engine_answers_late,
             an_image_that_took_the_tag_before_dkb_could_look_is_not_ours,
             an_id_file_that_docker_did_not_write_makes_nothing_ours,
         ])
@@ -137,13 +139,23 @@ fn an_image_that_a_container_or_a_name_got_hold_of_in_the_meantime_stays(engine:
     }
 }
 
+/// What dkb notes last of its look: of what `BuildKit` ends in nothing else tells whether it was there before.
+fn looked(builder: Builder) -> &'static str {
+    if builder == Builder::BuildKit { "all" } else { "engine" }
+}
+
 /// With `stamp = "none"` a build that adds nothing to its base gives the base itself.
 fn an_image_that_was_there_before_is_not_ours_without_a_stamp(engine: &Engine, builder: Builder) {
     let maker = Maker::new(engine, builder);
+    let folder = tempfile::tempdir().expect("a folder");
+    let docker = docker_after(looked(builder), "", engine, &maker.state, folder.path());
     engine.build(builder, &app("theirs"), &["-t", "theirs"]).success();
     let there: Vec<String> = engine.images().into_iter().map(|image| image.id).collect();
     for level in ["none", "project"] {
-        let build = |context: &Context| maker.command(context, &["-t", "app"]).env("DKB_STAMP", level).run().success();
+        let build = |context: &Context| {
+            let build = maker.command(context, &["-t", "app"]).env("DKB_STAMP", level).env("DKB_DOCKER", &docker);
+            build.run().success()
+        };
         build(&Context::new().dockerfile("FROM theirs\n"));
         build(&app("theirs"));
         let recorded = maker.recorded();
@@ -155,17 +167,44 @@ fn an_image_that_was_there_before_is_not_ours_without_a_stamp(engine: &Engine, b
     assert!(there.iter().all(|id| engine.has(id)), "a stranger's image is gone");
 }
 
+/// Nobody can tell when the engine looked at its clock, of what is so long under way.
+fn an_image_that_was_there_before_is_not_ours_where_the_engine_answers_late(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let folder = tempfile::tempdir().expect("a folder");
+    let docker = docker_after(looked(builder), "", engine, &maker.state, folder.path());
+    let proxy = engine.proxy();
+    proxy.on("GET", "/info").answer_late(Duration::from_millis(1500));
+    engine.build(builder, &app("theirs"), &["-t", "theirs"]).success();
+    let theirs = maker.id("theirs");
+    let build = |context: &Context| {
+        let build = maker.command(context, &["-t", "app"]).env("DKB_STAMP", "none").env("DKB_DOCKER", &docker);
+        build.env("DOCKER_HOST", proxy.host()).run().success()
+    };
+    let said = build(&app("theirs"));
+    assert!(!maker.recorded().contains(&theirs), "{said}\n{}", engine.inventory());
+    let said = build(&app("ours"));
+    assert!(maker.recorded().contains(&maker.id("app")), "{said}\n{}", engine.inventory());
+    maker.clean();
+    assert_eq!(maker.id("theirs"), theirs);
+}
+
 /// Somebody else is at work in a session of the same name, with books of his own.
 fn an_image_that_was_there_before_is_not_ours_with_the_same_stamp(engine: &Engine, builder: Builder) {
     let (maker, other) = (Maker::new(engine, builder), Maker::new(engine, builder));
+    let folder = tempfile::tempdir().expect("a folder");
+    // Where an image goes with its last name nobody looks which others there are.
+    let noted = if engine.is_containerd_store() { "engine" } else { looked(builder) };
+    let docker = docker_after(noted, "", engine, &maker.state, folder.path());
+    let build =
+        |context: &Context| maker.command(context, &["-t", "mine:1"]).env("DKB_DOCKER", &docker).run().success();
     other.build(&app("theirs"), &["-t", "theirs:1"]).success();
     let theirs = other.id("theirs:1");
-    maker.build(&Context::new().dockerfile("FROM theirs:1\n"), &["-t", "mine:1"]).success();
+    build(&Context::new().dockerfile("FROM theirs:1\n"));
     assert!(!maker.recorded().contains(&theirs));
     // Podman makes an image of its own of it, under which theirs goes with its last name.
     let is_theirs = maker.id("mine:1") == theirs;
     engine.docker(["rmi", "theirs:1"]).run().success();
-    maker.build(&app("mine"), &["-t", "mine:1"]).success();
+    build(&app("mine"));
     assert!(maker.recorded().contains(&maker.id("mine:1")));
     if is_theirs && !maker.engine_drops_untagged() {
         assert!(engine.has(&theirs), "a build that added nothing to it took it for its own");
@@ -173,7 +212,7 @@ fn an_image_that_was_there_before_is_not_ours_with_the_same_stamp(engine: &Engin
     // What came out of the cache was not there before, and is ours.
     let mine = maker.id("mine:1");
     maker.clean();
-    maker.build(&app("mine"), &["-t", "mine:1"]).success();
+    build(&app("mine"));
     assert!(maker.recorded().contains(&maker.id("mine:1")), "{mine}");
 }
 

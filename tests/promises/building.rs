@@ -79,6 +79,14 @@ pub(crate) fn docker_script(folder: &Path, text: &str) -> PathBuf {
     path
 }
 
+/// A docker that begins once dkb has noted this of the engine: a machine may be so busy that the build ends before.
+pub(crate) fn docker_after(noted: &str, first: &str, engine: &Engine, state: &State, folder: &Path) -> PathBuf {
+    let (builds, docker) = (state.state_dir().join("builds"), engine.bin().join("docker"));
+    let waits = format!("until grep -qrs '\"{noted}' {}; do sleep 0.01; done", builds.display());
+    let docker = docker.display();
+    docker_script(folder, &format!("case \" $* \" in *' build '*)\n{waits}\n{first}\nesac\nexec {docker} \"$@\"\n"))
+}
+
 /// A docker that goes to the engine directly, whatever `DOCKER_HOST` tells dkb.
 pub(crate) fn direct_docker(engine: &Engine, folder: &Path) -> PathBuf {
     let docker = engine.bin().join("docker");

@@ -3,7 +3,7 @@
 use dkb_lab::promise::{containerd_store, docker};
 use dkb_lab::{Context, Engine, Promises, promises};
 
-use crate::building::docker_script;
+use crate::building::docker_after;
 use crate::clean_host::{Books, PROJECT, SESSION, key, reason};
 use crate::guard_dead::opened;
 
@@ -97,14 +97,8 @@ fn a_tag_goes_back_to_what_somebody_built_during_the_build(engine: &Engine) {
     let old = engine.image().label("who", "owner").tag("app:dev").make();
     let new = engine.image().label("who", "owner, again").tag("elsewhere:1").make();
     let folder = tempfile::tempdir().expect("a folder");
-    let (builds, docker) = (books.state.state_dir().join("builds"), engine.bin().join("docker"));
-    let text = format!(
-        "case \" $* \" in *' build '*)\n  until grep -qrs {} {}; do sleep 0.01; done; {docker} tag elsewhere:1 app:dev\nesac\nexec {docker} \"$@\"\n",
-        old.id,
-        builds.display(),
-        docker = docker.display(),
-    );
-    let script = docker_script(folder.path(), &text);
+    let tag = format!("{} tag elsewhere:1 app:dev", engine.bin().join("docker").display());
+    let script = docker_after(&old.id, &tag, engine, &books.state, folder.path());
     let context = Context::from_base("RUN echo ours >/ours");
     let build = books.dkb(engine).env("DKB_DOCKER", script).args(["build", "-q", "-t", "app:dev"]);
     build.arg(context.path()).run().success();

@@ -74,6 +74,7 @@ enum When {
 
 enum Effect {
     Delay(Duration),
+    Late(Duration),
     Run(Box<dyn Fn(&Request) + Send + Sync>),
     Answer(u16, String),
     Rubbish(Vec<u8>),
@@ -104,6 +105,11 @@ impl Fault<'_> {
     /// Lets the request through later.
     pub fn delay(self, time: Duration) {
         self.add(Effect::Delay(time));
+    }
+
+    /// The engine does what it is asked at once, and its answer comes later.
+    pub fn answer_late(self, time: Duration) {
+        self.add(Effect::Late(time));
     }
 
     /// Runs a piece of the test just before the request goes through.
@@ -266,10 +272,11 @@ impl Shared {
         let head = read_head(&mut from_client)?;
         let Some(request) = parse(&head) else { return client.shutdown(Shutdown::Both) };
         lock(&self.seen).push(request.clone());
-        let mut cut = None;
+        let (mut cut, mut late) = (None, Duration::ZERO);
         for rule in self.due(&request) {
             match &rule.effect {
                 Effect::Delay(time) => thread::sleep(*time),
+                Effect::Late(time) => late = *time,
                 Effect::Run(piece) => self.run_piece(piece, &request),
                 Effect::Answer(status, body) => {
                     let length = body.len();
@@ -287,7 +294,7 @@ impl Shared {
                 }
             }
         }
-        self.pass(client, from_client, &head, cut)
+        self.pass(client, from_client, &head, cut, late)
     }
 
     /// The rules whose turn it is, with this request counted.
@@ -318,6 +325,7 @@ impl Shared {
         mut from_client: BufReader<UnixStream>,
         head: &[u8],
         cut: Option<u64>,
+        late: Duration,
     ) -> io::Result<()> {
         let engine = UnixStream::connect(&self.engine)?;
         lock(&self.open).push(engine.try_clone()?);
@@ -328,6 +336,10 @@ impl Shared {
             let _ = to_engine.shutdown(Shutdown::Write);
         });
         let (mut from_engine, mut to_client) = (BufReader::new(engine.try_clone()?), client);
+        if !late.is_zero() {
+            from_engine.fill_buf()?;
+            thread::sleep(late);
+        }
         let answered = match cut {
             None => io::copy(&mut from_engine, &mut to_client),
             Some(bytes) => read_head(&mut from_engine)
