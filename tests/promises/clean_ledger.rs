@@ -28,6 +28,7 @@ pub(crate) fn promises() -> Promises {
         .on_every_engine(promises![
             an_image_that_was_deleted_and_came_back_is_not_ours,
             what_a_killed_clean_took_away_is_told_and_is_not_ours_when_it_comes_back,
+            what_a_stopped_clean_got_no_answer_for_is_not_ours_when_it_comes_back,
             another_engine_behind_the_same_path_is_another,
             a_copy_of_the_engine_ends_no_record,
         ])
@@ -171,6 +172,30 @@ fn what_a_killed_clean_took_away_is_told_and_is_not_ours_when_it_comes_back(engi
     let log = books.dkb(engine).args(["log", "--format", "json"]).run().success().json();
     let told = set(log["removals"].as_array().expect("removals").iter().filter_map(|one| one["id"].as_str()));
     assert!(gone.iter().filter(|image| !told.contains(&*image.id)).count() <= 4, "{log:#}");
+}
+
+/// The engine has deleted it, dkb is asked to stop before it hears of that, and nobody looks before the engine has
+/// forgotten.
+fn what_a_stopped_clean_got_no_answer_for_is_not_ours_when_it_comes_back(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let image = engine.image().tag("app:1").make();
+    books.built(&key(PROJECT, SESSION), &image, &["app:1"]);
+    let saved = books.state.work().join("app.tar");
+    engine.docker(["save", "-o"]).arg(&saved).arg("app:1").run().success();
+    let behind = engine.clone();
+    proxy.on("DELETE", "/images/").run(move |_| {
+        behind.docker(["image", "rm", "app:1"]).run().success();
+        std::thread::sleep(Duration::from_secs(40));
+    });
+    let dkb = books.dkb(engine).env("DOCKER_HOST", proxy.host()).args(["clean", "--session"]).spawn();
+    assert!(eventually(Duration::from_secs(30), || !engine.has(&image)));
+    dkb.signal("INT");
+    dkb.wait().code(130);
+    engine.stop();
+    engine.start_again();
+    engine.docker(["load", "-q", "-i"]).arg(&saved).run().success();
+    books.dkb(engine).args(["clean", "--session"]).run().success();
+    assert!(engine.has(&image), "{}", engine.inventory());
 }
 
 /// Nobody looked in between, but the engine remembers.
