@@ -249,6 +249,7 @@ fn note_of(build: impl std::fmt::Display, image: &str) -> Build {
         took: Vec::new(),
         tilt: false,
         home: None,
+        doubted: false,
     }
 }
 

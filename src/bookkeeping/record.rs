@@ -68,6 +68,7 @@ pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &BuildFac
         took,
         tilt: facts.intent.tilt,
         home: Some(home(engine)),
+        doubted: false,
     })
 }
 

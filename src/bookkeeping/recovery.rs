@@ -15,7 +15,7 @@ use crate::model::EngineInfo;
 /// Finishes the books of builds and removals whose dkb was killed. Only those on this very engine are touched.
 pub(crate) async fn recover(engine: &impl Engine, info: &EngineInfo, state: &State, ledger: &Ledger) -> Result<usize> {
     // First, since a build may have made the same image again.
-    tell_what_was_cut_off(engine, state, ledger).await?;
+    tell_what_was_cut_off(engine, info, state, ledger).await?;
     let (mut recovered, mut failed) = (0_usize, None);
     for unfinished in state.unfinished() {
         if unfinished.still_runs() {

@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Ledger, Removing, State};
-use crate::model::{Books, Doer, ImageId, Notice, Outcome, Plan, Record, Removal, Step, Told};
+use crate::model::{Books, Doer, EngineInfo, ImageId, Notice, Outcome, Plan, Record, Removal, Step, Told};
+use crate::plan::ended::never_went;
 
 /// How long somebody who asked to stop is kept waiting for the ledger's lock.
 const GRACE: Duration = Duration::from_millis(400);
@@ -83,22 +84,32 @@ impl<'a> Removals<'a> {
                     .hint("the next dkb notes it"));
             }
         }
-        self.notes.into_inner().into_iter().flatten().for_each(Removing::finish);
+        let unanswered = plan.steps.iter().filter(|step| step.result == Some(Outcome::Unknown));
+        let unanswered = unanswered.filter_map(Step::removed_image);
+        if let Some(Ok(notes)) = self.notes.into_inner() {
+            notes.finish(unanswered);
+        }
         Ok(remembered.err().map(Notice::Unremembered).into_iter().collect())
     }
 }
 
-/// Notes what those took away who were killed before they had said so. What the engine was just asked for counts as gone.
-pub(crate) async fn tell_what_was_cut_off(engine: &impl Engine, state: &State, ledger: &Ledger) -> Result<()> {
+/// Notes what those took away who were killed before they had said so, or stopped before the engine had. What it was
+/// just asked for counts as gone, unless it shows that it never went.
+pub(crate) async fn tell_what_was_cut_off(
+    engine: &impl Engine,
+    info: &EngineInfo,
+    state: &State,
+    ledger: &Ledger,
+) -> Result<()> {
     for mut cut_off in ledger.cut_off() {
         let went: HashSet<&str> = cut_off.removals.iter().map(|removal| removal.id.as_str()).collect();
         let in_flight: Vec<ImageId> =
             cut_off.gone.iter().copied().filter(|id| !went.contains(id.to_string().as_str())).collect();
         for id in in_flight {
-            // Its name of the moment shows that it never went: nobody who loads an image gives it that one.
-            let private = id.private_tag();
+            // Whichever clock was behind: an image that came back did so later.
+            let began = cut_off.began.and_then(|began| Some(began.min(began.checked_add(info.ahead).ok()?)));
             let image = engine.image(&id.to_string()).await.ok().flatten();
-            if image.is_some_and(|image| image.tags.contains(&private)) {
+            if image.is_some_and(|image| never_went(&image, began)) {
                 cut_off.gone.retain(|gone| *gone != id);
             }
         }

@@ -17,10 +17,12 @@ use crate::report::{Page, Style, log};
 ///
 /// - What can be read can be written, and says the same when it is read again, whole or in halves.
 /// - Nothing is ours that no line of a build names, and once everything is gone nothing is.
+/// - Lines that can't be read make nothing ours for sure, and put in doubt all that stands before the last of them.
 /// - A ledger that is written anew says the same.
 pub fn ledger(data: &[u8]) -> bool {
     let lines = data.split(|byte| *byte == b'\n');
-    let records: Vec<Record> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let read: Vec<Option<Record>> = lines.map(|line| serde_json::from_slice(line).ok()).collect();
+    let records: Vec<Record> = read.iter().flatten().cloned().collect();
     let mut named = BTreeSet::new();
     for record in &records {
         let written = serde_json::to_string(record).expect("plain data");
@@ -34,6 +36,17 @@ pub fn ledger(data: &[u8]) -> bool {
     let books = count(records.iter().cloned());
     let ours = images(&books);
     assert!(ours.is_subset(&named), "{ours:?}");
+
+    let damaged = with_lost(read.iter().cloned());
+    assert!(ours.is_subset(&images(&damaged)) && images(&damaged).is_subset(&named));
+    assert!(images(&damaged).iter().all(|id| ours.contains(id) || damaged.is_doubted(*id)));
+    let behind = with_lost(read.into_iter().chain([None]));
+    assert!(behind.images().all(|id| behind.is_doubted(id)));
+    for books in [&damaged, &behind] {
+        let again = count(books.records("engine").into_iter());
+        assert!(ours.iter().all(|id| again.is_doubted(*id) == books.is_doubted(*id)));
+        assert_eq!(again.damaged, books.damaged);
+    }
 
     let halves = records.iter().cloned().flat_map(|record| match record.clone().halves() {
         Some((one, other)) => vec![one, other],
@@ -53,6 +66,18 @@ pub fn ledger(data: &[u8]) -> bool {
 fn count(records: impl Iterator<Item = Record>) -> Books {
     let mut tally = Tally::default();
     records.for_each(|record| tally.count(record));
+    tally.books()
+}
+
+/// The same with the lines that can't be read.
+fn with_lost(lines: impl Iterator<Item = Option<Record>>) -> Books {
+    let mut tally = Tally::default();
+    for line in lines {
+        match line {
+            Some(record) => tally.count(record),
+            None => tally.lost(),
+        }
+    }
     tally.books()
 }
 

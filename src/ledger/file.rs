@@ -62,7 +62,8 @@ impl Ledger {
         self.folder.path().join(FILE)
     }
 
-    /// What the ledger says. A ledger that is not there says nothing; damaged lines are skipped and counted.
+    /// What the ledger says. A ledger that is not there says nothing; damaged lines are counted, and put what
+    /// stands before them in doubt.
     pub fn read(&self) -> Result<(Books, usize)> {
         let text = match self.folder.open(LOCK)? {
             Some(lock) => {
@@ -135,7 +136,7 @@ impl Ledger {
     }
 
     fn header(&self, file: &File, id: Option<LedgerId>) -> Record {
-        Record::Ledger { v: VERSION, engine: self.engine.clone(), file: number(file), id }
+        Record::Ledger { v: VERSION, engine: self.engine.clone(), file: number(file), id, whole: None }
     }
 
     fn lock_path(&self) -> PathBuf {
@@ -181,17 +182,26 @@ impl Ledger {
         let mut reader = BufReader::with_capacity(READ_AT_ONCE, file.take(length));
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).map_err(|error| Error::failed(tried(), error))? > 0 {
-            if !line.trim_ascii().is_empty() {
+            let text = line.trim_ascii();
+            if !text.is_empty() {
                 lines += 1;
-                match std::str::from_utf8(&line).map_or(None, |line| serde_json::from_str(line).ok()) {
-                    Some(Record::Ledger { v, .. }) if v > VERSION => return Err(self.newer()),
-                    Some(Record::Ledger { engine, .. }) if engine != self.engine => {
+                match record(text) {
+                    Ok(Record::Ledger { v, .. }) if v > VERSION => return Err(self.newer()),
+                    Ok(Record::Ledger { engine, .. }) if engine != self.engine => {
                         return Err(Error::failed(tried(), "it is the ledger of another engine")
                             .hint("somebody copied it here: remove it, or put back the right one"));
                     }
-                    Some(Record::Ledger { file, .. }) if file.is_some() && file != number => tally.copied(),
-                    Some(record) => tally.count(record),
-                    None => damaged += 1,
+                    Ok(Record::Ledger { file, .. }) if file.is_some() && file != number => tally.copied(),
+                    Ok(record) => tally.count(record),
+                    Err(Unread::Torn) => {}
+                    Err(Unread::Lost) => {
+                        damaged += 1;
+                        tally.lost();
+                        if lines == 1 {
+                            // Nothing else says which file it was written to.
+                            tally.copied();
+                        }
+                    }
                 }
             }
             line.clear();
@@ -219,11 +229,27 @@ impl Ledger {
         self.folder.replace(FILE, |file| {
             let header = self.header(file, contents.books.id.clone());
             // A copy stays one: what it does not know of it never will.
-            let copied = Record::Ledger { v: VERSION, engine: self.engine.clone(), file: Some(0), id: None };
+            let copied =
+                Record::Ledger { v: VERSION, engine: self.engine.clone(), file: Some(0), id: None, whole: None };
             records.splice(..1, contents.books.copied.then_some(copied).into_iter().chain([header]));
             file.write_all(lines(&records, LONGEST_LINE).map_err(std::io::Error::other)?.as_bytes())
         })
     }
+}
+
+/// Why a line can't be read.
+enum Unread {
+    /// Whoever was writing it was killed. He had acted upon it no more than if he had been killed before: what was built
+    /// or taken away has notes of its own until it stands here.
+    Torn,
+    /// It was written, and is damaged, or a newer dkb's.
+    Lost,
+}
+
+fn record(line: &[u8]) -> Result<Record, Unread> {
+    let line = std::str::from_utf8(line).map_err(|_| Unread::Lost)?;
+    serde_json::from_str(line)
+        .map_err(|error| if error.is_eof() && !line.ends_with('}') { Unread::Torn } else { Unread::Lost })
 }
 
 struct Text {

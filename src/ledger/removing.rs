@@ -1,10 +1,12 @@
 //! What is being taken away from an engine, noted as it goes: a dkb that is killed meanwhile has told nobody yet, and an
 //! image that comes back later is not ours. Whoever opens the books next tells it instead.
 //!
-//! An image is noted before the engine is asked to delete it, and again if it stays. So one that was asked for in the
-//! moment of the kill counts as gone, which it is in all but a few of these moments.
+//! An image is noted before the engine is asked to delete it, and again if it stays. One that was asked for in the
+//! moment of the kill, or was not answered for when dkb was asked to stop, counts as gone, unless the look shows that it
+//! never went.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -39,14 +41,18 @@ enum Note {
 pub struct Removing {
     path: PathBuf,
     file: File,
+    /// The images that the engine was asked for, but for those that stay.
+    going: RefCell<BTreeSet<ImageId>>,
 }
 
 impl Removing {
     pub fn going(&self, image: ImageId) {
+        self.going.borrow_mut().insert(image);
         self.note(&Note::Going(image));
     }
 
     pub fn stays(&self, image: ImageId) {
+        self.going.borrow_mut().remove(&image);
         self.note(&Note::Stays(image));
     }
 
@@ -54,9 +60,17 @@ impl Removing {
         self.note(&Note::Went(Box::new(removal)));
     }
 
-    /// It is all in the books.
-    pub fn finish(self) {
-        let _ = fs::remove_file(self.path);
+    /// It is all in the books, but for what the engine was asked for and did not answer: that is left to whoever looks
+    /// next, as after a kill.
+    pub fn finish(self, unanswered: impl IntoIterator<Item = ImageId>) {
+        let left: Vec<ImageId> = unanswered.into_iter().filter(|image| self.going.borrow().contains(image)).collect();
+        if left.is_empty() {
+            let _ = fs::remove_file(self.path);
+        } else if self.file.set_len(0).is_ok() {
+            for image in left {
+                self.note(&Note::Going(image));
+            }
+        }
     }
 
     fn note(&self, note: &Note) {
@@ -73,6 +87,8 @@ pub struct CutOff {
     /// The images that it took away, as far as anybody knows.
     pub gone: Vec<ImageId>,
     pub removals: Vec<Removal>,
+    /// Before any of it.
+    pub began: Option<Timestamp>,
     path: PathBuf,
     /// Held while they are told, so that only one dkb does it.
     _lock: File,
@@ -99,9 +115,10 @@ impl CutOff {
                 Note::Went(removal) => removals.push(*removal),
             }
         }
-        let mut known = HashSet::new();
+        let mut known = BTreeSet::new();
         gone.retain(|image| known.insert(*image));
-        Some(Self { gone, removals, path, _lock: file })
+        let began = BuildId::parse(name).and_then(|name| name.began());
+        Some(Self { gone, removals, began, path, _lock: file })
     }
 
     /// It is all in the books.
@@ -118,7 +135,7 @@ impl Ledger {
         let file = folder.open_or_create(name.as_str())?;
         let path = folder.path().join(name.as_str());
         lock_within_limit(&path, || file.try_lock())?;
-        Ok(Removing { path, file })
+        Ok(Removing { path, file, going: RefCell::default() })
     }
 
     /// What those left who were killed.
@@ -162,6 +179,29 @@ mod tests {
         }
         ledger.cut_off().into_iter().for_each(CutOff::finish);
         assert!(ledger.cut_off().is_empty() && !path.exists());
+    }
+
+    #[test]
+    fn what_the_engine_did_not_answer_for_is_left_to_whoever_looks_next() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ledger = State::at(folder.path()).ledger("engine");
+        let before = Timestamp::now();
+        let notes = || {
+            let notes = ledger.removing().expect("notes");
+            for n in 1..=3 {
+                notes.going(id(n));
+            }
+            notes.stays(id(2));
+            notes.went(removal(1, &["app:1"]));
+            notes
+        };
+        notes().finish([]);
+        assert!(ledger.cut_off().is_empty());
+        // The second stays, and the fourth was never asked for.
+        notes().finish([2, 3, 4].map(id));
+        let [left] = &ledger.cut_off()[..] else { panic!("one was not answered for") };
+        assert_eq!((&*left.gone, left.removals.len()), (&[id(3)][..], 0), "the rest is told");
+        assert!(left.began.is_some_and(|began| began >= before && began <= Timestamp::now()));
     }
 
     #[test]

@@ -84,6 +84,9 @@ pub struct Build {
     /// What tells the way to the engine that built it from the way to a copy of that engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,
+    /// A line that came later could not be read: it may have ended an image of this one, or held it for somebody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubted: bool,
 }
 
 impl Build {
@@ -162,7 +165,8 @@ pub struct SessionEntry {
     /// The images that its builds gave the ledger's own name, so that they outlive the tag they are about to lose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<ImageId>,
-    /// The working copies that it was at work in, each by the name that its own session has.
+    /// The working copies that it was at work in, each by the name that its own session has; `unnamed`, where a line is
+    /// lost that may have told of one.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub copies: BTreeSet<Name>,
 }
@@ -214,6 +218,10 @@ pub enum Record {
         /// What its holds on images are called by, once there are any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<LedgerId>,
+        /// Said once more behind what was written anew as a whole, in which lines stand in no order of time: whether
+        /// all lines could be read that it was made from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        whole: Option<bool>,
     },
     Session(SessionEntry),
     Build(Build),
@@ -308,6 +316,8 @@ pub struct Books {
     pub id: Option<LedgerId>,
     /// They were read from a copy of the ledger, out of a CI cache or a backup: records may have ended since.
     pub copied: bool,
+    /// There were lines that could not be read: what they said of sessions is missing.
+    pub damaged: bool,
     /// Recorded images that were not there in a look at what may have been another engine.
     pub missed: BTreeSet<ImageId>,
     /// Of these builds, and made anew where one of them ends.
@@ -354,6 +364,12 @@ impl Books {
         self.by_image().contains_key(&id)
     }
 
+    /// Whether a line that could not be read may have said that the image is gone, or who else needs it. A later build
+    /// that found it on record says nothing new.
+    pub fn is_doubted(&self, id: ImageId) -> bool {
+        self.claims(id).any(|build| build.doubted)
+    }
+
     /// The builds that claim an image, in the order in which they ended.
     pub fn claims(&self, id: ImageId) -> impl DoubleEndedIterator<Item = &Build> + Clone {
         let places = self.by_image().get(&id).map_or(&[][..], Vec::as_slice);
@@ -367,14 +383,15 @@ impl Books {
 
     /// The shortest list of records that says the same. Sessions are never forgotten.
     pub fn records(&self, engine: &str) -> Vec<Record> {
-        let header = Record::Ledger { v: VERSION, engine: engine.to_owned(), file: None, id: self.id.clone() };
+        let ledger = |id, whole| Record::Ledger { v: VERSION, engine: engine.to_owned(), file: None, id, whole };
+        let (header, end) = (ledger(self.id.clone(), None), ledger(None, Some(!self.damaged)));
         let sessions = self.sessions.values().cloned().map(Record::Session);
         let builds = self.builds.iter().cloned().map(Record::Build);
         let missed = (!self.missed.is_empty()).then(|| Record::Missed {
             at: self.builds.last().map_or(Timestamp::UNIX_EPOCH, |build| build.at),
             ids: self.missed.iter().copied().collect(),
         });
-        std::iter::once(header).chain(sessions).chain(builds).chain(missed).collect()
+        std::iter::once(header).chain(sessions).chain(builds).chain(missed).chain([end]).collect()
     }
 }
 
@@ -409,7 +426,15 @@ pub(crate) mod tests {
             took: Vec::new(),
             tilt: false,
             home: None,
+            doubted: false,
         }
+    }
+
+    /// Behind what was noted so far comes a line that can't be read.
+    pub(crate) fn with_a_line_lost(books: Books) -> Books {
+        let mut tally = Tally::from(books);
+        tally.lost();
+        tally.books()
     }
 
     pub(crate) fn numbered(n: u32) -> ImageId {
@@ -617,6 +642,75 @@ pub(crate) mod tests {
         assert_eq!((&books.sessions[&of].took, &*books.sessions[&of].held), (&took(8), &[id(9), id(8), id(7)][..]));
         books.apply(Record::Cleaned { key: of.clone(), at: Timestamp::UNIX_EPOCH });
         assert!(books.sessions[&of].took.is_empty() && books.sessions[&of].held.is_empty());
+    }
+
+    /// What is in doubt: images, and sessions as to when they began.
+    type Doubt = (Vec<u8>, Vec<&'static str>);
+
+    /// A line of a ledger, or one that is lost.
+    fn read(lines: &[Option<Record>]) -> Books {
+        let mut tally = Tally::default();
+        for line in lines {
+            match line {
+                Some(record) => tally.count(record.clone()),
+                None => tally.lost(),
+            }
+        }
+        tally.books()
+    }
+
+    fn doubt(books: &Books) -> Doubt {
+        let known = ["s", "t"].into_iter();
+        let began =
+            known.filter(|name| books.sessions.get(&key("p", name)).is_some_and(|it| it.first == Timestamp::MAX));
+        ((1..9).filter(|n| books.is_doubted(id(*n))).collect(), began.collect())
+    }
+
+    #[test]
+    fn a_line_that_is_lost_puts_in_doubt_what_was_noted_before_it() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let made = |name: &str, session: &str, image, second| {
+            Some(Record::Build(Build { at: at(second), ..build(name, &key("p", session), image, &[]) }))
+        };
+        let (one, two) = (made("1", "s", 1, 10), made("2", "t", 2, 20));
+        let gone = |n| Some(Record::Gone { at: at(30), ids: vec![id(n)] });
+        let whole = |of: &[Option<Record>]| {
+            let mut lines: Vec<_> = read(of).records("engine").into_iter().map(Some).collect();
+            lines.insert(1, None);
+            lines
+        };
+        let cases: Vec<(&str, Vec<Option<Record>>, Doubt)> = vec![
+            ("nothing is lost", vec![one.clone(), two.clone()], (vec![], vec![])),
+            ("before", vec![None, one.clone(), two.clone()], (vec![], vec![])),
+            ("between", vec![one.clone(), None, two.clone()], (vec![1], vec!["s"])),
+            ("behind", vec![one.clone(), two.clone(), None], (vec![1, 2], vec!["s", "t"])),
+            ("built again, from what was there", vec![one.clone(), None, made("3", "s", 1, 40)], (vec![1], vec![])),
+            ("by another session", vec![one.clone(), None, made("3", "t", 1, 40)], (vec![1], vec!["s"])),
+            ("noted twice", vec![one.clone(), None, one.clone()], (vec![1], vec![])),
+            ("gone, and built anew", vec![one.clone(), None, gone(1), made("3", "s", 1, 40)], (vec![], vec![])),
+            (
+                "at work before and since",
+                vec![one.clone(), None, made("3", "s", 3, 40), two.clone()],
+                (vec![1], vec![]),
+            ),
+            ("of what was written as a whole", whole(&[one.clone(), two.clone()]), (vec![1, 2], vec!["s", "t"])),
+            (
+                "and what came then",
+                whole(&[one]).into_iter().chain([two, made("3", "s", 3, 40)]).collect(),
+                (vec![1], vec![]),
+            ),
+        ];
+        for (what, lines, want) in cases {
+            let books = read(&lines);
+            assert_eq!(doubt(&books), want, "{what}");
+            assert_eq!(books.damaged, lines.contains(&None), "{what}");
+            // Written anew, and with what comes later, it is the same.
+            let mut again = read(&books.records("engine").into_iter().map(Some).collect::<Vec<_>>());
+            assert_eq!((doubt(&again), again.damaged), (want.clone(), books.damaged), "{what}, written anew");
+            let later = made("9", "u", 9, 50).expect("a record");
+            again.apply(later);
+            assert_eq!((doubt(&again), again.damaged), (want, books.damaged), "{what}, and then a build");
+        }
     }
 
     #[test]

@@ -13,6 +13,12 @@ impl BuildId {
         Self(format!("{:x}-{process:x}", began.as_nanosecond()))
     }
 
+    /// When that was, where it is told by such an ID.
+    pub fn began(&self) -> Option<Timestamp> {
+        let (began, _) = self.0.split_once('-')?;
+        Timestamp::from_nanosecond(i128::from_str_radix(began, 16).ok()?).ok()
+    }
+
     /// Nothing at all names no build.
     pub fn parse(text: impl Into<String>) -> Option<Self> {
         Some(text.into()).filter(|text| !text.is_empty()).map(Self)
@@ -37,6 +43,8 @@ mod tests {
     #[test]
     fn an_id_reads_back_as_it_was_written_and_nothing_is_none() {
         let id = BuildId::of(Timestamp::from_second(1).expect("a time"), 255);
+        assert_eq!(id.began(), Timestamp::from_second(1).ok());
+        assert_eq!(["7", "x-1", "-1"].map(|text| BuildId::parse(text).and_then(|id| id.began())), [None; 3]);
         assert_eq!(serde_json::to_string(&id).expect("plain data"), r#""3b9aca00-ff""#);
         assert_eq!(serde_json::from_str::<BuildId>(r#""3b9aca00-ff""#).expect("an ID"), id);
         assert!(serde_json::from_str::<BuildId>(r#""""#).is_err());

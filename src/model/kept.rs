@@ -16,6 +16,8 @@ pub enum KeptReason {
     ForeignTag,
     /// Stamped, but the ledger does not know it.
     Unrecorded,
+    /// A line of the ledger that came later can't be read: it may have said that the image was gone, or who needs it.
+    LedgerDamaged,
     /// Stamped and pulled: somebody else built it.
     Pulled,
     /// Stamped because it was built on an image of ours.
@@ -93,6 +95,7 @@ impl KeptReason {
             R::Tagged
             | R::ForeignTag
             | R::Unrecorded
+            | R::LedgerDamaged
             | R::Pulled
             | R::Inherited
             | R::OtherSession

@@ -6,6 +6,8 @@
 //!    session of the CI job that this process is in, where the ledger has never heard of it, and `--trust-stamp`.
 //! 2. An image that a build of another project or session claims too stays. So does what another working copy
 //!    built, where nobody but the checkout itself says which project this is.
+//!    So does, with its names, what the ledger is not sure of, as a line is lost that came after the image's record;
+//!    only by `--trust-stamp` it goes as if the ledger were.
 //! 3. What a living session built is left to that session, and what a running build may need is left to it.
 //! 4. An image that a container uses, in any state, or that is mounted into one, stays. A session's end first
 //!    takes the containers that are proven to be the session's own ([`containers`]).

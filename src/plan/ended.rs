@@ -14,7 +14,15 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use crate::model::{Books, Build, ImageId};
+use crate::model::{Books, Build, ImageDetail, ImageId};
+
+/// Whether an image that the engine was asked to delete, at this time or later, was there ever since. One that came back
+/// has lost its name of that moment, which nobody who loads an image gives it, and has got its names later, where the
+/// engine says when that was: none tells the time of before.
+pub(crate) fn never_went(image: &ImageDetail, asked: Option<Timestamp>) -> bool {
+    let named_before = image.last_tagged.zip(asked).is_some_and(|(named, asked)| named < asked);
+    image.tags.contains(&image.id.private_tag()) || named_before
+}
 
 /// What one look says of the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,8 +66,8 @@ pub(crate) fn ended(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Record;
     use crate::model::books_tests::{build, id, key};
+    use crate::model::{Record, Reference};
 
     /// Builds of the images 1, 2 and so on, each behind this way to an engine, a second after the other.
     fn books(homes: &[&str]) -> Books {
@@ -96,6 +104,31 @@ mod tests {
 
     fn ids(numbers: &[u8]) -> Vec<ImageId> {
         numbers.iter().copied().map(id).collect()
+    }
+
+    #[test]
+    fn what_was_there_ever_since_never_went() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let never = |tags: &[&Reference], named: Option<i64>, asked: Option<i64>| {
+            let image = ImageDetail {
+                id: id(1),
+                parent: None,
+                tags: tags.iter().map(|tag| (*tag).clone()).collect(),
+                digests: Vec::new(),
+                created: Some(at(1)),
+                labels: HashMap::new(),
+                layers: Vec::new(),
+                container: None,
+                last_tagged: named.map(at),
+            };
+            never_went(&image, asked.map(at))
+        };
+        let app = Reference::written("app").expect("a name");
+        assert!(never(&[&app, &id(1).private_tag()], None, None), "it has dkb's name of that moment");
+        assert!(never(&[&app], Some(9), Some(10)) && never(&[], Some(9), Some(10)), "it was named before");
+        assert!(!never(&[&app], Some(10), Some(10)) && !never(&[&app], Some(11), Some(10)), "or since");
+        assert!(!never(&[&app], None, Some(10)) && !never(&[&app], Some(9), None), "nobody knows");
+        assert!(!never(&[&id(2).private_tag()], None, Some(10)), "another image's");
     }
 
     #[test]

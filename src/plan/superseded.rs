@@ -7,7 +7,8 @@
 //!    on record uses.
 //!
 //! A candidate goes only if it is still there, nobody but us named it, nobody uses it, no other session
-//! claims it, no keep pattern means it, and nothing that stays is built on it.
+//! claims it, nor may have done so by a line of the ledger that is lost, no keep pattern means it, and nothing that
+//! stays is built on it.
 
 // What an engine says may be any number.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -104,7 +105,7 @@ pub(crate) fn steps(
     let needed = needed_by_builds(books, running);
     let free = |image: &&Image| {
         let held = used.contains_key(&image.id) || needed.contains(&image.id) || Pattern::any_keeps(keep, image);
-        wanted.contains(&image.id) && !held && {
+        wanted.contains(&image.id) && !held && !books.is_doubted(image.id) && {
             let builds: Vec<&Build> = books.claims(image.id).collect();
             let one_session = builds.windows(2).all(|pair| pair[0].of == pair[1].of);
             // Whoever holds it wants to give a tag back to it.
@@ -134,7 +135,7 @@ fn step(image: &Image) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::books_tests::{build, id, key};
+    use crate::model::books_tests::{build, id, key, with_a_line_lost};
     use crate::model::image_tests::{container, host, image};
     use crate::model::{ContainerState, Record, SessionKey};
 
@@ -265,6 +266,19 @@ mod tests {
         assert_eq!(went(still_named, vec![], &[]), [""; 0], "by our own build, with another of its tags");
         let running = RunningBuild { of: of(), key: "k".into(), tags: vec![] };
         assert_eq!(went(chain(), vec![], &[running]), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_line_that_is_lost_may_have_given_to_another_session_stays() {
+        let books = with_a_line_lost(books(&[build("1", &of(), 1, &[])]));
+        let mut again = books.clone();
+        again.apply(Record::Build(build("2", &of(), 1, &[])));
+        again.apply(Record::Build(build("3", &of(), 2, &[])));
+        again.apply(Record::Build(build("4", &of(), 3, &[])));
+        let wanted = candidates(&again, again.builds.last().expect("a build"), 0);
+        let host = host(vec![image(1).done(), image(2).done(), image(3).tag("app").done()], vec![]);
+        let went: Vec<_> = steps(&host, &again, &[], &[], &wanted).iter().filter_map(Step::image).collect();
+        assert_eq!((wanted.results, went), (vec![id(2), id(1)], vec![id(2)]));
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! 1. What is at work stays: a container that was not only created, has not exited and is not dead, build cache
 //!    in use. What the engine made for itself stays.
 //! 2. What a container that stays uses, whatever its state, stays: images, mounted ones too, volumes, networks.
-//! 3. What belongs to a dkb session that lives, or what a build that is running may need, stays.
+//! 3. What belongs to a dkb session that lives, or what a build that is running may need, stays. While there are such,
+//!    so does what a line of the ledger may have said that of, if it is lost.
 //! 4. Every filter on labels must let it through. Build cache bears no labels.
 //! 5. A keep pattern keeps containers, images, volumes and networks by any of their names.
 //! 6. What is younger than `until` stays. A container's age runs from its end; an image's from the newest of its

@@ -15,7 +15,8 @@ pub(crate) fn tell(notices: &[Notice]) {
 fn tell_one(notice: &Notice) {
     match notice {
         Notice::Damaged { lines, ledger } => warn(format_args!(
-            "{lines} damaged line{} in {}: what they said is forgotten, and left alone",
+            "{lines} damaged line{} in {}: images noted before may be somebody else's by now, and stay; after a look at \
+             them, dkb clean --trust-stamp takes those that bear the stamp",
             if *lines == 1 { "" } else { "s" },
             ledger.display()
         )),

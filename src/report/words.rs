@@ -19,6 +19,7 @@ pub(crate) fn words(reason: KeptReason) -> &'static str {
         KeptReason::Tagged => "tagged",
         KeptReason::ForeignTag => "named by others",
         KeptReason::Unrecorded => "not recorded",
+        KeptReason::LedgerDamaged => "ledger damaged",
         KeptReason::Pulled => "pulled",
         KeptReason::Inherited => "built on ours",
         KeptReason::Base => "base of",

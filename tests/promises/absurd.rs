@@ -102,6 +102,7 @@ fn home() -> State {
             took: Vec::new(),
             tilt: false,
             home: None,
+            doubted: false,
         })
     };
     let ledger = dkb::ledger::State::at(state.state_dir()).ledger(IDENTITY);

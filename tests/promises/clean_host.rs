@@ -69,6 +69,7 @@ impl Books {
             took: Vec::new(),
             tilt: false,
             home: None,
+            doubted: false,
         }
     }
 

@@ -3,16 +3,18 @@
 use std::fs;
 use std::time::Duration;
 
+use dkb::model::Record;
 use dkb_lab::{Context, Engine, Placed, Promises, State, eventually, promises};
+use jiff::Timestamp;
 
-use crate::clean_host::{Books, PROJECT, SESSION, identity, images, key, set};
+use crate::clean_host::{Books, PROJECT, SESSION, id, identity, images, key, set};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_engine(promises![
             a_lost_ledger_makes_nothing_ours,
             a_stamp_counts_for_the_job_itself_and_for_nobody_who_names_its_session,
-            a_damaged_ledger_loses_what_was_damaged,
+            a_damaged_ledger_keeps_what_was_noted_before_the_damage,
             a_newer_ledger_is_left_alone_and_nothing_is_deleted,
         ])
         .on_one_engine()
@@ -26,6 +28,7 @@ pub(crate) fn promises() -> Promises {
         .on_every_engine(promises![
             an_image_that_was_deleted_and_came_back_is_not_ours,
             what_a_killed_clean_took_away_is_told_and_is_not_ours_when_it_comes_back,
+            what_a_stopped_clean_got_no_answer_for_is_not_ours_when_it_comes_back,
             another_engine_behind_the_same_path_is_another,
             a_copy_of_the_engine_ends_no_record,
         ])
@@ -71,18 +74,47 @@ fn a_stamp_counts_for_the_job_itself_and_for_nobody_who_names_its_session(engine
     assert!(!engine.has(&built.id), "{}", engine.inventory());
 }
 
-fn a_damaged_ledger_loses_what_was_damaged(engine: &Engine) {
+/// The line that is lost said that an image was gone, which is there again, or that another session had built it too.
+fn a_damaged_ledger_keeps_what_was_noted_before_the_damage(engine: &Engine) {
     let books = Books::of(engine);
-    let placed = engine.many(3, |_, image| image);
-    books.built_many(&key(PROJECT, SESSION), placed.iter().map(|image| &*image.id));
+    let (of, other) = (key(PROJECT, SESSION), key(PROJECT, "other"));
+    let placed = engine.many(5, |n, image| if n == 1 { image.stamp(PROJECT, SESSION) } else { image });
+    let there = || placed.iter().map(|image| engine.has(image)).collect::<Vec<_>>();
+    let clean =
+        |args: &[&str]| books.dkb(engine).args(["clean", "--session"]).args(args.iter().copied()).run().success();
+    books.built_many(&of, placed[..2].iter().map(|image| &*image.id));
+    let sure = fs::read_to_string(books.ledger.path()).expect("the ledger").lines().count();
+    let gone = id(&placed[0].id);
+    books.note(&[Record::Gone { at: Timestamp::now(), ids: vec![gone] }]);
+    books.built(&other, &placed[1].id, &[]);
+    books.built_many(&of, [&*placed[2].id]);
     let text = fs::read_to_string(books.ledger.path()).expect("the ledger");
-    // One digit of an ID is no longer one: that line is damage.
-    fs::write(books.ledger.path(), text.replace(&placed[1].id[10..20], "xxxxxxxxxx")).expect("damage");
-    books.dkb(engine).arg("clean").run().success().warns("1 damaged line");
-    assert_eq!(placed.iter().map(|image| engine.has(image)).collect::<Vec<_>>(), [false, true, false]);
+    let damaged = text.lines().enumerate().map(|(n, line)| match n.checked_sub(sure) {
+        // One digit of an ID is no longer one.
+        Some(0 | 1) => line.replace("sha256:", "sha256:x") + "\n",
+        _ => line.to_owned() + "\n",
+    });
+    // The same file, or it would be taken for a copy. Whoever wrote the last line was killed in the middle.
+    fs::write(books.ledger.path(), damaged.collect::<String>() + r#"{"t":"gone","at":"20"#).expect("damage");
+    books.built_many(&of, [&*placed[3].id]);
+    let plan = clean(&["--dry-run", "--format", "json"]).warns("2 damaged lines").json();
+    let kept = plan["kept"].as_array().expect("what is kept").iter().filter(|kept| kept["reason"] == "ledger_damaged");
+    assert_eq!(set(kept.filter_map(|kept| kept["id"].as_str())), set(placed[..2].iter().map(|image| &*image.id)));
+    clean(&[]);
+    assert_eq!(there(), [true, true, false, false, true]);
+    books.dkb(engine).args(["session", "end", SESSION]).run();
+    assert_eq!(there(), [true, true, false, false, true]);
+
+    // Its user knows better. What bears no stamp is his to remove.
+    clean(&["--trust-stamp"]);
+    assert_eq!(there(), [true, false, false, false, true]);
+    engine.docker(["image", "rm", &placed[0].id]).run().success();
+
     fs::write(books.ledger.path(), b"\xff\xfe\x00 rubbish").expect("damage");
-    books.dkb(engine).arg("clean").run().success().warns("damaged");
-    assert!(engine.has(&placed[1]));
+    clean(&[]).warns("1 damaged line");
+    books.built_many(&of, [&*placed[4].id]);
+    clean(&[]).warns("1 damaged line");
+    assert_eq!(there(), [false; 5], "what is noted from then on is sure");
 }
 
 fn a_newer_ledger_is_left_alone_and_nothing_is_deleted(engine: &Engine) {
@@ -140,6 +172,30 @@ fn what_a_killed_clean_took_away_is_told_and_is_not_ours_when_it_comes_back(engi
     let log = books.dkb(engine).args(["log", "--format", "json"]).run().success().json();
     let told = set(log["removals"].as_array().expect("removals").iter().filter_map(|one| one["id"].as_str()));
     assert!(gone.iter().filter(|image| !told.contains(&*image.id)).count() <= 4, "{log:#}");
+}
+
+/// The engine has deleted it, dkb is asked to stop before it hears of that, and nobody looks before the engine has
+/// forgotten.
+fn what_a_stopped_clean_got_no_answer_for_is_not_ours_when_it_comes_back(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let image = engine.image().tag("app:1").make();
+    books.built(&key(PROJECT, SESSION), &image, &["app:1"]);
+    let saved = books.state.work().join("app.tar");
+    engine.docker(["save", "-o"]).arg(&saved).arg("app:1").run().success();
+    let behind = engine.clone();
+    proxy.on("DELETE", "/images/").run(move |_| {
+        behind.docker(["image", "rm", "app:1"]).run().success();
+        std::thread::sleep(Duration::from_secs(40));
+    });
+    let dkb = books.dkb(engine).env("DOCKER_HOST", proxy.host()).args(["clean", "--session"]).spawn();
+    assert!(eventually(Duration::from_secs(30), || !engine.has(&image)));
+    dkb.signal("INT");
+    dkb.wait().code(130);
+    engine.stop();
+    engine.start_again();
+    engine.docker(["load", "-q", "-i"]).arg(&saved).run().success();
+    books.dkb(engine).args(["clean", "--session"]).run().success();
+    assert!(engine.has(&image), "{}", engine.inventory());
 }
 
 /// Nobody looked in between, but the engine remembers.

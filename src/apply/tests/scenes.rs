@@ -185,7 +185,7 @@ fn taken(world: &mut World) -> Books {
         entry.held.push(id(80));
     }
     let mut records = Books::default();
-    records.apply(Record::Ledger { v: VERSION, engine: String::new(), file: None, id: Some(ledger('a')) });
+    records.apply(Record::Ledger { v: VERSION, engine: String::new(), file: None, id: Some(ledger('a')), whole: None });
     records.apply(Record::Session(entry));
     world.load(image(1, &[NAME]));
     let took = vec![Taken { tag: Reference::written("app").expect("a name"), from: id(80) }];

@@ -44,6 +44,80 @@ fn damage_is_counted_and_never_adds_a_record() {
     assert_eq!((books.builds.len(), damaged), (1, 3));
 }
 
+/// What makes a line unreadable, and whether it puts in doubt what stands before it.
+#[test]
+fn a_line_that_was_written_and_can_t_be_read_is_no_torn_one() {
+    let of = key("p", "s");
+    let gone = line(&Record::Gone { at: jiff::Timestamp::UNIX_EPOCH, ids: vec![id(1)] });
+    let of_build = line(&Record::Build(Build {
+        took: vec![Taken { tag: Reference::written("app").expect("a name"), from: id(9) }],
+        home: Some("here".to_owned()),
+        ..build("2", &of, 2, &[3])
+    }));
+    let doubts = |middle: &[u8]| {
+        let (_folder, ledger) = ledger();
+        ledger.append(&[Record::Build(build("1", &of, 1, &[]))]).expect("a note");
+        let before = fs::read(ledger.path()).expect("the file");
+        fs::write(ledger.path(), [&before, middle].concat()).expect("damage");
+        let behind = ledger.read().expect("the ledger").0.is_doubted(id(1));
+        ledger.append(&[Record::Build(build("3", &of, 3, &[]))]).expect("a note");
+        let (books, damaged) = ledger.read().expect("the ledger");
+        assert!(!books.is_doubted(id(3)) && books.damaged == (damaged > 0) && behind == books.is_doubted(id(1)));
+        books.has(id(1)).then_some(behind)
+    };
+    // Whoever wrote it was killed in the middle, or the machine lost its power before any of it was on disk.
+    for text in [&gone, &of_build] {
+        for cut in 0..text.trim_end().len() {
+            let torn = !text[..cut].ends_with('}');
+            assert_eq!(doubts(&text.as_bytes()[..cut]), Some(!torn), "cut at {cut}");
+        }
+    }
+    assert_eq!(doubts(gone.as_bytes()), None);
+    assert_eq!(doubts(&vec![0; gone.len()]), Some(true));
+    // Each of its letters in turn is another one; what can still be read says what it then says.
+    let unreadable =
+        |text: &[u8]| std::str::from_utf8(text).map_or(true, |text| serde_json::from_str::<Record>(text).is_err());
+    for at in 0..gone.trim_end().len() {
+        for other in *b"#x\0\xff\"" {
+            let mut text = gone.clone().into_bytes();
+            text[at] = other;
+            if unreadable(&text) {
+                assert_eq!(doubts(&text), Some(true), "{}", String::from_utf8_lossy(&text));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_ledger_that_is_written_anew_is_as_sure_as_before() {
+    let (_folder, ledger) = ledger();
+    let of = key("p", "s");
+    ledger.append(&[Record::Build(build("1", &of, 1, &[]))]).expect("a note");
+    let whole = fs::read(ledger.path()).expect("the file");
+    fs::write(ledger.path(), [&whole, &b"{\"t\":\"unheard-of\"}\n"[..]].concat()).expect("damage");
+    let long = || {
+        for _ in 0..4000 {
+            ledger.append(&[Record::Build(build("again", &of, 2, &[]))]).expect("a note");
+        }
+        assert!(fs::metadata(ledger.path()).expect("the file").len() < 2 * COMPACT_FROM);
+        let (books, damaged) = ledger.read().expect("the ledger");
+        ([1, 2].map(|n| books.is_doubted(id(n))), books.damaged, damaged)
+    };
+    for _ in 0..2 {
+        assert_eq!(long(), ([true, false], true, 0), "nothing is left that can't be read");
+    }
+}
+
+#[test]
+fn without_its_first_line_a_ledger_may_be_a_copy() {
+    let (_folder, ledger) = ledger();
+    ledger.append(&[Record::Build(build("1", &key("p", "s"), 1, &[]))]).expect("a note");
+    let text = fs::read_to_string(ledger.path()).expect("the file");
+    fs::write(ledger.path(), text.replacen("\"t\"", "\"x\"", 1)).expect("damage");
+    let (books, damaged) = ledger.read().expect("the ledger");
+    assert_eq!((books.copied, books.is_doubted(id(1)), damaged), (true, false, 1));
+}
+
 #[test]
 fn a_newer_ledger_is_neither_read_nor_written() {
     let (_folder, ledger) = ledger();
@@ -250,7 +324,7 @@ fn one_image_that_gets_a_new_tag_with_every_build_is_read_in_no_time() {
 fn whoever_reads_a_ledger_of_what_is_past_leaves_a_short_one() {
     let (_folder, ledger) = ledger();
     let of = key("p", "s");
-    let mut text = line(&Record::Ledger { v: VERSION, engine: "engine".to_owned(), file: None, id: None });
+    let mut text = line(&Record::Ledger { v: VERSION, engine: "engine".to_owned(), file: None, id: None, whole: None });
     for n in 0..2000 {
         text += &line(&Record::Build(build(&n.to_string(), &of, 1, &[])));
     }

@@ -47,6 +47,9 @@ struct Line<'a> {
     cleaned: Option<Timestamp>,
     ids: Option<Vec<ImageId>>,
     id: Option<String>,
+    whole: Option<bool>,
+    #[serde(default)]
+    doubted: bool,
 }
 
 impl<'de> Deserialize<'de> for Record {
@@ -66,6 +69,7 @@ impl Line<'_> {
                 engine: self.engine?,
                 file: self.file,
                 id: self.id.and_then(LedgerId::parse),
+                whole: self.whole,
             },
             "session" => Record::Session(SessionEntry {
                 key: SessionKey { project: self.project?, session: self.session? },
@@ -90,6 +94,7 @@ impl Line<'_> {
                 took: self.took,
                 tilt: self.tilt,
                 home: self.home,
+                doubted: self.doubted,
             }),
             "more" => Record::More(More { build: self.build?, tags: self.tags, steps: self.steps, took: self.took }),
             "gone" => Record::Gone { at: self.at?, ids: self.ids? },

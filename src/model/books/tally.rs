@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use jiff::Timestamp;
 
 use super::{Books, Build, More, Record, SessionEntry, SessionKey, Taken};
-use crate::model::{BuildId, ImageId, LedgerId};
+use crate::model::{BuildId, ImageId, LedgerId, Name};
 
 /// Where a record stands among all.
 type Place = usize;
@@ -42,7 +42,13 @@ pub struct Tally {
     sessions: Vec<SessionEntry>,
     /// Where each session stands among these.
     numbers: HashMap<SessionKey, usize>,
+    /// The last record of each session at work.
+    at_work: Vec<Place>,
     copied: bool,
+    damaged: bool,
+    /// The last line that could not be read, and how many builds stand before it.
+    lost: Place,
+    doubted: usize,
     id: Option<LedgerId>,
     /// Each build at the place of its record; what another one stands for is empty.
     builds: Vec<Option<(Place, Build)>>,
@@ -66,7 +72,14 @@ impl Tally {
         self.place += 1;
         match record {
             // Two that came to make it up at once go by the first.
-            Record::Ledger { id, .. } => self.id = self.id.take().or(id),
+            Record::Ledger { id, whole, .. } => {
+                self.id = self.id.take().or(id);
+                self.damaged |= whole == Some(false);
+                // What was written as a whole stands in no order: a line that is lost may have come last.
+                if whole.is_some() && self.lost > 0 {
+                    self.doubt();
+                }
+            }
             Record::Session(entry) => self.meet(entry),
             Record::Build(mut build) => {
                 if let Some(parts) = self.parts.remove(&build.build) {
@@ -102,16 +115,30 @@ impl Tally {
         }
     }
 
+    /// A line that can't be read.
+    pub fn lost(&mut self) {
+        self.place += 1;
+        self.damaged = true;
+        self.doubt();
+    }
+
+    /// Nothing that was noted so far is sure any more.
+    const fn doubt(&mut self) {
+        (self.lost, self.doubted) = (self.place, self.builds.len());
+    }
+
     /// They were read from a copy of the ledger.
     pub fn copied(&mut self) {
         self.copied = true;
     }
 
     pub fn books(mut self) -> Books {
+        (0..self.sessions.len()).for_each(|number| self.begin_anew_if_doubted(number));
         let (gone, mut missed) = (&self.gone, std::mem::take(&mut self.missed));
         let mut recorded = HashSet::new();
         let mut builds = Vec::with_capacity(self.builds.len());
-        for (place, mut build) in self.builds.into_iter().flatten() {
+        for (number, (place, mut build)) in self.builds.into_iter().enumerate().filter_map(|(n, one)| Some((n, one?))) {
+            build.doubted |= number < self.doubted;
             let ended = |id: &ImageId| gone.get(id).is_some_and(|gone| *gone > place);
             build.result = build.result.filter(|id| !ended(id));
             build.steps.retain(|id| !ended(id));
@@ -135,7 +162,8 @@ impl Tally {
         }
         let missed = missed.into_keys().filter(|id| recorded.contains(id)).collect();
         let sessions = self.sessions.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
-        Books { builds, sessions, id: self.id, copied: self.copied, missed, ..Books::default() }
+        let Self { id, copied, damaged, .. } = self;
+        Books { builds, sessions, id, copied, damaged, missed, ..Books::default() }
     }
 
     /// The number of a session, which may be new.
@@ -145,12 +173,23 @@ impl Tally {
         }
         let new = self.sessions.len();
         self.sessions.push(SessionEntry::new(key.clone(), at));
+        self.at_work.push(self.place);
         self.numbers.insert(key.clone(), new);
         new
     }
 
+    /// The line that is lost may have said that the session was cleaned as a whole, so what is known of it begins with
+    /// the next time that somebody is at work in it; or that it was at work in another copy.
+    fn begin_anew_if_doubted(&mut self, session: usize) {
+        if std::mem::replace(&mut self.at_work[session], self.place) < self.lost {
+            self.sessions[session].first = Timestamp::MAX;
+            self.sessions[session].copies.insert(Name::unnamed());
+        }
+    }
+
     fn meet(&mut self, new: SessionEntry) {
         let number = self.number(&new.key, new.first);
+        self.begin_anew_if_doubted(number);
         let known = &mut self.sessions[number];
         known.be_at_work(new.first, new.last);
         known.ci |= new.ci;
@@ -163,14 +202,26 @@ impl Tally {
     }
 
     fn add(&mut self, mut build: Build) {
+        // What is in doubt stays so, whatever says the same later.
+        let (doubted, is_doubted) = (self.doubted, build.doubted);
+        let as_sure = |at: usize, known: &Build| (known.doubted || at < doubted) == is_doubted;
         // A build that was recorded and then recovered once more counts once.
         let name = self.seed.hash_one(&build.build);
         if let Some(at) = self.by_name.get(&name) {
-            self.builds[*at].take_if(|(_, known)| known.build == build.build);
+            self.builds[*at].take_if(|(_, known)| known.build == build.build && as_sure(*at, known));
         }
         let of = self.number(&build.of, build.at);
+        self.begin_anew_if_doubted(of);
         let known = &mut self.sessions[of];
-        known.be_at_work(build.at, build.at);
+        if self.damaged && known.copies.is_empty() {
+            // The line that is lost was its introduction.
+            known.copies.insert(Name::unnamed());
+        }
+        if build.doubted {
+            known.last = known.last.max(build.at);
+        } else {
+            known.be_at_work(build.at, build.at);
+        }
         // One text for all.
         build.of = known.key.clone();
         // Only what was not the session's own goes back to where it was.
@@ -189,7 +240,7 @@ impl Tally {
             let whole = |place, known: &Build| known.images().all(|id| gone.get(&id).is_none_or(|gone| *gone < place));
             let same = |known: &Build| known.of == build.of && Work::of(known) == Work::of(&build);
             // The same work with the same outcome says nothing new but its time and its tags.
-            self.builds[at].take_if(|(place, known)| same(known) && whole(*place, known))
+            self.builds[at].take_if(|(place, known)| same(known) && whole(*place, known) && as_sure(at, known))
         });
         if let Some((_, mut earlier)) = earlier
             && !earlier.tags.is_empty()
@@ -226,7 +277,8 @@ impl Tally {
 
 impl From<Books> for Tally {
     fn from(books: Books) -> Self {
-        let mut tally = Self { copied: books.copied, id: books.id, ..Self::default() };
+        let Books { copied, damaged, id, .. } = books;
+        let mut tally = Self { copied, damaged, id, ..Self::default() };
         for entry in books.sessions.into_values() {
             tally.count(Record::Session(entry));
         }

@@ -17,6 +17,8 @@ pub(super) struct Claim<'a> {
     pub(super) intermediate: bool,
     /// It came in by one of the doors: no build is on record.
     pub(super) adopted: bool,
+    /// A line that is lost may say otherwise, and no door is open.
+    pub(super) doubted: bool,
     /// Builds outside the scope claim it too.
     pub(super) shared_with: Option<(KeptReason, Vec<Holder>)>,
 }
@@ -102,6 +104,11 @@ impl<'a> Claims<'a> {
         self.look.books.has(id)
     }
 
+    /// Whether the ledger's word on an image is all that it takes.
+    pub(super) fn is_sure(&self, id: ImageId) -> bool {
+        self.is_recorded(id) && !self.look.books.is_doubted(id)
+    }
+
     /// Whether a build of this session produced the image.
     pub(super) fn gave(&self, id: ImageId, session: &SessionKey) -> bool {
         self.builds(id).any(|build| build.of == *session)
@@ -122,20 +129,34 @@ impl<'a> Claims<'a> {
             shared_with: elsewhere.last().map(|build| self.why_not(&build.of)),
             at,
             adopted: false,
+            doubted: !self.is_sure(image.id) && !self.is_let_in(image),
             builds,
             elsewhere,
         })
     }
 
-    /// The two doors. Both ask for the stamp of a session in the scope, and for no evidence against it.
     fn adopted_claim(&self, image: &Image) -> Option<Claim<'a>> {
-        if self.is_recorded(image.id) || image.is_tagged() {
-            return None;
-        }
+        (!self.is_recorded(image.id) && self.is_let_in(image)).then(|| Claim {
+            builds: Vec::new(),
+            elsewhere: Vec::new(),
+            at: Timestamp::from_second(image.created).unwrap_or(Timestamp::MAX),
+            intermediate: false,
+            adopted: true,
+            doubted: false,
+            shared_with: None,
+        })
+    }
+
+    /// The two doors. Both ask for the stamp of a session in the scope, and for no evidence against it.
+    fn is_let_in(&self, image: &Image) -> bool {
         let stamp = image.stamp();
-        let key = SessionKey { project: stamp.project?, session: stamp.session? };
+        let (Some(project), Some(session), false) = (stamp.project, stamp.session, image.is_tagged()) else {
+            return false;
+        };
+        let key = SessionKey { project, session };
         let here = self.look.here;
-        let unknown = !self.look.books.sessions.contains_key(&key);
+        // A ledger with lines that are lost may have heard of any.
+        let unknown = !self.look.books.damaged && !self.look.books.sessions.contains_key(&key);
         let first = here.by_ci && key == here.key && !key.session.is_local() && unknown && image.digests.is_empty();
         let second = self.policy.trust_stamp && self.policy.scope != Scope::All;
         let covered = match &self.policy.scope {
@@ -144,17 +165,7 @@ impl<'a> Claims<'a> {
             Scope::Stale(_) => false,
             Scope::All => first,
         };
-        if !(first || second) || !covered || self.look.is_others(&key) || self.evidence(image).is_some() {
-            return None;
-        }
-        Some(Claim {
-            builds: Vec::new(),
-            elsewhere: Vec::new(),
-            at: Timestamp::from_second(image.created).unwrap_or(Timestamp::MAX),
-            intermediate: false,
-            adopted: true,
-            shared_with: None,
-        })
+        (first || second) && covered && !self.look.is_others(&key) && self.evidence(image).is_none()
     }
 
     /// What speaks against a stamp: the image was pulled, or it inherited the stamp from another image.

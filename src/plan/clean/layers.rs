@@ -45,7 +45,7 @@ pub(crate) fn wants_layers(look: &CleanLook, policy: &CleanPolicy) -> Vec<ImageI
     wanted
 }
 
-/// The stamp by which an image came in that the ledger does not know.
+/// The stamp by which an image came in that the ledger does not know, or no longer for sure.
 fn stamp_of(found: &Going, claims: &Claims) -> Option<Stamp> {
-    (!claims.is_recorded(found.image.id)).then(|| found.image.stamp())
+    (!claims.is_sure(found.image.id)).then(|| found.image.stamp())
 }

@@ -171,6 +171,8 @@ pub(super) fn end<'a>(
         return LoanEnd::Ours;
     }
     match users(look.snapshot).get(&image.id) {
+        // Another session may hold it too.
+        _ if look.books.damaged => LoanEnd::Keep(keep(image, KeptReason::LedgerDamaged, Vec::new())),
         Some(users) => {
             LoanEnd::Keep(keep(image, KeptReason::InUse, users.iter().map(|user| Holder::from(*user)).collect()))
         }

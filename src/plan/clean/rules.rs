@@ -47,10 +47,14 @@ impl<'a> CleanRules<'a> {
             waiting: HashSet::new(),
         };
         rules.returns = returns(look, policy, claims);
-        // What is asked to stay, or is being built on, stays with its name.
+        // What is in doubt, asked to stay or being built on stays with its name.
         let stays = |id: ImageId| {
             let image = look.snapshot.images.iter().find(|image| image.id == id)?;
-            let retained = claims.in_scope(id).and_then(|claim| rules.retained(image, claim));
+            let claim = claims.in_scope(id);
+            if claim.is_some_and(|claim| claim.doubted) {
+                return Some(KeptReason::LedgerDamaged);
+            }
+            let retained = claim.and_then(|claim| rules.retained(image, claim));
             if rules.needed_by_builds.contains(&id) { Some(KeptReason::BuildRunning) } else { retained }
         };
         let staying: BTreeMap<Reference, KeptReason> =
@@ -76,6 +80,9 @@ impl<'a> CleanRules<'a> {
         };
         if self.came_from_elsewhere(image, claim) {
             return keep(KeptReason::Pulled, Vec::new());
+        }
+        if claim.doubted {
+            return keep(KeptReason::LedgerDamaged, Vec::new());
         }
         if let Some((reason, holders)) = claim.shared_with.clone() {
             return keep_for_others(reason, holders);

@@ -12,6 +12,8 @@ use crate::model::image_tests::{container, host, image};
 use crate::model::{Books, Life, Name, Opening, Pattern, Reference, SessionEntry, SessionKey, Snapshot, ledger};
 use crate::model::{Build, Container, ContainerState, Deed, Image, ImageGuard, RUN_LABEL, Record, Taken};
 
+mod doubted;
+
 struct Case {
     snapshot: Snapshot,
     books: Books,

@@ -52,6 +52,8 @@ impl<'a> SweepRules<'a> {
             Some(KeptReason::SessionAlive)
         } else if thing.image.is_some_and(|id| self.needed_by_builds.contains(&id)) {
             Some(KeptReason::BuildRunning)
+        } else if thing.image.is_some_and(|id| self.may_be_of_the_living(id)) {
+            Some(KeptReason::LedgerDamaged)
         } else if !policy.filter.iter().all(|filter| filter.lets_through(thing.labels)) {
             Some(KeptReason::Filtered)
         } else if thing.asked_for {
@@ -61,6 +63,12 @@ impl<'a> SweepRules<'a> {
         } else {
             None
         }
+    }
+
+    /// A line that is lost may have said that a session which lives, or a build that runs, needs it.
+    fn may_be_of_the_living(&self, id: ImageId) -> bool {
+        let any = !self.alive.is_empty() || !self.look.running.is_empty();
+        any && self.look.books.is_doubted(id)
     }
 
     /// By the label on what a session's tests made, or by the stamp, which its containers inherit.
@@ -78,9 +86,10 @@ impl<'a> SweepRules<'a> {
     }
 
     /// The names that somebody relies on: tags, and by which sessions hold it. Our own hold without a session that
-    /// wants it is left from one that has ended.
+    /// wants it is left from one that has ended, if every line of the ledger could be read.
     pub(super) fn relied_on<'i>(&self, image: &'i Image) -> impl Iterator<Item = &'i Reference> + use<'i> {
-        let left = image.own_hold(self.look.books.id.as_ref()).filter(|_| !self.held.contains(&image.id));
+        let is_left = !self.look.books.damaged && !self.held.contains(&image.id);
+        let left = image.own_hold(self.look.books.id.as_ref()).filter(|_| is_left);
         image.tags.iter().filter(move |tag| !tag.is_momentary() && Some(*tag) != left)
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::books_tests::{build, id, key};
+use crate::model::books_tests::{build, id, key, with_a_line_lost};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
     Books, CacheRecord, Ended, ImageId, KeptReason, Kind, LabelFilter, Life, Network, Pattern, SessionKey, Snapshot,
@@ -268,6 +268,21 @@ fn rule_3_what_a_running_build_may_need_stays() {
 }
 
 #[test]
+fn rule_3_what_a_living_session_may_have_built_by_a_line_that_is_lost_stays() {
+    let of = key("p", "s");
+    let mut case = case(vec![dangling(1), dangling(2), dangling(3)], vec![container("x", 1, ContainerState::Exited)]);
+    case.books.apply(Record::Build(build("a", &of, 1, &[])));
+    case.books = with_a_line_lost(std::mem::take(&mut case.books));
+    case.books.apply(Record::Build(build("b", &of, 2, &[])));
+    assert_eq!(case.goes(&policy()), ["x", "1", "2", "3"], "nobody is at work");
+    case.lives = HashMap::from([(key("p", "t"), Life::Alive)]);
+    let kept = reasons(&[("x", KeptReason::LedgerDamaged), ("1", KeptReason::InUse)]);
+    assert_eq!((case.goes(&policy()), case.kept(&policy())), (vec!["2".to_owned(), "3".to_owned()], kept));
+    case.snapshot.containers.clear();
+    assert_eq!(case.kept(&policy()), reasons(&[("1", KeptReason::LedgerDamaged)]));
+}
+
+#[test]
 fn rule_4_every_filter_must_let_it_through() {
     let mut kept = container("kept", 9, ContainerState::Exited);
     kept.labels = labelled("keep", "true");
@@ -358,6 +373,8 @@ fn rule_7_what_a_session_holds_is_not_nameless() {
     assert!(why(1).holders[0].to_string().ends_with(&format!("docker image rm {name})")));
     assert_eq!(why(2).holders, []);
     assert_eq!(case.goes(&all_images()), ["1", "2", "4"]);
+    case.books = with_a_line_lost(case.books);
+    assert_eq!(case.goes(&policy()), [""; 0], "a line that is lost may have told of somebody");
 }
 
 #[test]

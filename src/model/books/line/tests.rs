@@ -27,10 +27,17 @@ fn every_line() -> Vec<(&'static str, Record)> {
         took: taken(),
     };
     vec![
-        (r#"{"t":"ledger","v":1,"engine":"E"}"#, Record::Ledger { v: 1, engine: "E".to_owned(), file: None, id: None }),
+        (
+            r#"{"t":"ledger","v":1,"engine":"E"}"#,
+            Record::Ledger { v: 1, engine: "E".to_owned(), file: None, id: None, whole: None },
+        ),
+        (
+            r#"{"t":"ledger","v":1,"engine":"E","whole":false}"#,
+            Record::Ledger { v: 1, engine: "E".to_owned(), file: None, id: None, whole: Some(false) },
+        ),
         (
             r#"{"t":"ledger","v":1,"engine":"E","file":7}"#,
-            Record::Ledger { v: 1, engine: "E".to_owned(), file: Some(7), id: None },
+            Record::Ledger { v: 1, engine: "E".to_owned(), file: Some(7), id: None, whole: None },
         ),
         (
             r#"{"t":"session","project":"p","session":"job-1","first":"1970-01-01T00:00:00Z","last":"1970-01-01T00:00:00Z"}"#,
@@ -53,7 +60,7 @@ fn every_line() -> Vec<(&'static str, Record)> {
             Record::Build(bare()),
         ),
         (
-            r#"{"t":"build","build":"18a-7","project":"p","session":"job-1","at":"1970-01-01T00:00:00Z","tags":["app:latest"],"key":"k","ok":false,"steps":["<2>","<5>"],"took":[{"tag":"app:dev","from":"<3>"}],"tilt":true,"home":"here"}"#,
+            r#"{"t":"build","build":"18a-7","project":"p","session":"job-1","at":"1970-01-01T00:00:00Z","tags":["app:latest"],"key":"k","ok":false,"steps":["<2>","<5>"],"took":[{"tag":"app:dev","from":"<3>"}],"tilt":true,"home":"here","doubted":true}"#,
             Record::Build(Build {
                 ok: false,
                 result: None,
@@ -61,6 +68,7 @@ fn every_line() -> Vec<(&'static str, Record)> {
                 took: taken(),
                 tilt: true,
                 home: Some("here".to_owned()),
+                doubted: true,
                 ..bare()
             }),
         ),

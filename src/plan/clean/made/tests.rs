@@ -4,7 +4,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::*;
-use crate::model::books_tests::{build, key};
+use crate::model::books_tests::{build, key, with_a_line_lost};
 use crate::model::image_tests::host;
 use crate::model::{Books, Build, Opening, Record, SessionEntry};
 use crate::plan::clean::tests::leftovers;
@@ -20,6 +20,8 @@ fn at(second: i64) -> Timestamp {
 #[derive(Clone)]
 struct Scene {
     records: Vec<Record>,
+    /// Behind so many of them a line can't be read.
+    lost: Option<usize>,
     opened: Option<Opening>,
     alone: bool,
     older_than: Option<u64>,
@@ -28,13 +30,18 @@ struct Scene {
 
 impl Scene {
     fn new(records: Vec<Record>) -> Self {
-        Self { records, opened: None, alone: false, older_than: None, ahead: 0 }
+        Self { records, lost: None, opened: None, alone: false, older_than: None, ahead: 0 }
     }
 
     fn fate(&self, created: Option<i64>) -> Option<KeptReason> {
         let own = key("p", "s");
         let mut books = Books::default();
-        self.records.iter().for_each(|record| books.apply(record.clone()));
+        for n in 0..=self.records.len() {
+            if self.lost == Some(n) {
+                books = with_a_line_lost(books);
+            }
+            self.records.get(n).into_iter().for_each(|record| books.apply(record.clone()));
+        }
         let mut snapshot = host(Vec::new(), Vec::new());
         snapshot.engine.ahead = SignedDuration::from_secs(self.ahead);
         let here = Here { alone: self.alone, ..Here::somebody(own.clone()) };
@@ -111,6 +118,18 @@ fn what_is_older_than_the_session_may_be_somebody_elses() {
             Some(7000),
         ),
         ("at work since the clean's look", Scene::new(vec![built(5000), built(6001), cleaned(6000)]), Some(5000)),
+        // It may have been cleaned.
+        ("a line is lost", Scene { lost: Some(1), ..Scene::new(vec![built(5000)]) }, None),
+        (
+            "a line is lost, and at work again",
+            Scene { lost: Some(1), ..Scene::new(vec![built(5000), built(7000)]) },
+            Some(7000),
+        ),
+        (
+            "a line is lost, and opened",
+            Scene { lost: Some(1), opened: Some(opening(7000, false)), ..Scene::new(vec![built(5000)]) },
+            Some(7000),
+        ),
         // A name that nobody else can have come to.
         ("the CI job's, or a working copy's own", Scene { alone: true, ..scene() }, Some(0)),
         ("made up by dkb", Scene { opened: Some(opening(5000, true)), ..scene() }, Some(0)),
