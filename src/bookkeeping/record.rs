@@ -32,7 +32,7 @@ pub(crate) struct BuildFacts<'a> {
     pub stamp: &'a Stamp,
     pub began: Timestamp,
     /// When it surely had begun, where that is known.
-    pub begun: Option<Timestamp>,
+    pub surely_began: Option<Timestamp>,
     /// Now, by the engine's clock; a moment ago, if anything.
     pub now: Timestamp,
     pub before: &'a [(Reference, ImageId)],
@@ -98,7 +98,7 @@ async fn buildkit(engine: &impl Engine, books: &Books, facts: &BuildFacts<'_>) -
         Some(true) => engine.image(&id.to_string()).await?.and_then(|image| image.created),
         _ => None,
     };
-    let is_new = is_new.is_some_and(|created| facts.begun.is_some_and(|begun| created >= begun));
+    let is_new = is_new.zip(facts.surely_began).is_some_and(|(created, began)| created >= began);
     Ok(attribution::is_of_this_build(there, is_new, facts.stamp).then_some(id))
 }
 

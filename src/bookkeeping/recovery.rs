@@ -64,7 +64,7 @@ async fn recover_one(
         intent,
         stamp: &intent.stamp,
         began,
-        begun: None,
+        surely_began: None,
         now: info.now,
         before: &unfinished.before,
         all: unfinished.all.as_ref(),

@@ -22,7 +22,7 @@ pub(crate) struct Before {
     /// When the build began, by the engine's clock, at the earliest: how long its answer took is not known.
     pub began: Timestamp,
     /// The same at the latest.
-    pub begun: Timestamp,
+    pub surely_began: Timestamp,
     started: Instant,
     /// What the names that the build will give mean now.
     pub tags: Vec<(Reference, ImageId)>,
@@ -87,12 +87,12 @@ pub(crate) async fn look(
         // An engine's clock may be as wrong as can be.
         info.now.checked_sub(time).unwrap_or(info.now)
     };
-    let (began, begun) = (ago(started.elapsed()), ago(asked));
+    let (began, surely_began) = (ago(started.elapsed()), ago(asked));
     let identity =
         info.known().map_err(|error| error.hint("dkb keeps no books on an engine that it could not know again"))?;
     let identity = identity.to_owned();
     let (tags, gives, loan) = Default::default();
-    let mut before = Before { engine, info, identity, began, begun, started, tags, gives, all: None, loan };
+    let mut before = Before { engine, info, identity, began, surely_began, started, tags, gives, all: None, loan };
     for tag in wanted.tags {
         let (name, id) = before.named(tag).await?;
         before.tags.extend(id.map(|id| (name.clone(), id)));

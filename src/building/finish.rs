@@ -11,7 +11,7 @@ use super::before::Before;
 use super::job::Job;
 use super::{cache, tidy};
 use crate::app::App;
-use crate::bookkeeping::{self, home, recover};
+use crate::bookkeeping::{self, home, recover, running};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
@@ -130,7 +130,8 @@ impl Job {
         // What another build left open is its own trouble, and stays open until it can be closed.
         let _ = recover(&before.engine, &before.info, state, &ledger).await;
         let (mut books, _) = ledger.read_aside().await?;
-        before.loan.release(&before.engine, &before.tags, &books, &self.intent.of).await?;
+        let beside = || running(state, Some(&self.intent.build));
+        before.loan.release(&before.engine, &before.tags, &books, &self.intent.of, beside).await?;
         let took_from = before.loan.without_lost(&before.engine, &before.tags).await?;
         books.look_from(&home(&before.engine));
         let result = if ok { self.result(seen, before, &books).await? } else { None };
@@ -139,7 +140,7 @@ impl Job {
             intent: &self.intent,
             stamp: &self.stamp,
             began: before.began,
-            begun: Some(before.begun),
+            surely_began: Some(before.surely_began),
             now: before.now(),
             before: &took_from,
             all: before.all.as_ref(),

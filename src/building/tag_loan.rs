@@ -9,6 +9,7 @@ use crate::engine::{Answer, Engine, Target};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::model::{Books, Build, ImageId, Record, Reference, SessionEntry, SessionKey};
+use crate::plan::clean::RunningBuild;
 use crate::report;
 
 /// What a build has done for the images that its tags meant before.
@@ -84,22 +85,32 @@ fn taken(tags: &[(Reference, ImageId)], from: ImageId, name: &Reference) -> bool
 
 impl TagLoan {
     /// Lets go of what lost no tag after all, as the build failed or changed nothing, and of which no other is on loan.
+    /// Builds beside this one may hold it by the same name, and not have taken the tag yet: the last one lets go.
     pub(super) async fn release(
         &self,
         engine: &impl Engine,
         tags: &[(Reference, ImageId)],
         books: &Books,
         of: &SessionKey,
+        beside: impl Fn() -> Vec<RunningBuild>,
     ) -> Result<()> {
         let sessions = || books.sessions.values();
         for (id, name) in &self.held {
+            // Before the image: what takes its tag from here on is one of these, or begins later.
+            let running = beside();
             let Some(image) = engine.image(&id.to_string()).await? else { continue };
             let bears = |tag: &Reference| image.tags.iter().any(|known| known.canonical() == tag.canonical());
             let lost = tags.iter().any(|(tag, named)| named == id && !bears(tag))
                 || sessions().flat_map(|entry| &entry.took).any(|taken| taken.from == *id && !bears(&taken.tag));
             let others = sessions().any(|entry| entry.key != *of && entry.held.contains(id));
-            if !lost && !others {
-                let _ = engine.delete_image(Target::Name(name)).await?;
+            let is_awaited = |running: &[RunningBuild]| running.iter().flat_map(|build| &build.tags).any(bears);
+            if lost || others || is_awaited(&running) {
+                continue;
+            }
+            let _ = engine.delete_image(Target::Name(name)).await?;
+            // One that has begun in this moment may have found the name that went.
+            if is_awaited(&beside()) {
+                let _ = engine.tag(*id, name).await?;
             }
         }
         Ok(())
@@ -119,5 +130,43 @@ impl TagLoan {
             }
         }
         Ok(left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::engine::fake::{Fake, Loaded, Store};
+    use crate::model::LedgerId;
+    use crate::model::books_tests::{id, key};
+
+    /// Whether what is held has its name still once a build has ended that took nothing. `beside`: which tags a build
+    /// gives that runs beside it, at each look.
+    fn is_held_on(beside: impl Fn(usize) -> &'static [&'static str]) -> bool {
+        let engine = Fake::new(Store::Containerd);
+        let tag = |name: &str| Reference::written(name).expect(name);
+        let of = key("p", "s");
+        let name = id(1).hold(&LedgerId::parse("0123456789abcdef".to_owned()).expect("an ID"));
+        let names = vec!["app:dev".to_owned(), name.to_string()];
+        engine.world().load(Loaded { names, ..Loaded::new(id(1)) });
+        let loan = TagLoan { held: vec![(id(1), name.clone())], unheld: Vec::new() };
+        let looks = Cell::new(0);
+        let running = || {
+            let tags = beside(looks.replace(looks.get() + 1)).iter().map(|name| tag(name)).collect();
+            vec![RunningBuild { of: of.clone(), key: "k".to_owned(), tags }]
+        };
+        let (tags, books) = ([(tag("app:dev"), id(1))], Books::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(loan.release(&engine, &tags, &books, &of, running)).expect("an answer");
+        engine.world().names.contains_key(&name)
+    }
+
+    #[test]
+    fn what_a_build_beside_may_take_is_held_on() {
+        assert!(!is_held_on(|_| &["app:other"]));
+        assert!(is_held_on(|_| &["app:other", "app:dev"]));
+        assert!(is_held_on(|look| if look == 0 { &[] } else { &["app:dev"] }), "it found the name that went");
     }
 }

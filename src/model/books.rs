@@ -243,6 +243,15 @@ pub enum Record {
         key: SessionKey,
         at: Timestamp,
     },
+    /// A session that was cleaned by then has no more use for these: they stayed only because another one built them
+    /// too, whose they are now.
+    Left {
+        #[serde(flatten)]
+        key: SessionKey,
+        to: SessionKey,
+        at: Timestamp,
+        ids: Vec<ImageId>,
+    },
 }
 
 impl Record {
@@ -259,6 +268,11 @@ impl Record {
             Self::Missed { at, mut ids } if ids.len() > 1 => {
                 let rest = half(&mut ids);
                 Some((Self::Missed { at, ids }, Self::Missed { at, ids: rest }))
+            }
+            Self::Left { key, to, at, mut ids } if ids.len() > 1 => {
+                let rest = half(&mut ids);
+                let left = |ids| Self::Left { key: key.clone(), to: to.clone(), at, ids };
+                Some((left(ids), left(rest)))
             }
             Self::Session(mut entry) if entry.took.len().max(entry.held.len()) > 1 => {
                 let (took, held) = (half(&mut entry.took), half(&mut entry.held));
@@ -470,6 +484,10 @@ pub(crate) mod tests {
             1 => ids().prop_map(move |ids| Record::Gone { at, ids }),
             1 => ids().prop_map(move |ids| Record::Missed { at, ids }),
             1 => any_key().prop_map(move |key| Record::Cleaned { key, at }),
+            1 => (any_key(), any_key(), ids()).prop_map(|(key, to, ids)| {
+                // After all builds of these.
+                Record::Left { key, to, at: Timestamp::from_second(9).expect("a time"), ids }
+            }),
             1 => (any_key(), vec(taken, 0..12), ids()).prop_map(move |(key, took, held)| {
                 Record::Session(SessionEntry { took, held, ..SessionEntry::new(key, at) })
             }),
@@ -505,6 +523,15 @@ pub(crate) mod tests {
                     self.made.retain(|(_, id)| !ids.contains(id));
                 }
                 Record::Missed { ids, .. } => self.missed.extend(ids),
+                Record::Left { key, to, ids, .. } => {
+                    for id in ids {
+                        if key == to || !self.made.contains(&(to.clone(), id)) {
+                            continue;
+                        }
+                        self.claims.retain(|(of, claimed, _)| (of, claimed) != (&key, &id));
+                        self.made.remove(&(key.clone(), id));
+                    }
+                }
                 Record::Session(entry) => {
                     for taken in entry.took {
                         self.took.insert((entry.key.clone(), taken.tag), taken.from);
@@ -592,6 +619,40 @@ pub(crate) mod tests {
         books.apply(Record::Gone { at: Timestamp::UNIX_EPOCH, ids: vec![id(2)] });
         assert!(books.builds.is_empty());
         assert!(books.sessions.contains_key(&of), "a session stays known");
+    }
+
+    #[test]
+    fn what_a_session_left_to_another_is_its_own_again_once_it_builds_it() {
+        let (of, other, third) = (key("p", "s"), key("p", "t"), key("q", "s"));
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let left = |of: &SessionKey, to: &SessionKey, when| Record::Left {
+            key: of.clone(),
+            to: to.clone(),
+            at: at(when),
+            ids: vec![id(2), id(3)],
+        };
+        let built = |name: &str, of: &SessionKey, when| Build { at: at(when), ..build(name, of, 1, &[2]) };
+        let mut books = Books::default();
+        books.apply(Record::Build(built("1", &of, 10)));
+        books.apply(left(&of, &other, 20));
+        books.apply(left(&of, &of, 20));
+        let makers = |books: &Books| books.claims(id(2)).map(|build| build.of.clone()).collect::<Vec<_>>();
+        assert_eq!(makers(&books), std::slice::from_ref(&of), "there is nobody to leave it to");
+        books.apply(Record::Build(built("2", &other, 15)));
+        books.apply(left(&of, &other, 20));
+        assert_eq!(makers(&books), std::slice::from_ref(&other));
+        assert!(books.of_session(&of).flat_map(Build::images).eq([id(1)]), "the rest is its own");
+        // Two that were cleaned at once each saw the other's claim.
+        books.apply(left(&other, &of, 20));
+        assert_eq!(makers(&books), std::slice::from_ref(&other), "the last one keeps it");
+        books.apply(Record::Build(built("3", &of, 30)));
+        assert_eq!(makers(&books), [other.clone(), of.clone()]);
+        books.apply(left(&of, &other, 25));
+        assert_eq!(makers(&books), [other.clone(), of.clone()], "a build since the look was not seen");
+        books.apply(Record::Gone { at: at(40), ids: vec![id(2)] });
+        books.apply(Record::Build(built("4", &third, 50)));
+        books.apply(left(&third, &of, 60));
+        assert_eq!(makers(&books), [third], "the others' is gone");
     }
 
     #[test]

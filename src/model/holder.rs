@@ -24,6 +24,8 @@ pub enum Holder {
     Record(String),
     /// A session that built it, and why that goes on.
     Session { name: Name, goes_on: GoesOn },
+    /// A session, or all of a project, that built it too.
+    Maker(Name),
 }
 
 /// Why a session that nobody holds open counts as going on.
@@ -77,6 +79,7 @@ impl fmt::Display for Holder {
                 GoesOn::HasNoEnd => write!(f, "{name} (a working copy, which has no end)"),
                 GoesOn::Unsaid => write!(f, "{name} (until somebody says so: dkb session end {name})"),
             },
+            Self::Maker(name) => f.write_str(name.as_str()),
             Self::Hold(name) => {
                 write!(f, "a session of another ledger (if there is none any more: docker image rm {name})")
             }

@@ -55,7 +55,7 @@ pub use mark::DiskMark;
 pub use name::Name;
 pub use notice::{Gap, Notice};
 pub use pattern::Pattern;
-pub use plan::{EngineLabel, Plan, SCHEMA, Totals};
+pub use plan::{EngineLabel, LeftTo, Plan, SCHEMA, Totals};
 pub use reference::Reference;
 pub use resource::{CacheRecord, DiskUsage, Ended, Network, Volume};
 #[cfg(test)]

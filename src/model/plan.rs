@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Asked, EngineInfo, ImageId, Kept, Outcome, Step, total};
+use super::{Asked, EngineInfo, ImageId, Kept, Outcome, SessionKey, Step, total};
 
 pub const SCHEMA: u32 = 1;
 
@@ -67,12 +67,22 @@ pub struct Plan {
     pub to_cache: HashMap<ImageId, u64>,
     /// The bytes of its steps are an upper bound.
     pub up_to: bool,
+    /// What sessions that end have no more use for, and leave to others that built it too.
+    pub left: Vec<LeftTo>,
+}
+
+/// An image that a session would take with it, had another one not built it too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftTo {
+    pub of: SessionKey,
+    pub to: SessionKey,
+    pub image: ImageId,
 }
 
 impl Plan {
     pub fn new(kind: &'static str, engine: &EngineInfo, now: Timestamp, steps: Vec<Step>, kept: Vec<Kept>) -> Self {
-        let to_cache = HashMap::new();
-        Self { kind, engine: engine.into(), created: now, scope: None, steps, kept, to_cache, up_to: false }
+        let (to_cache, left) = Default::default();
+        Self { kind, engine: engine.into(), created: now, scope: None, steps, kept, to_cache, up_to: false, left }
     }
 
     /// What it comes to, by the results that its steps have by now.

@@ -187,7 +187,11 @@ pub(crate) fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(Image
             base = Some(image.id);
             continue;
         }
-        let Some(path) = ancestry(image, &known, base, |image| evidence.is_new(image) || recorded(image.id)) else {
+        // A step out of a stranger's cache is neither new nor on record, and what was made on it is ours all the same.
+        let is_step = |image: &ImageDetail| {
+            evidence.is_new(image) || recorded(image.id) || stage.iter().any(|step| step.id == image.id)
+        };
+        let Some(path) = ancestry(image, &known, base, is_step) else {
             if !evidence.is_whole() {
                 break;
             }
@@ -252,17 +256,18 @@ fn way_down<'a>(image: &'a ImageDetail, known: &HashMap<ImageId, &'a ImageDetail
 }
 
 /// The way from the image down to its base, which is not part of it; `None` if it does not lead there. Podman
-/// does not show the base: there it is the first image on the way that is neither new nor on record.
+/// does not show the base: there it is the first image on the way that is no step, neither new nor on record nor
+/// believed of this stage before.
 fn ancestry<'a>(
     image: &'a ImageDetail,
     known: &HashMap<ImageId, &'a ImageDetail>,
     base: Option<ImageId>,
-    is_new: impl Fn(&ImageDetail) -> bool,
+    is_step: impl Fn(&ImageDetail) -> bool,
 ) -> Option<Vec<&'a ImageDetail>> {
     let mut path = way_down(image, known);
     let is_first = |image: &&ImageDetail| match base {
         Some(_) => image.parent == base,
-        None => image.parent.and_then(|parent| known.get(&parent)).is_none_or(|parent| !is_new(parent)),
+        None => image.parent.and_then(|parent| known.get(&parent)).is_none_or(|parent| !is_step(parent)),
     };
     path.truncate(path.iter().position(is_first)?.saturating_add(1));
     Some(path)

@@ -5,9 +5,10 @@
 //! 1. An image that the ledger does not know is not ours, whatever its labels say. Two doors are open: the
 //!    session of the CI job that this process is in, where the ledger has never heard of it, and `--trust-stamp`.
 //! 2. An image that a build of another project or session claims too stays. So does what another working copy
-//!    built, where nobody but the checkout itself says which project this is.
-//!    So does, with its names, what the ledger is not sure of, as a line is lost that came after the image's record;
-//!    only by `--trust-stamp` it goes as if the ledger were.
+//!    built, where nobody but the checkout itself says which project this is. A session that was cleaned whole has no
+//!    more claim on what stayed for another one alone ([`LeftTo`](crate::model::LeftTo)), and so does not keep it from
+//!    that one. What the ledger is not sure of stays too, with its names, as a line is lost that came after the image's
+//!    record; only by `--trust-stamp` it goes as if the ledger were.
 //! 3. What a living session built is left to that session, and what a running build may need is left to it.
 //! 4. An image that a container uses, in any state, or that is mounted into one, stays. A session's end first
 //!    takes the containers that are proven to be the session's own ([`containers`]).
@@ -63,7 +64,7 @@ pub(crate) use volumes::{anonymous, may_be_anonymous};
 /// Makes the plan: everything that was seen and carries our stamp or stands in the ledger is a step or is kept.
 pub(crate) fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     let claims = Claims::new(look, policy);
-    let Decided { mut going, mut kept, untags, returns, mut waiting } = decide(look, policy, &claims);
+    let Decided { mut going, mut kept, untags, returns, mut waiting, left } = decide(look, policy, &claims);
     for (image, held_by) in bases::held(look, &claims, &going) {
         going.remove(&image.id);
         kept.insert(image.id, steps::keep(image, KeptReason::Base, vec![held_by]));
@@ -116,6 +117,7 @@ pub(crate) fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     kept.sort_by(|a, b| (a.reason, &a.id).cmp(&(b.reason, &b.id)));
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);
     plan.up_to = freed.up_to;
+    plan.left = left;
     plan
 }
 

@@ -1,6 +1,10 @@
 //! What is left of a session that was to end: whether a later clean is to find it again.
 
-use crate::model::{Kept, Kind, Plan, Stays};
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::model::{ImageId, Kept, Kind, Plan, Record, SessionKey, Stays};
 
 /// Cache is no part of a session: it is superseded whether that is over or not.
 fn longest(kept: &[Kept]) -> Stays {
@@ -21,10 +25,20 @@ pub(crate) fn is_cleaned(plan: &Plan) -> bool {
     plan.totals().failed == 0 && longest(&plan.kept) == Stays::Always
 }
 
+/// What the books are told of what cleaned sessions have left to others. `at`: when the plan's look began; what was built
+/// since was not seen.
+pub(crate) fn left(plan: &Plan, at: Timestamp, goes_on: impl Fn(&SessionKey) -> bool) -> Vec<Record> {
+    let mut left: BTreeMap<(&SessionKey, &SessionKey), Vec<ImageId>> = BTreeMap::new();
+    for one in plan.left.iter().filter(|one| !goes_on(&one.of)) {
+        left.entry((&one.of, &one.to)).or_default().push(one.image);
+    }
+    let record =
+        |((key, to), ids): ((&SessionKey, &SessionKey), _)| Record::Left { key: key.clone(), to: to.clone(), at, ids };
+    left.into_iter().map(record).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::model::image_tests::host;
     use crate::model::{Deed, KeptReason, Outcome, Reason, Step};

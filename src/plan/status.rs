@@ -20,6 +20,8 @@ pub(crate) struct SessionSummary {
     pub here: bool,
     /// When its last build ended.
     pub last: Timestamp,
+    /// When it was cleaned, if nobody was at work in it since: what it has yet stayed then.
+    pub cleaned: Option<Timestamp>,
     pub images: Vec<Owned>,
     /// The build cache that its builds made or found, which others may have found too.
     pub cache: u64,
@@ -65,7 +67,8 @@ pub(crate) fn sessions(
         let life = look.lives.get(&entry.key).copied().unwrap_or(Life::Unowned);
         let (key, here) = (entry.key.clone(), entry.key == look.here.key);
         let cache = cache.of.get(&key).copied().unwrap_or(0);
-        SessionSummary { key, here, life, last: entry.last, images, cache }
+        let cleaned = entry.cleaned.filter(|_| entry.is_cleaned());
+        SessionSummary { key, here, life, last: entry.last, cleaned, images, cache }
     });
     summaries
         .filter(|session| !session.images.is_empty() || session.cache > 0 || session.life != Life::Unowned)

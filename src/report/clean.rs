@@ -157,7 +157,11 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
             reason => ("kept", words(reason)),
         };
         let held = matches!(reason, KeptReason::InUse | KeptReason::ForeignTag | KeptReason::ImageGone);
-        let by_holders = matches!(reason, KeptReason::Base | KeptReason::MayBeAtWork | KeptReason::NotOver);
+        // What only others built is no news. What they built too is ours, and was asked for.
+        let shared = elsewhere && group.iter().any(|one| !one.holders.is_empty());
+        let group =
+            if shared && !verbose { group.into_iter().filter(|one| !one.holders.is_empty()).collect() } else { group };
+        let by_holders = shared || matches!(reason, KeptReason::Base | KeptReason::MayBeAtWork | KeptReason::NotOver);
         if by_holders && !verbose {
             table.line(verb, group.len(), word, list(&holders(&group)));
         } else if verbose || held && group.len() <= SHOWN {
@@ -225,9 +229,12 @@ fn describe(step: &Step) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::model::books_tests::id;
-    use crate::model::{Deed, ImageGuard, ImageId};
+    use crate::model::image_tests::host;
+    use crate::model::{Deed, ImageGuard, ImageId, Name};
 
     #[test]
     fn a_name_is_shown_as_it_is_and_a_reason_in_words() {
@@ -235,6 +242,35 @@ mod tests {
         let deed = Deed::RemoveImage { id, guard: ImageGuard::Named { names: vec!["my_app:1_0".to_owned()] } };
         let step = Step { result: Some(Outcome::AlreadyGone), ..Step::new(deed, Reason::SessionOver, 0) };
         assert_eq!(describe(&step), "remove 0123456789ab my_app:1_0 (session over): already gone");
+    }
+
+    #[test]
+    fn what_another_session_built_too_is_told_in_one_line_and_what_it_built_alone_is_not() {
+        let kept = |n: u8, reason, holders: &[&str]| Kept {
+            kind: Kind::Image,
+            id: id(n).to_string(),
+            names: Vec::new(),
+            bytes: 0,
+            reason,
+            holders: holders.iter().map(|name| Holder::Maker(Name::typed(name).expect(name))).collect(),
+        };
+        let (other, project) = (KeptReason::OtherSession, KeptReason::OtherProject);
+        let told = |kept: Vec<Kept>| {
+            let mut table = Table::default();
+            let plan =
+                Plan::new("clean", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, Vec::new(), kept);
+            super::kept(&mut table, &plan, false);
+            table.0.iter().map(|line| line.join(" ")).collect::<Vec<_>>()
+        };
+        assert_eq!(told(vec![kept(1, other, &[]), kept(2, project, &[])]), [""; 0]);
+        let shared = vec![
+            kept(1, other, &["job-2"]),
+            kept(2, other, &["job-2"]),
+            kept(3, other, &["job-3"]),
+            kept(4, other, &[]),
+        ];
+        assert_eq!(told(shared), ["kept 3 other session job-2, job-3"]);
+        assert_eq!(told(vec![kept(1, project, &["tool"])]), ["kept 1 other project tool"]);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(crate) struct About<'a> {
     pub built: Option<Timestamp>,
     pub of: Option<SessionKey>,
     pub life: Option<Life>,
+    /// When the session was cleaned, if nobody was at work in it since.
+    pub cleaned: Option<Timestamp>,
     pub owner: Option<Owner>,
     /// What each kind of clean would do with it, by the words to type.
     pub fates: Vec<(String, Plan)>,
@@ -68,6 +70,7 @@ fn session_json(ShownSession { session, owner }: &ShownSession) -> Value {
         "since": owner.as_ref().map(|owner| owner.since.to_string()),
         "command": owner.as_ref().map(|owner| owner.command.as_str()),
         "last": session.last.to_string(),
+        "cleaned": session.cleaned.map(|at| at.to_string()),
         "bytes": session.bytes(),
         "cache_bytes": session.cache,
         "images": images,
@@ -93,7 +96,7 @@ pub(crate) fn human(
             page.bold(&session.key.project);
         }
         let here = if session.here { ", this one" } else { "" };
-        let at_work = at_work(session.life, owner.as_ref(), session.last, now);
+        let at_work = at_work(session.life, owner.as_ref(), session.cleaned, session.last, now);
         page.line(format_args!("  session {}{here}: {at_work}", session.key.session));
         images(&mut page, &session.images, now, verbose);
         if session.cache > 0 {
@@ -145,15 +148,18 @@ fn images(page: &mut Page, images: &[Owned], now: Timestamp, verbose: bool) {
     }
 }
 
-/// `alive since 12 minutes (just)`, `dead, was just, opened 2 hours ago`.
-fn at_work(life: Life, owner: Option<&Owner>, last: Timestamp, now: Timestamp) -> String {
+/// `alive since 12 minutes (just)`, `dead, was just, opened 2 hours ago`, `cleaned 5 minutes ago, last build …`.
+fn at_work(life: Life, owner: Option<&Owner>, cleaned: Option<Timestamp>, last: Timestamp, now: Timestamp) -> String {
     match (life, owner) {
         (Life::Alive, Some(owner)) => {
             format!("alive since {} ({})", human_duration(age(owner.since, now)), owner.command)
         }
         (Life::Alive, None) => "alive, a build is running".to_owned(),
         (Life::Dead, Some(owner)) => format!("dead, was {}, opened {}", owner.command, ago(owner.since, now)),
-        (life, _) => format!("{}, last build {}", state(life), ago(last, now)),
+        (life, _) => {
+            let state = cleaned.filter(|_| life == Life::Unowned).map(|at| format!("cleaned {}", ago(at, now)));
+            format!("{}, last build {}", state.as_deref().unwrap_or(self::state(life)), ago(last, now))
+        }
     }
 }
 
@@ -180,7 +186,7 @@ pub(crate) fn about(about: &About, now: Timestamp, style: Style) -> Page {
     page.bold(format_args!("{}  {names}", about.image.id.short()));
     if let (Some(of), Some(built)) = (&about.of, about.built) {
         let life = about.life.unwrap_or(Life::Unowned);
-        let at_work = at_work(life, about.owner.as_ref(), built, now);
+        let at_work = at_work(life, about.owner.as_ref(), about.cleaned, built, now);
         page.line(format_args!(
             "ours: built {} by {}, session {} ({at_work})",
             ago(built, now),

@@ -16,7 +16,7 @@ use crate::ledger::SessionFile;
 use crate::model::{Books, Deed, Life, Name, Plan, Record, SessionEntry, SessionKey, Step};
 use crate::observe::Observation;
 use crate::plan::clean::{CleanPolicy, Layers, Scope};
-use crate::plan::over::is_cleaned;
+use crate::plan::over::{is_cleaned, left};
 use crate::plan::session_end::{self, Extras};
 use crate::report;
 use crate::report::words::Loudness;
@@ -147,6 +147,7 @@ pub(super) async fn carry_out(
     let mut records = Vec::new();
     if is_cleaned(plan) && seen.books.sessions.contains_key(key) {
         records.push(Record::Cleaned { key: key.clone(), at: seen.began });
+        records.extend(left(plan, seen.began, |_| is_kept_open()));
     }
     report::notice::tell(&hand.note(plan, report.gone.clone(), records, stop).await?);
     Ok(report)

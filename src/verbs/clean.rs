@@ -12,11 +12,11 @@ use crate::cli::CleanFlags;
 use crate::config::Format;
 use crate::config::here::machine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Life, Plan, Record};
+use crate::model::{Life, Plan, Record, SessionKey};
 use crate::observe::{Observation, unmatched};
 use crate::plan::clean::{CacheWish, CleanPolicy, Layers, Scope, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
-use crate::plan::over::is_cleaned;
+use crate::plan::over::{is_cleaned, left};
 use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
 use crate::report;
@@ -159,14 +159,16 @@ fn end_sessions(app: &App, seen: &Observation, policy: &CleanPolicy, plan: &Plan
     }
     let (state, layers, here) = (app.state()?, Layers::new(), app.here());
     let look = seen.as_look(&here, &layers);
-    let ended = sessions(&look, policy).filter(|key| !look.is_others(key)).map(|key| {
+    let cleaned = sessions(&look, policy).filter(|key| !look.is_others(key)).map(|key| {
         if seen.lives.get(key) == Some(&Life::Dead) && state.session(key).life(&machine()) == Life::Dead {
             let _ = state.session(key).disown();
         }
         // As of the look: what a build has made since was not seen, and is not cleaned.
         Record::Cleaned { key: key.clone(), at: seen.began }
     });
-    Ok(ended.collect())
+    // What a guard keeps open may want it still, and leaves it at its own end.
+    let goes_on = |key: &SessionKey| end::is_kept_open(&state.session(key), None);
+    Ok(cleaned.chain(left(plan, seen.began, goes_on)).collect())
 }
 
 /// Shows what would go on stderr, since stdout is for the result, and asks.

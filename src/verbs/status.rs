@@ -89,12 +89,15 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
         Some(of) => app.state()?.session(of).owner(),
         None => None,
     };
+    let entry = of.as_ref().and_then(|of| seen.books.sessions.get(of)).filter(|entry| entry.is_cleaned());
+    let cleaned = entry.and_then(|entry| entry.cleaned);
     let about = About {
         image,
         stamp: image.stamp(),
         gave: image.tags.iter().filter(|tag| builds.clone().any(|build| build_gave(build, tag))).cloned().collect(),
         built: seen.books.built(image.id),
         life: of.as_ref().map(|of| seen.lives.get(of).copied().unwrap_or(Life::Unowned)),
+        cleaned,
         of,
         owner,
         fates,

@@ -1,5 +1,6 @@
 //! Promise 3: what is not this session's own is never touched by a build.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub(crate) fn promises() -> Promises {
             an_id_file_that_docker_did_not_write_makes_nothing_ours,
         ])
         .on_every_engine(promises![
+            what_a_failed_build_made_on_a_strangers_step_is_ours,
             lines_that_a_step_prints_do_not_make_a_strangers_image_ours,
             the_lines_of_a_step_that_fails_do_not_either,
         ])
@@ -214,6 +216,25 @@ fn an_image_that_was_there_before_is_not_ours_with_the_same_stamp(engine: &Engin
     maker.clean();
     build(&app("mine"));
     assert!(maker.recorded().contains(&maker.id("mine:1")), "{mine}");
+}
+
+/// Where the builder shows no base: of `FROM scratch`, and with Podman.
+fn what_a_failed_build_made_on_a_strangers_step_is_ours(engine: &Engine) {
+    let maker = Maker::new(engine, Builder::Classic);
+    for base in ["scratch", "lab/base"] {
+        let context = |more: &str| {
+            let text = format!("FROM {base}\nCOPY a /a\nCOPY b /b\n{more}");
+            Context::new().dockerfile(&text).file("a", base).file("b", base).file("c", base)
+        };
+        engine.build(Builder::Classic, &context(""), &[]).success();
+        let (before, known) = (dangling(engine), maker.recorded());
+        let output = maker.build(&context("COPY c /c\nCOPY a /d\nRUN [\"/nothing\"]\n"), &[]).fails();
+        let new: HashSet<String> = dangling(engine).difference(&before).cloned().collect();
+        let recorded: HashSet<String> = maker.recorded().difference(&known).cloned().collect();
+        assert_eq!((new.len(), &recorded), (2, &new), "{base}\n{output}");
+        maker.clean();
+        assert!(new.iter().all(|id| !engine.has(id)) && before.iter().all(|id| engine.has(id)), "{base}");
+    }
 }
 
 fn lines_that_a_step_prints_do_not_make_a_strangers_image_ours(engine: &Engine) {

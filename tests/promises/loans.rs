@@ -1,11 +1,12 @@
 //! A tag that a session takes from somebody else's image, and what becomes of that image until it comes back.
 
 use dkb_lab::promise::{containerd_store, docker};
-use dkb_lab::{Context, Engine, Promises, promises};
+use dkb_lab::{Context, Engine, Promises, eventually, promises};
 
-use crate::building::docker_after;
+use crate::building::{docker_after, docker_script};
 use crate::clean_host::{Books, PROJECT, SESSION, key, reason};
 use crate::guard_dead::opened;
+use crate::guard_scene::SOON;
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -13,6 +14,7 @@ pub(crate) fn promises() -> Promises {
             containerd_store,
             promises![
                 what_a_session_holds_no_other_ledger_lets_go,
+                what_two_builds_hold_at_once_the_first_that_fails_does_not_let_go,
                 where_the_engine_refuses_to_hold_an_image_its_owner_is_told
             ],
         )
@@ -61,6 +63,39 @@ fn what_a_session_holds_no_other_ledger_lets_go(engine: &Engine) {
     assert_eq!(bears(engine, "app:dev"), Some(first_result), "{}", engine.inventory());
     drop(first);
     books[0].dkb(engine).session("another").args(["clean", "--stale"]).run().success();
+    assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{}", engine.inventory());
+    assert_eq!((engine.images().len(), names_of_ours(engine)), (1, 0), "{}", engine.inventory());
+}
+
+fn what_two_builds_hold_at_once_the_first_that_fails_does_not_let_go(engine: &Engine) {
+    let books = Books::of(engine);
+    let at_work = opened(&books, &key(PROJECT, SESSION));
+    let theirs = engine.image().label("who", "owner").tag("app:dev").make();
+    let folder = tempfile::tempdir().expect("a folder");
+    let go = folder.path().join("go");
+    // docker waits with this build, and dkb has looked already.
+    let wait = format!("case \"$*\" in *app:dev*) while ! [ -e {} ]; do sleep 0.05; done ;; esac", go.display());
+    let docker =
+        docker_script(folder.path(), &format!("{wait}\nexec {} \"$@\"\n", engine.bin().join("docker").display()));
+    let build = |line: &str| {
+        let context = Context::from_base(line);
+        (books.dkb(engine).args(["build", "-q", "-t", "app:dev"]).arg(context.path()), context)
+    };
+    for (line, left) in [("RUN false", 0), ("RUN echo 2 >/2", 1)] {
+        let (second, _context) = build(line);
+        let second = second.env("DKB_DOCKER", &docker).spawn();
+        assert!(eventually(SOON, || names_of_ours(engine) == 1), "{}", engine.inventory());
+        let (first, _context) = build("RUN exit 3");
+        first.run().fails();
+        assert_eq!(names_of_ours(engine), 1, "the second may take the tag yet\n{}", engine.inventory());
+        std::fs::write(&go, "").expect("a file");
+        second.wait();
+        assert!(engine.has(&theirs), "{line}: {}", engine.inventory());
+        assert_eq!(names_of_ours(engine), left, "the last lets go, unless it took the tag: {}", engine.inventory());
+        std::fs::remove_file(&go).expect("it was there");
+    }
+    drop(at_work);
+    books.dkb(engine).args(["session", "end", SESSION]).run().success();
     assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{}", engine.inventory());
     assert_eq!((engine.images().len(), names_of_ours(engine)), (1, 0), "{}", engine.inventory());
 }

@@ -26,6 +26,7 @@ pub(crate) fn promises() -> Promises {
                 tags_that_went_from_session_to_session_come_back_in_the_end,
                 what_bears_the_label_is_narrowed_by_age_and_told_with_its_bytes,
                 what_is_older_than_a_session_may_be_somebody_elses,
+                what_two_sessions_built_goes_with_the_last_of_them,
             ],
         )
         .on(
@@ -58,6 +59,32 @@ fn checkout(state: &State, name: &str, remote: bool) -> PathBuf {
         write("dkb.toml", "project = \"acme/payments\"\n");
     }
     folder
+}
+
+/// The classic builder's first steps are the same in both.
+fn what_two_sessions_built_goes_with_the_last_of_them(engine: &Engine) {
+    let context = Context::from_base("RUN echo 1 >/1\nRUN echo 2 >/2");
+    let before = engine.images().len();
+    for end in [&["clean", "--session"][..], &["session", "end"]] {
+        let books = Books::of(engine);
+        let dkb = |session: &str| books.dkb(engine).session(session).env("DOCKER_BUILDKIT", "0");
+        let build = |session: &str| {
+            let build = dkb(session).args(["build", "-t", &format!("app:{session}")]);
+            build.arg(context.path()).run().success();
+        };
+        let end = |session: &str| dkb(session).args(end.iter().copied()).arg(session).run().success();
+        build("one");
+        build("two");
+        end("one").says("other session").says("two");
+        assert!(!engine.has("app:one") && engine.has("app:two"), "{}", engine.inventory());
+        dkb("three").args(["status", "--all"]).run().success().says("session two");
+        // One that goes on builds again, and they are its own once more.
+        build("one");
+        end("two").says("other session").says("one");
+        assert!(engine.images().len() > before + 1, "{}", engine.inventory());
+        end("one");
+        assert_eq!(engine.images().len(), before, "{}", engine.inventory());
+    }
 }
 
 /// An image, a container of it, and one with the run label.

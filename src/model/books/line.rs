@@ -20,6 +20,7 @@ struct Line<'a> {
     file: Option<u64>,
     project: Option<Name>,
     session: Option<Name>,
+    to: Option<SessionKey>,
     build: Option<BuildId>,
     at: Option<Timestamp>,
     #[serde(default)]
@@ -102,6 +103,12 @@ impl Line<'_> {
             "cleaned" => {
                 Record::Cleaned { key: SessionKey { project: self.project?, session: self.session? }, at: self.at? }
             }
+            "left" => Record::Left {
+                key: SessionKey { project: self.project?, session: self.session? },
+                to: self.to?,
+                at: self.at?,
+                ids: self.ids?,
+            },
             _ => return None,
         })
     }

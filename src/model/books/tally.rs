@@ -37,6 +37,24 @@ impl Hasher for AsItIs {
     }
 }
 
+/// What ended claims on images.
+#[derive(Default)]
+struct Ended {
+    /// The last record that ended an image.
+    gone: HashMap<ImageId, Place>,
+    /// The last record by which a session left an image to another, and until when it had built.
+    left: HashMap<(usize, ImageId), (Place, Timestamp)>,
+}
+
+impl Ended {
+    /// Whether the claim has ended that this record of a session made, of a build that ended then.
+    fn has(&self, id: ImageId, record: Place, of: usize, at: Timestamp) -> bool {
+        let left = |(left, by): &(Place, Timestamp)| *left > record && *by >= at;
+        self.gone.get(&id).is_some_and(|gone| *gone > record)
+            || !self.left.is_empty() && self.left.get(&(of, id)).is_some_and(left)
+    }
+}
+
 #[derive(Default)]
 pub struct Tally {
     sessions: Vec<SessionEntry>,
@@ -56,8 +74,7 @@ pub struct Tally {
     parts: HashMap<BuildId, More>,
     by_name: ByKey<usize>,
     by_work: ByKey<usize>,
-    /// The last record that ended an image.
-    gone: HashMap<ImageId, Place>,
+    ended: Ended,
     missed: HashMap<ImageId, Place>,
     /// The last record by which a session made an image.
     made: HashMap<(usize, ImageId), Place>,
@@ -100,7 +117,7 @@ impl Tally {
                     known.took.extend(more.took);
                 }
             },
-            Record::Gone { ids, .. } => self.gone.extend(ids.into_iter().map(|id| (id, self.place))),
+            Record::Gone { ids, .. } => self.ended.gone.extend(ids.into_iter().map(|id| (id, self.place))),
             Record::Missed { ids, .. } => self.missed.extend(ids.into_iter().map(|id| (id, self.place))),
             Record::Cleaned { key, at } => {
                 if let Some(number) = self.numbers.get(&key) {
@@ -110,6 +127,13 @@ impl Tally {
                     for taken in entry.took.drain(..) {
                         self.took.remove(&self.seed.hash_one((number, &taken.tag)));
                     }
+                }
+            }
+            Record::Left { key, to, at, ids } => {
+                if let (Some(of), Some(to)) = (self.numbers.get(&key).copied(), self.numbers.get(&to).copied()) {
+                    // Of two that leave it to each other the second finds no claim of the first any more.
+                    let ids: Vec<ImageId> = ids.into_iter().filter(|id| of != to && self.is_own(to, *id)).collect();
+                    self.ended.left.extend(ids.into_iter().map(|id| ((of, id), (self.place, at))));
                 }
             }
         }
@@ -134,25 +158,31 @@ impl Tally {
 
     pub fn books(mut self) -> Books {
         (0..self.sessions.len()).for_each(|number| self.begin_anew_if_doubted(number));
-        let (gone, mut missed) = (&self.gone, std::mem::take(&mut self.missed));
+        let mut missed = std::mem::take(&mut self.missed);
         let mut recorded = HashSet::new();
         let mut builds = Vec::with_capacity(self.builds.len());
         for (number, (place, mut build)) in self.builds.into_iter().enumerate().filter_map(|(n, one)| Some((n, one?))) {
             build.doubted |= number < self.doubted;
-            let ended = |id: &ImageId| gone.get(id).is_some_and(|gone| *gone > place);
+            // Which session it was counts only where one has left anything.
+            let of = if self.ended.left.is_empty() { None } else { self.numbers.get(&build.of).copied() };
+            let (of, at) = (of.unwrap_or_default(), build.at);
+            let ended = |id: &ImageId| self.ended.has(*id, place, of, at);
+            let is_missed = !missed.is_empty();
+            if is_missed {
+                // What was built again since is not, whoever it was left to.
+                for id in build.images() {
+                    if missed.get(&id).is_some_and(|missed| *missed < place) {
+                        missed.remove(&id);
+                    }
+                }
+            }
             build.result = build.result.filter(|id| !ended(id));
             build.steps.retain(|id| !ended(id));
             if build.is_empty() {
                 continue;
             }
-            if !missed.is_empty() {
-                for id in build.images() {
-                    recorded.insert(id);
-                    // It was built again since.
-                    if missed.get(&id).is_some_and(|missed| *missed < place) {
-                        missed.remove(&id);
-                    }
-                }
+            if is_missed {
+                recorded.extend(build.images());
             }
             if build.tags.len() > 1 {
                 let mut seen = HashSet::with_capacity(build.tags.len());
@@ -236,8 +266,8 @@ impl Tally {
         let at = self.builds.len();
         let work = self.seed.hash_one((of, Work::of(&build)));
         let earlier = self.by_work.insert(work, at).and_then(|at| {
-            let gone = &self.gone;
-            let whole = |place, known: &Build| known.images().all(|id| gone.get(&id).is_none_or(|gone| *gone < place));
+            let ended = &self.ended;
+            let whole = |place, known: &Build| !known.images().any(|id| ended.has(id, place, of, known.at));
             let same = |known: &Build| known.of == build.of && Work::of(known) == Work::of(&build);
             // The same work with the same outcome says nothing new but its time and its tags.
             self.builds[at].take_if(|(place, known)| same(known) && whole(*place, known) && as_sure(at, known))
@@ -254,10 +284,10 @@ impl Tally {
         self.builds.push(Some((self.place, build)));
     }
 
-    /// Whether a session made an image that is not gone since.
+    /// Whether a session made an image that is not gone since, nor left to another.
     fn is_own(&self, session: usize, id: ImageId) -> bool {
         let made = self.made.get(&(session, id));
-        made.is_some_and(|made| self.gone.get(&id).is_none_or(|gone| gone < made))
+        made.is_some_and(|made| !self.ended.has(id, *made, session, Timestamp::MIN))
     }
 
     /// Only the last owner of a tag is remembered: that is whom it goes back to. An earlier one lost it to that one.

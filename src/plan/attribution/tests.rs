@@ -287,6 +287,33 @@ fn below_a_strangers_step_nothing_is_ours() {
 }
 
 #[test]
+fn what_stands_on_a_strangers_step_is_ours_also_where_no_base_is_shown() {
+    // From scratch, or with Podman. A stranger made 2 and 3 long ago, or one of them; we made 4 and 5.
+    let images = [detail(2, 1, 5), detail(3, 2, 6), detail(4, 3, BEGAN), detail(5, 4, BEGAN)];
+    let other = [detail(2, 1, 5), detail(3, 2, 6), detail(4, 3, BEGAN), detail(9, 2, BEGAN), detail(8, 7, BEGAN)];
+    let begins = [line(2, 2, "cached"), line(3, 3, "cached")];
+    let with = |last: &[ShownImage]| [&begins[..], last].concat();
+    for recorded in [&[][..], &[2], &[3]] {
+        let ours: Vec<ImageId> = recorded.iter().copied().chain([4, 5]).map(id).collect();
+        let lines = with(&[line(4, 4, "new"), line(5, 5, "new")]);
+        assert_eq!(verify_all(&lines, &images, recorded, 0), ours, "the build failed");
+        assert_eq!(verify_all(&lines, &images, recorded, 5), ours, "what the long way says too");
+        // What a failing step names must stand on the step before it all the same.
+        for lie in [9, 8] {
+            let ours: Vec<ImageId> = recorded.iter().copied().map(id).collect();
+            assert_eq!(verify_all(&with(&[line(lie, 4, "new")]), &other, recorded, 0), ours, "{lie}");
+            let ours: Vec<ImageId> = ours.into_iter().chain([id(4)]).collect();
+            let lines = with(&[line(4, 4, "new"), line(lie, 5, "new")]);
+            assert_eq!(verify_all(&lines, &other, recorded, 0), ours, "{lie}");
+        }
+    }
+    // In the next stage a step of the one before is no longer what counts.
+    let next = ShownImage { stage: 2, ..line(9, 3, "new") };
+    let first = ShownImage { stage: 2, ..line(7, 2, "cached") };
+    assert_eq!(verify_all(&with(&[first, next]), &[&other[..], &[detail(7, 0, 5)]].concat(), &[], 0), []);
+}
+
+#[test]
 fn rule_5_both_halves_of_a_stamp_must_be_ours() {
     let lines = [line(1, 1, "base"), line(2, 2, "new"), line(3, 3, "new")];
     for other in [key("q", "s"), key("p", "t")] {

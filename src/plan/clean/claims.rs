@@ -1,12 +1,12 @@
 //! Whose an image is: what the ledger says of it, and the two doors for what it does not know.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
 use super::inherited::StampGivers;
 use super::look::{CleanLook, CleanPolicy, Scope, covers, is_meant};
-use crate::model::{Build, GoesOn, Holder, Image, ImageId, KeptReason, Reference, SessionKey};
+use crate::model::{Build, GoesOn, Holder, Image, ImageId, KeptReason, LeftTo, Reference, SessionKey};
 
 /// What the builds in the scope have to say of an image.
 pub(super) struct Claim<'a> {
@@ -33,6 +33,18 @@ impl Claim<'_> {
 }
 
 impl Claim<'_> {
+    /// Whether a build outside the scope gave the image this name, whoever else did.
+    pub(super) fn is_given_elsewhere(&self, tag: &Reference) -> bool {
+        self.elsewhere.iter().any(|build| build_gave(build, tag))
+    }
+
+    /// By each session in the scope, to the last of those outside it that built it.
+    pub(super) fn left(&self, image: ImageId) -> Vec<LeftTo> {
+        let Some(to) = self.elsewhere.last().map(|build| &build.of) else { return Vec::new() };
+        let of: BTreeSet<&SessionKey> = self.sessions().collect();
+        of.into_iter().map(|of| LeftTo { of: of.clone(), to: to.clone(), image }).collect()
+    }
+
     /// The sessions in the scope that built it.
     pub(super) fn sessions(&self) -> impl Iterator<Item = &SessionKey> {
         self.builds.iter().map(|build| &build.of)
@@ -126,7 +138,7 @@ impl<'a> Claims<'a> {
         let at = builds.iter().map(|build| build.at).max()?;
         Some(Claim {
             intermediate: builds.iter().all(|build| build.result != Some(image.id)),
-            shared_with: elsewhere.last().map(|build| self.why_not(&build.of)),
+            shared_with: elsewhere.last().map(|build| self.shared_with(&build.of)),
             at,
             adopted: false,
             doubted: !self.is_sure(image.id) && !self.is_let_in(image),
@@ -200,6 +212,16 @@ impl<'a> Claims<'a> {
             KeptReason::OtherSession
         };
         (reason, Vec::new())
+    }
+
+    /// Why what another session built too stays, and who that is.
+    fn shared_with(&self, key: &SessionKey) -> (KeptReason, Vec<Holder>) {
+        let (reason, mut holders) = self.why_not(key);
+        if holders.is_empty() {
+            let who = if reason == KeptReason::OtherProject { &key.project } else { &key.session };
+            holders.push(Holder::Maker(who.clone()));
+        }
+        (reason, holders)
     }
 
     /// Only what is over is asked for, and this session is not.

@@ -6,7 +6,7 @@ use super::claims::{Claims, Standing};
 use super::look::{CleanLook, CleanPolicy};
 use super::rules::{CleanRules, Verdict, tag_reason};
 use super::steps::{self, Going, Return};
-use crate::model::{ImageId, Kept, Reference, Step};
+use crate::model::{ImageId, Kept, LeftTo, Reference, Step};
 
 /// What each image comes to, before it is asked what is built on what.
 pub(super) struct Decided<'a> {
@@ -15,13 +15,14 @@ pub(super) struct Decided<'a> {
     pub(super) untags: Vec<Step>,
     pub(super) returns: BTreeMap<Reference, Return>,
     pub(super) waiting: HashSet<ImageId>,
+    pub(super) left: Vec<LeftTo>,
 }
 
 pub(super) fn decide<'a>(look: &'a CleanLook<'a>, policy: &'a CleanPolicy, claims: &Claims) -> Decided<'a> {
     let rules = CleanRules::new(look, policy, claims);
     let mut going: HashMap<ImageId, Going> = HashMap::new();
     let mut kept: HashMap<ImageId, Kept> = HashMap::new();
-    let mut untags = Vec::new();
+    let (mut untags, mut left) = (Vec::new(), Vec::new());
     for image in &look.snapshot.images {
         match claims.standing(image) {
             Standing::Unseen => {}
@@ -34,10 +35,13 @@ pub(super) fn decide<'a>(look: &'a CleanLook<'a>, policy: &'a CleanPolicy, claim
                 }
                 Verdict::Keep { reason, holders, untag } => {
                     kept.insert(image.id, steps::keep(image, reason, holders));
+                    if rules.is_left(image, claim) {
+                        left.extend(claim.left(image.id));
+                    }
                     untags.extend(untag.iter().map(|tag| steps::untag_step(image, tag, tag_reason(policy))));
                 }
             },
         }
     }
-    Decided { going, kept, untags, returns: rules.returns, waiting: rules.waiting }
+    Decided { going, kept, untags, returns: rules.returns, waiting: rules.waiting, left }
 }

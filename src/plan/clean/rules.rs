@@ -130,6 +130,25 @@ impl<'a> CleanRules<'a> {
         Verdict::Go(Going { image, reason, names, digests, containers: own })
     }
 
+    /// Whether an image that stays because somebody outside the scope built it too would go with its sessions
+    /// otherwise: they have no more use for it. No name may stay on it that they alone gave, since nobody could take
+    /// that off any more.
+    pub(super) fn is_left(&self, image: &Image, claim: &Claim) -> bool {
+        let (ours, others) = self.sort_tags(image, claim);
+        let names_go = (self.policy.tags || image.public_tags().next().is_none())
+            && others.iter().all(|tag| claim.is_given_elsewhere(tag))
+            && (ours.is_empty() || !others.is_empty());
+        self.policy.scope.is_of_sessions()
+            && claim.shared_with.is_some()
+            && names_go
+            && !self.came_from_elsewhere(image, claim)
+            && !self.needed_by_builds.contains(&image.id)
+            && !self.users.contains_key(&image.id)
+            && self.retained(image, claim).is_none()
+            && image.foreign_holds(self.look.books.id.as_ref()).next().is_none()
+            && !self.lent.contains(&image.id)
+    }
+
     /// Whether it may have been deleted and pulled since it was recorded. Under a digest of a repository that our
     /// builds named it was pushed from here, unless the ledger is a copy, which does not know what ended since.
     fn came_from_elsewhere(&self, image: &Image, claim: &Claim) -> bool {

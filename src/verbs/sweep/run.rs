@@ -96,5 +96,13 @@ pub(super) async fn carry_out(
 /// A plan of these steps, under the same heading.
 fn part(plan: &Plan, steps: Vec<Step>) -> Plan {
     let to_cache = plan.to_cache.clone();
-    Plan { engine: plan.engine.clone(), scope: plan.scope.clone(), steps, kept: Vec::new(), to_cache, ..*plan }
+    Plan {
+        engine: plan.engine.clone(),
+        scope: plan.scope.clone(),
+        steps,
+        kept: Vec::new(),
+        left: Vec::new(),
+        to_cache,
+        ..*plan
+    }
 }

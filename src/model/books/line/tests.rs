@@ -90,6 +90,10 @@ fn every_line() -> Vec<(&'static str, Record)> {
             r#"{"t":"cleaned","project":"p","session":"job-1","at":"1970-01-01T00:00:05Z"}"#,
             Record::Cleaned { key: of.clone(), at: at(5) },
         ),
+        (
+            r#"{"t":"left","project":"p","session":"job-1","to":{"project":"q","session":"job-2"},"at":"1970-01-01T00:00:05Z","ids":["<1>"]}"#,
+            Record::Left { key: of.clone(), to: key("q", "job-2"), at: at(5), ids: vec![id(1)] },
+        ),
     ]
 }
 
