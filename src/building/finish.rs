@@ -100,7 +100,10 @@ impl Job {
                 if let Some(running) = self.running.take().filter(hopeless) {
                     running.finish();
                 }
-                self.trouble.get_or_insert(error);
+                // Of a build that docker refused there is nothing to note.
+                if built {
+                    self.trouble.get_or_insert(error);
+                }
                 HashMap::new()
             }
         };

@@ -59,6 +59,8 @@ pub struct BuildWords {
     /// `--check`, `--call`, `--print`: the build answers a question instead of making an image.
     pub asks: bool,
     pub no_cache: bool,
+    /// `--rm=false`: the containers of the steps are to stay.
+    pub leaves_containers: bool,
     /// A newer base may be fetched although one is there.
     pub pull: bool,
     pub platforms: Vec<OsString>,
@@ -125,6 +127,7 @@ impl BuildWords {
             "load" => self.load = flag.is_on(),
             "no-cache" => self.no_cache = flag.is_on(),
             "all-platforms" => self.all_platforms = flag.is_on(),
+            "rm" => self.leaves_containers = !flag.is_on(),
             "help" => self.help = flag.is_on(),
             "pull" => self.pull = !matches!(value.as_bytes(), b"never" | b"missing") && pulls(value),
             _ => {}
@@ -197,7 +200,9 @@ pub struct Injection<'a> {
 /// What the tool is started with, its own name and global flags left to the caller.
 pub fn inject(spelling: &Spelling, words: &BuildWords, injection: &Injection<'_>) -> Vec<OsString> {
     let mut argv = spelling.words().to_vec();
-    argv.extend(["--rm", "--force-rm"].map(OsString::from));
+    // What the user says wins: `--force-rm` would beat a later `--rm=false`.
+    let ours = if words.leaves_containers { &["--rm"][..] } else { &["--rm", "--force-rm"] };
+    argv.extend(ours.iter().map(OsString::from));
     let Stamp { project, session } = injection.stamp;
     for (label, value) in [(PROJECT_LABEL, project), (SESSION_LABEL, session)] {
         if let Some(value) = value {

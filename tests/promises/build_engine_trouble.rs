@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use dkb_lab::{Builder, Context, Engine, Promises, promises};
 
-use crate::building::{Maker, direct_docker, open_builds, own_lines, warns_once};
+use crate::building::{Maker, direct_docker, open_builds, own_lines, says_nothing_of_its_own, warns_once};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -16,6 +16,7 @@ pub(crate) fn promises() -> Promises {
         .on_one_engine()
         .on_every_engine(promises![
             an_engine_that_is_down_fails_the_build_as_docker_does,
+            a_name_that_docker_refuses_is_dockers_own_trouble,
             what_a_quiet_build_prints_hangs_on_no_question_of_dkbs,
         ])
 }
@@ -108,7 +109,17 @@ fn an_engine_that_is_down_fails_the_build_as_docker_does(engine: &Engine) {
     // In front of it docker may complain of its own race to the closed connection.
     let said = raw.err().lines().last().unwrap_or_default().to_owned();
     assert!(ours.err().contains(&said), "docker's own words\n{raw}\n{ours}");
-    warns_once(&ours);
+    says_nothing_of_its_own(&ours);
+}
+
+fn a_name_that_docker_refuses_is_dockers_own_trouble(engine: &Engine) {
+    let maker = Maker::new(engine, engine.builders()[0]);
+    let context = Context::from_base("ENV A=1");
+    for name in ["a:b:c", "a//b", "A", "app:"] {
+        let output = maker.build(&context, &["-t", name]).fails();
+        says_nothing_of_its_own(&output);
+        assert_eq!(open_builds(&maker.state), 0);
+    }
 }
 
 fn what_a_quiet_build_prints_hangs_on_no_question_of_dkbs(engine: &Engine) {

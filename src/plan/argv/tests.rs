@@ -40,6 +40,8 @@ fn dkbs_words_stand_right_behind_build() {
     assert_eq!(injected(".", &injection), "build --rm --force-rm --label dev.dkb.project=me/app .");
     let injection = Injection { stamp: &Stamp::default(), ..injection };
     assert_eq!(injected("--nonsense .", &injection), "build --rm --force-rm --nonsense .");
+    assert_eq!(injected("--rm=false .", &injection), "build --rm --rm=false .");
+    assert_eq!(injected("--rm=false --rm .", &injection), "build --rm --force-rm --rm=false --rm .");
 }
 
 /// Each line as pflag reads it, checked against the real docker 20.10 and 28.5.

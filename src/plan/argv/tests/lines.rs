@@ -117,8 +117,9 @@ proptest! {
         let tool = if podman { Tool::Podman } else { Tool::Docker };
         let (stamp, file) = (stamp(), PathBuf::from("/id"));
         let id_file = with_id_file.then_some(file.as_path());
-        let argv = inject(&spelling, &read(tool, &line), &Injection { stamp: &stamp, id_file, without_quiet: false });
-        let added = if with_id_file { 8 } else { 6 };
+        let words = read(tool, &line);
+        let argv = inject(&spelling, &words, &Injection { stamp: &stamp, id_file, without_quiet: false });
+        let added = if with_id_file { 8 } else { 6 } - usize::from(words.leaves_containers);
         let (front, users) = argv.split_at(spelling.words().len() + added);
         prop_assert_eq!(users, line.as_slice());
         prop_assert_eq!(&front[..spelling.words().len()], spelling.words());
@@ -141,7 +142,7 @@ proptest! {
         let before = read(Tool::Docker, &line);
         let stamp = Stamp::default();
         let argv = inject(&plain(), &before, &Injection { stamp: &stamp, id_file: None, without_quiet: true });
-        let after = read(Tool::Docker, &argv[3..]);
+        let after = read(Tool::Docker, &argv[3 - usize::from(before.leaves_containers)..]);
         if before.quiet {
             let loud = BuildWords { quiet: false, quiet_at: Vec::new(), raw: after.raw.clone(), ..before };
             prop_assert_eq!(after, loud);
