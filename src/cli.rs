@@ -108,14 +108,17 @@ pub struct Invocation {
 #[derive(Debug)]
 pub enum Parsed {
     Run(Box<Invocation>),
+    /// `dkb build --help`: dkb's own words, and then docker's.
+    BuildHelp(clap::Error, Box<Invocation>),
     /// Help, the version, or what is wrong with the command line: clap prints it and knows the exit code.
     Say(clap::Error),
 }
 
 /// Reads a command line, the program's own name first.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
-    let command = Cli::command();
+    let mut command = Cli::command();
     let cut = split_at_verb::split(&command, args.into_iter().collect())?;
+    let page = cut.asks_for_help.then(|| command.try_get_matches_from_mut(["dkb", "help", "build"]).err()).flatten();
     let matches = match command.try_get_matches_from(cut.words) {
         Ok(matches) => matches,
         Err(error) => return Ok(Parsed::Say(error)),
@@ -131,7 +134,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
     if let Verb::Sweep(sweep) = &cli.verb {
         typed.extend(sweep.kinds_typed());
     }
-    Ok(Parsed::Run(Box::new(Invocation { cli, typed })))
+    let invocation = Box::new(Invocation { cli, typed });
+    Ok(match page {
+        Some(page) => Parsed::BuildHelp(page, invocation),
+        None => Parsed::Run(invocation),
+    })
 }
 
 /// Reads the flags that set keys off the table of keys, so that a new one needs no line here.

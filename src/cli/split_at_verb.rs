@@ -85,24 +85,24 @@ pub(super) struct Cut {
     pub(super) words: Vec<OsString>,
     /// What docker is to get, where this is a build.
     pub(super) build: Option<BuildFlags>,
+    /// It is about the verb's own page, whatever else was said.
+    pub(super) asks_for_help: bool,
 }
 
 pub(super) fn split(command: &Command, mut args: Vec<OsString>) -> Result<Cut> {
     drop_plugin_word(command, &mut args);
     let before = Before::read(command, &args);
     let Some(verb) = args.get(before.verb_at).and_then(|word| word.to_str()) else {
-        return Ok(Cut { words: args, build: None });
+        return Ok(Cut { words: args, build: None, asks_for_help: false });
     };
     if let Some(end) = build_ends(&args, before.verb_at) {
         let behind = args.split_off(end);
         let spelling = args.split_off(before.verb_at);
         let mut words = args;
         words.push("build".into());
-        if asks_for_help(&behind) {
-            // The verb's own page, whatever else was said.
-            words = vec![words[0].clone(), "help".into(), "build".into()];
-        }
-        return Ok(Cut { words, build: Some(BuildFlags { spelling, docker: before.docker, args: behind }) });
+        let asks_for_help = asks_for_help(&behind);
+        let build = BuildFlags { spelling, docker: before.docker, args: behind };
+        return Ok(Cut { words, build: Some(build), asks_for_help });
     }
     let ours = verb == "help" || command.get_subcommands().any(|sub| sub.get_name() == verb);
     if !ours && DOCKER_VERBS.contains(&verb) {
@@ -113,7 +113,7 @@ pub(super) fn split(command: &Command, mut args: Vec<OsString>) -> Result<Cut> {
     words.push(args[before.verb_at].clone());
     words.extend(before.moved);
     words.extend(args.drain(before.verb_at + 1..));
-    Ok(Cut { words, build: None })
+    Ok(Cut { words, build: None, asks_for_help: false })
 }
 
 /// As docker's or cargo's plugin dkb gets its own name as a word: `docker-dkb dkb build`, `cargo-dkb dkb build`.

@@ -3,6 +3,7 @@ use super::*;
 fn parsed(line: &[&str]) -> Invocation {
     match parse(line.iter().map(Into::into)).expect("a command line") {
         Parsed::Run(invocation) => *invocation,
+        Parsed::BuildHelp(page, _) => panic!("{line:?}: {page}"),
         Parsed::Say(error) => panic!("{line:?}: {error}"),
     }
 }
@@ -10,7 +11,7 @@ fn parsed(line: &[&str]) -> Invocation {
 fn said(line: &[&str]) -> clap::Error {
     match parse(line.iter().map(Into::into)).expect("a command line") {
         Parsed::Run(invocation) => panic!("{line:?}: {invocation:?}"),
-        Parsed::Say(error) => error,
+        Parsed::Say(error) | Parsed::BuildHelp(error, _) => error,
     }
 }
 

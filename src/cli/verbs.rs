@@ -104,13 +104,14 @@ type HelpPage = (&'static str, &'static str);
 const BUILD: HelpPage = (
     "Build as docker build does, and take away what it leaves behind",
     "\
-Everything behind 'build' is docker's: see docker build --help for it. dkb's own
-flags stand before the verb. 'dkb image build', 'dkb builder build' and
-'dkb buildx build' are the same.
+Everything behind 'build' is docker's; 'dkb build --help' shows its own help below
+this. dkb's own flags stand before the verb. 'dkb image build',
+'dkb builder build' and 'dkb buildx build' are the same.
 
 Examples:
   dkb build -t app:dev .
-  dkb --project acme/shop build --target test .",
+  dkb --project acme/shop build --target test .
+",
 );
 
 const CLEAN: HelpPage = (

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::app::App;
 use crate::building::Job;
+use crate::cli::{Invocation, Verb};
 use crate::engine::{Program, ProgramKind, program};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Running;
@@ -61,6 +62,19 @@ pub(crate) fn build(app: &App, global: &[OsString], words: &[OsString]) -> Resul
         }
         Ok(exit_code(status))
     })
+}
+
+/// dkb's words on its verb, and then docker's own, where a docker is found.
+pub(crate) fn help(page: clap::Error, invocation: &Invocation) -> u8 {
+    let code = report::clap(page);
+    let docker = App::new(&invocation.cli, &invocation.typed).and_then(|app| app.program());
+    if let (Ok(program), Verb::Build(build)) = (docker, &invocation.cli.verb) {
+        let mut command = Command::new(&program.path);
+        command.args(&build.docker).args(&build.spelling).arg("--help");
+        program::as_child(&mut command, &program.path);
+        report::warn(not_started(&program, &command.exec()));
+    }
+    code
 }
 
 /// Becomes docker, where this machine gives dkb too little to do anything beside it. Comes back only if that fails.

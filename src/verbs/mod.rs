@@ -39,6 +39,7 @@ fn run(parsed: Parsed) -> Result<u8> {
     let Invocation { cli, typed } = match parsed {
         Parsed::Run(invocation) => *invocation,
         Parsed::Say(message) => return Ok(report::clap(message)),
+        Parsed::BuildHelp(page, invocation) => return Ok(build::help(page, &invocation)),
     };
     // These need neither settings nor an engine, and work where both are broken.
     match &cli.verb {
