@@ -179,8 +179,11 @@ impl SessionFile {
                 break file;
             }
         };
-        if owner.is_some() || file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-            self.write(owner)?;
+        {
+            let _turn = self.turn()?;
+            if owner.is_some() || file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+                self.write(owner)?;
+            }
         }
         Ok(SessionHold { file })
     }
@@ -367,6 +370,7 @@ impl SessionFile {
 
     /// Whether nobody has said yet that this session died; from now on somebody has.
     pub fn tell_once(&self) -> bool {
+        let Ok(_turn) = self.turn() else { return false };
         let Some(contents) = self.contents().filter(|contents| !contents.told) else { return false };
         let last = self.last_beat();
         let told = self.write_all(&Contents { told: true, ..contents }).is_ok();

@@ -175,7 +175,7 @@ fn an_image_that_was_there_before_is_not_ours_where_the_engine_answers_late(engi
     let folder = tempfile::tempdir().expect("a folder");
     let docker = docker_after(looked(builder), "", engine, &maker.state, folder.path());
     let proxy = engine.proxy();
-    proxy.on("GET", "/info").answer_late(Duration::from_millis(1500));
+    proxy.on("GET", "/info").answer_late(Duration::from_millis(700));
     engine.build(builder, &app("theirs"), &["-t", "theirs"]).success();
     let theirs = maker.id("theirs");
     let build = |context: &Context| {

@@ -72,7 +72,7 @@ fn a_result_is_found_whatever_the_engine_says_the_quick_way(engine: &Engine) {
         last = Some(now);
     }
     let asked = |path| proxy.requests().iter().any(|request| request.is("GET", path));
-    assert_eq!(asked("/events"), engine.is_containerd_store());
+    assert_eq!(asked("/images/app:latest/history"), engine.is_containerd_store());
 }
 
 /// `ONBUILD`: steps that the classic builder does not show.

@@ -82,7 +82,9 @@ pub(crate) fn docker_script(folder: &Path, text: &str) -> PathBuf {
 /// A docker that begins once dkb has noted this of the engine: a machine may be so busy that the build ends before.
 pub(crate) fn docker_after(noted: &str, first: &str, engine: &Engine, state: &State, folder: &Path) -> PathBuf {
     let (builds, docker) = (state.state_dir().join("builds"), engine.bin().join("docker"));
-    let waits = format!("until grep -qrs '\"{noted}' {}; do sleep 0.01; done", builds.display());
+    // Where the look fails it is never noted.
+    let seen = format!("grep -qrs '\"{noted}' {}", builds.display());
+    let waits = format!("for _ in $(seq 2000); do {seen} && break; sleep 0.01; done");
     let docker = docker.display();
     docker_script(folder, &format!("case \" $* \" in *' build '*)\n{waits}\n{first}\nesac\nexec {docker} \"$@\"\n"))
 }

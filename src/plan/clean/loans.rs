@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::claims::{Claims, build_gave};
-use super::look::{CleanLook, CleanPolicy, Scope, covers};
+use super::look::{CleanLook, CleanPolicy, covers};
 use super::steps::{Going, Return, keep, own_name_step};
 use super::uses::users;
 use crate::model::{
     Holder, Image, ImageId, Kept, KeptReason, Life, Pattern, Reason, Reference, SessionEntry, SessionKey, Step, Taken,
 };
 
-/// The sessions that this clean ends.
+/// The sessions that this clean ends: one that leaves them their tags, but at their own end, does not.
 fn ending<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Item = &'a SessionEntry> {
-    let ends = matches!(policy.scope, Scope::Session(_) | Scope::Stale(_));
+    let ends = policy.scope.is_of_sessions() && (policy.tags || policy.stops);
     let entries = look.books.sessions.values().filter(move |_| ends);
     entries.filter(|entry| covers(look, policy, &entry.key) && !look.is_others(&entry.key))
 }

@@ -1,4 +1,4 @@
-//! The rules 3 to 8: what becomes of an image that is ours.
+//! The rules 2 to 6 and 8: what becomes of an image that is ours.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -15,7 +15,35 @@ pub(super) enum Verdict<'a> {
     Keep { reason: KeptReason, holders: Vec<Holder>, untag: Vec<Reference> },
 }
 
-/// The rules 3 to 8, with what each of them needs worked out once.
+/// Why an image of ours stays.
+struct Stay {
+    reason: KeptReason,
+    holders: Vec<Holder>,
+    names: OurNames,
+}
+
+/// What becomes of the names that we gave to an image that stays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OurNames {
+    /// They stay with it, on loan or not.
+    Stay,
+    /// They leave it: it stays for somebody else.
+    Go,
+    /// Only those that are on loan leave it.
+    Return,
+}
+
+impl Stay {
+    fn new(reason: KeptReason) -> Self {
+        Self { reason, holders: Vec::new(), names: OurNames::Return }
+    }
+
+    fn with_its_names(self) -> Self {
+        Self { names: OurNames::Stay, ..self }
+    }
+}
+
+/// The rules 2 to 8 for what is ours, with what each of them needs worked out once.
 pub(super) struct CleanRules<'a> {
     look: &'a CleanLook<'a>,
     policy: &'a CleanPolicy,
@@ -49,13 +77,10 @@ impl<'a> CleanRules<'a> {
         rules.returns = returns(look, policy, claims);
         // What is in doubt, asked to stay or being built on stays with its name.
         let stays = |id: ImageId| {
-            let image = look.snapshot.images.iter().find(|image| image.id == id)?;
-            let claim = claims.in_scope(id);
-            if claim.is_some_and(|claim| claim.doubted) {
-                return Some(KeptReason::LedgerDamaged);
-            }
-            let retained = claim.and_then(|claim| rules.retained(image, claim));
-            if rules.needed_by_builds.contains(&id) { Some(KeptReason::BuildRunning) } else { retained }
+            let image = look.snapshot.image(id)?;
+            let build = || rules.build_runs(image).map(|stay| stay.reason);
+            let Some(claim) = claims.in_scope(id) else { return build() };
+            rules.stays(image, claim).find(|stay| stay.names == OurNames::Stay).map(|stay| stay.reason)
         };
         let staying: BTreeMap<Reference, KeptReason> =
             rules.returns.iter().filter_map(|(tag, back)| Some((tag.clone(), stays(back.from)?))).collect();
@@ -69,53 +94,11 @@ impl<'a> CleanRules<'a> {
     pub(super) fn verdict(&self, image: &'a Image, claim: &Claim) -> Verdict<'a> {
         let policy = self.policy;
         let (ours, others) = self.sort_tags(image, claim);
-        let keep = |reason, holders| Verdict::Keep { reason, holders, untag: Vec::new() };
-        let retained = self.retained(image, claim);
-        // Our names leave an image that has to stay for somebody else. With its last name it would go too.
-        let keep_for_others = |reason, holders| {
+        if let Some(Stay { reason, holders, names }) = self.stays(image, claim).next() {
+            // With its last name it would go too.
             let is_left = !others.is_empty() || image.tags.iter().any(Reference::is_hold);
-            let loses = policy.tags && retained.is_none() && is_left;
-            let untag = if loses { ours.clone() } else { Vec::new() };
-            Verdict::Keep { reason, holders, untag }
-        };
-        if self.came_from_elsewhere(image, claim) {
-            return keep(KeptReason::Pulled, Vec::new());
-        }
-        if claim.doubted {
-            return keep(KeptReason::LedgerDamaged, Vec::new());
-        }
-        if let Some((reason, holders)) = claim.shared_with.clone() {
-            return keep_for_others(reason, holders);
-        }
-        if self.needed_by_builds.contains(&image.id) {
-            return keep(KeptReason::BuildRunning, Vec::new());
-        }
-        let users = self.users.get(&image.id).map_or(&[][..], Vec::as_slice);
-        let (own, others_use): (Vec<&Container>, Vec<&Container>) =
-            users.iter().partition(|container| self.ending.takes_with(container, image, claim));
-        if !others_use.is_empty() {
-            // Our own stay with it, and are named beside whoever keeps it.
-            return keep(KeptReason::InUse, others_use.into_iter().chain(own).map(Holder::from).collect());
-        }
-        if let Some(reason) = retained {
-            return keep(reason, Vec::new());
-        }
-        if !others.is_empty() {
-            return keep_for_others(
-                KeptReason::ForeignTag,
-                others.iter().map(|tag| Holder::Name(tag.to_string())).collect(),
-            );
-        }
-        let lent_on: Vec<Holder> =
-            image.foreign_holds(self.look.books.id.as_ref()).map(|hold| Holder::of_name(hold.as_str())).collect();
-        if !lent_on.is_empty() {
-            return keep_for_others(KeptReason::Lent, lent_on);
-        }
-        if !policy.tags && !ours.is_empty() {
-            return keep(KeptReason::Tagged, Vec::new());
-        }
-        if self.lent.contains(&image.id) {
-            return keep(KeptReason::Lent, Vec::new());
+            let loses = names == OurNames::Go && policy.tags && is_left && self.retained(image, claim).is_none();
+            return Verdict::Keep { reason, holders, untag: if loses { ours } else { Vec::new() } };
         }
         let reason = match (&policy.scope, ours.is_empty()) {
             (_, true) if claim.adopted => Reason::Stamped,
@@ -127,26 +110,71 @@ impl<'a> CleanRules<'a> {
         let digests =
             if self.look.snapshot.engine.can.digest_means_travel { image.digests.clone() } else { Vec::new() };
         let names = ours.into_iter().chain(image.own_hold(self.look.books.id.as_ref()).cloned()).collect();
-        Verdict::Go(Going { image, reason, names, digests, containers: own })
+        Verdict::Go(Going { image, reason, names, digests, containers: self.users(image).to_vec() })
     }
 
     /// Whether an image that stays because somebody outside the scope built it too would go with its sessions
     /// otherwise: they have no more use for it. No name may stay on it that they alone gave, since nobody could take
     /// that off any more.
-    pub(super) fn is_left(&self, image: &Image, claim: &Claim) -> bool {
+    pub(super) fn is_left(&self, image: &'a Image, claim: &Claim) -> bool {
         let (ours, others) = self.sort_tags(image, claim);
         let names_go = (self.policy.tags || image.public_tags().next().is_none())
             && others.iter().all(|tag| claim.is_given_elsewhere(tag))
             && (ours.is_empty() || !others.is_empty());
+        let sharers = claim.shared_with.as_ref().map(|(reason, _)| *reason);
+        let of_sharing = |stay: Stay| Some(stay.reason) == sharers || stay.reason == KeptReason::ForeignTag;
         self.policy.scope.is_of_sessions()
-            && claim.shared_with.is_some()
+            && sharers.is_some()
             && names_go
-            && !self.came_from_elsewhere(image, claim)
-            && !self.needed_by_builds.contains(&image.id)
-            && !self.users.contains_key(&image.id)
-            && self.retained(image, claim).is_none()
-            && image.foreign_holds(self.look.books.id.as_ref()).next().is_none()
-            && !self.lent.contains(&image.id)
+            && self.users(image).is_empty()
+            && self.stays(image, claim).all(of_sharing)
+    }
+
+    /// All that keeps the image, in the order in which it is asked: the first is told. A new reason to keep one goes
+    /// here.
+    fn stays(&self, image: &'a Image, claim: &Claim) -> impl Iterator<Item = Stay> {
+        let (ours, others) = self.sort_tags(image, claim);
+        let others: Vec<Holder> = others.iter().map(|tag| Holder::Name(tag.to_string())).collect();
+        let lent_on: Vec<Holder> =
+            image.foreign_holds(self.look.books.id.as_ref()).map(|hold| Holder::of_name(hold.as_str())).collect();
+        let stay = |holds: bool, reason| holds.then(|| Stay::new(reason));
+        let for_others = |holders: Vec<Holder>, reason| {
+            (!holders.is_empty()).then_some(Stay { reason, holders, names: OurNames::Go })
+        };
+        let sharers = claim.shared_with.clone();
+        [
+            stay(self.came_from_elsewhere(image, claim), KeptReason::Pulled),
+            stay(claim.doubted, KeptReason::LedgerDamaged).map(Stay::with_its_names),
+            sharers.map(|(reason, holders)| Stay { reason, holders, names: OurNames::Go }),
+            self.build_runs(image),
+            self.used(image, claim),
+            self.retained(image, claim).map(|reason| Stay::new(reason).with_its_names()),
+            for_others(others, KeptReason::ForeignTag),
+            for_others(lent_on, KeptReason::Lent),
+            stay(!self.policy.tags && !ours.is_empty(), KeptReason::Tagged),
+            stay(self.lent.contains(&image.id), KeptReason::Lent),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// Rule 3: a build that runs may need it.
+    fn build_runs(&self, image: &Image) -> Option<Stay> {
+        let runs = self.needed_by_builds.contains(&image.id);
+        runs.then(|| Stay::new(KeptReason::BuildRunning).with_its_names())
+    }
+
+    /// Rule 4: somebody else's container uses it. Our own stay with it then, and are named beside whoever keeps it.
+    fn used(&self, image: &'a Image, claim: &Claim) -> Option<Stay> {
+        let (own, others): (Vec<&Container>, Vec<&Container>) =
+            self.users(image).iter().partition(|container| self.ending.takes_with(container, image, claim));
+        let keeps = !others.is_empty();
+        let holders = others.into_iter().chain(own).map(Holder::from).collect();
+        keeps.then_some(Stay { holders, ..Stay::new(KeptReason::InUse) })
+    }
+
+    fn users(&self, image: &Image) -> &[&'a Container] {
+        self.users.get(&image.id).map_or(&[], Vec::as_slice)
     }
 
     /// Whether it may have been deleted and pulled since it was recorded. Under a digest of a repository that our

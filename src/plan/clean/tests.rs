@@ -316,6 +316,9 @@ fn what_a_session_would_have_kept_anyhow_it_leaves_to_nobody() {
     let asked = CleanPolicy { keep: vec![Pattern::new("app").expect("a pattern")], ..end_of_session() };
     let young = CleanPolicy { older_than: Some(Duration::from_secs(2_000_000)), ..end_of_session() };
     assert_eq!((left(&tagged, &asked), left(&tagged, &young)), (0, 0));
+    let doubted =
+        case(vec![image(1).done()], vec![Build { doubted: true, ..gave("a", &of, &[]) }, gave("b", &other, &[])]);
+    assert_eq!(left(&doubted, &end), 0, "what is in doubt stays in doubt");
 }
 
 #[test]
@@ -659,7 +662,9 @@ fn rule_9_what_a_session_held_is_let_go_once_no_tag_can_come_back_to_it() {
 
     // The tag stays where it is, for good or for now.
     let stays = || session(vec![ours(), held()], vec![]);
-    assert_eq!(stays().steps(&CleanPolicy { tags: false, ..end() }), ["-7"]);
+    let leaves_tags = CleanPolicy { tags: false, ..end() };
+    assert_eq!(stays().steps(&leaves_tags), [""; 0], "a later clean gives the tag back");
+    assert_eq!(stays().steps(&CleanPolicy { stops: true, ..leaves_tags }), ["-7"], "no one comes after its end");
     let keep = vec![Pattern::new("app").expect("a pattern")];
     assert_eq!(stays().steps(&CleanPolicy { keep, ..end() }), ["-7"]);
     assert_eq!(stays().steps(&CleanPolicy { older_than: Some(Duration::MAX), ..end() }), [""; 0]);
