@@ -59,7 +59,7 @@ pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSe
                 plan.steps[at].result = Some(Outcome::AlreadyGone);
                 continue;
             }
-            kept.names = asked.flatten().unwrap_or_default();
+            let going = std::mem::replace(&mut kept.names, asked.flatten().unwrap_or_default());
             if let Some(users) = users.get(&id) {
                 kept.reason = KeptReason::InUse;
                 kept.holders = users.iter().map(|user| Holder::from(*user)).collect();
@@ -67,7 +67,8 @@ pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSe
                 kept.reason = KeptReason::Base;
                 kept.holders = children.iter().map(|child| Holder::Child { id: child.id, name: None }).collect();
             } else {
-                kept.holders = kept.names.iter().map(Holder::of_name).collect();
+                // The name that was to go holds it for nobody else.
+                kept.holders = kept.names.iter().filter(|name| !going.contains(name)).map(Holder::of_name).collect();
             }
         } else {
             kept.holders = users_of(step, &containers);

@@ -72,7 +72,7 @@ pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &BuildFac
     })
 }
 
-/// From whom the build took its tags. An image that came meanwhile and went with the tag gets none back.
+/// From whom the build took its tags: of those that are still there the last.
 async fn took(engine: &impl Engine, facts: &BuildFacts<'_>) -> Result<Vec<Taken>> {
     let (gives, before) = (&facts.intent.tags, facts.before);
     // Where nothing changed nobody need be asked.
@@ -81,10 +81,14 @@ async fn took(engine: &impl Engine, facts: &BuildFacts<'_>) -> Result<Vec<Taken>
     }
     let told = engine.tagged(facts.began, facts.now).await;
     let mut took = Vec::new();
-    for taken in taken(gives, before, &told, facts.result) {
-        let bore_it = before.iter().any(|(tag, id)| (tag, id) == (&taken.tag, &taken.from));
-        let is_there = bore_it || engine.image(&taken.from.to_string()).await?.is_some();
-        took.extend(is_there.then_some(taken));
+    for (tag, bearers) in taken(gives, before, &told, facts.result) {
+        for from in bearers {
+            let bore_it = before.contains(&(tag.clone(), from));
+            if bore_it || engine.image(&from.to_string()).await?.is_some() {
+                took.push(Taken { tag, from });
+                break;
+            }
+        }
     }
     Ok(took)
 }

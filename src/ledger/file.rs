@@ -110,17 +110,19 @@ impl Ledger {
                 .hint("dkb forgets what it cannot note, and then leaves it alone")
         };
         let mut file = self.folder.open_or_create(FILE)?;
-        let before = file.metadata().map_err(failed)?.len();
+        let Tail { whole: before, ends } = tail(&mut file).map_err(failed)?;
         let mut text = String::new();
         if before == 0 {
             text += &line(&self.header(&file, None));
         } else {
             self.refuse_newer(&file)?;
-            if !ends_with_newline(&mut file).map_err(failed)? {
-                // Somebody was killed in the middle of a line. It stays unreadable, ours does not.
+            if !ends {
+                // What was written there stays as it is, and ours is a line of its own.
                 text.push('\n');
             }
         }
+        // Half a line in the middle of a ledger would be one that was damaged.
+        file.set_len(before).map_err(failed)?;
         text += &lines(&file);
         if let Err(error) = file.write_all(text.as_bytes()) {
             // Half of it must not be seen.
@@ -193,8 +195,9 @@ impl Ledger {
                     }
                     Ok(Record::Ledger { file, .. }) if file.is_some() && file != number => tally.copied(),
                     Ok(record) => tally.count(record),
-                    Err(Unread::Torn) => {}
-                    Err(Unread::Lost) => {
+                    // Whoever writes the next one takes it away.
+                    Err(Unread::Torn) if !line.ends_with(b"\n") => {}
+                    Err(Unread::Torn | Unread::Lost) => {
                         damaged += 1;
                         tally.lost();
                         if lines == 1 {
@@ -239,7 +242,7 @@ impl Ledger {
 
 /// Why a line can't be read.
 enum Unread {
-    /// Whoever was writing it was killed. He had acted upon it no more than if he had been killed before: what was built
+    /// At the end of the file: whoever was writing it was killed. He had acted upon it no more than if he had been killed before: what was built
     /// or taken away has notes of its own until it stands here.
     Torn,
     /// It was written, and is damaged, or a newer dkb's.
@@ -308,9 +311,21 @@ fn lines(records: &[Record], longest: usize) -> Result<String, &'static str> {
     Ok(text)
 }
 
-fn ends_with_newline(file: &mut File) -> std::io::Result<bool> {
-    let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
-    Ok(last == [b'\n'])
+/// How a ledger ends.
+struct Tail {
+    /// Its length without half a line, in the middle of which somebody was killed.
+    whole: u64,
+    /// With a newline.
+    ends: bool,
+}
+
+fn tail(file: &mut File) -> std::io::Result<Tail> {
+    let length = file.metadata()?.len();
+    let mut last = Vec::new();
+    file.seek(SeekFrom::Start(length.saturating_sub(LONGEST_LINE as u64)))?;
+    file.take(LONGEST_LINE as u64).read_to_end(&mut last)?;
+    let line = last.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let torn = !line.is_empty() && matches!(record(line), Err(Unread::Torn));
+    let half = if torn { line.len() as u64 } else { 0 };
+    Ok(Tail { whole: length.saturating_sub(half), ends: torn || line.is_empty() })
 }

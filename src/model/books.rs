@@ -499,21 +499,25 @@ pub(crate) mod tests {
     struct Plain {
         claims: Vec<(SessionKey, ImageId, BTreeSet<Reference>)>,
         made: BTreeSet<(SessionKey, ImageId)>,
-        took: BTreeMap<(SessionKey, Reference), ImageId>,
+        made_at: BTreeMap<(SessionKey, ImageId), usize>,
+        took: Vec<(usize, (SessionKey, Reference), ImageId)>,
+        place: usize,
         missed: BTreeSet<ImageId>,
     }
 
     impl Plain {
         fn count(&mut self, record: Record) {
+            self.place += 1;
             match record {
                 Record::Build(build) => {
                     for taken in build.took.iter().filter(|taken| !self.made.contains(&(build.of.clone(), taken.from)))
                     {
-                        self.took.insert((build.of.clone(), taken.tag.clone()), taken.from);
+                        self.took.push((self.place, (build.of.clone(), taken.tag.clone()), taken.from));
                     }
                     let tags: BTreeSet<Reference> = build.tags.iter().cloned().collect();
                     for id in build.images() {
                         self.made.insert((build.of.clone(), id));
+                        self.made_at.insert((build.of.clone(), id), self.place);
                         self.missed.remove(&id);
                         self.claims.push((build.of.clone(), id, tags.clone()));
                     }
@@ -534,12 +538,23 @@ pub(crate) mod tests {
                 }
                 Record::Session(entry) => {
                     for taken in entry.took {
-                        self.took.insert((entry.key.clone(), taken.tag), taken.from);
+                        if self.made.contains(&(entry.key.clone(), taken.from)) {
+                            continue;
+                        }
+                        self.took.push((self.place, (entry.key.clone(), taken.tag), taken.from));
                     }
                 }
-                Record::Cleaned { key, .. } => self.took.retain(|(of, _), _| *of != key),
+                Record::Cleaned { key, .. } => self.took.retain(|(_, (of, _), _)| *of != key),
                 Record::Ledger { .. } | Record::More(_) => {}
             }
+        }
+
+        fn took(&self) -> BTreeMap<(SessionKey, Reference), ImageId> {
+            let made_since = |place: &usize, of: &SessionKey, id: ImageId| {
+                self.made_at.get(&(of.clone(), id)).is_some_and(|made| made >= place)
+            };
+            let foreign = self.took.iter().filter(|(place, (of, _), from)| !made_since(place, of, *from));
+            foreign.map(|(_, whose, from)| (whose.clone(), *from)).collect()
         }
 
         fn images(&self) -> BTreeMap<(ImageId, SessionKey), BTreeSet<Reference>> {
@@ -572,7 +587,7 @@ pub(crate) mod tests {
                     let key = entry.key.clone();
                     entry.took.clone().into_iter().map(move |taken| ((key.clone(), taken.tag), taken.from))
                 };
-                prop_assert_eq!(&books.sessions.values().flat_map(took).collect::<BTreeMap<_, _>>(), &plain.took);
+                prop_assert_eq!(&books.sessions.values().flat_map(took).collect::<BTreeMap<_, _>>(), &plain.took());
                 let missed = plain.missed.iter().filter(|id| books.has(**id)).copied().collect();
                 prop_assert_eq!(&books.missed, &missed);
             }
@@ -588,6 +603,28 @@ pub(crate) mod tests {
             }
         }
         claims
+    }
+
+    /// Builds at once are noted in another order than the one in which they took the tag from each other.
+    #[test]
+    fn a_tag_goes_back_past_the_sessions_own_builds_whenever_they_are_noted() {
+        let of = key("p", "s");
+        let tag = Reference::written("app").expect("a name");
+        let took = |name: &str, made: u8, from: u8| {
+            Record::Build(Build {
+                took: vec![Taken { tag: tag.clone(), from: id(from) }],
+                ..build(name, &of, made, &[])
+            })
+        };
+        // X is 9; the builds make 1, 2 and 3, in that order.
+        let builds = [took("1", 1, 9), took("2", 2, 1), took("3", 3, 2)];
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let mut tally = Tally::default();
+            for n in order {
+                tally.count(builds[n].clone());
+            }
+            assert_eq!(tally.books().sessions[&of].took, [Taken { tag: tag.clone(), from: id(9) }], "{order:?}");
+        }
     }
 
     #[test]

@@ -1,34 +1,37 @@
 //! From which image a build took each of its tags: it goes back there at the session's end.
 //!
 //! 1. It is what bore the tag when the build began.
-//! 2. Whoever tagged or built anew meanwhile, before the build itself did, had it last.
+//! 2. Whoever tagged or built anew meanwhile, before the build itself did, had it last. Where the engine has dropped
+//!    that one since, it is whoever had it before.
 //! 3. Nothing is taken from the build's own result.
 
-use crate::model::{ImageId, Reference, Taken};
+use crate::model::{ImageId, Reference};
 
-/// `told` is what the engine tells of names that were given since the build began, in that order.
+/// Who bore each of the tags before the build did, the last one first. `told` is what the engine tells of names that
+/// were given since the build began, in that order.
 pub(crate) fn taken(
     gives: &[Reference],
     before: &[(Reference, ImageId)],
     told: &[(Reference, ImageId)],
     result: Option<ImageId>,
-) -> Vec<Taken> {
-    let last_bearer = |tag: &Reference, bore: Option<ImageId>| {
-        let tag = tag.canonical();
+) -> Vec<(Reference, Vec<ImageId>)> {
+    let bearers = |tag: &Reference, bore: Option<ImageId>| {
+        let name = tag.canonical();
         let mut since: Vec<ImageId> =
-            told.iter().filter(|(name, _)| name.canonical() == tag).map(|(_, id)| *id).collect();
+            told.iter().filter(|(given, _)| given.canonical() == name).map(|(_, id)| *id).collect();
         // What came after the build's own naming took the tag from it.
         if let Some(own) = since.iter().rposition(|id| Some(*id) == result) {
             since.truncate(own);
         }
-        let from = since.into_iter().rev().find(|id| Some(*id) != result).or(bore);
-        from.filter(|from| Some(*from) != result)
+        let all = bore.into_iter().chain(since).filter(|id| Some(*id) != result);
+        let mut all: Vec<ImageId> = all.collect();
+        all.reverse();
+        (tag.clone(), all)
     };
     // The engine's own way to write a name counts.
     let is_new = |tag: &&Reference| before.iter().all(|(name, _)| name.short() != tag.short());
-    let known = before.iter().map(|(tag, id)| (tag, Some(*id)));
-    let tags = known.chain(gives.iter().filter(is_new).map(|tag| (tag, None)));
-    tags.filter_map(|(tag, bore)| Some(Taken { tag: tag.clone(), from: last_bearer(tag, bore)? })).collect()
+    let known = before.iter().map(|(tag, id)| bearers(tag, Some(*id)));
+    known.chain(gives.iter().filter(is_new).map(|tag| bearers(tag, None))).collect()
 }
 
 #[cfg(test)]
@@ -60,7 +63,10 @@ mod tests {
         ] {
             let told: Vec<_> = told.into_iter().map(|(name, id)| (name.clone(), id)).collect();
             let taken = taken(std::slice::from_ref(&app), before, &told, Some(ours));
-            assert_eq!(taken.first().map(|taken| taken.from), from, "{what}");
+            assert_eq!(taken[0].1.first().copied(), from, "{what}");
         }
+        let told = [(app.clone(), theirs), (app.clone(), later), (app.clone(), ours)];
+        let taken = taken(std::slice::from_ref(&app), &bore, &told, Some(ours));
+        assert_eq!(taken, [(app, vec![later, theirs, old])], "past those that are gone");
     }
 }

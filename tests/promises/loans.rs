@@ -14,6 +14,7 @@ pub(crate) fn promises() -> Promises {
             containerd_store,
             promises![
                 what_a_session_holds_no_other_ledger_lets_go,
+                a_tag_that_two_sessions_took_at_once_goes_back_past_both,
                 what_two_builds_hold_at_once_the_first_that_fails_does_not_let_go,
                 where_the_engine_refuses_to_hold_an_image_its_owner_is_told
             ],
@@ -121,6 +122,38 @@ fn where_the_engine_refuses_to_hold_an_image_its_owner_is_told(engine: &Engine) 
         books.dkb(engine).args(["session", "end", SESSION]).run().success();
         assert_eq!(bears(engine, "app:dev"), None, "{}", engine.inventory());
         assert_eq!(bears(engine, "app:two").as_ref(), Some(&theirs.id), "{}", engine.inventory());
+        engine.wipe();
+    }
+}
+
+/// The second looks before the first takes the tag, and takes it from what the first made, which goes with its last name.
+fn a_tag_that_two_sessions_took_at_once_goes_back_past_both(engine: &Engine) {
+    for first_ends_first in [true, false] {
+        let theirs = engine.image().label("who", "owner").tag("app:dev").make();
+        let books = Books::of(engine);
+        let sessions = [SESSION, "job-2"];
+        let at_work = sessions.map(|session| opened(&books, &key(PROJECT, session)));
+        let folder = tempfile::tempdir().expect("a folder");
+        let go = folder.path().join("go");
+        let wait = format!("until [ -e {} ]; do sleep 0.01; done", go.display());
+        let script = docker_after(&theirs.id, &wait, engine, &books.state, folder.path());
+        let contexts = [1, 2].map(|n| Context::from_base(&format!("RUN echo {first_ends_first} {n} >/n")));
+        let build = |n: usize| {
+            let dkb = books.dkb(engine).session(sessions[n]).args(["build", "-q", "-t", "app:dev"]);
+            dkb.arg(contexts[n].path())
+        };
+        let second = build(1).env("DKB_DOCKER", script).spawn();
+        assert!(eventually(SOON, || names_of_ours(engine) == 1), "{}", engine.inventory());
+        build(0).run().success();
+        std::fs::write(&go, "").expect("a file");
+        second.wait().success();
+        drop(at_work);
+        let ends = if first_ends_first { [0, 1] } else { [1, 0] };
+        for n in ends {
+            books.dkb(engine).args(["session", "end", sessions[n]]).run().success();
+        }
+        assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{}", engine.inventory());
+        assert_eq!((engine.images().len(), names_of_ours(engine)), (1, 0), "{}", engine.inventory());
         engine.wipe();
     }
 }

@@ -70,6 +70,9 @@ fn a_line_that_was_written_and_can_t_be_read_is_no_torn_one() {
         for cut in 0..text.trim_end().len() {
             let torn = !text[..cut].ends_with('}');
             assert_eq!(doubts(&text.as_bytes()[..cut]), Some(!torn), "cut at {cut}");
+            // Nobody writes behind half a line, so there it was damaged.
+            let middle = [&text.as_bytes()[..cut], b"\n"].concat();
+            assert_eq!(doubts(&middle), Some(cut > 0), "cut at {cut} in the middle");
         }
     }
     assert_eq!(doubts(gone.as_bytes()), None);

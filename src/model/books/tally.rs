@@ -78,8 +78,8 @@ pub struct Tally {
     missed: HashMap<ImageId, Place>,
     /// The last record by which a session made an image.
     made: HashMap<(usize, ImageId), Place>,
-    /// The tags that each session has taken, by their places among these.
-    took: ByKey<usize>,
+    /// The tags that each session has taken from what was not known to be its own, in that order.
+    took: HashMap<usize, Vec<(Place, Taken)>>,
     place: Place,
     seed: RandomState,
 }
@@ -124,9 +124,7 @@ impl Tally {
                     let entry = &mut self.sessions[*number];
                     entry.cleaned = Some(at);
                     entry.held.clear();
-                    for taken in entry.took.drain(..) {
-                        self.took.remove(&self.seed.hash_one((number, &taken.tag)));
-                    }
+                    self.took.remove(number);
                 }
             }
             Record::Left { key, to, at, ids } => {
@@ -158,6 +156,9 @@ impl Tally {
 
     pub fn books(mut self) -> Books {
         (0..self.sessions.len()).for_each(|number| self.begin_anew_if_doubted(number));
+        for (session, took) in std::mem::take(&mut self.took) {
+            self.sessions[session].took = self.last_owners(session, took);
+        }
         let mut missed = std::mem::take(&mut self.missed);
         let mut recorded = HashSet::new();
         let mut builds = Vec::with_capacity(self.builds.len());
@@ -254,8 +255,6 @@ impl Tally {
         }
         // One text for all.
         build.of = known.key.clone();
-        // Only what was not the session's own goes back to where it was.
-        build.took.retain(|taken| !self.is_own(of, taken.from));
         self.remember(of, std::mem::take(&mut build.took));
         if build.is_empty() {
             return;
@@ -290,18 +289,27 @@ impl Tally {
         made.is_some_and(|made| !self.ended.has(id, *made, session, Timestamp::MIN))
     }
 
-    /// Only the last owner of a tag is remembered: that is whom it goes back to. An earlier one lost it to that one.
-    fn remember(&mut self, session: usize, new: Vec<Taken>) {
-        let known = &mut self.sessions[session].took;
-        for taken in new {
-            match self.took.entry(self.seed.hash_one((session, &taken.tag))) {
-                Entry::Occupied(place) => known[*place.get()] = taken,
-                Entry::Vacant(free) => {
-                    free.insert(known.len());
-                    known.push(taken);
-                }
-            }
+    fn remember(&mut self, session: usize, mut new: Vec<Taken>) {
+        // Only what was not the session's own goes back to where it was.
+        new.retain(|taken| !self.is_own(session, taken.from));
+        if !new.is_empty() {
+            self.took.entry(session).or_default().extend(new.into_iter().map(|taken| (self.place, taken)));
         }
+    }
+
+    /// Only the last owner of a tag counts: that is whom it goes back to. An earlier one lost it to that one. Whoever
+    /// turned out to be the session itself, whose builds at once are not noted in the order in which they tagged, is none.
+    fn last_owners(&self, session: usize, took: Vec<(Place, Taken)>) -> Vec<Taken> {
+        let is_foreign = |place: Place, from: ImageId| self.made.get(&(session, from)).is_none_or(|made| *made < place);
+        let mut seen = HashSet::new();
+        let mut last: Vec<Taken> = took
+            .into_iter()
+            .rev()
+            .filter(|(place, taken)| is_foreign(*place, taken.from) && seen.insert(self.seed.hash_one(&taken.tag)))
+            .map(|(_, taken)| taken)
+            .collect();
+        last.reverse();
+        last
     }
 }
 

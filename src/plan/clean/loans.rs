@@ -10,10 +10,12 @@ use crate::model::{
     Holder, Image, ImageId, Kept, KeptReason, Life, Pattern, Reason, Reference, SessionEntry, SessionKey, Step, Taken,
 };
 
-/// The sessions that this clean ends: one that leaves them their tags, but at their own end, does not.
+/// The sessions that this clean ends: one that leaves them their tags, but at their own end, does not. Nor does any where
+/// a build of theirs still runs: docker may have moved the tag, and nobody has noted yet from where.
 fn ending<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Item = &'a SessionEntry> {
     let ends = policy.scope.is_of_sessions() && (policy.tags || policy.stops);
-    let entries = look.books.sessions.values().filter(move |_| ends);
+    let builds = |key: &SessionKey| look.running.iter().any(|build| build.of == *key);
+    let entries = look.books.sessions.values().filter(move |entry| ends && !builds(&entry.key));
     entries.filter(|entry| covers(look, policy, &entry.key) && !look.is_others(&entry.key))
 }
 

@@ -671,6 +671,9 @@ fn rule_9_what_a_session_held_is_let_go_once_no_tag_can_come_back_to_it() {
     let mut building = stays();
     building.running = vec![RunningBuild { of: of.clone(), key: "k".to_owned(), tags: Vec::new() }];
     assert_eq!(building.steps(&end()), [""; 0]);
+    let mut building = session(moved(), vec![]);
+    building.running = vec![RunningBuild { of: of.clone(), key: "other".to_owned(), tags: Vec::new() }];
+    assert_eq!(building.steps(&end()), ["-1"], "it may have taken the tag and not said so yet");
     let lent_on = vec![Build { took: took(1), ..build("b", &other, 2, &[]) }];
     let lent_on = session(vec![image(1).done(), held(), image(2).tag("app").done()], lent_on);
     assert_eq!(lent_on.life(other.clone(), Life::Alive).steps(&end()), [""; 0], "to a living session, and back");
