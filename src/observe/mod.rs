@@ -24,7 +24,7 @@ use crate::model::{
 };
 use crate::plan::cache::{self, CacheBytes};
 use crate::plan::clean::{
-    CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, anonymous, at_work, leave_bases,
+    CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, anonymous, at_work, builds_in, leave_bases,
     may_be_anonymous, may_share_with_cache, plan, share_with_cache, wants_bases, wants_layers,
 };
 use crate::plan::ended::{EndedRecords, ended};
@@ -232,6 +232,12 @@ impl Observation {
         }
         drop(asked);
         Ok(layers)
+    }
+
+    /// Whether a build of this session ran at the time of the look. What it made and took is not noted yet, so the
+    /// session is not cleaned.
+    pub(crate) fn builds_in(&self, session: &SessionKey) -> bool {
+        builds_in(&self.running, session)
     }
 
     pub(crate) fn as_look<'a>(&'a self, here: &'a Here, layers: &'a Layers) -> CleanLook<'a> {

@@ -145,7 +145,7 @@ pub(super) async fn carry_out(
         }
     };
     let mut records = Vec::new();
-    if is_cleaned(plan) && seen.books.sessions.contains_key(key) {
+    if is_cleaned(plan) && seen.books.sessions.contains_key(key) && !seen.builds_in(key) {
         records.push(Record::Cleaned { key: key.clone(), at: seen.began });
         records.extend(left(plan, seen.began, |_| is_kept_open()));
     }

@@ -159,7 +159,7 @@ fn end_sessions(app: &App, seen: &Observation, policy: &CleanPolicy, plan: &Plan
     }
     let (state, layers, here) = (app.state()?, Layers::new(), app.here());
     let look = seen.as_look(&here, &layers);
-    let cleaned = sessions(&look, policy).filter(|key| !look.is_others(key)).map(|key| {
+    let cleaned = sessions(&look, policy).filter(|key| !look.is_others(key) && !seen.builds_in(key)).map(|key| {
         if seen.lives.get(key) == Some(&Life::Dead) && state.session(key).life(&machine()) == Life::Dead {
             let _ = state.session(key).disown();
         }
@@ -167,7 +167,7 @@ fn end_sessions(app: &App, seen: &Observation, policy: &CleanPolicy, plan: &Plan
         Record::Cleaned { key: key.clone(), at: seen.began }
     });
     // What a guard keeps open may want it still, and leaves it at its own end.
-    let goes_on = |key: &SessionKey| end::is_kept_open(&state.session(key), None);
+    let goes_on = |key: &SessionKey| seen.builds_in(key) || end::is_kept_open(&state.session(key), None);
     Ok(cleaned.chain(left(plan, seen.began, goes_on)).collect())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::claims::{Claims, build_gave};
-use super::look::{CleanLook, CleanPolicy, covers};
+use super::look::{CleanLook, CleanPolicy, builds_in, covers};
 use super::steps::{Going, Return, keep, own_name_step};
 use super::uses::users;
 use crate::model::{
@@ -14,8 +14,7 @@ use crate::model::{
 /// a build of theirs still runs: docker may have moved the tag, and nobody has noted yet from where.
 fn ending<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Item = &'a SessionEntry> {
     let ends = policy.scope.is_of_sessions() && (policy.tags || policy.stops);
-    let builds = |key: &SessionKey| look.running.iter().any(|build| build.of == *key);
-    let entries = look.books.sessions.values().filter(move |entry| ends && !builds(&entry.key));
+    let entries = look.books.sessions.values().filter(move |entry| ends && !builds_in(look.running, &entry.key));
     entries.filter(|entry| covers(look, policy, &entry.key) && !look.is_others(&entry.key))
 }
 

@@ -101,6 +101,11 @@ impl Here {
     }
 }
 
+/// Whether a build of this session runs now.
+pub(crate) fn builds_in(running: &[RunningBuild], session: &SessionKey) -> bool {
+    running.iter().any(|build| build.of == *session)
+}
+
 /// A build that is running now, on any engine.
 #[derive(Clone, Debug)]
 pub(crate) struct RunningBuild {
