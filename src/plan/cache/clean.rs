@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::{going, latest, versions};
 use crate::model::{Build, CacheBooks, CacheRecord, CachedBuild, ImageId, KeptReason, Plan, Reason, Step, total};
-use crate::plan::clean::{CacheWish, CleanLook, CleanPolicy, covers, tag_reason};
+use crate::plan::clean::{CacheWish, CleanLook, CleanPolicy, covers};
 
 /// Adds to the plan of a clean what goes of the cache.
 pub(crate) fn clean(
@@ -51,7 +51,7 @@ pub(crate) fn clean(
     let gone: HashSet<&str> = going.iter().map(|record| record.id.as_str()).collect();
     let reason = match policy.cache {
         CacheWish::Only => Reason::AskedFor,
-        _ if policy.tags => tag_reason(policy),
+        _ if policy.tags => Reason::ImagesGo,
         _ => Reason::Superseded,
     };
     plan.steps.extend(going.iter().map(|record| record.removal(reason, look.snapshot.engine.can)));
