@@ -9,7 +9,8 @@ use super::words::{count, held_by, plural, words};
 use super::{Page, Style};
 use crate::model::Owner;
 use crate::model::{
-    Action, Image, KeptReason, Kind, Life, Plan, Reference, SessionKey, Stamp, Step, human_bytes, human_duration, total,
+    Action, Image, KeptReason, Kind, Life, Plan, Reference, SessionKey, Stamp, Step, Totals, human_bytes,
+    human_duration, total,
 };
 use crate::plan::cache::CacheBytes;
 use crate::plan::status::{Owned, SessionSummary};
@@ -37,8 +38,18 @@ pub(crate) struct About<'a> {
     /// When the session was cleaned, if nobody was at work in it since.
     pub cleaned: Option<Timestamp>,
     pub owner: Option<Owner>,
-    /// What each kind of clean would do with it, by the words to type.
-    pub fates: Vec<(String, Plan)>,
+    pub fates: Vec<Fate>,
+}
+
+/// What a kind of clean would do with one image.
+#[derive(Clone, Debug)]
+pub(crate) struct Fate {
+    /// The words to type.
+    pub command: String,
+    /// The part of its plan that is about the image.
+    pub plan: Plan,
+    /// Of the whole plan.
+    pub totals: Totals,
 }
 
 /// The one document, and the sessions beside it. It has the shape of a plan, and is none: it says its own kind, and
@@ -194,7 +205,7 @@ pub(crate) fn about(about: &About, now: Timestamp, style: Style) -> Page {
             of.session
         ));
     } else {
-        let why = match about.fates.first().and_then(|(_, plan)| plan.kept.first()).map(|kept| kept.reason) {
+        let why = match about.fates.first().and_then(|fate| fate.plan.kept.first()).map(|kept| kept.reason) {
             Some(KeptReason::Pulled) => "it was pulled",
             Some(KeptReason::Inherited) => "it was built on an image of ours, and inherited its stamp",
             _ if about.stamp.is_none() => "no build of dkb made it",
@@ -215,14 +226,13 @@ pub(crate) fn about(about: &About, now: Timestamp, style: Style) -> Page {
     if about.of.is_some() && !others.is_empty() {
         page.line(format_args!("named by others: {}", others.join(", ")));
     }
-    for (command, plan) in &about.fates {
-        page.line(format_args!("{command} {}", fate(plan)));
+    for fate in &about.fates {
+        page.line(format_args!("{} {}", fate.command, told(fate)));
     }
     page
 }
 
-/// What a plan does with its one image.
-fn fate(plan: &Plan) -> String {
+fn told(Fate { plan, totals, .. }: &Fate) -> String {
     let names = |wanted: Action| -> Vec<&str> {
         let steps = plan.steps.iter().filter(|step| step.action() == wanted && !step.is_of_own_name());
         steps.flat_map(Step::names).collect()
@@ -238,7 +248,17 @@ fn fate(plan: &Plan) -> String {
     let taken = names(Action::Untag);
     let back = names(Action::GiveBack);
     if let Some(step) = plan.steps.iter().find(|step| step.removed_image().is_some()) {
-        format!("removes it, {}", human_bytes(step.bytes))
+        let moved = match plan.totals().bytes_to_cache {
+            0 => String::new(),
+            moved => format!(", {} more become build cache", human_bytes(moved)),
+        };
+        // What goes with it, too.
+        let up_to = if totals.up_to { "up to " } else { "" };
+        let all = match totals.bytes {
+            bytes if bytes == step.bytes => String::new(),
+            bytes => format!("; all that it takes is {up_to}{}", human_bytes(bytes)),
+        };
+        format!("removes it, {}{moved}{all}", human_bytes(step.bytes))
     } else if !taken.is_empty() {
         let why = stays.map(|why| format!(", {why}")).unwrap_or_default();
         format!("takes the {} {}; the image stays{why}", plural(taken.len(), "tag"), taken.join(", "))
@@ -255,6 +275,22 @@ mod tests {
     use crate::model::books_tests::id;
     use crate::model::image_tests::host;
     use crate::model::{Deed, Holder, ImageGuard, Kept, Kind, Reason};
+
+    fn fate(plan: Plan) -> Fate {
+        Fate { command: "dkb clean".to_owned(), totals: plan.totals(), plan }
+    }
+
+    #[test]
+    fn what_an_image_frees_is_what_the_clean_frees_that_takes_it() {
+        let gone = Step::new(Deed::RemoveImage { id: id(1), guard: ImageGuard::Untagged }, Reason::Leftover, 7);
+        let mut plan =
+            Plan::new("clean", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, vec![gone], vec![]);
+        plan.to_cache.insert(id(1), 3);
+        let alone = fate(plan);
+        assert_eq!(told(&alone), "removes it, 7 B, 3 B more become build cache");
+        let all = Fate { totals: Totals { bytes: 50, ..alone.totals }, ..alone };
+        assert_eq!(told(&all), "removes it, 7 B, 3 B more become build cache; all that it takes is 50 B");
+    }
 
     #[test]
     fn what_becomes_of_one_image_is_what_the_plan_does_with_it() {
@@ -288,7 +324,7 @@ mod tests {
             (vec![], vec![], "has nothing to do with it"),
         ] {
             let plan = Plan::new("clean", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, steps, kept);
-            assert_eq!(fate(&plan), told);
+            assert_eq!(super::told(&fate(plan)), told);
         }
     }
 }

@@ -339,6 +339,12 @@ fn clean_takes_the_cache_that_it_is_asked_to_take(engine: &Engine) {
     scene.settle();
     let status = engine.dkb_in(&scene.state).project("cache").arg("status").run().success();
     assert!(status.out().contains("build cache, "), "{status}");
+    let all = scene.clean("s", &["--tagged", "--dry-run", "--format", "json"]).json();
+    let all = dkb::model::human_bytes(all["totals"]["bytes"].as_u64().expect("bytes"));
+    let status = engine.dkb_in(&scene.state).project("cache").args(["status", "app"]).run().success();
+    let told =
+        status.out().lines().find(|line| line.starts_with("dkb clean --tagged")).expect("what it frees").to_owned();
+    assert!(told.ends_with(&format!(" {all}")), "{told}, and not {all}");
     let kept = scene.clean("s", &["--cache", "--cache-keep", "1GB"]);
     assert!(kept.out().contains("cache to keep"), "{kept}");
     let shown = scene.clean("s", &["--cache", "--dry-run"]);
