@@ -23,6 +23,8 @@ const SHOWN: usize = 5;
 pub(crate) struct ShownSession {
     pub session: SessionSummary,
     pub owner: Option<Owner>,
+    /// A build of it runs.
+    pub builds: bool,
 }
 
 /// All that is known of one image.
@@ -38,6 +40,8 @@ pub(crate) struct About<'a> {
     /// When the session was cleaned, if nobody was at work in it since.
     pub cleaned: Option<Timestamp>,
     pub owner: Option<Owner>,
+    /// A build of its session runs.
+    pub builds: bool,
     pub fates: Vec<Fate>,
 }
 
@@ -64,7 +68,7 @@ pub(crate) fn json(plan: &Plan, shown: &[ShownSession], cache: u64) -> Page {
     Page::json(&whole)
 }
 
-fn session_json(ShownSession { session, owner }: &ShownSession) -> Value {
+fn session_json(ShownSession { session, owner, .. }: &ShownSession) -> Value {
     let images: Vec<Value> = session
         .images
         .iter()
@@ -101,13 +105,13 @@ pub(crate) fn human(
     let mut page = Page::new(style);
     page.dim(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
     let mut project = None;
-    for ShownSession { session, owner } in shown {
+    for ShownSession { session, owner, builds } in shown {
         if project != Some(&session.key.project) {
             project = Some(&session.key.project);
             page.bold(&session.key.project);
         }
         let here = if session.here { ", this one" } else { "" };
-        let at_work = at_work(session.life, owner.as_ref(), session.cleaned, session.last, now);
+        let at_work = at_work((session.life, *builds), owner.as_ref(), session.cleaned, session.last, now);
         page.line(format_args!("  session {}{here}: {at_work}", session.key.session));
         images(&mut page, &session.images, now, verbose);
         if session.cache > 0 {
@@ -160,12 +164,20 @@ fn images(page: &mut Page, images: &[Owned], now: Timestamp, verbose: bool) {
 }
 
 /// `alive since 12 minutes (just)`, `dead, was just, opened 2 hours ago`, `cleaned 5 minutes ago, last build …`.
-fn at_work(life: Life, owner: Option<&Owner>, cleaned: Option<Timestamp>, last: Timestamp, now: Timestamp) -> String {
+fn at_work(
+    (life, builds): (Life, bool),
+    owner: Option<&Owner>,
+    cleaned: Option<Timestamp>,
+    last: Timestamp,
+    now: Timestamp,
+) -> String {
     match (life, owner) {
         (Life::Alive, Some(owner)) => {
             format!("alive since {} ({})", human_duration(age(owner.since, now)), owner.command)
         }
-        (Life::Alive, None) => "alive, a build is running".to_owned(),
+        (Life::Alive, None) if builds => "alive, a build is running".to_owned(),
+        // A watcher sees within a second that its session was ended.
+        (Life::Alive, None) => "alive, somebody begins or ends work in it".to_owned(),
         (Life::Dead, Some(owner)) => format!("dead, was {}, opened {}", owner.command, ago(owner.since, now)),
         (life, _) => {
             let state = cleaned.filter(|_| life == Life::Unowned).map(|at| format!("cleaned {}", ago(at, now)));
@@ -197,7 +209,7 @@ pub(crate) fn about(about: &About, now: Timestamp, style: Style) -> Page {
     page.bold(format_args!("{}  {names}", about.image.id.short()));
     if let (Some(of), Some(built)) = (&about.of, about.built) {
         let life = about.life.unwrap_or(Life::Unowned);
-        let at_work = at_work(life, about.owner.as_ref(), about.cleaned, built, now);
+        let at_work = at_work((life, about.builds), about.owner.as_ref(), about.cleaned, built, now);
         page.line(format_args!(
             "ours: built {} by {}, session {} ({at_work})",
             ago(built, now),
@@ -275,6 +287,15 @@ mod tests {
     use crate::model::books_tests::id;
     use crate::model::image_tests::host;
     use crate::model::{Deed, Holder, ImageGuard, Kept, Kind, Reason};
+
+    #[test]
+    fn who_is_alive_without_an_owner_builds_only_if_a_build_runs() {
+        let (then, now) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(60).expect("a time"));
+        let at_work = |life, builds| at_work((life, builds), None, None, then, now);
+        assert_eq!(at_work(Life::Alive, true), "alive, a build is running");
+        assert_eq!(at_work(Life::Alive, false), "alive, somebody begins or ends work in it");
+        assert_eq!(at_work(Life::Unowned, false), "unowned, last build 1 minute ago");
+    }
 
     fn fate(plan: Plan) -> Fate {
         Fate { command: "dkb clean".to_owned(), totals: plan.totals(), plan }

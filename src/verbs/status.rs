@@ -55,8 +55,17 @@ fn shown(
     let state = app.state()?;
     Ok(summaries
         .into_iter()
-        .map(|session| ShownSession { owner: state.session(&session.key).owner(), session })
+        .map(|session| ShownSession {
+            owner: state.session(&session.key).owner(),
+            builds: is_building(seen, &session.key),
+            session,
+        })
         .collect())
+}
+
+/// Whether a build of this session runs. Others hold a session for a moment too, as they open or end it.
+fn is_building(seen: &Observation, key: &SessionKey) -> bool {
+    seen.running.iter().any(|build| build.of == *key)
 }
 
 /// Why one image is kept, and whose it is.
@@ -97,6 +106,7 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
         built: seen.books.built(image.id),
         life: of.as_ref().map(|of| seen.lives.get(of).copied().unwrap_or(Life::Unowned)),
         cleaned,
+        builds: of.as_ref().is_some_and(|of| is_building(seen, of)),
         of,
         owner,
         fates,
