@@ -45,6 +45,8 @@ const NEW_VARIANTS: usize = 3;
 pub(crate) struct CacheBytes {
     pub of: BTreeMap<SessionKey, u64>,
     pub all: u64,
+    /// What the last builds made and used of it has not been looked at yet.
+    pub pending: bool,
 }
 
 impl CacheBytes {
@@ -58,6 +60,7 @@ impl CacheBytes {
         Self {
             of: needs.into_iter().map(|(of, ids)| (of.clone(), bytes(ids))).collect(),
             all: total(sizes.values().copied()),
+            pending: false,
         }
     }
 }

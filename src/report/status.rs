@@ -58,12 +58,13 @@ pub(crate) struct Fate {
 
 /// The one document, and the sessions beside it. It has the shape of a plan, and is none: it says its own kind, and
 /// `--apply` does not take it.
-/// `cache`: what the build cache of the engine takes, everybody's.
-pub(crate) fn json(plan: &Plan, shown: &[ShownSession], cache: u64) -> Page {
+/// `cache_bytes`: what the build cache of the engine takes, everybody's.
+pub(crate) fn json(plan: &Plan, shown: &[ShownSession], cache: &CacheBytes) -> Page {
     let sessions: Vec<Value> = shown.iter().map(session_json).collect();
     let mut whole = serde_json::to_value(plan).unwrap_or_default();
     whole["kind"] = "status".into();
-    whole["cache_bytes"] = cache.into();
+    whole["cache_bytes"] = cache.all.into();
+    whole["cache_pending"] = cache.pending.into();
     whole["sessions"] = sessions.into();
     Page::json(&whole)
 }
@@ -132,14 +133,20 @@ pub(crate) fn human(
     if plan.totals().bytes_to_cache > 0 {
         page.line(format_args!("and turn {} into reclaimable cache", human_bytes(plan.totals().bytes_to_cache)));
     }
-    let ours = total(cache.of.values().copied());
-    if cache.all > ours {
-        page.line(format_args!(
-            "the rest of the engine's build cache takes {}",
-            human_bytes(cache.all.saturating_sub(ours))
-        ));
-    }
+    rest_of_cache(&mut page, cache);
     page
+}
+
+fn rest_of_cache(page: &mut Page, cache: &CacheBytes) {
+    let rest = cache.all.saturating_sub(total(cache.of.values().copied()));
+    if cache.pending {
+        page.line("build cache of the last build: still being read");
+        if rest > 0 {
+            page.line(format_args!("with that, the rest of the engine's build cache takes {}", human_bytes(rest)));
+        }
+    } else if rest > 0 {
+        page.line(format_args!("the rest of the engine's build cache takes {}", human_bytes(rest)));
+    }
 }
 
 fn images(page: &mut Page, images: &[Owned], now: Timestamp, verbose: bool) {
@@ -287,6 +294,19 @@ mod tests {
     use crate::model::books_tests::id;
     use crate::model::image_tests::host;
     use crate::model::{Deed, Holder, ImageGuard, Kept, Kind, Reason};
+
+    #[test]
+    fn cache_that_nobody_has_looked_at_yet_is_not_called_others() {
+        let said = |pending| {
+            let mut page = Page::new(Style::PLAIN);
+            rest_of_cache(&mut page, &CacheBytes { all: 7, pending, ..CacheBytes::default() });
+            page.as_str().to_owned()
+        };
+        assert_eq!(said(false), "the rest of the engine's build cache takes 7 B\n");
+        let pending = "build cache of the last build: still being read\n\
+                       with that, the rest of the engine's build cache takes 7 B\n";
+        assert_eq!(said(true), pending);
+    }
 
     #[test]
     fn who_is_alive_without_an_owner_builds_only_if_a_build_runs() {

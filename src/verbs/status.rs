@@ -36,7 +36,7 @@ async fn all(app: &App, seen: &Observation, every: bool) -> Result<u8> {
     let shown = shown(app, seen, &cache, |key| every || key.project == *project)?;
     let whose = if every { "all projects" } else { project.as_str() };
     let for_people = || report::status::human(&plan, whose, &shown, &cache, Timestamp::now(), app.verbose, style(app));
-    report::result(app.settings.format, for_people, || report::status::json(&plan, &shown, cache.all));
+    report::result(app.settings.format, for_people, || report::status::json(&plan, &shown, &cache));
     Ok(0)
 }
 
@@ -112,7 +112,7 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
         fates,
     };
     let for_people = || report::status::about(&about, Timestamp::now(), style(app));
-    report::result(app.settings.format, for_people, || report::status::json(&plan, &[], seen.cache_bytes().all));
+    report::result(app.settings.format, for_people, || report::status::json(&plan, &[], &seen.cache_bytes()));
     Ok(0)
 }
 
