@@ -115,8 +115,12 @@ impl Observation {
     }
 
     /// The same for whoever only wants to know, and does not wait.
-    pub(crate) fn recall_cache(&mut self, app: &App) -> Result<()> {
-        if let Some(notes) = self.cache_notes(app)? {
+    pub(crate) async fn recall_cache(&mut self, app: &App) -> Result<()> {
+        if let Some(notes) = self.cache_notes(app)?.filter(CacheNotes::are_there) {
+            if self.cache.is_empty() {
+                // There may be some yet of images that are gone.
+                self.cache = self.engine.cache().await.ok().flatten().unwrap_or_default();
+            }
             self.cache_pending = notes.has_ended();
             self.seen_cache = SeenCache::of_before(&notes, self.cache.clone());
         }

@@ -15,6 +15,12 @@ use crate::model::{
 use crate::plan::cache::CacheBytes;
 use crate::plan::status::{Owned, SessionSummary};
 
+/// Whose things are shown.
+pub(crate) const ALL: &str = "all projects";
+
+/// A build has ended a moment ago, and the engine has not noted yet what it used.
+const PENDING: &str = "build cache of the last build: still being read";
+
 /// Images of one session that are named before the rest is counted.
 const SHOWN: usize = 5;
 
@@ -42,6 +48,8 @@ pub(crate) struct About<'a> {
     pub owner: Option<Owner>,
     /// A build of its session runs.
     pub builds: bool,
+    /// The cache of the last build is not in what they free.
+    pub cache_pending: bool,
     pub fates: Vec<Fate>,
 }
 
@@ -121,26 +129,33 @@ pub(crate) fn human(
     }
     if shown.is_empty() {
         page.line("nothing here is ours");
+        if cache.pending {
+            page.line(PENDING);
+        }
         return page;
     }
     let going = |kind: Kind| plan.steps.iter().filter(|step| step.kind() == kind).count();
     let (images, records) = (going(Kind::Image), going(Kind::BuildCache));
     let up_to = if plan.up_to { "up to " } else { "" };
-    let all = if whose == "all projects" { " --all" } else { "" };
+    let all = if whose == ALL { " --all" } else { "" };
     let bytes = human_bytes(plan.totals().bytes);
     let and = if records > 0 { format!(" and {}", count(records, "cache record")) } else { String::new() };
     page.line(format_args!("dkb clean{all} would free {up_to}{bytes} in {}{and}", count(images, "image")));
     if plan.totals().bytes_to_cache > 0 {
         page.line(format_args!("and turn {} into reclaimable cache", human_bytes(plan.totals().bytes_to_cache)));
     }
+    // Their end left it to the next run, or it stayed for others.
+    if shown.iter().any(|ShownSession { session, .. }| session.cleaned.is_some() && session.cache > 0) {
+        page.line(format_args!("dkb clean{all} --cache takes the build cache of sessions that were cleaned, too"));
+    }
     rest_of_cache(&mut page, cache);
     page
 }
 
 fn rest_of_cache(page: &mut Page, cache: &CacheBytes) {
-    let rest = cache.all.saturating_sub(total(cache.of.values().copied()));
+    let rest = cache.all.saturating_sub(cache.ours);
     if cache.pending {
-        page.line("build cache of the last build: still being read");
+        page.line(PENDING);
         if rest > 0 {
             page.line(format_args!("with that, the rest of the engine's build cache takes {}", human_bytes(rest)));
         }
@@ -247,6 +262,9 @@ pub(crate) fn about(about: &About, now: Timestamp, style: Style) -> Page {
     }
     for fate in &about.fates {
         page.line(format_args!("{} {}", fate.command, told(fate)));
+    }
+    if about.of.is_some() && about.cache_pending {
+        page.line(PENDING);
     }
     page
 }

@@ -18,7 +18,7 @@ use crate::session::dead;
 pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
     app.runtime()?.block_on(async {
         let mut seen = Observation::look(app).await?;
-        seen.recall_cache(app)?;
+        seen.recall_cache(app).await?;
         report::notice::tell(&seen.notices);
         dead::tell_of_all_dead(app, &seen.lives);
         match &flags.image {
@@ -34,7 +34,7 @@ async fn all(app: &App, seen: &Observation, every: bool) -> Result<u8> {
     let plan = seen.plan(&app.here(), &policy(app, scope, false)).await?;
     let cache = seen.cache_bytes();
     let shown = shown(app, seen, &cache, |key| every || key.project == *project)?;
-    let whose = if every { "all projects" } else { project.as_str() };
+    let whose = if every { report::status::ALL } else { project.as_str() };
     let for_people = || report::status::human(&plan, whose, &shown, &cache, Timestamp::now(), app.verbose, style(app));
     report::result(app.settings.format, for_people, || report::status::json(&plan, &shown, &cache));
     Ok(0)
@@ -106,6 +106,7 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
         built: seen.books.built(image.id),
         life: of.as_ref().map(|of| seen.lives.get(of).copied().unwrap_or(Life::Unowned)),
         cleaned,
+        cache_pending: seen.cache_bytes().pending,
         builds: of.as_ref().is_some_and(|of| is_building(seen, of)),
         of,
         owner,
