@@ -88,9 +88,6 @@ impl SeenCache {
         let went = |result| matches!(result, Some(Outcome::Done | Outcome::AlreadyGone));
         let steps = plan.steps.iter().filter(|step| step.kind() == Kind::BuildCache && went(step.result));
         let gone: HashSet<String> = steps.map(|step| step.id().into_owned()).collect();
-        if gone.is_empty() {
-            return Ok(());
-        }
         self.books.forget(|id| gone.contains(id));
         self.turn.map_or(Ok(()), |turn| turn.write(&self.books))
     }

@@ -68,6 +68,8 @@ pub enum Reason {
     Unused,
     /// Build cache, as `--cache` asks for.
     AskedFor,
+    /// Build cache of images that go, or that are not there any more.
+    ImagesGo,
 }
 
 /// How a step ended.

@@ -99,13 +99,15 @@ impl HostObservation {
             async { if policy.images { engine.images(true).await } else { Ok(Vec::new()) } },
             async { if policy.volumes { engine.volumes().await } else { Ok(Vec::new()) } },
             async { if policy.networks { engine.networks().await } else { Ok(Vec::new()) } },
-            async { if policy.cache { engine.cache().await } else { Ok(None) } },
+            async { if policy.cache || policy.images { engine.cache().await } else { Ok(None) } },
         );
         self.snapshot.images = self.or_fail(Kind::Image, images);
         self.volumes = self.or_fail(Kind::Volume, volumes);
         self.networks = self.or_fail(Kind::Network, networks);
         match cache {
-            Ok(None) if self.policy.cache => {
+            // It is asked for what it shares with images too.
+            cache if !self.policy.cache => self.cache = cache.ok().flatten().unwrap_or_default(),
+            Ok(None) => {
                 self.policy.cache = false;
                 self.gaps.push(Gap::NoCacheCalls);
             }

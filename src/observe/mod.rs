@@ -43,6 +43,8 @@ pub(crate) struct Observation {
     cache: Vec<CacheRecord>,
     /// What of the cache is ours, where somebody has asked for it.
     pub(crate) seen_cache: Option<SeenCache>,
+    /// Builds have ended whose cache nobody has looked at yet.
+    cache_pending: bool,
     pub(crate) lives: HashMap<SessionKey, Life>,
     /// The last sign of life of those that are dead.
     beats: HashMap<SessionKey, Timestamp>,
@@ -88,6 +90,7 @@ impl Observation {
             snapshot,
             cache,
             seen_cache: None,
+            cache_pending: false,
             lives,
             beats,
             opened,
@@ -112,8 +115,13 @@ impl Observation {
     }
 
     /// The same for whoever only wants to know, and does not wait.
-    pub(crate) fn recall_cache(&mut self, app: &App) -> Result<()> {
-        if let Some(notes) = self.cache_notes(app)? {
+    pub(crate) async fn recall_cache(&mut self, app: &App) -> Result<()> {
+        if let Some(notes) = self.cache_notes(app)?.filter(CacheNotes::are_there) {
+            if self.cache.is_empty() {
+                // There may be some yet of images that are gone.
+                self.cache = self.engine.cache().await.ok().flatten().unwrap_or_default();
+            }
+            self.cache_pending = notes.has_ended();
             self.seen_cache = SeenCache::of_before(&notes, self.cache.clone());
         }
         Ok(())
@@ -127,7 +135,8 @@ impl Observation {
 
     pub(crate) fn cache_bytes(&self) -> CacheBytes {
         let nothing = CacheBooks::default();
-        CacheBytes::new(self.seen_cache.as_ref().map_or(&nothing, |seen| &seen.books), &self.cache)
+        let books = self.seen_cache.as_ref().map_or(&nothing, |seen| &seen.books);
+        CacheBytes { pending: self.cache_pending, ..CacheBytes::new(books, &self.cache) }
     }
 
     /// The plan for this policy, and the few questions that it takes besides the look.

@@ -25,7 +25,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-pub(crate) use clean::clean;
+pub(crate) use clean::{clean, give_up};
 use jiff::{SignedDuration, Timestamp};
 pub(crate) use look::{look, must_wait};
 
@@ -44,7 +44,11 @@ const NEW_VARIANTS: usize = 3;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CacheBytes {
     pub of: BTreeMap<SessionKey, u64>,
+    /// That of all sessions, in which what two of them use is counted once.
+    pub ours: u64,
     pub all: u64,
+    /// What the last builds made and used of it has not been looked at yet.
+    pub pending: bool,
 }
 
 impl CacheBytes {
@@ -54,10 +58,13 @@ impl CacheBytes {
         for build in &books.builds {
             needs.entry(&build.of).or_default().extend(build.needs.iter().map(String::as_str));
         }
+        let ours = needs.values().flatten().copied().collect();
         let bytes = |ids: BTreeSet<&str>| total(ids.into_iter().filter_map(|id| sizes.get(id).copied()));
         Self {
             of: needs.into_iter().map(|(of, ids)| (of.clone(), bytes(ids))).collect(),
+            ours: bytes(ours),
             all: total(sizes.values().copied()),
+            pending: false,
         }
     }
 }

@@ -56,7 +56,6 @@ pub(crate) use look::{
     CLOCKS_DIFFER, CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, builds_in, covers, sessions,
 };
 pub(crate) use made::stays_by_age;
-pub(crate) use rules::tag_reason;
 use steps::Going;
 pub(crate) use uses::{needed_by_builds, users};
 pub(crate) use volumes::{anonymous, may_be_anonymous};

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
-use super::words::{Loudness, held_by, in_words, plural, short_id, shortened, words};
+use super::words::{Loudness, held_by, in_words, plural, short_id, shortened, why, words};
 use super::{Page, Style, result};
 use crate::config::Settings;
-use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Reason, Step, human_bytes, total};
+use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, total};
 use crate::plan::clean::Scope;
 
 /// Names and IDs that one line shows before it says how many more there are.
@@ -219,8 +219,7 @@ fn describe(step: &Step) -> String {
     for name in step.names() {
         let _ = write!(line, " {name}");
     }
-    let reason = if step.reason == Reason::Tagged { "tagged, as asked".to_owned() } else { in_words(step.reason) };
-    let _ = write!(line, " ({reason})");
+    let _ = write!(line, " ({})", why(step.reason));
     if let Some(result) = step.result {
         let _ = write!(line, ": {}", in_words(result));
     }
@@ -234,7 +233,7 @@ mod tests {
     use super::*;
     use crate::model::books_tests::id;
     use crate::model::image_tests::host;
-    use crate::model::{Deed, ImageGuard, ImageId, Name};
+    use crate::model::{CacheUse, Deed, ImageGuard, ImageId, Name, Reason};
 
     #[test]
     fn a_name_is_shown_as_it_is_and_a_reason_in_words() {
@@ -242,6 +241,16 @@ mod tests {
         let deed = Deed::RemoveImage { id, guard: ImageGuard::Named { names: vec!["my_app:1_0".to_owned()] } };
         let step = Step { result: Some(Outcome::AlreadyGone), ..Step::new(deed, Reason::SessionOver, 0) };
         assert_eq!(describe(&step), "remove 0123456789ab my_app:1_0 (session over): already gone");
+        assert_eq!(
+            describe(&Step { reason: Reason::Tagged, result: None, ..step }),
+            "remove 0123456789ab my_app:1_0 (--tagged asked for it)"
+        );
+        let deed = Deed::RemoveCache {
+            id: "abcdefghijklmno".to_owned(),
+            kind: "regular".to_owned(),
+            last: CacheUse::default(),
+        };
+        assert_eq!(describe(&Step::new(deed, Reason::ImagesGo, 0)), "remove abcdefghijkl regular (its images go)");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::words::{count, in_words, short_id, shortened};
+use super::words::{count, in_words, short_id, shortened, why};
 use super::{Page, Style};
 use crate::model::{Action, Kind, Outcome, Reference, Removal, SCHEMA, human_bytes};
 
@@ -39,7 +39,7 @@ pub(crate) fn human(removals: &[Removal], begins: Option<Timestamp>, verbose: bo
         let on = if engines { format!(", on {}", removal.engine.endpoint) } else { String::new() };
         page.line_and_dim(
             format_args!("{at}  {what:<first$}  {id:<second$}  {names:<third$}  {bytes:>8}  "),
-            format_args!("{}: {}{on}", in_words(removal.reason), who(removal)),
+            format_args!("{}: {}{on}", why(removal.reason), who(removal)),
         );
     }
     page

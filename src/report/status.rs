@@ -9,10 +9,17 @@ use super::words::{count, held_by, plural, words};
 use super::{Page, Style};
 use crate::model::Owner;
 use crate::model::{
-    Action, Image, KeptReason, Kind, Life, Plan, Reference, SessionKey, Stamp, Step, human_bytes, human_duration, total,
+    Action, Image, KeptReason, Kind, Life, Plan, Reference, SessionKey, Stamp, Step, Totals, human_bytes,
+    human_duration, total,
 };
 use crate::plan::cache::CacheBytes;
 use crate::plan::status::{Owned, SessionSummary};
+
+/// Whose things are shown.
+pub(crate) const ALL: &str = "all projects";
+
+/// A build has ended a moment ago, and the engine has not noted yet what it used.
+const PENDING: &str = "build cache of the last build: still being read";
 
 /// Images of one session that are named before the rest is counted.
 const SHOWN: usize = 5;
@@ -22,6 +29,8 @@ const SHOWN: usize = 5;
 pub(crate) struct ShownSession {
     pub session: SessionSummary,
     pub owner: Option<Owner>,
+    /// A build of it runs.
+    pub builds: bool,
 }
 
 /// All that is known of one image.
@@ -37,23 +46,38 @@ pub(crate) struct About<'a> {
     /// When the session was cleaned, if nobody was at work in it since.
     pub cleaned: Option<Timestamp>,
     pub owner: Option<Owner>,
-    /// What each kind of clean would do with it, by the words to type.
-    pub fates: Vec<(String, Plan)>,
+    /// A build of its session runs.
+    pub builds: bool,
+    /// The cache of the last build is not in what they free.
+    pub cache_pending: bool,
+    pub fates: Vec<Fate>,
+}
+
+/// What a kind of clean would do with one image.
+#[derive(Clone, Debug)]
+pub(crate) struct Fate {
+    /// The words to type.
+    pub command: String,
+    /// The part of its plan that is about the image.
+    pub plan: Plan,
+    /// Of the whole plan.
+    pub totals: Totals,
 }
 
 /// The one document, and the sessions beside it. It has the shape of a plan, and is none: it says its own kind, and
 /// `--apply` does not take it.
-/// `cache`: what the build cache of the engine takes, everybody's.
-pub(crate) fn json(plan: &Plan, shown: &[ShownSession], cache: u64) -> Page {
+/// `cache_bytes`: what the build cache of the engine takes, everybody's.
+pub(crate) fn json(plan: &Plan, shown: &[ShownSession], cache: &CacheBytes) -> Page {
     let sessions: Vec<Value> = shown.iter().map(session_json).collect();
     let mut whole = serde_json::to_value(plan).unwrap_or_default();
     whole["kind"] = "status".into();
-    whole["cache_bytes"] = cache.into();
+    whole["cache_bytes"] = cache.all.into();
+    whole["cache_pending"] = cache.pending.into();
     whole["sessions"] = sessions.into();
     Page::json(&whole)
 }
 
-fn session_json(ShownSession { session, owner }: &ShownSession) -> Value {
+fn session_json(ShownSession { session, owner, .. }: &ShownSession) -> Value {
     let images: Vec<Value> = session
         .images
         .iter()
@@ -90,13 +114,13 @@ pub(crate) fn human(
     let mut page = Page::new(style);
     page.dim(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
     let mut project = None;
-    for ShownSession { session, owner } in shown {
+    for ShownSession { session, owner, builds } in shown {
         if project != Some(&session.key.project) {
             project = Some(&session.key.project);
             page.bold(&session.key.project);
         }
         let here = if session.here { ", this one" } else { "" };
-        let at_work = at_work(session.life, owner.as_ref(), session.cleaned, session.last, now);
+        let at_work = at_work((session.life, *builds), owner.as_ref(), session.cleaned, session.last, now);
         page.line(format_args!("  session {}{here}: {at_work}", session.key.session));
         images(&mut page, &session.images, now, verbose);
         if session.cache > 0 {
@@ -105,26 +129,39 @@ pub(crate) fn human(
     }
     if shown.is_empty() {
         page.line("nothing here is ours");
+        if cache.pending {
+            page.line(PENDING);
+        }
         return page;
     }
     let going = |kind: Kind| plan.steps.iter().filter(|step| step.kind() == kind).count();
     let (images, records) = (going(Kind::Image), going(Kind::BuildCache));
     let up_to = if plan.up_to { "up to " } else { "" };
-    let all = if whose == "all projects" { " --all" } else { "" };
+    let all = if whose == ALL { " --all" } else { "" };
     let bytes = human_bytes(plan.totals().bytes);
     let and = if records > 0 { format!(" and {}", count(records, "cache record")) } else { String::new() };
     page.line(format_args!("dkb clean{all} would free {up_to}{bytes} in {}{and}", count(images, "image")));
     if plan.totals().bytes_to_cache > 0 {
         page.line(format_args!("and turn {} into reclaimable cache", human_bytes(plan.totals().bytes_to_cache)));
     }
-    let ours = total(cache.of.values().copied());
-    if cache.all > ours {
-        page.line(format_args!(
-            "the rest of the engine's build cache takes {}",
-            human_bytes(cache.all.saturating_sub(ours))
-        ));
+    // Their end left it to the next run, or it stayed for others.
+    if shown.iter().any(|ShownSession { session, .. }| session.cleaned.is_some() && session.cache > 0) {
+        page.line(format_args!("dkb clean{all} --cache takes the build cache of sessions that were cleaned, too"));
     }
+    rest_of_cache(&mut page, cache);
     page
+}
+
+fn rest_of_cache(page: &mut Page, cache: &CacheBytes) {
+    let rest = cache.all.saturating_sub(cache.ours);
+    if cache.pending {
+        page.line(PENDING);
+        if rest > 0 {
+            page.line(format_args!("with that, the rest of the engine's build cache takes {}", human_bytes(rest)));
+        }
+    } else if rest > 0 {
+        page.line(format_args!("the rest of the engine's build cache takes {}", human_bytes(rest)));
+    }
 }
 
 fn images(page: &mut Page, images: &[Owned], now: Timestamp, verbose: bool) {
@@ -149,12 +186,20 @@ fn images(page: &mut Page, images: &[Owned], now: Timestamp, verbose: bool) {
 }
 
 /// `alive since 12 minutes (just)`, `dead, was just, opened 2 hours ago`, `cleaned 5 minutes ago, last build …`.
-fn at_work(life: Life, owner: Option<&Owner>, cleaned: Option<Timestamp>, last: Timestamp, now: Timestamp) -> String {
+fn at_work(
+    (life, builds): (Life, bool),
+    owner: Option<&Owner>,
+    cleaned: Option<Timestamp>,
+    last: Timestamp,
+    now: Timestamp,
+) -> String {
     match (life, owner) {
         (Life::Alive, Some(owner)) => {
             format!("alive since {} ({})", human_duration(age(owner.since, now)), owner.command)
         }
-        (Life::Alive, None) => "alive, a build is running".to_owned(),
+        (Life::Alive, None) if builds => "alive, a build is running".to_owned(),
+        // A watcher sees within a second that its session was ended.
+        (Life::Alive, None) => "alive, somebody begins or ends work in it".to_owned(),
         (Life::Dead, Some(owner)) => format!("dead, was {}, opened {}", owner.command, ago(owner.since, now)),
         (life, _) => {
             let state = cleaned.filter(|_| life == Life::Unowned).map(|at| format!("cleaned {}", ago(at, now)));
@@ -186,7 +231,7 @@ pub(crate) fn about(about: &About, now: Timestamp, style: Style) -> Page {
     page.bold(format_args!("{}  {names}", about.image.id.short()));
     if let (Some(of), Some(built)) = (&about.of, about.built) {
         let life = about.life.unwrap_or(Life::Unowned);
-        let at_work = at_work(life, about.owner.as_ref(), about.cleaned, built, now);
+        let at_work = at_work((life, about.builds), about.owner.as_ref(), about.cleaned, built, now);
         page.line(format_args!(
             "ours: built {} by {}, session {} ({at_work})",
             ago(built, now),
@@ -194,7 +239,7 @@ pub(crate) fn about(about: &About, now: Timestamp, style: Style) -> Page {
             of.session
         ));
     } else {
-        let why = match about.fates.first().and_then(|(_, plan)| plan.kept.first()).map(|kept| kept.reason) {
+        let why = match about.fates.first().and_then(|fate| fate.plan.kept.first()).map(|kept| kept.reason) {
             Some(KeptReason::Pulled) => "it was pulled",
             Some(KeptReason::Inherited) => "it was built on an image of ours, and inherited its stamp",
             _ if about.stamp.is_none() => "no build of dkb made it",
@@ -215,14 +260,16 @@ pub(crate) fn about(about: &About, now: Timestamp, style: Style) -> Page {
     if about.of.is_some() && !others.is_empty() {
         page.line(format_args!("named by others: {}", others.join(", ")));
     }
-    for (command, plan) in &about.fates {
-        page.line(format_args!("{command} {}", fate(plan)));
+    for fate in &about.fates {
+        page.line(format_args!("{} {}", fate.command, told(fate)));
+    }
+    if about.of.is_some() && about.cache_pending {
+        page.line(PENDING);
     }
     page
 }
 
-/// What a plan does with its one image.
-fn fate(plan: &Plan) -> String {
+fn told(Fate { plan, totals, .. }: &Fate) -> String {
     let names = |wanted: Action| -> Vec<&str> {
         let steps = plan.steps.iter().filter(|step| step.action() == wanted && !step.is_of_own_name());
         steps.flat_map(Step::names).collect()
@@ -238,7 +285,17 @@ fn fate(plan: &Plan) -> String {
     let taken = names(Action::Untag);
     let back = names(Action::GiveBack);
     if let Some(step) = plan.steps.iter().find(|step| step.removed_image().is_some()) {
-        format!("removes it, {}", human_bytes(step.bytes))
+        let moved = match plan.totals().bytes_to_cache {
+            0 => String::new(),
+            moved => format!(", {} more become build cache", human_bytes(moved)),
+        };
+        // What goes with it, too.
+        let up_to = if totals.up_to { "up to " } else { "" };
+        let all = match totals.bytes {
+            bytes if bytes == step.bytes => String::new(),
+            bytes => format!("; all that it takes is {up_to}{}", human_bytes(bytes)),
+        };
+        format!("removes it, {}{moved}{all}", human_bytes(step.bytes))
     } else if !taken.is_empty() {
         let why = stays.map(|why| format!(", {why}")).unwrap_or_default();
         format!("takes the {} {}; the image stays{why}", plural(taken.len(), "tag"), taken.join(", "))
@@ -255,6 +312,44 @@ mod tests {
     use crate::model::books_tests::id;
     use crate::model::image_tests::host;
     use crate::model::{Deed, Holder, ImageGuard, Kept, Kind, Reason};
+
+    #[test]
+    fn cache_that_nobody_has_looked_at_yet_is_not_called_others() {
+        let said = |pending| {
+            let mut page = Page::new(Style::PLAIN);
+            rest_of_cache(&mut page, &CacheBytes { all: 7, pending, ..CacheBytes::default() });
+            page.as_str().to_owned()
+        };
+        assert_eq!(said(false), "the rest of the engine's build cache takes 7 B\n");
+        let pending = "build cache of the last build: still being read\n\
+                       with that, the rest of the engine's build cache takes 7 B\n";
+        assert_eq!(said(true), pending);
+    }
+
+    #[test]
+    fn who_is_alive_without_an_owner_builds_only_if_a_build_runs() {
+        let (then, now) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(60).expect("a time"));
+        let at_work = |life, builds| at_work((life, builds), None, None, then, now);
+        assert_eq!(at_work(Life::Alive, true), "alive, a build is running");
+        assert_eq!(at_work(Life::Alive, false), "alive, somebody begins or ends work in it");
+        assert_eq!(at_work(Life::Unowned, false), "unowned, last build 1 minute ago");
+    }
+
+    fn fate(plan: Plan) -> Fate {
+        Fate { command: "dkb clean".to_owned(), totals: plan.totals(), plan }
+    }
+
+    #[test]
+    fn what_an_image_frees_is_what_the_clean_frees_that_takes_it() {
+        let gone = Step::new(Deed::RemoveImage { id: id(1), guard: ImageGuard::Untagged }, Reason::Leftover, 7);
+        let mut plan =
+            Plan::new("clean", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, vec![gone], vec![]);
+        plan.to_cache.insert(id(1), 3);
+        let alone = fate(plan);
+        assert_eq!(told(&alone), "removes it, 7 B, 3 B more become build cache");
+        let all = Fate { totals: Totals { bytes: 50, ..alone.totals }, ..alone };
+        assert_eq!(told(&all), "removes it, 7 B, 3 B more become build cache; all that it takes is 50 B");
+    }
 
     #[test]
     fn what_becomes_of_one_image_is_what_the_plan_does_with_it() {
@@ -288,7 +383,7 @@ mod tests {
             (vec![], vec![], "has nothing to do with it"),
         ] {
             let plan = Plan::new("clean", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, steps, kept);
-            assert_eq!(fate(&plan), told);
+            assert_eq!(super::told(&fate(plan)), told);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{Kept, KeptReason};
+use crate::model::{Kept, KeptReason, Reason};
 
 /// How much is to be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,15 @@ pub(crate) fn plural(n: usize, what: &'static str) -> &'static str {
         (_, "volume") => "volumes",
         (_, "cache record") => "cache records",
         _ => what,
+    }
+}
+
+/// Why something goes. What has tags is not taken for having them.
+pub(super) fn why(reason: Reason) -> String {
+    match reason {
+        Reason::Tagged => "--tagged asked for it".to_owned(),
+        Reason::ImagesGo => "its images go".to_owned(),
+        _ => in_words(reason),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::config::here::machine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Life, Plan, Record, SessionKey};
 use crate::observe::{Observation, unmatched};
+use crate::plan::cache::give_up;
 use crate::plan::clean::{CacheWish, CleanPolicy, Layers, Scope, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
 use crate::plan::over::{is_cleaned, left};
@@ -81,8 +82,14 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         let stop = asked_to_stop().boxed_local().shared();
         let mut report = hand.carry_out(&mut made, stop.clone(), |_| bar.step()).await;
         bar.end();
-        if let Err(error) = cache.map_or(Ok(()), |cache| cache.forget(&made)) {
-            report::warn(error);
+        if let Some(mut cache) = cache {
+            if whole && !report.interrupted {
+                let (here, layers) = (app.here(), Layers::new());
+                give_up(&mut cache.books, &made, &seen.as_look(&here, &layers), &policy);
+            }
+            if let Err(error) = cache.forget(&made) {
+                report::warn(error);
+            }
         }
         let ended = if whole { end_sessions(app, &seen, &policy, &made)? } else { Vec::new() };
         match hand.note(&made, report.gone.clone(), ended, stop).await {

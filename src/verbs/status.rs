@@ -12,13 +12,13 @@ use crate::plan::cache::CacheBytes;
 use crate::plan::clean::{CacheWish, CleanPolicy, Layers, Scope, build_gave};
 use crate::plan::status::sessions;
 use crate::report;
-use crate::report::status::{About, ShownSession};
+use crate::report::status::{About, Fate, ShownSession};
 use crate::session::dead;
 
 pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
     app.runtime()?.block_on(async {
         let mut seen = Observation::look(app).await?;
-        seen.recall_cache(app)?;
+        seen.recall_cache(app).await?;
         report::notice::tell(&seen.notices);
         dead::tell_of_all_dead(app, &seen.lives);
         match &flags.image {
@@ -31,13 +31,12 @@ pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
 async fn all(app: &App, seen: &Observation, every: bool) -> Result<u8> {
     let project = &app.key.project;
     let scope = if every { Scope::All } else { Scope::Project(project.clone()) };
-    let policy = CleanPolicy { cache: CacheWish::With, ..app.clean_policy(scope, false) };
-    let plan = seen.plan(&app.here(), &policy).await?;
+    let plan = seen.plan(&app.here(), &policy(app, scope, false)).await?;
     let cache = seen.cache_bytes();
     let shown = shown(app, seen, &cache, |key| every || key.project == *project)?;
-    let whose = if every { "all projects" } else { project.as_str() };
+    let whose = if every { report::status::ALL } else { project.as_str() };
     let for_people = || report::status::human(&plan, whose, &shown, &cache, Timestamp::now(), app.verbose, style(app));
-    report::result(app.settings.format, for_people, || report::status::json(&plan, &shown, cache.all));
+    report::result(app.settings.format, for_people, || report::status::json(&plan, &shown, &cache));
     Ok(0)
 }
 
@@ -56,8 +55,17 @@ fn shown(
     let state = app.state()?;
     Ok(summaries
         .into_iter()
-        .map(|session| ShownSession { owner: state.session(&session.key).owner(), session })
+        .map(|session| ShownSession {
+            owner: state.session(&session.key).owner(),
+            builds: is_building(seen, &session.key),
+            session,
+        })
         .collect())
+}
+
+/// Whether a build of this session runs. Others hold a session for a moment too, as they open or end it.
+fn is_building(seen: &Observation, key: &SessionKey) -> bool {
+    seen.running.iter().any(|build| build.of == *key)
 }
 
 /// Why one image is kept, and whose it is.
@@ -72,7 +80,7 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
     let builds = seen.books.claims(image.id);
     let of = builds.clone().max_by_key(|build| build.at).map(|build| build.of.clone());
     let mut fates = fates(app, seen, of.as_ref(), image.id).await?;
-    let (_, plan) = &mut fates[0];
+    let plan = &mut fates[0].plan;
     if plan.steps.is_empty() && plan.kept.is_empty() {
         // Neither recorded nor stamped: a plan has no line for it.
         plan.kept.push(Kept {
@@ -98,38 +106,45 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
         built: seen.books.built(image.id),
         life: of.as_ref().map(|of| seen.lives.get(of).copied().unwrap_or(Life::Unowned)),
         cleaned,
+        cache_pending: seen.cache_bytes().pending,
+        builds: of.as_ref().is_some_and(|of| is_building(seen, of)),
         of,
         owner,
         fates,
     };
     let for_people = || report::status::about(&about, Timestamp::now(), style(app));
-    report::result(app.settings.format, for_people, || report::status::json(&plan, &[], seen.cache_bytes().all));
+    report::result(app.settings.format, for_people, || report::status::json(&plan, &[], &seen.cache_bytes()));
     Ok(0)
 }
 
-/// What each kind of clean would do with one image, by the words to type. The first is the plain one.
-async fn fates(app: &App, seen: &Observation, of: Option<&SessionKey>, id: ImageId) -> Result<Vec<(String, Plan)>> {
+/// What each kind of clean would do with one image. The first is the plain one.
+async fn fates(app: &App, seen: &Observation, of: Option<&SessionKey>, id: ImageId) -> Result<Vec<Fate>> {
     let mut here = app.here();
     let Some(of) = of else {
-        let plan = seen.plan(&here, &app.clean_policy(Scope::All, false)).await?;
-        return Ok(vec![("dkb clean".to_owned(), only(plan, id))]);
+        let plan = seen.plan(&here, &policy(app, Scope::All, false)).await?;
+        return Ok(vec![fate("dkb clean".to_owned(), plan, id)]);
     };
     // What another working copy built is cleaned by whoever says the project's name.
     let elsewhere = of.project != app.key.project || !seen.as_look(&here, &Layers::new()).reaches(of);
     here.vouched |= elsewhere;
-    let fate = async |scope: Scope, tags: bool| -> Result<Plan> {
-        Ok(only(seen.plan(&here, &app.clean_policy(scope, tags)).await?, id))
+    let of_clean = async |command: String, scope: Scope, tags: bool| -> Result<Fate> {
+        Ok(fate(command, seen.plan(&here, &policy(app, scope, tags)).await?, id))
     };
     let command = if elsewhere { format!("dkb clean --project {}", of.project) } else { "dkb clean".to_owned() };
     let project = || Scope::Project(of.project.clone());
-    let mut fates = vec![(command.clone(), fate(project(), false).await?)];
+    let mut fates = vec![of_clean(command.clone(), project(), false).await?];
     // Where somebody else named it too, our name alone goes.
     let is_named = |kept: &Kept| matches!(kept.reason, KeptReason::Tagged | KeptReason::ForeignTag);
-    if fates[0].1.kept.iter().any(is_named) {
-        fates.push((format!("{command} --tagged"), fate(project(), true).await?));
+    if fates[0].plan.kept.iter().any(is_named) {
+        fates.push(of_clean(format!("{command} --tagged"), project(), true).await?);
     }
-    fates.push((format!("{command} --session {}", of.session), fate(Scope::Session(of.clone()), true).await?));
+    fates.push(of_clean(format!("{command} --session {}", of.session), Scope::Session(of.clone()), true).await?);
     Ok(fates)
+}
+
+/// As `dkb clean` has it, which takes the cache along where its images go.
+fn policy(app: &App, scope: Scope, tags: bool) -> CleanPolicy {
+    CleanPolicy { cache: CacheWish::With, ..app.clean_policy(scope, tags) }
 }
 
 /// An ID that is cut short, as docker shows it, where exactly one image has it.
@@ -139,10 +154,10 @@ fn shortened(seen: &Observation, digits: &str) -> Option<ImageId> {
     found.next().filter(|_| found.next().is_none()).map(|image| image.id)
 }
 
-/// The part of a plan that is about one image.
-fn only(mut plan: Plan, id: ImageId) -> Plan {
+fn fate(command: String, mut plan: Plan, id: ImageId) -> Fate {
+    let totals = plan.totals();
     plan.steps.retain(|step| step.image() == Some(id));
     let id = id.to_string();
     plan.kept.retain(|kept| kept.id == id);
-    plan
+    Fate { command, plan, totals }
 }

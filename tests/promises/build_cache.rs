@@ -33,6 +33,7 @@ pub(crate) fn promises() -> Promises {
                 a_stranger_keeps_what_he_found_while_we_built,
                 a_session_that_is_cleaned_leaves_no_cache,
                 clean_takes_the_cache_that_it_is_asked_to_take,
+                what_two_projects_use_goes_with_the_last_that_is_cleaned,
             ],
         )
         .on(without, promises![where_it_can_not_be_known_or_harms_others_the_cache_is_left_alone])
@@ -339,6 +340,12 @@ fn clean_takes_the_cache_that_it_is_asked_to_take(engine: &Engine) {
     scene.settle();
     let status = engine.dkb_in(&scene.state).project("cache").arg("status").run().success();
     assert!(status.out().contains("build cache, "), "{status}");
+    let all = scene.clean("s", &["--tagged", "--dry-run", "--format", "json"]).json();
+    let all = dkb::model::human_bytes(all["totals"]["bytes"].as_u64().expect("bytes"));
+    let status = engine.dkb_in(&scene.state).project("cache").args(["status", "app"]).run().success();
+    let told =
+        status.out().lines().find(|line| line.starts_with("dkb clean --tagged")).expect("what it frees").to_owned();
+    assert!(told.ends_with(&format!(" {all}")), "{told}, and not {all}");
     let kept = scene.clean("s", &["--cache", "--cache-keep", "1GB"]);
     assert!(kept.out().contains("cache to keep"), "{kept}");
     let shown = scene.clean("s", &["--cache", "--dry-run"]);
@@ -347,4 +354,33 @@ fn clean_takes_the_cache_that_it_is_asked_to_take(engine: &Engine) {
     assert!(engine.docker(["image", "inspect", "app"]).run().exit_code() == Some(0), "images stay");
     assert_eq!(other.found(&["-t", "other"]), 5, "another's cache stays");
     assert!(scene.found(&["-t", "app"]) < 3, "what only we had is gone");
+}
+
+fn what_two_projects_use_goes_with_the_last_that_is_cleaned(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.begin();
+    scene.change();
+    let dkb = |project: &str| engine.dkb_in(&scene.state).project(project).session("s").env("DOCKER_BUILDKIT", "1");
+    for project in ["one", "other"] {
+        dkb(project).args(["build", "-q", "-t", project]).arg(scene.context.path()).run().success();
+        scene.settle();
+    }
+    let made = scene.cache();
+    let clean =
+        |project: &str, args: &[&str]| dkb(project).args(["clean", "--session", "--yes"]).args(args).run().success();
+    clean("one", &[]);
+    assert_eq!(scene.found(&["-t", "look"]), 5, "the other needs it");
+    scene.begin();
+    for project in ["one", "other"] {
+        dkb(project).args(["build", "-q", "-t", project]).arg(scene.context.path()).run().success();
+        scene.settle();
+    }
+    assert!(scene.cache().1 >= made.1);
+    clean("one", &["--keep-cache"]);
+    let status = dkb("one").args(["status", "--all"]).run().success();
+    let hint = "dkb clean --all --cache takes the build cache of sessions that were cleaned";
+    assert!(status.out().contains(hint), "{status}");
+    clean("one", &[]);
+    let done = clean("other", &[]);
+    assert!(scene.cache().1 < made.1 / 10, "{made:?} of both, {:?} after both\n{done}", scene.cache());
 }

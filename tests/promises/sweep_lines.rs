@@ -107,8 +107,18 @@ fn what_only_moves_into_the_cache_is_told_apart(engine: &Engine) {
     assert!(summary["bytes_to_cache"].as_u64().is_some_and(|bytes| bytes >= 700_000), "{summary:#}");
     assert_eq!(summary["up_to"], true, "{summary:#}");
     dry().args(["--format", "human"]).run().success().says("only move into the build cache");
+    for less in [["--only", "images"], ["--skip", "cache"]] {
+        // The whole of it is there after all.
+        let said = dry().args(less).run().success().out();
+        let told = |line: &&str| line.contains("only move into the build cache");
+        assert_eq!(said.lines().filter(told).count(), 2, "of the images, and in the summary: {said}");
+    }
     let done = sweep(engine).args(["--yes", "--format", "human"]).run().success();
     done.says("only moved into the build cache");
+    let bytes = || engine.api().build_cache().iter().filter_map(|one| one["Size"].as_u64()).sum::<u64>();
+    assert!(bytes() >= 700_000, "it is an image's no more");
+    sweep(engine).arg("--yes").run().success();
+    assert!(bytes() < 700_000, "and goes with the next one");
 }
 
 fn a_dry_run_says_of_each_thing_what_how_old_how_large_and_why(engine: &Engine) {

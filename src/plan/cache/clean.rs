@@ -6,6 +6,7 @@
 //! 4. Whatever is asked for, what stays stays: what a build outside the scope needs, or one that runs; what a keep
 //!    pattern or `--keep-last` means; what was used too short a while ago; and so much as `--cache-keep` says, the last
 //!    used first.
+//! 5. What stays for another's sake alone these builds need no more ([`give_up`]): it goes with the last that asks.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -13,8 +14,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use jiff::Timestamp;
 
 use super::{going, latest, versions};
-use crate::model::{Build, CacheBooks, CacheRecord, CachedBuild, ImageId, KeptReason, Plan, Reason, Step, total};
-use crate::plan::clean::{CacheWish, CleanLook, CleanPolicy, covers, tag_reason};
+use crate::model::{
+    Build, CacheBooks, CacheRecord, CachedBuild, ImageId, Kept, KeptReason, Kind, Plan, Reason, Step, total,
+};
+use crate::plan::clean::{CacheWish, CleanLook, CleanPolicy, covers};
 
 /// Adds to the plan of a clean what goes of the cache.
 pub(crate) fn clean(
@@ -28,7 +31,7 @@ pub(crate) fn clean(
         return;
     }
     let (own, others): (Vec<&CachedBuild>, Vec<&CachedBuild>) =
-        books.builds.iter().partition(|build| covers(look, policy, &build.of) && !look.is_others(&build.of));
+        books.builds.iter().partition(|build| is_own(look, policy, build));
     let mut stays = needed_elsewhere(&own, &others);
     for build in staying(plan, look, policy, &own) {
         stays.extend(build.needs.iter().map(|id| (id.as_str(), KeptReason::NextBuild)));
@@ -37,7 +40,8 @@ pub(crate) fn clean(
     let of_scope: Vec<&CacheRecord> = records.iter().filter(|record| in_scope.contains(record.id.as_str())).collect();
     for record in &of_scope {
         if policy.is_too_young(look.now, touched(record).unwrap_or(Timestamp::MAX)) {
-            stays.entry(&record.id).or_insert(KeptReason::TooYoung);
+            // Also where others need it: it is not given up.
+            stays.insert(&record.id, KeptReason::TooYoung);
         }
     }
     let may_go = |stays: &BTreeMap<&str, KeptReason>, id: &str| in_scope.contains(id) && !stays.contains_key(id);
@@ -51,7 +55,7 @@ pub(crate) fn clean(
     let gone: HashSet<&str> = going.iter().map(|record| record.id.as_str()).collect();
     let reason = match policy.cache {
         CacheWish::Only => Reason::AskedFor,
-        _ if policy.tags => tag_reason(policy),
+        _ if policy.tags => Reason::ImagesGo,
         _ => Reason::Superseded,
     };
     plan.steps.extend(going.iter().map(|record| record.removal(reason, look.snapshot.engine.can)));
@@ -65,6 +69,27 @@ pub(crate) fn clean(
         };
         record.kept(reason, Vec::new())
     }));
+}
+
+/// Notes that builds in the scope have no more use for what this plan would have taken, had others not needed it too:
+/// of two that ask for the same to go each would keep it from the other for good.
+pub(crate) fn give_up(books: &mut CacheBooks, plan: &Plan, look: &CleanLook, policy: &CleanPolicy) {
+    // How much of it would have stayed nobody can tell.
+    if policy.cache_keep.is_some() {
+        return;
+    }
+    let elsewhere = |kept: &&Kept| {
+        kept.kind == Kind::BuildCache && matches!(kept.reason, KeptReason::OtherProject | KeptReason::OtherSession)
+    };
+    let left: HashSet<&str> = plan.kept.iter().filter(elsewhere).map(|kept| kept.id.as_str()).collect();
+    for build in books.builds.iter_mut().filter(|build| is_own(look, policy, build)) {
+        build.needs.retain(|id| !left.contains(id.as_str()));
+    }
+}
+
+/// Whether the clean is about this build.
+fn is_own(look: &CleanLook, policy: &CleanPolicy, build: &CachedBuild) -> bool {
+    covers(look, policy, &build.of) && !look.is_others(&build.of)
 }
 
 /// What the newest versions of builds need that the clean is not about.
@@ -146,4 +171,88 @@ fn last_used<'a>(all: &[&'a CacheRecord], free: &[&'a CacheRecord], limit: u64) 
 
 fn touched(record: &CacheRecord) -> Option<Timestamp> {
     record.last_used.max(record.created)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::model::books_tests::{build, key};
+    use crate::model::image_tests::host;
+    use crate::model::{Books, CacheClaim, Record, SessionKey};
+    use crate::plan::clean::{Here, Layers, Scope};
+
+    fn cached(of: &SessionKey, needs: &[&str]) -> CachedBuild {
+        CachedBuild {
+            past: BTreeSet::new(),
+            build: None,
+            of: of.clone(),
+            key: "k".to_owned(),
+            variant: String::new(),
+            at: Timestamp::UNIX_EPOCH,
+            ok: true,
+            keep: 0,
+            needs: needs.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// What a clean of this session takes of the cache; then it gives up the rest, where it does.
+    fn cleaned(books: &mut CacheBooks, of: &SessionKey, policy: &CleanPolicy) -> Vec<String> {
+        let record = |id: &String| CacheRecord { id: id.clone(), size: 1, ..CacheRecord::default() };
+        let records: Vec<CacheRecord> = books.records.keys().map(record).collect();
+        let mut ledger = Books::default();
+        for (n, cached) in books.builds.iter().enumerate() {
+            ledger.apply(Record::Build(build(&n.to_string(), &cached.of, 1, &[])));
+        }
+        let (snapshot, layers) = (host(Vec::new(), Vec::new()), Layers::new());
+        let (lives, beats, opened, at_work) = (HashMap::new(), HashMap::new(), HashMap::new(), HashSet::new());
+        let look = CleanLook {
+            snapshot: &snapshot,
+            books: &ledger,
+            lives: &lives,
+            beats: &beats,
+            opened: &opened,
+            at_work: &at_work,
+            running: &[],
+            layers: &layers,
+            here: &Here::somebody(of.clone()),
+            now: Timestamp::UNIX_EPOCH,
+        };
+        let policy = CleanPolicy { scope: Scope::Session(of.clone()), ..policy.clone() };
+        let mut plan = Plan::new("clean", &snapshot.engine, look.now, Vec::new(), Vec::new());
+        clean(&mut plan, &look, &policy, books, &records);
+        give_up(books, &plan, &look, &policy);
+        let mut gone: Vec<String> = plan.steps.iter().map(|step| step.id().into_owned()).collect();
+        gone.sort();
+        books.forget(|id| gone.iter().any(|other| other == id));
+        gone
+    }
+
+    #[test]
+    fn what_two_projects_use_goes_with_the_last_that_asks() {
+        let (one, other) = (key("p", "s"), key("q", "t"));
+        let whole = CleanPolicy { tags: true, cache: CacheWish::With, ..crate::plan::clean::tests::leftovers() };
+        let books = || CacheBooks {
+            builds: vec![cached(&one, &["both", "own"]), cached(&other, &["both", "theirs"])],
+            records: ["both", "own", "theirs"].map(|id| (id.to_owned(), CacheClaim::default())).into(),
+        };
+        let mut both = books();
+        assert_eq!(cleaned(&mut both, &one, &whole), ["own"]);
+        assert_eq!(cleaned(&mut both, &other, &whole), ["both", "theirs"]);
+        // Whoever leaves the cache, or asks for some of it to stay, wants it still.
+        let leave = CleanPolicy { cache: CacheWish::Leave, ..whole.clone() };
+        let young = CleanPolicy { older_than: Some(std::time::Duration::from_secs(9)), ..whole.clone() };
+        let some = CleanPolicy { cache_keep: Some(2), ..whole.clone() };
+        for keeps in [leave, young, some] {
+            let mut both = books();
+            assert!(cleaned(&mut both, &one, &keeps).iter().all(|id| id != "both"));
+            assert_eq!(cleaned(&mut both, &other, &whole), ["theirs"], "{keeps:?}");
+        }
+        // What it builds again it needs again.
+        let mut both = books();
+        cleaned(&mut both, &one, &whole);
+        both.builds.push(cached(&one, &["both"]));
+        assert_eq!(cleaned(&mut both, &other, &whole), ["theirs"]);
+    }
 }

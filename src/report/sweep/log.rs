@@ -60,13 +60,16 @@ fn skipped(kept: &Kept) -> String {
 fn amount(kind: Kind, bytes: u64, plan: &Plan, verbs: (&str, &str)) -> String {
     let is_image = kind == Kind::Image && bytes > 0;
     let up_to = if is_image && plan.up_to { "up to " } else { "" };
-    let to_cache = match plan.totals().bytes_to_cache {
-        moved if is_image && moved > 0 => {
-            format!(", of which up to {} only {} into the build cache", human_bytes(moved), verbs.1)
-        }
-        _ => String::new(),
-    };
-    format!("{up_to}{}{}{to_cache}", human_bytes(bytes), verbs.0)
+    let moved = if is_image { plan.totals().bytes_to_cache } else { 0 };
+    format!("{up_to}{}{}{}", human_bytes(bytes), verbs.0, to_cache(moved, verbs.1))
+}
+
+/// How much of it comes back only when the build cache goes.
+fn to_cache(moved: u64, verb: &str) -> String {
+    if moved == 0 {
+        return String::new();
+    }
+    format!(", of which up to {} only {verb} into the build cache", human_bytes(moved))
 }
 
 impl Log {
@@ -191,7 +194,7 @@ impl Log {
         let (mut removed, mut failed, mut kept) = (0_usize, 0_usize, 0_usize);
         let plans = || told.iter().filter_map(|told| told.plan.as_ref());
         let bytes = total(plans().map(|plan| plan.totals().bytes));
-        let to_cache = total(plans().map(|plan| plan.totals().bytes_to_cache));
+        let moved = total(plans().map(|plan| plan.totals().bytes_to_cache));
         for plan in plans() {
             for step in &plan.steps {
                 let goes = dry || matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
@@ -216,7 +219,7 @@ impl Log {
             n => format!(", {n} of {} hosts failed: {}", told.len(), lost.join(", ")),
         };
         let mut more = fields(json!({
-            "count": removed, "space_freed_bytes": bytes, "bytes_to_cache": to_cache, "up_to": is_up_to,
+            "count": removed, "space_freed_bytes": bytes, "bytes_to_cache": moved, "up_to": is_up_to,
             "failed": failed, "kept": kept,
             "operations_succeeded": operations.saturating_sub(operations_failed), "operations_failed": operations_failed,
             "hosts": told.len(), "hosts_failed": lost, "duration_seconds": seconds(longest),
@@ -228,8 +231,9 @@ impl Log {
             operation: SUMMARY,
             host: None,
             text: format!(
-                "{what}: {up_to}{} ({removed} {verb}, {kept} kept, {failed} failed, {longest:.1} s{hosts})",
-                human_bytes(bytes)
+                "{what}: {up_to}{}{} ({removed} {verb}, {kept} kept, {failed} failed, {longest:.1} s{hosts})",
+                human_bytes(bytes),
+                to_cache(moved, if dry { "move" } else { "moved" })
             ),
             message: what.to_owned(),
             fields: more,
