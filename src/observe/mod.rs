@@ -4,6 +4,7 @@
 mod disk;
 pub(crate) mod host;
 pub(crate) mod pressure;
+pub(crate) mod unknown;
 pub(crate) mod unmatched;
 
 use std::collections::{HashMap, HashSet};

@@ -19,6 +19,7 @@ pub(crate) mod status;
 pub(crate) mod superseded;
 pub(crate) mod sweep;
 pub(crate) mod taken;
+pub(crate) mod unknown;
 pub(crate) mod unmatched;
 
 #[cfg(test)]

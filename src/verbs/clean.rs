@@ -13,11 +13,12 @@ use crate::config::Format;
 use crate::config::here::machine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Life, Plan, Record, SessionKey};
-use crate::observe::{Observation, unmatched};
+use crate::observe::{Observation, unknown, unmatched};
 use crate::plan::cache::give_up;
 use crate::plan::clean::{CacheWish, CleanPolicy, Layers, Scope, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
 use crate::plan::over::{is_cleaned, left};
+use crate::plan::unknown::unknown;
 use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
 use crate::report;
@@ -53,6 +54,12 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         unmatched::find(&seen.engine, &policy.keep, images, &seen.snapshot.containers).await.iter().for_each(|one| {
             report::warn(format_args!("{one}"));
         });
+        if let Some((tried, named)) = scope::named(app, flags, &policy).filter(|_| made.steps.is_empty())
+            && let Some(error) = unknown(&tried, named, &unknown::known(app, &seen).await?)
+        {
+            // A job that has built nothing yet may be cleaned, so this is no failure.
+            report::warn(error);
+        }
         if let Some(path) = &flags.act.plan {
             plan_file::write(path, &made)?;
             if plan_file::is_the_result(path) {

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::ledger::SessionFile;
 use crate::model::{Name, RUN_LABEL, SessionKey, parse_duration};
 use crate::plan::over::is_over;
+use crate::plan::unknown::{Known, Named, unknown};
 use crate::processes::process_end;
 use crate::processes::signals::asked_to_stop;
 use crate::report;
@@ -73,13 +74,9 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
     lives.remove(&key);
     dead::tell_of_the_dead(app, &lives);
     if !known && !opened && plan.steps.is_empty() {
-        let elsewhere = lives.keys().find(|other| other.session == key.session);
-        let error =
-            Error::usage(format!("ending session {}", key.session), format!("{} has no such session", key.project));
-        return Err(match elsewhere {
-            Some(other) => error.hint(format!("dkb --project {} session end {}", other.project, other.session)),
-            None => error.hint("dkb status --all shows the sessions that there are"),
-        });
+        let known = Known { sessions: lives.into_keys().collect(), ..Known::default() };
+        let tried = format!("ending session {}", key.session);
+        unknown(&tried, Named::Session(&key, "session end"), &known).map_or(Ok(()), Err)?;
     }
     let over = is_over(&plan);
     if over {

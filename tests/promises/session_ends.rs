@@ -23,6 +23,7 @@ pub(crate) fn promises() -> Promises {
                 a_clean_leaves_what_a_living_guard_keeps_open,
                 a_session_that_was_ended_is_over_whatever_it_kept,
                 what_a_sessions_volumes_held_is_counted_whoever_ends_it,
+                a_name_that_nobody_knows_is_told_and_is_no_failure,
                 tags_that_went_from_session_to_session_come_back_in_the_end,
                 what_bears_the_label_is_narrowed_by_age_and_told_with_its_bytes,
                 what_is_older_than_a_session_may_be_somebody_elses,
@@ -346,6 +347,26 @@ fn a_guard_that_was_faster_than_its_watcher_is_known_later(engine: &Engine) {
     guard.wait().success();
     dkb().args(["session", "end", "e2e"]).run().success();
     dkb().args(["session", "end", "e3e"]).run().code(2).warns("p has no such session");
+}
+
+fn a_name_that_nobody_knows_is_told_and_is_no_failure(engine: &Engine) {
+    let state = State::new();
+    let dkb = |args: &[&str]| engine.dkb_in(&state).project("shop").args(args).run();
+    let clean = |args: &[&str]| engine.dkb_in(&state).arg("clean").args(args).run().success();
+    dkb(&["--session", "e2e-tests", "guard", "--", "true"]).success();
+    engine.network("labelled", &[("dev.dkb.run", "shop:of-a-network")]);
+    for args in [&["clean", "--session", "e2e-test"][..], &["clean", "--session", "e2e-test", "--dry-run"]] {
+        dkb(args).success().warns("shop has no such session").warns("did you mean e2e-tests?");
+    }
+    for session in ["e2e-tests", "of-a-network"] {
+        dkb(&["clean", "--session", session]).success().never_warns("no such session");
+    }
+    dkb(&["clean"]).success().never_warns("nothing here is known");
+    clean(&["--project", "shopp"]).warns("nothing here is known of shopp").warns("did you mean shop?");
+    // The job's own session has built nothing yet, and that is how it begins.
+    let own = engine.dkb_in(&state).project("shop").session("fresh").args(["clean", "--session"]).run();
+    own.success().never_warns("no such session");
+    dkb(&["session", "end", "e2e-test"]).code(2).warns("did you mean e2e-tests?");
 }
 
 fn what_a_sessions_volumes_held_is_counted_whoever_ends_it(engine: &Engine) {

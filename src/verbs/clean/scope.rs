@@ -4,9 +4,11 @@ use std::io::IsTerminal;
 
 use crate::app::App;
 use crate::cli::{self, CleanFlags};
+use crate::config::value::Source;
 use crate::error::{Error, Result};
 use crate::model::{Asked, Covers, Kind, Name, Plan, SessionKey, Step};
 use crate::plan::clean::{CacheWish, CleanPolicy, Scope};
+use crate::plan::unknown::Named;
 
 pub(super) fn of_flags(app: &App, flags: &CleanFlags) -> Result<CleanPolicy> {
     let project = app.key.project.clone();
@@ -57,6 +59,25 @@ pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> V
     let project = || app.key.project.clone();
     let all = [Scope::Project(project()), Scope::Session(app.key.clone()), Scope::Stale(project()), Scope::All];
     all.into_iter().map(|scope| policy(scope, true, true, false)).collect()
+}
+
+/// What was typed to say whose things are meant, and so may be a slip of the pen.
+pub(super) fn named<'a>(app: &App, flags: &CleanFlags, policy: &'a CleanPolicy) -> Option<(String, Named<'a>)> {
+    let typed = |key: &str| matches!(app.settings.source(key), Some(Source::Flag(_)));
+    if flags.act.apply.is_some() {
+        return None;
+    }
+    match &policy.scope {
+        Scope::Session(key) if typed("session") || *key != app.key => {
+            Some((format!("cleaning session {}", key.session), Named::Session(key, "clean --session")))
+        }
+        Scope::Project(project) | Scope::Stale(project) | Scope::Session(SessionKey { project, .. })
+            if typed("project") =>
+        {
+            Some((format!("cleaning project {project}"), Named::Project(project)))
+        }
+        _ => None,
+    }
 }
 
 const fn project_of(scope: &Scope) -> Option<&Name> {

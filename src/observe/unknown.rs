@@ -1,0 +1,27 @@
+//! Who is known on an engine, for whoever named somebody.
+
+use super::Observation;
+use crate::app::App;
+use crate::error::Result;
+use crate::model::{Image, RUN_LABEL, SessionKey};
+use crate::plan::session_end::Extras;
+use crate::plan::unknown::Known;
+
+/// By the books, the labels of what is there, and the folder of sessions.
+pub(crate) async fn known(app: &App, seen: &Observation) -> Result<Known> {
+    let Extras { networks, volumes } = seen.extras().await?;
+    let mut known = Known::default();
+    known.sessions.extend(seen.books.sessions.keys().chain(seen.lives.keys()).cloned());
+    known.sessions.extend(app.state()?.sessions().into_iter().map(|(key, _)| key));
+    for stamp in seen.snapshot.images.iter().map(Image::stamp) {
+        known.projects.extend(stamp.project.clone());
+        if let (Some(project), Some(session)) = (stamp.project, stamp.session) {
+            known.sessions.insert(SessionKey { project, session });
+        }
+    }
+    let containers = seen.snapshot.containers.iter().map(|one| &one.labels);
+    let labels = containers.chain(networks.iter().map(|one| &one.labels)).chain(volumes.iter().map(|one| &one.labels));
+    let run_labels = labels.filter_map(|labels| labels.get(RUN_LABEL));
+    known.sessions.extend(run_labels.filter_map(|label| SessionKey::of_run_label(label)));
+    Ok(known)
+}

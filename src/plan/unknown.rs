@@ -1,0 +1,116 @@
+//! A session or a project that was named and that nobody knows: a job that has built nothing yet, or a slip of the
+//! pen, so the name that comes nearest is said with it.
+
+use std::collections::BTreeSet;
+
+use crate::error::Error;
+use crate::model::{Name, SessionKey, distance};
+
+/// The sessions and projects that the ledger, the engine's labels or somebody at work know.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    pub sessions: BTreeSet<SessionKey>,
+    pub projects: BTreeSet<Name>,
+}
+
+impl Known {
+    fn has_project(&self, project: &Name) -> bool {
+        self.projects.contains(project) || self.sessions.iter().any(|key| key.project == *project)
+    }
+
+    fn all_projects(&self) -> impl Iterator<Item = &Name> {
+        self.projects.iter().chain(self.sessions.iter().map(|key| &key.project))
+    }
+}
+
+/// What was named, and for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Named<'a> {
+    Project(&'a Name),
+    /// With the verb that takes it: another project may have a session of this name.
+    Session(&'a SessionKey, &'a str),
+}
+
+/// What is to be said where nobody knows it.
+pub(crate) fn unknown(tried: &str, named: Named, known: &Known) -> Option<Error> {
+    let (happened, nearest, elsewhere) = match named {
+        Named::Project(project) if known.has_project(project) => return None,
+        Named::Session(key, _) if known.sessions.contains(key) => return None,
+        Named::Project(project) => {
+            (format!("nothing here is known of {project}"), nearest(project, known.all_projects()), None)
+        }
+        Named::Session(key, verb) => {
+            let of_project = known.sessions.iter().filter(|other| other.project == key.project);
+            let elsewhere = known.sessions.iter().find(|other| other.session == key.session);
+            (
+                format!("{} has no such session", key.project),
+                nearest(&key.session, of_project.map(|other| &other.session)),
+                elsewhere.map(|other| format!("dkb --project {} {verb} {}", other.project, other.session)),
+            )
+        }
+    };
+    let meant = nearest.map(|name| format!("did you mean {name}?"));
+    let next = elsewhere.or(meant).unwrap_or_else(|| "dkb status --all shows the sessions that there are".to_owned());
+    Some(Error::usage(tried, happened).hint(next))
+}
+
+/// The name that somebody may have meant: at most a third of it typed otherwise. Names that only count on, as those of
+/// jobs do, are another job's.
+fn nearest<'a>(typed: &Name, names: impl Iterator<Item = &'a Name>) -> Option<&'a Name> {
+    let letters = |name: &Name| name.as_str().replace(|c: char| c.is_ascii_digit(), "");
+    let (of_typed, typed) = (letters(typed), typed.as_str().to_lowercase());
+    let others = names.filter(|name| letters(name) != of_typed);
+    let (apart, name) = others.map(|name| (distance(&typed, &name.as_str().to_lowercase()), name)).min()?;
+    (apart <= name.as_str().len().div_ceil(3)).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::books_tests::key;
+
+    fn known(sessions: &[(&str, &str)], projects: &[&str]) -> Known {
+        Known {
+            sessions: sessions.iter().map(|(project, session)| key(project, session)).collect(),
+            projects: projects.iter().map(|name| Name::typed(name).expect(name)).collect(),
+        }
+    }
+
+    #[test]
+    fn a_session_that_nobody_knows_is_told_with_the_one_that_was_meant() {
+        let known = known(&[("shop", "e2e-tests"), ("shop", "job-41"), ("tool", "nightly")], &[]);
+        let said = |project: &str, session: &str| {
+            let key = key(project, session);
+            unknown("cleaning it", Named::Session(&key, "clean --session"), &known).map(|error| error.to_string())
+        };
+        assert_eq!(said("shop", "e2e-tests"), None);
+        let all = "dkb status --all shows the sessions that there are";
+        for (session, next) in [
+            ("e2e-test", "did you mean e2e-tests?"),
+            ("E2E-tests", "did you mean e2e-tests?"),
+            ("nightly", "dkb --project tool clean --session nightly"),
+            ("nosuch", all),
+            // The next job's, which nobody has mistyped.
+            ("job-42", all),
+        ] {
+            let expected = format!("cleaning it: shop has no such session\n  {next}");
+            assert_eq!(said("shop", session), Some(expected), "{session}");
+        }
+        assert!(said("tool", "e2e-test").is_some_and(|said| said.ends_with(all)), "another project's is not meant");
+    }
+
+    #[test]
+    fn a_project_that_nobody_knows_is_told_with_the_one_that_was_meant() {
+        let known = known(&[("acme/shop", "x")], &["stamped"]);
+        let said = |project: &str| {
+            let project = Name::typed(project).expect(project);
+            unknown("cleaning it", Named::Project(&project), &known).map(|error| error.to_string())
+        };
+        assert_eq!((said("acme/shop"), said("stamped")), (None, None));
+        assert!(said("acme/shp").is_some_and(|said| said.ends_with("did you mean acme/shop?")));
+        assert!(
+            said("nosuch").is_some_and(|said| said.contains("nothing here is known of nosuch\n  dkb status --all"))
+        );
+        assert!(unknown("cleaning it", Named::Project(&key("a", "b").project), &Known::default()).is_some());
+    }
+}
