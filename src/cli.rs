@@ -4,6 +4,7 @@
 //! verb by hand (`split_at_verb`) before clap sees it. dkb's own flags may stand on either side of a verb that knows them.
 
 mod key_flags;
+mod reflexes;
 mod split_at_verb;
 mod verbs;
 
@@ -119,9 +120,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
     let mut command = Cli::command();
     let cut = split_at_verb::split(&command, args.into_iter().collect())?;
     let page = cut.asks_for_help.then(|| command.try_get_matches_from_mut(["dkb", "help", "build"]).err()).flatten();
-    let matches = match command.try_get_matches_from(cut.words) {
+    let matches = match command.try_get_matches_from_mut(cut.words) {
         Ok(matches) => matches,
-        Err(error) => return Ok(Parsed::Say(error)),
+        Err(refusal) => {
+            return reflexes::of_refusal(&refusal, &command, &cut.verbs).map_or(Ok(Parsed::Say(refusal)), Err);
+        }
     };
     let mut typed = typed(&matches);
     let mut cli = match Cli::from_arg_matches(&matches) {

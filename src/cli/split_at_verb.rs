@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, Command};
 
+use super::reflexes;
 use super::verbs::BuildFlags;
 use crate::error::{Error, Result};
 
@@ -87,13 +88,15 @@ pub(super) struct Cut {
     pub(super) build: Option<BuildFlags>,
     /// It is about the verb's own page, whatever else was said.
     pub(super) asks_for_help: bool,
+    /// The verb, and a verb of its own below it.
+    pub(super) verbs: Vec<String>,
 }
 
 pub(super) fn split(command: &Command, mut args: Vec<OsString>) -> Result<Cut> {
     drop_plugin_word(command, &mut args);
     let before = Before::read(command, &args);
     let Some(verb) = args.get(before.verb_at).and_then(|word| word.to_str()) else {
-        return Ok(Cut { words: args, build: None, asks_for_help: false });
+        return Ok(Cut { words: args, build: None, asks_for_help: false, verbs: Vec::new() });
     };
     if let Some(end) = build_ends(&args, before.verb_at) {
         let behind = args.split_off(end);
@@ -102,18 +105,24 @@ pub(super) fn split(command: &Command, mut args: Vec<OsString>) -> Result<Cut> {
         words.push("build".into());
         let asks_for_help = asks_for_help(&behind);
         let build = BuildFlags { spelling, docker: before.docker, args: behind };
-        return Ok(Cut { words, build: Some(build), asks_for_help });
+        return Ok(Cut { words, build: Some(build), asks_for_help, verbs: vec!["build".to_owned()] });
     }
-    let ours = verb == "help" || command.get_subcommands().any(|sub| sub.get_name() == verb);
-    if !ours && DOCKER_VERBS.contains(&verb) {
+    let sub = command.find_subcommand(verb);
+    let is_ours = verb == "help" || sub.is_some();
+    if let Some(error) = reflexes::of_verb(&args[before.verb_at..], is_ours) {
+        return Err(error);
+    }
+    if !is_ours && DOCKER_VERBS.contains(&verb) {
         return Err(not_ours(&args[before.verb_at..]));
     }
+    let below = args[before.verb_at..].iter().skip(1).filter_map(|word| sub?.find_subcommand(word));
+    let verbs = sub.into_iter().chain(below.take(1)).map(|verb| verb.get_name().to_owned()).collect();
     let mut words = vec![args[0].clone()];
     words.extend(before.stay);
     words.push(args[before.verb_at].clone());
     words.extend(before.moved);
     words.extend(args.drain(before.verb_at + 1..));
-    Ok(Cut { words, build: None, asks_for_help: false })
+    Ok(Cut { words, build: None, asks_for_help: false, verbs })
 }
 
 /// As docker's or cargo's plugin dkb gets its own name as a word: `docker-dkb dkb build`, `cargo-dkb dkb build`.

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{By, KEYS, Key, ValueKind, find};
 use super::value::{Base, Source, Value};
 use crate::error::{Error, Result};
-use crate::model::distance;
+use crate::model::slip;
 
 /// A key that was set somewhere.
 #[derive(Clone, Debug)]
@@ -220,8 +220,7 @@ impl Reader<'_> {
 /// The word that somebody may have meant: at most a third of it typed otherwise.
 fn closest<'a>(typed: &str, words: &[&'a str]) -> Option<&'a str> {
     let typed = typed.replace('-', "_").to_lowercase();
-    let best = words.iter().map(|word| (distance(&typed, word), *word)).min()?;
-    (best.0 <= best.1.len().div_ceil(3)).then_some(best.1)
+    words.iter().filter_map(|word| Some((slip(&typed, word)?, *word))).min().map(|(_, word)| word)
 }
 
 #[cfg(test)]

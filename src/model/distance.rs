@@ -1,7 +1,14 @@
 //! How far two words are apart, for whoever may have meant the other.
 
+/// How far apart two words are, where the one may be a slip of the pen for the other: at most a third of it is
+/// typed otherwise.
+pub fn slip(typed: &str, meant: &str) -> Option<usize> {
+    let apart = distance(typed, meant);
+    (apart <= meant.len().div_ceil(3)).then_some(apart)
+}
+
 /// How many letters to change, add or drop (Levenshtein), a row at a time.
-pub fn distance(a: &str, b: &str) -> usize {
+fn distance(a: &str, b: &str) -> usize {
     let b: Vec<_> = b.chars().collect();
     let mut row: Vec<_> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

@@ -38,7 +38,7 @@ pub use books::{
 pub use build_id::BuildId;
 pub use cache::{CacheBooks, CacheClaim, CachedBuild, EndedBuild, PastBuild, PastStep};
 pub use capabilities::Capabilities;
-pub use distance::distance;
+pub use distance::slip;
 pub use guard_mark::GuardMark;
 pub use hash::short_hash;
 #[cfg(test)]

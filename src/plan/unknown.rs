@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
-use crate::model::{Name, SessionKey, distance};
+use crate::model::{Name, SessionKey, slip};
 
 /// The sessions and projects that the ledger, the engine's labels or somebody at work know.
 #[derive(Clone, Debug, Default)]
@@ -60,8 +60,8 @@ fn nearest<'a>(typed: &Name, names: impl Iterator<Item = &'a Name>) -> Option<&'
     let letters = |name: &Name| name.as_str().replace(|c: char| c.is_ascii_digit(), "");
     let (of_typed, typed) = (letters(typed), typed.as_str().to_lowercase());
     let others = names.filter(|name| letters(name) != of_typed);
-    let (apart, name) = others.map(|name| (distance(&typed, &name.as_str().to_lowercase()), name)).min()?;
-    (apart <= name.as_str().len().div_ceil(3)).then_some(name)
+    let slips = others.filter_map(|name| Some((slip(&typed, &name.as_str().to_lowercase())?, name)));
+    slips.min().map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::model::{Image, Pattern, Reference, distance};
+use crate::model::{Image, Pattern, Reference, slip};
 
 /// A container, a volume or a network.
 #[derive(Clone, Copy, Debug)]
@@ -52,11 +52,7 @@ fn nearest(pattern: &Pattern, names: &BTreeSet<String>) -> Option<String> {
         let last = name.rsplit('/').next().unwrap_or(name);
         let bare = |text: &str| text.rsplit_once(':').map_or(text, |(repository, _)| repository).to_owned();
         let forms = [name.clone(), bare(name), last.to_owned(), bare(last)];
-        let close = |form: &String| {
-            let apart = distance(written, form);
-            (apart <= form.len().div_ceil(3)).then_some(apart)
-        };
-        forms.iter().filter_map(close).min()
+        forms.iter().filter_map(|form| slip(written, form)).min()
     };
     names.iter().filter_map(|name| Some((apart(name)?, name))).min().map(|(_, name)| name.clone())
 }

@@ -1,0 +1,168 @@
+//! What hands that know docker type by habit, and what was most likely meant: the verb that leads there, and never one
+//! that takes more. The one table of it; and the words for a verb or flag that there is not.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
+
+use crate::error::Error;
+use crate::model::slip;
+
+/// What is typed, what is so, and what to do. `{}` is what was typed.
+type Reflex = (&'static [&'static str], &'static str, &'static str);
+
+const VERBS: &[Reflex] = &[
+    (
+        &[
+            "prune",
+            "purge",
+            "system prune",
+            "image prune",
+            "images prune",
+            "builder prune",
+            "buildx prune",
+            "volume prune",
+            "container prune",
+            "network prune",
+        ],
+        "dkb takes nothing away unseen",
+        "yours: dkb clean; the whole host: dkb sweep --dry-run",
+    ),
+    (&["cache", "cache prune", "cache clean"], "clean takes the cache along", "the cache alone: dkb clean --cache"),
+    (&["gc", "cleanup", "clear", "tidy"], "that is clean here", "run: dkb clean --dry-run"),
+    (
+        &["ls", "list", "df", "du", "system df", "builder du", "buildx du", "session ls", "session list"],
+        "that is status here",
+        "run: dkb status (--all: of every project)",
+    ),
+    (
+        &["images", "ps", "image ls", "image list", "container ls", "container list", "container ps", "volume ls"],
+        "dkb shows what is yours",
+        "yours: dkb status; all that there is: docker {}",
+    ),
+    (&["why", "explain"], "that is status here", "run: dkb status IMAGE"),
+    (&["history"], "dkb remembers what it took away", "run: dkb log; the layers of an image: docker history"),
+    (&["undo", "restore", "rollback"], "what was removed is gone", "what it was, when and why: dkb log"),
+    (&["version"], "that is a flag here", "run: dkb --version; docker's: docker version"),
+    (
+        &["rm", "rmi", "image rm", "image remove", "container rm", "volume rm", "network rm"],
+        "dkb takes what its builds made, and docker what you name",
+        "yours: dkb clean; a thing by its name: docker {} …",
+    ),
+    (
+        &["remove", "delete", "del"],
+        "that is clean here",
+        "run: dkb clean --dry-run; an image by its name: docker rmi …",
+    ),
+    (&["session stop", "session close", "session rm", "session clean"], "that is end here", "run: dkb session end ID"),
+    (&["install", "setup"], "dkb runs as it is", "to have docker dkb and cargo dkb too: dkb plugin install"),
+];
+
+/// The same for flags without their dashes, with the verbs that they are typed at; without one, at any.
+const FLAGS: &[(&[&str], Reflex)] = &[
+    (&["clean", "sweep"], (&["force", "f"], "dkb forces nothing: what is in use stays", "-y does not ask")),
+    (&["sweep"], (&["all", "a"], "sweep is about the whole host anyway", "what would go: dkb sweep --dry-run")),
+    (&["clean", "sweep"], (&["dry", "simulate", "what-if"], "that has another name here", "dkb {} --dry-run")),
+    (&[], (&["list", "ls"], "that is status here", "run: dkb status")),
+    (&[], (&["undo"], "what was removed is gone", "what it was, when and why: dkb log")),
+    (&[""], (&["force", "f"], "dkb forces nothing: what is in use stays", "clean and sweep: -y does not ask")),
+];
+
+/// What to say of these words, the first of which stands where a verb does.
+pub(super) fn of_verb(words: &[OsString], is_ours: bool) -> Option<Error> {
+    let typed: Vec<&str> = words.iter().take(2).filter_map(|word| word.to_str()).collect();
+    let find =
+        |typed: &str| VERBS.iter().find(|(reflexes, ..)| reflexes.contains(&typed)).map(|row| (row, typed.to_owned()));
+    // A verb of ours has words of its own; only two together can be a habit.
+    let one = || typed.first().filter(|_| !is_ours).and_then(|word| find(word));
+    let ((_, happened, next), typed) = find(&typed.join(" ")).or_else(one)?;
+    Some(Error::usage(format!("dkb {typed}"), happened).hint(next.replace("{}", &typed)))
+}
+
+/// What to say of a verb or flag that there is not; nothing where clap says it better.
+pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[String]) -> Option<Error> {
+    let mut at = command;
+    for verb in verbs {
+        at = at.find_subcommand(verb)?;
+    }
+    let tried = ["dkb"].into_iter().chain(verbs.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+    let typed = |kind| match refusal.get(kind) {
+        Some(ContextValue::String(typed)) => Some(typed.as_str()),
+        _ => None,
+    };
+    let help = format!("{tried} --help shows what there is");
+    let meant = |nearest: Option<String>| nearest.map_or(help.clone(), |name| format!("did you mean {name}?"));
+    match refusal.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let typed = typed(ContextKind::InvalidSubcommand)?;
+            let names = visible(at).map(Command::get_name);
+            Some(Error::usage(format!("{tried} {typed}"), "there is no such verb").hint(meant(nearest(typed, names))))
+        }
+        ErrorKind::MissingSubcommand => {
+            let names: Vec<_> = visible(at).map(Command::get_name).collect();
+            Some(Error::usage(tried, "a verb is missing").hint(format!("there is: {}", names.join(", "))))
+        }
+        ErrorKind::UnknownArgument => {
+            let typed = typed(ContextKind::InvalidArg)?;
+            let verb = verbs.first().map_or("", String::as_str);
+            if let Some((happened, next)) = flag_reflex(verb, typed) {
+                return Some(Error::usage(format!("{tried} {typed}"), happened).hint(next.replace("{}", verb)));
+            }
+            if !typed.starts_with('-') {
+                return Some(Error::usage(tried, format!("it takes no word like '{typed}'")).hint(help));
+            }
+            let flags = at.get_arguments().chain(command.get_arguments().filter(|arg| arg.is_global_set()));
+            let nearest = nearest(typed.trim_start_matches('-'), flags.filter_map(Arg::get_long));
+            let nearest = nearest.map(|long| format!("--{long}"));
+            Some(Error::usage(tried, format!("there is no flag '{typed}'")).hint(meant(nearest)))
+        }
+        _ => None,
+    }
+}
+
+fn flag_reflex(verb: &str, typed: &str) -> Option<(&'static str, &'static str)> {
+    let fits = |at: &[&str]| at.is_empty() || at.contains(&verb);
+    let name = typed.strip_prefix("--").or_else(|| typed.strip_prefix('-'))?;
+    let row = FLAGS.iter().find(|(at, (reflexes, ..))| fits(at) && reflexes.contains(&name));
+    row.map(|(_, (_, happened, next))| (*happened, *next))
+}
+
+/// What is for people to type.
+pub(super) fn visible(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|verb| !verb.is_hide_set())
+}
+
+fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let (_, name) = names.filter_map(|name| Some((slip(typed, name)?, name))).min()?;
+    Some(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Parsed, command, parse};
+    use super::*;
+
+    #[test]
+    fn every_habit_leads_to_words_that_dkb_takes() {
+        let verbs = VERBS.iter().chain(FLAGS.iter().map(|(_, row)| row));
+        for (typed, happened, next) in verbs {
+            let text = format!("{happened}; {next}");
+            assert!(!text.contains("docker") || !text.contains("prune"), "{text}: docker's prune takes more than ours");
+            assert!(!text.contains("--all-images") && !text.contains("--yes"), "{text}");
+            for words in next.replace("{}", "clean").split("; ").filter_map(|part| part.split_once("dkb ")) {
+                let words =
+                    words.1.split([' ', ';']).take_while(|word| !word.starts_with('(')).filter(|word| *word != "…");
+                let line: Vec<OsString> = ["dkb"].into_iter().chain(words).map(OsString::from).collect();
+                if line.contains(&"docker".into()) || next.contains("docker dkb") {
+                    continue;
+                }
+                let taken = matches!(parse(line.clone()), Ok(Parsed::Run(_) | Parsed::Say(_)));
+                assert!(taken, "{typed:?}: {line:?}");
+            }
+            for word in *typed {
+                assert!(visible(&command()).all(|verb| verb.get_name() != *word), "{word} is a verb");
+            }
+        }
+    }
+}
