@@ -59,9 +59,6 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('plugin', 'plugin', [CompletionResultType]::ParameterValue, 'Make dkb a plugin of docker and of cargo')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a shell''s completions')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page')
-            [CompletionResult]::new('watch', 'watch', [CompletionResultType]::ParameterValue, 'What a guard starts to be outlived by')
-            [CompletionResult]::new('tidy-cache', 'tidy-cache', [CompletionResultType]::ParameterValue, 'What a build leaves to a process that nobody waits for')
-            [CompletionResult]::new('docker-cli-plugin-metadata', 'docker-cli-plugin-metadata', [CompletionResultType]::ParameterValue, 'What docker asks of a plugin')
             break
         }
         'dkb;build' {
@@ -392,64 +389,6 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             break
         }
         'dkb;man' {
-            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
-            [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
-            [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')
-            [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Use the engine at this address')
-            [CompletionResult]::new('--project', '--project', [CompletionResultType]::ParameterName, 'Name the project; otherwise the repository''s name')
-            [CompletionResult]::new('--settings', '--settings', [CompletionResultType]::ParameterName, 'Read this file in place of ~/.config/dkb/config.toml')
-            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Print results for people or for programs')
-            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colour')
-            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less')
-            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less')
-            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
-            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
-            break
-        }
-        'dkb;watch' {
-            [CompletionResult]::new('--command', '--command', [CompletionResultType]::ParameterName, 'command')
-            [CompletionResult]::new('--pid', '--pid', [CompletionResultType]::ParameterName, 'pid')
-            [CompletionResult]::new('--ttl', '--ttl', [CompletionResultType]::ParameterName, 'ttl')
-            [CompletionResult]::new('--keeper', '--keeper', [CompletionResultType]::ParameterName, 'keeper')
-            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
-            [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
-            [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')
-            [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Use the engine at this address')
-            [CompletionResult]::new('--project', '--project', [CompletionResultType]::ParameterName, 'Name the project; otherwise the repository''s name')
-            [CompletionResult]::new('--settings', '--settings', [CompletionResultType]::ParameterName, 'Read this file in place of ~/.config/dkb/config.toml')
-            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Print results for people or for programs')
-            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colour')
-            [CompletionResult]::new('--keep-tagged', '--keep-tagged', [CompletionResultType]::ParameterName, 'keep-tagged')
-            [CompletionResult]::new('--keep-on-failure', '--keep-on-failure', [CompletionResultType]::ParameterName, 'keep-on-failure')
-            [CompletionResult]::new('--made', '--made', [CompletionResultType]::ParameterName, 'made')
-            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less')
-            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less')
-            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
-            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
-            break
-        }
-        'dkb;tidy-cache' {
-            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
-            [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
-            [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')
-            [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Use the engine at this address')
-            [CompletionResult]::new('--project', '--project', [CompletionResultType]::ParameterName, 'Name the project; otherwise the repository''s name')
-            [CompletionResult]::new('--settings', '--settings', [CompletionResultType]::ParameterName, 'Read this file in place of ~/.config/dkb/config.toml')
-            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Print results for people or for programs')
-            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colour')
-            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less')
-            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less')
-            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
-            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
-            break
-        }
-        'dkb;docker-cli-plugin-metadata' {
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')

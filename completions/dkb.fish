@@ -57,9 +57,6 @@ complete -c dkb -n "__fish_dkb_needs_command" -f -a "config" -d 'Show every sett
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "plugin" -d 'Make dkb a plugin of docker and of cargo'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "completions" -d 'Print a shell\'s completions'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "man" -d 'Print a manual page'
-complete -c dkb -n "__fish_dkb_needs_command" -f -a "watch" -d 'What a guard starts to be outlived by'
-complete -c dkb -n "__fish_dkb_needs_command" -f -a "tidy-cache" -d 'What a build leaves to a process that nobody waits for'
-complete -c dkb -n "__fish_dkb_needs_command" -f -a "docker-cli-plugin-metadata" -d 'What docker asks of a plugin'
 complete -c dkb -n "__fish_dkb_using_subcommand build" -s c -l context -d 'Use this docker context; sweep takes several' -r
 complete -c dkb -n "__fish_dkb_using_subcommand build" -s H -l host -d 'Use the engine at this address' -r
 complete -c dkb -n "__fish_dkb_using_subcommand build" -l project -d 'Name the project; otherwise the repository\'s name' -r
@@ -322,46 +319,3 @@ never\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand man" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand man" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand man" -s h -l help -d 'Print help'
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -l command -r
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -l pid -r
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -l ttl -r
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -l keeper -r
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -s c -l context -d 'Use this docker context; sweep takes several' -r
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -s H -l host -d 'Use the engine at this address' -r
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -l project -d 'Name the project; otherwise the repository\'s name' -r
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
-json\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -l color -d 'Use colour' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -l keep-tagged
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -l keep-on-failure
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -l made
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -s q -l quiet -d 'Say less'
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -s v -l verbose -d 'Say more: each image and its reason'
-complete -c dkb -n "__fish_dkb_using_subcommand watch" -s h -l help -d 'Print help'
-complete -c dkb -n "__fish_dkb_using_subcommand tidy-cache" -s c -l context -d 'Use this docker context; sweep takes several' -r
-complete -c dkb -n "__fish_dkb_using_subcommand tidy-cache" -s H -l host -d 'Use the engine at this address' -r
-complete -c dkb -n "__fish_dkb_using_subcommand tidy-cache" -l project -d 'Name the project; otherwise the repository\'s name' -r
-complete -c dkb -n "__fish_dkb_using_subcommand tidy-cache" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
-complete -c dkb -n "__fish_dkb_using_subcommand tidy-cache" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
-json\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand tidy-cache" -l color -d 'Use colour' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand tidy-cache" -s q -l quiet -d 'Say less'
-complete -c dkb -n "__fish_dkb_using_subcommand tidy-cache" -s v -l verbose -d 'Say more: each image and its reason'
-complete -c dkb -n "__fish_dkb_using_subcommand tidy-cache" -s h -l help -d 'Print help'
-complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -s c -l context -d 'Use this docker context; sweep takes several' -r
-complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -s H -l host -d 'Use the engine at this address' -r
-complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -l project -d 'Name the project; otherwise the repository\'s name' -r
-complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
-complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
-json\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -l color -d 'Use colour' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -s q -l quiet -d 'Say less'
-complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -s v -l verbose -d 'Say more: each image and its reason'
-complete -c dkb -n "__fish_dkb_using_subcommand docker-cli-plugin-metadata" -s h -l help -d 'Print help'

@@ -171,10 +171,17 @@ fn typed(matches: &clap::ArgMatches) -> Vec<Typed> {
     found
 }
 
-/// The whole command, for completions and man pages.
+/// The whole command, for completions and man pages, without the verbs that nobody types.
 pub fn command() -> clap::Command {
-    // Without the commit: these pages are kept in the repository and would differ with each one.
-    Cli::command().version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true)
+    let whole = Cli::command();
+    clap::Command::new("dkb")
+        // Without the commit: these pages are kept in the repository and would differ with each one.
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(verbs::ABOUT)
+        .disable_help_subcommand(true)
+        .subcommand_required(true)
+        .args(whole.get_arguments())
+        .subcommands(reflexes::visible(&whole))
 }
 
 #[cfg(test)]
