@@ -74,7 +74,7 @@ _dkb() {
 
     case "${cmd}" in
         dkb)
-            opts="-c -H -q -v -D -l -h -V --context --host --project --settings --format --color --quiet --verbose --config --debug --log-level --tls --tlscacert --tlscert --tlskey --tlsverify --session --help --version build clean status log guard sweep session config plugin completions man"
+            opts="-c -H -q -v -D -l -h -V --context --host --project --settings --format --color --json --quiet --verbose --config --debug --log-level --tls --tlscacert --tlscert --tlskey --tlsverify --session --help --version build clean status log guard sweep session config plugin completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -164,7 +164,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__build)
-            opts="-c -H -q -v --context --host --project --settings --format --color --quiet --verbose"
+            opts="-c -H -q -v --context --host --project --settings --format --color --json --quiet --verbose"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -210,7 +210,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__clean)
-            opts="-n -y -c -H -q -v -h --session --stale --all --tagged --keep-tagged --keep-containers --volumes --cache --keep-cache --cache-keep --trust-stamp --stale-after --keep --keep-last --until --older-than --dry-run --yes --plan --apply --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-n -y -c -H -q -v -h --session --stale --all --tagged --keep-tagged --keep-containers --volumes --cache --keep-cache --cache-keep --trust-stamp --stale-after --keep --keep-last --until --older-than --dry-run --yes --plan --apply --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -292,7 +292,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__completions)
-            opts="-c -H -q -v -h --context --host --project --settings --format --color --quiet --verbose --help bash elvish fish powershell zsh"
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -338,7 +338,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__config)
-            opts="-c -H -q -v -h --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -384,7 +384,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__guard)
-            opts="-c -H -q -v -h --session --keep-tagged --keep-on-failure --no-clean --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-c -H -q -v -h --session --keep-tagged --keep-on-failure --no-clean --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -434,7 +434,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__log)
-            opts="-c -H -q -v -h --since --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-c -H -q -v -h --since --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -484,7 +484,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__man)
-            opts="-c -H -q -v -h --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -530,7 +530,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__plugin)
-            opts="-c -H -q -v -h --context --host --project --settings --format --color --quiet --verbose --help install uninstall status"
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help install uninstall status"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -576,7 +576,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__plugin__subcmd__install)
-            opts="-c -H -q -v -h --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -622,7 +622,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__plugin__subcmd__status)
-            opts="-c -H -q -v -h --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -668,7 +668,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__plugin__subcmd__uninstall)
-            opts="-c -H -q -v -h --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -714,7 +714,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__session)
-            opts="-c -H -q -v -h --context --host --project --settings --format --color --quiet --verbose --help start label end"
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help start label end"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -760,7 +760,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__session__subcmd__end)
-            opts="-c -H -q -v -h --keep-tagged --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-c -H -q -v -h --keep-tagged --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -806,7 +806,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__session__subcmd__label)
-            opts="-c -H -q -v -h --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -852,7 +852,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__session__subcmd__start)
-            opts="-c -H -q -v -h --watch-pid --ttl --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-c -H -q -v -h --watch-pid --ttl --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -906,7 +906,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__status)
-            opts="-c -H -q -v -h --all --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-c -H -q -v -h --all --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -952,7 +952,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__sweep)
-            opts="-n -y -c -H -q -v -h --only --skip --all-images --volumes --filter --keep --keep-last --until --older-than --cache-keep --cache-until --when-disk-above --down-to --all-contexts --dry-run --yes --plan --apply --context --host --project --settings --format --color --quiet --verbose --help"
+            opts="-n -y -c -H -q -v -h --only --skip --all-images --volumes --filter --keep --keep-last --until --older-than --cache-keep --cache-until --when-disk-above --down-to --all-contexts --dry-run --yes --plan --apply --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_dkb_global_optspecs
-    string join \n c/context= H/host= project= settings= format= color= q/quiet v/verbose config= D/debug= l/log-level= tls= tlscacert= tlscert= tlskey= tlsverify= session= h/help V/version
+    string join \n c/context= H/host= project= settings= format= color= json q/quiet v/verbose config= D/debug= l/log-level= tls= tlscacert= tlscert= tlskey= tlsverify= session= h/help V/version
 end
 
 function __fish_dkb_needs_command
@@ -42,6 +42,7 @@ complete -c dkb -n "__fish_dkb_needs_command" -l tlscert -d 'Use this certificat
 complete -c dkb -n "__fish_dkb_needs_command" -l tlskey -d 'Use this key' -r -F
 complete -c dkb -n "__fish_dkb_needs_command" -l tlsverify -d 'Use TLS and check the engine\'s certificate' -r
 complete -c dkb -n "__fish_dkb_needs_command" -l session -d 'Name the session that this run belongs to; before the verb' -r
+complete -c dkb -n "__fish_dkb_needs_command" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_needs_command" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_needs_command" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_needs_command" -s h -l help -d 'Print help'
@@ -66,6 +67,7 @@ json\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand build" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand build" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand build" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l session -d 'Clean this session of the project, with its tags and what bears its run label: stopped containers, networks, volumes and their data' -r
@@ -96,6 +98,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-cache -d 'Leave t
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l trust-stamp -d 'Take the stamp for a proof where the ledger knows nothing of an image'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -s n -l dry-run -d 'Show what would be done, exactly, and do nothing'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -s y -l yes -d 'Do not ask'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -s h -l help -d 'Print help'
@@ -109,6 +112,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand status" -l color -d 'Use colour'
 always\t''
 never\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand status" -l all -d 'Show every project'
+complete -c dkb -n "__fish_dkb_using_subcommand status" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand status" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand status" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand status" -s h -l help -d 'Print help'
@@ -122,6 +126,7 @@ json\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand log" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand log" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand log" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand log" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand log" -s h -l help -d 'Print help'
@@ -138,6 +143,7 @@ never\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -l keep-tagged -d 'Leave tagged images'
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -l keep-on-failure -d 'Leave everything for a look when the command failed, or the guard was killed'
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -l no-clean -d 'Name the session, and leave everything'
+complete -c dkb -n "__fish_dkb_using_subcommand guard" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -s h -l help -d 'Print help'
@@ -175,6 +181,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l volumes -d 'Sweep unus
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l all-contexts -d 'Sweep every docker context'
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s n -l dry-run -d 'Show what would be done, exactly, and do nothing'
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s y -l yes -d 'Do not ask'
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s h -l help -d 'Print help'
@@ -187,6 +194,7 @@ json\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -s h -l help -d 'Print help'
@@ -204,6 +212,7 @@ json\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
@@ -216,6 +225,7 @@ json\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from label" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from label" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from label" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from label" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from label" -s h -l help -d 'Print help'
@@ -229,6 +239,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcomm
 always\t''
 never\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -l keep-tagged -d 'Leave tagged images'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -s h -l help -d 'Print help'
@@ -241,6 +252,7 @@ json\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand config" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand config" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand config" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand config" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand config" -s h -l help -d 'Print help'
@@ -253,6 +265,7 @@ json\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -s h -l help -d 'Print help'
@@ -268,6 +281,7 @@ json\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help'
@@ -280,6 +294,7 @@ json\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -s h -l help -d 'Print help'
@@ -292,6 +307,7 @@ json\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from status" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from status" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from status" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from status" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
@@ -304,6 +320,7 @@ json\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand completions" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand completions" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand completions" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand completions" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand completions" -s h -l help -d 'Print help'
@@ -316,6 +333,7 @@ json\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand man" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand man" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand man" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand man" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand man" -s h -l help -d 'Print help'

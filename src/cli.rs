@@ -57,6 +57,9 @@ pub struct Common {
     pub settings: Option<PathBuf>,
     #[command(flatten)]
     _printing: KeyFlags<Printing>,
+    /// The same as --format json
+    #[arg(long, global = true, conflicts_with = "format")]
+    pub json: bool,
     /// Say less
     #[arg(short, long, global = true, overrides_with = "verbose")]
     pub quiet: bool,
@@ -136,6 +139,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
     }
     if let Verb::Sweep(sweep) = &cli.verb {
         typed.extend(sweep.kinds_typed());
+    }
+    if cli.common.json {
+        typed.push(Typed { id: "format", flag: "--json".to_owned(), values: vec!["json".into()] });
     }
     let invocation = Box::new(Invocation { cli, typed });
     Ok(match page {

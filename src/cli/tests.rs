@@ -191,6 +191,17 @@ fn sweep_names_its_kinds() {
 }
 
 #[test]
+fn json_is_short_for_its_format_and_dockers_behind_build() {
+    for line in [&["dkb", "status", "--json"][..], &["dkb", "--json", "clean", "-n"], &["dkb", "sweep", "-n", "--json"]]
+    {
+        let typed = Typed { id: "format", flag: "--json".into(), values: words(&["json"]) };
+        assert_eq!(parsed(line).typed, [typed], "{line:?}");
+    }
+    assert_eq!(said(&["dkb", "--json", "status", "--format", "human"]).exit_code(), 2);
+    assert_eq!(build(&["dkb", "build", "--json"]).args, words(&["--json"]));
+}
+
+#[test]
 fn older_than_has_another_name() {
     for name in ["--older-than", "--until"] {
         assert_eq!(parsed(&["dkb", "sweep", name, "7d"]).typed[0].values, words(&["7d"]));

@@ -171,7 +171,7 @@ const CONFIG: HelpPage = (
     "\
 Examples:
   dkb config
-  dkb config --format json",
+  dkb config --json",
 );
 
 const PLUGIN: HelpPage = (
