@@ -15,7 +15,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use crate::config::Typed;
 use crate::config::keys::KEYS;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use key_flags::{KeyFlags, Printing, Project, RunSession};
 pub use split_at_verb::DOCKER_VERBS;
 pub use verbs::{
@@ -123,7 +123,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
     let mut command = Cli::command();
     let cut = split_at_verb::split(&command, args.into_iter().collect())?;
     let page = cut.asks_for_help.then(|| command.try_get_matches_from_mut(["dkb", "help", "build"]).err()).flatten();
-    let matches = match command.try_get_matches_from_mut(cut.words) {
+    let matches = match command.try_get_matches_from_mut(&cut.words) {
         Ok(matches) => matches,
         Err(refusal) => {
             return reflexes::of_refusal(&refusal, &command, &cut.verbs).map_or(Ok(Parsed::Say(refusal)), Err);
@@ -137,6 +137,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
     if let (Verb::Build(build), Some(docker)) = (&mut cli.verb, cut.build) {
         *build = docker;
     }
+    if let Verb::Guard(guard) = &cli.verb {
+        unclear(&command, &cut.words, &guard.command).map_or(Ok(()), Err)?;
+    }
     if let Verb::Sweep(sweep) = &cli.verb {
         typed.extend(sweep.kinds_typed());
     }
@@ -148,6 +151,27 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
         Some(page) => Parsed::BuildHelp(page, invocation),
         None => Parsed::Run(invocation),
     })
+}
+
+/// The first plain word begins what a guard runs, but where the two dashes are left out and a flag of the guard stands
+/// behind it, either may be meant, and what the guard then cleans is not the same.
+fn unclear(command: &clap::Command, words: &[OsString], run: &[OsString]) -> Option<Error> {
+    let before = words.len().checked_sub(run.len() + 1)?;
+    if words[before] == "--" {
+        return None;
+    }
+    let of_guard = |word: &str| {
+        let name = word.strip_prefix("--").map(|word| word.split_once('=').map_or(word, |(name, _)| name));
+        let mut flags = command.find_subcommand("guard").into_iter().flat_map(clap::Command::get_arguments);
+        name.is_some_and(|name| {
+            flags.any(|flag| !flag.is_global_set() && flag.get_long() == Some(name) && name != "help")
+        })
+    };
+    let mut theirs = run.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str());
+    let flag = theirs.find(|word| of_guard(word))?;
+    let program = run.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    let error = Error::usage("dkb guard", format!("'{flag}' may be the guard's, or of {program}"));
+    Some(error.hint(format!("run: dkb guard {flag} -- {program} …, or: dkb guard -- {program} … {flag}")))
 }
 
 /// Reads the flags that set keys off the table of keys, so that a new one needs no line here.

@@ -168,11 +168,30 @@ fn the_session_before_the_verb_names_and_the_one_of_clean_is_the_scope() {
 }
 
 #[test]
-fn guard_takes_its_command_behind_two_dashes() {
+fn guard_takes_its_command_behind_two_dashes_or_from_the_first_word_on() {
     let Verb::Guard(guard) = parsed(&["dkb", "guard", "--keep-tagged", "--", "just", "--help"]).cli.verb else {
         panic!("another verb")
     };
     assert_eq!(guard.command, words(&["just", "--help"]));
+    // Or at the first plain word, as those of sudo and env do.
+    for (line, command, keeps) in [
+        (&["dkb", "guard", "./e2e"][..], &["./e2e"][..], false),
+        (
+            &["dkb", "guard", "--keep-tagged", "just", "-q", "--json", "--help"],
+            &["just", "-q", "--json", "--help"],
+            true,
+        ),
+        (&["dkb", "guard", "just", "--", "--no-clean"], &["just", "--", "--no-clean"], false),
+        (&["dkb", "guard", "--", "just", "--no-clean"], &["just", "--no-clean"], false),
+        (&["dkb", "--session", "s", "guard", "clean", "--all"], &["clean", "--all"], false),
+    ] {
+        let Verb::Guard(guard) = parsed(line).cli.verb else { panic!("{line:?}") };
+        assert_eq!((guard.command, guard.keep_tagged, guard.no_clean), (words(command), keeps, false), "{line:?}");
+    }
+    let own = "run: dkb guard --no-clean -- just …, or: dkb guard -- just … --no-clean";
+    assert!(refused(&["dkb", "guard", "just", "e2e", "--no-clean"]).ends_with(own));
+    assert!(refused(&["dkb", "guard", "just", "--session=x"]).contains("may be the guard's, or of just"));
+    assert!(refused(&["dkb", "guard", "--keep-taged", "just"]).ends_with("did you mean --keep-tagged?"));
     assert_eq!(said(&["dkb", "guard"]).exit_code(), 2);
 }
 

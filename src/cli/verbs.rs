@@ -49,7 +49,7 @@ pub enum Verb {
     Status(StatusFlags),
     #[command(about = LOG.0, after_help = LOG.1)]
     Log(LogFlags),
-    #[command(about = GUARD.0, after_help = GUARD.1)]
+    #[command(about = GUARD.0, after_help = GUARD.1, override_usage = "dkb guard [OPTIONS] -- COMMAND...")]
     Guard(GuardFlags),
     #[command(about = SWEEP.0, after_help = SWEEP.1)]
     Sweep(SweepFlags),
@@ -333,7 +333,7 @@ pub struct GuardFlags {
     #[arg(long)]
     pub no_clean: bool,
     /// The command and its words
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 
