@@ -17,7 +17,7 @@ use crate::config::seed::{LogFormat, Seed};
 use crate::config::{Format, Settings, value::Source};
 use crate::error::Error;
 use crate::model::{Gap, Kind};
-use crate::plan::sweep::Swept;
+use crate::plan::sweep::{SweepPolicy, Swept};
 use line::Log;
 use told::first_of;
 pub(crate) use told::{Part, Told};
@@ -89,10 +89,10 @@ impl Voice {
         }
     }
 
-    pub(crate) fn plan(&self, host: &str, swept: &Swept, kinds: &[Kind]) {
+    pub(crate) fn plan(&self, host: &str, swept: &Swept, policy: &SweepPolicy, kinds: &[Kind]) {
         match &self.tongue {
             Tongue::Human { style, verbose, .. } => {
-                out(&human::plan(self.of(host), &swept.plan, &swept.since, *verbose, *style));
+                out(&human::plan(self.of(host), swept, policy, *verbose, *style));
             }
             Tongue::Log(log) => log.plan(self.of(host), &swept.plan, &swept.since, kinds),
             Tongue::Json => {}

@@ -166,7 +166,7 @@ fn show(host: &str, ready: Result<Ready>, flags: &cli::SweepFlags, voice: &Voice
             plan_file::write(file, &swept.plan)?;
         }
         let kinds = run::kinds(&seen);
-        voice.plan(host, &swept, &kinds);
+        voice.plan(host, &swept, &seen.policy, &kinds);
         let failed = seen.failed;
         for (kind, error) in &failed {
             voice.failure(host, *kind, error);
@@ -180,7 +180,7 @@ fn agreed(hosts: &[Host], looks: &[Result<Ready>], voice: &Voice) -> bool {
     let mut steps = 0;
     for (host, ready) in hosts.iter().zip(looks) {
         if let Ok(ready) = ready {
-            voice.plan(&host.name, &ready.swept, &run::kinds(&ready.seen));
+            voice.plan(&host.name, &ready.swept, &ready.seen.policy, &run::kinds(&ready.seen));
             steps += ready.swept.plan.steps.len();
         }
     }

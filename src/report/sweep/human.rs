@@ -9,7 +9,8 @@ use super::super::words::{held_by, short_id, words};
 use super::super::{Page, Style};
 use super::told::{Since, Told};
 use crate::error::Error;
-use crate::model::{KeptReason, Kind, Outcome, Plan, Reason, Step, human_bytes, human_duration};
+use crate::model::{KeptReason, Kind, LabelFilter, Outcome, Plan, Reason, Step, human_bytes, human_duration};
+use crate::plan::sweep::{SweepPolicy, Swept};
 
 pub(super) const ORDER: [Kind; 5] = [Kind::Container, Kind::Image, Kind::Volume, Kind::Network, Kind::BuildCache];
 
@@ -57,7 +58,8 @@ fn total(plan: &Plan) -> String {
     format!("{up_to}{}", human_bytes(plan.totals().bytes))
 }
 
-pub(super) fn plan(host: Option<&str>, plan: &Plan, since: &Since, verbose: bool, style: Style) -> Page {
+pub(super) fn plan(host: Option<&str>, swept: &Swept, policy: &SweepPolicy, verbose: bool, style: Style) -> Page {
+    let Swept { plan, since } = swept;
     let mut page = heading(host, plan, style);
     for kind in ORDER {
         let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.kind() == kind).collect();
@@ -83,7 +85,7 @@ pub(super) fn plan(host: Option<&str>, plan: &Plan, since: &Since, verbose: bool
         page.line(format_args!("would remove  {}, {}", counts(plan, |_| true), total(plan)));
     }
     to_cache(&mut page, plan, "move");
-    kept(&mut page, plan, verbose);
+    kept(&mut page, plan, policy, verbose);
     page
 }
 
@@ -130,7 +132,7 @@ fn counts(plan: &Plan, of: impl Fn(&&Step) -> bool) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-fn kept(page: &mut Page, plan: &Plan, verbose: bool) {
+fn kept(page: &mut Page, plan: &Plan, policy: &SweepPolicy, verbose: bool) {
     if verbose {
         for kept in &plan.kept {
             let named = kept.names.first().filter(|_| kept.kind != Kind::BuildCache);
@@ -140,14 +142,45 @@ fn kept(page: &mut Page, plan: &Plan, verbose: bool) {
         }
         return;
     }
-    let mut reasons: BTreeMap<KeptReason, usize> = BTreeMap::new();
+    // Build cache may have an age of its own.
+    let mut reasons: BTreeMap<(KeptReason, bool), usize> = BTreeMap::new();
     for kept in plan.kept.iter().filter(|kept| kept.reason != KeptReason::BuiltIn) {
-        let count = reasons.entry(kept.reason).or_default();
+        let is_young_cache = kept.reason == KeptReason::TooYoung && kept.kind == Kind::BuildCache;
+        let count = reasons.entry((kept.reason, is_young_cache && policy.cache_until != policy.until)).or_default();
         *count = count.saturating_add(1);
     }
-    let reasons: Vec<String> = reasons.into_iter().map(|(reason, n)| format!("{n} {}", words(reason))).collect();
+    let nothing_goes = plan.steps.is_empty();
+    let reasons = reasons.into_iter().map(|((reason, is_cache), n)| match reason {
+        KeptReason::TooYoung if is_cache => {
+            let of = if n == 1 { "cache record" } else { "cache records" };
+            young(&format!("{n} {of} used within"), policy.cache_until, nothing_goes, "--cache-until")
+        }
+        KeptReason::TooYoung => young(&format!("{n} younger than"), policy.until, nothing_goes, "--older-than"),
+        KeptReason::Filtered => format!("{n} {}", filtered(&policy.filter)),
+        reason => format!("{n} {}", words(reason)),
+    });
+    let reasons: Vec<String> = reasons.collect();
     if !reasons.is_empty() {
         page.line(format_args!("kept          {}", reasons.join(", ")));
+    }
+}
+
+/// `72 younger than 24 hours`, and how they would go too: whoever sweeps for the first time wonders.
+fn young(what: &str, age: Duration, nothing_goes: bool, flag: &str) -> String {
+    let how = if nothing_goes { format!(" (with {flag} 0s these too)") } else { String::new() };
+    format!("{what} {}{how}", human_duration(age))
+}
+
+/// What the filters kept, as it would be said of one thing.
+fn filtered(filters: &[LabelFilter]) -> String {
+    let written: Vec<String> = filters.iter().map(ToString::to_string).collect();
+    match written.as_slice() {
+        [one] => match (one.strip_prefix("label!="), one.strip_prefix("label=")) {
+            (Some(label), _) => format!("labelled {label}"),
+            (_, Some(label)) => format!("not labelled {label}"),
+            _ => words(KeptReason::Filtered).to_owned(),
+        },
+        all => format!("kept by the filters {}", all.join(" ")),
     }
 }
 
@@ -179,4 +212,57 @@ pub(super) fn summary(told: &[Told], dry: bool, style: Style) -> Page {
         page.line(line);
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::image_tests::host;
+    use crate::model::{Deed, Kept};
+
+    #[test]
+    fn what_stays_is_told_with_the_age_and_the_label_that_it_stays_by() {
+        let kept =
+            |kind, reason| Kept { kind, id: "x".to_owned(), names: Vec::new(), bytes: 0, reason, holders: Vec::new() };
+        let day = Duration::from_secs(86_400);
+        let policy = |filters: &[&str], cache_until| SweepPolicy {
+            containers: true,
+            images: true,
+            volumes: false,
+            networks: true,
+            cache: true,
+            all_images: false,
+            until: day,
+            filter: filters.iter().map(|filter| LabelFilter::parse(filter).expect("a filter")).collect(),
+            keep: Vec::new(),
+            keep_last: None,
+            cache_keep: None,
+            cache_until,
+            need: None,
+        };
+        let told = |policy: &SweepPolicy, steps: Vec<Step>| {
+            let kept = vec![
+                kept(Kind::Image, KeptReason::InUse),
+                kept(Kind::Image, KeptReason::TooYoung),
+                kept(Kind::BuildCache, KeptReason::TooYoung),
+                kept(Kind::Volume, KeptReason::Filtered),
+            ];
+            let engine = host(Vec::new(), Vec::new()).engine;
+            let plan = Plan::new("sweep", &engine, Timestamp::UNIX_EPOCH, steps, kept);
+            let page = super::plan(None, &Swept { plan, since: Since::new() }, policy, false, Style::PLAIN);
+            page.as_str().lines().last().unwrap_or_default().to_owned()
+        };
+        let usual = policy(&["label!=keep=true"], day);
+        let how =
+            "kept          1 in use, 2 younger than 24 hours (with --older-than 0s these too), 1 labelled keep=true";
+        assert_eq!(told(&usual, Vec::new()), how);
+        let step = Step::new(Deed::RemoveNetwork { id: "n".to_owned(), name: "n".to_owned() }, Reason::Unused, 0);
+        let goes = "kept          1 in use, 2 younger than 24 hours, 1 labelled keep=true";
+        assert_eq!(told(&usual, vec![step.clone()]), goes);
+        let apart =
+            "kept          1 in use, 1 younger than 24 hours, 1 cache record used within 7 days, 1 not labelled ci";
+        assert_eq!(told(&policy(&["label=ci"], day * 7), vec![step.clone()]), apart);
+        let several = told(&policy(&["label=ci", "label!=x=y"], day), vec![step]);
+        assert!(several.ends_with(", 1 kept by the filters label=ci label!=x=y"), "{several}");
+    }
 }
