@@ -68,7 +68,7 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
             }
         }
         if flags.act.plan.is_some() || flags.act.dry_run {
-            show(app, &made, &policy, false);
+            show(app, &seen, &made, &policy, false);
             return Ok(0);
         }
         let asks = scope::must_ask(&policy, &app.key, &made).filter(|_| !app.settings.yes);
@@ -106,7 +106,7 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
                 report::warn(error);
             }
         }
-        show(app, &made, &policy, true);
+        show(app, &seen, &made, &policy, true);
         tell_of_a_living_one(app, &policy)?;
         for error in report.errors.iter().take(TOLD) {
             report::say(error);
@@ -146,9 +146,11 @@ async fn make(app: &App, seen: &Observation, policies: Vec<CleanPolicy>, file: O
     best.ok_or_else(|| Error::usage("making a plan", "nothing was asked for"))
 }
 
-fn show(app: &App, plan: &Plan, policy: &CleanPolicy, done: bool) {
+fn show(app: &App, seen: &Observation, plan: &Plan, policy: &CleanPolicy, done: bool) {
     let whose = report::clean::whose(&policy.scope, app.key.project.as_str());
-    report::clean::show(&app.settings, app.loudness(), plan, &whose, done);
+    let all = app.settings.format == Format::Json || app.verbose;
+    let told = if all { plan.clone() } else { scope::told(plan, &policy.scope, &seen.snapshot.images) };
+    report::clean::show(&app.settings, app.loudness(), &told, &whose, done);
 }
 
 fn wants_bar(app: &App) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
-    Books, GoesOn, ImageId, Life, Name, Opening, Pattern, Reference, SessionEntry, SessionKey, Snapshot,
+    Books, GoesOn, ImageId, Life, Name, Opening, Pattern, Reference, SessionEntry, SessionKey, Snapshot, Stamp,
 };
 
 /// The layers of those images for which they were asked, lowest first.
@@ -33,6 +33,18 @@ impl Scope {
     /// Only a whole session has an end.
     pub(crate) const fn is_of_sessions(&self) -> bool {
         matches!(self, Self::Session(_) | Self::Stale(_))
+    }
+
+    /// Whether somebody who asks for this may wonder why an image with such a stamp stays. A shared runner is full of
+    /// those of others.
+    pub(crate) fn may_mean(&self, stamp: &Stamp) -> bool {
+        match self {
+            Self::Project(project) => stamp.project.as_ref() == Some(project),
+            Self::Session(key) => *stamp == Stamp::from(key.clone()),
+            // What is in no ledger was in no session that this one could call over.
+            Self::Stale(_) => false,
+            Self::All => true,
+        }
     }
 }
 
