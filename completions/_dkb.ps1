@@ -81,7 +81,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
         'dkb;clean' {
             [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Clean this session of the project, with its tags and what bears its run label: stopped containers, networks, volumes and their data')
             [CompletionResult]::new('--cache-keep', '--cache-keep', [CompletionResultType]::ParameterName, 'Keep this much build cache')
-            [CompletionResult]::new('--stale-after', '--stale-after', [CompletionResultType]::ParameterName, 'Let an unowned CI session count as over after this long')
+            [CompletionResult]::new('--stale-after', '--stale-after', [CompletionResultType]::ParameterName, 'Let a CI session that nobody keeps open count as over after this long')
             [CompletionResult]::new('--keep', '--keep', [CompletionResultType]::ParameterName, 'Keep what matches; may be repeated')
             [CompletionResult]::new('--keep-last', '--keep-last', [CompletionResultType]::ParameterName, 'Keep the newest N of every repository')
             [CompletionResult]::new('--older-than', '--older-than', [CompletionResultType]::ParameterName, 'Keep what is younger')

@@ -76,7 +76,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
         &'dkb;clean'= {
             cand --session 'Clean this session of the project, with its tags and what bears its run label: stopped containers, networks, volumes and their data'
             cand --cache-keep 'Keep this much build cache'
-            cand --stale-after 'Let an unowned CI session count as over after this long'
+            cand --stale-after 'Let a CI session that nobody keeps open count as over after this long'
             cand --keep 'Keep what matches; may be repeated'
             cand --keep-last 'Keep the newest N of every repository'
             cand --older-than 'Keep what is younger'

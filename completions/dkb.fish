@@ -72,7 +72,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand build" -s q -l quiet -d 'Say les
 complete -c dkb -n "__fish_dkb_using_subcommand build" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l session -d 'Clean this session of the project, with its tags and what bears its run label: stopped containers, networks, volumes and their data' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l cache-keep -d 'Keep this much build cache' -r
-complete -c dkb -n "__fish_dkb_using_subcommand clean" -l stale-after -d 'Let an unowned CI session count as over after this long' -r
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l stale-after -d 'Let a CI session that nobody keeps open count as over after this long' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep -d 'Keep what matches; may be repeated' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-last -d 'Keep the newest N of every repository' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l older-than -l until -d 'Keep what is younger' -r

@@ -62,7 +62,7 @@ together! {
         switch("trust_stamp", "trust-stamp", "Take the stamp for a proof where the ledger knows nothing of an image")
             .conflicts_with("all")
             .help_heading("What goes"),
-        value("stale_after", "stale-after", "DUR", "Let an unowned CI session count as over after this long")
+        value("stale_after", "stale-after", "DUR", "Let a CI session that nobody keeps open count as over after this long")
             .help_heading("What stays"),
     ],
     Retention: [

@@ -42,6 +42,8 @@ pub(crate) struct About<'a> {
     pub gave: Vec<Reference>,
     pub built: Option<Timestamp>,
     pub of: Option<SessionKey>,
+    /// That is the session that this run is in.
+    pub here: bool,
     pub life: Option<Life>,
     /// When the session was cleaned, if nobody was at work in it since.
     pub cleaned: Option<Timestamp>,
@@ -119,8 +121,11 @@ pub(crate) fn human(
             project = Some(&session.key.project);
             page.bold(&session.key.project);
         }
-        let here = if session.here { ", this one" } else { "" };
-        let at_work = at_work((session.life, *builds), owner.as_ref(), session.cleaned, session.last, now);
+        let whose = Whose::of(&session.key, session.here);
+        let is_said = whose == Whose::ThisCopy && session.life == Life::Unowned;
+        let here = if session.here && !is_said { ", this one" } else { "" };
+        let moments = Moments { last: session.last, now };
+        let at_work = at_work(whose, (session.life, *builds), owner.as_ref(), session.cleaned, moments);
         page.line(format_args!("  session {}{here}: {at_work}", session.key.session));
         images(&mut page, &session.images, now, verbose);
         if session.cache > 0 {
@@ -185,14 +190,16 @@ fn images(page: &mut Page, images: &[Owned], now: Timestamp, verbose: bool) {
     }
 }
 
-/// `alive since 12 minutes (just)`, `dead, was just, opened 2 hours ago`, `cleaned 5 minutes ago, last build …`.
+/// `alive since 12 minutes (just)`, `dead, was just, opened 2 hours ago`, `this working copy, last build …`, `nobody
+/// keeps it open, …`, `cleaned 5 minutes ago, …`.
 fn at_work(
+    of: Whose,
     (life, builds): (Life, bool),
     owner: Option<&Owner>,
     cleaned: Option<Timestamp>,
-    last: Timestamp,
-    now: Timestamp,
+    moments: Moments,
 ) -> String {
+    let Moments { last, now } = moments;
     match (life, owner) {
         (Life::Alive, Some(owner)) => {
             format!("alive since {} ({})", human_duration(age(owner.since, now)), owner.command)
@@ -201,11 +208,44 @@ fn at_work(
         // A watcher sees within a second that its session was ended.
         (Life::Alive, None) => "alive, somebody begins or ends work in it".to_owned(),
         (Life::Dead, Some(owner)) => format!("dead, was {}, opened {}", owner.command, ago(owner.since, now)),
-        (life, _) => {
-            let state = cleaned.filter(|_| life == Life::Unowned).map(|at| format!("cleaned {}", ago(at, now)));
-            format!("{}, last build {}", state.as_deref().unwrap_or(self::state(life)), ago(last, now))
+        (Life::Dead, None) => format!("dead, last build {}", ago(last, now)),
+        (Life::Unowned, _) => {
+            let cleaned = cleaned.map(|at| format!("cleaned {}", ago(at, now)));
+            let state = match of {
+                Whose::ThisCopy => Some("this working copy"),
+                Whose::AnotherCopy => Some("another working copy"),
+                Whose::Named => Some("nobody keeps it open").filter(|_| cleaned.is_none()),
+            };
+            let last = format!("last build {}", ago(last, now));
+            let parts = state.map(str::to_owned).into_iter().chain(cleaned).chain([last]);
+            parts.collect::<Vec<_>>().join(", ")
         }
     }
+}
+
+/// A working copy has its own session, which nobody opens and nobody ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    ThisCopy,
+    AnotherCopy,
+    /// By a user or a CI job.
+    Named,
+}
+
+impl Whose {
+    fn of(key: &SessionKey, here: bool) -> Self {
+        match (key.session.is_local(), here) {
+            (true, true) => Self::ThisCopy,
+            (true, false) => Self::AnotherCopy,
+            (false, _) => Self::Named,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Moments {
+    last: Timestamp,
+    now: Timestamp,
 }
 
 pub(crate) fn state(life: Life) -> &'static str {
@@ -231,7 +271,9 @@ pub(crate) fn about(about: &About, now: Timestamp, style: Style) -> Page {
     page.bold(format_args!("{}  {names}", about.image.id.short()));
     if let (Some(of), Some(built)) = (&about.of, about.built) {
         let life = about.life.unwrap_or(Life::Unowned);
-        let at_work = at_work((life, about.builds), about.owner.as_ref(), about.cleaned, built, now);
+        let whose = Whose::of(of, about.here);
+        let at_work =
+            at_work(whose, (life, about.builds), about.owner.as_ref(), about.cleaned, Moments { last: built, now });
         page.line(format_args!(
             "ours: built {} by {}, session {} ({at_work})",
             ago(built, now),
@@ -309,7 +351,7 @@ fn told(Fate { plan, totals, .. }: &Fate) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::books_tests::id;
+    use crate::model::books_tests::{id, key};
     use crate::model::image_tests::host;
     use crate::model::{Deed, Holder, ImageGuard, Kept, Kind, Reason};
 
@@ -329,10 +371,10 @@ mod tests {
     #[test]
     fn who_is_alive_without_an_owner_builds_only_if_a_build_runs() {
         let (then, now) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(60).expect("a time"));
-        let at_work = |life, builds| at_work((life, builds), None, None, then, now);
+        let at_work = |life, builds| at_work(Whose::Named, (life, builds), None, None, Moments { last: then, now });
         assert_eq!(at_work(Life::Alive, true), "alive, a build is running");
         assert_eq!(at_work(Life::Alive, false), "alive, somebody begins or ends work in it");
-        assert_eq!(at_work(Life::Unowned, false), "unowned, last build 1 minute ago");
+        assert_eq!(at_work(Life::Unowned, false), "nobody keeps it open, last build 1 minute ago");
     }
 
     fn fate(plan: Plan) -> Fate {
@@ -349,6 +391,25 @@ mod tests {
         assert_eq!(told(&alone), "removes it, 7 B, 3 B more become build cache");
         let all = Fate { totals: Totals { bytes: 50, ..alone.totals }, ..alone };
         assert_eq!(told(&all), "removes it, 7 B, 3 B more become build cache; all that it takes is 50 B");
+    }
+
+    #[test]
+    fn who_is_at_work_is_said_in_words() {
+        let at = |second| Timestamp::from_second(second).expect("a moment");
+        let moments = Moments { last: at(3600), now: at(7200) };
+        let owner = Owner { machine: String::new(), since: at(0), command: "just".to_owned() };
+        for (session, here, life, owner, cleaned, said) in [
+            ("local-0a1b2c3d", true, Life::Unowned, None, None, "this working copy, last build 1 hour ago"),
+            ("local-0a1b2c3d", false, Life::Unowned, None, None, "another working copy, last build 1 hour ago"),
+            ("job-1", true, Life::Unowned, None, None, "nobody keeps it open, last build 1 hour ago"),
+            ("job-1", false, Life::Unowned, None, Some(at(7140)), "cleaned 1 minute ago, last build 1 hour ago"),
+            ("job-1", false, Life::Dead, None, None, "dead, last build 1 hour ago"),
+            ("job-1", false, Life::Dead, Some(&owner), None, "dead, was just, opened 2 hours ago"),
+            ("local-0a1b2c3d", true, Life::Alive, None, None, "alive, a build is running"),
+        ] {
+            let whose = Whose::of(&key("app", session), here);
+            assert_eq!(at_work(whose, (life, true), owner, cleaned, moments), said);
+        }
     }
 
     #[test]

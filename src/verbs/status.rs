@@ -108,6 +108,7 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
         cleaned,
         cache_pending: seen.cache_bytes().pending,
         builds: of.as_ref().is_some_and(|of| is_building(seen, of)),
+        here: of.as_ref() == Some(&app.key),
         of,
         owner,
         fates,

@@ -56,7 +56,11 @@ fn what_a_clean_took_is_found_by_any_of_its_names_without_an_engine(engine: &Eng
         ["app:1.4", "docker.io/library/app:1.4", "localhost/app:1.4", "app", "ap*", &tagged.id, short, "sha256:"]
     {
         let name = if name == "sha256:" { &tagged.id[..12] } else { name };
-        let said = nowhere(&[name]).says("removed image").says(short).says("app:1.4").says("--tagged asked for it: dkb clean for");
+        let said = nowhere(&[name])
+            .says("removed image")
+            .says(short)
+            .says("app:1.4")
+            .says("--tagged asked for it: dkb clean for");
         assert_eq!(said.out().lines().count(), 1, "{name}: {said}");
     }
     assert_eq!(nowhere(&[]).out().lines().count(), 2);

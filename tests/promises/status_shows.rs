@@ -42,7 +42,7 @@ fn what_is_ours_is_shown_by_session_with_who_is_at_work(engine: &Engine) {
     let said = said.says("ran-only: dead, was e2e, opened");
     let said = said.says("app:1").says("1 untagged image").says("dkb clean would free");
     assert!(!said.out().contains("tool"), "{said}");
-    books.dkb(engine).args(["status", "--all"]).run().success().says("session t: unowned");
+    books.dkb(engine).args(["status", "--all"]).run().success().says("session t: nobody keeps it open");
     let document = books.dkb(engine).args(["status", "--all", "--format", "json"]).run().success().json();
     assert_eq!(document["kind"], "status");
     assert_eq!(document["sessions"].as_array().expect("sessions").len(), 4);
