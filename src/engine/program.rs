@@ -40,9 +40,11 @@ impl Program {
         let name = setting.filter(|name| !name.is_empty()).unwrap_or_else(|| OsStr::new("docker"));
         let tried = format!("looking for {}", name.display());
         let not_found = |what: &str| {
-            Error::new(ErrorKind::NotFound, &tried, what).hint(
-                "Install the docker command, or name it in DKB_DOCKER. Podman works in its place: DKB_DOCKER=podman.",
-            )
+            Error::new(ErrorKind::NotFound, &tried, what).hint(if name == "docker" {
+                "Install the docker command, or name it in DKB_DOCKER. Podman works in its place: DKB_DOCKER=podman."
+            } else {
+                "That is the name in DKB_DOCKER, or 'docker' in the settings. Install it, or name one that is there."
+            })
         };
         let own = env::current_exe().and_then(fs::metadata).ok();
         let found: Vec<Found> = search(name, &env("PATH").unwrap_or_default());
@@ -210,6 +212,9 @@ mod tests {
         let only = search(&[&first, &second]);
         let error = Program::find(None, &|name| (name == "PATH").then(|| only.clone())).expect_err("only dkb");
         assert_eq!(error.kind, ErrorKind::NotFound);
+        assert!(error.next().is_some_and(|next| next.ends_with("DKB_DOCKER=podman.")), "{error}");
+        let podman = Program::find(Some(OsStr::new("podman")), &|_| Some(only.clone())).expect_err("no podman");
+        assert!(podman.next().is_some_and(|next| !next.contains("DKB_DOCKER=podman")), "{podman}");
         program(&real);
         let all = search(&[&first, &second, real.parent().expect("a parent")]);
         let found = Program::find(None, &|name| (name == "PATH").then(|| all.clone())).expect("the real one");
