@@ -128,11 +128,16 @@ pub(super) fn split(command: &Command, mut args: Vec<OsString>) -> Result<Cut> {
 /// As docker's or cargo's plugin dkb gets its own name as a word: `docker-dkb dkb build`, `cargo-dkb dkb build`.
 fn drop_plugin_word(command: &Command, args: &mut Vec<OsString>) {
     let called = args.first().map(std::path::Path::new).and_then(|path| path.file_stem());
-    if called.is_some_and(|name| name == "docker-dkb" || name == "cargo-dkb") {
-        let at = Before::read(command, args).verb_at;
-        if args.get(at).is_some_and(|word| word == "dkb") {
-            args.remove(at);
-        }
+    let typed = match called.and_then(|name| name.to_str()) {
+        Some("docker-dkb") => "docker dkb",
+        Some("cargo-dkb") => "cargo dkb",
+        _ => return,
+    };
+    let at = Before::read(command, args).verb_at;
+    if args.get(at).is_some_and(|word| word == "dkb") {
+        args.remove(at);
+        // That is what help calls it.
+        args[0] = typed.into();
     }
 }
 

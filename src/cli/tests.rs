@@ -47,10 +47,23 @@ fn help_fits_on_a_screen_and_names_every_verb() {
     let help = said(&["dkb", "--help"]).to_string();
     assert!(help.lines().count() < 24, "{}", help.lines().count());
     for line in help.lines() {
-        assert!(line.chars().count() <= 79, "{line}");
+        assert!(line.chars().count() <= 60, "{line}");
     }
     for verb in Cli::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
         assert!(help.contains(verb.get_name()), "{}", verb.get_name());
+    }
+}
+
+#[test]
+fn a_plugin_is_called_as_it_was_typed() {
+    for (line, usage) in [
+        (&["/x/docker-dkb", "dkb", "status", "--help"][..], "Usage: docker dkb status "),
+        (&["docker-dkb", "--context", "x", "dkb", "session", "end", "--help"], "Usage: docker dkb session end "),
+        (&["cargo-dkb", "dkb", "status", "--help"], "Usage: cargo dkb status "),
+        (&["/x/dkb", "status", "--help"], "Usage: dkb status "),
+    ] {
+        let help = said(line).to_string();
+        assert!(help.contains(usage), "{help}");
     }
 }
 

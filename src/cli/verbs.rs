@@ -13,31 +13,31 @@ use crate::model::parse_bytes;
 pub(super) const ABOUT: &str =
     "docker build that leaves nothing behind, and a clean-up that takes what is yours and nothing else";
 
-/// `dkb --help`: one screen of 80 by 24. A test holds that, and that every verb stands here.
+/// `dkb --help`: one screen of 60 by 24. A test holds that, and that every verb stands here.
 pub(super) const SCREEN: &str = "\
-dkb: docker build that leaves nothing behind, and a clean-up of what is yours
+dkb: docker build that leaves nothing behind
 
 Usage: dkb [FLAGS] VERB [ARG...]
 
-  build ARG...     Build as docker build does; take away what it leaves behind
-  clean            Remove what dkb's builds made here, and nothing else
-  status [IMAGE]   Show what is ours, what clean would free, why an image stays
-  log [IMAGE]      Show what dkb took away, when and why
-  guard -- CMD...  Run a command, and clean up after it however it ends
-  sweep            Clean the whole host, in order, with an exact dry run
-  session          Open and end sessions by hand, for test harnesses
-  config           Show every setting and where it comes from
+  build ARG...     Build as docker does, and tidy up after
+  clean            Remove what dkb's builds made, no more
+  status [IMAGE]   Show what is ours, and why it stays
+  log [IMAGE]      Show what went, when and why
+  guard -- CMD...  Run a command, and clean up after it
+  sweep            Clean the whole host; --dry-run is exact
+  session          Open and end sessions by hand
+  config           Show every setting, and where it is set
   plugin           Make it docker dkb and cargo dkb too
-  completions      Print a shell's completions;  man: print a manual page
+  completions      Print a shell's completions
+  man              Print a manual page
 
-  --project NAME, --session ID    name the project, the session (before VERB)
-  -c, --context NAME, -H, --host URL                   which engine to work on
-  --settings FILE                 in place of ~/.config/dkb/config.toml
-  --format human|json, --color auto|always|never       how results are printed
-  -q, --quiet, -v, --verbose      say less, say more
+  --project NAME, --session ID     name them, before VERB
+  -c, --context NAME, -H, --host URL         which engine
+  --settings FILE  in place of ~/.config/dkb/config.toml
+  --json, --color WHEN, -q, -v    how results are printed
   -h, --help, -V, --version       also: dkb VERB --help
 
-docker's own global flags may stand before the verb. Start with: dkb build .";
+docker's own flags go before VERB. Start with: dkb build .";
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
