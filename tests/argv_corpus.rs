@@ -151,7 +151,10 @@ fn every_line_reaches_the_tool_word_for_word() {
         let (spelling, rest) = Spelling::read(&words).expect("a build");
         let injection = Injection { stamp: &Stamp::default(), id_file: None, without_quiet: false };
         let argv = argv::inject(&spelling, &argv::read(line.tool(), rest), &injection);
-        let want = [spelling.words(), &["--rm".into(), "--force-rm".into()], rest].concat();
+        // --force-rm would beat the user's own word.
+        let keeps = rest.iter().any(|word| word == "--rm=false");
+        let ours: &[OsString] = if keeps { &["--rm".into()] } else { &["--rm".into(), "--force-rm".into()] };
+        let want = [spelling.words(), ours, rest].concat();
         assert_eq!(argv, want, "{}", line.from);
     }
 }
