@@ -26,7 +26,7 @@ const VERBS: &[Reflex] = &[
             "container prune",
             "network prune",
         ],
-        "dkb takes nothing away unseen",
+        "a prune takes what is others' too",
         "yours: dkb clean; the whole host: dkb sweep --dry-run",
     ),
     (&["cache", "cache prune", "cache clean"], "clean takes the cache along", "the cache alone: dkb clean --cache"),
@@ -38,16 +38,16 @@ const VERBS: &[Reflex] = &[
     ),
     (
         &["images", "ps", "image ls", "image list", "container ls", "container list", "container ps", "volume ls"],
-        "dkb shows what is yours",
+        "status shows what is yours",
         "yours: dkb status; all that there is: docker {}",
     ),
     (&["why", "explain"], "that is status here", "run: dkb status IMAGE"),
-    (&["history"], "dkb remembers what it took away", "run: dkb log; the layers of an image: docker history"),
+    (&["history"], "log tells what dkb took away", "run: dkb log; the layers of an image: docker history"),
     (&["undo", "restore", "rollback"], "what was removed is gone", "what it was, when and why: dkb log"),
     (&["version"], "that is a flag here", "run: dkb --version; docker's: docker version"),
     (
         &["rm", "rmi", "image rm", "image remove", "container rm", "volume rm", "network rm"],
-        "dkb takes what its builds made, and docker what you name",
+        "clean takes what dkb's builds made, and docker what you name",
         "yours: dkb clean; a thing by its name: docker {} …",
     ),
     (
@@ -61,12 +61,13 @@ const VERBS: &[Reflex] = &[
 
 /// The same for flags without their dashes, with the verbs that they are typed at; without one, at any.
 const FLAGS: &[(&[&str], Reflex)] = &[
-    (&["clean", "sweep"], (&["force", "f"], "dkb forces nothing: what is in use stays", "-y does not ask")),
+    (&["clean", "sweep"], (&["force", "f"], "nothing is forced: what is in use stays", "-y does not ask")),
     (&["sweep"], (&["all", "a"], "sweep is about the whole host anyway", "what would go: dkb sweep --dry-run")),
     (&["clean", "sweep"], (&["dry", "simulate", "what-if"], "that has another name here", "dkb {} --dry-run")),
+    (&["status"], (&["a"], "that is a word here", "run: dkb status --all")),
     (&[], (&["list", "ls"], "that is status here", "run: dkb status")),
     (&[], (&["undo"], "what was removed is gone", "what it was, when and why: dkb log")),
-    (&[""], (&["force", "f"], "dkb forces nothing: what is in use stays", "clean and sweep: -y does not ask")),
+    (&[""], (&["force", "f"], "nothing is forced: what is in use stays", "clean and sweep: -y does not ask")),
 ];
 
 /// What to say of these words, the first of which stands where a verb does.
@@ -92,6 +93,7 @@ pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[Stri
         _ => None,
     };
     let help = format!("{tried} --help shows what there is");
+    let read = if verbs.is_empty() { "reading the command line" } else { &tried };
     let meant = |nearest: Option<String>| nearest.map_or(help.clone(), |name| format!("did you mean {name}?"));
     match refusal.kind() {
         ErrorKind::InvalidSubcommand => {
@@ -101,7 +103,7 @@ pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[Stri
         }
         ErrorKind::MissingSubcommand => {
             let names: Vec<_> = visible(at).map(Command::get_name).collect();
-            Some(Error::usage(tried, "a verb is missing").hint(format!("there is: {}", names.join(", "))))
+            Some(Error::usage(read, "a verb is missing").hint(format!("there is: {}", names.join(", "))))
         }
         ErrorKind::UnknownArgument => {
             let typed = typed(ContextKind::InvalidArg)?;
@@ -110,12 +112,12 @@ pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[Stri
                 return Some(Error::usage(format!("{tried} {typed}"), happened).hint(next.replace("{}", verb)));
             }
             if !typed.starts_with('-') {
-                return Some(Error::usage(tried, format!("it takes no word like '{typed}'")).hint(help));
+                return Some(Error::usage(read, format!("it takes no word like '{typed}'")).hint(help));
             }
             let flags = at.get_arguments().chain(command.get_arguments().filter(|arg| arg.is_global_set()));
             let nearest = nearest(typed.trim_start_matches('-'), flags.filter_map(Arg::get_long));
             let nearest = nearest.map(|long| format!("--{long}"));
-            Some(Error::usage(tried, format!("there is no flag '{typed}'")).hint(meant(nearest)))
+            Some(Error::usage(read, format!("there is no flag '{typed}'")).hint(meant(nearest)))
         }
         _ => None,
     }

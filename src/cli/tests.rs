@@ -269,7 +269,7 @@ fn habits_lead_to_the_verb_that_was_meant_and_to_none_that_takes_more() {
     let either = "\n  yours: dkb clean; the whole host: dkb sweep --dry-run";
     for verb in ["prune", "purge", "system prune", "image prune", "builder prune", "buildx prune", "volume prune"] {
         let line: Vec<&str> = ["dkb"].into_iter().chain(verb.split(' ')).chain(["-af"]).collect();
-        assert_eq!(refused(&line), format!("dkb {verb}: dkb takes nothing away unseen{either}"));
+        assert_eq!(refused(&line), format!("dkb {verb}: a prune takes what is others' too{either}"));
     }
     for (line, next) in [
         (&["dkb", "ls"][..], "run: dkb status (--all: of every project)"),
@@ -283,6 +283,7 @@ fn habits_lead_to_the_verb_that_was_meant_and_to_none_that_takes_more() {
         (&["dkb", "session", "ls"], "run: dkb status (--all: of every project)"),
         (&["dkb", "clean", "--force"], "-y does not ask"),
         (&["dkb", "-f", "sweep"], "-y does not ask"),
+        (&["dkb", "status", "-a"], "run: dkb status --all"),
         (&["dkb", "sweep", "--all"], "what would go: dkb sweep --dry-run"),
         (&["dkb", "--list"], "run: dkb status"),
         (&["dkb", "--force"], "clean and sweep: -y does not ask"),
