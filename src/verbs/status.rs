@@ -57,15 +57,10 @@ fn shown(
         .into_iter()
         .map(|session| ShownSession {
             owner: state.session(&session.key).owner(),
-            builds: is_building(seen, &session.key),
+            builds: seen.builds_in(&session.key),
             session,
         })
         .collect())
-}
-
-/// Whether a build of this session runs. Others hold a session for a moment too, as they open or end it.
-fn is_building(seen: &Observation, key: &SessionKey) -> bool {
-    seen.running.iter().any(|build| build.of == *key)
 }
 
 /// Why one image is kept, and whose it is.
@@ -107,7 +102,7 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
         life: of.as_ref().map(|of| seen.lives.get(of).copied().unwrap_or(Life::Unowned)),
         cleaned,
         cache_pending: seen.cache_bytes().pending,
-        builds: of.as_ref().is_some_and(|of| is_building(seen, of)),
+        builds: of.as_ref().is_some_and(|of| seen.builds_in(of)),
         here: of.as_ref() == Some(&app.key),
         of,
         owner,
