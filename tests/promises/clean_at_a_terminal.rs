@@ -93,6 +93,18 @@ fn tags_of_a_working_copy_are_asked_for_at_a_terminal_only(engine: &Engine) {
     assert!(engine.has(&image));
     local().run().success();
     assert!(!engine.has(&image));
+
+    // The project's tags are this working copy's too.
+    let image = engine.image().tag("app:2").make();
+    books.built(&key(PROJECT, &session), &image, &["app:2"]);
+    let project = || books.dkb(engine).no_env("DKB_SESSION").args(["clean", "--tagged"]);
+    let mut terminal = project().in_terminal();
+    terminal.expect("[y/N]");
+    terminal.type_in("n\n");
+    terminal.wait();
+    assert!(engine.has(&image));
+    project().run().success();
+    assert!(!engine.has(&image));
 }
 
 fn a_bar_is_shown_at_a_terminal_only(engine: &Engine) {

@@ -131,6 +131,9 @@ pub(super) fn must_ask(policy: &CleanPolicy, here: &SessionKey, plan: &Plan) -> 
         Scope::Session(key) if key.session.is_local() && somebody_is_there() => {
             Some("cleaning this working copy".to_owned())
         }
+        Scope::Project(project) if policy.tags && somebody_is_there() => {
+            Some(format!("cleaning the tags of {project}"))
+        }
         Scope::Session(_) | Scope::Project(_) | Scope::Stale(_) => None,
     };
     // Whoever needs the cache builds it anew.
