@@ -16,11 +16,11 @@ test *ARGS:
 test-fast:
     DKB_LAB= cargo test
 
-# Run every promise on every engine and builder, 10,000 random hosts instead of 40, and the fuzz targets
-soak HOSTS="10000": && fuzz
-    cargo test --test promises -- --include-ignored
+# Run every promise on every engine and builder, 10,000 random hosts in memory and 400 on engines, and the fuzz targets
+soak HOSTS="10000" ON_ENGINES="400": && fuzz
     DKB_SOAK={{HOSTS}} cargo test --lib random
-    DKB_SOAK={{HOSTS}} cargo test --test promises random -- --include-ignored
+    cargo test --test promises -- --include-ignored
+    DKB_SOAK={{ON_ENGINES}} cargo test --test promises random -- --include-ignored
 
 # Look for words that break a parser, so many seconds with each; needs cargo-fuzz
 fuzz SECONDS="180":
