@@ -110,19 +110,17 @@ impl Ledger {
                 .hint("dkb forgets what it cannot note, and then leaves it alone")
         };
         let mut file = self.folder.open_or_create(FILE)?;
-        let Tail { whole: before, ends } = tail(&mut file).map_err(failed)?;
+        let before = without_half_a_line(&mut file).map_err(failed)?;
         let mut text = String::new();
         if before == 0 {
             text += &line(&self.header(&file, None));
         } else {
             self.refuse_newer(&file)?;
-            if !ends {
+            if !ends_with_newline(&mut file).map_err(failed)? {
                 // What was written there stays as it is, and ours is a line of its own.
                 text.push('\n');
             }
         }
-        // Half a line in the middle of a ledger would be one that was damaged.
-        file.set_len(before).map_err(failed)?;
         text += &lines(&file);
         if let Err(error) = file.write_all(text.as_bytes()) {
             // Half of it must not be seen.
@@ -242,8 +240,8 @@ impl Ledger {
 
 /// Why a line can't be read.
 enum Unread {
-    /// At the end of the file: whoever was writing it was killed. He had acted upon it no more than if he had been killed before: what was built
-    /// or taken away has notes of its own until it stands here.
+    /// At the end of the file: whoever was writing it was killed. He had acted upon it no more than if he had been
+    /// killed before: what was built or taken away has notes of its own until it stands here.
     Torn,
     /// It was written, and is damaged, or a newer dkb's.
     Lost,
@@ -311,21 +309,28 @@ fn lines(records: &[Record], longest: usize) -> Result<String, &'static str> {
     Ok(text)
 }
 
-/// How a ledger ends.
-struct Tail {
-    /// Its length without half a line, in the middle of which somebody was killed.
-    whole: u64,
-    /// With a newline.
-    ends: bool,
-}
-
-fn tail(file: &mut File) -> std::io::Result<Tail> {
+/// Takes away half a line at the end, in the middle of which somebody was killed: once another one stands behind it, it
+/// would be one that was damaged. The length that is left.
+fn without_half_a_line(file: &mut File) -> std::io::Result<u64> {
     let length = file.metadata()?.len();
+    if length == 0 || ends_with_newline(file)? {
+        return Ok(length);
+    }
     let mut last = Vec::new();
     file.seek(SeekFrom::Start(length.saturating_sub(LONGEST_LINE as u64)))?;
-    file.take(LONGEST_LINE as u64).read_to_end(&mut last)?;
+    (&*file).take(LONGEST_LINE as u64).read_to_end(&mut last)?;
     let line = last.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    let torn = !line.is_empty() && matches!(record(line), Err(Unread::Torn));
-    let half = if torn { line.len() as u64 } else { 0 };
-    Ok(Tail { whole: length.saturating_sub(half), ends: torn || line.is_empty() })
+    if !matches!(record(line), Err(Unread::Torn)) {
+        return Ok(length);
+    }
+    let whole = length.saturating_sub(line.len() as u64);
+    file.set_len(whole)?;
+    Ok(whole)
+}
+
+fn ends_with_newline(file: &mut File) -> std::io::Result<bool> {
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == [b'\n'])
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dkb_lab::{Engine, Promises, eventually, promises};
+use dkb_lab::{Command, Engine, Promises, eventually, promises};
 use serde_json::Value;
 
 use crate::clean_host::{Books, PROJECT, SESSION, images, key, steps};
@@ -84,27 +84,20 @@ fn tags_of_a_working_copy_are_asked_for_at_a_terminal_only(engine: &Engine) {
     let config = books.dkb(engine).no_env("DKB_SESSION").arg("config").run().success().out();
     let session = config.split(|c: char| c.is_whitespace() || c == '"').find(|word| word.starts_with("local-"));
     let session = session.expect("the session of this working copy").to_owned();
-    let image = engine.image().tag("app:1").make();
-    books.built(&key(PROJECT, &session), &image, &["app:1"]);
-    let mut terminal = local().in_terminal();
-    terminal.expect("[y/N]");
-    terminal.type_in("n\n");
-    terminal.wait();
-    assert!(engine.has(&image));
-    local().run().success();
-    assert!(!engine.has(&image));
-
     // The project's tags are this working copy's too.
-    let image = engine.image().tag("app:2").make();
-    books.built(&key(PROJECT, &session), &image, &["app:2"]);
     let project = || books.dkb(engine).no_env("DKB_SESSION").args(["clean", "--tagged"]);
-    let mut terminal = project().in_terminal();
-    terminal.expect("[y/N]");
-    terminal.type_in("n\n");
-    terminal.wait();
-    assert!(engine.has(&image));
-    project().run().success();
-    assert!(!engine.has(&image));
+    let of_session: &dyn Fn() -> Command = &local;
+    for (tag, clean) in [("app:1", of_session), ("app:2", &project)] {
+        let image = engine.image().tag(tag).make();
+        books.built(&key(PROJECT, &session), &image, &[tag]);
+        let mut terminal = clean().in_terminal();
+        terminal.expect("[y/N]");
+        terminal.type_in("n\n");
+        terminal.wait();
+        assert!(engine.has(&image), "{tag}");
+        clean().run().success();
+        assert!(!engine.has(&image), "{tag}");
+    }
 }
 
 fn a_bar_is_shown_at_a_terminal_only(engine: &Engine) {
