@@ -19,7 +19,8 @@ pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSe
             let step = &plan.steps[at];
             let stayed = matches!(step.result, Some(Outcome::Kept | Outcome::Failed));
             // What holds an image by dkb's own name is not over before that name is gone.
-            let holds = || step.is_of_own_name() || step.action() == Action::GiveBack && can.drops_nameless;
+            let is_back = || step.action() == Action::GiveBack && (can.drops_nameless || held.contains(&*step.id()));
+            let holds = || step.is_of_own_name() || is_back();
             let is_told = || plan.kept.iter().any(|kept| kept.id == step.id());
             stayed && (step.action() == Action::Remove || holds() && !is_told())
         })

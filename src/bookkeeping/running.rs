@@ -24,7 +24,7 @@ pub(crate) struct NeededByBuilds<'a> {
 #[derive(Default)]
 struct Now {
     folders: Option<Vec<OsString>>,
-    any: bool,
+    running: Vec<RunningBuild>,
     needed: HashSet<ImageId>,
 }
 
@@ -57,12 +57,16 @@ impl<'a> NeededByBuilds<'a> {
             let needed = needed_by_builds(self.books, &running);
             // A build that has not said yet what it is about to do will have, the next time.
             let folders = (known == folders.len()).then_some(folders);
-            *now = Now { folders, any: !running.is_empty(), needed };
+            *now = Now { folders, running, needed };
         }
-        match step.deed {
+        match &step.deed {
             // dkb's own name may hold an image for a build that is about to take its tag.
-            Deed::RemoveImage { .. } | Deed::Untag { .. } if step.is_of_own_name() => now.any,
-            Deed::RemoveImage { id, .. } => now.needed.contains(&id),
+            Deed::RemoveImage { .. } | Deed::Untag { .. } if step.is_of_own_name() => !now.running.is_empty(),
+            Deed::RemoveImage { id, .. } => now.needed.contains(id),
+            // It would take the name again, from an image that nothing holds any more.
+            Deed::GiveBack { name, .. } => {
+                now.running.iter().flat_map(|build| &build.tags).any(|tag| tag.canonical() == name.canonical())
+            }
             _ => false,
         }
     }
@@ -73,4 +77,53 @@ pub(crate) fn running(state: &State, but: Option<&BuildId>) -> Vec<RunningBuild>
     let unfinished = state.unfinished();
     let others = unfinished.into_iter().filter(|other| other.still_runs() && Some(&other.intent.build) != but);
     others.map(|other| RunningBuild { of: other.intent.of, key: other.intent.key, tags: other.intent.tags }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::ledger::Intent;
+    use crate::model::books_tests::{id, key};
+    use crate::model::{ImageGuard, Reason, Reference};
+
+    #[test]
+    fn what_a_build_needs_that_began_since_the_plan_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (state, books) = (State::at(folder.path()), Books::default());
+        let tag = |name: &str| Reference::written(name).expect("a name");
+        let step = |deed, reason| Step::new(deed, reason, 0);
+        let give_back = |name: &str| {
+            step(Deed::GiveBack { name: tag(name), from: id(1), to: id(2), hold: None }, Reason::OfSession)
+        };
+        let steps = [
+            give_back("app:dev"),
+            give_back("app:other"),
+            step(Deed::Untag { image: id(2), name: tag("dkb.invalid/held:1") }, Reason::OwnName),
+            step(Deed::Untag { image: id(2), name: tag("app:dev") }, Reason::OfSession),
+            step(Deed::RemoveImage { id: id(1), guard: ImageGuard::Untagged }, Reason::OfSession),
+        ];
+        let builds = NeededByBuilds::new(&state, &books);
+        let needed = || steps.iter().map(|step| builds.need(step)).collect::<Vec<_>>();
+        assert_eq!(needed(), [false; 5]);
+        let intent = Intent {
+            build: BuildId::parse("1").expect("an ID"),
+            of: key("p", "s"),
+            started: Timestamp::UNIX_EPOCH,
+            tags: vec![tag("docker.io/library/app:dev")],
+            key: "k".to_owned(),
+            stamp: key("p", "s").into(),
+            classic: false,
+            tilt: false,
+            ci: false,
+            slot: None,
+            copy: None,
+            socket: None,
+        };
+        let running = state.begin(&intent).expect("a build");
+        assert_eq!(needed(), [true, false, true, false, false]);
+        running.finish();
+        assert_eq!(needed(), [false; 5]);
+    }
 }

@@ -16,6 +16,7 @@ pub(crate) fn promises() -> Promises {
                 what_a_session_holds_no_other_ledger_lets_go,
                 a_tag_that_two_sessions_took_at_once_goes_back_past_both,
                 what_two_builds_hold_at_once_the_first_that_fails_does_not_let_go,
+                what_a_build_is_about_to_take_outlives_the_end_of_its_session,
                 where_the_engine_refuses_to_hold_an_image_its_owner_is_told
             ],
         )
@@ -99,6 +100,33 @@ fn what_two_builds_hold_at_once_the_first_that_fails_does_not_let_go(engine: &En
     books.dkb(engine).args(["session", "end", SESSION]).run().success();
     assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{}", engine.inventory());
     assert_eq!((engine.images().len(), names_of_ours(engine)), (1, 0), "{}", engine.inventory());
+}
+
+/// The session is not cleaned while one of its builds runs, or nobody would give back what that one takes.
+fn what_a_build_is_about_to_take_outlives_the_end_of_its_session(engine: &Engine) {
+    for by_clean in [true, false] {
+        let books = Books::of(engine);
+        let at_work = opened(&books, &key(PROJECT, SESSION));
+        let theirs = engine.image().label("who", "owner").tag("app:dev").make();
+        let folder = tempfile::tempdir().expect("a folder");
+        let go = folder.path().join("go");
+        let wait = format!("until [ -e {} ]; do sleep 0.01; done", go.display());
+        let script = docker_after(&theirs.id, &wait, engine, &books.state, folder.path());
+        let context = Context::from_base(&format!("RUN echo {by_clean} >/made"));
+        let build = books.dkb(engine).args(["build", "-q", "-t", "app:dev"]).arg(context.path());
+        let build = build.env("DKB_DOCKER", script).spawn();
+        assert!(eventually(SOON, || names_of_ours(engine) == 1), "{}", engine.inventory());
+        drop(at_work);
+        let end: &[&str] = if by_clean { &["clean", "--session"] } else { &["session", "end", SESSION] };
+        books.dkb(engine).args(end).run();
+        std::fs::write(&go, "").expect("a file");
+        build.wait().success();
+        assert!(engine.has(&theirs), "{}", engine.inventory());
+        books.dkb(engine).args(["clean", "--session"]).run().success();
+        assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{}", engine.inventory());
+        assert_eq!((engine.images().len(), names_of_ours(engine)), (1, 0), "{}", engine.inventory());
+        engine.wipe();
+    }
 }
 
 fn where_the_engine_refuses_to_hold_an_image_its_owner_is_told(engine: &Engine) {
