@@ -13,8 +13,8 @@ use crate::config::{self, Places, Settings, Typed, here};
 use crate::engine::{self, Docker, Endpoint, Limits, Program};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::State;
-use crate::model::{Doer, GuardMark, Name, SessionKey};
-use crate::plan::clean::{CacheWish, CleanPolicy, Here, Scope};
+use crate::model::{Doer, GuardMark, Name, Scope, SessionKey};
+use crate::plan::clean::{CacheWish, CleanPolicy, Here};
 use crate::plan::identity::{Identity, Origin};
 use crate::report::words::Loudness;
 
@@ -219,7 +219,7 @@ impl App {
         CleanPolicy {
             tags,
             containers: scope.is_of_sessions(),
-            stops: matches!(scope, Scope::Stale(_)),
+            stops: matches!(scope, Scope::Stale { .. }),
             volumes: false,
             keep: settings.keep.clone(),
             keep_last: settings.keep_last,

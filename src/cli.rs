@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 use key_flags::{KeyFlags, Printing, Project, RunSession};
 pub use split_at_verb::DOCKER_VERBS;
 pub use verbs::{
-    Act, BuildFlags, CleanFlags, CleanScope, GuardFlags, LogFlags, Plugin, SWEEP_KINDS, Session, StatusFlags,
-    SweepFlags, Verb, WatchFlags,
+    Act, BuildFlags, CleanFlags, GuardFlags, LogFlags, Plugin, SWEEP_KINDS, Session, StatusFlags, SweepFlags, Verb,
+    WatchFlags,
 };
 
 /// The version and, where it is known, the commit.

@@ -1,4 +1,6 @@
 use super::*;
+use crate::model::Scope;
+use crate::model::books_tests::key;
 
 fn parsed(line: &[&str]) -> Invocation {
     match parse(line.iter().map(Into::into)).expect("a command line") {
@@ -156,21 +158,25 @@ fn flags_may_stand_on_either_side_of_a_verb_that_knows_them() {
 
 #[test]
 fn the_session_before_the_verb_names_and_the_one_of_clean_is_the_scope() {
+    let here = key("p", "here");
+    let project = || here.project.clone();
+    let (all, of) = (|| Scope::Project { project: project() }, |session: &str| Scope::Session(key("p", session)));
     for (line, named, scope) in [
-        (&["dkb", "clean"][..], None, CleanScope::Project),
-        (&["dkb", "clean", "--session"], None, CleanScope::Session(None)),
-        (&["dkb", "clean", "--session", "a"], None, CleanScope::Session(Some("a".into()))),
-        (&["dkb", "clean", "--session=a"], None, CleanScope::Session(Some("a".into()))),
-        (&["dkb", "clean", "--session", ""], None, CleanScope::Session(Some(String::new()))),
-        (&["dkb", "clean", "--session", "-n"], None, CleanScope::Session(None)),
-        (&["dkb", "--session", "a", "clean"], Some("a"), CleanScope::Project),
-        (&["dkb", "--session", "a", "clean", "--session"], Some("a"), CleanScope::Session(None)),
-        (&["dkb", "clean", "--all"], None, CleanScope::All),
-        (&["dkb", "clean", "--stale"], None, CleanScope::Stale),
+        (&["dkb", "clean"][..], None, Some(all())),
+        (&["dkb", "clean", "--session"], None, Some(of("here"))),
+        (&["dkb", "clean", "--session", "a"], None, Some(of("a"))),
+        (&["dkb", "clean", "--session=a"], None, Some(of("a"))),
+        (&["dkb", "clean", "--session", ""], None, None),
+        (&["dkb", "clean", "--session", "-n"], None, Some(of("here"))),
+        (&["dkb", "--session", "a", "clean"], Some("a"), Some(all())),
+        (&["dkb", "--session", "a", "clean", "--session"], Some("a"), Some(of("here"))),
+        (&["dkb", "clean", "--all"], None, Some(Scope::All)),
+        (&["dkb", "clean", "--stale"], None, Some(Scope::Stale { project: project() })),
     ] {
         let Invocation { cli, typed } = parsed(line);
         let Verb::Clean(clean) = &cli.verb else { panic!("{line:?}") };
-        assert_eq!(clean.scope(), scope, "{line:?}");
+        assert_eq!(clean.scope(&here).ok(), scope, "{line:?}");
+        assert_eq!(clean.names_scope(), scope != Some(all()), "{line:?}");
         let session = typed.iter().find(|typed| typed.id == "session").map(|typed| &*typed.values);
         assert_eq!(session, named.map(|named| words(&[named])).as_deref(), "{line:?}");
     }

@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 
 use super::key_flags::{DiskPressure, GuardSession, KeyFlags, Retention, Swept, SweptCache, Trust, Unasked};
 use crate::config::Typed;
-use crate::model::parse_bytes;
+use crate::error::{Error, Result};
+use crate::model::{Name, Scope, SessionKey, parse_bytes};
 
 pub(super) const ABOUT: &str =
     "docker build that leaves nothing behind, and a clean-up that takes what is yours and nothing else";
@@ -258,29 +259,25 @@ fn size(typed: &str) -> Result<u64, String> {
     parse_bytes(typed)
 }
 
-/// What `dkb clean` is to look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CleanScope {
-    Project,
-    /// This session; the one that this run is in where no ID was typed.
-    Session(Option<String>),
-    Stale,
-    All,
-}
-
 impl CleanFlags {
-    pub fn scope(&self) -> CleanScope {
-        match &self.session {
-            Some(id) => CleanScope::Session(id.clone()),
-            None if self.stale => CleanScope::Stale,
-            None if self.all => CleanScope::All,
-            None => CleanScope::Project,
-        }
+    /// Which sessions are meant; where no ID was typed, the one that this run is in.
+    pub fn scope(&self, here: &SessionKey) -> Result<Scope> {
+        let project = here.project.clone();
+        Ok(match &self.session {
+            Some(None) => Scope::Session(here.clone()),
+            Some(Some(id)) => {
+                let session = Name::typed(id).map_err(|wrong| Error::usage("reading --session", wrong))?;
+                Scope::Session(SessionKey { project, session })
+            }
+            None if self.stale => Scope::Stale { project },
+            None if self.all => Scope::All,
+            None => Scope::Project { project },
+        })
     }
 
     /// It was said what to look at; otherwise a plan from a file says it.
-    pub fn names_scope(&self) -> bool {
-        self.scope() != CleanScope::Project
+    pub const fn names_scope(&self) -> bool {
+        self.session.is_some() || self.stale || self.all
     }
 }
 

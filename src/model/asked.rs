@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, SessionKey};
+use super::{Name, SessionKey, Stamp};
 
 /// Stands in a plan's file, so that a later plan can be asked for the same. It widens nothing: whoever does what
 /// the file says is asked as if they had typed this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     #[serde(flatten)]
-    pub of: Covers,
+    pub of: Scope,
     /// Tags too, those that our builds gave.
     pub tagged: bool,
     /// Containers of what goes too.
@@ -19,13 +19,48 @@ pub struct Asked {
     pub cache: bool,
 }
 
+/// Which sessions are to be cleaned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "of", rename_all = "snake_case")]
-pub enum Covers {
-    Project { project: Name },
+pub enum Scope {
+    Project {
+        project: Name,
+    },
     Session(SessionKey),
-    Stale { project: Name },
+    /// Sessions of this project that are over and were never cleaned.
+    Stale {
+        project: Name,
+    },
     All,
+}
+
+impl Scope {
+    /// Only a whole session has an end.
+    pub(crate) const fn is_of_sessions(&self) -> bool {
+        matches!(self, Self::Session(_) | Self::Stale { .. })
+    }
+
+    /// The one project that it is about.
+    pub(crate) const fn project(&self) -> Option<&Name> {
+        match self {
+            Self::Project { project } | Self::Stale { project } | Self::Session(SessionKey { project, .. }) => {
+                Some(project)
+            }
+            Self::All => None,
+        }
+    }
+
+    /// Whether somebody who asks for this may wonder why an image with such a stamp stays. A shared runner is full of
+    /// those of others.
+    pub(crate) fn may_mean(&self, stamp: &Stamp) -> bool {
+        match self {
+            Self::Project { project } => stamp.project.as_ref() == Some(project),
+            Self::Session(key) => *stamp == Stamp::from(key.clone()),
+            // What is in no ledger was in no session that this one could call over.
+            Self::Stale { .. } => false,
+            Self::All => true,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -37,10 +72,10 @@ mod tests {
         let name = |text| Name::typed(text).expect(text);
         let session = SessionKey { project: name("app"), session: name("job-1") };
         for (of, tagged, written) in [
-            (Covers::Project { project: name("app") }, false, r#"{"of":"project","project":"app","#),
-            (Covers::Session(session), true, r#"{"of":"session","project":"app","session":"job-1","#),
-            (Covers::Stale { project: name("app") }, true, r#"{"of":"stale","project":"app","#),
-            (Covers::All, false, r#"{"of":"all","#),
+            (Scope::Project { project: name("app") }, false, r#"{"of":"project","project":"app","#),
+            (Scope::Session(session), true, r#"{"of":"session","project":"app","session":"job-1","#),
+            (Scope::Stale { project: name("app") }, true, r#"{"of":"stale","project":"app","#),
+            (Scope::All, false, r#"{"of":"all","#),
         ] {
             let asked = Asked { of, tagged, containers: tagged, cache: false };
             let text = serde_json::to_string(&asked).expect("plain data");

@@ -28,7 +28,7 @@ mod step;
 mod text;
 
 pub use amount::{exact_bytes, exact_duration, human_bytes, human_duration, parse_bytes, parse_duration, total};
-pub use asked::{Asked, Covers};
+pub use asked::{Asked, Scope};
 #[cfg(test)]
 pub(crate) use books::tests as books_tests;
 pub use books::{

@@ -21,11 +21,11 @@ use crate::error::Result;
 use crate::ledger::{CacheNotes, Ledger, State};
 use crate::model::{
     Books, Build, CacheBooks, CacheRecord, Container, EngineInfo, ImageId, Kind, Life, Notice, Opening, Plan, Record,
-    SessionKey, Snapshot,
+    Scope, SessionKey, Snapshot,
 };
 use crate::plan::cache::{self, CacheBytes};
 use crate::plan::clean::{
-    CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, anonymous, at_work, builds_in, leave_bases,
+    CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, anonymous, at_work, builds_in, leave_bases,
     may_be_anonymous, may_share_with_cache, plan, share_with_cache, wants_bases, wants_layers,
 };
 use crate::plan::ended::{EndedRecords, ended};
@@ -148,7 +148,7 @@ impl Observation {
                 let plan = Plan::new("clean", &self.info, now, Vec::new(), Vec::new());
                 self.weighed(plan, &self.as_look(here, &layers), policy).await
             }
-            Scope::Session(_) | Scope::Stale(_) if policy.containers => {
+            Scope::Session(_) | Scope::Stale { .. } if policy.containers => {
                 self.plan_end(here, policy, &self.extras().await?).await
             }
             _ => {
@@ -244,10 +244,15 @@ impl Observation {
         Ok(layers)
     }
 
-    /// Whether a build of this session ran at the time of the look. What it made and took is not noted yet, so the
-    /// session is not cleaned.
+    /// Whether a build of this session ran at the time of the look.
     pub(crate) fn builds_in(&self, session: &SessionKey) -> bool {
         builds_in(&self.running, session)
+    }
+
+    /// What the books are told of a session of which nothing is left, as of the look: what was built since was not
+    /// seen. Of a build that ran then nobody knows yet what it made and took.
+    pub(crate) fn cleaned(&self, session: &SessionKey) -> Option<Record> {
+        (!self.builds_in(session)).then(|| Record::Cleaned { key: session.clone(), at: self.began })
     }
 
     pub(crate) fn as_look<'a>(&'a self, here: &'a Here, layers: &'a Layers) -> CleanLook<'a> {

@@ -53,7 +53,7 @@ use decide::{Decided, decide};
 pub(crate) use layers::wants_layers;
 use loans::LoanEnd;
 pub(crate) use look::{
-    CLOCKS_DIFFER, CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, builds_in, covers, sessions,
+    CLOCKS_DIFFER, CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, builds_in, covers, sessions,
 };
 pub(crate) use made::stays_by_age;
 use steps::Going;

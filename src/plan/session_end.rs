@@ -18,10 +18,10 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::clean::steps::of_containers;
-use super::clean::{self, CLOCKS_DIFFER, CleanLook, CleanPolicy, Ending, Scope, stays_by_age};
+use super::clean::{self, CLOCKS_DIFFER, CleanLook, CleanPolicy, Ending, stays_by_age};
 use crate::model::{
-    Container, Deed, Holder, Kept, KeptReason, Kind, Life, Network, Pattern, Plan, RUN_LABEL, Reason, SessionKey,
-    Snapshot, Step, Volume,
+    Container, Deed, Holder, Kept, KeptReason, Kind, Life, Network, Pattern, Plan, RUN_LABEL, Reason, Scope,
+    SessionKey, Snapshot, Step, Volume,
 };
 
 /// What the engine holds that can bear a run label, besides containers.
@@ -133,7 +133,7 @@ mod tests {
     use crate::model::books_tests::{build, key};
     use crate::model::image_tests::{container, host, image};
     use crate::model::{Books, ContainerState, Name, Record, SessionEntry};
-    use crate::plan::clean::{Here, Layers};
+    use crate::plan::clean::Here;
 
     fn labelled(labels: &[(&str, &str)]) -> HashMap<String, String> {
         labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -189,18 +189,7 @@ mod tests {
         };
         let here = Here { by_ci: true, copy: Name::unnamed(), ..Here::somebody(own.clone()) };
         let lives = HashMap::from([(own.clone(), Life::Alive)]);
-        let look = CleanLook {
-            snapshot: &snapshot,
-            books: &books,
-            lives: &lives,
-            beats: &HashMap::new(),
-            opened: &HashMap::new(),
-            at_work: &HashSet::new(),
-            running: &[],
-            layers: &Layers::new(),
-            here: &here,
-            now: Timestamp::UNIX_EPOCH,
-        };
+        let look = CleanLook { lives: &lives, ..CleanLook::of(&snapshot, &books, &here) };
         let policy = CleanPolicy {
             scope: Scope::Session(own),
             tags: true,
@@ -256,19 +245,8 @@ mod tests {
             volumes: vec![Volume { created: Some(made), ..volume("v", &run) }],
         };
         let here = Here::somebody(own.clone());
-        let (empty, now) = (HashMap::new(), Timestamp::from_second(2000).expect("a time"));
-        let look = CleanLook {
-            snapshot: &snapshot,
-            books: &books,
-            lives: &empty,
-            beats: &HashMap::new(),
-            opened: &HashMap::new(),
-            at_work: &HashSet::new(),
-            running: &[],
-            layers: &Layers::new(),
-            here: &here,
-            now,
-        };
+        let now = Timestamp::from_second(2000).expect("a time");
+        let look = CleanLook { now, ..CleanLook::of(&snapshot, &books, &here) };
         let whole =
             CleanPolicy { scope: Scope::Session(own), tags: true, containers: true, ..clean::tests::leftovers() };
         let plan = plan(&look, &extras, &policy(whole));

@@ -6,8 +6,7 @@ use std::fmt::Write;
 use super::words::{Loudness, held_by, in_words, plural, short_id, shortened, why, words};
 use super::{Page, Style, result};
 use crate::config::Settings;
-use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, total};
-use crate::plan::clean::Scope;
+use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Scope, Step, human_bytes, total};
 
 /// Names and IDs that one line shows before it says how many more there are.
 const SHOWN: usize = 4;
@@ -17,7 +16,7 @@ pub(crate) fn show(settings: &Settings, loudness: Loudness, plan: &Plan, whose: 
         Loudness::Quiet => Page::default(),
         _ => human(plan, whose, done, loudness == Loudness::Verbose, Style::for_stdout(settings.color)),
     };
-    result(settings.format, for_people, || json(plan));
+    result(settings.format, for_people, || plan);
 }
 
 pub(crate) fn json(plan: &Plan) -> Page {
@@ -27,10 +26,10 @@ pub(crate) fn json(plan: &Plan) -> Page {
 /// Whose things a scope covers, seen from this project, in the words of the first line.
 pub(crate) fn whose(scope: &Scope, project: &str) -> String {
     match scope {
-        Scope::Project(of) if of.as_str() == project => format!("{of} · this project"),
-        Scope::Project(of) => format!("{of} · another project"),
+        Scope::Project { project: of } if of.as_str() == project => format!("{of} · this project"),
+        Scope::Project { project: of } => format!("{of} · another project"),
         Scope::Session(key) => format!("{} · session {}", key.project, key.session),
-        Scope::Stale(of) => format!("{of} · sessions that are over"),
+        Scope::Stale { project: of } => format!("{of} · sessions that are over"),
         Scope::All => "all projects".to_owned(),
     }
 }

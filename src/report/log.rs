@@ -10,7 +10,7 @@ use crate::model::{Action, Kind, Outcome, Reference, Removal, SCHEMA, human_byte
 /// A column is as wide as its widest word, within reason.
 const WIDEST: usize = 40;
 
-pub(crate) fn json(removals: &[Removal], unread: usize) -> Page {
+pub(crate) fn document(removals: &[Removal], unread: usize) -> impl Serialize {
     #[derive(Serialize)]
     struct Document<'a> {
         schema: u32,
@@ -18,7 +18,7 @@ pub(crate) fn json(removals: &[Removal], unread: usize) -> Page {
         removals: &'a [Removal],
         unread: usize,
     }
-    Page::json(&Document { schema: SCHEMA, kind: "log", removals, unread })
+    Document { schema: SCHEMA, kind: "log", removals, unread }
 }
 
 /// `begins`: how far back all of the history goes.

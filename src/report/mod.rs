@@ -25,6 +25,7 @@ use clap::error::ContextValue;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::termios::Winsize;
+use serde::Serialize;
 
 use crate::config::Format;
 use crate::error::Error;
@@ -53,11 +54,11 @@ pub(crate) fn out_as_it_is(text: &[u8]) {
     }
 }
 
-/// Prints a result in the form that was asked for.
-pub(crate) fn result(format: Format, for_people: impl FnOnce() -> Page, for_programs: impl FnOnce() -> Page) {
+/// Prints a result in the form that was asked for: as a page, or as a document that programs read.
+pub(crate) fn result<D: Serialize>(format: Format, page: impl FnOnce() -> Page, document: impl FnOnce() -> D) {
     out(&match format {
-        Format::Human => for_people(),
-        Format::Json => for_programs(),
+        Format::Human => page(),
+        Format::Json => Page::json(&document()),
     });
 }
 

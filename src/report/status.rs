@@ -69,14 +69,14 @@ pub(crate) struct Fate {
 /// The one document, and the sessions beside it. It has the shape of a plan, and is none: it says its own kind, and
 /// `--apply` does not take it.
 /// `cache_bytes`: what the build cache of the engine takes, everybody's.
-pub(crate) fn json(plan: &Plan, shown: &[ShownSession], cache: &CacheBytes) -> Page {
+pub(crate) fn document(plan: &Plan, shown: &[ShownSession], cache: &CacheBytes) -> Value {
     let sessions: Vec<Value> = shown.iter().map(session_json).collect();
     let mut whole = serde_json::to_value(plan).unwrap_or_default();
     whole["kind"] = "status".into();
     whole["cache_bytes"] = cache.all.into();
     whole["cache_pending"] = cache.pending.into();
     whole["sessions"] = sessions.into();
-    Page::json(&whole)
+    whole
 }
 
 fn session_json(ShownSession { session, owner, .. }: &ShownSession) -> Value {

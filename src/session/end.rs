@@ -13,9 +13,9 @@ use crate::app::App;
 use crate::apply::{Hand, Report};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::SessionFile;
-use crate::model::{Books, Deed, Life, Name, Plan, Record, SessionEntry, SessionKey, Step};
+use crate::model::{Books, Deed, Life, Name, Plan, Record, Scope, SessionEntry, SessionKey, Step};
 use crate::observe::Observation;
-use crate::plan::clean::{CleanPolicy, Layers, Scope};
+use crate::plan::clean::{CleanPolicy, Layers};
 use crate::plan::over::{is_cleaned, left};
 use crate::plan::session_end::{self, Extras};
 use crate::report;
@@ -145,8 +145,11 @@ pub(super) async fn carry_out(
         }
     };
     let mut records = Vec::new();
-    if is_cleaned(plan) && seen.books.sessions.contains_key(key) && !seen.builds_in(key) {
-        records.push(Record::Cleaned { key: key.clone(), at: seen.began });
+    if is_cleaned(plan)
+        && seen.books.sessions.contains_key(key)
+        && let Some(cleaned) = seen.cleaned(key)
+    {
+        records.push(cleaned);
         records.extend(left(plan, seen.began, |_| is_kept_open()));
     }
     report::notice::tell(&hand.note(plan, report.gone.clone(), records, stop).await?);

@@ -12,10 +12,10 @@ use crate::cli::CleanFlags;
 use crate::config::Format;
 use crate::config::here::machine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Life, Plan, Record, SessionKey};
+use crate::model::{Life, Plan, Record, Scope, SessionKey};
 use crate::observe::{Observation, unknown, unmatched};
 use crate::plan::cache::give_up;
-use crate::plan::clean::{CacheWish, CleanPolicy, Layers, Scope, sessions};
+use crate::plan::clean::{CacheWish, CleanPolicy, Layers, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
 use crate::plan::over::{is_cleaned, left};
 use crate::plan::unknown::unknown;
@@ -175,12 +175,12 @@ fn end_sessions(app: &App, seen: &Observation, policy: &CleanPolicy, plan: &Plan
     }
     let (state, layers, here) = (app.state()?, Layers::new(), app.here());
     let look = seen.as_look(&here, &layers);
-    let cleaned = sessions(&look, policy).filter(|key| !look.is_others(key) && !seen.builds_in(key)).map(|key| {
+    let cleaned = sessions(&look, policy).filter(|key| !look.is_others(key)).filter_map(|key| {
+        let cleaned = seen.cleaned(key)?;
         if seen.lives.get(key) == Some(&Life::Dead) && state.session(key).life(&machine()) == Life::Dead {
             let _ = state.session(key).disown();
         }
-        // As of the look: what a build has made since was not seen, and is not cleaned.
-        Record::Cleaned { key: key.clone(), at: seen.began }
+        Some(cleaned)
     });
     // What a guard keeps open may want it still, and leaves it at its own end.
     let goes_on = |key: &SessionKey| seen.builds_in(key) || end::is_kept_open(&state.session(key), None);

@@ -11,7 +11,7 @@ use crate::report::{self, Page};
 
 pub(super) fn run(settings: &Settings, identity: &Identity) {
     let rows = rows(settings, identity);
-    report::result(settings.format, || human(&rows), || Page::json(&json(&rows)));
+    report::result(settings.format, || human(&rows), || document(&rows));
 }
 
 /// One key and what holds for it.
@@ -125,7 +125,7 @@ fn human(rows: &[Row]) -> Page {
     page
 }
 
-fn json(rows: &[Row]) -> Json {
+fn document(rows: &[Row]) -> Json {
     let settings: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -215,7 +215,7 @@ state_dir              /home/me/.local/state/dkb  default
 
     #[test]
     fn programs_read_the_same() {
-        let shown = json(&rows(&settings("keep_last = 3", "keep_last = 1"), &identity(false)));
+        let shown = document(&rows(&settings("keep_last = 3", "keep_last = 1"), &identity(false)));
         assert_eq!((&shown["schema"], &shown["kind"]), (&json!(1), &json!("config")));
         let settings = shown["settings"].as_array().expect("a list");
         let one = |key: &str| settings.iter().find(|one| one["key"] == key).expect(key);

@@ -37,7 +37,7 @@ pub(super) fn log(app: &App, flags: &cli::LogFlags) -> Result<u8> {
     }
     let style = report::Style::for_stdout(app.settings.color);
     let for_people = || report::log::human(&removals, begins, app.verbose, style);
-    report::result(app.settings.format, for_people, || report::log::json(&removals, unread));
+    report::result(app.settings.format, for_people, || report::log::document(&removals, unread));
     Ok(0)
 }
 

@@ -6,10 +6,10 @@ use crate::app::App;
 use crate::cli;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::model::{ImageId, Kept, KeptReason, Kind, Life, Plan, SessionKey};
+use crate::model::{ImageId, Kept, KeptReason, Kind, Life, Plan, Scope, SessionKey};
 use crate::observe::Observation;
 use crate::plan::cache::CacheBytes;
-use crate::plan::clean::{CacheWish, CleanPolicy, Layers, Scope, build_gave};
+use crate::plan::clean::{CacheWish, CleanPolicy, Layers, build_gave};
 use crate::plan::status::sessions;
 use crate::report;
 use crate::report::status::{About, Fate, ShownSession};
@@ -30,13 +30,13 @@ pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
 
 async fn all(app: &App, seen: &Observation, every: bool) -> Result<u8> {
     let project = &app.key.project;
-    let scope = if every { Scope::All } else { Scope::Project(project.clone()) };
+    let scope = if every { Scope::All } else { Scope::Project { project: project.clone() } };
     let plan = seen.plan(&app.here(), &policy(app, scope, false)).await?;
     let cache = seen.cache_bytes();
     let shown = shown(app, seen, &cache, |key| every || key.project == *project)?;
     let whose = if every { report::status::ALL } else { project.as_str() };
     let for_people = || report::status::human(&plan, whose, &shown, &cache, Timestamp::now(), app.verbose, style(app));
-    report::result(app.settings.format, for_people, || report::status::json(&plan, &shown, &cache));
+    report::result(app.settings.format, for_people, || report::status::document(&plan, &shown, &cache));
     Ok(0)
 }
 
@@ -109,7 +109,7 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
         fates,
     };
     let for_people = || report::status::about(&about, Timestamp::now(), style(app));
-    report::result(app.settings.format, for_people, || report::status::json(&plan, &[], &seen.cache_bytes()));
+    report::result(app.settings.format, for_people, || report::status::document(&plan, &[], &seen.cache_bytes()));
     Ok(0)
 }
 
@@ -127,7 +127,7 @@ async fn fates(app: &App, seen: &Observation, of: Option<&SessionKey>, id: Image
         Ok(fate(command, seen.plan(&here, &policy(app, scope, tags)).await?, id))
     };
     let command = if elsewhere { format!("dkb clean --project {}", of.project) } else { "dkb clean".to_owned() };
-    let project = || Scope::Project(of.project.clone());
+    let project = || Scope::Project { project: of.project.clone() };
     let mut fates = vec![of_clean(command.clone(), project(), false).await?];
     // Where somebody else named it too, our name alone goes.
     let is_named = |kept: &Kept| matches!(kept.reason, KeptReason::Tagged | KeptReason::ForeignTag);

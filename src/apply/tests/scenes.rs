@@ -11,9 +11,9 @@ use crate::engine::fake::{Fake, Loaded, Store, World, container_of};
 use crate::model::books_tests::{build, id, key};
 use crate::model::{
     Books, Build, CacheRecord, Capabilities, Container, ContainerState, Ended, ImageId, Life, Name, Network, Opening,
-    Plan, RUN_LABEL, Record, Reference, SessionEntry, Snapshot, Taken, VERSION, Volume, ledger,
+    Plan, RUN_LABEL, Record, Reference, Scope, SessionEntry, Snapshot, Taken, VERSION, Volume, ledger,
 };
-use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, Layers, Scope, anonymous, at_work};
+use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
 use crate::plan::{order, superseded, sweep};
 
@@ -309,20 +309,15 @@ pub(super) async fn plan(fake: &Fake, books: &Books, verb: Verb) -> (Plan, HashM
     let opened = if verb == Verb::End { HashMap::from([(own.clone(), opening)]) } else { HashMap::new() };
     let lives = HashMap::from([(own.clone(), if verb == Verb::End { Life::Alive } else { Life::Unowned })]);
     let look = CleanLook {
-        snapshot: &snapshot,
-        books,
         lives: &lives,
-        beats: &HashMap::new(),
         opened: &opened,
         at_work: &at_work(&snapshot, books),
-        running: &[],
-        layers: &Layers::new(),
-        here: &here,
         now,
+        ..CleanLook::of(&snapshot, books, &here)
     };
     let ends = verb == Verb::End;
     let policy = CleanPolicy {
-        scope: if ends { Scope::Session(own) } else { Scope::Project(Name::typed("p").expect("a name")) },
+        scope: if ends { Scope::Session(own) } else { Scope::Project { project: Name::typed("p").expect("a name") } },
         tags: verb != Verb::Clean,
         containers: ends,
         stops: ends,

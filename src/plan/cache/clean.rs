@@ -175,13 +175,13 @@ fn touched(record: &CacheRecord) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
 
     use super::*;
+    use crate::model::Scope;
     use crate::model::books_tests::{build, key};
     use crate::model::image_tests::host;
     use crate::model::{Books, CacheClaim, Record, SessionKey};
-    use crate::plan::clean::{Here, Layers, Scope};
+    use crate::plan::clean::Here;
 
     fn cached(of: &SessionKey, needs: &[&str]) -> CachedBuild {
         CachedBuild {
@@ -205,20 +205,8 @@ mod tests {
         for (n, cached) in books.builds.iter().enumerate() {
             ledger.apply(Record::Build(build(&n.to_string(), &cached.of, 1, &[])));
         }
-        let (snapshot, layers) = (host(Vec::new(), Vec::new()), Layers::new());
-        let (lives, beats, opened, at_work) = (HashMap::new(), HashMap::new(), HashMap::new(), HashSet::new());
-        let look = CleanLook {
-            snapshot: &snapshot,
-            books: &ledger,
-            lives: &lives,
-            beats: &beats,
-            opened: &opened,
-            at_work: &at_work,
-            running: &[],
-            layers: &layers,
-            here: &Here::somebody(of.clone()),
-            now: Timestamp::UNIX_EPOCH,
-        };
+        let (snapshot, here) = (host(Vec::new(), Vec::new()), Here::somebody(of.clone()));
+        let look = CleanLook::of(&snapshot, &ledger, &here);
         let policy = CleanPolicy { scope: Scope::Session(of.clone()), ..policy.clone() };
         let mut plan = Plan::new("clean", &snapshot.engine, look.now, Vec::new(), Vec::new());
         clean(&mut plan, &look, &policy, books, &records);

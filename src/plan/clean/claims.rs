@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::Timestamp;
 
 use super::inherited::StampGivers;
-use super::look::{CleanLook, CleanPolicy, Scope, covers, is_meant};
-use crate::model::{Build, GoesOn, Holder, Image, ImageId, KeptReason, LeftTo, Reference, SessionKey};
+use super::look::{CleanLook, CleanPolicy, covers, is_meant};
+use crate::model::{Build, GoesOn, Holder, Image, ImageId, KeptReason, LeftTo, Reference, Scope, SessionKey};
 
 /// What the builds in the scope have to say of an image.
 pub(super) struct Claim<'a> {
@@ -172,9 +172,9 @@ impl<'a> Claims<'a> {
         let first = here.by_ci && key == here.key && !key.session.is_local() && unknown && image.digests.is_empty();
         let second = self.policy.trust_stamp && self.policy.scope != Scope::All;
         let covered = match &self.policy.scope {
-            Scope::Project(project) => key.project == *project,
+            Scope::Project { project } => key.project == *project,
             Scope::Session(session) => key == *session,
-            Scope::Stale(_) => false,
+            Scope::Stale { .. } => false,
             Scope::All => first,
         };
         (first || second) && covered && !self.look.is_others(&key) && self.evidence(image).is_none()
@@ -192,7 +192,7 @@ impl<'a> Claims<'a> {
     /// Why what a session built is not in the scope, and the session, where it goes on.
     fn why_not(&self, key: &SessionKey) -> (KeptReason, Vec<Holder>) {
         let project = match &self.policy.scope {
-            Scope::Project(project) | Scope::Stale(project) => Some(project),
+            Scope::Project { project } | Scope::Stale { project } => Some(project),
             Scope::Session(session) => Some(&session.project),
             Scope::All => None,
         };
@@ -226,7 +226,7 @@ impl<'a> Claims<'a> {
 
     /// Only what is over is asked for, and this session is not.
     fn goes_on(&self, key: &SessionKey) -> Option<GoesOn> {
-        let asked = matches!(self.policy.scope, Scope::Stale(_));
+        let asked = matches!(self.policy.scope, Scope::Stale { .. });
         let entry = self.look.books.sessions.get(key).filter(|_| asked)?;
         self.look.goes_on(entry, self.policy.stale_after)
     }

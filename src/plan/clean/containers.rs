@@ -20,11 +20,11 @@ use std::collections::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::claims::Claim;
-use super::look::{CLOCKS_DIFFER, CleanLook, CleanPolicy, SETTLED, Scope, covers};
+use super::look::{CLOCKS_DIFFER, CleanLook, CleanPolicy, SETTLED, covers};
 use super::made::stays_by_age;
 use crate::model::{
-    Books, Container, ContainerState, Image, ImageId, KeptReason, Life, Pattern, RUN_LABEL, Reference, SessionKey,
-    Snapshot,
+    Books, Container, ContainerState, Image, ImageId, KeptReason, Life, Pattern, RUN_LABEL, Reference, Scope,
+    SessionKey, Snapshot,
 };
 
 /// A watcher gives a sign of life at least that often.

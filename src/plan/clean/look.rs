@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
-    Books, GoesOn, ImageId, Life, Name, Opening, Pattern, Reference, SessionEntry, SessionKey, Snapshot, Stamp,
+    Books, GoesOn, ImageId, Life, Name, Opening, Pattern, Reference, Scope, SessionEntry, SessionKey, Snapshot,
 };
 
 /// The layers of those images for which they were asked, lowest first.
@@ -18,35 +18,6 @@ pub(super) const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 
 /// Engines say when a container was made in whole seconds, and the ledger goes by another clock.
 pub(crate) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
-
-/// Which sessions are to be cleaned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    Project(Name),
-    Session(SessionKey),
-    /// Sessions of this project that are over and were never cleaned.
-    Stale(Name),
-    All,
-}
-
-impl Scope {
-    /// Only a whole session has an end.
-    pub(crate) const fn is_of_sessions(&self) -> bool {
-        matches!(self, Self::Session(_) | Self::Stale(_))
-    }
-
-    /// Whether somebody who asks for this may wonder why an image with such a stamp stays. A shared runner is full of
-    /// those of others.
-    pub(crate) fn may_mean(&self, stamp: &Stamp) -> bool {
-        match self {
-            Self::Project(project) => stamp.project.as_ref() == Some(project),
-            Self::Session(key) => *stamp == Stamp::from(key.clone()),
-            // What is in no ledger was in no session that this one could call over.
-            Self::Stale(_) => false,
-            Self::All => true,
-        }
-    }
-}
 
 /// What becomes of the build cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +115,25 @@ pub(crate) struct CleanLook<'a> {
     pub now: Timestamp,
 }
 
+#[cfg(test)]
+impl<'a> CleanLook<'a> {
+    /// At the beginning of time, where nobody is at work and nothing runs.
+    pub(crate) fn of(snapshot: &'a Snapshot, books: &'a Books, here: &'a Here) -> Self {
+        #[derive(Default)]
+        struct Nothing {
+            lives: HashMap<SessionKey, Life>,
+            beats: HashMap<SessionKey, Timestamp>,
+            opened: HashMap<SessionKey, Opening>,
+            at_work: HashSet<SessionKey>,
+            layers: Layers,
+        }
+        static NOTHING: std::sync::LazyLock<Nothing> = std::sync::LazyLock::new(Nothing::default);
+        let Nothing { lives, beats, opened, at_work, layers } = &*NOTHING;
+        let now = Timestamp::UNIX_EPOCH;
+        Self { snapshot, books, lives, beats, opened, at_work, running: &[], layers, here, now }
+    }
+}
+
 impl CleanLook<'_> {
     pub(super) fn life(&self, key: &SessionKey) -> Life {
         self.lives.get(key).copied().unwrap_or(Life::Unowned)
@@ -216,9 +206,9 @@ pub(crate) fn covers(look: &CleanLook, policy: &CleanPolicy, key: &SessionKey) -
 pub(super) fn is_meant(look: &CleanLook, policy: &CleanPolicy, key: &SessionKey) -> bool {
     match &policy.scope {
         Scope::All => true,
-        Scope::Project(project) => key.project == *project,
+        Scope::Project { project } => key.project == *project,
         Scope::Session(session) => key == session,
-        Scope::Stale(project) => {
+        Scope::Stale { project } => {
             key.project == *project
                 && look.books.sessions.get(key).is_some_and(|entry| look.is_stale(entry, policy.stale_after))
         }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::claims::{Claim, Claims};
 use super::containers::Ending;
 use super::loans::{lent, returns};
-use super::look::{CleanLook, CleanPolicy, Scope};
+use super::look::{CleanLook, CleanPolicy};
 use super::steps::{Going, Return};
 use super::uses::{needed_by_builds, newest, users};
-use crate::model::{Container, Holder, Image, ImageId, KeptReason, Pattern, Reason, Reference};
+use crate::model::{Container, Holder, Image, ImageId, KeptReason, Pattern, Reason, Reference, Scope};
 
 pub(super) enum Verdict<'a> {
     Go(Going<'a>),
@@ -104,7 +104,7 @@ impl<'a> CleanRules<'a> {
             (_, true) if claim.adopted => Reason::Stamped,
             (_, true) if claim.intermediate => Reason::Intermediate,
             (_, true) => Reason::Leftover,
-            (Scope::Project(_) | Scope::All, false) if !self.latest.contains(&image.id) => Reason::Outdated,
+            (Scope::Project { .. } | Scope::All, false) if !self.latest.contains(&image.id) => Reason::Outdated,
             (_, false) => tag_reason(policy),
         };
         let digests =
@@ -215,7 +215,7 @@ pub(crate) fn tag_reason(policy: &CleanPolicy) -> Reason {
     match &policy.scope {
         // A working copy's own session goes on.
         Scope::Session(key) if key.session.is_local() => Reason::OfSession,
-        Scope::Session(_) | Scope::Stale(_) => Reason::SessionOver,
-        Scope::Project(_) | Scope::All => Reason::Tagged,
+        Scope::Session(_) | Scope::Stale { .. } => Reason::SessionOver,
+        Scope::Project { .. } | Scope::All => Reason::Tagged,
     }
 }

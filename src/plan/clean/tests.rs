@@ -9,7 +9,7 @@ use super::*;
 use crate::engine::capabilities::{CONTAINERD, PODMAN};
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
-use crate::model::{Books, Life, Name, Opening, Pattern, Reference, SessionEntry, SessionKey, Snapshot, ledger};
+use crate::model::{Books, Life, Name, Opening, Pattern, Reference, Scope, SessionEntry, SessionKey, Snapshot, ledger};
 use crate::model::{Build, Container, ContainerState, Deed, Image, ImageGuard, RUN_LABEL, Record, Taken};
 
 mod doubted;
@@ -37,7 +37,7 @@ fn reference(text: &str) -> Reference {
 /// A policy that takes the leftovers of project `p`.
 pub(in crate::plan) fn leftovers() -> CleanPolicy {
     CleanPolicy {
-        scope: Scope::Project(name("p")),
+        scope: Scope::Project { project: name("p") },
         tags: false,
         containers: false,
         stops: false,
@@ -98,16 +98,14 @@ impl Case {
 
     fn plan(&self, policy: &CleanPolicy) -> Plan {
         let look = CleanLook {
-            snapshot: &self.snapshot,
-            books: &self.books,
             lives: &self.lives,
             beats: &self.beats,
             opened: &self.opened,
             at_work: &at_work(&self.snapshot, &self.books),
             running: &self.running,
             layers: &self.layers,
-            here: &self.here,
             now: self.now,
+            ..CleanLook::of(&self.snapshot, &self.books, &self.here)
         };
         plan(&look, policy)
     }
@@ -428,7 +426,7 @@ fn a_reason_to_go_is_the_one_there_is() {
     assert_eq!(reasons(&case, &whole), by_tag(Reason::OfSession), "a working copy goes on");
     case.here = here(key("p", "next"));
     let dead = case.life(of, Life::Dead);
-    let stale = CleanPolicy { scope: Scope::Stale(name("p")), ..end_of_session() };
+    let stale = CleanPolicy { scope: Scope::Stale { project: name("p") }, ..end_of_session() };
     assert_eq!(reasons(&dead, &stale), by_tag(Reason::SessionOver));
 }
 
@@ -792,18 +790,14 @@ fn stale_sessions_are_the_dead_the_former_of_the_slot_and_old_ci_ones() {
         case.books.apply(Record::Session(entry.clone()));
         case.lives.insert(entry.key.clone(), *life);
     }
-    let policy = CleanPolicy { scope: Scope::Stale(name("p")), ..end_of_session() };
+    let policy = CleanPolicy { scope: Scope::Stale { project: name("p") }, ..end_of_session() };
     let look = CleanLook {
-        snapshot: &case.snapshot,
-        books: &case.books,
         lives: &case.lives,
         beats: &case.beats,
-        opened: &HashMap::new(),
         at_work: &at_work(&case.snapshot, &case.books),
-        running: &[],
         layers: &case.layers,
-        here: &case.here,
         now: case.now,
+        ..CleanLook::of(&case.snapshot, &case.books, &case.here)
     };
     let found: Vec<&str> = sessions(&look, &policy).map(|key| key.session.as_str()).collect();
     let mut expected: Vec<&str> =
@@ -822,7 +816,7 @@ fn what_a_session_built_that_is_not_over_is_told_with_why() {
     };
     let ours = |session: &str| SessionEntry { ci: false, ..ci(session, None, 0) };
     let with = |after: u64| CleanPolicy {
-        scope: Scope::Stale(name("p")),
+        scope: Scope::Stale { project: name("p") },
         stale_after: Duration::from_secs(after),
         ..end_of_session()
     };
@@ -924,7 +918,7 @@ fn what_somebody_else_keeps_open_is_not_ours_to_take() {
 fn a_tag_goes_back_past_all_the_sessions_that_end() {
     // X is image 9; A, B and C took its tag one after the other.
     let [a, b, c] = ["a", "b", "c"].map(|session| key("p", session));
-    let stale = || CleanPolicy { scope: Scope::Stale(name("p")), tags: true, ..leftovers() };
+    let stale = || CleanPolicy { scope: Scope::Stale { project: name("p") }, tags: true, ..leftovers() };
     let of = |key: &SessionKey| CleanPolicy { scope: Scope::Session(key.clone()), ..stale() };
     let host = |holder: u8| {
         let tagged = |n: u8| {

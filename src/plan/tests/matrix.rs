@@ -12,9 +12,9 @@ use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
     Action, Books, Build, CacheRecord, Container, ContainerState, Deed, Holder, Image, KeptReason, Kind, Life, Name,
-    Network, Pattern, Plan, RUN_LABEL, Record, SessionEntry, Snapshot, Step, Volume,
+    Network, Pattern, Plan, RUN_LABEL, Record, Scope, SessionEntry, Snapshot, Step, Volume,
 };
-use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, Layers, Scope, anonymous, at_work};
+use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
 use crate::plan::{superseded, sweep};
 
@@ -204,21 +204,16 @@ impl Scene {
         let life = if verb == Verb::Stale { Life::Dead } else { Life::Unowned };
         let lives = HashMap::from([(own.clone(), life), (key("p", "busy"), Life::Alive)]);
         let look = CleanLook {
-            snapshot: &self.snapshot,
-            books: &self.books,
             lives: &lives,
             beats: &HashMap::from([(own.clone(), at(NOW))]),
-            opened: &HashMap::new(),
             at_work: &at_work(&self.snapshot, &self.books),
-            running: &[],
-            layers: &Layers::new(),
-            here: &here,
             now: at(NOW),
+            ..CleanLook::of(&self.snapshot, &self.books, &here)
         };
         let policy = CleanPolicy {
             scope: match verb {
-                Verb::Clean | Verb::Tagged => Scope::Project(name("p")),
-                Verb::Stale => Scope::Stale(name("p")),
+                Verb::Clean | Verb::Tagged => Scope::Project { project: name("p") },
+                Verb::Stale => Scope::Stale { project: name("p") },
                 _ => Scope::Session(own),
             },
             tags: verb != Verb::Clean,

@@ -10,9 +10,9 @@ use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
     Action, Books, Build, Container, ContainerState, Deed, Image, ImageId, Kind, Life, Network, Plan, RUN_LABEL,
-    Record, Reference, SessionEntry, SessionKey, Snapshot, Step, Volume,
+    Record, Reference, Scope, SessionEntry, SessionKey, Snapshot, Step, Volume,
 };
-use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, Layers, RunningBuild, Scope, anonymous, at_work};
+use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, RunningBuild, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
 
 const NOW: i64 = 1_800_000_000;
@@ -159,7 +159,7 @@ fn world(dice: &mut Dice) -> App {
 }
 
 fn policy(dice: &mut Dice, scope: Scope) -> CleanPolicy {
-    let ends = matches!(scope, Scope::Session(_) | Scope::Stale(_));
+    let ends = matches!(scope, Scope::Session(_) | Scope::Stale { .. });
     CleanPolicy {
         tags: dice.one_in(2),
         containers: ends && !dice.one_in(4),
@@ -182,23 +182,24 @@ fn try_one(seed: u64) {
     let own = key("p", "s");
     let here = Here { by_ci: true, vouched: !dice.one_in(3), ..Here::somebody(own.clone()) };
     let project = || own.project.clone();
-    let scopes = [Scope::Project(project()), Scope::Session(own.clone()), Scope::Stale(project()), Scope::All];
+    let scopes = [
+        Scope::Project { project: project() },
+        Scope::Session(own.clone()),
+        Scope::Stale { project: project() },
+        Scope::All,
+    ];
     for scope in scopes {
         let policy = policy(&mut dice, scope);
         let look = CleanLook {
-            snapshot: &world.snapshot,
-            books: &world.books,
             lives: &world.lives,
             beats: &world.beats,
-            opened: &HashMap::new(),
             at_work: &at_work(&world.snapshot, &world.books),
             running: &world.running,
-            layers: &Layers::new(),
-            here: &here,
             now: moment(NOW),
+            ..CleanLook::of(&world.snapshot, &world.books, &here)
         };
         let mut plan = match policy.scope {
-            Scope::Session(_) | Scope::Stale(_) if policy.containers => {
+            Scope::Session(_) | Scope::Stale { .. } if policy.containers => {
                 session_end::plan(&look, &world.extras, &policy)
             }
             _ => clean::plan(&look, &policy),
@@ -218,9 +219,9 @@ fn may(step: &Step, plan: &Plan, world: &App, look: &CleanLook, policy: &CleanPo
         let alive = world.lives.get(of) == Some(&Life::Alive);
         !alive
             && match &policy.scope {
-                Scope::Project(project) => of.project == *project,
+                Scope::Project { project } => of.project == *project,
                 Scope::Session(session) => of == session,
-                Scope::Stale(project) => of.project == *project && *of != look.here.key,
+                Scope::Stale { project } => of.project == *project && *of != look.here.key,
                 Scope::All => true,
             }
             && (policy.scope == Scope::All || look.here.vouched || of.session == look.here.copy)

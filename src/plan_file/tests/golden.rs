@@ -1,7 +1,7 @@
 //! Plans as they are written, byte for byte: programs read that document, and a file of then is applied today. The
 //! files in `golden/` were written by dkb before its steps had types, and schema 1 stays as they are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::super::{PlanFile, read};
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
-    Asked, Books, Build, CacheRecord, Container, ContainerState, Covers, Ended, Holder, Image, Kept, KeptReason, Kind,
-    Life, Network, Outcome, Pattern, Plan, RUN_LABEL, Record, Reference, SessionEntry, Snapshot, Taken, Volume,
+    Asked, Books, Build, CacheRecord, Container, ContainerState, Ended, Holder, Image, Kept, KeptReason, Kind, Life,
+    Network, Outcome, Pattern, Plan, RUN_LABEL, Record, Reference, Scope, SessionEntry, Snapshot, Taken, Volume,
 };
-use crate::plan::clean::{CleanLook, CleanPolicy, Here, Layers, Scope, anonymous, share_with_cache};
+use crate::plan::clean::{CleanLook, CleanPolicy, Here, anonymous, share_with_cache};
 use crate::plan::narrow::narrow;
 use crate::plan::session_end::{self, Extras};
 use crate::plan::{superseded, sweep};
@@ -130,17 +130,12 @@ fn of_session() -> Plan {
     ];
     let extras = Extras { networks: vec![network("net", run_label())], volumes };
     let here = Here { by_ci: true, alone: true, ..Here::somebody(own.clone()) };
+    let engine = crate::model::EngineInfo { now: at(NOW), ..snapshot.engine };
+    let snapshot = Snapshot { engine, ..snapshot };
     let look = CleanLook {
-        snapshot: &Snapshot { engine: crate::model::EngineInfo { now: at(NOW), ..snapshot.engine }, ..snapshot },
-        books: &books,
         lives: &HashMap::from([(own.clone(), Life::Unowned)]),
-        beats: &HashMap::new(),
-        opened: &HashMap::new(),
-        at_work: &HashSet::new(),
-        running: &[],
-        layers: &Layers::new(),
-        here: &here,
         now: at(NOW),
+        ..CleanLook::of(&snapshot, &books, &here)
     };
     let policy = CleanPolicy {
         scope: Scope::Session(own.clone()),
@@ -157,7 +152,7 @@ fn of_session() -> Plan {
         cache_keep: None,
     };
     let mut plan = session_end::plan(&look, &extras, &policy);
-    plan.scope = Some(Asked { of: Covers::Session(own), tagged: true, containers: true, cache: false });
+    plan.scope = Some(Asked { of: Scope::Session(own), tagged: true, containers: true, cache: false });
     let cache = [CacheRecord { shared: true, size: 150, ..record("layer", &[]) }];
     share_with_cache(&mut plan, &books, &cache);
     anonymous(look.snapshot, &extras.volumes, &mut plan, &policy);
@@ -218,7 +213,7 @@ fn kept() -> Plan {
         kept(Kind::Network, "net", Because::Failed, &[]),
     ];
     let mut plan = Plan::new("clean", &host(Vec::new(), Vec::new()).engine, at(NOW), Vec::new(), kept);
-    plan.scope = Some(Asked { of: Covers::All, tagged: false, containers: false, cache: false });
+    plan.scope = Some(Asked { of: Scope::All, tagged: false, containers: false, cache: false });
     plan
 }
 

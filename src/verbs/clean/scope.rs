@@ -4,25 +4,15 @@ use std::collections::HashSet;
 use std::io::IsTerminal;
 
 use crate::app::App;
-use crate::cli::{self, CleanFlags};
+use crate::cli::CleanFlags;
 use crate::config::value::Source;
-use crate::error::{Error, Result};
-use crate::model::{Asked, Covers, Image, Kept, KeptReason, Kind, Name, Plan, SessionKey, Step};
-use crate::plan::clean::{CacheWish, CleanPolicy, Scope};
+use crate::error::Result;
+use crate::model::{Asked, Image, Kept, KeptReason, Kind, Plan, Scope, SessionKey, Step};
+use crate::plan::clean::{CacheWish, CleanPolicy};
 use crate::plan::unknown::Named;
 
 pub(super) fn of_flags(app: &App, flags: &CleanFlags) -> Result<CleanPolicy> {
-    let project = app.key.project.clone();
-    let scope = match flags.scope() {
-        cli::CleanScope::Project => Scope::Project(project),
-        cli::CleanScope::Session(None) => Scope::Session(app.key.clone()),
-        cli::CleanScope::Session(Some(id)) => {
-            let session = Name::typed(&id).map_err(|wrong| Error::usage("reading --session", wrong))?;
-            Scope::Session(SessionKey { project, session })
-        }
-        cli::CleanScope::Stale => Scope::Stale(project),
-        cli::CleanScope::All => Scope::All,
-    };
+    let scope = flags.scope(&app.key)?;
     let tags = flags.tagged || scope.is_of_sessions() && !flags.keep_tagged;
     let containers = scope.is_of_sessions() && !flags.keep_containers;
     let (cache, cache_keep) = (cache(flags, false), flags.cache_keep);
@@ -48,17 +38,22 @@ pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> V
             // Whoever lets data go says so each time.
             volumes: flags.volumes,
             // It was said of this project, and not of one that a file names.
-            trust_stamp: policy.trust_stamp && project_of(&policy.scope) == Some(&app.key.project),
+            trust_stamp: policy.trust_stamp && policy.scope.project() == Some(&app.key.project),
             cache: cache(flags, only_cache),
             cache_keep: flags.cache_keep,
             ..policy
         }
     };
     if let Some(Asked { of, tagged, containers, cache }) = asked {
-        return vec![policy(scope_of(of), *tagged, *containers, *cache)];
+        return vec![policy(of.clone(), *tagged, *containers, *cache)];
     }
     let project = || app.key.project.clone();
-    let all = [Scope::Project(project()), Scope::Session(app.key.clone()), Scope::Stale(project()), Scope::All];
+    let all = [
+        Scope::Project { project: project() },
+        Scope::Session(app.key.clone()),
+        Scope::Stale { project: project() },
+        Scope::All,
+    ];
     all.into_iter().map(|scope| policy(scope, true, true, false)).collect()
 }
 
@@ -72,7 +67,7 @@ pub(super) fn named<'a>(app: &App, flags: &CleanFlags, policy: &'a CleanPolicy) 
         Scope::Session(key) if typed("session") || *key != app.key => {
             Some((format!("cleaning session {}", key.session), Named::Session(key, "clean --session")))
         }
-        Scope::Project(project) | Scope::Stale(project) | Scope::Session(SessionKey { project, .. })
+        Scope::Project { project } | Scope::Stale { project } | Scope::Session(SessionKey { project, .. })
             if typed("project") =>
         {
             Some((format!("cleaning project {project}"), Named::Project(project)))
@@ -81,29 +76,8 @@ pub(super) fn named<'a>(app: &App, flags: &CleanFlags, policy: &'a CleanPolicy) 
     }
 }
 
-const fn project_of(scope: &Scope) -> Option<&Name> {
-    match scope {
-        Scope::Project(project) | Scope::Stale(project) | Scope::Session(SessionKey { project, .. }) => Some(project),
-        Scope::All => None,
-    }
-}
-
-fn scope_of(covers: &Covers) -> Scope {
-    match covers.clone() {
-        Covers::Project { project } => Scope::Project(project),
-        Covers::Session(key) => Scope::Session(key),
-        Covers::Stale { project } => Scope::Stale(project),
-        Covers::All => Scope::All,
-    }
-}
-
 pub(super) fn asked(policy: &CleanPolicy) -> Asked {
-    let of = match policy.scope.clone() {
-        Scope::Project(project) => Covers::Project { project },
-        Scope::Session(key) => Covers::Session(key),
-        Scope::Stale(project) => Covers::Stale { project },
-        Scope::All => Covers::All,
-    };
+    let of = policy.scope.clone();
     Asked { of, tagged: policy.tags, containers: policy.containers, cache: policy.cache == CacheWish::Only }
 }
 
@@ -123,7 +97,7 @@ pub(super) fn told(plan: &Plan, scope: &Scope, images: &[Image]) -> Plan {
 pub(super) fn must_ask(policy: &CleanPolicy, here: &SessionKey, plan: &Plan) -> Option<String> {
     let wide = match &policy.scope {
         Scope::All => Some("cleaning the tags of every project".to_owned()),
-        Scope::Session(SessionKey { project, .. }) | Scope::Project(project) | Scope::Stale(project)
+        Scope::Session(SessionKey { project, .. }) | Scope::Project { project } | Scope::Stale { project }
             if *project != here.project =>
         {
             Some(format!("cleaning the project {project}, which is not this one"))
@@ -131,10 +105,10 @@ pub(super) fn must_ask(policy: &CleanPolicy, here: &SessionKey, plan: &Plan) -> 
         Scope::Session(key) if key.session.is_local() && somebody_is_there() => {
             Some("cleaning this working copy".to_owned())
         }
-        Scope::Project(project) if policy.tags && somebody_is_there() => {
+        Scope::Project { project } if policy.tags && somebody_is_there() => {
             Some(format!("cleaning the tags of {project}"))
         }
-        Scope::Session(_) | Scope::Project(_) | Scope::Stale(_) => None,
+        Scope::Session(_) | Scope::Project { .. } | Scope::Stale { .. } => None,
     };
     // Whoever needs the cache builds it anew.
     let is_named = |step: &Step| step.kind() != Kind::BuildCache && !step.names().is_empty();
@@ -176,10 +150,12 @@ mod tests {
     fn a_file_is_asked_for_what_it_was_made_for() {
         let session = key("app", "job-1");
         let project = session.project.clone();
-        for scope in [Scope::Project(project.clone()), Scope::Session(session), Scope::Stale(project), Scope::All] {
+        for scope in
+            [Scope::Project { project: project.clone() }, Scope::Session(session), Scope::Stale { project }, Scope::All]
+        {
             for (tags, containers) in [(true, true), (true, false), (false, true), (false, false)] {
                 let asked = asked(&policy(scope.clone(), tags, containers));
-                assert_eq!((scope_of(&asked.of), asked.tagged, asked.containers), (scope.clone(), tags, containers));
+                assert_eq!((asked.of, asked.tagged, asked.containers), (scope.clone(), tags, containers));
             }
         }
     }
@@ -199,8 +175,8 @@ mod tests {
         let session = key("app", "job-1");
         for (scope, stamps) in [
             (Scope::Session(session.clone()), 1),
-            (Scope::Project(session.project.clone()), 2),
-            (Scope::Stale(session.project), 0),
+            (Scope::Project { project: session.project.clone() }, 2),
+            (Scope::Stale { project: session.project }, 0),
             (Scope::All, 3),
         ] {
             assert_eq!(told(&plan, &scope, &images).kept.len(), 3 + stamps, "{scope:?}");
@@ -221,11 +197,11 @@ mod tests {
         };
         for (scope, wide) in [
             (Scope::All, true),
-            (Scope::Project(project(key("other", "x"))), true),
-            (Scope::Stale(project(key("other", "x"))), true),
+            (Scope::Project { project: project(key("other", "x")) }, true),
+            (Scope::Stale { project: project(key("other", "x")) }, true),
             (Scope::Session(key("other", "job-1")), true),
-            (Scope::Project(project(here.clone())), false),
-            (Scope::Stale(project(here.clone())), false),
+            (Scope::Project { project: project(here.clone()) }, false),
+            (Scope::Stale { project: project(here.clone()) }, false),
             (Scope::Session(here.clone()), false),
             (Scope::Session(key("app", "job-2")), false),
         ] {

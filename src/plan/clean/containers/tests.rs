@@ -7,7 +7,7 @@ use super::*;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{Action, Books, Build, KeptReason, Kind, Name, Opening, Pattern, Plan, Record, SessionEntry};
-use crate::plan::clean::{Here, Layers};
+use crate::plan::clean::Here;
 use crate::plan::session_end::{self, Extras};
 
 /// The moment at which everything is looked at, by both clocks.
@@ -64,7 +64,7 @@ impl Scene {
         let here = Here { by_ci: true, ..Here::somebody(asks) };
         let life = if matches!(end, End::Dead(_)) { Life::Dead } else { Life::Unowned };
         let scope = match end {
-            End::Dead(_) | End::Old => Scope::Stale(name("p")),
+            End::Dead(_) | End::Old => Scope::Stale { project: name("p") },
             _ => Scope::Session(own.clone()),
         };
         let policy = CleanPolicy {
@@ -83,16 +83,12 @@ impl Scene {
         };
         let beats = if let End::Dead(beat) = end { HashMap::from([(own.clone(), at(beat))]) } else { HashMap::new() };
         let look = CleanLook {
-            snapshot: &self.snapshot,
-            books: &self.books,
             lives: &HashMap::from([(own, life)]),
             beats: &beats,
             opened: &self.opened,
             at_work: &at_work(&self.snapshot, &self.books),
-            running: &[],
-            layers: &Layers::new(),
-            here: &here,
             now: at(NOW),
+            ..CleanLook::of(&self.snapshot, &self.books, &here)
         };
         session_end::plan(&look, &Extras::default(), &policy)
     }
@@ -323,17 +319,6 @@ fn the_session_of_another_working_copy_ended_with_its_last_build() {
         cache: crate::plan::clean::CacheWish::Leave,
         cache_keep: None,
     };
-    let look = CleanLook {
-        snapshot: &scene.snapshot,
-        books: &scene.books,
-        lives: &HashMap::new(),
-        beats: &HashMap::new(),
-        opened: &HashMap::new(),
-        at_work: &HashSet::new(),
-        running: &[],
-        layers: &Layers::new(),
-        here: &here,
-        now: at(NOW),
-    };
+    let look = CleanLook { now: at(NOW), ..CleanLook::of(&scene.snapshot, &scene.books, &here) };
     assert_eq!(crate::plan::clean::plan(&look, &policy).steps, [], "a colleague may have made it since");
 }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -7,8 +7,8 @@ use super::*;
 use crate::model::books_tests::{build, key, with_a_line_lost};
 use crate::model::image_tests::host;
 use crate::model::{Books, Build, Opening, Record, SessionEntry};
+use crate::plan::clean::Here;
 use crate::plan::clean::tests::leftovers;
-use crate::plan::clean::{Here, Layers};
 
 const NOW: i64 = 1_000_000;
 
@@ -46,16 +46,9 @@ impl Scene {
         snapshot.engine.ahead = SignedDuration::from_secs(self.ahead);
         let here = Here { alone: self.alone, ..Here::somebody(own.clone()) };
         let look = CleanLook {
-            snapshot: &snapshot,
-            books: &books,
-            lives: &HashMap::new(),
-            beats: &HashMap::new(),
             opened: &self.opened.clone().map(|opening| (own.clone(), opening)).into_iter().collect(),
-            at_work: &HashSet::new(),
-            running: &[],
-            layers: &Layers::new(),
-            here: &here,
             now: at(NOW),
+            ..CleanLook::of(&snapshot, &books, &here)
         };
         let policy = CleanPolicy { older_than: self.older_than.map(Duration::from_secs), ..leftovers() };
         stays_by_age(&look, &policy, &own, created.map(at))

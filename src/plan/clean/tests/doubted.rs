@@ -66,16 +66,13 @@ fn who_trusts_the_stamp_takes_what_bears_it_and_nobody_else_is_known_to_need() {
     let look = |case: &Case| {
         let at_work = at_work(&case.snapshot, &case.books);
         let look = CleanLook {
-            snapshot: &case.snapshot,
-            books: &case.books,
             lives: &case.lives,
             beats: &case.beats,
             opened: &case.opened,
             at_work: &at_work,
             running: &case.running,
-            layers: &Layers::new(),
-            here: &case.here,
             now: case.now,
+            ..CleanLook::of(&case.snapshot, &case.books, &case.here)
         };
         wants_layers(&look, &CleanPolicy { trust_stamp: true, ..leftovers() })
     };
