@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::model::{DiskMark, LabelFilter, Name, Pattern};
+use crate::plan::sweep::SweepPolicy;
 use file::HostEntries;
 use merge::{Effective, Layered};
 pub use places::{Places, load};
@@ -69,21 +70,8 @@ pub struct Settings {
 
 /// What `dkb sweep` goes by, for one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools)] // one for each kind that can be left out
 pub struct SweepSettings {
-    pub containers: bool,
-    pub images: bool,
-    pub volumes: bool,
-    pub networks: bool,
-    pub build_cache: bool,
-    pub all_images: bool,
-    pub until: Duration,
-    pub filter: Vec<LabelFilter>,
-    /// The patterns of `keep` among them.
-    pub keep: Vec<Pattern>,
-    pub keep_last: Option<usize>,
-    pub cache_keep: Option<u64>,
-    pub cache_until: Duration,
+    pub(crate) policy: SweepPolicy,
     pub disk: Option<DiskPressure>,
 }
 
@@ -154,7 +142,6 @@ impl Settings {
 
 impl SweepSettings {
     fn new(all: &Merged) -> Result<Self> {
-        let until = all.duration("sweep.until").unwrap_or_default();
         let disk = match (all.mark("sweep.when_disk_above"), all.mark("sweep.down_to")) {
             (None, None) => None,
             (Some(above), down_to) => Some(DiskPressure { above, down_to: down_to.unwrap_or(above) }),
@@ -176,27 +163,34 @@ impl SweepSettings {
                 &format!("{wrong} when_disk_above"),
                 "both are shares or both are sizes, down_to the lower one",
             )),
-            None => Ok(Self {
-                containers: all.is("sweep.containers"),
-                images: all.is("sweep.images"),
-                volumes: all.is("sweep.volumes"),
-                networks: all.is("sweep.networks"),
-                build_cache: all.is("sweep.build_cache"),
-                all_images: all.is("sweep.all_images"),
-                until,
-                filter: all.list("sweep.filter").iter().filter_map(|text| LabelFilter::parse(text)).collect(),
-                keep: all.patterns("sweep.keep").into_iter().fold(all.patterns("keep"), |mut all, pattern| {
-                    if !all.contains(&pattern) {
-                        all.push(pattern);
-                    }
-                    all
-                }),
-                keep_last: all.count("sweep.keep_last"),
-                cache_keep: all.size("sweep.cache_keep"),
-                cache_until: all.duration("sweep.cache_until").unwrap_or(until),
-                disk,
-            }),
+            None => Ok(Self { policy: policy(all), disk }),
         }
+    }
+}
+
+/// The patterns of `keep` hold for a sweep too.
+fn policy(all: &Merged) -> SweepPolicy {
+    let until = all.duration("sweep.until").unwrap_or_default();
+    let mut keep = all.patterns("keep");
+    for pattern in all.patterns("sweep.keep") {
+        if !keep.contains(&pattern) {
+            keep.push(pattern);
+        }
+    }
+    SweepPolicy {
+        containers: all.is("sweep.containers"),
+        images: all.is("sweep.images"),
+        volumes: all.is("sweep.volumes"),
+        networks: all.is("sweep.networks"),
+        cache: all.is("sweep.build_cache"),
+        all_images: all.is("sweep.all_images"),
+        until,
+        filter: all.list("sweep.filter").iter().filter_map(|text| LabelFilter::parse(text)).collect(),
+        keep,
+        keep_last: all.count("sweep.keep_last"),
+        cache_keep: all.size("sweep.cache_keep"),
+        cache_until: all.duration("sweep.cache_until").unwrap_or(until),
+        need: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reading files that others wrote: whatever lies at a path, dkb neither waits for it nor drowns in it.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc;
@@ -49,6 +49,14 @@ pub(crate) fn read_named_text(path: &Path, most: u64) -> io::Result<String> {
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+/// Of a file that is not empty.
+pub(crate) fn ends_with_newline(file: &mut File) -> io::Result<bool> {
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == [b'\n'])
 }
 
 fn whole(file: File, most: u64) -> io::Result<Vec<u8>> {

@@ -20,12 +20,12 @@ fn without_any_settings_the_defaults_hold() {
     assert_eq!((got.docker.to_str(), got.clean_dead), (Some("docker"), None));
     assert_eq!(got.state_dir.as_deref(), Some(Path::new("/state/dkb")));
     let day = Duration::from_secs(86_400);
-    let sweep = SweepSettings {
+    let policy = SweepPolicy {
         containers: true,
         images: true,
         volumes: false,
         networks: true,
-        build_cache: true,
+        cache: true,
         all_images: false,
         until: day,
         filter: vec![LabelFilter::parse("label!=keep=true").expect("a filter")],
@@ -33,9 +33,9 @@ fn without_any_settings_the_defaults_hold() {
         keep_last: None,
         cache_keep: None,
         cache_until: day,
-        disk: None,
+        need: None,
     };
-    assert_eq!(got.sweep, sweep);
+    assert_eq!(got.sweep, SweepSettings { policy, disk: None });
 }
 
 /// Every key is set to something else than its default, so a key that nothing reads is noticed.
@@ -82,12 +82,12 @@ fn every_key_reaches_the_settings() {
     assert_eq!(got.contexts, ["nas"]);
     let pattern = |text| Pattern::new(text).expect(text);
     let filter = |text| LabelFilter::parse(text).expect(text);
-    let sweep = SweepSettings {
+    let policy = SweepPolicy {
         containers: false,
         images: false,
         volumes: true,
         networks: false,
-        build_cache: false,
+        cache: false,
         all_images: true,
         until: hours(5),
         filter: vec![filter("label=ci"), filter("label!=keep=true")],
@@ -95,9 +95,10 @@ fn every_key_reaches_the_settings() {
         keep_last: Some(6),
         cache_keep: Some(7_000_000_000),
         cache_until: hours(8),
-        disk: Some(DiskPressure { above: DiskMark::Percent(90), down_to: DiskMark::Percent(80) }),
+        need: None,
     };
-    assert_eq!(got.sweep, sweep);
+    let disk = Some(DiskPressure { above: DiskMark::Percent(90), down_to: DiskMark::Percent(80) });
+    assert_eq!(got.sweep, SweepSettings { policy, disk });
     // What only a run or a flag may set has no place in a file.
     let left: Vec<_> =
         got.effective.iter().filter(|one| one.sources == [Source::Default]).map(|one| one.key.name).collect();
@@ -112,7 +113,7 @@ fn a_host_overrides_what_all_hosts_share() {
     let seen: Vec<_> = got
         .hosts
         .iter()
-        .map(|host| (host.name.as_str(), &host.at, host.sweep.until.as_secs() / 3600, host.sweep.volumes))
+        .map(|host| (host.name.as_str(), &host.at, host.sweep.policy.until.as_secs() / 3600, host.sweep.policy.volumes))
         .collect();
     let (nas, ci) = (HostAddress::Context("nas".to_owned()), HostAddress::Host("ssh://ci".to_owned()));
     assert_eq!(seen, [("nas", &nas, 3, true), ("ci", &ci, 2, true)]);

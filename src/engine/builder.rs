@@ -5,6 +5,7 @@ use std::process::Command;
 
 use super::cli_files::BuildxFiles;
 use super::program;
+use crate::plan::argv::parse_bool;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BuilderKind {
@@ -45,7 +46,7 @@ pub(crate) fn builder_kind(facts: &BuilderFacts) -> BuilderKind {
     }
     if let Some(value) = facts.docker_buildkit.as_deref().filter(|value| !value.is_empty()) {
         // What is no boolean makes docker fail at once; then it does not matter.
-        return by(parse_bool(value).unwrap_or(true));
+        return by(parse_bool(value.as_bytes()).unwrap_or(true));
     }
     if facts.builder_alias {
         return BuilderKind::BuildKit;
@@ -69,15 +70,6 @@ pub(crate) fn is_the_engines_own(named: Option<&str>, context: Option<&str>, fil
     match named {
         Some(name) => own(name),
         None => !files.used.iter().any(|name| files.instances.contains(name)),
-    }
-}
-
-/// The words that Go takes for booleans, and no others.
-fn parse_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
     }
 }
 

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::folder::Folder;
 use super::lock_within_limit;
 use crate::error::{Error, Result};
+use crate::files::ends_with_newline;
 use crate::model::{Books, LedgerId, Record, Tally, VERSION};
 
 /// Below this a rewrite is not worth its risk; above it, one is looked at each time the ledger has doubled.
@@ -326,11 +327,4 @@ fn without_half_a_line(file: &mut File) -> std::io::Result<u64> {
     let whole = length.saturating_sub(line.len() as u64);
     file.set_len(whole)?;
     Ok(whole)
-}
-
-fn ends_with_newline(file: &mut File) -> std::io::Result<bool> {
-    let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
-    Ok(last == [b'\n'])
 }

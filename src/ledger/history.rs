@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::folder::Folder;
 use crate::error::{Error, Result};
+use crate::files::ends_with_newline;
 use crate::model::Removal;
 
 /// Some ten thousand removals.
@@ -154,13 +155,6 @@ fn write_once(file: &mut File, bytes: &[u8]) -> std::io::Result<usize> {
 fn is_one(one: &File, other: &File) -> bool {
     let place = |file: &File| file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
     place(one).is_some() && place(one) == place(other)
-}
-
-fn ends_with_newline(file: &mut File) -> std::io::Result<bool> {
-    let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
-    Ok(last == [b'\n'])
 }
 
 #[cfg(test)]

@@ -3,11 +3,17 @@
 //! ```text
 //! STATE/engines/<hash of the engine's identity>/ledger.jsonl   what was built there, one record a line
 //! STATE/engines/<the same>/cache.json                          which build cache is ours
+//! STATE/engines/<the same>/cache-ended.jsonl                   builds whose cache nobody has looked at yet
+//! STATE/engines/<the same>/first-seen.json                     since when images without a date were seen there
 //! STATE/engines/<the same>/removing/                           what is being taken away there now
 //! STATE/builds/<build>/                                        a build that runs, or was cut off
 //! STATE/sessions/<hash of project and session>                 whose lock says that the session is alive
+//! STATE/sessions/<the same>.<keeper>                           who keeps it open
 //! STATE/history/removals.jsonl                                 what dkb took away; nothing is decided by it
 //! ```
+//!
+//! Files named `lock`, `cache-lock`, `cache-turn` and `probe` are there for their locks alone; `docker-version` is what
+//! the builder is chosen by where docker had to be asked.
 //!
 //! All of it goes through `folder`, which is careful about who else can write there.
 //!

@@ -3,6 +3,7 @@
 mod amount;
 mod asked;
 mod books;
+mod build;
 mod build_id;
 mod cache;
 mod capabilities;
@@ -22,6 +23,7 @@ mod pattern;
 mod plan;
 mod reference;
 mod resource;
+mod session;
 mod snapshot;
 mod stamp;
 mod step;
@@ -31,10 +33,8 @@ pub use amount::{exact_bytes, exact_duration, human_bytes, human_duration, parse
 pub use asked::{Asked, Scope};
 #[cfg(test)]
 pub(crate) use books::tests as books_tests;
-pub use books::{
-    Books, Build, Life, More, Opening, Owner, Record, SessionEntry, SessionKey, Shown, ShownImage, Taken, Tally,
-    VERSION,
-};
+pub use books::{Books, More, Record, Tally, VERSION};
+pub use build::{Build, Shown, ShownImage};
 pub use build_id::BuildId;
 pub use cache::{CacheBooks, CacheClaim, CachedBuild, EndedBuild, PastBuild, PastStep};
 pub use capabilities::Capabilities;
@@ -58,6 +58,7 @@ pub use pattern::Pattern;
 pub use plan::{EngineLabel, LeftTo, Plan, SCHEMA, Totals};
 pub use reference::Reference;
 pub use resource::{CacheRecord, DiskUsage, Ended, Network, Volume};
+pub use session::{Life, Opening, Owner, SessionEntry, SessionKey, Taken};
 #[cfg(test)]
 pub(crate) use snapshot::tests as image_tests;
 pub use snapshot::{Container, ContainerState, EngineInfo, Image, ImageDetail, Snapshot};

@@ -32,6 +32,11 @@ pub enum Kind {
     BuildCache,
 }
 
+impl Kind {
+    /// In the order in which a sweep takes them and a person reads of them.
+    pub const ALL: [Self; 5] = [Self::Container, Self::Image, Self::Volume, Self::Network, Self::BuildCache];
+}
+
 /// Why something is in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

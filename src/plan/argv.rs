@@ -27,6 +27,7 @@ pub use key::{BuildKey, build_key, is_one_file, may_be_one_file};
 pub use output::Output;
 pub use spelling::Spelling;
 
+pub(crate) use pflag::parse_bool;
 use pflag::{Flag, Token};
 
 /// What the tool will make of the words behind `build`. Of single values the last one counts, as in docker.

@@ -4,23 +4,25 @@
 //!
 //! 1. An image that the ledger does not know is not ours, whatever its labels say. Two doors are open: the
 //!    session of the CI job that this process is in, where the ledger has never heard of it, and `--trust-stamp`.
-//! 2. An image that a build of another project or session claims too stays. So does what another working copy
+//! 2. An image that may have been pulled since it was recorded is not the one that was built. What the ledger is not
+//!    sure of, as a line is lost that came after the image's record, stays with its names; only by `--trust-stamp` it
+//!    goes as if the ledger were.
+//! 3. An image that a build of another project or session claims too stays. So does what another working copy
 //!    built, where nobody but the checkout itself says which project this is. A session that was cleaned whole has no
 //!    more claim on what stayed for another one alone ([`LeftTo`](crate::model::LeftTo)), and so does not keep it from
-//!    that one. What the ledger is not sure of stays too, with its names, as a line is lost that came after the image's
-//!    record; only by `--trust-stamp` it goes as if the ledger were.
-//! 3. What a living session built is left to that session, and what a running build may need is left to it.
-//! 4. An image that a container uses, in any state, or that is mounted into one, stays. A session's end first
+//!    that one.
+//! 4. What a living session built is left to that session, and what a running build may need is left to it.
+//! 5. An image that a container uses, in any state, or that is mounted into one, stays. A session's end first
 //!    takes the containers that are proven to be the session's own ([`containers`]).
-//! 5. A keep pattern, `--keep-last` and `--older-than` only ever narrow. What a pattern means never goes, ours or not.
-//! 6. A tag that none of our builds gave keeps the image; a tag of ours goes only where tags go at all, and alone if
-//!    the image stays for somebody else who named it.
-//! 7. An image that a kept image is built on stays.
-//! 8. An image whose tag a session took that is not over stays, so that the tag can be given back.
-//! 9. dkb's own name, which a deletion that was cut off left on an image that somebody else names, goes. So does one
-//!    by which a session held an image until its tag could come back, at the session's end, and with it an image that
-//!    nothing else holds: its tag was taken from it for good, by its owner or by what is to stay, and the engine
-//!    would have dropped it then.
+//! 6. A keep pattern, `--keep-last` and `--older-than` only ever narrow. What a pattern means never goes, ours or not.
+//! 7. A tag that none of our builds gave keeps the image, and so does a name by which another ledger holds it; a tag of
+//!    ours goes only where tags go at all, and alone if the image stays for somebody else who named it.
+//! 8. An image that a kept image is built on stays.
+//! 9. An image whose tag a session took that is not over stays, so that the tag can be given back.
+//! 10. dkb's own name, which a deletion that was cut off left on an image that somebody else names, goes. So does one
+//!     by which a session held an image until its tag could come back, at the session's end, and with it an image that
+//!     nothing else holds: its tag was taken from it for good, by its owner or by what is to stay, and the engine
+//!     would have dropped it then.
 
 // What an engine says may be any number.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]

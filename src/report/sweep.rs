@@ -20,7 +20,7 @@ use crate::model::{Gap, Kind};
 use crate::plan::sweep::{SweepPolicy, Swept};
 use line::Log;
 use told::first_of;
-pub(crate) use told::{Part, Told};
+pub(crate) use told::{Part, SweptHost};
 
 enum Tongue {
     Human { style: Style, verbose: bool, quiet: bool },
@@ -107,12 +107,12 @@ impl Voice {
     }
 
     /// A host on which nothing could be done.
-    pub(crate) fn lost(&self, host: &str, error: Error) -> Told {
+    pub(crate) fn lost(&self, host: &str, error: Error) -> SweptHost {
         if let Tongue::Log(log) = &self.tongue {
             log.lost(self.of(host), &error);
         }
         say(if self.many { error.under(host) } else { error.clone() });
-        Told { host: host.to_owned(), error: Some(error), ..Told::default() }
+        SweptHost { host: host.to_owned(), error: Some(error), ..SweptHost::default() }
     }
 
     /// One kind on one host is done.
@@ -132,13 +132,13 @@ impl Voice {
         Bar::new(watched && !self.many, length)
     }
 
-    pub(crate) fn host_done(&self, told: &Told) {
+    pub(crate) fn host_done(&self, told: &SweptHost) {
         if let (Tongue::Human { style, quiet: false, .. }, Some(plan)) = (&self.tongue, &told.plan) {
             out(&human::done(self.of(&told.host), plan, told.seconds, *style));
         }
     }
 
-    pub(crate) fn summary(&self, told: &[Told]) {
+    pub(crate) fn summary(&self, told: &[SweptHost]) {
         match &self.tongue {
             Tongue::Human { style, quiet: false, .. } if self.many => out(&human::summary(told, self.dry, *style)),
             Tongue::Human { .. } => {}
@@ -153,8 +153,8 @@ impl Voice {
 }
 
 /// The one document; of many hosts, one in each of its parts.
-fn document(told: &[Told], many: bool) -> Page {
-    if let ([Told { plan: Some(plan), .. }], false) = (told, many) {
+fn document(told: &[SweptHost], many: bool) -> Page {
+    if let ([SweptHost { plan: Some(plan), .. }], false) = (told, many) {
         return super::clean::json(plan);
     }
     let hosts: Vec<_> = told

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use crate::app::{App, env};
 use crate::cli;
 use crate::config::value::Source;
-use crate::config::{Format, SweepSettings, seed};
+use crate::config::{Format, seed};
 use crate::engine::Limits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Kind;
@@ -23,7 +23,7 @@ use crate::plan::sweep::SweepPolicy;
 use crate::plan_file;
 use crate::processes::signals::asked_to_stop;
 use crate::report;
-use crate::report::sweep::{Told, Voice};
+use crate::report::sweep::{SweptHost, Voice};
 use crate::session::dead;
 use hosts::Host;
 use run::Ready;
@@ -94,7 +94,8 @@ async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice)
     voice.starts(&host.name);
     let (seen, swept) = match &flags.act.apply {
         None => {
-            let mut seen = HostObservation::look(app, host.endpoint.clone()?, policy(&host.sweep), LIMITS).await?;
+            let mut seen =
+                HostObservation::look(app, host.endpoint.clone()?, host.sweep.policy.clone(), LIMITS).await?;
             if let Some(disk) = host.sweep.disk {
                 seen.policy.need = Some(pressure::need(&mut seen, disk).await?);
             }
@@ -120,30 +121,12 @@ async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice)
     Ok(Ready { seen, swept, looked: began.elapsed() })
 }
 
-fn policy(sweep: &SweepSettings) -> SweepPolicy {
-    SweepPolicy {
-        containers: sweep.containers,
-        images: sweep.images,
-        volumes: sweep.volumes,
-        networks: sweep.networks,
-        cache: sweep.build_cache,
-        all_images: sweep.all_images,
-        until: sweep.until,
-        filter: sweep.filter.clone(),
-        keep: sweep.keep.clone(),
-        keep_last: sweep.keep_last,
-        cache_keep: sweep.cache_keep,
-        cache_until: sweep.cache_until,
-        need: None,
-    }
-}
-
 /// All that any sweep could take of the kinds that a plan from a file has. What is to stay stays: patterns, filters
 /// and numbers hold as ever, and an age where somebody has set one.
 fn widest(app: &App, host: &Host, steps: &[Wanted]) -> SweepPolicy {
-    let asked = policy(&host.sweep);
+    let asked = host.sweep.policy.clone();
     let takes = |kind| steps.iter().any(|step| step.kind() == kind);
-    let usual = &app.settings.sweep;
+    let usual = &app.settings.sweep.policy;
     let is_set = |key| app.settings.source(key).is_some_and(|source| *source != Source::Default);
     let age = |age: Duration, usual: Duration, set: bool| if set || age != usual { age } else { Duration::ZERO };
     let until_is_set = is_set("sweep.until");
@@ -160,7 +143,7 @@ fn widest(app: &App, host: &Host, steps: &[Wanted]) -> SweepPolicy {
     }
 }
 
-fn show(host: &str, ready: Result<Ready>, flags: &cli::SweepFlags, voice: &Voice) -> Told {
+fn show(host: &str, ready: Result<Ready>, flags: &cli::SweepFlags, voice: &Voice) -> SweptHost {
     let told = ready.and_then(|Ready { seen, swept, looked }| {
         if let Some(file) = &flags.act.plan {
             plan_file::write(file, &swept.plan)?;
@@ -171,7 +154,13 @@ fn show(host: &str, ready: Result<Ready>, flags: &cli::SweepFlags, voice: &Voice
         for (kind, error) in &failed {
             voice.failure(host, *kind, error);
         }
-        Ok(Told { host: host.to_owned(), kinds, failed, seconds: looked.as_secs_f64(), ..Told::of(swept.plan) })
+        Ok(SweptHost {
+            host: host.to_owned(),
+            kinds,
+            failed,
+            seconds: looked.as_secs_f64(),
+            ..SweptHost::of(swept.plan)
+        })
     });
     told.unwrap_or_else(|error| voice.lost(host, error))
 }
@@ -204,7 +193,7 @@ fn declined(hosts: &[Host], looks: Vec<Result<Ready>>, voice: &Voice) -> u8 {
 }
 
 /// As the docker-cleaner's: 1 where some of it failed, 2 where all of it did.
-fn exit_code(told: &[Told]) -> u8 {
+fn exit_code(told: &[SweptHost]) -> u8 {
     let codes: Vec<u8> = told.iter().map(host_code).collect();
     if told.iter().any(|told| told.interrupted) {
         ErrorKind::Interrupted.exit_code()
@@ -217,7 +206,7 @@ fn exit_code(told: &[Told]) -> u8 {
     }
 }
 
-fn host_code(told: &Told) -> u8 {
+fn host_code(told: &SweptHost) -> u8 {
     if told.error.is_some() {
         return 2;
     }

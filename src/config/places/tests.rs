@@ -177,7 +177,7 @@ fn patterns_in_flags_are_not_parted_and_the_last_scalar_holds() {
     assert_eq!(got.keep.iter().map(crate::model::Pattern::as_str).collect::<Vec<_>>(), ["a,b", "c"]);
     // One flag, two keys: the retention of clean and that of sweep.
     assert_eq!(
-        (got.older_than, got.sweep.until),
+        (got.older_than, got.sweep.policy.until),
         (Some(std::time::Duration::from_secs(7200)), got.older_than.expect("2h"))
     );
 }

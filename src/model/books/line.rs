@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Build, More, Record, SessionEntry, SessionKey, Taken};
-use crate::model::{BuildId, ImageId, LedgerId, Name, Reference};
+use super::{Build, More, Record, SessionEntry, SessionKey};
+use crate::model::{BuildId, ImageId, LedgerId, Name, Reference, Taken};
 
 /// Every field of every kind.
 #[derive(Deserialize)]

@@ -6,8 +6,8 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 
 use jiff::Timestamp;
 
-use super::{Books, Build, More, Record, SessionEntry, SessionKey, Taken};
-use crate::model::{BuildId, ImageId, LedgerId, Name};
+use super::{Books, Build, More, Record, SessionEntry, SessionKey};
+use crate::model::{BuildId, ImageId, LedgerId, Name, Taken};
 
 /// Where a record stands among all.
 type Place = usize;

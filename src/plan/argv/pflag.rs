@@ -66,8 +66,8 @@ pub(super) fn leading<'w>(table: &Table, words: &'w [OsString]) -> Option<(Vec<F
     }
 }
 
-/// Go's `strconv.ParseBool`.
-pub(super) fn parse_bool(text: &[u8]) -> Option<bool> {
+/// The words that Go takes for booleans, and no others.
+pub(crate) fn parse_bool(text: &[u8]) -> Option<bool> {
     match text {
         b"1" | b"t" | b"T" | b"TRUE" | b"true" | b"True" => Some(true),
         b"0" | b"f" | b"F" | b"FALSE" | b"false" | b"False" => Some(false),

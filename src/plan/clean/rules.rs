@@ -1,4 +1,4 @@
-//! The rules 2 to 6 and 8: what becomes of an image that is ours.
+//! The rules 2 to 7 and 9: what becomes of an image that is ours.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -43,7 +43,7 @@ impl Stay {
     }
 }
 
-/// The rules 2 to 8 for what is ours, with what each of them needs worked out once.
+/// The rules 2 to 9 for what is ours, with what each of them needs worked out once.
 pub(super) struct CleanRules<'a> {
     look: &'a CleanLook<'a>,
     policy: &'a CleanPolicy,
@@ -158,13 +158,13 @@ impl<'a> CleanRules<'a> {
         .flatten()
     }
 
-    /// Rule 3: a build that runs may need it.
+    /// Rule 4: a build that runs may need it.
     fn build_runs(&self, image: &Image) -> Option<Stay> {
         let runs = self.needed_by_builds.contains(&image.id);
         runs.then(|| Stay::new(KeptReason::BuildRunning).with_its_names())
     }
 
-    /// Rule 4: somebody else's container uses it. Our own stay with it then, and are named beside whoever keeps it.
+    /// Rule 5: somebody else's container uses it. Our own stay with it then, and are named beside whoever keeps it.
     fn used(&self, image: &'a Image, claim: &Claim) -> Option<Stay> {
         let (own, others): (Vec<&Container>, Vec<&Container>) =
             self.users(image).iter().partition(|container| self.ending.takes_with(container, image, claim));
@@ -177,7 +177,7 @@ impl<'a> CleanRules<'a> {
         self.users.get(&image.id).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether it may have been deleted and pulled since it was recorded. Under a digest of a repository that our
+    /// Rule 2: whether it may have been deleted and pulled since it was recorded. Under a digest of a repository that our
     /// builds named it was pushed from here, unless the ledger is a copy, which does not know what ended since.
     fn came_from_elsewhere(&self, image: &Image, claim: &Claim) -> bool {
         let pushed = |digest: &String| digest.split_once('@').is_some_and(|(name, _)| claim.named(name));
@@ -185,7 +185,7 @@ impl<'a> CleanRules<'a> {
         self.look.snapshot.engine.can.digest_means_travel && (doubtful || !image.digests.iter().all(pushed))
     }
 
-    /// Rule 5: what the user asked to keep.
+    /// Rule 6: what the user asked to keep.
     fn retained(&self, image: &Image, claim: &Claim) -> Option<KeptReason> {
         let policy = self.policy;
         if Pattern::any_keeps(&policy.keep, image) {

@@ -11,7 +11,8 @@ use crate::model::{
 use crate::plan::clean::RunningBuild;
 
 /// What goes, for one host.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // one for each kind that can be left out
 pub(crate) struct SweepPolicy {
     pub containers: bool,
     pub images: bool,

@@ -7,12 +7,10 @@ use jiff::Timestamp;
 
 use super::super::words::{held_by, short_id, words};
 use super::super::{Page, Style};
-use super::told::{Since, Told};
+use super::told::{Since, SweptHost};
 use crate::error::Error;
 use crate::model::{KeptReason, Kind, LabelFilter, Outcome, Plan, Reason, Step, human_bytes, human_duration};
 use crate::plan::sweep::{SweepPolicy, Swept};
-
-pub(super) const ORDER: [Kind; 5] = [Kind::Container, Kind::Image, Kind::Volume, Kind::Network, Kind::BuildCache];
 
 pub(super) fn plural(kind: Kind) -> &'static str {
     match kind {
@@ -61,7 +59,7 @@ fn total(plan: &Plan) -> String {
 pub(super) fn plan(host: Option<&str>, swept: &Swept, policy: &SweepPolicy, verbose: bool, style: Style) -> Page {
     let Swept { plan, since } = swept;
     let mut page = heading(host, plan, style);
-    for kind in ORDER {
+    for kind in Kind::ALL {
         let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.kind() == kind).collect();
         if steps.is_empty() {
             continue;
@@ -119,7 +117,7 @@ pub(super) fn done(host: Option<&str>, plan: &Plan, seconds: f64, style: Style) 
 
 /// `5 containers, 12 images`.
 fn counts(plan: &Plan, of: impl Fn(&&Step) -> bool) -> String {
-    let counts = ORDER.into_iter().filter_map(|kind| {
+    let counts = Kind::ALL.into_iter().filter_map(|kind| {
         let n = plan.steps.iter().filter(|step| step.kind() == kind).filter(&of).count();
         let word = match (kind, n) {
             (Kind::BuildCache, 1) => "cache record",
@@ -185,7 +183,7 @@ fn filtered(filters: &[LabelFilter]) -> String {
 }
 
 /// One line a host, what failed in words.
-pub(super) fn summary(told: &[Told], dry: bool, style: Style) -> Page {
+pub(super) fn summary(told: &[SweptHost], dry: bool, style: Style) -> Page {
     let width = told.iter().map(|told| told.host.chars().count()).max().unwrap_or(0).max(4);
     let verb = if dry { "would go" } else { "removed" };
     let mut page = Page::new(style);

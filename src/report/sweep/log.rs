@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::words::{held_by, short_id, words};
 use super::human::{age, name, why};
 use super::line::{Line, Log, SUMMARY, fields};
-use super::told::{Part, Since, Told, first_of, in_one_line};
+use super::told::{Part, Since, SweptHost, first_of, in_one_line};
 use crate::config::seed::LogLevel;
 use crate::error::Error;
 use crate::model::{Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, human_duration, total};
@@ -189,7 +189,7 @@ impl Log {
         self.plain(LogLevel::Error, operation(kind), host, text, json!({ "failed": failed }));
     }
 
-    pub(super) fn summary(&self, told: &[Told], dry: bool) {
+    pub(super) fn summary(&self, told: &[SweptHost], dry: bool) {
         let mut counts = Map::new();
         let (mut removed, mut failed, mut kept) = (0_usize, 0_usize, 0_usize);
         let plans = || told.iter().filter_map(|told| told.plan.as_ref());
@@ -207,10 +207,10 @@ impl Log {
             kept = kept.saturating_add(plan.totals().kept);
         }
         let operations = told.iter().map(|told| told.kinds.len()).fold(0, usize::saturating_add);
-        let operations_failed = told.iter().map(Told::kinds_failed).fold(0, usize::saturating_add);
+        let operations_failed = told.iter().map(SweptHost::kinds_failed).fold(0, usize::saturating_add);
         let lost: Vec<&str> = told.iter().filter(|told| told.error.is_some()).map(|told| &*told.host).collect();
         let longest = told.iter().map(|told| told.seconds).fold(0.0, f64::max);
-        let is_up_to = told.iter().any(Told::up_to);
+        let is_up_to = told.iter().any(SweptHost::up_to);
         let up_to = if is_up_to { "up to " } else { "" };
         let (what, verb) =
             if dry { ("Total space to be freed", "to remove") } else { ("Total space freed", "removed") };

@@ -12,7 +12,7 @@ pub(super) type Since = HashMap<crate::plan::sweep::ThingKey, jiff::Timestamp>;
 
 /// What became of one host.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct SweptHost {
     pub host: String,
     pub plan: Option<Plan>,
     /// The kinds that were asked for.
@@ -26,7 +26,7 @@ pub(crate) struct Told {
     pub interrupted: bool,
 }
 
-impl Told {
+impl SweptHost {
     pub(crate) fn of(plan: Plan) -> Self {
         Self { plan: Some(plan), ..Self::default() }
     }

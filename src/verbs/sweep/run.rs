@@ -10,11 +10,9 @@ use crate::model::{Kept, Kind, Plan, Step};
 use crate::observe::host::HostObservation;
 use crate::plan::sweep::Swept;
 use crate::report;
-use crate::report::sweep::{Part, Told, Voice};
+use crate::report::sweep::{Part, SweptHost, Voice};
 
 /// In this order: what holds goes before what it holds.
-const ORDER: [Kind; 5] = [Kind::Container, Kind::Image, Kind::Volume, Kind::Network, Kind::BuildCache];
-
 /// A host that was looked at.
 pub(super) struct Ready {
     pub(super) seen: HostObservation,
@@ -26,7 +24,7 @@ pub(super) struct Ready {
 /// The kinds that were asked for, those that could not be listed among them.
 pub(super) fn kinds(seen: &HostObservation) -> Vec<Kind> {
     let failed = |kind: Kind| seen.failed.iter().any(|(of, _)| *of == kind);
-    ORDER.into_iter().filter(|kind| seen.policy.takes(*kind) || failed(*kind)).collect()
+    Kind::ALL.into_iter().filter(|kind| seen.policy.takes(*kind) || failed(*kind)).collect()
 }
 
 pub(super) async fn carry_out(
@@ -35,7 +33,7 @@ pub(super) async fn carry_out(
     ready: Result<Ready>,
     voice: &Voice,
     stop: impl Future<Output = ()> + Clone,
-) -> Told {
+) -> SweptHost {
     let Ready { seen, swept, looked } = match ready {
         Ok(ready) => ready,
         Err(error) => return voice.lost(host, error),
@@ -46,10 +44,14 @@ pub(super) async fn carry_out(
     let kinds = kinds(&seen);
     let mut plan = swept.plan;
     let bar = voice.bar(plan.steps.len());
-    let mut told =
-        Told { host: host.to_owned(), kinds: kinds.clone(), failed: seen.failed, ..Told::of(part(&plan, Vec::new())) };
+    let mut told = SweptHost {
+        host: host.to_owned(),
+        kinds: kinds.clone(),
+        failed: seen.failed,
+        ..SweptHost::of(part(&plan, Vec::new()))
+    };
     let (mut steps, mut gone) = (Vec::with_capacity(plan.steps.len()), Vec::new());
-    for kind in ORDER {
+    for kind in Kind::ALL {
         let (own, rest): (Vec<Step>, Vec<Step>) =
             std::mem::take(&mut plan.steps).into_iter().partition(|step| step.kind() == kind);
         plan.steps = rest;
