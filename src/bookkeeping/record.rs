@@ -145,6 +145,7 @@ async fn verified(
         result,
         // Where docker named another build's image at the end, its own end is missing.
         cut_off: facts.cut_off || misnamed.is_some(),
+        shows_bases: facts.can.shows_bases,
         tells_containers: details.iter().any(|image| image.container.is_some()),
     };
     Ok((result, attribution::verify(facts.shown, &evidence, |id| books.has(id))))

@@ -31,6 +31,7 @@ pub(crate) const GRAPHDRIVER: Capabilities = Capabilities {
     others_at_once: GATHERED,
     refuses_vaguely: false,
     guards_networks_by_name: false,
+    shows_bases: true,
     may_misname_results: false,
 };
 
@@ -54,6 +55,7 @@ pub(crate) const CONTAINERD: Capabilities = Capabilities {
     others_at_once: GATHERED,
     refuses_vaguely: false,
     guards_networks_by_name: false,
+    shows_bases: true,
     may_misname_results: false,
 };
 
@@ -75,6 +77,7 @@ pub(crate) const PODMAN: Capabilities = Capabilities {
     others_at_once: PODMANS,
     refuses_vaguely: true,
     guards_networks_by_name: true,
+    shows_bases: false,
     may_misname_results: true,
 };
 

@@ -78,13 +78,14 @@ pub fn classic(data: &[u8]) -> bool {
         notes.take(event, None);
     }
     let stamp = stamp();
-    for cut_off in [false, true] {
+    for (cut_off, shows_bases) in [(false, true), (true, true), (false, false), (true, false)] {
         let evidence = Evidence {
             details: &world.images,
             began: time(BEGAN),
             stamp: &stamp,
             result: world.result,
             cut_off,
+            shows_bases,
             tells_containers: world.images.iter().any(|image| image.container.is_some()),
         };
         let ours = verify(&notes.shown, &evidence, |id| world.recorded.contains(&id));

@@ -41,6 +41,8 @@ pub struct Capabilities {
     pub refuses_vaguely: bool,
     /// It guards a network for the containers that use it only if it is told the network's name.
     pub guards_networks_by_name: bool,
+    /// The output of its builds names the image that a stage begins from.
+    pub shows_bases: bool,
     /// The ID that a build ends with may be another build's.
     pub may_misname_results: bool,
 }

@@ -47,6 +47,8 @@ pub(crate) struct Evidence<'a> {
     pub result: Option<ImageId>,
     /// The output was not read to its end.
     pub cut_off: bool,
+    /// The output names what a stage begins from.
+    pub shows_bases: bool,
     /// The engine says of an image which container it was committed from.
     pub tells_containers: bool,
 }
@@ -59,6 +61,13 @@ impl<'a> Evidence<'a> {
     /// The output ended with the builder's own word, not in the middle of a step that may have written it.
     fn is_whole(&self) -> bool {
         self.result.is_some() && !self.cut_off
+    }
+
+    /// How many images a stage has made up to this step. Where a base's triggers run inside of its `FROM` nobody knows;
+    /// elsewhere that one makes none.
+    fn most(&self, step: u32) -> usize {
+        let made = usize::try_from(step).unwrap_or(usize::MAX).saturating_sub(1);
+        if self.shows_bases || made == 0 { usize::MAX } else { made }
     }
 
     fn named(&self, candidate: &ShownImage) -> Option<&'a ImageDetail> {
@@ -191,7 +200,7 @@ pub(crate) fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(Image
         let is_step = |image: &ImageDetail| {
             evidence.is_new(image) || recorded(image.id) || stage.iter().any(|step| step.id == image.id)
         };
-        let Some(path) = ancestry(image, &known, base, is_step) else {
+        let Some(path) = ancestry(image, &known, base, evidence.most(candidate.step), is_step) else {
             if !evidence.is_whole() {
                 break;
             }
@@ -214,6 +223,7 @@ pub(crate) fn verify(shown: &Shown, evidence: &Evidence, recorded: impl Fn(Image
         let mut path = way_down(result, &known);
         let end = path.iter().position(|image| Some(image.id) == base || !is_ours(image));
         path.truncate(end.unwrap_or(path.len()));
+        path.truncate(evidence.most(shown.step));
         path.retain(|image| !evidence.cut_off || stamp_here(image, &known));
         claimed.extend(path.into_iter().rev());
     }
@@ -257,19 +267,24 @@ fn way_down<'a>(image: &'a ImageDetail, known: &HashMap<ImageId, &'a ImageDetail
 
 /// The way from the image down to its base, which is not part of it; `None` if it does not lead there. Podman
 /// does not show the base: there it is the first image on the way that is no step, neither new nor on record nor
-/// believed of this stage before.
+/// believed of this stage before, and at the latest the one that lies below as many as there were steps: it may be on
+/// record itself, of another build.
 fn ancestry<'a>(
     image: &'a ImageDetail,
     known: &HashMap<ImageId, &'a ImageDetail>,
     base: Option<ImageId>,
+    steps: usize,
     is_step: impl Fn(&ImageDetail) -> bool,
 ) -> Option<Vec<&'a ImageDetail>> {
     let mut path = way_down(image, known);
-    let is_first = |image: &&ImageDetail| match base {
+    let is_first = |(at, image): (usize, &&ImageDetail)| match base {
         Some(_) => image.parent == base,
-        None => image.parent.and_then(|parent| known.get(&parent)).is_none_or(|parent| !is_step(parent)),
+        None => {
+            at.saturating_add(1) >= steps
+                || image.parent.and_then(|parent| known.get(&parent)).is_none_or(|parent| !is_step(parent))
+        }
     };
-    path.truncate(path.iter().position(is_first)?.saturating_add(1));
+    path.truncate(path.iter().enumerate().position(is_first)?.saturating_add(1));
     Some(path)
 }
 

@@ -35,7 +35,8 @@ fn verify_all(candidates: &[ShownImage], details: &[ImageDetail], recorded: &[u8
     let began = Timestamp::from_second(BEGAN).expect("a time");
     let result = (result != 0).then(|| id(result));
     let tells_containers = details.iter().any(|image| image.container.is_some());
-    let evidence = Evidence { details, began, stamp: &stamp, result, cut_off: false, tells_containers };
+    let evidence =
+        Evidence { details, began, stamp: &stamp, result, cut_off: false, shows_bases: true, tells_containers };
     // Unless a test says more, a step began after the last line.
     let step = candidates.iter().map(|line| line.step).max().unwrap_or(0) + 1;
     let shown = Shown { images: candidates.to_vec(), stage: 9, step, ran: None };
@@ -83,8 +84,15 @@ fn an_image_that_was_committed_when_the_output_ended_is_found_by_its_container()
     let of = key("p", "s");
     let stamp = Stamp { project: Some(of.project), session: Some(of.session) };
     let began = Timestamp::from_second(BEGAN).expect("a time");
-    let evidence =
-        Evidence { details: &images, began, stamp: &stamp, result: None, cut_off: false, tells_containers: true };
+    let evidence = Evidence {
+        details: &images,
+        began,
+        stamp: &stamp,
+        result: None,
+        cut_off: false,
+        shows_bases: true,
+        tells_containers: true,
+    };
     let one = ShownImage { ran: Some("a1a1".to_owned()), ..line(2, 2, "new") };
     let shown = Shown { images: vec![line(1, 1, "base"), one], stage: 1, step: 3, ran: Some("b2b2".to_owned()) };
     assert_eq!(verify(&shown, &evidence, |_| false), [id(2), id(3)]);
@@ -179,8 +187,15 @@ fn where_the_output_was_cut_off_only_what_gave_the_stamp_needs_no_line() {
     ];
     let began = Timestamp::from_second(BEGAN).expect("a time");
     let found = |step, cut_off| {
-        let evidence =
-            Evidence { details: &images, began, stamp: &stamp, result: Some(id(5)), cut_off, tells_containers: false };
+        let evidence = Evidence {
+            details: &images,
+            began,
+            stamp: &stamp,
+            result: Some(id(5)),
+            cut_off,
+            shows_bases: true,
+            tells_containers: false,
+        };
         let shown = Shown { images: vec![line(1, 1, "base"), line(2, 2, "new")], stage: 1, step, ran: None };
         verify(&shown, &evidence, |_| false)
     };
@@ -196,8 +211,15 @@ fn the_step_that_completed_the_stamp_is_no_lie_even_where_the_build_failed_after
     let began = Timestamp::from_second(BEGAN).expect("a time");
     let after = |base: ImageDetail, step: ImageDetail, last: ImageDetail, stamp: Stamp| {
         let images = [base, step, last];
-        let evidence =
-            Evidence { details: &images, began, stamp: &stamp, result: None, cut_off: false, tells_containers: false };
+        let evidence = Evidence {
+            details: &images,
+            began,
+            stamp: &stamp,
+            result: None,
+            cut_off: false,
+            shows_bases: true,
+            tells_containers: false,
+        };
         let images = vec![line(1, 1, "base"), line(2, 2, "new"), line(3, 3, "new")];
         verify(&Shown { images, stage: 1, step: 3, ran: None }, &evidence, |_| false)
     };
@@ -246,8 +268,15 @@ fn a_result_that_is_not_built_on_the_last_step_or_bears_another_stamp_is_another
     let began = Timestamp::from_second(BEGAN).expect("a time");
     for other in [9, 4] {
         let result = Some(id(3));
-        let evidence =
-            Evidence { details: &images, began, stamp: &whole, result, cut_off: true, tells_containers: false };
+        let evidence = Evidence {
+            details: &images,
+            began,
+            stamp: &whole,
+            result,
+            cut_off: true,
+            shows_bases: true,
+            tells_containers: false,
+        };
         let shown = Shown { images: vec![line(2, 2, "new"), line(other, 3, "new")], stage: 1, step: 3, ran: None };
         assert_eq!(verify(&shown, &evidence, |_| false), [id(2), id(3)], "{other}");
     }
@@ -272,8 +301,15 @@ fn what_was_committed_last_must_be_built_on_the_step_before_it() {
     let images = [detail(1, 0, 5), by("a1", detail(2, 1, BEGAN)), by("b2", detail(3, 7, BEGAN))];
     let stamp = Stamp::from(key("p", "s"));
     let began = Timestamp::from_second(BEGAN).expect("a time");
-    let evidence =
-        Evidence { details: &images, began, stamp: &stamp, result: None, cut_off: false, tells_containers: true };
+    let evidence = Evidence {
+        details: &images,
+        began,
+        stamp: &stamp,
+        result: None,
+        cut_off: false,
+        shows_bases: true,
+        tells_containers: true,
+    };
     let one = ShownImage { ran: Some("a1a1".to_owned()), ..line(2, 2, "new") };
     let shown = Shown { images: vec![line(1, 1, "base"), one], stage: 1, step: 3, ran: Some("b2b2".to_owned()) };
     assert_eq!(verify(&shown, &evidence, |_| false), [id(2)]);
@@ -373,5 +409,30 @@ fn what_was_there_before_a_build_is_not_its_own() {
         (None, true, &Stamp::default(), false),
     ] {
         assert_eq!(is_of_this_build(there, new, stamp), ours, "{there:?} {new} {stamp:?}");
+    }
+}
+
+/// Podman does not show what a stage begins from, which may be on record as what another build of ours ended in.
+#[test]
+fn a_base_on_record_that_nobody_showed_is_no_step() {
+    let of = key("p", "s");
+    let stamp = Stamp { project: Some(of.project), session: Some(of.session) };
+    let details = [detail(1, 0, 5), detail(2, 1, 5), detail(3, 2, BEGAN), detail(4, 3, BEGAN)];
+    for (lines, step) in [(vec![line(3, 2, "new"), line(4, 3, "new")], 3), (vec![line(4, 3, "new")], 3)] {
+        let began = Timestamp::from_second(BEGAN).expect("a time");
+        let evidence = |result| Evidence {
+            details: &details,
+            began,
+            stamp: &stamp,
+            result,
+            cut_off: false,
+            shows_bases: false,
+            tells_containers: false,
+        };
+        let shown = Shown { images: lines, stage: 1, step, ran: None };
+        let on_record = |image| [id(1), id(2)].contains(&image);
+        assert_eq!(verify(&shown, &evidence(Some(id(4))), on_record), [id(3), id(4)]);
+        let failed = Shown { step: 4, ..shown };
+        assert_eq!(verify(&failed, &evidence(None), on_record), [id(3), id(4)]);
     }
 }
