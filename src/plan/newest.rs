@@ -2,19 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Image, ImageId};
+use crate::model::{ImageId, Reference};
 
-/// Of two of one age the one with the higher ID.
+/// Each image by the names that count. Of two of one age the one with the higher ID.
 pub(crate) fn newest_of_each_repository<'a, Age: Ord + Copy>(
-    images: impl Iterator<Item = (&'a Image, Age)>,
+    images: impl Iterator<Item = (ImageId, Vec<&'a Reference>, Age)>,
     n: usize,
 ) -> HashSet<ImageId> {
     let mut repositories: HashMap<String, Vec<(Age, ImageId)>> = HashMap::new();
-    for (image, age) in images {
-        let names = image.public_tags().map(|tag| tag.canonical().repository().to_owned());
+    for (id, names, age) in images {
+        let names = names.into_iter().map(|tag| tag.canonical().repository().to_owned());
         let names: HashSet<String> = names.map(|name| name.split('@').next().unwrap_or_default().to_owned()).collect();
         for name in names {
-            repositories.entry(name).or_default().push((age, image.id));
+            repositories.entry(name).or_default().push((age, id));
         }
     }
     let mut newest = HashSet::new();
@@ -40,7 +40,10 @@ mod tests {
             image(4).tag("dkb.invalid/bin:4").done(),
         ];
         let newest = |n| {
-            let mut found: Vec<ImageId> = newest_of_each_repository(images.iter().zip(1..), n).into_iter().collect();
+            let mut found: Vec<ImageId> = {
+                let named = images.iter().zip(1..).map(|(image, age)| (image.id, image.public_tags().collect(), age));
+                newest_of_each_repository(named, n).into_iter().collect()
+            };
             found.sort_unstable();
             found
         };

@@ -112,7 +112,9 @@ pub(crate) fn steps(
             let lent = image.tags.iter().any(Reference::is_hold);
             one_session
                 && !lent
-                && image.public_tags().all(|tag| builds.iter().any(|build| build.tilt && build_gave(build, tag)))
+                && image
+                    .public_tags()
+                    .all(|tag| builds.iter().any(|build| build.tilt && build_gave(build, image.id, tag)))
         }
     };
     let mut going: HashMap<ImageId, &Image> =

@@ -45,7 +45,9 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
             report::warn(error.under("the build cache is left alone"));
         }
         report::notice::tell(&seen.notices);
-        dead::tell_of_the_dead(app, &seen.lives);
+        if !policies.iter().any(|policy| matches!(policy.scope, Scope::Stale { .. })) {
+            dead::tell_of_the_dead(app, &seen.lives);
+        }
         if let Some((path, file)) = &file {
             file.check(path, &seen.info)?;
         }

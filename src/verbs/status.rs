@@ -97,7 +97,12 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
     let about = About {
         image,
         stamp: image.stamp(),
-        gave: image.tags.iter().filter(|tag| builds.clone().any(|build| build_gave(build, tag))).cloned().collect(),
+        gave: image
+            .tags
+            .iter()
+            .filter(|tag| builds.clone().any(|build| build_gave(build, image.id, tag)))
+            .cloned()
+            .collect(),
         built: seen.books.built(image.id),
         life: of.as_ref().map(|of| seen.lives.get(of).copied().unwrap_or(Life::Unowned)),
         cleaned,

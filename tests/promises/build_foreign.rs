@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use dkb::model::Build;
 use dkb_lab::promise::graphdriver;
 use dkb_lab::{Builder, Context, Engine, Promises, promises};
 
@@ -14,6 +15,8 @@ pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_builder(promises![
             strangers_children_names_and_sessions_are_left_alone,
+            a_neighbour_who_ends_in_our_step_keeps_his_name_and_what_runs_by_it,
+            what_another_project_builds_from_is_not_its_own,
             an_image_that_a_container_or_a_name_got_hold_of_in_the_meantime_stays,
             an_image_that_was_there_before_is_not_ours_without_a_stamp,
             an_image_that_was_there_before_is_not_ours_with_the_same_stamp,
@@ -113,6 +116,50 @@ fn strangers_children_names_and_sessions_are_left_alone(engine: &Engine, builder
         assert_eq!(engine.has(&first), builder == Builder::Classic, "what a stranger's child is built on");
     }
     assert!(!engine.has(&fourth), "our own went");
+}
+
+/// Without our stamp a neighbour's build of the same ends one step earlier, in a step of ours, and he calls it as we do.
+fn a_neighbour_who_ends_in_our_step_keeps_his_name_and_what_runs_by_it(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    let context = app("1");
+    let there = |container: &String| engine.api().containers().iter().any(|one| one["Id"] == container.as_str());
+    for (opened, runs) in [(false, false), (false, true), (true, true)] {
+        if opened {
+            maker.dkb().args(["session", "start"]).run().success();
+        }
+        maker.build(&context, &["-t", "app:dev"]).success();
+        engine.build(builder, &context, &["-t", "app:dev"]).success();
+        let theirs = maker.id("app:dev");
+        let container = runs.then(|| engine.container("app:dev").running());
+        let end: &[&str] = if opened { &["session", "end", "one"] } else { &["clean", "--session", "--yes"] };
+        for words in [&["clean", "--tagged", "--yes"], end] {
+            maker.dkb().args(words.iter().copied()).run().success();
+            assert_eq!(engine.find("app:dev").map(|image| image.id), Some(theirs.clone()), "{}", engine.inventory());
+            assert!(container.as_ref().is_none_or(there), "{words:?}: {}", engine.inventory());
+        }
+        engine.wipe();
+    }
+}
+
+/// Podman does not show what a build begins from, which is on record.
+fn what_another_project_builds_from_is_not_its_own(engine: &Engine, builder: Builder) {
+    let maker = Maker::new(engine, builder);
+    maker.build(&app("1"), &["-t", "app:1"]).success();
+    let child = Context::new().dockerfile("FROM app:1\nCOPY seed /child\n").file("seed", "child");
+    let other = |args: &[&str]| maker.dkb().project("other").args(args.iter().copied());
+    for again in [false, true] {
+        other(&["build", "-t", "child:1"]).arg(child.path()).run().success();
+        let books = maker.books();
+        let of_other = books.builds.iter().filter(|build| build.of.project.as_str() == "other");
+        let claimed: Vec<String> = of_other.flat_map(Build::images).map(|id| id.to_string()).collect();
+        assert!(
+            claimed.contains(&maker.id("child:1")) && !claimed.contains(&maker.id("app:1")),
+            "{again}: {claimed:?}"
+        );
+    }
+    other(&["clean", "--tagged", "--yes"]).run().success();
+    maker.dkb().args(["clean", "--tagged", "--yes"]).run().success();
+    assert!(engine.images().is_empty(), "{}", engine.inventory());
 }
 
 /// Just before dkb's first change to the engine a container is made of the image that is to go; and the next

@@ -10,6 +10,7 @@ use crate::model::{Build, GoesOn, Holder, Image, ImageId, KeptReason, LeftTo, Re
 
 /// What the builds in the scope have to say of an image.
 pub(super) struct Claim<'a> {
+    image: ImageId,
     builds: Vec<&'a Build>,
     elsewhere: Vec<&'a Build>,
     /// When dkb last built it.
@@ -27,7 +28,7 @@ impl Claim<'_> {
     /// Whether a build in the scope, and no other, gave the image this name. Tilt tags what it was handed once
     /// more, in the same repository.
     pub(super) fn gave(&self, tag: &Reference) -> bool {
-        let given = |builds: &[&Build]| builds.iter().any(|build| build_gave(build, tag));
+        let given = |builds: &[&Build]| builds.iter().any(|build| build_gave(build, self.image, tag));
         given(&self.builds) && !given(&self.elsewhere)
     }
 }
@@ -35,14 +36,14 @@ impl Claim<'_> {
 impl Claim<'_> {
     /// Whether a build outside the scope gave the image this name, whoever else did.
     pub(super) fn is_given_elsewhere(&self, tag: &Reference) -> bool {
-        self.elsewhere.iter().any(|build| build_gave(build, tag))
+        self.elsewhere.iter().any(|build| build_gave(build, self.image, tag))
     }
 
     /// By each session in the scope, to the last of those outside it that built it.
-    pub(super) fn left(&self, image: ImageId) -> Vec<LeftTo> {
+    pub(super) fn left(&self) -> Vec<LeftTo> {
         let Some(to) = self.elsewhere.last().map(|build| &build.of) else { return Vec::new() };
         let of: BTreeSet<&SessionKey> = self.sessions().collect();
-        of.into_iter().map(|of| LeftTo { of: of.clone(), to: to.clone(), image }).collect()
+        of.into_iter().map(|of| LeftTo { of: of.clone(), to: to.clone(), image: self.image }).collect()
     }
 
     /// The sessions in the scope that built it.
@@ -50,22 +51,25 @@ impl Claim<'_> {
         self.builds.iter().map(|build| &build.of)
     }
 
-    /// Whether a build in the scope named an image in this repository.
+    /// Whether a build in the scope named it in this repository.
     pub(super) fn named(&self, repository: &str) -> bool {
         let Some(wanted) = Reference::written(repository) else { return false };
         let is_it = |tag: &Reference| tag.canonical().repository() == wanted.canonical().repository();
-        self.builds.iter().flat_map(|build| &build.tags).any(is_it)
+        let ends_in_it = self.builds.iter().filter(|build| build.result == Some(self.image));
+        ends_in_it.flat_map(|build| &build.tags).any(is_it)
     }
 }
 
-pub(crate) fn build_gave(build: &Build, tag: &Reference) -> bool {
+/// A build names what it ends in. Whoever ends in one of its steps, by the cache, and names that, does so for himself.
+pub(crate) fn build_gave(build: &Build, image: ImageId, tag: &Reference) -> bool {
     let tag = tag.canonical();
     let tilts = build.tilt && tag.tag().starts_with("tilt-");
-    build
-        .tags
-        .iter()
-        .map(Reference::canonical)
-        .any(|given| given == tag || tilts && given.repository() == tag.repository())
+    build.result == Some(image)
+        && build
+            .tags
+            .iter()
+            .map(Reference::canonical)
+            .any(|given| given == tag || tilts && given.repository() == tag.repository())
 }
 
 pub(super) enum Standing<'c, 'a> {
@@ -121,9 +125,9 @@ impl<'a> Claims<'a> {
         self.is_recorded(id) && !self.look.books.is_doubted(id)
     }
 
-    /// Whether a build of this session produced the image.
-    pub(super) fn gave(&self, id: ImageId, session: &SessionKey) -> bool {
-        self.builds(id).any(|build| build.of == *session)
+    /// Whether a build of this session gave the image this name.
+    pub(super) fn gave(&self, session: &SessionKey, id: ImageId, tag: &Reference) -> bool {
+        self.builds(id).any(|build| build.of == *session && build_gave(build, id, tag))
     }
 
     /// The builds on record for an image.
@@ -137,6 +141,7 @@ impl<'a> Claims<'a> {
             .partition(|build| covers(self.look, self.policy, &build.of) && !self.look.is_others(&build.of));
         let at = builds.iter().map(|build| build.at).max()?;
         Some(Claim {
+            image: image.id,
             intermediate: builds.iter().all(|build| build.result != Some(image.id)),
             shared_with: elsewhere.last().map(|build| self.shared_with(&build.of)),
             at,
@@ -149,6 +154,7 @@ impl<'a> Claims<'a> {
 
     fn adopted_claim(&self, image: &Image) -> Option<Claim<'a>> {
         (!self.is_recorded(image.id) && self.is_let_in(image)).then(|| Claim {
+            image: image.id,
             builds: Vec::new(),
             elsewhere: Vec::new(),
             at: Timestamp::from_second(image.created).unwrap_or(Timestamp::MAX),

@@ -36,7 +36,7 @@ pub(super) fn decide<'a>(look: &'a CleanLook<'a>, policy: &'a CleanPolicy, claim
                 Verdict::Keep { reason, holders, untag } => {
                     kept.insert(image.id, steps::keep(image, reason, holders));
                     if rules.is_left(image, claim) {
-                        left.extend(claim.left(image.id));
+                        left.extend(claim.left());
                     }
                     untags.extend(untag.iter().map(|tag| steps::untag_step(image, tag, tag_reason(policy))));
                 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::claims::{Claims, build_gave};
+use super::claims::Claims;
 use super::look::{CleanLook, CleanPolicy, builds_in, covers};
 use super::steps::{Going, Return, keep, own_name_step};
 use super::uses::users;
@@ -53,7 +53,7 @@ fn taken_before<'a>(
     tag: &'a Reference,
 ) -> impl Iterator<Item = (&'a SessionKey, &'a Taken)> {
     let all = look.books.sessions.values().flat_map(|entry| entry.took.iter().map(|taken| (&entry.key, taken)));
-    all.filter(move |(key, taken)| taken.tag.canonical() == tag.canonical() && claims.gave(image, key))
+    all.filter(move |(key, taken)| taken.tag.canonical() == tag.canonical() && claims.gave(key, image, tag))
 }
 
 /// Where a tag goes that was taken from this image: past those that go with it and those of sessions that died, which
@@ -85,7 +85,8 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
     for entry in ending(look, policy).filter(|_| policy.tags) {
         for taken in &entry.took {
             let holds = |image: &&Image| image.tags.iter().any(|tag| tag.canonical() == taken.tag.canonical());
-            let mut own = look.snapshot.images.iter().filter(|image| claims.gave(image.id, &entry.key));
+            let gave = |image: &&Image| claims.gave(&entry.key, image.id, &taken.tag);
+            let mut own = look.snapshot.images.iter().filter(gave);
             let Some(now) = own.find(holds) else { continue };
             let Some(tag) = now.tags.iter().find(|tag| tag.canonical() == taken.tag.canonical()) else { continue };
             if let Some(to) = back_to(look, policy, claims, taken) {
@@ -124,10 +125,7 @@ fn lent_on(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<I
     for entry in ending(look, policy) {
         let is_on = |taken: &&Taken| {
             let bears = |image: &Image| image.tags.iter().any(|tag| tag.canonical() == taken.tag.canonical());
-            let bore = |image: &Image| {
-                claims.builds(image.id).any(|build| build.of == entry.key && build_gave(build, &taken.tag))
-            };
-            abroad.iter().any(|image| bore(image) && !bears(image))
+            abroad.iter().any(|image| claims.gave(&entry.key, image.id, &taken.tag) && !bears(image))
         };
         lent_on.extend(entry.took.iter().filter(is_on).map(|taken| taken.from));
     }

@@ -965,3 +965,51 @@ fn a_tag_goes_back_past_all_the_sessions_that_end() {
     let kept_or_given = |plan: &Plan| plan.steps.iter().all(|step| step.removed_image() != Some(id(9)));
     assert!(kept_or_given(&all.plan(&stale())) && kept_or_given(&two.plan(&stale())));
 }
+
+/// By the cache somebody else's build may end in a step of ours, and give that a name of his own: be it the one that our
+/// build gave to what it ended in.
+#[test]
+fn a_build_gives_its_names_to_what_it_ends_in_alone() {
+    let of = key("p", "s");
+    let made = [build("1", &of, 1, &[2]), Build { result: None, ok: false, ..build("2", &of, 0, &[3]) }];
+    for n in [2, 3] {
+        let images = vec![image(1).done(), image(n).tag("app").done()];
+        let mut theirs = case(images, made.to_vec());
+        let runs = Container { image_name: "app".to_owned(), ..container("theirs", n, ContainerState::Running) };
+        for containers in [vec![], vec![runs]] {
+            let reason = if containers.is_empty() { KeptReason::ForeignTag } else { KeptReason::InUse };
+            theirs.snapshot.containers = containers;
+            let stops = CleanPolicy { stops: true, ..end_of_session() };
+            for policy in [end_of_session(), stops, CleanPolicy { tags: true, ..leftovers() }] {
+                let goes = theirs.steps(&policy);
+                assert!(!goes.iter().any(|step| step.contains(&n.to_string()) || step.contains("theirs")), "{goes:?}");
+                assert!(theirs.kept(&policy).contains(&(n, reason)), "{n} {policy:?}");
+            }
+        }
+    }
+}
+
+/// The owner of a tag that the session took has built anew, by the cache, and ended in one of our steps.
+#[test]
+fn a_tag_on_a_step_of_ours_is_not_given_back() {
+    let of = key("p", "s");
+    let took = Build { took: vec![Taken { tag: reference("app"), from: id(7) }], ..build("1", &of, 1, &[2]) };
+    let theirs = case(vec![image(1).done(), image(2).tag("app").done(), image(7).done()], vec![took]);
+    let plan = theirs.plan(&end_of_session());
+    assert!(plan.steps.iter().all(|step| !matches!(step.deed, Deed::GiveBack { .. })), "{plan:#?}");
+    assert!(theirs.kept(&end_of_session()).contains(&(2, KeptReason::ForeignTag)));
+}
+
+/// A step is as old as what it is a step of, and what somebody calls it is no version of ours.
+#[test]
+fn the_newest_by_number_are_those_that_our_builds_named() {
+    let of = key("p", "s");
+    for step in [2, 9] {
+        let images = vec![image(5).tag("app:1").done(), image(step).tag("app:plain").done()];
+        let tags = vec![reference("app:1")];
+        let named = case(images, vec![Build { tags, ..build("1", &of, 5, &[step]) }]);
+        let last = CleanPolicy { tags: true, keep_last: Some(1), ..leftovers() };
+        assert_eq!(named.steps(&last), [""; 0], "{step}");
+        assert!(named.kept(&last).contains(&(5, KeptReason::KeepLast)), "{step}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::claims::build_gave;
 use super::look::{CleanLook, RunningBuild};
 use crate::model::{Books, Build, Container, Image, ImageId, Pattern, Reference, Snapshot};
 use crate::plan::argv::may_be_one_file;
@@ -48,9 +49,15 @@ impl<'a> Users<'a> for HashMap<ImageId, Vec<&'a Container>> {
     }
 }
 
-/// The newest N images of every repository that our builds named, by when dkb built them.
+/// The newest N images of every repository that our builds named, by when dkb built them. What others called a step of
+/// theirs is no version of it.
 pub(super) fn newest(look: &CleanLook, n: usize) -> HashSet<ImageId> {
-    let ours = look.snapshot.images.iter().filter_map(|image| Some((image, look.books.built(image.id)?)));
+    let given =
+        |image: &'_ Image, tag: &Reference| look.books.claims(image.id).any(|build| build_gave(build, image.id, tag));
+    let ours = look.snapshot.images.iter().filter_map(|image| {
+        let names = image.public_tags().filter(|tag| given(image, tag)).collect();
+        Some((image.id, names, look.books.built(image.id)?))
+    });
     newest_of_each_repository(ours, n)
 }
 

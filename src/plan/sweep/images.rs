@@ -90,7 +90,8 @@ fn names(image: &Image) -> Vec<String> {
 /// The newest of every repository, by their date; of two of one date the one with the higher ID.
 fn newest(rules: &SweepRules) -> HashSet<ImageId> {
     let Some(n) = rules.policy.keep_last.filter(|_| rules.policy.all_images) else { return HashSet::new() };
-    newest_of_each_repository(rules.look.snapshot.images.iter().map(|image| (image, rules.since(image))), n)
+    let images = rules.look.snapshot.images.iter();
+    newest_of_each_repository(images.map(|image| (image.id, image.public_tags().collect(), rules.since(image))), n)
 }
 
 /// Rule 8: all that lies below an image that stays.
