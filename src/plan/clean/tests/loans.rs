@@ -1,0 +1,229 @@
+//! Tags on loan, and the images that wait for them.
+
+use super::*;
+
+#[test]
+fn rule_9_a_taken_tag_goes_back_and_what_it_was_taken_from_waits_for_it() {
+    let (of, other) = (key("p", "s"), key("p", "t"));
+    let took = Build { took: vec![Taken { tag: reference("app"), from: id(7) }], ..build("a", &of, 1, &[]) };
+    let images = || vec![image(1).tag("app").done(), image(7).done()];
+    let foreign = case(images(), vec![took.clone()]);
+    assert_eq!(foreign.steps(&end_of_session()), ["give 7 app:latest", "-1"]);
+    let untagged = Deed::RemoveImage { id: id(1), guard: ImageGuard::Untagged };
+    assert_eq!(foreign.plan(&end_of_session()).steps[1].deed, untagged, "its only name has gone back");
+    let moved = case(vec![image(1).done(), image(7).done(), image(9).tag("app").done()], vec![took.clone()]);
+    assert_eq!(moved.steps(&end_of_session()), ["-1"], "somebody has moved the tag since");
+    let apart = vec![image(9).tag("localhost/app").done(), image(1).tag("app").done(), image(7).done()];
+    let apart = case(apart, vec![took.clone()]);
+    assert_eq!(apart.steps(&end_of_session()), ["give 7 app:latest", "-1"], "another name, whatever it looks like");
+    let gone = case(vec![image(1).tag("app").done()], vec![took.clone()]);
+    assert_eq!(gone.steps(&end_of_session()), ["-1"]);
+    let dropped = Image { dropped: true, ..image(7).done() };
+    let dropped = case(vec![image(1).tag("app").done(), dropped], vec![took.clone()]);
+    assert_eq!(dropped.steps(&end_of_session()), ["-1"], "no name brings back what the engine has dropped");
+    assert_eq!(foreign.steps(&CleanPolicy { tags: false, ..end_of_session() }), [""; 0], "--keep-tagged keeps it");
+
+    let theirs = |life| {
+        let mut case = case(images(), vec![build("b", &other, 7, &[]), took.clone()]).life(of.clone(), life);
+        case.here.key = key("p", "third");
+        case
+    };
+    assert_eq!(theirs(Life::Alive).kept(&leftovers()), [(1, KeptReason::SessionAlive), (7, KeptReason::Lent)]);
+    assert_eq!(theirs(Life::Unowned).kept(&leftovers()), [(1, KeptReason::Tagged)]);
+}
+
+#[test]
+fn rule_10_what_a_session_held_is_let_go_once_no_tag_can_come_back_to_it() {
+    let (of, other) = (key("p", "s"), key("p", "t"));
+    let end = end_of_session;
+    let private = |image: Image| Image { tags: [image.tags.clone(), vec![image.id.private_tag()]].concat(), ..image };
+    let took = |from| vec![Taken { tag: reference("app"), from: id(from) }];
+    let holds = |key: &SessionKey, images: &[u8]| {
+        let held = images.iter().copied().map(id).collect();
+        Record::Session(SessionEntry { held, ..SessionEntry::new(key.clone(), Timestamp::UNIX_EPOCH) })
+    };
+    // Session s took app from 7 and gave it to 1; 7 is on a store that would have dropped it.
+    let session = |images: Vec<Image>, builds: Vec<Build>| {
+        let mut case = case(images, [vec![Build { took: took(7), ..build("a", &of, 1, &[]) }], builds].concat());
+        case.books.apply(holds(&of, &[7]));
+        case
+    };
+    let held = || private(image(7).done());
+    let ours = || image(1).tag("app").done();
+    let untag = format!("untag 7 {}", id(7).private_tag());
+
+    assert_eq!(session(vec![ours(), held()], vec![]).steps(&end()), ["give 7 app:latest", "-1"]);
+    let moved = || vec![image(1).done(), held(), image(9).tag("app").done()];
+    assert_eq!(session(moved(), vec![]).steps(&end()), ["-1", "-7"], "its owner moved the tag on");
+    assert_eq!(session(vec![image(1).done(), held()], vec![]).steps(&end()), ["-1", "-7"], "or took it off");
+    let keep = vec![Pattern::new(&id(7).to_string()).expect("a pattern")];
+    let meant = (session(moved(), vec![]), CleanPolicy { keep, ..end() });
+    assert_eq!(meant.0.steps(&meant.1), ["-1"]);
+    assert_eq!(meant.0.kept(&meant.1), [(7, KeptReason::KeepPattern)]);
+    let named = vec![image(1).done(), private(image(7).tag("theirs").done()), image(9).tag("app").done()];
+    assert_eq!(session(named, vec![]).steps(&end()), [&untag, "-1"]);
+    let back = vec![image(1).done(), private(image(7).tag("app").done())];
+    assert_eq!(session(back, vec![]).steps(&end()), [&untag, "-1"], "somebody gave it back by hand");
+
+    // The session took the tag once more, from 8: 7 had lost it by then.
+    let again = vec![Build { took: took(8), ..build("b", &of, 2, &[]) }];
+    let mut twice = session(vec![image(1).done(), image(2).tag("app").done(), held(), private(image(8).done())], again);
+    twice.books.apply(holds(&of, &[8]));
+    assert_eq!(twice.steps(&end()), ["give 8 app:latest", "-1", "-2", "-7"]);
+
+    // The tag stays where it is, for good or for now.
+    let stays = || session(vec![ours(), held()], vec![]);
+    let leaves_tags = CleanPolicy { tags: false, ..end() };
+    assert_eq!(stays().steps(&leaves_tags), [""; 0], "a later clean gives the tag back");
+    assert_eq!(stays().steps(&CleanPolicy { stops: true, ..leaves_tags }), ["-7"], "no one comes after its end");
+    let keep = vec![Pattern::new("app").expect("a pattern")];
+    assert_eq!(stays().steps(&CleanPolicy { keep, ..end() }), ["-7"]);
+    assert_eq!(stays().steps(&CleanPolicy { older_than: Some(Duration::MAX), ..end() }), [""; 0]);
+    let mut building = stays();
+    building.running = vec![RunningBuild { of: of.clone(), key: "k".to_owned(), tags: Vec::new() }];
+    assert_eq!(building.steps(&end()), [""; 0]);
+    let mut building = session(moved(), vec![]);
+    building.running = vec![RunningBuild { of: of.clone(), key: "other".to_owned(), tags: Vec::new() }];
+    assert_eq!(building.steps(&end()), ["-1"], "it may have taken the tag and not said so yet");
+    let lent_on = vec![Build { took: took(1), ..build("b", &other, 2, &[]) }];
+    let lent_on = session(vec![image(1).done(), held(), image(2).tag("app").done()], lent_on);
+    assert_eq!(lent_on.life(other.clone(), Life::Alive).steps(&end()), [""; 0], "to a living session, and back");
+
+    // Others.
+    let mut shared = session(moved(), vec![]);
+    shared.books.apply(holds(&other, &[7]));
+    assert_eq!(shared.steps(&end()), ["-1"], "another session holds it too");
+    let container = || vec![container("x", 7, ContainerState::Exited)];
+    let used = session(moved(), vec![]).containers(container());
+    assert_eq!((used.steps(&end()), used.kept(&end())), (vec!["-1".to_owned()], vec![(7, KeptReason::InUse)]));
+    assert_eq!(session(moved(), vec![build("b", &other, 7, &[])]).steps(&end()), ["-1"], "it has its own session");
+    assert_eq!(session(moved(), vec![]).steps(&leftovers()), ["-1"], "the session has not ended");
+    let nameless = vec![image(1).done(), image(7).done(), image(9).tag("app").done()];
+    assert_eq!(session(nameless, vec![]).steps(&end()), ["-1"], "a store that needs no name of ours");
+}
+
+#[test]
+fn rule_10_what_another_ledger_holds_is_left_to_it() {
+    let (of, other) = (key("p", "s"), key("p", "t"));
+    let (mine, theirs) = ('a', 'b');
+    let end = end_of_session;
+    // Session s took app from 7 and gave it to 1; 7 is on a store that would have dropped it.
+    let session = |images: Vec<Image>| {
+        let took = vec![Taken { tag: reference("app"), from: id(7) }];
+        let mut case = case(images, vec![Build { took, ..build("a", &of, 1, &[]) }]);
+        let entry = SessionEntry::new(of.clone(), Timestamp::UNIX_EPOCH);
+        case.books.apply(Record::Session(SessionEntry { held: vec![id(7)], ..entry }));
+        case.books.id = Some(ledger(mine));
+        case
+    };
+    let held = |by: &[char]| by.iter().fold(image(7), |image, by| image.held(*by)).done();
+    let ours = || image(1).tag("app").done();
+    let moved = |held: Image| vec![image(1).done(), held, image(9).tag("app").done()];
+    let untag = |n: u8, by: char| format!("untag {n} {}", id(n).hold(&ledger(by)));
+
+    let back = session(vec![ours(), held(&[mine])]);
+    assert_eq!(back.steps(&end()), ["give 7 app:latest", "-1"]);
+    let holds = |step: &Step| matches!(&step.deed, Deed::GiveBack { hold: Some(name), .. } if *name == id(7).hold(&ledger(mine)));
+    assert!(back.plan(&end()).steps.iter().any(holds));
+    let gone = session(moved(held(&[mine])));
+    assert_eq!(gone.steps(&end()), ["-1", "-7"]);
+    let guard = |plan: &Plan| {
+        plan.steps.iter().find(|step| step.removed_image() == Some(id(7))).map(|step| step.names().join(" "))
+    };
+    assert_eq!(guard(&gone.plan(&end())), Some(id(7).hold(&ledger(mine)).to_string()));
+
+    // Another ledger's session holds it too, or alone.
+    assert_eq!(session(moved(held(&[mine, theirs]))).steps(&end()), [&untag(7, mine), "-1"]);
+    assert_eq!(session(moved(held(&[theirs]))).steps(&end()), ["-1"]);
+    let mut unknown = session(moved(held(&[mine])));
+    unknown.books.id = None;
+    assert_eq!(unknown.steps(&end()), ["-1"], "a copy of the ledger");
+
+    // It has taken the tag from our image: once it comes back here, it goes back to where we had it from.
+    let lent_on = session(vec![image(1).held(theirs).done(), held(&[mine]), image(9).tag("app").done()]);
+    assert_eq!(lent_on.steps(&end()), [""; 0]);
+    assert_eq!(lent_on.kept(&end()), [(1, KeptReason::Lent)]);
+    let plan = lent_on.plan(&end());
+    assert!(plan.kept[0].holders[0].to_string().contains(&format!("docker image rm {}", id(1).hold(&ledger(theirs)))));
+    assert_eq!(lent_on.kept(&leftovers()), [(1, KeptReason::Lent)]);
+    let named = session(vec![image(1).tag("app").held(theirs).done()]);
+    assert_eq!(named.steps(&end()), ["untag 1 app:latest"]);
+    assert_eq!(named.kept(&end()), [(1, KeptReason::Lent)]);
+
+    // Our own hold is no name by which a stranger knows it, but a session that is not over wants it.
+    let own = || session(vec![image(1).held(mine).done()]);
+    assert_eq!(own().steps(&leftovers()), ["-1"]);
+    let mut waits = own();
+    let entry = SessionEntry::new(other.clone(), Timestamp::UNIX_EPOCH);
+    waits.books.apply(Record::Session(SessionEntry { held: vec![id(1)], ..entry }));
+    assert_eq!(waits.life(other, Life::Alive).kept(&leftovers()), [(1, KeptReason::Lent)]);
+
+    // And no stamp opens a door to what somebody holds.
+    let stamped = |image: crate::model::image_tests::Draft| case(vec![image.stamp(&of).done()], Vec::new());
+    let trusting = CleanPolicy { trust_stamp: true, ..leftovers() };
+    assert_eq!(stamped(image(5)).steps(&trusting), ["-5"]);
+    assert_eq!(stamped(image(5).held(theirs)).steps(&trusting), [""; 0]);
+}
+
+#[test]
+fn a_tag_goes_back_past_all_the_sessions_that_end() {
+    // X is image 9; A, B and C took its tag one after the other.
+    let [a, b, c] = ["a", "b", "c"].map(|session| key("p", session));
+    let stale = || CleanPolicy { scope: Scope::Stale { project: name("p") }, tags: true, ..leftovers() };
+    let of = |key: &SessionKey| CleanPolicy { scope: Scope::Session(key.clone()), ..stale() };
+    let host = |holder: u8| {
+        let tagged = |n: u8| {
+            let image = image(n);
+            let image = if n == holder { image.tag("app:dev") } else { image };
+            if n == 9 { image.tag(id(9).private_tag().as_str()).done() } else { image.done() }
+        };
+        let took = |n: u8, key: &SessionKey, from: u8| Build {
+            took: vec![Taken { tag: reference("app:dev"), from: id(from) }],
+            tags: vec![reference("app:dev")],
+            ..build(key.session.as_str(), key, n, &[])
+        };
+        let mut case = case([1, 2, 3, 9].map(tagged).to_vec(), vec![took(1, &a, 9), took(2, &b, 1), took(3, &c, 2)]);
+        if let Some(entry) = case.books.sessions.get_mut(&a) {
+            entry.held.push(id(9));
+        }
+        case.here = here(key("p", "next"));
+        case
+    };
+    let (dead, alive) = (Life::Dead, Life::Alive);
+    // Two that died: the third still has the tag, and all that it came by waits.
+    let waits = host(3).life(a.clone(), dead).life(b.clone(), dead).life(c.clone(), alive);
+    assert_eq!(waits.steps(&stale()), [""; 0]);
+    let lent = [(1, KeptReason::Lent), (2, KeptReason::Lent), (3, KeptReason::SessionAlive)];
+    assert_eq!(waits.kept(&stale()), lent);
+    // A is ended while B is over but for its loan.
+    let waits = host(3).life(b.clone(), dead).life(c.clone(), alive);
+    assert_eq!(waits.steps(&of(&a)), [""; 0]);
+    // And once C has given it back, and B has still to.
+    assert_eq!(host(2).life(b.clone(), dead).steps(&of(&a)), [""; 0]);
+    // All of them at once, and what is left of them once C has given it back to B.
+    let all = host(3).life(a.clone(), dead).life(b.clone(), dead).life(c.clone(), dead);
+    assert_eq!(all.steps(&stale())[0], "give 9 app:dev");
+    let two = host(2).life(a.clone(), dead).life(b.clone(), dead);
+    assert_eq!(two.steps(&stale())[0], "give 9 app:dev");
+    // C alone ends: past those that died, who would only give it on, to one that goes on, or to what all had it from.
+    let of_c = |a_is: Life| host(3).life(a.clone(), a_is).life(b.clone(), dead);
+    assert_eq!(of_c(alive).steps(&of(&c)), ["give 1 app:dev", "-3"]);
+    assert_eq!(of_c(dead).steps(&of(&c)), ["give 9 app:dev", "-3"]);
+    // Where that is gone, the last who had it keeps it.
+    let mut gone = of_c(dead);
+    gone.snapshot.images.retain(|image| image.id != id(9));
+    assert_eq!(gone.steps(&of(&c)), ["give 2 app:dev", "-3"]);
+    let kept_or_given = |plan: &Plan| plan.steps.iter().all(|step| step.removed_image() != Some(id(9)));
+    assert!(kept_or_given(&all.plan(&stale())) && kept_or_given(&two.plan(&stale())));
+}
+
+/// The owner of a tag that the session took has built anew, by the cache, and ended in one of our steps.
+#[test]
+fn a_tag_on_a_step_of_ours_is_not_given_back() {
+    let of = key("p", "s");
+    let took = Build { took: vec![Taken { tag: reference("app"), from: id(7) }], ..build("1", &of, 1, &[2]) };
+    let theirs = case(vec![image(1).done(), image(2).tag("app").done(), image(7).done()], vec![took]);
+    let plan = theirs.plan(&end_of_session());
+    assert!(plan.steps.iter().all(|step| !matches!(step.deed, Deed::GiveBack { .. })), "{plan:#?}");
+    assert!(theirs.kept(&end_of_session()).contains(&(2, KeptReason::ForeignTag)));
+}
