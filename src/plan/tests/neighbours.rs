@@ -95,11 +95,10 @@ fn world(dice: &mut Dice) -> App {
         for nth in 0..dice.roll(3) {
             let tags = (0..dice.roll(3)).map(|_| Reference::written(dice.of(&NAMES[..3])).expect("a name")).collect();
             let of = dice.of(&sessions());
-            books.apply(Record::Build(Build {
-                tags,
-                at: moment(dice.at()),
-                ..build(&format!("{n}-{nth}"), &of, n, &[])
-            }));
+            // It ended in this one, or this was a step of it.
+            let (result, steps) = if dice.one_in(3) { (0, &[n][..]) } else { (n, &[][..]) };
+            let made = build(&format!("{n}-{nth}"), &of, result, steps);
+            books.apply(Record::Build(Build { tags, at: moment(dice.at()), ..made }));
         }
         images.push(made);
     }
@@ -237,7 +236,9 @@ fn may(step: &Step, plan: &Plan, world: &App, look: &CleanLook, policy: &CleanPo
         Kind::Image => {
             let image = step.image().and_then(|id| world.snapshot.image(id)).ok_or("it is not there")?;
             let gave = |name: &str| {
-                builds(image.id).any(|build| in_scope(&build.of) && build.tags.iter().any(|tag| tag.as_str() == name))
+                let ended_in_it =
+                    builds(image.id).filter(|build| in_scope(&build.of) && build.result == Some(image.id));
+                ended_in_it.flat_map(|build| &build.tags).any(|tag| tag.as_str() == name)
             };
             check(builds(image.id).any(|build| in_scope(&build.of)), "no build of ours made it")?;
             check(step.names().into_iter().all(gave), "a name that is not ours")?;
@@ -267,7 +268,8 @@ fn may(step: &Step, plan: &Plan, world: &App, look: &CleanLook, policy: &CleanPo
             check(!one.labels.contains_key(RUN_LABEL), "it bears a label that is not its own session's")?;
             check(removed(Kind::Image, &image.id.to_string()), "its image stays")?;
             let tag = Reference::written(&one.image_name);
-            let given = builds(image.id).any(|build| build.tags.iter().any(|name| Some(name) == tag.as_ref()));
+            let ended_in_it = builds(image.id).filter(|build| build.result == Some(image.id));
+            let given = ended_in_it.flat_map(|build| &build.tags).any(|name| Some(name) == tag.as_ref());
             check(given || one.image_name == image.id.to_string(), "it was made by somebody else's name")?;
             let settled = one.state != ContainerState::Created || one.created <= NOW - 600;
             check(settled, "it was created a moment ago")?;
