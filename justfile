@@ -18,7 +18,7 @@ test-fast:
 
 # Run every promise on every engine and builder, 10,000 random hosts in memory and 400 on engines, and the fuzz targets
 soak HOSTS="10000" ON_ENGINES="400": && fuzz
-    DKB_SOAK={{HOSTS}} cargo test --lib random
+    DKB_SOAK={{HOSTS}} cargo test --lib -- random two_things
     cargo test --test promises -- --include-ignored
     DKB_SOAK={{ON_ENGINES}} cargo test --test promises random -- --include-ignored
 

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::{Build, ImageId, LedgerId, SessionEntry, SessionKey};
+use super::{Build, Image, ImageId, LedgerId, Reference, SessionEntry, SessionKey};
 use by_image::ByImage;
 pub use record::{More, Record};
 pub use tally::Tally;
@@ -88,6 +88,26 @@ impl Books {
     /// When dkb last built an image.
     pub fn built(&self, id: ImageId) -> Option<Timestamp> {
         self.claims(id).map(|build| build.at).max()
+    }
+
+    /// The name by which sessions of this ledger hold an image now, if any.
+    pub fn hold<'i>(&self, image: &'i Image) -> Option<&'i Reference> {
+        let name = image.id.hold(self.id.as_ref()?);
+        image.tags.iter().find(|tag| **tag == name)
+    }
+
+    /// The names by which sessions hold it that other ledgers know: nothing in this one says when they will end.
+    pub fn foreign_holds<'i>(&self, image: &'i Image) -> impl Iterator<Item = &'i Reference> + use<'i> {
+        let own = self.hold(image);
+        image.tags.iter().filter(move |tag| tag.is_hold() && own != Some(*tag))
+    }
+
+    /// Those of the images that are held for sessions of which this is so.
+    pub(crate) fn held_by(&self, images: &[Image], is_so: impl Fn(&SessionKey) -> bool) -> HashSet<ImageId> {
+        let entries = self.sessions.values().filter(|entry| is_so(&entry.key));
+        let held: HashSet<ImageId> = entries.flat_map(|entry| entry.held.iter().copied()).collect();
+        let is_held = |image: &&Image| held.contains(&image.id) && self.hold(image).is_some();
+        images.iter().filter(is_held).map(|image| image.id).collect()
     }
 
     /// The shortest list of records that says the same. Sessions are never forgotten.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Capabilities, Deed, ImageId, LedgerId, Reference, Stamp};
+use super::{Capabilities, Deed, ImageId, Reference, Stamp};
 use crate::error::{Error, Result};
 
 /// Who answers behind the endpoint.
@@ -79,18 +79,6 @@ impl Image {
         self.tags.iter().any(|tag| !tag.is_momentary())
     }
 
-    /// The name by which sessions of this ledger hold it now, if any.
-    pub fn own_hold(&self, ledger: Option<&LedgerId>) -> Option<&Reference> {
-        let name = self.id.hold(ledger?);
-        self.tags.iter().find(|tag| **tag == name)
-    }
-
-    /// The names by which sessions hold it that other ledgers know: nothing in this one says when they will end.
-    pub fn foreign_holds(&self, ledger: Option<&LedgerId>) -> impl Iterator<Item = &Reference> + use<'_> {
-        let own = self.own_hold(ledger);
-        self.tags.iter().filter(move |tag| tag.is_hold() && own != Some(*tag))
-    }
-
     /// The names that anybody but dkb gave it.
     pub fn public_tags(&self) -> impl Iterator<Item = &Reference> + Clone {
         self.tags.iter().filter(|tag| !tag.is_private())
@@ -136,6 +124,11 @@ pub struct Container {
 }
 
 impl Container {
+    /// When it was made, as far as the engine's word can be a time.
+    pub(crate) fn made(&self) -> Option<Timestamp> {
+        Timestamp::from_second(self.created).ok()
+    }
+
     /// It does nothing: it was only created, or it has ended.
     pub fn is_stopped(&self) -> bool {
         matches!(self.state, ContainerState::Created | ContainerState::Exited | ContainerState::Dead)

@@ -17,6 +17,11 @@ impl SessionKey {
         format!("{}:{}", self.project, self.session)
     }
 
+    /// The session whose run label is among these.
+    pub fn running(labels: &HashMap<String, String>) -> Option<Self> {
+        Self::of_run_label(labels.get(RUN_LABEL)?)
+    }
+
     /// The session that a value of the run label means; `None` for what dkb would never write.
     pub fn of_run_label(value: &str) -> Option<Self> {
         let (project, session) = value.split_once(':')?;

@@ -152,9 +152,8 @@ impl HostObservation {
         }
         let until = SignedDuration::try_from(self.policy.until).unwrap_or(SignedDuration::MAX);
         let now = self.info.now;
-        let made = |container: &Container| Timestamp::from_second(container.created).ok();
         let old = |container: &&Container| {
-            until.is_zero() || made(container).is_some_and(|made| now.duration_since(made) >= until)
+            until.is_zero() || container.made().is_some_and(|made| now.duration_since(made) >= until)
         };
         let (engine, containers) = (&self.engine, &self.snapshot.containers);
         let asked: Vec<_> = stream::iter(containers.iter().filter(|c| c.is_stopped()).filter(old))
@@ -163,7 +162,7 @@ impl HostObservation {
             .collect()
             .await;
         let young = containers.iter().filter(|c| c.state == ContainerState::Created);
-        self.ended.extend(young.map(|c| (c.id.clone(), Ended { at: made(c), written: 0 })));
+        self.ended.extend(young.map(|c| (c.id.clone(), Ended { at: c.made(), written: 0 })));
         for (id, ended) in asked {
             match ended {
                 Ok(ended) => self.ended.extend(ended.map(|ended| (id, ended))),

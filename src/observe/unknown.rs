@@ -3,7 +3,7 @@
 use super::Observation;
 use crate::app::App;
 use crate::error::Result;
-use crate::model::{Image, RUN_LABEL, SessionKey};
+use crate::model::{Image, SessionKey};
 use crate::plan::session_end::Extras;
 use crate::plan::unknown::Known;
 
@@ -21,7 +21,6 @@ pub(crate) async fn known(app: &App, seen: &Observation) -> Result<Known> {
     }
     let containers = seen.snapshot.containers.iter().map(|one| &one.labels);
     let labels = containers.chain(networks.iter().map(|one| &one.labels)).chain(volumes.iter().map(|one| &one.labels));
-    let run_labels = labels.filter_map(|labels| labels.get(RUN_LABEL));
-    known.sessions.extend(run_labels.filter_map(|label| SessionKey::of_run_label(label)));
+    known.sessions.extend(labels.filter_map(SessionKey::running));
     Ok(known)
 }

@@ -20,8 +20,8 @@ use jiff::Timestamp;
 use super::clean::steps::of_containers;
 use super::clean::{self, CLOCKS_DIFFER, CleanLook, CleanPolicy, Ending, stays_by_age};
 use crate::model::{
-    Container, Deed, Holder, Kept, KeptReason, Kind, Life, Network, Pattern, Plan, RUN_LABEL, Reason, Scope,
-    SessionKey, Snapshot, Step, Volume,
+    Container, Deed, Holder, Kept, KeptReason, Kind, Life, Network, Pattern, Plan, Reason, Scope, SessionKey, Snapshot,
+    Step, Volume,
 };
 
 /// What the engine holds that can bear a run label, besides containers.
@@ -33,9 +33,7 @@ pub(crate) struct Extras {
 
 /// Whether something bears the session's run label that may have been made since then.
 pub(crate) fn ran_since(snapshot: &Snapshot, extras: &Extras, key: &SessionKey, since: Timestamp) -> bool {
-    let is_own = |labels: &HashMap<String, String>| {
-        labels.get(RUN_LABEL).and_then(|label| SessionKey::of_run_label(label)).as_ref() == Some(key)
-    };
+    let is_own = |labels: &HashMap<String, String>| SessionKey::running(labels).as_ref() == Some(key);
     let ahead = snapshot.engine.ahead;
     let is_since = |made: Option<Timestamp>| {
         // What nobody can say counts as made since.
@@ -44,7 +42,7 @@ pub(crate) fn ran_since(snapshot: &Snapshot, extras: &Extras, key: &SessionKey, 
     let containers = snapshot.containers.iter().filter(|one| is_own(&one.labels));
     let networks = extras.networks.iter().filter(|one| is_own(&one.labels));
     let volumes = extras.volumes.iter().filter(|one| is_own(&one.labels));
-    let made = containers.map(|one| Timestamp::from_second(one.created).ok());
+    let made = containers.map(Container::made);
     made.chain(networks.map(|one| one.created)).chain(volumes.map(|one| one.created)).any(is_since)
 }
 
@@ -56,16 +54,14 @@ pub(crate) fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> P
         // What an unowned session made besides images is left: nobody answered for it.
         _ => clean::sessions(look, policy).filter(|key| look.lives.get(key) == Some(&Life::Dead)).collect(),
     };
-    let owner = |label: Option<&String>| {
-        label.and_then(|label| SessionKey::of_run_label(label)).filter(|key| own.contains(&key))
-    };
-    let is_own = |label: Option<&String>| owner(label).is_some();
+    let owner = |labels: &HashMap<String, String>| SessionKey::running(labels).filter(|key| own.contains(&key));
+    let is_own = |container: &Container| owner(&container.labels).is_some();
     let (labelled, others): (Vec<Container>, Vec<Container>) = look
         .snapshot
         .containers
         .iter()
         .cloned()
-        .partition(|container| is_own(container.labels.get(RUN_LABEL)) && ending.takes_labelled(container));
+        .partition(|container| is_own(container) && ending.takes_labelled(container));
     let after = Snapshot { containers: others, ..look.snapshot.clone() };
     let images = clean::plan(&CleanLook { snapshot: &after, ..*look }, policy);
 
@@ -76,15 +72,13 @@ pub(crate) fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> P
     steps.sort_by(|a, b| (a.action(), a.id()).cmp(&(b.action(), b.id())));
     let mut kept = images.kept;
     let is_in_doubt = |container: &&Container| {
-        is_own(container.labels.get(RUN_LABEL))
-            && ending.is_in_doubt(container)
-            && !steps.iter().any(|step| step.id() == container.id)
+        is_own(container) && ending.is_in_doubt(container) && !steps.iter().any(|step| step.id() == container.id)
     };
     kept.extend(after.containers.iter().filter(is_in_doubt).map(|container| Kept {
         holders: vec![Holder::Itself(container.state.clone())],
         ..Kept::instead_of(&Step::new(container.removal(), Reason::OfSession, 0), KeptReason::ImageGone)
     }));
-    let of_another_age = after.containers.iter().filter(|one| is_own(one.labels.get(RUN_LABEL)));
+    let of_another_age = after.containers.iter().filter(|one| is_own(one));
     kept.extend(of_another_age.filter_map(|container| {
         let reason = ending.labelled_stays(container)?;
         Some(Kept::instead_of(&Step::new(container.removal(), Reason::OfSession, 0), reason))
@@ -107,13 +101,13 @@ pub(crate) fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> P
         }
     };
     for network in &extras.networks {
-        if let Some(key) = owner(network.labels.get(RUN_LABEL)) {
+        if let Some(key) = owner(&network.labels) {
             add(&mut steps, network.removal(), &network.name, stays_by_age(look, policy, &key, network.created));
         }
     }
     steps.extend(images_steps);
     for volume in &extras.volumes {
-        if let Some(key) = owner(volume.labels.get(RUN_LABEL)) {
+        if let Some(key) = owner(&volume.labels) {
             let goes_on = key.session.is_local() && !policy.volumes;
             let stays = stays_by_age(look, policy, &key, volume.created);
             add(&mut steps, volume.removal(), &volume.name, stays.or(goes_on.then_some(KeptReason::MayHoldData)));
@@ -132,7 +126,7 @@ mod tests {
     use super::*;
     use crate::model::books_tests::{build, key};
     use crate::model::image_tests::{container, host, image};
-    use crate::model::{Books, ContainerState, Name, Record, SessionEntry};
+    use crate::model::{Books, ContainerState, Name, RUN_LABEL, Record, SessionEntry};
     use crate::plan::clean::Here;
 
     fn labelled(labels: &[(&str, &str)]) -> HashMap<String, String> {

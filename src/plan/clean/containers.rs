@@ -62,7 +62,7 @@ impl<'a> Ending<'a> {
     }
 
     fn stays_by_age(&self, key: &SessionKey, container: &Container) -> Option<KeptReason> {
-        stays_by_age(self.look, self.policy, key, made(container))
+        stays_by_age(self.look, self.policy, key, container.made())
     }
 
     /// Whether it would go by its label, could its image be asked whether that bears the label too.
@@ -121,17 +121,17 @@ impl<'a> Ending<'a> {
 
     fn is_settled(&self, container: &Container) -> bool {
         container.state != ContainerState::Created
-            || made(container).is_some_and(|at| self.look.snapshot.engine.now.duration_since(at) >= SETTLED)
+            || container.made().is_some_and(|at| self.look.snapshot.engine.now.duration_since(at) >= SETTLED)
     }
 
     fn is_too_young(&self, container: &Container) -> bool {
-        let at = made(container).and_then(|at| self.look.by_our_clock(at)).unwrap_or(Timestamp::MAX);
+        let at = container.made().and_then(|at| self.look.by_our_clock(at)).unwrap_or(Timestamp::MAX);
         self.policy.is_too_young(self.look.now, at)
     }
 
     fn was_alive(&self, key: &SessionKey, container: &Container) -> bool {
         let Some(entry) = self.look.books.sessions.get(key) else { return false };
-        let Some(at) = made(container).and_then(|made| self.look.by_our_clock(made)) else { return false };
+        let Some(at) = container.made().and_then(|made| self.look.by_our_clock(made)) else { return false };
         let since = |moment: Timestamp| at.duration_since(moment);
         let first = self.look.opened.get(key).map_or(entry.first, |opening| opening.since.max(entry.first));
         since(first) >= -CLOCKS_DIFFER && self.ended(key).is_none_or(|end| since(end) <= CLOCKS_DIFFER)
@@ -177,18 +177,13 @@ pub(crate) fn at_work(snapshot: &Snapshot, books: &Books) -> HashSet<SessionKey>
     }
     let used: HashSet<ImageId> = running.iter().filter_map(|container| container.image).collect();
     let by_image = books.builds.iter().filter(|build| build.images().any(|id| used.contains(&id)));
-    let labels = running.iter().filter_map(|container| container.labels.get(RUN_LABEL));
-    let by_label = labels.filter_map(|label| SessionKey::of_run_label(label));
+    let by_label = running.iter().filter_map(|container| SessionKey::running(&container.labels));
     by_image.map(|build| build.of.clone()).chain(by_label).collect()
 }
 
 /// Whether a run label is that of the one session which built an image.
 fn is_of_alone(label: &str, claim: &Claim) -> bool {
     SessionKey::of_run_label(label).is_some_and(|key| claim.sessions().all(|of| *of == key))
-}
-
-fn made(container: &Container) -> Option<Timestamp> {
-    Timestamp::from_second(container.created).ok()
 }
 
 /// Whether what somebody wrote is the image's ID, or the beginning of it.

@@ -25,16 +25,8 @@ pub(super) fn lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> H
     let is_owing = |key: &SessionKey| look.life(key) != Life::Unowned && !ends.contains(key);
     let sessions = look.books.sessions.values();
     let mut open: Vec<&Taken> = sessions.filter(|entry| is_owing(&entry.key)).flat_map(|entry| &entry.took).collect();
-    let held: HashSet<ImageId> = look
-        .books
-        .sessions
-        .values()
-        .filter(|entry| is_owing(&entry.key))
-        .flat_map(|entry| entry.held.clone())
-        .collect();
     // What a build that runs now is about to take a tag from.
-    let is_held = |image: &&Image| held.contains(&image.id) && image.own_hold(look.books.id.as_ref()).is_some();
-    let mut lent: HashSet<ImageId> = look.snapshot.images.iter().filter(is_held).map(|image| image.id).collect();
+    let mut lent = look.books.held_by(&look.snapshot.images, is_owing);
     let mut done = HashSet::new();
     while let Some(taken) = open.pop() {
         lent.insert(taken.from);
@@ -102,7 +94,7 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
 /// The name by which sessions of this ledger hold an image. One of before is that of a moment.
 fn hold_of<'a>(look: &CleanLook, image: &'a Image) -> Option<&'a Reference> {
     let private = image.id.private_tag();
-    image.own_hold(look.books.id.as_ref()).or_else(|| image.tags.iter().find(|tag| **tag == private))
+    look.books.hold(image).or_else(|| image.tags.iter().find(|tag| **tag == private))
 }
 
 /// The images that sessions which end have held, and no other session of this ledger does.
@@ -119,7 +111,7 @@ fn free(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<Imag
 /// Images whose tag a session took that ends, where a session of another ledger has taken it on: it will come back to
 /// the image that this one built, and then to these.
 fn lent_on(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
-    let abroad = |image: &&Image| image.foreign_holds(look.books.id.as_ref()).next().is_some();
+    let abroad = |image: &&Image| look.books.foreign_holds(image).next().is_some();
     let abroad: Vec<&Image> = look.snapshot.images.iter().filter(abroad).collect();
     let mut lent_on = HashSet::new();
     for entry in ending(look, policy) {
@@ -181,7 +173,7 @@ pub(super) fn end<'a>(
         None => LoanEnd::Go(Going {
             image,
             reason: Reason::OwnName,
-            names: image.own_hold(look.books.id.as_ref()).cloned().into_iter().collect(),
+            names: look.books.hold(image).cloned().into_iter().collect(),
             digests: Vec::new(),
             containers: Vec::new(),
         }),

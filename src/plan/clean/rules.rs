@@ -109,7 +109,7 @@ impl<'a> CleanRules<'a> {
         };
         let digests =
             if self.look.snapshot.engine.can.digest_means_travel { image.digests.clone() } else { Vec::new() };
-        let names = ours.into_iter().chain(image.own_hold(self.look.books.id.as_ref()).cloned()).collect();
+        let names = ours.into_iter().chain(self.look.books.hold(image).cloned()).collect();
         Verdict::Go(Going { image, reason, names, digests, containers: self.users(image).to_vec() })
     }
 
@@ -136,7 +136,7 @@ impl<'a> CleanRules<'a> {
         let (ours, others) = self.sort_tags(image, claim);
         let others: Vec<Holder> = others.iter().map(|tag| Holder::Name(tag.to_string())).collect();
         let lent_on: Vec<Holder> =
-            image.foreign_holds(self.look.books.id.as_ref()).map(|hold| Holder::of_name(hold.as_str())).collect();
+            self.look.books.foreign_holds(image).map(|hold| Holder::of_name(hold.as_str())).collect();
         let stay = |holds: bool, reason| holds.then(|| Stay::new(reason));
         let for_others = |holders: Vec<Holder>, reason| {
             (!holders.is_empty()).then_some(Stay { reason, holders, names: OurNames::Go })

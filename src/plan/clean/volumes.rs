@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::look::CleanPolicy;
 use crate::model::{Container, Deed, Holder, Kept, KeptReason, Kind, Pattern, Plan, Reason, Snapshot, Step, Volume};
@@ -79,7 +79,7 @@ fn volume_of(step: &Step) -> Option<&str> {
 fn is_of(volume: &Volume, container: &Container) -> bool {
     let nameless = volume.name.len() == 64 && volume.name.bytes().all(|byte| byte.is_ascii_hexdigit());
     let anonymous = volume.labels.contains_key(ANONYMOUS) || nameless && volume.labels.is_empty();
-    let made = Timestamp::from_second(container.created).ok();
+    let made = container.made();
     let with = volume.created.zip(made).is_some_and(|(volume, container)| {
         let after = volume.duration_since(container);
         !after.is_negative() && after <= MADE_WITH
@@ -89,6 +89,8 @@ fn is_of(volume: &Volume, container: &Container) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::model::ContainerState;
     use crate::model::image_tests::{container, host};

@@ -77,7 +77,7 @@ fn verdict(rules: &SweepRules, image: &Image, newest: &HashSet<ImageId>) -> Opti
 
 /// Who wants to give a tag back to an image that has no other name, and is not of this ledger.
 fn lenders(rules: &SweepRules, image: &Image, reason: KeptReason) -> Vec<Holder> {
-    let holds = image.foreign_holds(rules.look.books.id.as_ref()).filter(|_| reason == KeptReason::Lent);
+    let holds = rules.look.books.foreign_holds(image).filter(|_| reason == KeptReason::Lent);
     holds.map(|hold| Holder::of_name(hold.as_str())).collect()
 }
 

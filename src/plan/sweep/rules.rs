@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::clean::needed_by_builds;
 use super::look::{SweepLook, SweepPolicy};
-use crate::model::{Build, Container, Image, ImageId, KeptReason, Life, RUN_LABEL, Reference, SessionKey, Stamp};
+use crate::model::{Build, Container, Image, ImageId, KeptReason, Life, Reference, SessionKey, Stamp};
 
 /// 2000-01-01: what is dated before was given a made-up date, to make its build repeatable.
 const CREDIBLE: i64 = 946_684_800;
@@ -29,12 +29,9 @@ impl<'a> SweepRules<'a> {
         let mut of_living: HashSet<ImageId> = living.flat_map(Build::images).collect();
         // What a living session took a tag from: it will want to give it back.
         let entries = look.books.sessions.values().filter(|entry| is_alive(&entry.key));
-        of_living.extend(entries.clone().flat_map(|entry| &entry.took).map(|taken| taken.from));
+        of_living.extend(entries.flat_map(|entry| &entry.took).map(|taken| taken.from));
         // Or is about to take one from.
-        let of_the_living: HashSet<ImageId> = entries.flat_map(|entry| entry.held.iter().copied()).collect();
-        let is_held =
-            |image: &&Image| of_the_living.contains(&image.id) && image.own_hold(look.books.id.as_ref()).is_some();
-        of_living.extend(look.snapshot.images.iter().filter(is_held).map(|image| image.id));
+        of_living.extend(look.books.held_by(&look.snapshot.images, is_alive));
         Self {
             look,
             policy,
@@ -76,7 +73,7 @@ impl<'a> SweepRules<'a> {
         if self.alive.is_empty() {
             return false;
         }
-        let run = labels.get(RUN_LABEL).and_then(|label| SessionKey::of_run_label(label));
+        let run = SessionKey::running(labels);
         let stamp = Stamp::of(labels);
         self.alive.iter().any(|key| {
             let stamped = stamp.session.as_ref() == Some(&key.session)
@@ -89,7 +86,7 @@ impl<'a> SweepRules<'a> {
     /// wants it is left from one that has ended, if every line of the ledger could be read.
     pub(super) fn relied_on<'i>(&self, image: &'i Image) -> impl Iterator<Item = &'i Reference> + use<'i> {
         let is_left = !self.look.books.damaged && !self.held.contains(&image.id);
-        let left = image.own_hold(self.look.books.id.as_ref()).filter(|_| is_left);
+        let left = self.look.books.hold(image).filter(|_| is_left);
         image.tags.iter().filter(move |tag| !tag.is_momentary() && Some(*tag) != left)
     }
 
