@@ -253,10 +253,15 @@ pub(super) async fn give_back(
         Some(now) if now.id == from => Ok(match door.engine.tag(to, name).await? {
             engine::Answer::Missing => StepEnd::plainly(Outcome::Kept),
             engine::Answer::Done(()) => {
-                if let Some(hold) = hold {
-                    untag(door, to, hold).await?;
+                let let_go = match hold {
+                    Some(hold) => untag(door, to, hold).await?,
+                    None => StepEnd::plainly(Outcome::Done),
+                };
+                // Nobody would ask for the hold any more once the session counts as cleaned.
+                match let_go.outcome {
+                    Outcome::Failed | Outcome::Kept => let_go,
+                    _ => StepEnd::plainly(Outcome::Done),
                 }
-                StepEnd::plainly(Outcome::Done)
             }
             outcome => plainly(outcome, |()| Outcome::Done),
         }),

@@ -71,6 +71,10 @@ impl<'a> Removals<'a> {
     ) -> Result<Vec<Notice>> {
         let now = Timestamp::now();
         let remembered = self.state.history().append(&Removal::all_of(plan, self.books, self.doer, now));
+        // Whoever finishes this, should the ledger's lock not come, has no more to remember.
+        if let (Ok(()), Some(Ok(notes))) = (&remembered, self.notes.get()) {
+            notes.remembered();
+        }
         let gone = (!gone.is_empty()).then_some(Record::Gone { at: now, ids: gone });
         let stopped = async {
             stop.await;
@@ -108,7 +112,8 @@ pub(crate) async fn tell_what_was_cut_off(
         for id in in_flight {
             // Whichever clock was behind: an image that came back did so later.
             let began = cut_off.began.and_then(|began| Some(began.min(began.checked_add(info.ahead).ok()?)));
-            let image = engine.image(&id.to_string()).await.ok().flatten();
+            // Where the engine does not say, nobody may go on as if it had.
+            let image = engine.image(&id.to_string()).await?;
             if image.is_some_and(|image| never_went(&image, began)) {
                 cut_off.gone.retain(|gone| *gone != id);
             }
@@ -116,7 +121,8 @@ pub(crate) async fn tell_what_was_cut_off(
         let gone = (!cut_off.gone.is_empty()).then(|| Record::Gone { at: Timestamp::now(), ids: cut_off.gone.clone() });
         ledger.append_aside(gone.into_iter().collect()).await?;
         // Nothing is decided by it.
-        let _ = state.history().append(&Removal::together(cut_off.removals.iter().cloned()));
+        let untold = cut_off.removals.iter().skip(cut_off.remembered).cloned();
+        let _ = state.history().append(&Removal::together(untold));
         cut_off.finish();
     }
     Ok(())

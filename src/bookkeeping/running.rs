@@ -1,7 +1,7 @@
 //! Builds that run now, and those that begin while a plan is carried out: what they may need stays, although the
 //! look did not see them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::ffi::OsString;
 
@@ -15,8 +15,10 @@ pub(crate) struct NeededByBuilds<'a> {
     books: &'a Books,
     /// The build that asks, if one does: it needs nothing of what it takes away itself.
     own: Option<&'a BuildId>,
-    /// Whether somebody has come to use all of it.
+    /// Whether somebody has come to use all of it, which may take seconds to find out where a lock is held. Who has come
+    /// once is not asked about again.
     taken_over: Option<&'a dyn Fn() -> bool>,
+    is_taken_over: Cell<bool>,
     now: RefCell<Now>,
 }
 
@@ -30,7 +32,7 @@ struct Now {
 
 impl<'a> NeededByBuilds<'a> {
     pub(crate) fn new(state: &'a State, books: &'a Books) -> Self {
-        Self { state, books, own: None, taken_over: None, now: RefCell::default() }
+        Self { state, books, own: None, taken_over: None, is_taken_over: Cell::new(false), now: RefCell::default() }
     }
 
     pub(crate) fn but_for(self, own: &'a BuildId) -> Self {
@@ -43,7 +45,10 @@ impl<'a> NeededByBuilds<'a> {
 
     /// Whether a build that runs now may rely on what this step takes away.
     pub(crate) fn need(&self, step: &Step) -> bool {
-        if self.taken_over.is_some_and(|taken_over| taken_over()) {
+        if !self.is_taken_over.get() {
+            self.is_taken_over.set(self.taken_over.is_some_and(|taken_over| taken_over()));
+        }
+        if self.is_taken_over.get() {
             return true;
         }
         if step.kind() != Kind::Image {

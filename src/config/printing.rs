@@ -9,6 +9,11 @@ pub enum Format {
 impl Format {
     pub const NAMES: &[&str] = &["human", "json"];
 
+    /// One document, whole, that programs read.
+    pub fn is_document(self) -> bool {
+        self != Self::Human
+    }
+
     pub(super) fn named(name: &str) -> Self {
         match name {
             "json" => Self::Json,

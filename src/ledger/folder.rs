@@ -200,7 +200,9 @@ impl Folder {
         let access = self.make()?;
         // Not emptied before it is known whose it is.
         let mut file = self.enter(name, File::options().write(true).create(true).truncate(false), access)?;
-        file.set_len(0).and_then(|()| file.write_all(bytes)).map_err(|error| self.failed("writing", name, error))
+        // What is longer than before may find no room, and then the file is as it was.
+        let length = bytes.len() as u64;
+        file.write_all(bytes).and_then(|()| file.set_len(length)).map_err(|error| self.failed("writing", name, error))
     }
 
     /// Puts a new file in the place of the old one, once it is wholly on the disk.

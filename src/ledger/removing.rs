@@ -34,6 +34,8 @@ enum Note {
     Stays(ImageId),
     /// For the history.
     Went(Box<Removal>),
+    /// What went so far stands in the history.
+    Remembered,
 }
 
 /// The notes of this dkb, locked as long as it lives.
@@ -58,6 +60,10 @@ impl Removing {
 
     pub fn went(&self, removal: Removal) {
         self.note(&Note::Went(Box::new(removal)));
+    }
+
+    pub fn remembered(&self) {
+        self.note(&Note::Remembered);
     }
 
     /// It is all in the books, but for what the engine was asked for and did not answer: that is left to whoever looks
@@ -87,6 +93,8 @@ pub struct CutOff {
     /// The images that it took away, as far as anybody knows.
     pub gone: Vec<ImageId>,
     pub removals: Vec<Removal>,
+    /// So many of them, the first, stand in the history.
+    pub remembered: usize,
     /// Before any of it.
     pub began: Option<Timestamp>,
     path: PathBuf,
@@ -106,19 +114,20 @@ impl CutOff {
         {
             return None;
         }
-        let (mut gone, mut removals) = (Vec::new(), Vec::new());
+        let (mut gone, mut removals, mut remembered) = (Vec::new(), Vec::new(), 0);
         // The last line may be torn.
         for note in text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()) {
             match note {
                 Note::Going(image) => gone.push(image),
                 Note::Stays(image) => gone.retain(|one| *one != image),
                 Note::Went(removal) => removals.push(*removal),
+                Note::Remembered => remembered = removals.len(),
             }
         }
         let mut known = BTreeSet::new();
         gone.retain(|image| known.insert(*image));
         let began = BuildId::parse(name).and_then(|name| name.began());
-        Some(Self { gone, removals, began, path, _lock: file })
+        Some(Self { gone, removals, remembered, began, path, _lock: file })
     }
 
     /// It is all in the books.
@@ -202,6 +211,19 @@ mod tests {
         let [left] = &ledger.cut_off()[..] else { panic!("one was not answered for") };
         assert_eq!((&*left.gone, left.removals.len()), (&[id(3)][..], 0), "the rest is told");
         assert!(left.began.is_some_and(|began| began >= before && began <= Timestamp::now()));
+    }
+
+    #[test]
+    fn what_stands_in_the_history_is_not_told_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ledger = State::at(folder.path()).ledger("engine");
+        let notes = ledger.removing().expect("notes");
+        notes.went(removal(1, &["app:1"]));
+        notes.remembered();
+        notes.went(removal(2, &["app:2"]));
+        drop(notes);
+        let [left] = &ledger.cut_off()[..] else { panic!("one was cut off") };
+        assert_eq!((left.removals.len(), left.remembered), (2, 1), "they say what surely went all the same");
     }
 
     #[test]

@@ -311,15 +311,18 @@ impl SessionFile {
         self.write_all(&Contents { told: true, left: false, ended: true, ..contents })
     }
 
-    /// Nobody answers for it any more.
+    /// Nobody answers for it any more. What cannot be found out now may be found out later.
     pub fn is_ended(&self) -> bool {
+        // Somebody may be writing it just now.
+        let Ok(_turn) = self.turn() else { return false };
         self.contents().is_none_or(|contents| contents.owner.is_none() || contents.ended)
     }
 
     /// Whether everything is to be left for a look where those who keep it open are cut off.
     pub fn left_if_cut_off(&self, left: bool) -> Result<()> {
         let _turn = self.turn()?;
-        self.contents().map_or(Ok(()), |contents| self.write_all(&Contents { left, ..contents }))
+        let changed = self.contents().filter(|contents| contents.left != left);
+        changed.map_or(Ok(()), |contents| self.write_all(&Contents { left, ..contents }))
     }
 
     /// What a watcher does in place of its guard.
@@ -359,6 +362,7 @@ impl SessionFile {
 
     /// Clears the file away where it says nothing: no owner, and nobody holds it.
     pub fn clear(&self) {
+        let Ok(_turn) = self.turn() else { return };
         if self.owner().is_none()
             && let Ok(Some(file)) = self.file()
             && file.try_lock().is_ok()

@@ -14,7 +14,7 @@ use super::progress::Bar;
 use super::words::Loudness;
 use super::{Page, Style, out, say, warn};
 use crate::config::seed::{LogFormat, Seed};
-use crate::config::{Format, Settings, value::Source};
+use crate::config::{Settings, value::Source};
 use crate::error::Error;
 use crate::model::{Gap, Kind};
 use crate::plan::sweep::{SweepPolicy, Swept};
@@ -39,7 +39,7 @@ impl Voice {
     /// On a terminal for people, elsewhere in lines; whoever names a format gets it.
     pub(crate) fn new(settings: &Settings, loudness: Loudness, seed: &Seed, many: bool, dry: bool) -> Self {
         let named = settings.source("format").is_some_and(|source| *source != Source::Default);
-        let tongue = if settings.format == Format::Json {
+        let tongue = if settings.format.is_document() {
             Tongue::Json
         } else if seed.format.is_some() || !named && !io::stdout().is_terminal() {
             Tongue::Log(Log {

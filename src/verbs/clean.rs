@@ -9,7 +9,6 @@ use futures_util::FutureExt as _;
 use crate::app::App;
 use crate::apply::Hand;
 use crate::cli::CleanFlags;
-use crate::config::Format;
 use crate::config::here::machine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Life, Plan, Record, Scope, SessionKey};
@@ -150,13 +149,13 @@ async fn make(app: &App, seen: &Observation, policies: Vec<CleanPolicy>, file: O
 
 fn show(app: &App, seen: &Observation, plan: &Plan, policy: &CleanPolicy, done: bool) {
     let whose = report::clean::whose(&policy.scope, app.key.project.as_str());
-    let all = app.settings.format == Format::Json || app.verbose;
+    let all = app.settings.format.is_document() || app.verbose;
     let told = if all { plan.clone() } else { scope::told(plan, &policy.scope, &seen.snapshot.images) };
     report::clean::show(&app.settings, app.loudness(), &told, &whose, done);
 }
 
 fn wants_bar(app: &App) -> bool {
-    !app.quiet && app.settings.format == Format::Human && std::io::stderr().is_terminal()
+    !app.quiet && !app.settings.format.is_document() && std::io::stderr().is_terminal()
 }
 
 /// The session that was to be cleaned is left to those who keep it open.

@@ -11,8 +11,8 @@ use futures_util::future::join_all;
 
 use crate::app::{App, env};
 use crate::cli;
+use crate::config::seed;
 use crate::config::value::Source;
-use crate::config::{Format, seed};
 use crate::engine::Limits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Kind;
@@ -43,7 +43,7 @@ enum Mode {
 pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
     let seed = seed::read(&env)?;
     seed.warnings.iter().for_each(report::warn);
-    if app.settings.format == Format::Json && seed.format.is_some() {
+    if app.settings.format.is_document() && seed.format.is_some() {
         return Err(Error::usage("choosing the output", "--format json and LOG_FORMAT are both set")
             .hint("--format json is one document, LOG_FORMAT gives lines: unset one of them"));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::claims::Claims;
+use super::claims::{Claims, build_gave};
 use super::look::{CleanLook, CleanPolicy, builds_in, covers};
 use super::steps::{Going, Return, keep, own_name_step};
 use super::uses::users;
@@ -18,15 +18,44 @@ fn ending<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Ite
     entries.filter(|entry| covers(look, policy, &entry.key) && !look.is_others(&entry.key))
 }
 
+/// Whether a session that this clean does not end owes somebody one of its tags. Of one that nobody opened nobody waits
+/// for the end, unless it was to end now and a build of it runs.
+fn is_owing<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Fn(&SessionKey) -> bool + use<'a> {
+    let ends: HashSet<&SessionKey> = ending(look, policy).map(|entry| &entry.key).collect();
+    let is_put_off = |key: &SessionKey| builds_in(look.running, key) && covers(look, policy, key);
+    move |key| !ends.contains(key) && (look.life(key) != Life::Unowned || is_put_off(key))
+}
+
+/// The names of our images that such a session took and will give back: where one went, nothing could come back by it,
+/// and who waits for it would be let go.
+pub(super) fn on_loan(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<(ImageId, Reference)> {
+    let is_owing = is_owing(look, policy);
+    let there = |id: ImageId| look.snapshot.image(id).is_some_and(|image| !image.dropped);
+    let owing = look.books.sessions.values().filter(|entry| is_owing(&entry.key));
+    let taken: Vec<(&SessionKey, &Taken)> =
+        owing.flat_map(|entry| entry.took.iter().map(|taken| (&entry.key, taken))).collect();
+    let mut on_loan = HashSet::new();
+    for image in look.snapshot.images.iter().filter(|_| !taken.is_empty()) {
+        for tag in image.public_tags() {
+            let is_it = |(key, taken): &(&SessionKey, &Taken)| {
+                taken.tag.canonical() == tag.canonical() && there(taken.from) && claims.gave(key, image.id, tag)
+            };
+            if taken.iter().any(is_it) {
+                on_loan.insert((image.id, tag.clone()));
+            }
+        }
+    }
+    on_loan
+}
+
 /// Images whose tag a session took that is not over: it will want to give it back. Where it took the tag from another
 /// session, that one will then give it back in its turn, and so on.
 pub(super) fn lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
-    let ends: HashSet<&SessionKey> = ending(look, policy).map(|entry| &entry.key).collect();
-    let is_owing = |key: &SessionKey| look.life(key) != Life::Unowned && !ends.contains(key);
+    let is_owing = is_owing(look, policy);
     let sessions = look.books.sessions.values();
     let mut open: Vec<&Taken> = sessions.filter(|entry| is_owing(&entry.key)).flat_map(|entry| &entry.took).collect();
     // What a build that runs now is about to take a tag from.
-    let mut lent = look.books.held_by(&look.snapshot.images, is_owing);
+    let mut lent = look.books.held_by(&look.snapshot.images, &is_owing);
     let mut done = HashSet::new();
     while let Some(taken) = open.pop() {
         lent.insert(taken.from);
@@ -89,6 +118,18 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
         }
     }
     returns
+}
+
+/// Whether a session that goes on gave the image this name as well: until that one ends it is still its own.
+pub(super) fn is_given_by_others(
+    look: &CleanLook,
+    policy: &CleanPolicy,
+    claims: &Claims,
+    image: ImageId,
+    tag: &Reference,
+) -> bool {
+    let ends: HashSet<&SessionKey> = ending(look, policy).map(|entry| &entry.key).collect();
+    claims.builds(image).any(|build| !ends.contains(&build.of) && build_gave(build, image, tag))
 }
 
 /// The name by which sessions of this ledger hold an image. One of before is that of a moment.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::claims::{Claim, Claims};
 use super::containers::Ending;
-use super::loans::{lent, returns};
+use super::loans::{is_given_by_others, lent, on_loan, returns};
 use super::look::{CleanLook, CleanPolicy};
 use super::steps::{Going, Return};
 use super::uses::{needed_by_builds, newest, users};
@@ -55,6 +55,8 @@ pub(super) struct CleanRules<'a> {
     latest: HashSet<ImageId>,
     needed_by_builds: HashSet<ImageId>,
     lent: HashSet<ImageId>,
+    /// The names that a session which goes on will give back.
+    on_loan: HashSet<(ImageId, Reference)>,
     pub(super) returns: BTreeMap<Reference, Return>,
     /// Images whose tag a later clean will give back.
     pub(super) waiting: HashSet<ImageId>,
@@ -71,10 +73,17 @@ impl<'a> CleanRules<'a> {
             latest: if policy.tags { newest(look, 1) } else { HashSet::new() },
             needed_by_builds: needed_by_builds(look.books, look.running),
             lent: lent(look, policy, claims),
+            on_loan: on_loan(look, policy, claims),
             returns: BTreeMap::new(),
             waiting: HashSet::new(),
         };
         rules.returns = returns(look, policy, claims);
+        // Another session gave it that name too, and whoever of them ends last gives it back.
+        let (for_later, now) = std::mem::take(&mut rules.returns)
+            .into_iter()
+            .partition(|(tag, back)| is_given_by_others(look, policy, claims, back.from, tag));
+        rules.returns = now;
+        rules.waiting.extend(BTreeMap::into_values(for_later).map(|back| back.to));
         // What is in doubt, asked to stay or being built on stays with its name.
         let stays = |id: ImageId| {
             let image = look.snapshot.image(id)?;
@@ -153,6 +162,7 @@ impl<'a> CleanRules<'a> {
             for_others(lent_on, KeptReason::Lent),
             stay(!self.policy.tags && !ours.is_empty(), KeptReason::Tagged),
             stay(self.lent.contains(&image.id), KeptReason::Lent),
+            stay(image.tags.iter().any(|tag| self.is_on_loan(image, tag)), KeptReason::Lent),
         ]
         .into_iter()
         .flatten()
@@ -199,12 +209,17 @@ impl<'a> CleanRules<'a> {
         }
     }
 
+    fn is_on_loan(&self, image: &Image, tag: &Reference) -> bool {
+        self.on_loan.contains(&(image.id, tag.clone()))
+    }
+
     /// The names that go with a session's or project's images, and those that somebody else relies on.
-    /// Private names and names that are about to be given back are neither.
+    /// Private names and names that are or will be given back are neither.
     fn sort_tags(&self, image: &Image, claim: &Claim) -> (Vec<Reference>, Vec<Reference>) {
         image
             .public_tags()
             .filter(|tag| self.returns.get(*tag).is_none_or(|back| back.from != image.id))
+            .filter(|tag| !self.is_on_loan(image, tag))
             .cloned()
             .partition(|tag| claim.gave(tag))
     }

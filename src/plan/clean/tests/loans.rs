@@ -227,3 +227,53 @@ fn a_tag_on_a_step_of_ours_is_not_given_back() {
     assert!(plan.steps.iter().all(|step| !matches!(step.deed, Deed::GiveBack { .. })), "{plan:#?}");
     assert!(theirs.kept(&end_of_session()).contains(&(2, KeptReason::ForeignTag)));
 }
+
+/// What a session took that goes on stays where it is, or nothing could come back by it: neither a project's clean takes
+/// it, nor the session's own under a build of its that runs.
+#[test]
+fn a_tag_on_loan_stays_with_our_image_until_it_comes_back() {
+    let (of, next) = (key("p", "s"), key("p", "t"));
+    let took = Build { took: vec![Taken { tag: reference("app"), from: id(7) }], ..build("a", &of, 1, &[2]) };
+    let host = || {
+        let images = vec![image(1).tag("app").tag("app:more").done(), image(2).done(), image(7).done()];
+        let tags = vec![reference("app"), reference("app:more")];
+        let mut case = case(images, vec![Build { tags, ..took.clone() }]).life(of.clone(), Life::Dead);
+        case.here.key = next.clone();
+        case
+    };
+    let tagged = CleanPolicy { tags: true, ..leftovers() };
+    let all = CleanPolicy { scope: Scope::All, ..tagged.clone() };
+    for policy in [&tagged, &all] {
+        assert_eq!(host().kept(policy), [(1, KeptReason::Lent)]);
+        assert_eq!(host().steps(policy), ["-2"]);
+    }
+    let stale = CleanPolicy { scope: Scope::Stale { project: name("p") }, ..end_of_session() };
+    assert_eq!(host().steps(&stale), ["give 7 app:latest", "-1", "-2"]);
+    // A build of another Dockerfile, that may take more.
+    let mut runs = host();
+    runs.here.key = of.clone();
+    runs.running = vec![RunningBuild { of, key: "other".to_owned(), tags: vec![reference("tool")] }];
+    assert_eq!(runs.kept(&end_of_session()), [(1, KeptReason::Lent)]);
+    runs.lives.clear();
+    assert_eq!(runs.kept(&end_of_session()), [(1, KeptReason::Lent)], "its next clean gives it back all the same");
+    runs.running.clear();
+    assert_eq!(runs.steps(&end_of_session()), ["give 7 app:latest", "-1", "-2"]);
+}
+
+/// With a stamp that is no session's, two of them may give one image one name.
+#[test]
+fn a_tag_that_another_session_gave_too_comes_back_once_that_one_is_over() {
+    let (of, other) = (key("p", "s"), key("p", "t"));
+    let took = Build { took: vec![Taken { tag: reference("app"), from: id(7) }], ..build("a", &of, 1, &[]) };
+    let both = || {
+        let builds = vec![took.clone(), build("b", &other, 1, &[])];
+        case(vec![image(1).tag("app").done(), image(7).done()], builds)
+    };
+    let alive = both().life(other.clone(), Life::Alive);
+    assert_eq!(alive.steps(&end_of_session()), [""; 0]);
+    assert_eq!(alive.kept(&end_of_session()), [(1, KeptReason::SessionAlive), (7, KeptReason::Lent)]);
+    let mut over = both();
+    let left = Record::Left { key: other, to: of, at: Timestamp::from_second(9).expect("a time"), ids: vec![id(1)] };
+    over.books.apply(left);
+    assert_eq!(over.steps(&end_of_session()), ["give 7 app:latest", "-1"]);
+}
