@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::model::{ImageId, Kept, Kind, Plan, Record, SessionKey, Stays};
+use crate::model::{Books, ImageId, Kept, Kind, Plan, Record, SessionKey, Snapshot, Stays};
 
 /// Cache is no part of a session: it is superseded whether that is over or not.
-fn longest(kept: &[Kept]) -> Stays {
-    kept.iter()
+fn longest<'k>(kept: impl IntoIterator<Item = &'k Kept>) -> Stays {
+    kept.into_iter()
         .filter(|kept| kept.kind != Kind::BuildCache)
         .map(|kept| kept.reason.stays())
         .max()
@@ -23,6 +23,27 @@ pub(crate) fn is_over(plan: &Plan) -> bool {
 /// Nothing of the session is left that a later clean would take: it need not be found again.
 pub(crate) fn is_cleaned(plan: &Plan) -> bool {
     plan.totals().failed == 0 && longest(&plan.kept) == Stays::Always
+}
+
+/// The same of one of several sessions that one plan ends, over and cleaned, by what stays of it. What nobody can say
+/// whose it is counts as of each.
+pub(crate) fn of_one(plan: &Plan, key: &SessionKey, books: &Books, snapshot: &Snapshot) -> (bool, bool) {
+    let images_of = |id: ImageId| books.claims(id).any(|build| build.of == *key);
+    let entry = books.sessions.get(key);
+    let owes = |id: ImageId| entry.is_some_and(|entry| entry.took.iter().any(|taken| taken.from == id));
+    let is_of = |kept: &&Kept| match kept.kind {
+        Kind::Image => ImageId::parse(&kept.id).is_none_or(|id| images_of(id) || owes(id)),
+        Kind::Container => {
+            let container = snapshot.containers.iter().find(|one| one.id == kept.id);
+            let labelled = container.and_then(|one| SessionKey::running(&one.labels));
+            let image = container.and_then(|one| one.image).filter(|id| books.has(*id));
+            image.is_some_and(images_of) || labelled.as_ref() == Some(key) || labelled.is_none() && image.is_none()
+        }
+        Kind::Volume | Kind::Network | Kind::BuildCache => true,
+    };
+    let longest = longest(plan.kept.iter().filter(is_of));
+    let whole = plan.totals().failed == 0;
+    (whole && longest < Stays::Now, whole && longest == Stays::Always)
 }
 
 /// What the books are told of what cleaned sessions have left to others. `at`: when the plan's look began; what was built
@@ -40,8 +61,45 @@ pub(crate) fn left(plan: &Plan, at: Timestamp, goes_on: impl Fn(&SessionKey) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::image_tests::host;
-    use crate::model::{Deed, KeptReason, Outcome, Reason, Step};
+    use crate::model::books_tests::{build, id, key};
+    use crate::model::image_tests::{container, host};
+    use crate::model::{
+        Build, Container, ContainerState, Deed, ImageGuard, KeptReason, Outcome, RUN_LABEL, Reason, Reference, Step,
+        Taken,
+    };
+
+    #[test]
+    fn what_stays_of_one_session_keeps_no_other_open() {
+        let keys = ["s", "t", "u"].map(|session| key("p", session));
+        let mut books = Books::default();
+        for (n, of) in [(1, &keys[0]), (2, &keys[1])] {
+            books.apply(Record::Build(build(&n.to_string(), of, n, &[])));
+        }
+        let took = vec![Taken { tag: Reference::written("app").expect("a name"), from: id(7) }];
+        books.apply(Record::Build(Build { took, ..build("3", &keys[2], 3, &[]) }));
+        let labelled = Container {
+            labels: [(RUN_LABEL.to_owned(), keys[1].run_label())].into(),
+            ..container("labelled", 9, ContainerState::Running)
+        };
+        let bare = container("bare", 1, ContainerState::Running);
+        let snapshot = host(Vec::new(), vec![labelled.clone(), bare.clone()]);
+        let image = |n| Step::new(Deed::RemoveImage { id: id(n), guard: ImageGuard::Untagged }, Reason::OfSession, 0);
+        let removal = |one: &Container| Step::new(one.removal(), Reason::OfSession, 0);
+        let network = Step::new(Deed::RemoveNetwork { id: "n".into(), name: "n".into() }, Reason::OfSession, 0);
+        // What stays, and of which sessions
+        for (stays, reason, of) in [
+            (image(1), KeptReason::InUse, vec![0]),
+            (image(7), KeptReason::Lent, vec![2]),
+            (removal(&labelled), KeptReason::InUse, vec![1]),
+            (removal(&bare), KeptReason::InUse, vec![0]),
+            (network, KeptReason::InUse, vec![0, 1, 2]),
+        ] {
+            let kept = vec![Kept::instead_of(&stays, reason)];
+            let plan = Plan::new("clean", &snapshot.engine, Timestamp::UNIX_EPOCH, Vec::new(), kept);
+            let open = (0..3).filter(|n| of_one(&plan, &keys[*n], &books, &snapshot) != (true, true));
+            assert_eq!(open.collect::<Vec<_>>(), of, "{stays:?}");
+        }
+    }
 
     #[test]
     fn a_session_is_over_before_it_is_cleaned() {

@@ -16,7 +16,7 @@ use crate::observe::{Observation, unknown, unmatched};
 use crate::plan::cache::give_up;
 use crate::plan::clean::{CacheWish, CleanPolicy, Layers, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
-use crate::plan::over::{is_cleaned, left};
+use crate::plan::over::{left, of_one};
 use crate::plan::unknown::unknown;
 use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
@@ -169,22 +169,26 @@ fn tell_of_a_living_one(app: &App, policy: &CleanPolicy) -> Result<()> {
     Ok(())
 }
 
-/// Sessions that were cleaned whole are over.
+/// Sessions that were cleaned whole are over, each by what stays of it.
 fn end_sessions(app: &App, seen: &Observation, policy: &CleanPolicy, plan: &Plan) -> Result<Vec<Record>> {
-    if !policy.tags || !policy.scope.is_of_sessions() || !is_cleaned(plan) {
+    if !policy.tags || !policy.scope.is_of_sessions() {
         return Ok(Vec::new());
     }
     let (state, layers, here) = (app.state()?, Layers::new(), app.here());
     let look = seen.as_look(&here, &layers);
     let cleaned = sessions(&look, policy).filter(|key| !look.is_others(key)).filter_map(|key| {
-        let cleaned = seen.cleaned(key)?;
+        let (is_over, is_cleaned) = of_one(plan, key, &seen.books, &seen.snapshot);
+        let cleaned = seen.cleaned(key).filter(|_| is_over)?;
         if seen.lives.get(key) == Some(&Life::Dead) && state.session(key).life(&machine()) == Life::Dead {
             let _ = state.session(key).disown();
         }
-        Some(cleaned)
+        is_cleaned.then_some(cleaned)
     });
     // What a guard keeps open may want it still, and leaves it at its own end.
-    let goes_on = |key: &SessionKey| seen.builds_in(key) || end::is_kept_open(&state.session(key), None);
+    let goes_on = |key: &SessionKey| {
+        let (_, is_cleaned) = of_one(plan, key, &seen.books, &seen.snapshot);
+        !is_cleaned || seen.builds_in(key) || end::is_kept_open(&state.session(key), None)
+    };
     Ok(cleaned.chain(left(plan, seen.began, goes_on)).collect())
 }
 
