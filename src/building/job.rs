@@ -18,7 +18,7 @@ use crate::engine::builder::BuilderKind;
 use crate::engine::{Endpoint, Program, program};
 use crate::error::{Error, Result};
 use crate::ledger::{Intent, Journal, Running, SessionHold, State};
-use crate::model::{BuildId, Stamp};
+use crate::model::{BuildId, Reference, Stamp};
 use crate::plan::argv::{self, BuildWords, Builder, IdFile, Injection, Spelling, build_key};
 use crate::processes::child::Stdout;
 
@@ -59,11 +59,11 @@ impl Job {
             build: BuildId::of(now, std::process::id()),
             of: app.key.clone(),
             started: now,
-            tags: words.tags.iter().map(crate::model::Reference::canonical).collect(),
+            tags: words.tags.iter().map(Reference::canonical).collect(),
             key: build_key(&words, &here).to_string(),
             stamp: stamp.clone(),
             classic,
-            tilt: env("EXPECTED_REF").is_some(),
+            tilt: gives_what_tilt_expects(&words.tags),
             ci: app.identity.ci.is_some(),
             slot: app.slot(),
             copy: Some(app.identity.copy.clone()),
@@ -198,6 +198,12 @@ impl Mark {
 }
 
 /// Something else than a file, which can be written once and never read.
+/// A custom build of Tilt's may build more than what is expected of it, and that is built as anybody's.
+fn gives_what_tilt_expects(tags: &[Reference]) -> bool {
+    let expected = env("EXPECTED_REF").and_then(|name| Reference::written(name.to_str()?));
+    expected.is_some_and(|expected| tags.iter().any(|tag| tag.canonical() == expected.canonical()))
+}
+
 fn is_special(path: &Path) -> bool {
     path.metadata().is_ok_and(|file| !file.is_file())
 }

@@ -1,8 +1,8 @@
 //! What a build that has just ended leaves without a purpose, and takes away itself.
 //!
 //! 1. The results of earlier builds of the same session whose tags this build has taken, but for the newest
-//!    `keep` of them. Under Tilt, whose every reference is new, those of the same repository but for the newest
-//!    two, this one included.
+//!    `keep` of them. Of builds that gave the reference which Tilt expects, and which is new each time, those of the
+//!    same file and, but for its number, the same reference, but for the newest two, this one included.
 //! 2. The classic intermediates of those builds, and of failed tries at this very build, that nothing else
 //!    on record uses.
 //!
@@ -49,9 +49,9 @@ pub(crate) fn candidates(books: &Books, done: &Build, keep: usize) -> Candidates
     if done.ok {
         let same_name = |build: &Build| {
             if done.tilt && build.tilt {
-                share(build, done, Reference::repository)
+                share(build, done, one_of_tilts) && is_one_file(&build.key, &done.key)
             } else {
-                share(build, done, Reference::as_str)
+                share(build, done, |tag| tag.as_str())
             }
         };
         for build in earlier().filter(|build| same_name(build)) {
@@ -86,6 +86,11 @@ pub(crate) fn candidates(books: &Books, done: &Build, keep: usize) -> Candidates
 /// Whether one is another try at the other. Dockerfiles on stdin are told apart by their tags only.
 fn is_same_work(one: &Build, other: &Build) -> bool {
     is_one_file(&one.key, &other.key) || !one.tags.is_empty() && may_be_one_file(&one.key, &other.key)
+}
+
+/// Tilt's references differ by their number alone; all that it builds may be of one repository.
+fn one_of_tilts(tag: &Reference) -> &str {
+    tag.as_str().trim_end_matches(|digit: char| digit.is_ascii_digit())
 }
 
 fn share<'a>(one: &'a Build, other: &'a Build, part: impl Fn(&'a Reference) -> &'a str) -> bool {
@@ -238,6 +243,18 @@ mod tests {
         assert_eq!(found(&[tilt(1), tilt(2), tilt(3)], 0), (vec![id(1)], vec![]));
         let many = [tilt(1), tilt(2), tilt(3), tilt(4), tilt(5)];
         assert_eq!(found(&many, 3), (vec![id(1)], vec![]), "more are to be kept");
+        let elsewhere = |n: u8| Build { key: "another file".to_owned(), ..tilt(n) };
+        assert_eq!(
+            found(&[elsewhere(1), elsewhere(2), tilt(3), tilt(4)], 0),
+            (vec![], vec![]),
+            "a registry of one name"
+        );
+        let service = |n: u8, name: &str| {
+            let tags = vec![Reference::written(&format!("dev:{name}-tilt-build-{n}")).expect("a name")];
+            Build { tags, ..tilt(n) }
+        };
+        let services = [service(1, "a"), service(2, "b"), service(3, "b"), service(4, "a"), service(5, "a")];
+        assert_eq!(found(&services, 0), (vec![id(1)], vec![]), "of one file");
         let by_hand = Build { tilt: false, ..tilt(1) };
         assert_eq!(found(&[by_hand, tilt(2), tilt(3), tilt(4)], 0), (vec![id(2)], vec![]), "not Tilt's");
     }

@@ -63,13 +63,21 @@ impl Claim<'_> {
 /// A build names what it ends in. Whoever ends in one of its steps, by the cache, and names that, does so for himself.
 pub(crate) fn build_gave(build: &Build, image: ImageId, tag: &Reference) -> bool {
     let tag = tag.canonical();
-    let tilts = build.tilt && tag.tag().starts_with("tilt-");
     build.result == Some(image)
         && build
             .tags
             .iter()
             .map(Reference::canonical)
-            .any(|given| given == tag || tilts && given.repository() == tag.repository())
+            .any(|given| given == tag || build.tilt && is_tilts(&given, image, &tag))
+}
+
+/// Whether Tilt, which was handed `given`, gave the image this name: `tilt-` and the beginning of the image's ID, behind
+/// what its own reference has before `tilt-build-` where all of a registry is one repository. Others may begin theirs so.
+fn is_tilts(given: &Reference, image: ImageId, tag: &Reference) -> bool {
+    let before = given.tag().split_once("tilt-build-").map_or("", |(before, _)| before);
+    let digits = tag.tag().strip_prefix(before).and_then(|rest| rest.strip_prefix("tilt-"));
+    given.repository() == tag.repository()
+        && digits.is_some_and(|digits| digits.len() >= 12 && image.starts_with(digits))
 }
 
 pub(super) enum Standing<'c, 'a> {

@@ -39,10 +39,19 @@ fn rule_7_tags_go_only_where_tags_go_and_a_foreign_one_keeps_the_image() {
 #[test]
 fn rule_7_the_tag_that_tilt_adds_is_ours_under_tilt_only() {
     let of = key("p", "s");
-    let images = || vec![image(1).tag("app:build-1").tag("app:tilt-0123").done()];
-    let by = |tilt| vec![Build { tilt, tags: vec![reference("app:build-1")], ..build("a", &of, 1, &[]) }];
-    assert_eq!(case(images(), by(true)).steps(&end_of_session()), ["-1"]);
-    assert_eq!(case(images(), by(false)).steps(&end_of_session()), ["untag 1 app:build-1"]);
+    let digits = &id(1).digits()[..16];
+    let steps = |given: &str, added: &str, tilt: bool| {
+        let build = Build { tilt, tags: vec![reference(given)], ..build("a", &of, 1, &[]) };
+        case(vec![image(1).tag(given).tag(added).done()], vec![build]).steps(&end_of_session())
+    };
+    let (given, added) = ("app:tilt-build-1", format!("app:tilt-{digits}"));
+    assert_eq!(steps(given, &added, true), ["-1"]);
+    assert_eq!(steps(given, &added, false), ["untag 1 app:tilt-build-1"]);
+    let of_one_name = ("dev:a-tilt-build-1", format!("dev:a-tilt-{digits}"));
+    assert_eq!(steps(of_one_name.0, &of_one_name.1, true), ["-1"]);
+    for theirs in ["app:tilt-release", "app:tilt-0123456789abcdef", "app:tilt-01", "app:tilt-", "tool:tilt-build-1"] {
+        assert_eq!(steps(given, theirs, true), ["untag 1 app:tilt-build-1"], "{theirs}");
+    }
 }
 
 #[test]
