@@ -18,10 +18,7 @@ use crate::config::keys::KEYS;
 use crate::error::{Error, Result};
 use key_flags::{KeyFlags, Printing, Project, RunSession};
 pub use split_at_verb::DOCKER_VERBS;
-pub use verbs::{
-    Act, BuildFlags, CleanFlags, GuardFlags, LogFlags, Plugin, SWEEP_KINDS, Session, StatusFlags, SweepFlags, Verb,
-    WatchFlags,
-};
+pub use verbs::*;
 
 /// The version and, where it is known, the commit.
 pub const VERSION: &str = env!("DKB_VERSION");

@@ -97,6 +97,11 @@ impl<'a> Removals<'a> {
     }
 }
 
+fn is_long_past(began: Option<Timestamp>) -> bool {
+    const DAY: i64 = 24 * 3600;
+    began.is_none_or(|began| Timestamp::now().duration_since(began).as_secs() > DAY)
+}
+
 /// Notes what those took away who were killed before they had said so, or stopped before the engine had. What it was
 /// just asked for counts as gone, unless it shows that it never went.
 pub(crate) async fn tell_what_was_cut_off(
@@ -112,8 +117,13 @@ pub(crate) async fn tell_what_was_cut_off(
         for id in in_flight {
             // Whichever clock was behind: an image that came back did so later.
             let began = cut_off.began.and_then(|began| Some(began.min(began.checked_add(info.ahead).ok()?)));
-            // Where the engine does not say, nobody may go on as if it had.
-            let image = engine.image(&id.to_string()).await?;
+            let image = match engine.image(&id.to_string()).await {
+                Ok(image) => image,
+                // It may never say anything of it.
+                Err(_) if is_long_past(cut_off.began) => None,
+                // Nobody may go on as if it had.
+                Err(error) => return Err(error),
+            };
             if image.is_some_and(|image| never_went(&image, began)) {
                 cut_off.gone.retain(|gone| *gone != id);
             }

@@ -200,7 +200,7 @@ impl Folder {
         let access = self.make()?;
         // Not emptied before it is known whose it is.
         let mut file = self.enter(name, File::options().write(true).create(true).truncate(false), access)?;
-        // What is longer than before may find no room, and then the file is as it was.
+        // Not emptied first: where there is no room for more, the next one to write finds what was there.
         let length = bytes.len() as u64;
         file.write_all(bytes).and_then(|()| file.set_len(length)).map_err(|error| self.failed("writing", name, error))
     }

@@ -44,7 +44,7 @@ pub enum KeptReason {
     KeepPattern,
     /// It is among the newest of a repository.
     KeepLast,
-    /// A session that is not over took its tag and will give it back.
+    /// A session that is not over took its tag and will give it back, or took the tag that it bears.
     Lent,
     /// It bears the session's run label, and is older than all that this ledger knows of the session: somebody else may
     /// use the name too.

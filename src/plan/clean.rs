@@ -18,7 +18,8 @@
 //! 7. A tag that none of our builds gave keeps the image, and so does a name by which another ledger holds it; a tag of
 //!    ours goes only where tags go at all, and alone if the image stays for somebody else who named it.
 //! 8. An image that a kept image is built on stays.
-//! 9. An image whose tag a session took that is not over stays, so that the tag can be given back.
+//! 9. An image whose tag a session took that is not over stays, so that the tag can be given back, and so does our
+//!    image that bears it, with that name.
 //! 10. dkb's own name, which a deletion that was cut off left on an image that somebody else names, goes. So does one
 //!     by which a session held an image until its tag could come back, at the session's end, and with it an image that
 //!     nothing else holds: its tag was taken from it for good, by its owner or by what is to stay, and the engine

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::model::{Books, ImageId, Kept, Kind, Plan, Record, SessionKey, Snapshot, Stays};
+use crate::model::{Books, ImageId, Kept, KeptReason, Kind, Plan, Record, SessionKey, Snapshot, Stays};
 
 /// Cache is no part of a session: it is superseded whether that is over or not.
 fn longest<'k>(kept: impl IntoIterator<Item = &'k Kept>) -> Stays {
@@ -25,14 +25,14 @@ pub(crate) fn is_cleaned(plan: &Plan) -> bool {
     plan.totals().failed == 0 && longest(&plan.kept) == Stays::Always
 }
 
-/// The same of one of several sessions that one plan ends, over and cleaned, by what stays of it. What nobody can say
-/// whose it is counts as of each.
-pub(crate) fn of_one(plan: &Plan, key: &SessionKey, books: &Books, snapshot: &Snapshot) -> (bool, bool) {
+/// The same of one of several sessions that one plan ends, by what stays of it. What nobody can say whose it is counts as
+/// of each, and so does what waits for a tag: that may come back by way of several sessions.
+pub(crate) fn is_one_cleaned(plan: &Plan, key: &SessionKey, books: &Books, snapshot: &Snapshot) -> bool {
     let images_of = |id: ImageId| books.claims(id).any(|build| build.of == *key);
-    let entry = books.sessions.get(key);
-    let owes = |id: ImageId| entry.is_some_and(|entry| entry.took.iter().any(|taken| taken.from == id));
+    let held = books.sessions.get(key).map_or(&[][..], |entry| &entry.held);
     let is_of = |kept: &&Kept| match kept.kind {
-        Kind::Image => ImageId::parse(&kept.id).is_none_or(|id| images_of(id) || owes(id)),
+        Kind::Image if kept.reason == KeptReason::Lent => true,
+        Kind::Image => ImageId::parse(&kept.id).is_none_or(|id| images_of(id) || held.contains(&id)),
         Kind::Container => {
             let container = snapshot.containers.iter().find(|one| one.id == kept.id);
             let labelled = container.and_then(|one| SessionKey::running(&one.labels));
@@ -41,9 +41,7 @@ pub(crate) fn of_one(plan: &Plan, key: &SessionKey, books: &Books, snapshot: &Sn
         }
         Kind::Volume | Kind::Network | Kind::BuildCache => true,
     };
-    let longest = longest(plan.kept.iter().filter(is_of));
-    let whole = plan.totals().failed == 0;
-    (whole && longest < Stays::Now, whole && longest == Stays::Always)
+    plan.totals().failed == 0 && longest(plan.kept.iter().filter(is_of)) == Stays::Always
 }
 
 /// What the books are told of what cleaned sessions have left to others. `at`: when the plan's look began; what was built
@@ -64,8 +62,7 @@ mod tests {
     use crate::model::books_tests::{build, id, key};
     use crate::model::image_tests::{container, host};
     use crate::model::{
-        Build, Container, ContainerState, Deed, ImageGuard, KeptReason, Outcome, RUN_LABEL, Reason, Reference, Step,
-        Taken,
+        Container, ContainerState, Deed, ImageGuard, KeptReason, Outcome, RUN_LABEL, Reason, SessionEntry, Step,
     };
 
     #[test]
@@ -75,8 +72,8 @@ mod tests {
         for (n, of) in [(1, &keys[0]), (2, &keys[1])] {
             books.apply(Record::Build(build(&n.to_string(), of, n, &[])));
         }
-        let took = vec![Taken { tag: Reference::written("app").expect("a name"), from: id(7) }];
-        books.apply(Record::Build(Build { took, ..build("3", &keys[2], 3, &[]) }));
+        let held = SessionEntry { held: vec![id(7)], ..SessionEntry::new(keys[2].clone(), Timestamp::UNIX_EPOCH) };
+        books.apply(Record::Session(held));
         let labelled = Container {
             labels: [(RUN_LABEL.to_owned(), keys[1].run_label())].into(),
             ..container("labelled", 9, ContainerState::Running)
@@ -89,14 +86,17 @@ mod tests {
         // What stays, and of which sessions
         for (stays, reason, of) in [
             (image(1), KeptReason::InUse, vec![0]),
-            (image(7), KeptReason::Lent, vec![2]),
+            (image(7), KeptReason::InUse, vec![2]),
+            (image(8), KeptReason::Lent, vec![0, 1, 2]),
+            (image(8), KeptReason::InUse, vec![]),
+            (image(2), KeptReason::TooYoung, vec![1]),
             (removal(&labelled), KeptReason::InUse, vec![1]),
             (removal(&bare), KeptReason::InUse, vec![0]),
             (network, KeptReason::InUse, vec![0, 1, 2]),
         ] {
             let kept = vec![Kept::instead_of(&stays, reason)];
             let plan = Plan::new("clean", &snapshot.engine, Timestamp::UNIX_EPOCH, Vec::new(), kept);
-            let open = (0..3).filter(|n| of_one(&plan, &keys[*n], &books, &snapshot) != (true, true));
+            let open = (0..3).filter(|n| !is_one_cleaned(&plan, &keys[*n], &books, &snapshot));
             assert_eq!(open.collect::<Vec<_>>(), of, "{stays:?}");
         }
     }

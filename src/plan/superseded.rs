@@ -49,7 +49,7 @@ pub(crate) fn candidates(books: &Books, done: &Build, keep: usize) -> Candidates
     if done.ok {
         let same_name = |build: &Build| {
             if done.tilt && build.tilt {
-                share(build, done, one_of_tilts) && is_one_file(&build.key, &done.key)
+                share(build, done, one_of_tilts) && may_be_one_file(&build.key, &done.key)
             } else {
                 share(build, done, |tag| tag.as_str())
             }
@@ -88,9 +88,12 @@ fn is_same_work(one: &Build, other: &Build) -> bool {
     is_one_file(&one.key, &other.key) || !one.tags.is_empty() && may_be_one_file(&one.key, &other.key)
 }
 
-/// Tilt's references differ by their number alone; all that it builds may be of one repository.
+/// The references that Tilt makes up for one image differ by their number alone, also where all images of a registry are
+/// one repository. Where somebody has told it a tag, that is the whole name.
 fn one_of_tilts(tag: &Reference) -> &str {
-    tag.as_str().trim_end_matches(|digit: char| digit.is_ascii_digit())
+    let name = tag.as_str();
+    let stem = name.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    if stem.ends_with("tilt-build-") { stem } else { name }
 }
 
 fn share<'a>(one: &'a Build, other: &'a Build, part: impl Fn(&'a Reference) -> &'a str) -> bool {
@@ -236,7 +239,7 @@ mod tests {
     fn under_tilt_the_newest_two_of_a_repository_stay() {
         let tilt = |n: u8| Build {
             tilt: true,
-            tags: vec![Reference::written(&format!("app:build-{n}")).expect("a name")],
+            tags: vec![Reference::written(&format!("app:tilt-build-{n}")).expect("a name")],
             ..build(&n.to_string(), &of(), n, &[])
         };
         assert_eq!(found(&[tilt(1), tilt(2)], 0), (vec![], vec![]));
@@ -253,6 +256,11 @@ mod tests {
             let tags = vec![Reference::written(&format!("dev:{name}-tilt-build-{n}")).expect("a name")];
             Build { tags, ..tilt(n) }
         };
+        let open = |n: u8| Build { key: "k~".to_owned(), ..tilt(n) };
+        assert_eq!(found(&[open(1), open(2), open(3)], 0), (vec![id(1)], vec![]), "with arguments, or from stdin");
+        let told =
+            |n: u8| Build { tags: vec![Reference::written(&format!("app:py31{n}")).expect("a name")], ..tilt(n) };
+        assert_eq!(found(&[told(0), told(1), told(2)], 0), (vec![], vec![]), "tags that somebody has told it");
         let services = [service(1, "a"), service(2, "b"), service(3, "b"), service(4, "a"), service(5, "a")];
         assert_eq!(found(&services, 0), (vec![id(1)], vec![]), "of one file");
         let by_hand = Build { tilt: false, ..tilt(1) };

@@ -56,10 +56,14 @@ pub(crate) fn out_as_it_is(text: &[u8]) {
 
 /// Prints a result in the form that was asked for: as a page, or as a document that programs read.
 pub(crate) fn result<D: Serialize>(format: Format, page: impl FnOnce() -> Page, document: impl FnOnce() -> D) {
-    out(&match format {
-        Format::Human => page(),
-        Format::Json => Page::json(&document()),
-    });
+    out(&if format.is_document() { written(format, &document()) } else { page() });
+}
+
+/// A document, as programs were told to get it.
+pub(crate) fn written(format: Format, document: &impl Serialize) -> Page {
+    match format {
+        Format::Json | Format::Human => Page::json(document),
+    }
 }
 
 pub(crate) fn err(page: &Page) {

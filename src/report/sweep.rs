@@ -12,9 +12,9 @@ use serde_json::json;
 use super::notice::words_of;
 use super::progress::Bar;
 use super::words::Loudness;
-use super::{Page, Style, out, say, warn};
+use super::{Style, out, say, warn, written};
 use crate::config::seed::{LogFormat, Seed};
-use crate::config::{Settings, value::Source};
+use crate::config::{Format, Settings, value::Source};
 use crate::error::Error;
 use crate::model::{Gap, Kind};
 use crate::plan::sweep::{SweepPolicy, Swept};
@@ -25,7 +25,7 @@ pub(crate) use told::{Part, SweptHost};
 enum Tongue {
     Human { style: Style, verbose: bool, quiet: bool },
     Log(Log),
-    Json,
+    Document(Format),
 }
 
 /// How this run speaks.
@@ -40,7 +40,7 @@ impl Voice {
     pub(crate) fn new(settings: &Settings, loudness: Loudness, seed: &Seed, many: bool, dry: bool) -> Self {
         let named = settings.source("format").is_some_and(|source| *source != Source::Default);
         let tongue = if settings.format.is_document() {
-            Tongue::Json
+            Tongue::Document(settings.format)
         } else if seed.format.is_some() || !named && !io::stdout().is_terminal() {
             Tongue::Log(Log {
                 format: seed.format.unwrap_or(LogFormat::Text),
@@ -59,7 +59,7 @@ impl Voice {
 
     /// Nothing on stdout but the one document.
     pub(crate) fn into_document(self) -> Self {
-        Self { tongue: Tongue::Json, ..self }
+        Self { tongue: Tongue::Document(Format::Json), ..self }
     }
 
     /// Which host a line is about, where there are several.
@@ -95,7 +95,7 @@ impl Voice {
                 out(&human::plan(self.of(host), swept, policy, *verbose, *style));
             }
             Tongue::Log(log) => log.plan(self.of(host), &swept.plan, &swept.since, kinds),
-            Tongue::Json => {}
+            Tongue::Document(_) => {}
         }
     }
 
@@ -143,7 +143,7 @@ impl Voice {
             Tongue::Human { style, quiet: false, .. } if self.many => out(&human::summary(told, self.dry, *style)),
             Tongue::Human { .. } => {}
             Tongue::Log(log) => log.summary(told, self.dry),
-            Tongue::Json => out(&document(told, self.many)),
+            Tongue::Document(format) => document(*format, told, self.many),
         }
     }
 
@@ -153,9 +153,9 @@ impl Voice {
 }
 
 /// The one document; of many hosts, one in each of its parts.
-fn document(told: &[SweptHost], many: bool) -> Page {
+fn document(format: Format, told: &[SweptHost], many: bool) {
     if let ([SweptHost { plan: Some(plan), .. }], false) = (told, many) {
-        return super::clean::json(plan);
+        return out(&written(format, plan));
     }
     let hosts: Vec<_> = told
         .iter()
@@ -164,8 +164,7 @@ fn document(told: &[SweptHost], many: bool) -> Page {
             (None, error) => json!({ "host": told.host, "error": error.as_ref().map(ToString::to_string) }),
         })
         .collect();
-    if !many {
-        return Page::default();
+    if many {
+        out(&written(format, &json!({ "schema": crate::model::SCHEMA, "kind": "sweep", "hosts": hosts })));
     }
-    Page::json(&json!({ "schema": crate::model::SCHEMA, "kind": "sweep", "hosts": hosts }))
 }

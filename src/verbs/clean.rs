@@ -2,6 +2,7 @@
 
 mod scope;
 
+use std::collections::HashSet;
 use std::io::IsTerminal;
 
 use futures_util::FutureExt as _;
@@ -16,7 +17,7 @@ use crate::observe::{Observation, unknown, unmatched};
 use crate::plan::cache::give_up;
 use crate::plan::clean::{CacheWish, CleanPolicy, Layers, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
-use crate::plan::over::{left, of_one};
+use crate::plan::over::{is_one_cleaned, left};
 use crate::plan::unknown::unknown;
 use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
@@ -176,19 +177,18 @@ fn end_sessions(app: &App, seen: &Observation, policy: &CleanPolicy, plan: &Plan
     }
     let (state, layers, here) = (app.state()?, Layers::new(), app.here());
     let look = seen.as_look(&here, &layers);
-    let cleaned = sessions(&look, policy).filter(|key| !look.is_others(key)).filter_map(|key| {
-        let (is_over, is_cleaned) = of_one(plan, key, &seen.books, &seen.snapshot);
-        let cleaned = seen.cleaned(key).filter(|_| is_over)?;
+    let whole = |key: &&SessionKey| is_one_cleaned(plan, key, &seen.books, &seen.snapshot);
+    let whole: HashSet<&SessionKey> = sessions(&look, policy).filter(whole).collect();
+    let cleaned = whole.iter().copied().filter(|key| !look.is_others(key)).filter_map(|key| {
+        let cleaned = seen.cleaned(key)?;
         if seen.lives.get(key) == Some(&Life::Dead) && state.session(key).life(&machine()) == Life::Dead {
             let _ = state.session(key).disown();
         }
-        is_cleaned.then_some(cleaned)
+        Some(cleaned)
     });
     // What a guard keeps open may want it still, and leaves it at its own end.
-    let goes_on = |key: &SessionKey| {
-        let (_, is_cleaned) = of_one(plan, key, &seen.books, &seen.snapshot);
-        !is_cleaned || seen.builds_in(key) || end::is_kept_open(&state.session(key), None)
-    };
+    let goes_on =
+        |key: &SessionKey| !whole.contains(key) || seen.builds_in(key) || end::is_kept_open(&state.session(key), None);
     Ok(cleaned.chain(left(plan, seen.began, goes_on)).collect())
 }
 

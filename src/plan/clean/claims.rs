@@ -62,13 +62,12 @@ impl Claim<'_> {
 
 /// A build names what it ends in. Whoever ends in one of its steps, by the cache, and names that, does so for himself.
 pub(crate) fn build_gave(build: &Build, image: ImageId, tag: &Reference) -> bool {
+    if build.result != Some(image) {
+        return false;
+    }
     let tag = tag.canonical();
-    build.result == Some(image)
-        && build
-            .tags
-            .iter()
-            .map(Reference::canonical)
-            .any(|given| given == tag || build.tilt && is_tilts(&given, image, &tag))
+    let given = build.tags.iter().map(Reference::canonical);
+    given.into_iter().any(|given| given == tag || build.tilt && is_tilts(&given, image, &tag))
 }
 
 /// Whether Tilt, which was handed `given`, gave the image this name: `tilt-` and the beginning of the image's ID, behind

@@ -6,7 +6,7 @@ use super::claims::{Claims, Standing};
 use super::look::{CleanLook, CleanPolicy};
 use super::rules::{CleanRules, Verdict, tag_reason};
 use super::steps::{self, Going, Return};
-use crate::model::{ImageId, Kept, KeptReason, LeftTo, Reference, Step};
+use crate::model::{ImageId, Kept, KeptReason, LeftTo, Reference, Stays, Step};
 
 /// What each image comes to, before it is asked what is built on what.
 pub(super) struct Decided<'a> {
@@ -43,9 +43,11 @@ pub(super) fn decide<'a>(look: &'a CleanLook<'a>, policy: &'a CleanPolicy, claim
             },
         }
     }
-    // Its session is not over before the tag has come back.
+    // Its session is not over before the tag has come back, whatever else keeps it.
     for image in look.snapshot.images.iter().filter(|image| rules.waiting.contains(&image.id)) {
-        kept.entry(image.id).or_insert_with(|| steps::keep(image, KeptReason::Lent, Vec::new()));
+        if kept.get(&image.id).is_none_or(|kept| kept.reason.stays() < Stays::Now) {
+            kept.insert(image.id, steps::keep(image, KeptReason::Lent, Vec::new()));
+        }
     }
     Decided { going, kept, untags, returns: rules.returns, waiting: rules.waiting, left }
 }

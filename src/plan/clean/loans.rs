@@ -1,6 +1,6 @@
 //! Tags that sessions took from images which were not theirs, and the images that wait for them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::claims::{Claims, build_gave};
 use super::look::{CleanLook, CleanPolicy, builds_in, covers};
@@ -31,16 +31,17 @@ fn is_owing<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Fn(&Sessio
 pub(super) fn on_loan(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<(ImageId, Reference)> {
     let is_owing = is_owing(look, policy);
     let there = |id: ImageId| look.snapshot.image(id).is_some_and(|image| !image.dropped);
-    let owing = look.books.sessions.values().filter(|entry| is_owing(&entry.key));
-    let taken: Vec<(&SessionKey, &Taken)> =
-        owing.flat_map(|entry| entry.took.iter().map(|taken| (&entry.key, taken))).collect();
+    let mut taken: HashMap<Reference, Vec<&SessionKey>> = HashMap::new();
+    for entry in look.books.sessions.values().filter(|entry| is_owing(&entry.key)) {
+        for loan in entry.took.iter().filter(|loan| there(loan.from)) {
+            taken.entry(loan.tag.canonical()).or_default().push(&entry.key);
+        }
+    }
     let mut on_loan = HashSet::new();
     for image in look.snapshot.images.iter().filter(|_| !taken.is_empty()) {
         for tag in image.public_tags() {
-            let is_it = |(key, taken): &(&SessionKey, &Taken)| {
-                taken.tag.canonical() == tag.canonical() && there(taken.from) && claims.gave(key, image.id, tag)
-            };
-            if taken.iter().any(is_it) {
+            let by = taken.get(&tag.canonical()).into_iter().flatten();
+            if by.into_iter().any(|key| claims.gave(key, image.id, tag)) {
                 on_loan.insert((image.id, tag.clone()));
             }
         }

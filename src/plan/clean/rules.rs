@@ -131,7 +131,13 @@ impl<'a> CleanRules<'a> {
             && others.iter().all(|tag| claim.is_given_elsewhere(tag))
             && (ours.is_empty() || !others.is_empty());
         let sharers = claim.shared_with.as_ref().map(|(reason, _)| *reason);
-        let of_sharing = |stay: Stay| Some(stay.reason) == sharers || stay.reason == KeptReason::ForeignTag;
+        // What another one has on loan is that one's to give back.
+        let is_lent = self.lent.contains(&image.id);
+        let of_sharing = |stay: Stay| {
+            Some(stay.reason) == sharers
+                || stay.reason == KeptReason::ForeignTag
+                || stay.reason == KeptReason::Lent && !is_lent
+        };
         self.policy.scope.is_of_sessions()
             && sharers.is_some()
             && names_go
