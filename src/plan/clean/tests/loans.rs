@@ -272,6 +272,18 @@ fn a_tag_that_another_session_gave_too_comes_back_once_that_one_is_over() {
     let alive = both().life(other.clone(), Life::Alive);
     assert_eq!(alive.steps(&end_of_session()), [""; 0]);
     assert_eq!(alive.kept(&end_of_session()), [(1, KeptReason::SessionAlive), (7, KeptReason::Lent)]);
+    // That image may bear somebody's stamp, and be kept as that.
+    let mut stamped = both().life(other.clone(), Life::Alive);
+    stamped.snapshot.images[1] = image(7).stamp(&key("q", "x")).done();
+    assert_eq!(stamped.kept(&end_of_session()), [(1, KeptReason::SessionAlive), (7, KeptReason::Lent)]);
+    // The other one ends first, and leaves all to the one that has the loan.
+    let mut first = both().life(of.clone(), Life::Alive);
+    first.here.key = other.clone();
+    let plan = first.plan(&CleanPolicy { scope: Scope::Session(other.clone()), ..end_of_session() });
+    assert_eq!(
+        plan.left.iter().map(|left| (&left.of, &left.to, left.image)).collect::<Vec<_>>(),
+        [(&other, &of, id(1))]
+    );
     let mut over = both();
     let left = Record::Left { key: other, to: of, at: Timestamp::from_second(9).expect("a time"), ids: vec![id(1)] };
     over.books.apply(left);
