@@ -94,7 +94,7 @@ pub(crate) fn docker_files(text: &[u8]) -> bool {
     let config = json::<CliConfig>(text);
     if let Some(config) = &config {
         let kept = format!("{config:?}").len();
-        assert!(kept <= 200 + 12 * text.len(), "{kept} bytes of {}", text.len());
+        assert!(kept <= text.len().saturating_mul(12).saturating_add(200), "{kept} bytes of {}", text.len());
         let _ = config.has_builder_alias();
     }
     let context = context_host(text, false).ok();

@@ -79,7 +79,7 @@ impl Page {
         self.parts(&[(&text, None), (&dim, Some("2"))]);
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
