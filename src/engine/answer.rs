@@ -186,7 +186,7 @@ impl TryFrom<RawContainer> for Container {
             let name = mount.name.filter(|name| !name.is_empty());
             match mount.kind.as_deref() {
                 // Where the name is left out, the source is the name.
-                Some("image") => image_mounts.extend(name.or(mount.source)),
+                Some("image") => image_mounts.extend(name.or(mount.source).filter(|name| !name.is_empty())),
                 Some("volume") => volumes.extend(name),
                 _ => {}
             }
