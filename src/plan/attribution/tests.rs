@@ -28,15 +28,21 @@ fn line(n: u8, step: u32, kind: &str) -> ShownImage {
     ShownImage { id: id(n).short(), step, stage: 1, base: kind == "base", cached: kind == "cached", ran: None }
 }
 
+impl<'a> Evidence<'a> {
+    /// Of an output that was read to its end, where the engine tells of no containers.
+    fn of(details: &'a [ImageDetail], stamp: &'a Stamp, result: Option<ImageId>) -> Self {
+        let began = Timestamp::from_second(BEGAN).expect("a time");
+        Self { details, began, stamp, result, cut_off: false, shows_bases: true, tells_containers: false }
+    }
+}
+
 /// With `result` 0 the build failed.
 fn verify_all(candidates: &[ShownImage], details: &[ImageDetail], recorded: &[u8], result: u8) -> Vec<ImageId> {
     let of = key("p", "s");
     let stamp = Stamp { project: Some(of.project), session: Some(of.session) };
-    let began = Timestamp::from_second(BEGAN).expect("a time");
     let result = (result != 0).then(|| id(result));
     let tells_containers = details.iter().any(|image| image.container.is_some());
-    let evidence =
-        Evidence { details, began, stamp: &stamp, result, cut_off: false, shows_bases: true, tells_containers };
+    let evidence = Evidence { tells_containers, ..Evidence::of(details, &stamp, result) };
     // Unless a test says more, a step began after the last line.
     let step = candidates.iter().map(|line| line.step).max().unwrap_or(0) + 1;
     let shown = Shown { images: candidates.to_vec(), stage: 9, step, ran: None };
@@ -83,16 +89,7 @@ fn an_image_that_was_committed_when_the_output_ended_is_found_by_its_container()
         [detail(1, 0, 5), by("a1", detail(2, 1, BEGAN)), by("b2", detail(3, 2, BEGAN)), by("ff", detail(9, 2, BEGAN))];
     let of = key("p", "s");
     let stamp = Stamp { project: Some(of.project), session: Some(of.session) };
-    let began = Timestamp::from_second(BEGAN).expect("a time");
-    let evidence = Evidence {
-        details: &images,
-        began,
-        stamp: &stamp,
-        result: None,
-        cut_off: false,
-        shows_bases: true,
-        tells_containers: true,
-    };
+    let evidence = Evidence { tells_containers: true, ..Evidence::of(&images, &stamp, None) };
     let one = ShownImage { ran: Some("a1a1".to_owned()), ..line(2, 2, "new") };
     let shown = Shown { images: vec![line(1, 1, "base"), one], stage: 1, step: 3, ran: Some("b2b2".to_owned()) };
     assert_eq!(verify(&shown, &evidence, |_| false), [id(2), id(3)]);
@@ -185,17 +182,8 @@ fn where_the_output_was_cut_off_only_what_gave_the_stamp_needs_no_line() {
         half(detail(4, 3, BEGAN)),
         stamped(detail(5, 4, BEGAN), &of),
     ];
-    let began = Timestamp::from_second(BEGAN).expect("a time");
     let found = |step, cut_off| {
-        let evidence = Evidence {
-            details: &images,
-            began,
-            stamp: &stamp,
-            result: Some(id(5)),
-            cut_off,
-            shows_bases: true,
-            tells_containers: false,
-        };
+        let evidence = Evidence { cut_off, ..Evidence::of(&images, &stamp, Some(id(5))) };
         let shown = Shown { images: vec![line(1, 1, "base"), line(2, 2, "new")], stage: 1, step, ran: None };
         verify(&shown, &evidence, |_| false)
     };
@@ -208,18 +196,9 @@ fn where_the_output_was_cut_off_only_what_gave_the_stamp_needs_no_line() {
 fn the_step_that_completed_the_stamp_is_no_lie_even_where_the_build_failed_after_it() {
     // Docker may fail to give the tag after all steps are done.
     let (ours, other) = (key("p", "s"), key("p", "t"));
-    let began = Timestamp::from_second(BEGAN).expect("a time");
     let after = |base: ImageDetail, step: ImageDetail, last: ImageDetail, stamp: Stamp| {
         let images = [base, step, last];
-        let evidence = Evidence {
-            details: &images,
-            began,
-            stamp: &stamp,
-            result: None,
-            cut_off: false,
-            shows_bases: true,
-            tells_containers: false,
-        };
+        let evidence = Evidence::of(&images, &stamp, None);
         let images = vec![line(1, 1, "base"), line(2, 2, "new"), line(3, 3, "new")];
         verify(&Shown { images, stage: 1, step: 3, ran: None }, &evidence, |_| false)
     };
@@ -265,18 +244,9 @@ fn a_result_that_is_not_built_on_the_last_step_or_bears_another_stamp_is_another
     assert_eq!(ask(&[], 3, &whole), (false, None));
 
     // Of the line that named the other's image nothing is believed.
-    let began = Timestamp::from_second(BEGAN).expect("a time");
     for other in [9, 4] {
         let result = Some(id(3));
-        let evidence = Evidence {
-            details: &images,
-            began,
-            stamp: &whole,
-            result,
-            cut_off: true,
-            shows_bases: true,
-            tells_containers: false,
-        };
+        let evidence = Evidence { cut_off: true, ..Evidence::of(&images, &whole, result) };
         let shown = Shown { images: vec![line(2, 2, "new"), line(other, 3, "new")], stage: 1, step: 3, ran: None };
         assert_eq!(verify(&shown, &evidence, |_| false), [id(2), id(3)], "{other}");
     }
@@ -300,16 +270,7 @@ fn what_was_committed_last_must_be_built_on_the_step_before_it() {
     let by = |container: &str, image| ImageDetail { container: Some(container.repeat(6)), ..image };
     let images = [detail(1, 0, 5), by("a1", detail(2, 1, BEGAN)), by("b2", detail(3, 7, BEGAN))];
     let stamp = Stamp::from(key("p", "s"));
-    let began = Timestamp::from_second(BEGAN).expect("a time");
-    let evidence = Evidence {
-        details: &images,
-        began,
-        stamp: &stamp,
-        result: None,
-        cut_off: false,
-        shows_bases: true,
-        tells_containers: true,
-    };
+    let evidence = Evidence { tells_containers: true, ..Evidence::of(&images, &stamp, None) };
     let one = ShownImage { ran: Some("a1a1".to_owned()), ..line(2, 2, "new") };
     let shown = Shown { images: vec![line(1, 1, "base"), one], stage: 1, step: 3, ran: Some("b2b2".to_owned()) };
     assert_eq!(verify(&shown, &evidence, |_| false), [id(2)]);
@@ -419,16 +380,7 @@ fn a_base_on_record_that_nobody_showed_is_no_step() {
     let stamp = Stamp { project: Some(of.project), session: Some(of.session) };
     let details = [detail(1, 0, 5), detail(2, 1, 5), detail(3, 2, BEGAN), detail(4, 3, BEGAN)];
     for (lines, step) in [(vec![line(3, 2, "new"), line(4, 3, "new")], 3), (vec![line(4, 3, "new")], 3)] {
-        let began = Timestamp::from_second(BEGAN).expect("a time");
-        let evidence = |result| Evidence {
-            details: &details,
-            began,
-            stamp: &stamp,
-            result,
-            cut_off: false,
-            shows_bases: false,
-            tells_containers: false,
-        };
+        let evidence = |result| Evidence { shows_bases: false, ..Evidence::of(&details, &stamp, result) };
         let shown = Shown { images: lines, stage: 1, step, ran: None };
         let on_record = |image| [id(1), id(2)].contains(&image);
         assert_eq!(verify(&shown, &evidence(Some(id(4))), on_record), [id(3), id(4)]);

@@ -175,7 +175,6 @@ fn touched(record: &CacheRecord) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::model::Scope;
     use crate::model::books_tests::{build, key};

@@ -31,9 +31,7 @@ impl Claim<'_> {
         let given = |builds: &[&Build]| builds.iter().any(|build| build_gave(build, self.image, tag));
         given(&self.builds) && !given(&self.elsewhere)
     }
-}
 
-impl Claim<'_> {
     /// Whether a build outside the scope gave the image this name, whoever else did.
     pub(super) fn is_given_elsewhere(&self, tag: &Reference) -> bool {
         self.elsewhere.iter().any(|build| build_gave(build, self.image, tag))
@@ -66,8 +64,8 @@ pub(crate) fn build_gave(build: &Build, image: ImageId, tag: &Reference) -> bool
         return false;
     }
     let tag = tag.canonical();
-    let given = build.tags.iter().map(Reference::canonical);
-    given.into_iter().any(|given| given == tag || build.tilt && is_tilts(&given, image, &tag))
+    let mut given = build.tags.iter().map(Reference::canonical);
+    given.any(|given| given == tag || build.tilt && is_tilts(&given, image, &tag))
 }
 
 /// Whether Tilt, which was handed `given`, gave the image this name: `tilt-` and the beginning of the image's ID, behind
@@ -204,12 +202,7 @@ impl<'a> Claims<'a> {
 
     /// Why what a session built is not in the scope, and the session, where it goes on.
     fn why_not(&self, key: &SessionKey) -> (KeptReason, Vec<Holder>) {
-        let project = match &self.policy.scope {
-            Scope::Project { project } | Scope::Stale { project } => Some(project),
-            Scope::Session(session) => Some(&session.project),
-            Scope::All => None,
-        };
-        let reason = if project.is_some_and(|project| *project != key.project) {
+        let reason = if self.policy.scope.project().is_some_and(|project| *project != key.project) {
             KeptReason::OtherProject
         } else if self.policy.scope != Scope::All && is_meant(self.look, self.policy, key) && !self.look.reaches(key) {
             KeptReason::OtherCopy

@@ -18,10 +18,14 @@ fn ending<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Ite
     entries.filter(|entry| covers(look, policy, &entry.key) && !look.is_others(&entry.key))
 }
 
+fn ends<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> HashSet<&'a SessionKey> {
+    ending(look, policy).map(|entry| &entry.key).collect()
+}
+
 /// Whether a session that this clean does not end owes somebody one of its tags. Of one that nobody opened nobody waits
 /// for the end, unless it was to end now and a build of it runs.
 fn is_owing<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Fn(&SessionKey) -> bool + use<'a> {
-    let ends: HashSet<&SessionKey> = ending(look, policy).map(|entry| &entry.key).collect();
+    let ends = ends(look, policy);
     let is_put_off = |key: &SessionKey| builds_in(look.running, key) && covers(look, policy, key);
     move |key| !ends.contains(key) && (look.life(key) != Life::Unowned || is_put_off(key))
 }
@@ -40,8 +44,8 @@ pub(super) fn on_loan(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
     let mut on_loan = HashSet::new();
     for image in look.snapshot.images.iter().filter(|_| !taken.is_empty()) {
         for tag in image.public_tags() {
-            let by = taken.get(&tag.canonical()).into_iter().flatten();
-            if by.into_iter().any(|key| claims.gave(key, image.id, tag)) {
+            let mut by = taken.get(&tag.canonical()).into_iter().flatten();
+            if by.any(|key| claims.gave(key, image.id, tag)) {
                 on_loan.insert((image.id, tag.clone()));
             }
         }
@@ -122,15 +126,13 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
 }
 
 /// Whether a session that goes on gave the image this name as well: until that one ends it is still its own.
-pub(super) fn is_given_by_others(
-    look: &CleanLook,
-    policy: &CleanPolicy,
-    claims: &Claims,
-    image: ImageId,
-    tag: &Reference,
-) -> bool {
-    let ends: HashSet<&SessionKey> = ending(look, policy).map(|entry| &entry.key).collect();
-    claims.builds(image).any(|build| !ends.contains(&build.of) && build_gave(build, image, tag))
+pub(super) fn is_given_by_others<'a>(
+    look: &'a CleanLook,
+    policy: &'a CleanPolicy,
+    claims: &'a Claims,
+) -> impl Fn(ImageId, &Reference) -> bool {
+    let ends = ends(look, policy);
+    move |image, tag| claims.builds(image).any(|build| !ends.contains(&build.of) && build_gave(build, image, tag))
 }
 
 /// The name by which sessions of this ledger hold an image. One of before is that of a moment.
@@ -141,7 +143,7 @@ fn hold_of<'a>(look: &CleanLook, image: &'a Image) -> Option<&'a Reference> {
 
 /// The images that sessions which end have held, and no other session of this ledger does.
 fn free(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
-    let ends: HashSet<&SessionKey> = ending(look, policy).map(|entry| &entry.key).collect();
+    let ends = ends(look, policy);
     let (mut held, mut others) = (HashSet::new(), lent(look, policy, claims));
     for entry in look.books.sessions.values() {
         if ends.contains(&entry.key) { &mut held } else { &mut others }.extend(&entry.held);

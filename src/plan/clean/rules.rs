@@ -43,7 +43,7 @@ impl Stay {
     }
 }
 
-/// The rules 2 to 9 for what is ours, with what each of them needs worked out once.
+/// These rules for what is ours, with what each of them needs worked out once.
 pub(super) struct CleanRules<'a> {
     look: &'a CleanLook<'a>,
     policy: &'a CleanPolicy,
@@ -77,11 +77,10 @@ impl<'a> CleanRules<'a> {
             returns: BTreeMap::new(),
             waiting: HashSet::new(),
         };
-        rules.returns = returns(look, policy, claims);
         // Another session gave it that name too, and whoever of them ends last gives it back.
-        let (for_later, now) = std::mem::take(&mut rules.returns)
-            .into_iter()
-            .partition(|(tag, back)| is_given_by_others(look, policy, claims, back.from, tag));
+        let is_given = is_given_by_others(look, policy, claims);
+        let (for_later, now) =
+            returns(look, policy, claims).into_iter().partition(|(tag, back)| is_given(back.from, tag));
         rules.returns = now;
         rules.waiting.extend(BTreeMap::into_values(for_later).map(|back| back.to));
         // What is in doubt, asked to stay or being built on stays with its name.
