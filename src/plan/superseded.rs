@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(found(&[open(1), open(2), open(3)], 0), (vec![id(1)], vec![]), "with arguments, or from stdin");
         let told =
             |n: u8| Build { tags: vec![Reference::written(&format!("app:py31{n}")).expect("a name")], ..tilt(n) };
-        assert_eq!(found(&[told(0), told(1), told(2)], 0), (vec![], vec![]), "tags that somebody has told it");
+        assert_eq!(found(&[told(1), told(2), told(3)], 0), (vec![], vec![]), "tags that somebody has told it");
         let services = [service(1, "a"), service(2, "b"), service(3, "b"), service(4, "a"), service(5, "a")];
         assert_eq!(found(&services, 0), (vec![id(1)], vec![]), "of one file");
         let by_hand = Build { tilt: false, ..tilt(1) };
