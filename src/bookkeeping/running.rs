@@ -70,7 +70,7 @@ impl<'a> NeededByBuilds<'a> {
             Deed::RemoveImage { id, .. } => now.needed.contains(id),
             // It would take the name again, from an image that nothing holds any more.
             Deed::GiveBack { name, .. } => {
-                now.running.iter().flat_map(|build| &build.tags).any(|tag| tag.canonical() == name.canonical())
+                now.running.iter().flat_map(|build| &build.tags).any(|tag| tag.names_the_same(name))
             }
             _ => false,
         }

@@ -136,7 +136,7 @@ impl Job {
         let beside = || running(state, Some(&self.intent.build));
         before.loan.release(&before.engine, &before.tags, &books, &self.intent.of, beside).await?;
         let took_from = before.loan.without_lost(&before.engine, &before.tags).await?;
-        books.look_from(&home(&before.engine));
+        books.looked_from(&home(&before.engine));
         let result = if ok { self.result(seen, before, &books).await? } else { None };
         let facts = bookkeeping::BuildFacts {
             can: before.info.can,

@@ -80,7 +80,7 @@ pub(super) async fn hold(
 
 /// Whether this is one of the names that the build takes from the image.
 fn taken(tags: &[(Reference, ImageId)], from: ImageId, name: &Reference) -> bool {
-    tags.iter().any(|(tag, id)| *id == from && tag.canonical() == name.canonical())
+    tags.iter().any(|(tag, id)| *id == from && tag.names_the_same(name))
 }
 
 impl TagLoan {
@@ -99,7 +99,7 @@ impl TagLoan {
             // Before the image: what takes its tag from here on is one of these, or begins later.
             let running = beside();
             let Some(image) = engine.image(&id.to_string()).await? else { continue };
-            let bears = |tag: &Reference| image.tags.iter().any(|known| known.canonical() == tag.canonical());
+            let bears = |tag: &Reference| image.tags.iter().any(|known| known.names_the_same(tag));
             let lost = tags.iter().any(|(tag, named)| named == id && !bears(tag))
                 || sessions().flat_map(|entry| &entry.took).any(|taken| taken.from == *id && !bears(&taken.tag));
             let others = sessions().any(|entry| entry.key != *of && entry.held.contains(id));

@@ -6,6 +6,7 @@
 //! Whoever opened the session and will end it has a small file beside it, locked as long as it lives: a session may
 //! have several such keepers, and only the last of them ends it.
 
+mod keepers;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,9 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use keepers::is_watched_at_most;
+pub use keepers::{Keeper, KeptBy};
 
 use super::folder::Folder;
 use super::{State, lock_within_limit};
@@ -77,49 +81,6 @@ impl Drop for SessionHold {
     fn drop(&mut self) {
         // A docker that has ended may have left something running that inherited the lock, and means nothing by it.
         let _ = self.file.unlock();
-    }
-}
-
-/// What a keeper's file says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptBy {
-    pub owner: Owner,
-    /// A guard ends the session itself; a watcher only stands in for whoever was told to.
-    pub guard: bool,
-    /// The working copy that it was started in.
-    #[serde(default)]
-    pub copy: Option<Name>,
-    /// The session's name was made up for it.
-    #[serde(default)]
-    pub made: bool,
-}
-
-/// Keeps a session from being ended by another keeper, as long as this lives.
-#[derive(Debug)]
-pub struct Keeper {
-    path: PathBuf,
-    /// Held for its lock.
-    _file: File,
-}
-
-impl KeptBy {
-    /// Whoever has not said who it is yet.
-    fn somebody(name: &str) -> Self {
-        let owner = Owner { machine: String::new(), since: Timestamp::now(), command: name.to_owned() };
-        Self { owner, guard: true, copy: None, made: false }
-    }
-}
-
-impl Keeper {
-    /// By which its own watcher knows it.
-    pub fn name(&self) -> String {
-        self.path.extension().unwrap_or_default().to_string_lossy().into_owned()
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -202,13 +163,7 @@ impl SessionFile {
             // Of several who have it open at once, each gives it back as the first found it.
             was.found.take().filter(|_| goes_on).unwrap_or_else(|| Box::new(Found { was, last_beat: self.last_beat() }))
         });
-        let moment = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let name = format!("{}.{:x}-{moment:x}", self.name, std::process::id());
-        let file = self.folder.open_or_create(&name)?;
-        let path = self.folder.path().join(&name);
-        lock_within_limit(&path, || file.try_lock())?;
-        let keeper = Keeper { path, _file: file };
-        self.folder.write(&name, &serde_json::to_vec(by).unwrap_or_default())?;
+        let keeper = keepers::begin(&self.folder, &self.name, by)?;
         let owner = Some(by.owner.clone());
         self.write_all(&Contents { opened: Some(opened), owner, copies, made: by.made, found, ..self.nothing() })?;
         Ok((hold, keeper))
@@ -224,22 +179,7 @@ impl SessionFile {
     }
 
     fn keepers_in_turn(&self, but: Option<&str>) -> Result<Vec<KeptBy>> {
-        let mut keepers = Vec::new();
-        for name in self.folder.names().into_iter().filter_map(|name| name.into_string().ok()) {
-            let Some((of, keeper)) = name.split_once('.') else { continue };
-            if of != self.name || but == Some(keeper) {
-                continue;
-            }
-            let Some(file) = self.folder.open(&name)? else { continue };
-            if file.try_lock().is_ok() {
-                // It was killed before it could take its file away.
-                let _ = fs::remove_file(self.folder.path().join(&name));
-                continue;
-            }
-            let says = self.folder.read(&name)?.and_then(|text| serde_json::from_slice(&text).ok());
-            keepers.push(says.unwrap_or_else(|| KeptBy::somebody(keeper)));
-        }
-        Ok(keepers)
+        keepers::living(&self.folder, &self.name, but)
     }
 
     /// From now on nobody answers for the session, unless somebody has come to keep it open meanwhile. A file that
@@ -457,10 +397,6 @@ impl SessionFile {
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => Life::Alive,
         }
     }
-}
-
-fn is_watched_at_most(keepers: &[KeptBy]) -> bool {
-    keepers.len() <= 1 && !keepers.iter().any(|by| by.guard)
 }
 
 fn is_at(file: &File, path: &Path) -> bool {

@@ -36,7 +36,7 @@ pub struct Books {
 impl Books {
     /// Leaves out what was missed before and was not built behind this way to the engine: it may have come back from
     /// anywhere.
-    pub fn look_from(&mut self, home: &str) {
+    pub fn looked_from(&mut self, home: &str) {
         let missed: HashSet<ImageId> = self.missed.iter().copied().collect();
         self.forget_where(&missed, |build| build.home.as_deref() != Some(home));
     }

@@ -104,6 +104,11 @@ impl Reference {
         if self.0.contains('@') { self.clone() } else { Self(without_hub(&self.0).to_owned()).with_tag() }
     }
 
+    /// Whether an engine takes both for one name, however they are written.
+    pub fn names_the_same(&self, other: &Self) -> bool {
+        self == other || self.canonical() == other.canonical()
+    }
+
     /// The same for all names that Podman may take for one another. Only where that keeps more.
     pub fn short(&self) -> Self {
         let bare = self.0.strip_prefix(LOCAL).filter(|bare| !bare.contains('@'));

@@ -2,8 +2,10 @@
 //! our own things starts from; [`host`] is that of a whole host.
 
 mod disk;
+mod ended;
 pub(crate) mod host;
 pub(crate) mod pressure;
+mod questions;
 pub(crate) mod unknown;
 pub(crate) mod unmatched;
 
@@ -11,7 +13,9 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+
+use ended::{ahead, end_records};
 
 use crate::app::App;
 use crate::bookkeeping::{self, OpenBooks, SeenCache, open_books};
@@ -25,10 +29,8 @@ use crate::model::{
 };
 use crate::plan::cache::{self, CacheBytes};
 use crate::plan::clean::{
-    CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, anonymous, at_work, builds_in, leave_bases,
-    may_be_anonymous, may_share_with_cache, plan, share_with_cache, wants_bases, wants_layers,
+    CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, at_work, builds_in, may_share_with_cache, plan,
 };
-use crate::plan::ended::{EndedRecords, ended};
 use crate::plan::session_end::{self, Extras};
 
 /// Images that are asked for their layers at the same time.
@@ -181,69 +183,6 @@ impl Observation {
         Ok(plan)
     }
 
-    async fn add_anonymous_volumes(&self, plan: &mut Plan, policy: &CleanPolicy) -> Result<()> {
-        if may_be_anonymous(&self.snapshot, plan) {
-            anonymous(&self.snapshot, &self.engine.volumes().await?, plan, policy);
-        }
-        Ok(())
-    }
-
-    /// The engine walks every volume for this. Where it does not say, nothing is counted.
-    async fn measure_volumes(&self, plan: &mut Plan) {
-        let sizes = self.engine.volume_sizes().await.unwrap_or_default();
-        let size = |name: &str| sizes.get(name).copied().unwrap_or(0);
-        plan.steps.iter_mut().filter(|step| step.kind() == Kind::Volume).for_each(|step| step.bytes = size(&step.id()));
-        plan.kept.iter_mut().filter(|kept| kept.kind == Kind::Volume).for_each(|kept| kept.bytes = size(&kept.id));
-    }
-
-    /// Counts what stays: with the bases of what goes, and, apart, on the disk as build cache.
-    async fn count_bytes(&self, plan: &mut Plan) -> Result<()> {
-        let wanted = wants_bases(plan, &self.snapshot);
-        if !wanted.is_empty() {
-            leave_bases(plan, &self.snapshot, &self.layers_of(wanted).await?);
-        }
-        let records = self.seen_cache.as_ref().map_or(&self.cache, |seen| &seen.records);
-        share_with_cache(plan, &self.books, records);
-        Ok(())
-    }
-
-    /// What a session can leave besides containers and images.
-    pub(crate) async fn extras(&self) -> Result<Extras> {
-        let networks = self.engine.networks().await?;
-        Ok(Extras { networks, volumes: self.engine.volumes().await? })
-    }
-
-    /// What of these is not there: images and containers by the look, networks and volumes by a list of their own.
-    pub(crate) async fn missing(&self, kinds: &HashSet<Kind>) -> Result<impl Fn(Kind, &str) -> bool> {
-        let mut there: HashSet<(Kind, String)> = HashSet::new();
-        there.extend(self.snapshot.images.iter().map(|image| (Kind::Image, image.id.to_string())));
-        there.extend(self.snapshot.containers.iter().map(|one| (Kind::Container, one.id.clone())));
-        let asks = kinds.contains(&Kind::Network) || kinds.contains(&Kind::Volume);
-        let Extras { networks, volumes } = if asks { self.extras().await? } else { Extras::default() };
-        there.extend(networks.into_iter().map(|network| (Kind::Network, network.id)));
-        there.extend(volumes.into_iter().map(|volume| (Kind::Volume, volume.name)));
-        Ok(move |kind, id: &str| kind != Kind::BuildCache && !there.contains(&(kind, id.to_owned())))
-    }
-
-    async fn layers(&self, here: &Here, policy: &CleanPolicy) -> Result<Layers> {
-        let empty = Layers::new();
-        self.layers_of(wants_layers(&self.as_look(here, &empty), policy)).await
-    }
-
-    async fn layers_of(&self, wanted: Vec<ImageId>) -> Result<Layers> {
-        let mut asked = stream::iter(wanted)
-            .map(|id| async move { self.engine.image(&id.to_string()).await.map(|image| (id, image)) })
-            .buffer_unordered(AT_ONCE);
-        let mut layers = Layers::new();
-        while let Some(answer) = asked.next().await {
-            if let (id, Some(image)) = answer? {
-                layers.insert(id, image.layers);
-            }
-        }
-        drop(asked);
-        Ok(layers)
-    }
-
     /// Whether a build of this session ran at the time of the look.
     pub(crate) fn builds_in(&self, session: &SessionKey) -> bool {
         builds_in(&self.running, session)
@@ -297,62 +236,6 @@ async fn ask_for_names(engine: &impl Engine, books: &Books, containers: &mut [Co
         }
     }
     Ok(())
-}
-
-/// Records of images that are no longer there, or were not all the time, end. A ledger that can't be written only
-/// means that they end later.
-async fn end_records(
-    engine: &impl Engine,
-    ledger: &Ledger,
-    books: &mut Books,
-    snapshot: &Snapshot,
-    ahead: SignedDuration,
-) -> Vec<Notice> {
-    let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
-    let deleted = deleted(engine, books, ahead).await;
-    let home = bookkeeping::home(engine);
-    let EndedRecords { gone, missed } = ended(books, &there, &deleted, &used(snapshot, ahead), &home);
-    let missed: Vec<ImageId> = missed.into_iter().filter(|id| !books.missed.contains(id)).collect();
-    let mut notices: Vec<Notice> = (!missed.is_empty()).then_some(Notice::Missed(missed.len())).into_iter().collect();
-    books.forget(&gone.iter().copied().collect());
-    books.missed.extend(&missed);
-    books.look_from(&home);
-    let at = Timestamp::now();
-    let gone = (!gone.is_empty()).then_some(Record::Gone { at, ids: gone });
-    let missed = (!missed.is_empty()).then_some(Record::Missed { at, ids: missed });
-    if let Err(error) = ledger.append_aside(gone.into_iter().chain(missed).collect()).await {
-        notices.push(Notice::Unwritten(error));
-    }
-    notices
-}
-
-/// How far our clock is ahead of the engine's.
-fn ahead(engine: &impl Engine, info: &EngineInfo) -> SignedDuration {
-    let ahead = -info.ahead;
-    // Behind a socket of this machine it is one clock. What is seen then is how long the answer took, and that Podman
-    // tells whole seconds.
-    let local = engine.endpoint().socket_mark().is_some();
-    if local && ahead.abs() < SignedDuration::from_secs(2) { SignedDuration::ZERO } else { ahead }
-}
-
-/// When recorded images were last deleted, by our clock, as far as the engine says so.
-async fn deleted(engine: &impl Engine, books: &Books, ahead: SignedDuration) -> HashMap<ImageId, Timestamp> {
-    let Some(oldest) = books.builds.iter().map(|build| build.at).min() else { return HashMap::new() };
-    let by_engine = |time: Timestamp| time.checked_sub(ahead).unwrap_or(Timestamp::UNIX_EPOCH);
-    let told = engine.deleted(by_engine(oldest).max(Timestamp::UNIX_EPOCH), by_engine(Timestamp::now())).await;
-    // Where our clock can't say it, it was never before.
-    told.into_iter().map(|(id, at)| (id, at.checked_add(ahead).unwrap_or(Timestamp::MAX))).collect()
-}
-
-/// When the last container was made from each image that is in no list, by our clock.
-fn used(snapshot: &Snapshot, ahead: SignedDuration) -> HashMap<ImageId, Timestamp> {
-    // An engine tells whole seconds, and it may have been any moment of that one.
-    let made = |container: &Container| {
-        let at = Timestamp::from_second(container.created.saturating_add(1)).ok();
-        at.and_then(|at| at.checked_add(ahead).ok()).unwrap_or(Timestamp::MAX)
-    };
-    let of_dropped = snapshot.of_dropped().into_iter();
-    of_dropped.filter_map(|(id, containers)| Some((id, containers.into_iter().map(made).max()?))).collect()
 }
 
 pub(crate) fn lives(state: &State, books: &Books) -> HashMap<SessionKey, Life> {

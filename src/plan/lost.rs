@@ -41,7 +41,7 @@ impl Lost<'_> {
     ) -> Option<ImageId> {
         let known: HashMap<ImageId, &ImageDetail> = details.iter().map(|image| (image.id, image)).collect();
         let may_be = |image: &&&Image| {
-            let given = |tag: &Reference| self.tags.iter().any(|given| given.canonical() == tag.canonical());
+            let given = |tag: &Reference| self.tags.iter().any(|given| given.names_the_same(tag));
             let pulled = !image.digests.is_empty() || image.travelled && self.digest_means_travel;
             let created = known.get(&image.id).and_then(|image| image.created);
             image.public_tags().all(given)

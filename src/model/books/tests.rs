@@ -217,7 +217,7 @@ fn what_was_missed_elsewhere_is_ours_only_where_it_was_built() {
     books.apply(Record::Missed { at: Timestamp::UNIX_EPOCH, ids: vec![id(1)] });
     let ours = |home: &str, books: &Books| {
         let mut books = books.clone();
-        books.look_from(home);
+        books.looked_from(home);
         [1, 2].map(|n| books.has(id(n)))
     };
     assert_eq!((ours("here", &books), ours("there", &books)), ([true, true], [false, true]));
@@ -288,7 +288,7 @@ fn what_was_asked_before_is_asked_anew_once_records_end() {
     assert_eq!((makers(&books, 3), makers(&books, 4)), (vec!["3".to_owned()], vec![]));
     assert!(!books.has(id(1)) && books.has(id(2)) && books.images().count() == 2);
     books.missed = [id(2)].into();
-    books.look_from("elsewhere");
+    books.looked_from("elsewhere");
     assert_eq!((makers(&books, 3), books.has(id(2))), (vec!["3".to_owned()], false));
 }
 

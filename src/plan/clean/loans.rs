@@ -79,7 +79,7 @@ fn taken_before<'a>(
     tag: &'a Reference,
 ) -> impl Iterator<Item = (&'a SessionKey, &'a Taken)> {
     let all = look.books.sessions.values().flat_map(|entry| entry.took.iter().map(|taken| (&entry.key, taken)));
-    all.filter(move |(key, taken)| taken.tag.canonical() == tag.canonical() && claims.gave(key, image, tag))
+    all.filter(move |(key, taken)| taken.tag.names_the_same(tag) && claims.gave(key, image, tag))
 }
 
 /// Where a tag goes that was taken from this image: past those that go with it and those of sessions that died, which
@@ -110,11 +110,11 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
     let free = free(look, policy, claims);
     for entry in ending(look, policy).filter(|_| policy.tags) {
         for taken in &entry.took {
-            let holds = |image: &&Image| image.tags.iter().any(|tag| tag.canonical() == taken.tag.canonical());
+            let holds = |image: &&Image| image.tags.iter().any(|tag| tag.names_the_same(&taken.tag));
             let gave = |image: &&Image| claims.gave(&entry.key, image.id, &taken.tag);
             let mut own = look.snapshot.images.iter().filter(gave);
             let Some(now) = own.find(holds) else { continue };
-            let Some(tag) = now.tags.iter().find(|tag| tag.canonical() == taken.tag.canonical()) else { continue };
+            let Some(tag) = now.tags.iter().find(|tag| tag.names_the_same(&taken.tag)) else { continue };
             if let Some(to) = back_to(look, policy, claims, taken) {
                 let image = look.snapshot.image(to).filter(|_| free.contains(&to));
                 let hold = image.and_then(|image| hold_of(look, image)).cloned();
@@ -148,24 +148,24 @@ fn free(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<Imag
     for entry in look.books.sessions.values() {
         if ends.contains(&entry.key) { &mut held } else { &mut others }.extend(&entry.held);
     }
-    others.extend(lent_on(look, policy, claims));
+    others.extend(lent_past_their_end(look, policy, claims));
     held.difference(&others).copied().collect()
 }
 
 /// Images whose tag a session took that ends, where a session of another ledger has taken it on: it will come back to
 /// the image that this one built, and then to these.
-fn lent_on(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
+fn lent_past_their_end(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
     let abroad = |image: &&Image| look.books.foreign_holds(image).next().is_some();
     let abroad: Vec<&Image> = look.snapshot.images.iter().filter(abroad).collect();
-    let mut lent_on = HashSet::new();
+    let mut lent = HashSet::new();
     for entry in ending(look, policy) {
         let is_on = |taken: &&Taken| {
-            let bears = |image: &Image| image.tags.iter().any(|tag| tag.canonical() == taken.tag.canonical());
+            let bears = |image: &Image| image.tags.iter().any(|tag| tag.names_the_same(&taken.tag));
             abroad.iter().any(|image| claims.gave(&entry.key, image.id, &taken.tag) && !bears(image))
         };
-        lent_on.extend(entry.took.iter().filter(is_on).map(|taken| taken.from));
+        lent.extend(entry.took.iter().filter(is_on).map(|taken| taken.from));
     }
-    lent_on
+    lent
 }
 
 /// Images that sessions which end held by dkb's own name, and for which no tag is on its way back any more: it has
