@@ -12,12 +12,12 @@ use crate::building::{Maker, direct_docker};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
-        .on_every_builder(promises![what_a_killed_dkb_and_docker_had_built_is_found_again_and_nothing_foreign_is])
-        .on_one_engine()
         .on_every_builder(promises![
+            what_a_killed_dkb_and_docker_had_built_is_found_again_and_nothing_foreign_is,
             what_a_killed_dkb_had_built_is_found_again_and_nothing_foreign_is,
-            what_was_built_before_dkb_knew_the_engine_is_found_behind_the_same_socket,
         ])
+        .on_one_engine()
+        .on_every_builder(promises![what_was_built_before_dkb_knew_the_engine_is_found_behind_the_same_socket])
 }
 
 /// As many builds are killed, each in its own part of the time that a whole one takes; in a soak more.

@@ -10,10 +10,11 @@ use crate::building::{Maker, dangling, open_builds, own_lines, says_nothing_of_i
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
+        .on_every_builder(promises![what_goes_elsewhere_is_noted_as_nothing])
+        .on_one_engine()
         .on_every_builder(promises![
             the_newest_of_the_replaced_are_kept_where_that_is_asked,
             what_the_triggers_of_a_base_made_is_recorded,
-            what_goes_elsewhere_is_noted_as_nothing,
         ])
         .on(
             buildkit,

@@ -15,10 +15,9 @@ pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_builder(promises![the_tags_that_dkb_reads_are_the_ones_docker_applies])
         .on_every_version()
-        .on_every_builder(promises![
-            stdin_stdout_and_exit_codes_are_dockers,
-            a_quiet_build_by_a_script_around_docker_is_noted,
-        ])
+        .on_every_builder(promises![a_quiet_build_by_a_script_around_docker_is_noted])
+        .on_one_engine()
+        .on_every_builder(promises![stdin_stdout_and_exit_codes_are_dockers])
         .on(buildkit, promises![the_engines_own_builder_is_known_under_buildx])
         .without_engine(promises![
             every_spelling_reaches_docker_byte_for_byte,

@@ -16,6 +16,9 @@ pub(crate) fn promises() -> Promises {
             a_stamp_counts_for_the_job_itself_and_for_nobody_who_names_its_session,
             a_damaged_ledger_keeps_what_was_noted_before_the_damage,
             a_newer_ledger_is_left_alone_and_nothing_is_deleted,
+            what_a_killed_clean_took_away_is_told_and_is_not_ours_when_it_comes_back,
+            what_a_stopped_clean_got_no_answer_for_is_not_ours_when_it_comes_back,
+            another_engine_behind_the_same_path_is_another,
         ])
         .on_one_engine()
         .on(
@@ -27,9 +30,6 @@ pub(crate) fn promises() -> Promises {
         )
         .on_every_engine(promises![
             an_image_that_was_deleted_and_came_back_is_not_ours,
-            what_a_killed_clean_took_away_is_told_and_is_not_ours_when_it_comes_back,
-            what_a_stopped_clean_got_no_answer_for_is_not_ours_when_it_comes_back,
-            another_engine_behind_the_same_path_is_another,
             a_copy_of_the_engine_ends_no_record,
         ])
 }

@@ -16,6 +16,7 @@ use crate::building::Maker;
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_builder(promises![a_build_goes_on_where_its_words_find_no_room_and_a_result_fails])
+        .on_one_engine()
         .without_engine(promises![a_build_waits_for_whoever_reads_it_slowly, a_result_is_whole_or_an_error,])
 }
 

@@ -14,6 +14,8 @@ pub(crate) fn promises() -> Promises {
             a_session_is_cleaned_when_a_signal_ends_it,
             without_a_watcher_the_next_clean_of_stale_sessions_takes_it_all,
             an_inner_guard_joins_the_outer_and_leaves_the_cleaning_to_it,
+            a_session_is_cleaned_when_its_guard_is_killed,
+            a_dry_run_keeps_what_a_container_that_stays_refers_to_and_so_does_the_run,
         ])
         .on(
             docker,
@@ -29,9 +31,7 @@ pub(crate) fn promises() -> Promises {
         .on_one_engine()
         .on_every_engine(promises![
             a_session_is_cleaned_when_its_command_ends_and_the_code_is_the_commands,
-            a_session_is_cleaned_when_its_guard_is_killed,
             a_tag_that_the_session_took_is_given_back,
-            a_dry_run_keeps_what_a_container_that_stays_refers_to_and_so_does_the_run,
         ])
         .on(containerd_store, promises![a_container_whose_image_the_store_has_dropped_goes_or_is_told_and_found_again])
         .on(|engine| engine == "docker-28.5", promises![the_compose_file_of_the_docs_leaves_nothing])

@@ -17,6 +17,8 @@ pub(crate) fn promises() -> Promises {
             the_proxy_cuts_an_answer_off,
             the_proxy_takes_the_engine_away_for_a_while,
             the_proxy_runs_a_piece_of_the_test_just_before_a_request,
+            two_instances_of_one_engine_never_meet,
+            an_engine_on_the_default_socket_is_untouched,
         ])
         .on_one_engine()
         .on_every_engine(promises![
@@ -28,9 +30,7 @@ pub(crate) fn promises() -> Promises {
             volumes_and_networks_can_be_put_on_an_engine,
             a_wiped_engine_is_as_good_as_new,
             an_engine_that_stops_keeps_its_data,
-            two_instances_of_one_engine_never_meet,
             an_engine_ends_with_its_holder,
-            an_engine_on_the_default_socket_is_untouched,
         ])
         .on(docker, promises![an_image_that_is_pulled_by_digest_has_no_tag])
         .on_every_builder(promises![an_image_is_built_run_listed_and_deleted, a_build_goes_through_the_proxy])

@@ -19,8 +19,8 @@ pub(crate) fn promises() -> Promises {
             it_is_bounded_and_keeps_the_newest,
             a_history_that_can_t_be_written_stops_nothing,
         ])
-        .on_one_engine()
         .on_every_builder(promises![a_build_tells_of_what_it_replaced_and_no_secret_is_kept])
+        .on_one_engine()
 }
 
 fn log(books: &Books, engine: &Engine, args: &[&str]) -> Output {

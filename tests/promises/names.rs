@@ -14,13 +14,13 @@ pub(crate) fn promises() -> Promises {
             a_strangers_name_that_looks_like_ours_is_the_strangers,
             every_spelling_of_a_name_keeps_it_from_sweep,
         ])
-        .on_one_engine()
         .on_every_engine(promises![
-            a_tag_goes_back_to_whom_it_was_taken_from_last,
             of_two_names_that_look_alike_each_goes_back_to_its_own,
             an_id_keeps_an_image_from_every_end,
             every_spelling_of_a_name_keeps_it_from_clean,
         ])
+        .on_one_engine()
+        .on_every_engine(promises![a_tag_goes_back_to_whom_it_was_taken_from_last])
         .on(containerd_store, promises![a_name_of_ours_that_a_killed_build_left_goes_at_the_sessions_end])
 }
 

@@ -20,8 +20,8 @@ pub(crate) fn promises() -> Promises {
                 a_job_of_gitlab_leaves_nothing_behind,
             ],
         )
-        .on_one_engine()
         .on_every_engine(promises![every_console_block_runs])
+        .on_one_engine()
 }
 
 /// A checkout of somebody's app, and their machine.

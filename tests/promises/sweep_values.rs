@@ -16,12 +16,12 @@ pub(super) fn promises() -> Promises {
             kinds_are_named_and_left_out,
             volumes_are_measured_only_where_some_are_to_go,
             what_a_living_session_made_is_left_alone,
+            a_container_is_as_old_as_its_end,
         ])
         .on_one_engine()
         .on_every_engine(promises![
             an_undated_image_counts_from_its_first_sight,
             an_undated_image_that_cannot_be_noted_stays_and_that_is_told,
-            a_container_is_as_old_as_its_end,
             a_volume_that_came_anew_under_its_old_name_is_left_alone,
         ])
         .on(docker, promises![an_image_pulled_by_digest_is_no_leftover_and_goes_with_all_images])
