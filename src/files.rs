@@ -81,6 +81,11 @@ pub(crate) fn machine_id() -> Option<String> {
     })
 }
 
+/// The machine's name in its network.
+pub(crate) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

@@ -33,5 +33,5 @@ pub fn machine() -> String {
 /// What tells this machine from others. A host's name changes with the network that it is in, on a laptop, and a
 /// session should not; so it stands in only where the machine has no ID of its own, as in most containers.
 fn machine_id() -> String {
-    files::machine_id().unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+    files::machine_id().unwrap_or_else(files::host_name)
 }

@@ -21,16 +21,19 @@ pub(crate) fn promises() -> Promises {
     )
 }
 
+/// A machine that was ever booted has an ID of its own, and most containers have none.
+const BOOTED: &str = "echo 0123456789abcdef0123456789abcdef >/etc/machine-id";
+const CONTAINER: &str = "rm -f /etc/machine-id /var/lib/dbus/machine-id";
+
 fn what_the_real_podman_builds_is_recorded_and_cleaned(engine: &Engine) {
     let shared = engine.shared();
     let (dkb, context, state) = (shared.join("dkb"), shared.join("context"), shared.join("state"));
     std::fs::copy(dkb_path(), &dkb).expect("a copy");
     std::fs::create_dir(&context).expect("a folder");
-    // Where the lab's Podman has its images; a machine that was ever booted has an ID.
+    // Where the lab's Podman has its images.
     let storage = "[storage]\ndriver = \"overlay\"\nrunroot = \"/run/podman\"\ngraphroot = \"/data/engine\"\n";
     std::fs::write(shared.join("storage.conf"), storage).expect("a file");
-    let script = "echo 0123456789abcdef0123456789abcdef >/etc/machine-id; ln -sf \"$0\" /run/podman/podman.sock";
-    engine.inside("sh").args(["-c", script]).arg(engine.socket()).run().success();
+    engine.inside("ln").arg("-sf").arg(engine.socket()).arg("/run/podman/podman.sock").run().success();
     let write = |seed: &str, last: &str| {
         std::fs::write(context.join("seed"), seed).expect("a file");
         let text =
@@ -48,9 +51,12 @@ fn what_the_real_podman_builds_is_recorded_and_cleaned(engine: &Engine) {
     let path = context.to_str().expect("a path");
     let foreign = engine.image().make();
     // Root's own socket, and the two variables. With CONTAINER_HOST Podman works on that socket itself.
-    for rule in [None, Some("CONTAINER_HOST"), Some("DOCKER_HOST")] {
+    for (rule, machine) in
+        [(None, CONTAINER), (None, BOOTED), (Some("CONTAINER_HOST"), BOOTED), (Some("DOCKER_HOST"), BOOTED)]
+    {
+        engine.inside("sh").args(["-c", machine]).run().success();
         for quiet in [&["build", "-t", "app", path][..], &["build", "-q", "-t", "app", path]] {
-            write(&format!("{rule:?} {quiet:?}"), "RUN true");
+            write(&format!("{machine} {rule:?} {quiet:?}"), "RUN true");
             let output = command(rule, quiet).run().success();
             says_nothing_of_its_own(&output);
             let id = engine.find("app").expect("it is built").id;
