@@ -20,7 +20,10 @@ use crate::report::words::Loudness;
 
 pub(crate) struct App {
     pub(crate) settings: Settings,
+    /// As they were typed.
     pub(crate) docker: engine::DockerFlags,
+    /// The same, once it is settled which engine they mean.
+    settled: OnceCell<engine::DockerFlags>,
     pub(crate) key: SessionKey,
     pub(crate) identity: Identity,
     /// The user's own settings file, where a flag named one.
@@ -121,6 +124,7 @@ impl App {
         Ok(Self {
             key: SessionKey { project: identity.project.clone(), session: identity.session.clone() },
             docker: docker_flags(cli),
+            settled: OnceCell::new(),
             settings_file: cli.common.settings.clone(),
             verb: cli.verb.name(),
             quiet: cli.common.quiet,
@@ -161,9 +165,12 @@ impl App {
         Err(Error::usage(tried, "they can be read only once").hint("put them into a file"))
     }
 
+    /// From now on it is one engine, whatever context docker's settings come to name: what began there must end there.
     /// Fails where the flags and the environment name no engine at all: whoever begins then could not end.
-    pub(crate) fn must_mean_an_engine(&self) -> Result<()> {
-        match self.endpoint(self.program().ok().as_ref()) {
+    pub(crate) fn settle_on_an_engine(&self) -> Result<()> {
+        let program = self.program().ok();
+        self.settled.get_or_init(|| self.docker.settled(&env, program.as_ref()));
+        match self.endpoint(program.as_ref()) {
             Err(error) if error.kind == ErrorKind::Usage => Err(error),
             _ => Ok(()),
         }
@@ -243,8 +250,13 @@ impl App {
         })
     }
 
+    /// docker's global flags, by which another program finds this engine too.
+    pub(crate) fn flags(&self) -> &engine::DockerFlags {
+        self.settled.get().unwrap_or(&self.docker)
+    }
+
     pub(crate) fn endpoint(&self, program: Option<&Program>) -> Result<Endpoint> {
-        Endpoint::resolve(&self.docker, &env, program)
+        Endpoint::resolve(self.flags(), &env, program)
     }
 
     /// Connects to the engine that docker would work on. A docker program is not needed for that.

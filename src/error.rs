@@ -12,6 +12,8 @@ pub enum ErrorKind {
     Usage,
     /// It is about what another working copy made, and nobody has said the project's name.
     OutOfReach,
+    /// Another engine answered than the one that was meant.
+    Elsewhere,
     /// The engine could not be reached, or did not answer in time.
     Unreachable,
     /// The engine, the disk or a program answered with a failure.
@@ -26,7 +28,7 @@ impl ErrorKind {
     /// How a run of dkb ends that it stopped.
     pub const fn exit_code(self) -> u8 {
         match self {
-            Self::Usage | Self::OutOfReach | Self::Unreachable | Self::Failed => 2,
+            Self::Usage | Self::OutOfReach | Self::Elsewhere | Self::Unreachable | Self::Failed => 2,
             Self::NotFound => 127,
             Self::Interrupted => 130,
         }

@@ -157,7 +157,7 @@ impl Job {
         ledger.append_aside(bookkeeping::records(&books, &self.intent, &build)).await?;
         books.apply(Record::Build(build.clone()));
         let went = tidy::take_away(before, state, &ledger, &books, &build, &app.settings, stop).await;
-        Ok(Noted { went, lives: lives(state, &books) })
+        Ok(Noted { went, lives: lives(state, &books, before.info.identity.as_deref()) })
     }
 
     /// The image that docker built, by its own word where it gave one, else by the tags.

@@ -129,6 +129,27 @@ impl fmt::Display for Endpoint {
     }
 }
 
+impl DockerFlags {
+    /// These flags and, where it was docker's settings that chose the context, its name as if it had been typed: what
+    /// they say later leads nobody elsewhere. Podman's settings choose nothing.
+    #[must_use]
+    pub fn settled(&self, env: Env<'_>, program: Option<&Program>) -> Self {
+        let typed = self.context.as_ref().is_some_and(|name| !name.is_empty()) || !self.hosts.is_empty();
+        let name = if typed || program.is_some_and(|program| program.kind == ProgramKind::Podman) {
+            None
+        } else {
+            context_name(self, env)
+        };
+        let mut settled = self.clone();
+        if let Some(name) = name {
+            settled.words.retain(|word| !word.as_encoded_bytes().starts_with(b"--context="));
+            settled.words.push(format!("--context={name}").into());
+            settled.context = Some(name);
+        }
+        settled
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Choice {
     Context(String),

@@ -47,6 +47,9 @@ struct Contents {
     /// It has been ended, but for what somebody still holds: its watcher goes, and a later clean finds it dead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     ended: bool,
+    /// The engines that it was opened on, as far as they were heard of since.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    engines: BTreeSet<String>,
     /// The working copies that have opened it since nobody answered for it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     copies: BTreeSet<Name>,
@@ -56,6 +59,17 @@ struct Contents {
     /// What it was before, for whoever opened it and may not end it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     found: Option<Box<Found>>,
+}
+
+impl Contents {
+    /// Whether it was opened on this machine and not left for a look, where nobody holds it any more.
+    fn died(&self, machine: &str) -> bool {
+        !self.left && self.owner.as_ref().is_some_and(|owner| owner.machine == machine)
+    }
+
+    fn may_be_on(&self, engine: Option<&str>) -> bool {
+        self.engines.is_empty() || engine.is_some_and(|engine| self.engines.contains(engine))
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -115,6 +129,7 @@ impl State {
         &self,
         sessions: impl IntoIterator<Item = &'a SessionKey>,
         machine: &str,
+        engine: Option<&str>,
     ) -> HashMap<SessionKey, Life> {
         let folder = self.folder.join("sessions");
         let refused = folder.look().is_err();
@@ -123,7 +138,7 @@ impl State {
             let unowned = files.is_empty() && !refused;
             let file =
                 (!unowned).then(|| self.session(key)).filter(|file| refused || files.contains(OsStr::new(&file.name)));
-            file.map_or(Life::Unowned, |file| file.life(machine))
+            file.map_or(Life::Unowned, |file| file.life(machine, engine))
         };
         sessions.into_iter().map(|key| (key.clone(), life(key))).collect()
     }
@@ -158,6 +173,7 @@ impl SessionFile {
         let known = self.contents().filter(|known| known.owner.is_some());
         let opened = known.as_ref().and_then(|known| known.opened).filter(|_| goes_on).unwrap_or_else(Timestamp::now);
         let mut copies = known.as_ref().map(|known| known.copies.clone()).unwrap_or_default();
+        let engines = known.as_ref().filter(|_| goes_on).map(|known| known.engines.clone()).unwrap_or_default();
         copies.extend(by.copy.clone());
         let found = known.map(|mut was| {
             // Of several who have it open at once, each gives it back as the first found it.
@@ -165,7 +181,15 @@ impl SessionFile {
         });
         let keeper = keepers::begin(&self.folder, &self.name, by)?;
         let owner = Some(by.owner.clone());
-        self.write_all(&Contents { opened: Some(opened), owner, copies, made: by.made, found, ..self.nothing() })?;
+        self.write_all(&Contents {
+            opened: Some(opened),
+            owner,
+            engines,
+            copies,
+            made: by.made,
+            found,
+            ..self.nothing()
+        })?;
         Ok((hold, keeper))
     }
 
@@ -281,6 +305,23 @@ impl SessionFile {
         self.write_all(&Contents { owner, told: false, left: true, ended: false, found: None, ..known })
     }
 
+    /// Whoever opened it works on this engine.
+    pub fn is_on(&self, engine: &str) -> Result<()> {
+        let _turn = self.turn()?;
+        match self.contents().filter(|contents| contents.owner.is_some() && !contents.engines.contains(engine)) {
+            Some(mut contents) => {
+                contents.engines.insert(engine.to_owned());
+                self.write_all(&contents)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Somebody opened it, and on another engine than this one.
+    pub fn is_elsewhere(&self, engine: Option<&str>) -> bool {
+        self.contents().is_some_and(|contents| contents.owner.is_some() && !contents.may_be_on(engine))
+    }
+
     /// Says that it is alive, for the time when it no longer is: the file's own date is the last sign of life.
     pub fn beat(&self) {
         if let Ok(Some(file)) = self.file() {
@@ -341,6 +382,7 @@ impl SessionFile {
             told: false,
             left: false,
             ended: false,
+            engines: BTreeSet::new(),
             copies: BTreeSet::new(),
             made: false,
             found: None,
@@ -380,8 +422,9 @@ impl SessionFile {
         self.folder.open(&self.name)
     }
 
-    /// Whether somebody is at work in it. What cannot be found out counts as alive.
-    pub fn life(&self, machine: &str) -> Life {
+    /// Whether somebody is at work in it. What cannot be found out counts as alive. On this engine it is dead only if
+    /// it was not opened on another one.
+    pub fn life(&self, machine: &str, engine: Option<&str>) -> Life {
         match self.file() {
             Ok(Some(_)) => {}
             Ok(None) => return Life::Unowned,
@@ -391,7 +434,7 @@ impl SessionFile {
         let Ok(Some(file)) = self.file() else { return Life::Alive };
         match file.try_lock() {
             Ok(()) => match self.contents() {
-                Some(Contents { owner: Some(owner), left: false, .. }) if owner.machine == machine => Life::Dead,
+                Some(contents) if contents.died(machine) && contents.may_be_on(engine) => Life::Dead,
                 _ => Life::Unowned,
             },
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => Life::Alive,

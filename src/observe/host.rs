@@ -60,7 +60,7 @@ impl HostObservation {
         let OpenBooks { ledger, books, damage } = open_books(&engine, &info, &state).await?;
         let mut seen = Self {
             snapshot: Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() },
-            lives: lives(&state, &books),
+            lives: lives(&state, &books, info.identity.as_deref()),
             running: bookkeeping::running(&state, None),
             engine,
             info,
@@ -264,7 +264,7 @@ impl HostObservation {
 }
 
 /// Every session that the books or the state folder know, and whether somebody is at work in it.
-fn lives(state: &State, books: &Books) -> HashMap<SessionKey, Life> {
+fn lives(state: &State, books: &Books, engine: Option<&str>) -> HashMap<SessionKey, Life> {
     let opened: Vec<SessionKey> = state.sessions().into_iter().map(|(key, _)| key).collect();
-    state.lives(opened.iter().chain(books.sessions.keys()), &machine())
+    state.lives(opened.iter().chain(books.sessions.keys()), &machine(), engine)
 }

@@ -79,7 +79,7 @@ impl Observation {
         let mut snapshot = Snapshot { engine: info.clone(), images, containers };
         notices.extend(end_records(&engine, &ledger, &mut books, &snapshot, ahead).await);
         snapshot.add_dropped(|id| books.has(id));
-        let lives = lives(&state, &books);
+        let lives = lives(&state, &books, info.identity.as_deref());
         let dead = lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key);
         let beats = dead.filter_map(|key| Some((key.clone(), state.session(key).last_beat()?))).collect();
         let opened = state.openings();
@@ -108,7 +108,7 @@ impl Observation {
     pub(crate) async fn look_at_cache(&mut self, app: &App) -> Result<()> {
         if let Some(notes) = self.cache_notes(app)? {
             let program = app.program()?;
-            let buildx = Buildx { docker: &program.path, flags: &app.docker.words };
+            let buildx = Buildx { docker: &program.path, flags: &app.flags().words };
             self.seen_cache = SeenCache::wait(&notes, &self.engine, buildx).await?;
             if self.seen_cache.as_ref().is_some_and(|seen| seen.waits) {
                 self.notices.push(Notice::CacheWaits);
@@ -238,11 +238,11 @@ async fn ask_for_names(engine: &impl Engine, books: &Books, containers: &mut [Co
     Ok(())
 }
 
-pub(crate) fn lives(state: &State, books: &Books) -> HashMap<SessionKey, Life> {
-    let mut lives = state.lives(books.sessions.keys(), &machine());
+pub(crate) fn lives(state: &State, books: &Books, engine: Option<&str>) -> HashMap<SessionKey, Life> {
+    let mut lives = state.lives(books.sessions.keys(), &machine(), engine);
     // Who is at work may not have come into the books. The dead may have died on another engine.
     let mut others: Vec<SessionKey> = state.sessions().into_iter().map(|(key, _)| key).collect();
     others.retain(|key| !lives.contains_key(key));
-    lives.extend(state.lives(&others, &machine()).into_iter().filter(|(_, life)| *life == Life::Alive));
+    lives.extend(state.lives(&others, &machine(), engine).into_iter().filter(|(_, life)| *life == Life::Alive));
     lives
 }

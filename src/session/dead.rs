@@ -86,7 +86,8 @@ async fn end_dead(
         if seen.lives.get(key) != Some(&Life::Dead) {
             return Ok(None);
         }
-        let plan = plan(app, &seen, key, Manner { keep_tagged: false, opened: true, own: false }).await?;
+        let plan =
+            plan(app, &seen, key, Manner { keep_tagged: false, opened: true, by_name: false, own: false }).await?;
         Ok::<_, Error>(Some((seen, plan)))
     };
     let looked = tokio::select! {

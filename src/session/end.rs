@@ -28,6 +28,8 @@ const WORDLESS: Duration = Duration::from_secs(3);
 pub(crate) struct SessionEnd {
     pub(crate) plan: Plan,
     pub(crate) report: Report,
+    /// Somebody had opened it here, and it was ended as that.
+    pub(crate) opened: bool,
     /// The session stood in the books.
     pub(crate) known: bool,
     /// Every session that was known when the engine was looked at.
@@ -42,6 +44,9 @@ pub(crate) struct Manner {
     pub(crate) keep_tagged: bool,
     /// Somebody had opened it, so what it runs is stopped, and its containers' data goes with them.
     pub(crate) opened: bool,
+    /// Somebody asks for it by its name. Where it was opened on another engine, what it has on this one goes as that of
+    /// a session which nobody opened; otherwise nothing is touched.
+    pub(crate) by_name: bool,
     /// Its name was made for whoever asks, so nobody else was at work in it. Otherwise it must be in reach.
     pub(crate) own: bool,
 }
@@ -51,14 +56,21 @@ pub(crate) struct Manner {
 pub(crate) async fn end(
     app: &App,
     key: &SessionKey,
-    manner: Manner,
+    mut manner: Manner,
     is_kept_open: impl Fn() -> bool,
     stop: impl Future<Output = ()>,
 ) -> Result<Option<SessionEnd>> {
     let mut stop = pin!(stop);
+    let session = app.state()?.session(key);
     let look = async {
         let seen = Observation::look(app).await?;
         report::notice::tell(&seen.notices);
+        if manner.opened && session.is_elsewhere(seen.info.identity.as_deref()) {
+            if !manner.by_name {
+                return Err(opened_elsewhere(&seen.info.endpoint));
+            }
+            manner.opened = false;
+        }
         let plan = plan(app, &seen, key, manner).await?;
         Ok::<_, Error>((seen, plan))
     };
@@ -86,17 +98,26 @@ pub(crate) async fn end(
         return Ok(None);
     }
     let state = app.state()?;
-    let opened = state.session(key).opened();
-    let elsewhere = match opened {
+    let elsewhere = match session.opened() {
         Some(since) => state.built_elsewhere_aside(key, &seen.ledger, since).await,
         None => Vec::new(),
     };
-    Ok(Some(SessionEnd { plan, report, known, lives: seen.lives, elsewhere }))
+    Ok(Some(SessionEnd { plan, report, opened: manner.opened, known, lives: seen.lives, elsewhere }))
+}
+
+/// The same way leads to another engine now: a socket was moved, or a context says another address.
+fn opened_elsewhere(endpoint: &str) -> Error {
+    Error::new(
+        ErrorKind::Elsewhere,
+        format!("ending it at {endpoint}"),
+        "another engine answers there than the one that it was opened on, so nothing was touched",
+    )
+    .hint("dkb clean --stale takes it away, on that engine")
 }
 
 pub(super) async fn plan(app: &App, seen: &Observation, key: &SessionKey, manner: Manner) -> Result<Plan> {
     let scope = Scope::Session(key.clone());
-    let Manner { keep_tagged, opened, own } = manner;
+    let Manner { keep_tagged, opened, own, .. } = manner;
     let mut here = app.here();
     let extras = seen.extras().await?;
     if !own && !seen.as_look(&here, &Layers::new()).reaches(key) {

@@ -36,5 +36,5 @@ pub(crate) fn is_made(app: &App, key: &SessionKey) -> bool {
 /// The guard that this process runs in, if it names a session that is alive.
 pub(crate) fn outer(state: &State, app: &App) -> Option<SessionKey> {
     let key = SessionKey { project: app.key.project.clone(), session: guard_mark()?.session };
-    (state.session(&key).life(&machine()) == Life::Alive).then_some(key)
+    (state.session(&key).life(&machine(), None) == Life::Alive).then_some(key)
 }

@@ -49,7 +49,7 @@ impl Told {
     /// For another dkb. Without the settings it would keep nothing that they say to keep.
     pub(crate) fn to_another_dkb(app: &App) -> Result<Self> {
         let settings = app.settings_to_hand_on()?.map(|file| ["--settings".into(), file.into_os_string()]);
-        let flags = settings.into_iter().flatten().chain(app.docker.words.iter().cloned());
+        let flags = settings.into_iter().flatten().chain(app.flags().words.iter().cloned());
         Ok(Self { flags: flags.collect(), variables: Vec::new() })
     }
 

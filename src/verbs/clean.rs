@@ -181,7 +181,9 @@ fn end_sessions(app: &App, seen: &Observation, policy: &CleanPolicy, plan: &Plan
     let whole: HashSet<&SessionKey> = sessions(&look, policy).filter(whole).collect();
     let cleaned = whole.iter().copied().filter(|key| !look.is_others(key)).filter_map(|key| {
         let cleaned = seen.cleaned(key)?;
-        if seen.lives.get(key) == Some(&Life::Dead) && state.session(key).life(&machine()) == Life::Dead {
+        if seen.lives.get(key) == Some(&Life::Dead)
+            && state.session(key).life(&machine(), seen.info.identity.as_deref()) == Life::Dead
+        {
             let _ = state.session(key).disown();
         }
         Some(cleaned)

@@ -23,7 +23,7 @@ use crate::session::told::Told;
 use crate::session::{dead, is_made, key_of, outer};
 
 pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
-    app.must_mean_an_engine()?;
+    app.settle_on_an_engine()?;
     let told = Told::to_a_command(app)?;
     let state = app.state();
     let told_otherwise = matches!(app.settings.source("session"), Some(Source::Flag(_)));
@@ -129,7 +129,7 @@ fn clean(app: &App, key: &SessionKey, flags: &GuardFlags, mut opened: Option<Ope
     }
     let stop = asked_to_stop(watched).boxed_local().shared();
     let built_before = builds();
-    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, own: is_made(app, key) };
+    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, by_name: false, own: is_made(app, key) };
     let ended = runtime.block_on(end::end(app, key, manner, is_kept_open, stop.clone()));
     let ended = match ended {
         Ok(None) => return leave_to_others(key, opened),
@@ -190,8 +190,10 @@ fn beyond_reach(key: &SessionKey, error: &Error, opened: Option<Opened>) {
 
 fn failed(key: &SessionKey, error: &Error, opened: Option<Opened>) {
     report::say(error.under(format_args!("session {} was not cleaned", key.session)));
-    // Where the engine was never reached nobody but this file knows of the session, and only its name finds it.
-    report::say(format_args!("to clean it: dkb session end {}", key.session));
+    if error.kind != ErrorKind::Elsewhere {
+        // Where the engine was never reached nobody but this file knows of the session, and only its name finds it.
+        report::say(format_args!("to clean it: dkb session end {}", key.session));
+    }
     if let Some(opened) = opened {
         opened.give_up();
     }

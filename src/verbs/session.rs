@@ -29,7 +29,7 @@ pub(super) fn session(app: &App, verb: &Session) -> Result<u8> {
 }
 
 fn start(app: &App, pid: Option<u32>, ttl: &str) -> Result<u8> {
-    app.must_mean_an_engine()?;
+    app.settle_on_an_engine()?;
     let key = key_of(app)?;
     let until = match pid {
         Some(pid) => {
@@ -65,12 +65,13 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
         return Ok(0);
     }
     let opened = session.owner().is_some();
-    let manner = Manner { keep_tagged, opened, own: false };
+    let manner = Manner { keep_tagged, opened, by_name: true, own: false };
     let Some(ended) = app.runtime()?.block_on(end::end(app, &key, manner, is_kept_open, asked_to_stop()))? else {
         say_that_it_goes_on(&key);
         return Ok(0);
     };
-    let SessionEnd { plan, report, mut lives, known, elsewhere } = ended;
+    let SessionEnd { plan, report, opened: opened_here, mut lives, known, elsewhere } = ended;
+    let goes_on = opened && !opened_here;
     lives.remove(&key);
     dead::tell_of_the_dead(app, &lives);
     if !known && !opened && plan.steps.is_empty() {
@@ -79,7 +80,9 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
         unknown(&tried, Named::Session(&key, "session end"), &known).map_or(Ok(()), Err)?;
     }
     let over = is_over(&plan);
-    if over {
+    if goes_on {
+        report::say(format_args!("session {} goes on: it was opened on another engine, and ends there", key.session));
+    } else if over {
         session.end_by_name()?;
     } else if opened && !report.interrupted {
         session.end_but_for_a_rest()?;
@@ -90,7 +93,7 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
     for error in &report.errors {
         report::say(error);
     }
-    if !over && opened && !report.interrupted {
+    if !over && opened_here && !report.interrupted {
         end::say_that_a_rest_waits();
     }
     end::say_what_is_elsewhere(&key, &elsewhere);

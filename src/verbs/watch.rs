@@ -64,7 +64,7 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
     }
     drop(keeper);
     let is_kept_open = || end::is_kept_open(&session, flags.keeper.as_deref());
-    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, own: false };
+    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, by_name: false, own: false };
     let deadline = Instant::now() + PATIENCE;
     loop {
         while state.builds_in(&key) {
@@ -160,6 +160,7 @@ fn listen(flags: &cli::WatchFlags) -> Result<oneshot::Receiver<End>> {
 async fn introduce(app: &App, state: &State) -> Result<()> {
     let engine = app.engine(Limits::default()).await?;
     let Some(identity) = engine.info().await?.identity else { return Ok(()) };
+    state.session(&app.key).is_on(&identity)?;
     let ledger = state.ledger(&identity);
     let (books, _) = ledger.read_aside().await?;
     ledger.append_aside(vec![end::introduction(app, &app.key, &books)]).await

@@ -242,7 +242,7 @@ fn what_docker_leaves_running_is_not_waited_for_and_is_no_build() {
         let mut running = dkb.args(words.iter().copied()).spawn();
         let ended = eventually(Duration::from_secs(20), || !running.is_running());
         let notes = dkb::ledger::State::at(state.state_dir());
-        let (life, open) = (notes.session(&key("app", "one")).life("here"), notes.unfinished());
+        let (life, open) = (notes.session(&key("app", "one")).life("here", None), notes.unfinished());
         let helper = std::fs::read_to_string(&pid).expect("the helper's number");
         let killed = std::process::Command::new("kill").arg(helper.trim()).status();
         assert!(ended && killed.is_ok_and(|killed| killed.success()), "{words:?} took {:?}", began.elapsed());

@@ -30,6 +30,7 @@ mod far_away;
 mod full_streams;
 mod guard;
 mod guard_dead;
+mod guard_engines;
 mod guard_scene;
 mod guard_watcher;
 mod hostile_plan;
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
         full_streams::promises(),
         guard::promises(),
         guard_dead::promises(),
+        guard_engines::promises(),
         guard_watcher::promises(),
         hostile_plan::promises(),
         lab_itself::promises(),

@@ -99,3 +99,28 @@ fn podmans_socket_is_the_users_own() {
         assert_eq!(podman_socket(user, dir), Path::new(socket));
     }
 }
+
+#[test]
+fn what_dockers_settings_chose_is_settled_and_what_was_typed_is_that_already() {
+    let table: [(Option<&str>, &[&str], &str, Option<&str>); 6] = [
+        (None, &[], "", Some("default")),
+        (None, &[], "env", Some("env")),
+        (Some(""), &[], "env", Some("env")),
+        (Some("typed"), &[], "env", Some("typed")),
+        (None, &["tcp://h"], "env", None),
+        (Some("default"), &[], "env", Some("default")),
+    ];
+    for (typed, hosts, docker_context, settled) in table {
+        let env = |name: &str| match name {
+            "DOCKER_CONTEXT" => Some(docker_context.into()),
+            "DOCKER_CONFIG" => Some("/nowhere".into()),
+            _ => None,
+        };
+        let flags = flags(typed, hosts).settled(&env, None);
+        assert_eq!(flags.context.as_deref(), settled, "{typed:?} {hosts:?} {docker_context}");
+        let said =
+            flags.words.iter().any(|word| word.to_str() == settled.map(|name| format!("--context={name}")).as_deref());
+        assert!(said || typed.is_some_and(|name| !name.is_empty()) || !hosts.is_empty());
+        assert_eq!(flags.settled(&env, None), flags, "once and for all");
+    }
+}

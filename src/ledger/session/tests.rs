@@ -15,17 +15,17 @@ fn by(guard: bool) -> KeptBy {
 fn a_session_lives_as_long_as_somebody_holds_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let session = State::at(folder.path()).session(&key("p", "s"));
-    assert_eq!(session.life("here"), Life::Unowned);
+    assert_eq!(session.life("here", None), Life::Unowned);
     let first = session.hold(Some(&owner())).expect("a lock");
     let second = session.hold(None).expect("a lock");
-    assert_eq!(session.life("here"), Life::Alive);
+    assert_eq!(session.life("here", None), Life::Alive);
     drop(first);
-    assert_eq!(session.life("here"), Life::Alive);
+    assert_eq!(session.life("here", None), Life::Alive);
     drop(second);
-    assert_eq!(session.life("here"), Life::Dead);
-    assert_eq!(session.life("elsewhere"), Life::Unowned, "another machine's lock says nothing here");
+    assert_eq!(session.life("here", None), Life::Dead);
+    assert_eq!(session.life("elsewhere", None), Life::Unowned, "another machine's lock says nothing here");
     session.disown().expect("a note");
-    assert_eq!(session.life("here"), Life::Unowned);
+    assert_eq!(session.life("here", None), Life::Unowned);
 }
 
 #[test]
@@ -53,11 +53,11 @@ fn a_session_is_disowned_once_its_last_keeper_is_gone() {
     assert_eq!(session.keepers(Some(&keeper.name())).expect("a look"), std::slice::from_ref(&second));
     drop((hold, keeper));
     session.disown().expect("nothing to note");
-    assert_eq!((session.owner(), session.life("here")), (Some(second.owner), Life::Alive));
+    assert_eq!((session.owner(), session.life("here", None)), (Some(second.owner), Life::Alive));
     drop((other_hold, other_keeper));
-    assert_eq!((session.keepers(None).expect("a look"), session.life("here")), (vec![], Life::Dead));
+    assert_eq!((session.keepers(None).expect("a look"), session.life("here", None)), (vec![], Life::Dead));
     session.disown().expect("a note");
-    assert_eq!((session.owner(), session.life("here")), (None, Life::Unowned));
+    assert_eq!((session.owner(), session.life("here", None)), (None, Life::Unowned));
     drop(elsewhere);
 }
 
@@ -80,7 +80,7 @@ fn a_session_that_is_left_for_a_look_is_not_dead_and_has_still_been_opened() {
     let session = State::at(folder.path()).session(&key("p", "s"));
     drop(session.open(&by(true)).expect("a lock"));
     session.leave_for_a_look(&owner()).expect("a note");
-    assert_eq!((session.life("here"), session.owner()), (Life::Unowned, Some(owner())));
+    assert_eq!((session.life("here", None), session.owner()), (Life::Unowned, Some(owner())));
     session.disown().expect("a note");
     assert_eq!(session.owner(), None);
 }
@@ -117,7 +117,7 @@ fn a_session_that_is_ended_but_for_a_rest_is_dead_once_its_watcher_has_seen_it()
     session.end_but_for_a_rest().expect("a note");
     assert!(session.is_ended() && session.opened().is_some());
     drop((hold, keeper));
-    assert_eq!(session.life("here"), Life::Dead);
+    assert_eq!(session.life("here", None), Life::Dead);
     assert!(!session.tell_once(), "nobody need hear that it was cut off");
     let again = session.open(&by(true)).expect("a lock");
     assert!(!session.is_ended());
@@ -132,11 +132,11 @@ fn a_session_that_is_to_be_left_if_it_is_cut_off_is_not_dead_then() {
     let session = State::at(folder.path()).session(&key("p", "s"));
     let opened = session.open(&by(true)).expect("a lock");
     session.left_if_cut_off(true).expect("a note");
-    assert_eq!(session.life("here"), Life::Alive);
+    assert_eq!(session.life("here", None), Life::Alive);
     drop(opened);
-    assert_eq!((session.life("here"), session.owner()), (Life::Unowned, Some(owner())));
+    assert_eq!((session.life("here", None), session.owner()), (Life::Unowned, Some(owner())));
     session.left_if_cut_off(false).expect("a note");
-    assert_eq!(session.life("here"), Life::Dead, "it was being cleaned");
+    assert_eq!(session.life("here", None), Life::Dead, "it was being cleaned");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn probes_do_not_take_each_other_for_life() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..50 {
-                    assert_eq!(session.life("here"), Life::Dead);
+                    assert_eq!(session.life("here", None), Life::Dead);
                 }
             });
         }
@@ -182,7 +182,7 @@ fn who_may_not_end_a_session_leaves_it_as_it_was_found() {
     };
     let copies =
         || state.openings().remove(&key("p", "s")).map(|opening| opening.copies.into_iter().collect::<Vec<_>>());
-    let seen = || (session.life("here"), session.owner().map(|owner| owner.command), session.last_beat());
+    let seen = || (session.life("here", None), session.owner().map(|owner| owner.command), session.last_beat());
     // Nobody had opened it.
     drop(session.open(&guard("make", "there")).expect("a lock"));
     session.put_back().expect("a note");
@@ -207,11 +207,36 @@ fn who_may_not_end_a_session_leaves_it_as_it_was_found() {
     drop(session.open(&guard("make", "there")).expect("a lock"));
     session.put_back().expect("a note");
     assert_eq!(
-        (session.life("here"), session.owner(), copies()),
+        (session.life("here", None), session.owner(), copies()),
         (Life::Unowned, Some(owner()), Some(vec![name("here")]))
     );
     // Whoever may end it ends it.
     drop(session.open(&guard("just", "here")).expect("a lock"));
     session.disown().expect("a note");
-    assert_eq!((session.life("here"), session.owner()), (Life::Unowned, None));
+    assert_eq!((session.life("here", None), session.owner()), (Life::Unowned, None));
+}
+
+#[test]
+fn a_session_is_dead_on_the_engines_alone_that_it_was_opened_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let session = State::at(folder.path()).session(&key("p", "s"));
+    let lives = |engines: [Option<&str>; 3]| engines.map(|engine| session.life("here", engine));
+    let engines = [Some("one"), Some("two"), None];
+    session.is_on("three").expect("nobody opened it");
+    let first = session.open(&by(true)).expect("a lock");
+    assert!(!session.is_elsewhere(Some("two")) && !session.is_elsewhere(None), "nobody has said where");
+    session.is_on("one").expect("a note");
+    assert!(!session.is_elsewhere(Some("one")) && session.is_elsewhere(Some("two")) && session.is_elsewhere(None));
+    // A second guard that opens it meanwhile may be at work on another.
+    let second = session.open(&by(true)).expect("a lock");
+    drop(first);
+    assert_eq!(lives(engines), [Life::Alive; 3]);
+    drop(second);
+    assert_eq!(lives(engines), [Life::Dead, Life::Unowned, Life::Unowned]);
+    // Whoever opens it anew may do so elsewhere.
+    drop(session.open(&by(true)).expect("a lock"));
+    assert_eq!(lives(engines), [Life::Dead; 3]);
+    session.is_on("two").expect("a note");
+    session.disown().expect("a note");
+    assert!(!session.is_elsewhere(Some("one")), "it is over");
 }
