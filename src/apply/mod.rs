@@ -84,28 +84,47 @@ async fn apply(
         let length = plan.steps[from..].iter().take_while(|step| self::wave(step, depths) == wave).count();
         let steps = &plan.steps[from..from + length];
         let together = if wave.0 == Kind::BuildCache { CACHE_TOGETHER } else { 1 };
-        let ended = side_by_side(
-            &steps.chunks(together).collect::<Vec<_>>(),
-            |group: &[Step]| async move {
-                match group {
-                    _ if wave.0 == Kind::BuildCache => spare::remove_cache(door.engine, group, is_needed).await,
-                    [one, ..] if !is_needed(one) => perform(door, one).await.map(|end| vec![end]),
-                    _ => Ok(vec![StepEnd::held()]),
-                }
-            },
-            match wave {
-                (Kind::Container, ..) => CONTAINERS_AT_ONCE,
-                // Cache goes children first. Of two names of one image each would see the other there, and with the
-                // last the image would go.
-                (Kind::BuildCache, ..) | (Kind::Image, Action::Untag, _) => 1,
-                (Kind::Image, ..) => can.images_at_once,
-                _ => can.others_at_once,
-            },
+        let at_once = match wave {
+            (Kind::Container, ..) => CONTAINERS_AT_ONCE,
+            // Cache goes children first. Of two names of one image each would see the other there, and with the
+            // last the image would go.
+            (Kind::BuildCache, ..) | (Kind::Image, Action::Untag, _) => 1,
+            (Kind::Image, ..) => can.images_at_once,
+            _ => can.others_at_once,
+        };
+        let groups: Vec<&[Step]> = steps.chunks(together).collect();
+        let mut ended = side_by_side(
+            &groups,
+            |group| perform_group(door, group, is_needed),
+            at_once,
             stop.as_mut(),
             &mut report,
             &mut progress,
         )
         .await;
+        // Podman removes no container that another one stands on, as by `--network container:NAME`, and no list says
+        // which those are. So what was refused is tried again for as long as others have gone.
+        let is_removal = matches!(wave, (Kind::Container, Action::Remove, _));
+        let mut round: Vec<usize> = (0..steps.len()).filter(|_| is_removal).collect();
+        loop {
+            let (refused, rest): (Vec<usize>, _) =
+                round.into_iter().partition(|&at| ended[at].outcome == Outcome::Failed && !ended[at].lost);
+            if refused.is_empty() || report.is_over() || !rest.iter().any(|&at| ended[at].outcome == Outcome::Done) {
+                break;
+            }
+            let groups: Vec<&[Step]> = refused.iter().map(|&at| &steps[at..=at]).collect();
+            let again = side_by_side(
+                &groups,
+                |group| perform_group(door, group, is_needed),
+                at_once,
+                stop.as_mut(),
+                &mut report,
+                &mut progress,
+            )
+            .await;
+            refused.iter().zip(again).for_each(|(&at, end)| ended[at] = end);
+            round = refused;
+        }
         for (step, StepEnd { outcome, why, by_build, .. }) in plan.steps[from..].iter_mut().zip(ended) {
             step.result = Some(outcome);
             if by_build {
@@ -127,6 +146,19 @@ async fn apply(
     let is_gone = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
     report.gone = plan.steps.iter().filter(is_gone).filter_map(Step::removed_image).collect();
     report
+}
+
+/// Does steps that go by one request: records of the cache, or one of anything else.
+async fn perform_group(
+    door: &image::Door<'_, impl Engine>,
+    group: &[Step],
+    is_needed: &impl Fn(&Step) -> bool,
+) -> Result<Vec<StepEnd>> {
+    match group {
+        [one, ..] if one.kind() == Kind::BuildCache => spare::remove_cache(door.engine, group, is_needed).await,
+        [one, ..] if !is_needed(one) => perform(door, one).await.map(|end| vec![end]),
+        _ => Ok(vec![StepEnd::held()]),
+    }
 }
 
 /// Does the steps of one wave, each group by one request. Once it is over none is begun, and those under way get a moment to end: what is

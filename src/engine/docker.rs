@@ -99,7 +99,7 @@ impl Engine for Docker {
 
     async fn containers(&self) -> Result<Vec<Container>> {
         let mut all: Vec<Container> = self.list("listing containers", "/containers/json?all=1").await?;
-        all.extend(self.working_containers().await?);
+        self.add_podmans_own(&mut all).await?;
         Ok(all)
     }
 
@@ -179,7 +179,16 @@ impl Engine for Docker {
     async fn stop_container(&self, id: &str) -> Result<Answer> {
         let tried = format!("stopping container {id}");
         let id = segment(id, &tried)?;
-        self.change(&tried, self.client.stop_container(&id, None::<StopContainerOptions>)).await
+        let stop = || self.change(&tried, self.client.stop_container(&id, None::<StopContainerOptions>));
+        match stop().await? {
+            // Podman stops nothing that is paused, and refuses to wake up what is not.
+            Answer::Refused { .. }
+                if matches!(self.change(&tried, self.client.unpause_container(&id)).await?, Answer::Done(())) =>
+            {
+                stop().await
+            }
+            answer => Ok(answer),
+        }
     }
 
     async fn remove_volume(&self, name: &str) -> Result<Answer> {

@@ -1,5 +1,6 @@
-//! Podman's working containers. A build has one for each step, and one that is killed leaves it behind. Docker's part
-//! of the API does not list them, and they hold their image all the same.
+//! Containers of Podman's that are not like others. A build has a working container for each step, and one that is
+//! killed leaves it behind: Docker's part of the API does not list them, and they hold their image all the same. A pod
+//! has one that holds it together, which Docker's part lists as any other and which no call of its own takes.
 
 use std::collections::HashMap;
 
@@ -15,14 +16,18 @@ use crate::model::{Container, ContainerState, ImageId};
 const PATH: &str = "/v4.0.0/libpod/containers/json?external=true&all=true";
 
 impl Docker {
-    pub(super) async fn working_containers(&self) -> Result<Vec<Container>> {
+    /// Adds to what Docker's part of the API lists what only Podman's own says.
+    pub(super) async fn add_podmans_own(&self, containers: &mut Vec<Container>) -> Result<()> {
         if self.hello().flavour != Flavour::Podman {
-            return Ok(Vec::new());
+            return Ok(());
         }
         match self.asker.get::<Option<Vec<Listed>>>(PATH, self.limits.ask).await {
-            Ok((_, list)) => Ok(list.into_iter().flatten().filter_map(Listed::working).collect()),
+            Ok((_, list)) => {
+                add(list.into_iter().flatten(), containers);
+                Ok(())
+            }
             // A proxy before it that lets Docker's calls through and no others: a deletion is refused all the same.
-            Err(Fault::Answered { .. } | Fault::Rubbish(_)) => Ok(Vec::new()),
+            Err(Fault::Answered { .. } | Fault::Rubbish(_)) => Ok(()),
             Err(fault) => Err(fault.into_error(&self.tried("listing working containers"))),
         }
     }
@@ -38,6 +43,21 @@ struct Listed {
     #[serde(rename = "ImageID")]
     image_id: Option<String>,
     state: Option<String>,
+    #[serde(default)]
+    is_infra: bool,
+    pod: Option<String>,
+    pod_name: Option<String>,
+}
+
+fn add(listed: impl Iterator<Item = Listed>, containers: &mut Vec<Container>) {
+    for one in listed {
+        if !one.is_infra {
+            containers.extend(one.working());
+        } else if let Some(known) = containers.iter_mut().find(|known| known.id == one.id) {
+            let pod = [one.pod_name, one.pod].into_iter().flatten().find(|pod| !pod.is_empty());
+            known.state = ContainerState::Pod(pod.unwrap_or_else(|| "?".to_owned()));
+        }
+    }
 }
 
 impl Listed {
@@ -61,6 +81,20 @@ impl Listed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_container_that_holds_a_pod_together_goes_with_the_pod() {
+        let list = r#"[{"Id":"aa","Names":["aa-infra"],"State":"running","IsInfra":true,"Pod":"p1","PodName":"web"},
+            {"Id":"bb","Names":["app"],"State":"running","IsInfra":false,"Pod":"p1","PodName":"web"}]"#;
+        let listed: Vec<Listed> = serde_json::from_str(list).expect("a list");
+        let container = |id: &str| crate::model::image_tests::container(id, 1, ContainerState::Running);
+        let mut containers = ["aa", "bb"].map(container).to_vec();
+        containers.iter_mut().zip(["aa", "bb"]).for_each(|(container, id)| container.id = id.to_owned());
+        add(listed.into_iter(), &mut containers);
+        let states: Vec<_> = containers.into_iter().map(|container| container.state).collect();
+        assert_eq!(states, [ContainerState::Pod("web".to_owned()), ContainerState::Running]);
+        assert!(!states[0].goes_alone() && !states[0].is_over());
+    }
 
     #[test]
     fn only_what_lies_in_the_storage_alone_is_a_working_container() {

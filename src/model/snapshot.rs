@@ -163,6 +163,8 @@ pub enum ContainerState {
     Dead,
     /// Not a container to anybody but the builder that works in it, or did until it was killed.
     Working,
+    /// Podman's, which holds the pod of this name together and goes with it alone.
+    Pod(String),
     Other(String),
 }
 
@@ -176,8 +178,14 @@ impl ContainerState {
             Self::Exited => "exited",
             Self::Dead => "dead",
             Self::Working => "working",
+            Self::Pod(_) => "of a pod",
             Self::Other(name) => name,
         }
+    }
+
+    /// Whether it goes by a call of its own, once it is stopped.
+    pub fn goes_alone(&self) -> bool {
+        !matches!(self, Self::Working | Self::Pod(_))
     }
 
     /// A container that holds an image but does nothing; any other state counts as at work.

@@ -78,6 +78,11 @@ pub(crate) fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> P
         holders: vec![Holder::Itself(container.state.clone())],
         ..Kept::instead_of(&Step::new(container.removal(), Reason::OfSession, 0), KeptReason::ImageGone)
     }));
+    let at_work = after.containers.iter().filter(|one| is_own(one) && ending.labelled_is_at_work(one));
+    kept.extend(at_work.map(|container| Kept {
+        holders: vec![Holder::from(container)],
+        ..Kept::instead_of(&Step::new(container.removal(), Reason::OfSession, 0), KeptReason::InUse)
+    }));
     let of_another_age = after.containers.iter().filter(|one| is_own(one));
     kept.extend(of_another_age.filter_map(|container| {
         let reason = ending.labelled_stays(container)?;
@@ -220,6 +225,26 @@ mod tests {
                 "Remove Volume our-data",
             ]
         );
+    }
+
+    #[test]
+    fn what_a_session_runs_and_nobody_may_stop_is_told() {
+        let own = key("p", "s");
+        let run = labelled(&[(RUN_LABEL, &own.run_label())]);
+        let of = |name: &str, state| Container { labels: run.clone(), ..container(name, 9, state) };
+        let of_a_pod = of("infra", ContainerState::Pod("web".to_owned()));
+        let containers = vec![of("web", ContainerState::Running), of_a_pod, of("over", ContainerState::Exited)];
+        let (snapshot, books) = (host(vec![image(9).done()], containers), Books::default());
+        let here = Here { by_ci: true, alone: true, ..Here::somebody(own.clone()) };
+        let look = CleanLook::of(&snapshot, &books, &here);
+        for (stops, told) in [(false, &["web", "infra"][..]), (true, &["infra"])] {
+            let scope = Scope::Session(own.clone());
+            let policy = CleanPolicy { scope, containers: true, stops, ..clean::tests::leftovers() };
+            let plan = plan(&look, &Extras::default(), &policy);
+            let kept: Vec<(&str, KeptReason)> =
+                plan.kept.iter().map(|kept| (kept.names[0].as_str(), kept.reason)).collect();
+            assert_eq!(kept, told.iter().map(|name| (*name, KeptReason::InUse)).collect::<Vec<_>>(), "{stops}");
+        }
     }
 
     /// What becomes of a stopped container, a network and a volume with the session's label.

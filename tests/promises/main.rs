@@ -29,6 +29,7 @@ mod fake_engine;
 mod far_away;
 mod full_streams;
 mod guard;
+mod guard_containers;
 mod guard_dead;
 mod guard_engines;
 mod guard_scene;
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
         far_away::promises(),
         full_streams::promises(),
         guard::promises(),
+        guard_containers::promises(),
         guard_dead::promises(),
         guard_engines::promises(),
         guard_watcher::promises(),

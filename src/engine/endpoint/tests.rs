@@ -102,7 +102,9 @@ fn podmans_socket_is_the_users_own() {
 
 #[test]
 fn what_dockers_settings_chose_is_settled_and_what_was_typed_is_that_already() {
-    let table: [(Option<&str>, &[&str], &str, Option<&str>); 6] = [
+    /// `--context`, `-H`, `DOCKER_CONTEXT`, and the context that it is settled on.
+    type Row<'a> = (Option<&'a str>, &'a [&'a str], &'a str, Option<&'a str>);
+    let table: [Row<'_>; 6] = [
         (None, &[], "", Some("default")),
         (None, &[], "env", Some("env")),
         (Some(""), &[], "env", Some("env")),

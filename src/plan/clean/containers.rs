@@ -65,6 +65,22 @@ impl<'a> Ending<'a> {
         stays_by_age(self.look, self.policy, key, container.made())
     }
 
+    /// Whether it bears the label itself and stays for what it does.
+    pub(crate) fn labelled_is_at_work(&self, container: &Container) -> bool {
+        let is_its_own = |key: &SessionKey| match container.state {
+            // Its image is Podman's own.
+            ContainerState::Pod(_) => SessionKey::running(&container.labels).as_ref() == Some(key),
+            _ => self.runs_in(container).as_ref() == Some(key),
+        };
+        SessionKey::running(&container.labels).is_some_and(|key| {
+            is_its_own(&key)
+                && self.ends(&key)
+                && !self.is_kept(container)
+                && !self.may_be_in_this_state(container, &key)
+                && self.stays_by_age(&key, container).is_none()
+        })
+    }
+
     /// Whether it would go by its label, could its image be asked whether that bears the label too.
     pub(crate) fn is_in_doubt(&self, container: &Container) -> bool {
         let label = container.labels.get(RUN_LABEL).filter(|_| self.image_to_ask(container).is_none());
@@ -111,8 +127,8 @@ impl<'a> Ending<'a> {
     }
 
     fn may_be_in_this_state(&self, container: &Container, key: &SessionKey) -> bool {
-        // A builder's own is neither stopped nor removed over the API.
-        container.state.is_over() || container.state != ContainerState::Working && self.stops(key)
+        // A builder's own is neither stopped nor removed over the API, nor is a pod's.
+        container.state.is_over() || container.state.goes_alone() && self.stops(key)
     }
 
     fn is_kept(&self, container: &Container) -> bool {
