@@ -214,6 +214,11 @@ impl App {
         }
     }
 
+    /// Whether whoever reads what a plan keeps is told each thing.
+    pub(crate) fn tells_all(&self) -> bool {
+        self.verbose || self.settings.format.is_document()
+    }
+
     /// In whose name this run takes things of a session away.
     pub(crate) const fn doer<'a>(&self, of: &'a SessionKey) -> Doer<'a> {
         Doer { verb: self.verb, of }

@@ -13,7 +13,9 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Ledger, State};
 use crate::model::{Books, Build, Doer, ImageId, Plan, Record, Snapshot};
-use crate::plan::superseded;
+use crate::observe::ours::{self, Ours};
+use crate::plan::clean::{Breadth, wanted_by};
+use crate::plan::superseded::{self, Candidates};
 use crate::report;
 
 /// So many images are asked for one by one before all are listed.
@@ -34,12 +36,12 @@ pub(super) async fn take_away(
         return Ok(0);
     }
     let engine = &before.engine;
-    // Most often it is one image, which the containerd store has dropped by itself: a list would cost far more.
-    let mut there = candidates.all().count() > FEW;
-    let mut all = candidates.all();
-    while !there && let Some(id) = all.next() {
-        there = engine.image(&id.to_string()).await?.is_some();
-    }
+    let info = &before.info;
+    let ours = ours::images_of(engine, info, candidates.all()).await;
+    let there = match &ours {
+        Some(ours) => !ours.images.is_empty(),
+        None => any_is_there(engine, &candidates).await?,
+    };
     let containers = engine.containers().await?;
     // What the store drops while a container of it is there still tells whose that container is.
     let used: HashSet<ImageId> = containers.iter().filter_map(|container| container.image).collect();
@@ -50,10 +52,21 @@ pub(super) async fn take_away(
         }
         return Ok(0);
     }
-    let snapshot = Snapshot { engine: before.info.clone(), images: engine.images(false).await?, containers };
     let running = running(state, Some(&done.build));
-    let steps = superseded::steps(&snapshot, books, &running, &settings.keep, &candidates);
-    let mut plan = Plan::new("build", &before.info, Timestamp::now(), steps, Vec::new());
+    let mut snapshot = Snapshot { engine: info.clone(), images: Vec::new(), containers };
+    let planned = |snapshot: &Snapshot| superseded::steps(snapshot, books, &running, &settings.keep, &candidates);
+    let (breadth, images, bases) = match ours {
+        Some(Ours { images, bases }) => (Breadth::Ours, images, bases),
+        None => (Breadth::Whole, engine.images(false).await?, HashSet::new()),
+    };
+    snapshot.images = images;
+    let mut steps = planned(&snapshot);
+    let wanted = wanted_by(&steps, &snapshot.images, &bases);
+    if breadth < wanted {
+        ours::widen(engine, &mut snapshot, wanted).await?;
+        steps = planned(&snapshot);
+    }
+    let mut plan = Plan::new("build", info, Timestamp::now(), steps, Vec::new());
     let doer = Doer { verb: "build", of: &done.of };
     let hand = Hand::new(engine, &snapshot, (state, ledger, books), doer).of_build(&done.build);
     let report = hand.carry_out(&mut plan, stop, |_| {}).await;
@@ -62,4 +75,14 @@ pub(super) async fn take_away(
     gone.extend(candidates.all().filter(|id| !there.contains(id) && !used.contains(id)));
     report::notice::tell(&hand.note(&plan, gone, Vec::new(), std::future::pending()).await?);
     Ok(plan.totals().done)
+}
+
+/// Most often it is one image, which the containerd store has dropped by itself: a list would cost far more.
+async fn any_is_there(engine: &impl Engine, candidates: &Candidates) -> Result<bool> {
+    let mut there = candidates.all().count() > FEW;
+    let mut all = candidates.all();
+    while !there && let Some(id) = all.next() {
+        there = engine.image(&id.to_string()).await?.is_some();
+    }
+    Ok(there)
 }

@@ -37,6 +37,7 @@ pub(super) struct Info {
     pub(super) server_version: Option<String>,
     pub(super) docker_root_dir: Option<String>,
     pub(super) system_time: Option<String>,
+    pub(super) images: Option<i64>,
     #[serde(default)]
     driver_status: Option<Vec<Vec<String>>>,
 }
@@ -284,6 +285,7 @@ pub(super) struct ImageEvent {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Step {
     pub(super) id: String,
+    pub(super) tags: Option<Vec<String>>,
 }
 
 /// The events of images, up to the first that is none.
@@ -315,7 +317,7 @@ pub(super) fn plain<T>(list: Option<Vec<Read<T>>>) -> Vec<T> {
     list.unwrap_or_default().into_iter().map(|Read(item)| item).collect()
 }
 
-fn references(names: Option<&[String]>) -> Vec<Reference> {
+pub(super) fn references(names: Option<&[String]>) -> Vec<Reference> {
     names.unwrap_or_default().iter().filter_map(|name| Reference::listed(name)).collect()
 }
 

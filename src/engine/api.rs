@@ -16,6 +16,11 @@ use crate::model::{
     CacheRecord, Container, DiskUsage, Ended, EngineInfo, Image, ImageDetail, ImageId, Network, Reference, Volume,
 };
 
+/// The name that containerd's store gives to an image without one.
+pub(crate) fn nameless(id: ImageId) -> String {
+    format!("moby-dangling@{id}")
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub connect: Duration,
@@ -51,6 +56,18 @@ pub trait Engine {
 
     /// Every image, classic intermediates included. Shared sizes cost the engine a walk over all layers.
     async fn images(&self, shared_sizes: bool) -> Result<Vec<Image>>;
+
+    /// The images that bear one of these names, each as if it had no others: where somebody gave it more, these are not
+    /// told. Shared sizes are what they share with each other. An image without a name is asked for by the store's own
+    /// name for it, and is left out if others name it as their parent, unless `intermediates` are wanted too. Only
+    /// where lists cost by what they answer.
+    async fn images_named(&self, names: &[String], intermediates: bool) -> Result<Vec<Image>>;
+
+    /// The images that bear a label, whatever its value, each with all its names.
+    async fn images_labelled(&self, label: &str) -> Result<Vec<Image>>;
+
+    /// All names that an image has now; `None` if it is not there.
+    async fn names(&self, id: ImageId) -> Result<Option<Vec<Reference>>>;
 
     /// Every container, in whatever state, and those that a builder works in.
     async fn containers(&self) -> Result<Vec<Container>>;

@@ -5,6 +5,8 @@ use crate::model::Capabilities;
 
 /// The first version of Docker's API at which containerd's store takes its name for a nameless image in a deletion.
 const TAKES_ITS_NAMES: (u32, u32) = (1, 44);
+/// The first at which that store is known to answer a list by names as it should.
+const LISTS_BY_NAMES: (u32, u32) = (1, 51);
 
 /// Where images go one at a time, the requests before a deletion are made beside the one before it.
 const BY_TURNS: usize = 4;
@@ -20,6 +22,7 @@ pub(crate) const GRAPHDRIVER: Capabilities = Capabilities {
     names_nameless: false,
     feigns_deleting_bases: false,
     looks_cost: false,
+    lists_cost_by_answer: false,
     shared_sizes_add_up: true,
     tells_who_shares: true,
     layers_count_all: false,
@@ -42,6 +45,7 @@ pub(crate) const CONTAINERD: Capabilities = Capabilities {
     names_nameless: true,
     feigns_deleting_bases: true,
     looks_cost: true,
+    lists_cost_by_answer: true,
     // It leaves out the compressed layers.
     shared_sizes_add_up: false,
     tells_who_shares: true,
@@ -65,6 +69,7 @@ pub(crate) const PODMAN: Capabilities = Capabilities {
     names_nameless: false,
     feigns_deleting_bases: false,
     looks_cost: false,
+    lists_cost_by_answer: false,
     // It says of every image that it shares nothing.
     shared_sizes_add_up: false,
     tells_who_shares: false,
@@ -85,7 +90,11 @@ pub(super) fn of(flavour: Flavour, containerd_store: bool, api: Option<(u32, u32
     match (flavour, containerd_store) {
         (Flavour::Podman, _) => PODMAN,
         (Flavour::Docker, false) => GRAPHDRIVER,
-        (Flavour::Docker, true) => Capabilities { names_nameless: api >= Some(TAKES_ITS_NAMES), ..CONTAINERD },
+        (Flavour::Docker, true) => Capabilities {
+            names_nameless: api >= Some(TAKES_ITS_NAMES),
+            lists_cost_by_answer: api >= Some(LISTS_BY_NAMES),
+            ..CONTAINERD
+        },
     }
 }
 
@@ -95,12 +104,13 @@ mod tests {
 
     #[test]
     fn each_engine_has_its_row_by_flavour_store_and_version() {
-        let of_old = Capabilities { names_nameless: false, ..CONTAINERD };
+        let of_before = Capabilities { lists_cost_by_answer: false, ..CONTAINERD };
+        let of_old = Capabilities { names_nameless: false, ..of_before };
         for (engine, flavour, containerd_store, api, row) in [
             ("docker 20.10", Flavour::Docker, false, Some((1, 41)), GRAPHDRIVER),
             ("docker 28.5", Flavour::Docker, false, Some((1, 51)), GRAPHDRIVER),
             ("docker 24.0 on containerd", Flavour::Docker, true, Some((1, 43)), of_old),
-            ("docker 25.0 on containerd", Flavour::Docker, true, Some((1, 44)), CONTAINERD),
+            ("docker 25.0 on containerd", Flavour::Docker, true, Some((1, 44)), of_before),
             ("docker 28.5 on containerd", Flavour::Docker, true, Some((1, 51)), CONTAINERD),
             ("one behind a proxy that hides its version", Flavour::Docker, true, None, of_old),
             ("podman 5.4", Flavour::Podman, false, Some((1, 41)), PODMAN),
@@ -119,6 +129,7 @@ mod tests {
                 !(row.names_nameless && row.deletes_by_turns),
                 "that name is no compare-and-swap by turns: {row:?}"
             );
+            assert!(row.looks_cost || !row.lists_cost_by_answer, "nothing is gained by it: {row:?}");
             assert!(row.images_at_once > 0 && row.others_at_once > 0, "or nothing would ever go: {row:?}");
         }
     }

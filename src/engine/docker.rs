@@ -21,8 +21,8 @@ use serde::de::DeserializeOwned;
 
 use super::answer::{self, Read, plain};
 use super::answer_disk;
-use super::api::{Engine, Limits, Target};
-use super::ask::{Asker, BASE, Flavour, Hello, clock, reached, segment};
+use super::api::{Engine, Limits, Target, nameless};
+use super::ask::{Asker, BASE, Flavour, Hello, clock, escaped, reached, segment};
 use super::capabilities;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
@@ -89,12 +89,28 @@ impl Engine for Docker {
             root_dir,
             now,
             ahead: now.duration_since(here),
+            images: info.images.and_then(|many| many.try_into().ok()).unwrap_or(0),
         })
     }
 
     async fn images(&self, shared_sizes: bool) -> Result<Vec<Image>> {
         let path = if shared_sizes { "/images/json?all=1&shared-size=1" } else { "/images/json?all=1" };
         self.list("listing images", path).await
+    }
+
+    async fn images_named(&self, names: &[String], intermediates: bool) -> Result<Vec<Image>> {
+        let all = u8::from(intermediates);
+        let filters = escaped(&serde_json::json!({ "reference": names }).to_string());
+        self.list("listing images by name", &format!("/images/json?all={all}&shared-size=1&filters={filters}")).await
+    }
+
+    async fn images_labelled(&self, label: &str) -> Result<Vec<Image>> {
+        let filters = escaped(&serde_json::json!({ "label": [label] }).to_string());
+        self.list("listing images by label", &format!("/images/json?all=1&filters={filters}")).await
+    }
+
+    async fn names(&self, id: ImageId) -> Result<Option<Vec<Reference>>> {
+        self.names_of(id).await
     }
 
     async fn containers(&self) -> Result<Vec<Container>> {
@@ -147,7 +163,7 @@ impl Engine for Docker {
         let (name, tried) = match target {
             Target::Id(id) => (id.to_string(), format!("deleting {}", id.short())),
             Target::Name(name) => (name.to_string(), format!("deleting {name}")),
-            Target::Nameless(id) => (format!("moby-dangling@{id}"), format!("deleting {}", id.short())),
+            Target::Nameless(id) => (nameless(id), format!("deleting {}", id.short())),
         };
         let options = RemoveImageOptionsBuilder::default().force(false).noprune(true).build();
         let name = segment(&name, &tried)?;

@@ -40,6 +40,7 @@ pub(crate) mod program;
 mod wire;
 mod working;
 
+pub(crate) use api::nameless;
 pub use api::{Engine, Limits, Target};
 pub use ask::Hello;
 pub use docker::{Docker, is_no_such_call};

@@ -16,6 +16,10 @@ pub struct Capabilities {
     pub feigns_deleting_bases: bool,
     /// Looking at an image costs it milliseconds, and a list as many for each.
     pub looks_cost: bool,
+    /// So it does, for each image that is in its answer, and next to nothing for those that a filter passes over. A list
+    /// by names leaves out, where it is to, just those without a name that others name as their parent, and an image's
+    /// history tells all names that it has, for little.
+    pub lists_cost_by_answer: bool,
 
     /// What it says that images share adds up to what is on the disk.
     pub shared_sizes_add_up: bool,

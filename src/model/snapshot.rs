@@ -22,6 +22,8 @@ pub struct EngineInfo {
     pub now: Timestamp,
     /// How far that clock was ahead of ours.
     pub ahead: SignedDuration,
+    /// How many images it says it has.
+    pub images: usize,
 }
 
 impl EngineInfo {
@@ -310,6 +312,7 @@ pub(crate) mod tests {
                 root_dir: String::new(),
                 now: Timestamp::from_second(1_000_000).expect("a time"),
                 ahead: SignedDuration::ZERO,
+                images: 0,
             },
             images,
             containers,

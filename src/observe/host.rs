@@ -9,7 +9,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{disk, unmatched};
+use super::disk;
+use super::unmatched::{self, Known};
 use crate::app::App;
 use crate::bookkeeping::{self, OpenBooks, open_books};
 use crate::config::here::machine;
@@ -241,9 +242,9 @@ impl HostObservation {
 
     /// The keep patterns that match nothing here. What could not be listed may match.
     pub(crate) async fn unmatched(&self) -> Vec<Unmatched> {
-        let images = self.policy.images.then_some(&*self.snapshot.images);
+        let Snapshot { images, containers, .. } = &self.snapshot;
         let keep = if self.failed.is_empty() { &*self.policy.keep } else { &[] };
-        unmatched::find(&self.engine, keep, images, &self.snapshot.containers).await
+        unmatched::find(&self.engine, keep, Known { images, all: self.policy.images, containers }).await
     }
 
     /// What the engine holds, as it counts itself; volumes where some may go.

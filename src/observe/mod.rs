@@ -4,6 +4,7 @@
 mod disk;
 mod ended;
 pub(crate) mod host;
+pub(crate) mod ours;
 pub(crate) mod pressure;
 mod questions;
 pub(crate) mod unknown;
@@ -16,6 +17,7 @@ use futures_util::stream;
 use jiff::Timestamp;
 
 use ended::{ahead, end_records};
+use ours::Seen;
 
 use crate::app::App;
 use crate::bookkeeping::{self, OpenBooks, SeenCache, open_books};
@@ -29,7 +31,8 @@ use crate::model::{
 };
 use crate::plan::cache::{self, CacheBytes};
 use crate::plan::clean::{
-    CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, at_work, builds_in, may_share_with_cache, plan,
+    Breadth, CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, at_work, builds_in, may_share_with_cache,
+    plan, wanted,
 };
 use crate::plan::session_end::{self, Extras};
 
@@ -43,6 +46,10 @@ pub(crate) struct Observation {
     pub(crate) ledger: Ledger,
     pub(crate) books: Books,
     pub(crate) snapshot: Snapshot,
+    /// How much of the host is in it.
+    pub(crate) breadth: Breadth,
+    /// Images without a name on which others are built, where not all are in it.
+    bases: HashSet<ImageId>,
     cache: Vec<CacheRecord>,
     /// What of the cache is ours, where somebody has asked for it.
     pub(crate) seen_cache: Option<SeenCache>,
@@ -62,8 +69,9 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
-    /// The one look: images and containers are listed once each.
-    pub(crate) async fn look(app: &App) -> Result<Self> {
+    /// The one look: images and containers are listed once each. Where lists cost by what they answer it is one at what
+    /// is ours, or at as much as is wanted at least.
+    pub(crate) async fn look(app: &App, at_least: Breadth) -> Result<Self> {
         let began = Timestamp::now();
         let state = app.state()?;
         state.check()?;
@@ -73,8 +81,8 @@ impl Observation {
         // Read before the engine is asked, so that what a build notes meanwhile cannot seem to be missing.
         let OpenBooks { ledger, mut books, damage } = open_books(&engine, &info, &state).await?;
         let mut notices: Vec<Notice> = damage.into_iter().collect();
-        let (images, mut containers, cache) =
-            tokio::try_join!(engine.images(true), engine.containers(), cache_of(&engine, &books))?;
+        let (Seen { breadth, images, bases, mut containers }, cache) =
+            tokio::try_join!(ours::see(&engine, &info, &books, at_least), cache_of(&engine, &books))?;
         ask_for_names(&engine, &books, &mut containers).await?;
         let mut snapshot = Snapshot { engine: info.clone(), images, containers };
         notices.extend(end_records(&engine, &ledger, &mut books, &snapshot, ahead).await);
@@ -85,12 +93,14 @@ impl Observation {
         let opened = state.openings();
         let at_work = at_work(&snapshot, &books);
         let running = bookkeeping::running(&state, None);
-        Ok(Self {
+        let mut seen = Self {
             engine,
             info,
             ledger,
             books,
             snapshot,
+            breadth,
+            bases,
             cache,
             seen_cache: None,
             cache_pending: false,
@@ -101,7 +111,19 @@ impl Observation {
             running,
             began,
             notices,
-        })
+        };
+        seen.widen(at_least).await?;
+        Ok(seen)
+    }
+
+    /// Sees at least so much of the host's images.
+    pub(crate) async fn widen(&mut self, wanted: Breadth) -> Result<()> {
+        if self.breadth >= wanted {
+            return Ok(());
+        }
+        ours::widen(&self.engine, &mut self.snapshot, wanted).await?;
+        self.breadth = wanted;
+        Ok(())
     }
 
     /// Looks at what of the cache is ours, for whoever wants to take it.
@@ -143,7 +165,7 @@ impl Observation {
     }
 
     /// The plan for this policy, and the few questions that it takes besides the look.
-    pub(crate) async fn plan(&self, here: &Here, policy: &CleanPolicy) -> Result<Plan> {
+    pub(crate) async fn plan(&mut self, here: &Here, policy: &CleanPolicy) -> Result<Plan> {
         match policy.scope {
             _ if policy.cache == CacheWish::Only => {
                 let (layers, now) = (Layers::new(), Timestamp::now());
@@ -151,21 +173,35 @@ impl Observation {
                 self.weighed(plan, &self.as_look(here, &layers), policy).await
             }
             Scope::Session(_) | Scope::Stale { .. } if policy.containers => {
-                self.plan_end(here, policy, &self.extras().await?).await
+                let extras = self.extras().await?;
+                self.plan_end(here, policy, &extras).await
             }
-            _ => {
-                let layers = self.layers(here, policy).await?;
-                let look = self.as_look(here, &layers);
-                self.weighed(plan(&look, policy), &look, policy).await
-            }
+            _ => self.plan_by(here, policy, plan).await,
         }
     }
 
     /// The plan for sessions that end: what they have run goes too.
-    pub(crate) async fn plan_end(&self, here: &Here, policy: &CleanPolicy, extras: &Extras) -> Result<Plan> {
-        let layers = self.layers(here, policy).await?;
-        let look = self.as_look(here, &layers);
-        self.weighed(session_end::plan(&look, extras, policy), &look, policy).await
+    pub(crate) async fn plan_end(&mut self, here: &Here, policy: &CleanPolicy, extras: &Extras) -> Result<Plan> {
+        self.plan_by(here, policy, |look, policy| session_end::plan(look, extras, policy)).await
+    }
+
+    /// Makes the plan of what was seen, and again where more of the host has to be seen for it.
+    async fn plan_by(
+        &mut self,
+        here: &Here,
+        policy: &CleanPolicy,
+        make: impl Fn(&CleanLook, &CleanPolicy) -> Plan,
+    ) -> Result<Plan> {
+        loop {
+            let layers = self.layers(here, policy).await?;
+            let look = self.as_look(here, &layers);
+            let plan = make(&look, policy);
+            let wanted = wanted(&look, policy, &plan, &self.bases);
+            if self.breadth >= wanted {
+                return self.weighed(plan, &look, policy).await;
+            }
+            self.widen(wanted).await?;
+        }
     }
 
     /// The plan with what goes of the cache, its bytes, and the anonymous volumes of containers that go.

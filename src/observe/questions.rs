@@ -5,14 +5,17 @@ use std::collections::HashSet;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
+use super::unmatched::{self, Known};
 use super::{AT_ONCE, Observation};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::model::{ImageId, Kind, Plan};
+use crate::model::{ImageId, Kind, Pattern, Plan, Snapshot};
 use crate::plan::clean::{
-    CleanPolicy, Here, Layers, anonymous, leave_bases, may_be_anonymous, share_with_cache, wants_bases, wants_layers,
+    Breadth, CleanPolicy, Here, Layers, anonymous, leave_bases, may_be_anonymous, share_with_cache, wants_bases,
+    wants_layers,
 };
 use crate::plan::session_end::Extras;
+use crate::plan::unmatched::Unmatched;
 
 impl Observation {
     pub(super) async fn add_anonymous_volumes(&self, plan: &mut Plan, policy: &CleanPolicy) -> Result<()> {
@@ -45,6 +48,13 @@ impl Observation {
     pub(crate) async fn extras(&self) -> Result<Extras> {
         let networks = self.engine.networks().await?;
         Ok(Extras { networks, volumes: self.engine.volumes().await? })
+    }
+
+    /// The keep patterns that match nothing here.
+    pub(crate) async fn unmatched(&self, keep: &[Pattern]) -> Vec<Unmatched> {
+        let Snapshot { images, containers, .. } = &self.snapshot;
+        let known = Known { images, all: self.breadth == Breadth::Whole, containers };
+        unmatched::find(&self.engine, keep, known).await
     }
 
     /// What of these is not there: images and containers by the look, networks and volumes by a list of their own.

@@ -4,11 +4,13 @@ use super::Observation;
 use crate::app::App;
 use crate::error::Result;
 use crate::model::{Image, SessionKey};
+use crate::plan::clean::Breadth;
 use crate::plan::session_end::Extras;
 use crate::plan::unknown::Known;
 
 /// By the books, the labels of what is there, and the folder of sessions.
-pub(crate) async fn known(app: &App, seen: &Observation) -> Result<Known> {
+pub(crate) async fn known(app: &App, seen: &mut Observation) -> Result<Known> {
+    seen.widen(Breadth::Stamped).await?;
     let Extras { networks, volumes } = seen.extras().await?;
     let mut known = Known::default();
     known.sessions.extend(seen.books.sessions.keys().chain(seen.lives.keys()).cloned());

@@ -29,6 +29,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod bases;
+mod breadth;
 mod bytes;
 mod claims;
 mod containers;
@@ -47,6 +48,7 @@ use std::collections::HashSet;
 
 use super::order;
 use crate::model::{Image, ImageId, Kept, KeptReason, Plan, Reason, Step};
+pub(crate) use breadth::{Breadth, wanted, wanted_by};
 pub(crate) use bytes::{leave_bases, may_share_with_cache, share_with_cache, wants_bases};
 use claims::Claims;
 pub(crate) use claims::build_gave;

@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::model::{Life, Name, Owner, SessionKey};
 use crate::observe::Observation;
+use crate::plan::clean::Breadth;
 use crate::plan::over::is_over;
 use crate::report;
 use crate::report::words::Loudness;
@@ -80,14 +81,14 @@ async fn end_dead(
 ) -> Result<bool> {
     let session = app.state()?.session(key);
     let look = async {
-        let seen = Observation::look(app).await?;
+        let mut seen = Observation::look(app, Breadth::Ours).await?;
         report::notice::tell(&seen.notices);
         // Somebody may have opened it again by its name, or ended it.
         if seen.lives.get(key) != Some(&Life::Dead) {
             return Ok(None);
         }
         let plan =
-            plan(app, &seen, key, Manner { keep_tagged: false, opened: true, by_name: false, own: false }).await?;
+            plan(app, &mut seen, key, Manner { keep_tagged: false, opened: true, by_name: false, own: false }).await?;
         Ok::<_, Error>(Some((seen, plan)))
     };
     let looked = tokio::select! {

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::SessionFile;
 use crate::model::{Books, Deed, Life, Name, Plan, Record, Scope, SessionEntry, SessionKey, Step};
 use crate::observe::Observation;
-use crate::plan::clean::{CleanPolicy, Layers};
+use crate::plan::clean::{Breadth, CleanPolicy, Layers};
 use crate::plan::over::{is_cleaned, left};
 use crate::plan::session_end::{self, Extras};
 use crate::report;
@@ -63,7 +63,7 @@ pub(crate) async fn end(
     let mut stop = pin!(stop);
     let session = app.state()?.session(key);
     let look = async {
-        let seen = Observation::look(app).await?;
+        let mut seen = Observation::look(app, if app.tells_all() { Breadth::Stamped } else { Breadth::Ours }).await?;
         report::notice::tell(&seen.notices);
         if manner.opened && session.is_elsewhere(seen.info.identity.as_deref()) {
             if !manner.by_name {
@@ -71,7 +71,7 @@ pub(crate) async fn end(
             }
             manner.opened = false;
         }
-        let plan = plan(app, &seen, key, manner).await?;
+        let plan = plan(app, &mut seen, key, manner).await?;
         Ok::<_, Error>((seen, plan))
     };
     let (mut seen, mut plan) = tokio::select! {
@@ -115,7 +115,7 @@ fn opened_elsewhere(endpoint: &str) -> Error {
     .hint("dkb clean --stale takes it away, on that engine")
 }
 
-pub(super) async fn plan(app: &App, seen: &Observation, key: &SessionKey, manner: Manner) -> Result<Plan> {
+pub(super) async fn plan(app: &App, seen: &mut Observation, key: &SessionKey, manner: Manner) -> Result<Plan> {
     let scope = Scope::Session(key.clone());
     let Manner { keep_tagged, opened, own, .. } = manner;
     let mut here = app.here();

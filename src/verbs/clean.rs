@@ -13,9 +13,9 @@ use crate::cli::CleanFlags;
 use crate::config::here::machine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Life, Plan, Record, Scope, SessionKey};
-use crate::observe::{Observation, unknown, unmatched};
+use crate::observe::{Observation, unknown};
 use crate::plan::cache::give_up;
-use crate::plan::clean::{CacheWish, CleanPolicy, Layers, sessions};
+use crate::plan::clean::{Breadth, CacheWish, CleanPolicy, Layers, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
 use crate::plan::over::{is_one_cleaned, left};
 use crate::plan::unknown::unknown;
@@ -38,7 +38,12 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
             }
             file = Some((path, read));
         }
-        let mut seen = Observation::look(app).await?;
+        let breadth = match (&file, app.tells_all() || flags.act.dry_run || flags.act.plan.is_some()) {
+            (Some(_), _) => Breadth::Whole,
+            (None, true) => Breadth::Stamped,
+            (None, false) => Breadth::Ours,
+        };
+        let mut seen = Observation::look(app, breadth).await?;
         if policies.iter().any(|policy| policy.cache != CacheWish::Leave)
             && let Err(error) = seen.look_at_cache(app).await
         {
@@ -51,13 +56,10 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         if let Some((path, file)) = &file {
             file.check(path, &seen.info)?;
         }
-        let Made { policy, plan: mut made, whole } = make(app, &seen, policies, file.map(|(_, file)| file)).await?;
-        let images = Some(&*seen.snapshot.images);
-        unmatched::find(&seen.engine, &policy.keep, images, &seen.snapshot.containers).await.iter().for_each(|one| {
-            report::warn(format_args!("{one}"));
-        });
+        let Made { policy, plan: mut made, whole } = make(app, &mut seen, policies, file.map(|(_, file)| file)).await?;
+        seen.unmatched(&policy.keep).await.iter().for_each(|one| report::warn(format_args!("{one}")));
         if let Some((tried, named)) = scope::named(app, flags, &policy).filter(|_| made.steps.is_empty())
-            && let Some(error) = unknown(&tried, named, &unknown::known(app, &seen).await?)
+            && let Some(error) = unknown(&tried, named, &unknown::known(app, &mut seen).await?)
         {
             // A job that has built nothing yet may be cleaned, so this is no failure.
             report::warn(error);
@@ -129,7 +131,7 @@ struct Made {
 }
 
 /// Makes the plan that these policies ask for; of several the one that has most of what the file has.
-async fn make(app: &App, seen: &Observation, policies: Vec<CleanPolicy>, file: Option<PlanFile>) -> Result<Made> {
+async fn make(app: &App, seen: &mut Observation, policies: Vec<CleanPolicy>, file: Option<PlanFile>) -> Result<Made> {
     let mut best: Option<Made> = None;
     for policy in policies {
         let mut plan = seen.plan(&app.here(), &policy).await?;

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::{ImageId, Kept, KeptReason, Kind, Life, Plan, Scope, SessionKey};
 use crate::observe::Observation;
 use crate::plan::cache::CacheBytes;
-use crate::plan::clean::{CacheWish, CleanPolicy, Layers, build_gave};
+use crate::plan::clean::{Breadth, CacheWish, CleanPolicy, Layers, build_gave};
 use crate::plan::status::sessions;
 use crate::report;
 use crate::report::status::{About, Fate, ShownSession};
@@ -17,18 +17,23 @@ use crate::session::dead;
 
 pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
     app.runtime()?.block_on(async {
-        let mut seen = Observation::look(app).await?;
+        let breadth = match (&flags.image, app.settings.format.is_document()) {
+            (Some(_), _) => Breadth::Whole,
+            (None, true) => Breadth::Stamped,
+            (None, false) => Breadth::Ours,
+        };
+        let mut seen = Observation::look(app, breadth).await?;
         seen.recall_cache(app).await?;
         report::notice::tell(&seen.notices);
         dead::tell_of_all_dead(app, &seen.lives);
         match &flags.image {
-            Some(image) => one(app, &seen, image).await,
-            None => all(app, &seen, flags.all).await,
+            Some(image) => one(app, &mut seen, image).await,
+            None => all(app, &mut seen, flags.all).await,
         }
     })
 }
 
-async fn all(app: &App, seen: &Observation, every: bool) -> Result<u8> {
+async fn all(app: &App, seen: &mut Observation, every: bool) -> Result<u8> {
     let project = &app.key.project;
     let scope = if every { Scope::All } else { Scope::Project { project: project.clone() } };
     let plan = seen.plan(&app.here(), &policy(app, scope, false)).await?;
@@ -64,17 +69,17 @@ fn shown(
 }
 
 /// Why one image is kept, and whose it is.
-async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
+async fn one(app: &App, seen: &mut Observation, name: &str) -> Result<u8> {
     let tried = || format!("looking for the image {name}");
     let found = seen.engine.image(name).await?;
     let id = found.map(|image| image.id).or_else(|| shortened(seen, name));
-    let Some(image) = id.and_then(|id| seen.snapshot.image(id)) else {
+    let Some(image) = id.and_then(|id| seen.snapshot.image(id)).cloned() else {
         return Err(Error::failed(tried(), format!("{} has no such image", seen.info.endpoint))
             .hint("dkb status --all -v lists every image that is ours"));
     };
-    let builds = seen.books.claims(image.id);
-    let of = builds.clone().max_by_key(|build| build.at).map(|build| build.of.clone());
+    let of = seen.books.claims(image.id).max_by_key(|build| build.at).map(|build| build.of.clone());
     let mut fates = fates(app, seen, of.as_ref(), image.id).await?;
+    let builds = seen.books.claims(image.id);
     let plan = &mut fates[0].plan;
     if plan.steps.is_empty() && plan.kept.is_empty() {
         // Neither recorded nor stamped: a plan has no line for it.
@@ -95,7 +100,7 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
     let entry = of.as_ref().and_then(|of| seen.books.sessions.get(of)).filter(|entry| entry.is_cleaned());
     let cleaned = entry.and_then(|entry| entry.cleaned);
     let about = About {
-        image,
+        image: &image,
         stamp: image.stamp(),
         gave: image
             .tags
@@ -119,7 +124,7 @@ async fn one(app: &App, seen: &Observation, name: &str) -> Result<u8> {
 }
 
 /// What each kind of clean would do with one image. The first is the plain one.
-async fn fates(app: &App, seen: &Observation, of: Option<&SessionKey>, id: ImageId) -> Result<Vec<Fate>> {
+async fn fates(app: &App, seen: &mut Observation, of: Option<&SessionKey>, id: ImageId) -> Result<Vec<Fate>> {
     let mut here = app.here();
     let Some(of) = of else {
         let plan = seen.plan(&here, &policy(app, Scope::All, false)).await?;
@@ -128,7 +133,7 @@ async fn fates(app: &App, seen: &Observation, of: Option<&SessionKey>, id: Image
     // What another working copy built is cleaned by whoever says the project's name.
     let elsewhere = of.project != app.key.project || !seen.as_look(&here, &Layers::new()).reaches(of);
     here.vouched |= elsewhere;
-    let of_clean = async |command: String, scope: Scope, tags: bool| -> Result<Fate> {
+    let mut of_clean = async |command: String, scope: Scope, tags: bool| -> Result<Fate> {
         Ok(fate(command, seen.plan(&here, &policy(app, scope, tags)).await?, id))
     };
     let command = if elsewhere { format!("dkb clean --project {}", of.project) } else { "dkb clean".to_owned() };

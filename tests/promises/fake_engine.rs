@@ -252,6 +252,9 @@ impl<'e> Both<'e> {
         let real: Vec<Image> = real.expect("a list").into_iter().filter(|image| !is_base(image)).collect();
         let after = || format!("{when} on {}, after\n{}", self.engine.name(), self.log.join("\n"));
         assert_eq!(self.shown(&real), self.shown(&fake.expect("a list")), "{}", after());
+        if self.real.info().await.expect("an answer").can.lists_cost_by_answer {
+            self.compare_by_names(when).await;
+        }
         let (real, fake) = (self.real.containers().await, self.fake.containers().await);
         let shown = |containers: Vec<dkb::model::Container>| -> BTreeMap<String, String> {
             let show = |c: dkb::model::Container| {
@@ -263,6 +266,28 @@ impl<'e> Both<'e> {
             containers.into_iter().map(show).collect()
         };
         assert_eq!(shown(real.expect("a list")), shown(fake.expect("a list")), "{}", after());
+    }
+
+    /// What a list by names tells, of each image by all its names and by the engine's own name for it.
+    async fn compare_by_names(&self, when: &str) {
+        let after = || format!("{when} on {}, after\n{}", self.engine.name(), self.log.join("\n"));
+        let mut all: Vec<String> = Vec::new();
+        for id in &self.images {
+            let (real, fake) = (self.real.names(*id).await, self.fake.names(*id).await);
+            let sorted = |names: Option<Vec<Reference>>| names.map(|names| names.into_iter().collect::<BTreeSet<_>>());
+            let (real, fake) = (sorted(real.expect("an answer")), sorted(fake.expect("an answer")));
+            assert_eq!(real, fake, "the names of {id}, {}", after());
+            all.extend(real.into_iter().flatten().map(|name| name.to_string()));
+            all.push(format!("moby-dangling@{id}"));
+        }
+        for (asked, intermediates) in [(&all[..], true), (&all[..], false), (&all[..1], false), (&all[1..], false)] {
+            let (real, fake) = (
+                self.real.images_named(asked, intermediates).await,
+                self.fake.images_named(asked, intermediates).await,
+            );
+            let (real, fake) = (self.shown(&real.expect("a list")), self.shown(&fake.expect("a list")));
+            assert_eq!(real, fake, "{asked:?}, {intermediates}: {}", after());
+        }
     }
 
     /// Its names, the digests that stand alone, and what it is built on, as far as that is one of these images.

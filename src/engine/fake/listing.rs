@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::world::{Held, Store, World};
+use crate::engine::nameless as nameless_name;
 use crate::model::{CacheRecord, Container, DiskUsage, Ended, Image, ImageDetail, ImageId, Reference, total};
 
 impl World {
@@ -31,6 +32,23 @@ impl World {
             }
         };
         self.images.iter().map(image).collect()
+    }
+
+    /// By these names and no others. What has none is left out where others name it as their parent.
+    pub(super) fn list_named(&self, names: &[String], intermediates: bool) -> Vec<Image> {
+        let is_wanted = |name: &str| names.iter().any(|wanted| wanted == name);
+        let mut images = self.list_images(true);
+        images.retain_mut(|image| {
+            let nameless = self.images.get(&image.id).is_some_and(|held| held.nameless);
+            let shown = nameless && (intermediates || !self.is_base(image.id)) && is_wanted(&nameless_name(image.id));
+            image.tags.retain(|tag| is_wanted(tag.as_str()));
+            image
+                .beside
+                .retain(|digest| image.tags.iter().any(|tag| digest.starts_with(&format!("{}@", tag.repository()))));
+            image.travelled = !image.beside.is_empty();
+            shown || !image.tags.is_empty()
+        });
+        images
     }
 
     pub(super) fn detail(&self, name: &str) -> Option<ImageDetail> {

@@ -250,7 +250,7 @@ impl Engine for Fake {
 
     async fn info(&self) -> Result<EngineInfo> {
         let is_containerd = self.world.borrow().store == Store::Containerd;
-        let now = self.look("asking about", "itself", |world| world.now).await?;
+        let (now, images) = self.look("asking about", "itself", |world| (world.now, world.images.len())).await?;
         Ok(EngineInfo {
             identity: Some("fake".to_owned()),
             endpoint: self.endpoint.to_string(),
@@ -260,11 +260,30 @@ impl Engine for Fake {
             root_dir: String::new(),
             now,
             ahead: SignedDuration::ZERO,
+            images,
         })
     }
 
     async fn images(&self, shared_sizes: bool) -> Result<Vec<Image>> {
         self.look("listing", "images", |world| world.list_images(shared_sizes)).await
+    }
+
+    async fn images_named(&self, names: &[String], intermediates: bool) -> Result<Vec<Image>> {
+        self.look("listing images by", &names.join(" "), |world| world.list_named(names, intermediates)).await
+    }
+
+    async fn images_labelled(&self, label: &str) -> Result<Vec<Image>> {
+        let labelled = |world: &World| {
+            let mut images = world.list_images(false);
+            images.retain(|image| image.labels.contains_key(label));
+            images
+        };
+        self.look("listing images by", label, labelled).await
+    }
+
+    async fn names(&self, id: ImageId) -> Result<Option<Vec<Reference>>> {
+        let names = |world: &World| world.has(id).then(|| world.names_of(id).cloned().collect());
+        self.look("asking for the names of", &id.short(), names).await
     }
 
     async fn containers(&self) -> Result<Vec<Container>> {

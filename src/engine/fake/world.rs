@@ -102,7 +102,7 @@ impl World {
 
     /// The name of an image that has none, on containerd's store.
     pub fn nameless(id: ImageId) -> String {
-        format!("moby-dangling@{id}")
+        crate::engine::nameless(id)
     }
 
     /// A name as this engine writes it. Podman leaves nothing out.
@@ -136,6 +136,14 @@ impl World {
 
     pub fn parent_of(&self, id: ImageId) -> Option<ImageId> {
         self.images.get(&id)?.parent
+    }
+
+    pub fn layers_of(&self, id: ImageId) -> Vec<String> {
+        self.images.get(&id).map(|held| held.layers.clone()).unwrap_or_default()
+    }
+
+    pub fn labels_of(&self, id: ImageId) -> HashMap<String, String> {
+        self.images.get(&id).map(|held| held.labels.clone()).unwrap_or_default()
     }
 
     pub fn ids(&self) -> Vec<ImageId> {

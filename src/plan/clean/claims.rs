@@ -77,6 +77,23 @@ fn is_tilts(given: &Reference, image: ImageId, tag: &Reference) -> bool {
         && digits.is_some_and(|digits| digits.len() >= 12 && image.starts_with(digits))
 }
 
+/// Whether the ledger has never heard of the session of the CI job that this process is in.
+fn is_unheard_of(look: &CleanLook) -> bool {
+    let key = &look.here.key;
+    // One with lines that are lost may have heard of any.
+    let unknown = !look.books.damaged && !look.books.sessions.contains_key(key);
+    look.here.by_ci && !key.session.is_local() && unknown
+}
+
+fn believes_stamps(policy: &CleanPolicy) -> bool {
+    policy.trust_stamp && policy.scope != Scope::All
+}
+
+/// Whether one of the two doors may be open to anything.
+pub(super) fn may_let_in(look: &CleanLook, policy: &CleanPolicy) -> bool {
+    is_unheard_of(look) || believes_stamps(policy)
+}
+
 pub(super) enum Standing<'c, 'a> {
     /// Neither recorded nor stamped: none of our business, and not worth a line.
     Unseen,
@@ -177,11 +194,8 @@ impl<'a> Claims<'a> {
             return false;
         };
         let key = SessionKey { project, session };
-        let here = self.look.here;
-        // A ledger with lines that are lost may have heard of any.
-        let unknown = !self.look.books.damaged && !self.look.books.sessions.contains_key(&key);
-        let first = here.by_ci && key == here.key && !key.session.is_local() && unknown && image.digests.is_empty();
-        let second = self.policy.trust_stamp && self.policy.scope != Scope::All;
+        let first = key == self.look.here.key && is_unheard_of(self.look) && image.digests.is_empty();
+        let second = believes_stamps(self.policy);
         let covered = match &self.policy.scope {
             Scope::Project { project } => key.project == *project,
             Scope::Session(session) => key == *session,
