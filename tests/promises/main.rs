@@ -53,6 +53,7 @@ mod sweep_model;
 mod sweep_pressure;
 mod sweep_random;
 mod sweep_seed;
+mod sweep_user;
 mod sweep_values;
 
 use std::process::ExitCode;
@@ -108,6 +109,7 @@ fn main() -> ExitCode {
         sweep_pressure::promises(),
         sweep_random::promises(),
         sweep_seed::promises(),
+        sweep_user::promises(),
         sweep_values::promises(),
     ])
 }
