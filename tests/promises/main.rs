@@ -25,6 +25,7 @@ mod clean_races;
 mod clean_random;
 mod clean_takes_ours;
 mod clean_together;
+mod deploy;
 mod fake_engine;
 mod far_away;
 mod full_streams;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         clean_random::promises(),
         clean_takes_ours::promises(),
         clean_together::promises(),
+        deploy::promises(),
         fake_engine::promises(),
         far_away::promises(),
         full_streams::promises(),
