@@ -59,6 +59,15 @@ bench-keep *ARGS:
     { echo "dkb $(git rev-parse HEAD), $(nproc) cores, $(uname -sm), load $(cut -d' ' -f1 /proc/loadavg)"; echo
       cargo bench --bench against_docker -- {{ARGS}}; } | tee "$run"
 
+# Build the image of deploy/Dockerfile from a static binary, with that binary
+image TAG="docker-cleaner:latest" *FLAGS="":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --locked --release --target {{arch()}}-unknown-linux-musl
+    case {{arch()}} in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; *) arch={{arch()}} ;; esac
+    binary=$PWD/target/{{arch()}}-unknown-linux-musl/release/dkb
+    BUILDER=$binary deploy/image "$binary" "$arch" -t {{TAG}} {{FLAGS}}
+
 # Install dkb for this user
 install:
     cargo install --path . --locked

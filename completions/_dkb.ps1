@@ -190,6 +190,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('--cache-until', '--cache-until', [CompletionResultType]::ParameterName, 'Keep build cache that was used since')
             [CompletionResult]::new('--when-disk-above', '--when-disk-above', [CompletionResultType]::ParameterName, 'Do nothing unless the engine''s disk is fuller: 85%, 200GB')
             [CompletionResult]::new('--down-to', '--down-to', [CompletionResultType]::ParameterName, 'Then sweep the least valuable first, down to here and no further')
+            [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'Wait so long for an engine that is not there yet')
             [CompletionResult]::new('--plan', '--plan', [CompletionResultType]::ParameterName, 'Write the plan to a file or a pipe, and do nothing')
             [CompletionResult]::new('--apply', '--apply', [CompletionResultType]::ParameterName, 'Do those steps of a plan that would be done today too, and never more')
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')

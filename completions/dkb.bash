@@ -952,7 +952,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__sweep)
-            opts="-n -y -c -H -q -v -h --only --skip --all-images --volumes --filter --keep --keep-last --until --older-than --cache-keep --cache-until --when-disk-above --down-to --all-contexts --dry-run --yes --plan --apply --context --host --project --settings --format --color --json --quiet --verbose --help"
+            opts="-n -y -c -H -q -v -h --only --skip --all-images --volumes --filter --keep --keep-last --until --older-than --cache-keep --cache-until --when-disk-above --down-to --all-contexts --wait --dry-run --yes --plan --apply --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -999,6 +999,10 @@ _dkb() {
                     return 0
                     ;;
                 --down-to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

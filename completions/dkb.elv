@@ -181,6 +181,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --cache-until 'Keep build cache that was used since'
             cand --when-disk-above 'Do nothing unless the engine''s disk is fuller: 85%, 200GB'
             cand --down-to 'Then sweep the least valuable first, down to here and no further'
+            cand --wait 'Wait so long for an engine that is not there yet'
             cand --plan 'Write the plan to a file or a pipe, and do nothing'
             cand --apply 'Do those steps of a plan that would be done today too, and never more'
             cand -c 'Use this docker context; sweep takes several'

@@ -165,6 +165,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l cache-keep -d 'Keep th
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l cache-until -d 'Keep build cache that was used since' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l when-disk-above -d 'Do nothing unless the engine\'s disk is fuller: 85%, 200GB' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l down-to -d 'Then sweep the least valuable first, down to here and no further' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l wait -d 'Wait so long for an engine that is not there yet' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l plan -d 'Write the plan to a file or a pipe, and do nothing' -r -F
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l apply -d 'Do those steps of a plan that would be done today too, and never more' -r -F
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s c -l context -d 'Use this docker context; sweep takes several' -r

@@ -73,6 +73,8 @@ pub struct Settings {
 pub struct SweepSettings {
     pub(crate) policy: SweepPolicy,
     pub disk: Option<DiskPressure>,
+    /// For an engine that is not there yet.
+    pub wait: Duration,
 }
 
 /// Above the high mark something is swept, down to the low one.
@@ -163,7 +165,7 @@ impl SweepSettings {
                 &format!("{wrong} when_disk_above"),
                 "both are shares or both are sizes, down_to the lower one",
             )),
-            None => Ok(Self { policy: policy(all), disk }),
+            None => Ok(Self { policy: policy(all), disk, wait: all.duration("sweep.wait").unwrap_or_default() }),
         }
     }
 }

@@ -71,6 +71,7 @@ together! {
         value("older_than", "older-than", "DUR", "Keep what is younger").visible_alias("until"),
     ].map(|flag| flag.help_heading("What stays")),
     Unasked: [switch("yes", "yes", "Do not ask").short('y').help_heading("How")],
+    Patience: [value("wait", "wait", "DUR", "Wait so long for an engine that is not there yet").help_heading("How")],
     Swept: [
         switch("all_images", "all-images", "Sweep all unused images, not only untagged ones"),
         switch("volumes", "volumes", "Sweep unused volumes, named ones too").conflicts_with("only"),

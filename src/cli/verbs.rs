@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
-use super::key_flags::{DiskPressure, GuardSession, KeyFlags, Retention, Swept, SweptCache, Trust, Unasked};
+use super::key_flags::{DiskPressure, GuardSession, KeyFlags, Patience, Retention, Swept, SweptCache, Trust, Unasked};
 use crate::config::Typed;
 use crate::error::{Error, Result};
 use crate::model::{Name, Scope, SessionKey, parse_bytes};
@@ -380,6 +380,8 @@ pub struct SweepFlags {
     /// Sweep every docker context
     #[arg(long, conflicts_with_all = ["context", "host"], help_heading = "Many hosts")]
     pub all_contexts: bool,
+    #[command(flatten)]
+    _patience: KeyFlags<Patience>,
     #[command(flatten)]
     pub act: Act,
 }

@@ -149,6 +149,7 @@ pub static KEYS: &[Key] = {
         key("sweep.cache_until", "cache_until", Duration, User, "", "no younger build cache is swept; else sweep.until"),
         key("sweep.when_disk_above", "when_disk_above", Mark, User, "", "sweep only when the engine's disk is fuller"),
         key("sweep.down_to", "down_to", Mark, User, "", "and then the least valuable first, down to here"),
+        key("sweep.wait", "wait", Duration, User, "0s", "how long an engine that is not there yet is waited for"),
     ]
 };
 

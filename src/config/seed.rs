@@ -3,6 +3,8 @@
 //! They say the same as dkb's own settings and count less than those. A bad value is an error before anything
 //! is touched; only of variables that other programs set too, a bad one is a warning.
 
+use std::path::PathBuf;
+
 use super::file::Entry;
 use super::keys::find;
 use super::places::Environment;
@@ -25,6 +27,14 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Who goes on with what root began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct User {
+    /// Or a number.
+    pub name: String,
+    pub variable: &'static str,
+}
+
 /// What the variables say beyond settings that dkb has anyway.
 #[derive(Debug, Default)]
 pub(crate) struct Seed {
@@ -36,6 +46,10 @@ pub(crate) struct Seed {
     /// `None` where `LOG_FORMAT` is not set.
     pub format: Option<LogFormat>,
     pub quiet: bool,
+    /// `DOCKER_SOCKET`, the engine's where neither a flag nor one of docker's variables names one.
+    pub socket: Option<PathBuf>,
+    /// `DKB_USER`, else `CLEANUP_USER`.
+    pub user: Option<User>,
     /// One of its `PRUNE_…` or `CLEANUP_…` variables beside `PRUNE_FORCE` is set: dkb stands in for it.
     pub stands_in: bool,
     pub warnings: Vec<String>,
@@ -80,6 +94,14 @@ pub(crate) fn read(env: Environment) -> Result<Seed> {
     }
     seed.force = bool(env, "PRUNE_FORCE")?;
     seed.dry_run = bool(env, "DRY_RUN")?.unwrap_or(false);
+    seed.socket = env("DOCKER_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from);
+    for variable in ["DKB_USER", "CLEANUP_USER"] {
+        // An empty one is a word too: the image names a user, and somebody wants to stay root.
+        if env(variable).is_some() {
+            seed.user = text(env, variable)?.map(|name| User { name, variable });
+            break;
+        }
+    }
     seed.logging(env);
     Ok(seed)
 }
@@ -228,6 +250,19 @@ mod tests {
             assert!(error.starts_with(variable) && error.contains(takes), "{error}");
             assert!(error.contains(&format!("'{value}'")), "{error}");
         }
+    }
+
+    #[test]
+    fn dkbs_own_variable_names_the_user_first_and_an_empty_one_names_none() {
+        let user = |variables: &[(&str, &str)]| {
+            read_of(variables).expect("good values").user.map(|user| format!("{} {}", user.variable, user.name))
+        };
+        assert_eq!(user(&[("CLEANUP_USER", "cleanup-user")]).as_deref(), Some("CLEANUP_USER cleanup-user"));
+        assert_eq!(user(&[("DKB_USER", "1000"), ("CLEANUP_USER", "a")]).as_deref(), Some("DKB_USER 1000"));
+        assert_eq!(user(&[("DKB_USER", ""), ("CLEANUP_USER", "a")]), None);
+        assert_eq!(user(&[]), None);
+        let socket = |path| read_of(&[("DOCKER_SOCKET", path)]).expect("good values").socket;
+        assert_eq!((socket("/s"), socket("")), (Some(PathBuf::from("/s")), None));
     }
 
     #[test]

@@ -35,7 +35,7 @@ fn without_any_settings_the_defaults_hold() {
         cache_until: day,
         need: None,
     };
-    assert_eq!(got.sweep, SweepSettings { policy, disk: None });
+    assert_eq!(got.sweep, SweepSettings { policy, disk: None, wait: Duration::ZERO });
 }
 
 /// Every key is set to something else than its default, so a key that nothing reads is noticed.
@@ -71,6 +71,7 @@ fn every_key_reaches_the_settings() {
         cache_until = "8h"
         when_disk_above = "90%"
         down_to = "80%"
+        wait = "90s"
     "#;
     let got = settings(own).expect("settings");
     assert_eq!(got.project.as_ref().map(Name::as_str), Some("acme/shop"));
@@ -98,7 +99,7 @@ fn every_key_reaches_the_settings() {
         need: None,
     };
     let disk = Some(DiskPressure { above: DiskMark::Percent(90), down_to: DiskMark::Percent(80) });
-    assert_eq!(got.sweep, SweepSettings { policy, disk });
+    assert_eq!(got.sweep, SweepSettings { policy, disk, wait: Duration::from_secs(90) });
     // What only a run or a flag may set has no place in a file.
     let left: Vec<_> =
         got.effective.iter().filter(|one| one.sources == [Source::Default]).map(|one| one.key.name).collect();

@@ -125,7 +125,7 @@ impl Asker {
         if head.status == StatusCode::OK {
             return Ok((head.headers, read));
         }
-        Err(Fault::answered(head.status.as_u16(), &read))
+        Err(Fault::answered(head.status.as_u16(), &read).of(path))
     }
 
     /// Where a program carries the stream, its stderr knows why it ended, a moment later.

@@ -28,6 +28,7 @@ use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::identity;
 use super::outcome::{Answer, Removed};
+use super::socket;
 use crate::error::{Error, Result};
 use crate::model::{
     CacheRecord, Container, DiskUsage, Ended, EngineInfo, Image, ImageDetail, ImageId, Network, Reference, Volume,
@@ -52,7 +53,14 @@ impl Docker {
     pub async fn connect(endpoint: Endpoint, limits: Limits) -> Result<Self> {
         let tried = format!("connecting to {endpoint}");
         let asker = Asker::new(&endpoint, limits.connect);
-        let hello = asker.hello(limits.connect).await.map_err(|fault| fault.into_error(&tried))?;
+        let hello = asker.hello(limits.connect).await.map_err(|fault| {
+            let lacking = if fault.is_denied() { socket::lacking(&endpoint) } else { None };
+            let error = fault.into_error(&tried);
+            match lacking {
+                Some(next) => error.hint(next),
+                None => error,
+            }
+        })?;
         let http = asker.http();
         let send = move |request: BollardRequest| {
             let answer = http.request(request.map(BodyExt::boxed_unsync));

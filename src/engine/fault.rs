@@ -8,6 +8,10 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 
+/// Where the socket itself tells no more.
+const DENIED: &str =
+    "This user may not open the engine's socket; add it to the engine's group, or use an engine of its own.";
+
 #[derive(Debug)]
 pub(super) enum Fault {
     /// No connection, so nothing was asked.
@@ -26,12 +30,15 @@ impl Fault {
     /// Reads a failed attempt to connect: the operating system's own error says what to do next.
     pub(super) fn unreached(error: &(dyn StdError + 'static)) -> Self {
         let next = match io_kind(error) {
-            Some(io::ErrorKind::PermissionDenied) => {
-                "This user may not open the engine's socket; add it to the engine's group, or use an engine of its own."
-            }
+            Some(io::ErrorKind::PermissionDenied) => DENIED,
             _ => "Is it running? Another engine is named by --context, DOCKER_CONTEXT or DOCKER_HOST.",
         };
         Self::Unreached { why: cause(error), next }
+    }
+
+    /// Whether the operating system refused it, and no engine did.
+    pub(super) fn is_denied(&self) -> bool {
+        matches!(self, Self::Unreached { next, .. } if *next == DENIED)
     }
 
     /// Reads a connection that failed under way; what is no HTTP is rubbish.
@@ -48,6 +55,16 @@ impl Fault {
         }
         let said = serde_json::from_slice(body).map(|Said { message }| message);
         Self::Answered { status, message: said.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned()) }
+    }
+
+    /// Whoever set up a proxy that lets only some calls through wants to know which one it refused.
+    pub(super) fn of(self, path: &str) -> Self {
+        match self {
+            Self::Answered { status: 403, message } => {
+                Self::Answered { status: 403, message: format!("GET {path} is not allowed: {}", message.trim()) }
+            }
+            other => other,
+        }
     }
 
     pub(super) fn into_error(self, tried: &str) -> Error {
@@ -123,6 +140,13 @@ mod tests {
         assert_eq!(shown(r#"{"message":"no space","cause":"x"}"#), "no space (error 500)");
         assert_eq!(shown("<html>"), "<html> (error 500)");
         assert_eq!(shown(""), "the answer is error 500");
+    }
+
+    #[test]
+    fn a_call_that_is_refused_is_named() {
+        let refused = Fault::answered(403, b"{\"message\":\"no\"}").of("/volumes").to_string();
+        assert_eq!(refused, "GET /volumes is not allowed: no (error 403)");
+        assert_eq!(Fault::answered(500, b"no").of("/volumes").to_string(), "no (error 500)");
     }
 
     #[derive(Debug)]

@@ -37,6 +37,7 @@ mod inspect;
 mod outcome;
 mod past_builds;
 pub(crate) mod program;
+pub(crate) mod socket;
 mod wire;
 mod working;
 

@@ -25,6 +25,7 @@ mod reference;
 mod resource;
 mod session;
 mod snapshot;
+mod socket;
 mod stamp;
 mod step;
 mod text;
@@ -62,5 +63,6 @@ pub use session::{Life, Opening, Owner, SessionEntry, SessionKey, Taken};
 #[cfg(test)]
 pub(crate) use snapshot::tests as image_tests;
 pub use snapshot::{Container, ContainerState, EngineInfo, Image, ImageDetail, Snapshot};
+pub use socket::{Door, SocketRights};
 pub use stamp::{PROJECT_LABEL, RUN_LABEL, SESSION_LABEL, Stamp};
 pub use step::{Action, CacheUse, Deed, ImageGuard, Kind, Outcome, Reason, Step};

@@ -6,6 +6,7 @@ mod end;
 pub(crate) mod signals;
 mod stream;
 mod tap;
+pub(crate) mod user;
 
 use std::ffi::OsStr;
 use std::path::Path;

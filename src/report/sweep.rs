@@ -73,6 +73,13 @@ impl Voice {
         }
     }
 
+    /// What whoever reads the log later may want to know, and whoever watches does not.
+    pub(crate) fn note(&self, text: &str) {
+        if let Tongue::Log(log) = &self.tongue {
+            log.begins(text);
+        }
+    }
+
     pub(crate) fn gap(&self, host: &str, gap: &Gap) {
         let (kind, words) = (gap.kind(), words_of(gap));
         match &self.tongue {

@@ -2,6 +2,8 @@
 
 mod hosts;
 mod run;
+mod user;
+mod wait;
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -13,7 +15,6 @@ use crate::app::{App, env};
 use crate::cli;
 use crate::config::seed;
 use crate::config::value::Source;
-use crate::engine::Limits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Kind;
 use crate::observe::host::HostObservation;
@@ -25,12 +26,8 @@ use crate::processes::signals::asked_to_stop;
 use crate::report;
 use crate::report::sweep::{SweptHost, Voice};
 use crate::session::dead;
-use hosts::Host;
+use hosts::{Host, LIMITS};
 use run::Ready;
-
-/// An engine that can't be reached is given up soon enough for a nightly job to say so and go on.
-const LIMITS: Limits =
-    Limits { connect: Duration::from_secs(3), ask: Duration::from_secs(60), change: Duration::from_secs(300) };
 
 /// What this run is to do with its plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,14 +55,18 @@ pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
                 .hint("say --yes or set PRUNE_FORCE=true, after a look at what --dry-run shows"));
         }
     };
-    let hosts = hosts::hosts(app, flags)?;
+    let began = Instant::now();
+    let mut hosts = hosts::hosts(app, flags, seed.socket.as_deref())?;
     let voice = Voice::new(&app.settings, app.loudness(), &seed, hosts.len() > 1, mode == Mode::Show);
     let as_document = flags.act.plan.as_deref().is_some_and(plan_file::is_the_result);
     let voice = if as_document { voice.into_document() } else { voice };
     app.runtime()?.block_on(async {
         let stop = asked_to_stop().boxed_local().shared();
+        if let Some(user) = &seed.user {
+            user::step_down(&mut hosts, user, &voice, began, stop.clone()).await;
+        }
         let told = if mode == Mode::Ask {
-            let looks = join_all(hosts.iter().map(|host| prepare(app, flags, host, &voice))).await;
+            let looks = join_all(hosts.iter().map(|host| prepare(app, flags, host, &voice, began))).await;
             if !agreed(&hosts, &looks, &voice) {
                 return Ok(declined(&hosts, looks, &voice));
             }
@@ -76,7 +77,8 @@ pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
             join_all(done).await
         } else {
             let whole = hosts.iter().map(|host| async {
-                let ready = prepare(app, flags, host, &voice).await;
+                let ready =
+                    wait::unless_stopped(stop.clone(), Box::pin(prepare(app, flags, host, &voice, began))).await;
                 match (mode, ready) {
                     (Mode::Show, ready) => show(&host.name, ready, flags, &voice),
                     (_, ready) => run::carry_out(app, &host.name, ready, &voice, stop.clone()).await,
@@ -89,9 +91,10 @@ pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
     })
 }
 
-async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice) -> Result<Ready> {
+async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice, since: Instant) -> Result<Ready> {
     let began = Instant::now();
     voice.starts(&host.name);
+    wait::for_engine(host, voice, since).await?;
     let (seen, swept) = match &flags.act.apply {
         None => {
             let mut seen =
@@ -195,7 +198,8 @@ fn declined(hosts: &[Host], looks: Vec<Result<Ready>>, voice: &Voice) -> u8 {
 /// As the docker-cleaner's: 1 where some of it failed, 2 where all of it did.
 fn exit_code(told: &[SweptHost]) -> u8 {
     let codes: Vec<u8> = told.iter().map(host_code).collect();
-    if told.iter().any(|told| told.interrupted) {
+    let is_stop = |error: &Error| error.kind == ErrorKind::Interrupted;
+    if told.iter().any(|told| told.interrupted || told.error.as_ref().is_some_and(is_stop)) {
         ErrorKind::Interrupted.exit_code()
     } else if codes.iter().all(|code| *code == 0) {
         0

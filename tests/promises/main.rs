@@ -25,6 +25,7 @@ mod clean_races;
 mod clean_random;
 mod clean_takes_ours;
 mod clean_together;
+mod deploy;
 mod fake_engine;
 mod far_away;
 mod full_streams;
@@ -55,6 +56,7 @@ mod sweep_model;
 mod sweep_pressure;
 mod sweep_random;
 mod sweep_seed;
+mod sweep_user;
 mod sweep_values;
 
 use std::process::ExitCode;
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         clean_random::promises(),
         clean_takes_ours::promises(),
         clean_together::promises(),
+        deploy::promises(),
         fake_engine::promises(),
         far_away::promises(),
         full_streams::promises(),
@@ -112,6 +115,7 @@ fn main() -> ExitCode {
         sweep_pressure::promises(),
         sweep_random::promises(),
         sweep_seed::promises(),
+        sweep_user::promises(),
         sweep_values::promises(),
     ])
 }

@@ -1,14 +1,13 @@
 //! What the page on sweeping tells people to do works, with the real programs.
 
-use std::path::{Path, PathBuf};
-use std::process;
+use std::path::Path;
 
 use dkb_lab::command::Command;
-use dkb_lab::dkb::dkb_path;
 use dkb_lab::promise::{Promises, docker};
 use dkb_lab::{Builder, Context, Engine, State, promises};
 use serde_json::Value;
 
+use crate::deploy::build_image;
 use crate::readme::{Checkout, blocks_of};
 
 const PAGE: &str = "docs/sweep.md";
@@ -129,37 +128,20 @@ fn the_systemd_service_sweeps_what_is_old(engine: &Engine) {
     assert!(told.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{told}");
 }
 
-/// The program under test, which is not static: its libraries go along, at their own places.
-fn put_dkb(folder: &Path) {
-    let strip = process::Command::new("strip").arg("-o").arg(folder.join("dkb")).arg(dkb_path()).status();
-    assert!(strip.is_ok_and(|status| status.success()));
-    let said = process::Command::new("ldd").arg(dkb_path()).output().expect("ldd");
-    let said = String::from_utf8(said.stdout).expect("text");
-    for path in said.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from) {
-        let to = folder.join("lib").join(path.strip_prefix("/").expect("a path from the root"));
-        std::fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
-        std::fs::copy(&path, to).expect("a library");
-    }
-}
-
 fn the_container_takes_the_docker_cleaners_place(engine: &Engine) {
     let checkout = Checkout::new(engine);
-    put_dkb(checkout.context.path());
-    let dockerfile = block("dockerfile", "FROM scratch").replace("COPY dkb /dkb\n", "COPY dkb /dkb\nCOPY lib /\n");
-    checkout.context.write("Dockerfile", dockerfile);
-    std::fs::remove_file(checkout.context.join(".dockerignore")).expect("the checkout's");
+    build_image(engine, "docker-cleaner:latest", &[]);
     let here = |text: &str| text.replace("/var/run/docker.sock:/", &format!("{}:/", engine.socket().display()));
-    for command in commands(&block("console", "docker build -t docker-cleaner")) {
+    let block = block("console", "docker run --rm");
+    for command in commands(&block).filter(|command| !command.contains("--dry-run")) {
         let things = old_and_young(engine);
         let told = checkout.shell(&here(command)).run().success();
-        if command.starts_with("docker run ") {
-            swept_the_old_one(engine, &things);
-            assert!(told.out().contains("[IMAGE] Removed "), "{told}");
-        }
+        swept_the_old_one(engine, &things);
+        assert!(told.out().contains("[IMAGE] Removed "), "{told}");
     }
     assert!(engine.has("docker-cleaner:latest"), "its own image is at work");
 
-    checkout.context.write("compose.yaml", here(&block("yaml", "services:")));
+    checkout.context.write("compose.yaml", here(&blocks_of(PAGE, "yaml")[0]));
     let things = old_and_young(engine);
     let told = checkout.shell("docker compose up docker-cleaner").run().success();
     swept_the_old_one(engine, &things);

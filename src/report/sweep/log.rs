@@ -98,6 +98,10 @@ impl Log {
         self.plain(LogLevel::Warn, "INIT", host, warning.to_owned(), json!({}));
     }
 
+    pub(super) fn begins(&self, text: &str) {
+        self.plain(LogLevel::Info, "INIT", None, text.to_owned(), json!({}));
+    }
+
     pub(super) fn note(&self, host: Option<&str>, kind: Kind, note: &str) {
         self.plain(LogLevel::Warn, operation(kind), host, note.to_owned(), json!({}));
     }

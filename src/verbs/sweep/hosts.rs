@@ -1,12 +1,18 @@
 //! Which hosts are swept, and what each goes by.
 
 use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
 
 use crate::app::{App, env};
 use crate::cli;
 use crate::config::{HostAddress, SweepSettings};
-use crate::engine::{DockerFlags, Endpoint, cli_files};
+use crate::engine::{DockerFlags, Endpoint, Limits, cli_files};
 use crate::error::{Error, Result};
+
+/// An engine that can't be reached is given up soon enough for a nightly job to say so and go on.
+pub(super) const LIMITS: Limits =
+    Limits { connect: Duration::from_secs(3), ask: Duration::from_secs(60), change: Duration::from_secs(300) };
 
 pub(super) struct Host {
     /// As the user knows it.
@@ -16,7 +22,7 @@ pub(super) struct Host {
 }
 
 /// Flags go before the environment, and that before the hosts of the user's own file.
-pub(super) fn hosts(app: &App, flags: &cli::SweepFlags) -> Result<Vec<Host>> {
+pub(super) fn hosts(app: &App, flags: &cli::SweepFlags, socket: Option<&Path>) -> Result<Vec<Host>> {
     let set = |name| env(name).is_some_and(|value| !value.is_empty());
     let settings = &app.settings;
     let hosts = if flags.all_contexts {
@@ -28,6 +34,9 @@ pub(super) fn hosts(app: &App, flags: &cli::SweepFlags) -> Result<Vec<Host>> {
         vec![alone(app)]
     } else if !settings.contexts.is_empty() {
         by_context(app, settings.contexts.clone())
+    } else if let Some(socket) = socket.filter(|_| !set("DOCKER_HOST") && !set("DOCKER_CONTEXT")) {
+        let (endpoint, sweep) = (Ok(Endpoint::unix(socket)), settings.sweep.clone());
+        vec![Host { name: "localhost".to_owned(), endpoint, sweep }]
     } else if settings.hosts.is_empty() || set("DOCKER_HOST") || set("DOCKER_CONTEXT") {
         vec![alone(app)]
     } else {
