@@ -9,11 +9,11 @@ use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Verb};
 use crate::config::value::Source;
-use crate::config::{self, Places, Settings, Typed, here};
+use crate::config::{self, Places, Settings, StampLevel, Typed, here};
 use crate::engine::{self, Docker, Endpoint, Limits, Program};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::State;
-use crate::model::{Doer, GuardMark, Name, Scope, SessionKey};
+use crate::model::{Doer, GuardMark, Name, Scope, SessionKey, Stamp};
 use crate::plan::clean::{CacheWish, CleanPolicy, Here};
 use crate::plan::identity::{Identity, Origin};
 use crate::report::words::Loudness;
@@ -36,7 +36,7 @@ pub(crate) struct App {
 fn docker_flags(cli: &Cli) -> engine::DockerFlags {
     let docker = &cli.docker;
     let words = match &cli.verb {
-        Verb::Build(build) => build.docker.clone(),
+        Verb::Build(build) | Verb::Bake(build) => build.docker.clone(),
         _ => written_again(cli),
     };
     let tls = [docker.tlscacert.is_some(), docker.tlscert.is_some(), docker.tlskey.is_some()];
@@ -197,6 +197,15 @@ impl App {
 
     pub(crate) fn slot(&self) -> Option<Name> {
         self.identity.ci.as_ref().and_then(|job| job.slot.clone())
+    }
+
+    /// What the settings put on every image.
+    pub(crate) fn stamp(&self) -> Stamp {
+        match self.settings.stamp {
+            StampLevel::Full => self.key.clone().into(),
+            StampLevel::Project => Stamp { project: Some(self.key.project.clone()), session: None },
+            StampLevel::None => Stamp::default(),
+        }
     }
 
     pub(crate) fn loudness(&self) -> Loudness {

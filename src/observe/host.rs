@@ -61,7 +61,7 @@ impl HostObservation {
         let mut seen = Self {
             snapshot: Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() },
             lives: lives(&state, &books),
-            running: bookkeeping::running(&state, None),
+            running: bookkeeping::running(&state, &[]),
             engine,
             info,
             ledger,

@@ -58,6 +58,10 @@ fn run(parsed: Parsed) -> Result<u8> {
             let words: Vec<OsString> = build.spelling.into_iter().chain(build.args).collect();
             build::build(&app, &build.docker, &words)
         }
+        Verb::Bake(bake) => {
+            let words: Vec<OsString> = bake.spelling.into_iter().chain(bake.args).collect();
+            build::bake(&app, &bake.docker, &words)
+        }
         Verb::Clean(clean) => clean::clean(&app, &clean),
         Verb::Sweep(sweep) => sweep::sweep(&app, &sweep),
         Verb::Guard(guard) => guard::guard(&app, &guard),

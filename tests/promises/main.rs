@@ -1,6 +1,7 @@
 //! What dkb promises, one file a theme, tried on every engine of the lab.
 
 mod absurd;
+mod bake;
 mod build_at_once;
 mod build_cache;
 mod build_constant;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     dkb_lab::set_dkb(env!("CARGO_BIN_EXE_dkb"));
     dkb_lab::promise::run([
         absurd::promises(),
+        bake::promises(),
         build_at_once::promises(),
         build_cache::promises(),
         build_constant::promises(),
