@@ -29,6 +29,8 @@ pub(crate) struct App {
     pub(crate) verb: &'static str,
     pub(crate) quiet: bool,
     pub(crate) verbose: bool,
+    /// The buildx in whose place dkb was called.
+    pub(crate) seat: Option<Program>,
     runtime: OnceCell<Runtime>,
 }
 
@@ -127,6 +129,7 @@ impl App {
             verbose: cli.common.verbose,
             settings,
             identity,
+            seat: None,
             runtime: OnceCell::new(),
         })
     }
@@ -243,6 +246,11 @@ impl App {
 
     pub(crate) fn program(&self) -> Result<Program> {
         Program::find(Some(self.settings.docker.as_os_str()), &env)
+    }
+
+    /// What builds: docker, or the buildx that docker meant to call.
+    pub(crate) fn builder(&self) -> Result<Program> {
+        self.seat.clone().map_or_else(|| self.program(), Ok)
     }
 
     pub(crate) fn state(&self) -> Result<State> {

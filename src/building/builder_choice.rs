@@ -15,13 +15,19 @@ const QUICK: Limits =
     Limits { connect: Duration::from_millis(500), ask: Duration::from_millis(500), change: Duration::from_secs(1) };
 
 /// `named`: by a flag behind the verb.
-pub(super) fn result_in(app: &App, spelling: &Spelling, tool: Tool, named: Option<&OsStr>) -> Builder {
+pub(super) fn result_in(
+    app: &App,
+    program: &Program,
+    spelling: &Spelling,
+    tool: Tool,
+    named: Option<&OsStr>,
+) -> Builder {
     let dir = config_dir(app.docker.config.as_deref(), &env);
     let text = |name| env(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty());
     let flag = named.or(spelling.builder()).map(|name| name.to_string_lossy().into_owned());
     let config = CliConfig::read(dir.as_deref());
     let named = flag.or_else(|| text("BUILDX_BUILDER"));
-    let follows_current = spelling.is_buildx() || config.has_builder_alias();
+    let follows_current = program.seat || spelling.is_buildx() || config.has_builder_alias();
     if tool == Tool::Podman || named.is_none() && !follows_current {
         return Builder::Engine;
     }
@@ -39,7 +45,7 @@ pub(super) fn builder_of(app: &App, program: &Program, spelling: &Spelling, stat
     let config = CliConfig::read(dir.as_deref());
     let facts = BuilderFacts {
         podman: program.kind == ProgramKind::Podman,
-        buildx_verb: spelling.is_buildx(),
+        buildx_verb: program.seat || spelling.is_buildx(),
         docker_buildkit: env("DOCKER_BUILDKIT").map(|value| value.to_string_lossy().into_owned()),
         builder_alias: config.has_builder_alias(),
         buildx_plugin: has_buildx(dir.as_deref(), &config),

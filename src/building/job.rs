@@ -15,7 +15,7 @@ use super::builder_choice;
 use super::target::Target;
 use crate::app::App;
 use crate::engine::builder::BuilderKind;
-use crate::engine::{Endpoint, Program, program};
+use crate::engine::{Endpoint, Program, ProgramKind};
 use crate::error::{Error, Result};
 use crate::ledger::{Intent, Journal, Running, SessionHold, State};
 use crate::model::{BuildId, Stamp};
@@ -53,7 +53,7 @@ pub(crate) struct Job {
 impl Job {
     pub(crate) fn new(app: &App, program: Program, spelling: Spelling, words: BuildWords) -> Self {
         let kind = builder_choice::builder_of(app, &program, &spelling, app.state().as_ref().ok());
-        let builder = builder_choice::result_in(app, &spelling, words.tool, words.builder.as_deref());
+        let builder = builder_choice::result_in(app, &program, &spelling, words.tool, words.builder.as_deref());
         let (quiet, call) = (words.quiet, Call::Build(words.clone()));
         let mut job = Self::begin(app, program, spelling, call, builder, kind != BuilderKind::BuildKit);
         let intent = job.intent(app);
@@ -71,7 +71,7 @@ impl Job {
         words: BakeWords,
         targets: Result<Vec<BakeTarget>>,
     ) -> Self {
-        let builder = builder_choice::result_in(app, &spelling, Tool::Docker, words.builder.as_deref());
+        let builder = builder_choice::result_in(app, &program, &spelling, Tool::Docker, words.builder.as_deref());
         let mut job = Self::begin(app, program, spelling, Call::Bake(words), builder, false);
         match targets {
             Ok(targets) => job.targets = Target::of_bake(targets, &job.intent(app)),
@@ -82,7 +82,10 @@ impl Job {
     }
 
     fn begin(app: &App, program: Program, spelling: Spelling, call: Call, builder: Builder, classic: bool) -> Self {
-        let endpoint = app.endpoint(Some(&program));
+        // buildx leads to no engine; the docker that called it does, whatever dkb would call.
+        let is_docker = |program: &Program| program.kind == ProgramKind::Docker;
+        let docker = if program.seat { app.program().ok().filter(is_docker) } else { Some(program.clone()) };
+        let endpoint = app.endpoint(docker.as_ref());
         let mut job = Self {
             program,
             endpoint,
@@ -240,7 +243,7 @@ impl Job {
 
     pub(super) fn command(&self, global: &[OsString]) -> Command {
         let file = self.own_file();
-        let mut command = Command::new(&self.program.path);
+        let mut command = self.program.command();
         command.args(global);
         match &self.call {
             Call::Build(words) => {
@@ -260,7 +263,7 @@ impl Job {
                 }
             }
         }
-        program::as_child(&mut command, &self.program.path);
+        self.program.tell(&mut command);
         command
     }
 }

@@ -20,7 +20,7 @@ const ASKING: &str = "asking docker what it is to bake";
 
 /// Runs docker and says how it ended. `words` begin with the verb, `global` stood before it.
 pub(crate) fn build(app: &App, global: &[OsString], words: &[OsString]) -> Result<u8> {
-    let program = app.program()?;
+    let program = app.builder()?;
     let tool = match program.kind {
         ProgramKind::Docker => Tool::Docker,
         ProgramKind::Podman => Tool::Podman,
@@ -39,9 +39,9 @@ pub(crate) fn build(app: &App, global: &[OsString], words: &[OsString]) -> Resul
 
 /// `dkb bake`: many targets in one call of docker, each a build of its own in the books.
 pub(crate) fn bake(app: &App, global: &[OsString], words: &[OsString]) -> Result<u8> {
-    let program = app.program()?;
+    let program = app.builder()?;
     // What the user calls `bake` older versions of docker know as `buildx bake` only.
-    let buildx = words.first().filter(|verb| *verb == "bake").map(|_| OsString::from("buildx"));
+    let buildx = words.first().filter(|verb| *verb == "bake" && !program.seat).map(|_| OsString::from("buildx"));
     let words: Vec<OsString> = buildx.into_iter().chain(words.iter().cloned()).collect();
     let Some((spelling, rest)) = Spelling::read_bake(&words) else {
         return Err(Error::usage("reading the command line", "this is no way to spell docker buildx bake"));
@@ -67,7 +67,7 @@ pub(crate) fn bake(app: &App, global: &[OsString], words: &[OsString]) -> Result
         Some(stdin) => {
             let mut asked = Command::new(&program.path);
             asked.args(global).args(bake.question(&spelling, &app.stamp()));
-            program::as_child(&mut asked, &program.path);
+            program.tell_aside(&mut asked);
             runtime
                 .block_on(answer(asked, stdin, ASKING))
                 .and_then(|printed| argv::targets(&printed).map_err(|error| Error::failed(ASKING, error)))
@@ -101,6 +101,6 @@ fn unnoted(program: &Program, global: &[OsString], words: &[OsString], why: &Err
 fn plainly(program: &Program, global: &[OsString], words: &[OsString]) -> Error {
     let mut command = Command::new(&program.path);
     command.args(global).args(words);
-    program::as_child(&mut command, &program.path);
+    program.tell(&mut command);
     not_started(program, &command.exec())
 }

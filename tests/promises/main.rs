@@ -43,6 +43,7 @@ mod neighbours;
 mod outside_text;
 mod plan_files;
 mod readme;
+mod seat;
 mod session_ends;
 mod soak;
 mod status_shows;
@@ -101,6 +102,7 @@ fn main() -> ExitCode {
         plan_files::promises(),
         names::promises(),
         readme::promises(),
+        seat::promises(),
         session_ends::promises(),
         status_shows::promises(),
         sweep_docs::promises(),

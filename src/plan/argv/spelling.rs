@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::flags::BUILDX;
+use super::flags::{BUILDX, GLOBAL};
 use super::pflag;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,15 @@ impl Spelling {
         } else {
             None
         }
+    }
+
+    /// Where docker's global flags end and a build or a bake begins, in words that docker gave to buildx itself. `None`
+    /// for all else.
+    pub fn in_seat(words: &[OsString]) -> Option<usize> {
+        let (_, at) = pflag::leading(&GLOBAL, words)?;
+        let of_buildx = words[at] == "build" || words[at] == "bake" || words[at] == "buildx";
+        let (is_build, is_bake) = (Self::read(&words[at..]).is_some(), Self::read_bake(&words[at..]).is_some());
+        (of_buildx && (is_build || is_bake)).then_some(at)
     }
 
     fn behind_buildx<'w>(words: &'w [OsString], verbs: [&str; 2]) -> Option<(Self, &'w [OsString])> {
@@ -121,6 +130,25 @@ mod tests {
         for line in ["build", "image bake", "buildx build bake", "buildx", "f"] {
             assert_eq!(Spelling::read_bake(&words(line)), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_build_is_known_among_the_words_that_docker_gives_to_buildx() {
+        for (line, at) in [
+            ("buildx build -t x .", Some(0)),
+            ("--config /c -D buildx bake", Some(3)),
+            ("bake --file - --progress rawjson", Some(0)),
+            ("build .", Some(0)),
+            ("docker-cli-plugin-metadata", None),
+            ("buildx version", None),
+            ("--builder x build .", None),
+            ("image build .", None),
+            ("buildx", None),
+            ("-c", None),
+        ] {
+            assert_eq!(Spelling::in_seat(&words(line)), at, "{line}");
+        }
+        assert_eq!(Spelling::in_seat(&[]), None);
     }
 
     #[test]
