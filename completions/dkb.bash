@@ -16,6 +16,9 @@ _dkb() {
             ",$1")
                 cmd="dkb"
                 ;;
+            dkb,bake)
+                cmd="dkb__subcmd__bake"
+                ;;
             dkb,build)
                 cmd="dkb__subcmd__build"
                 ;;
@@ -74,7 +77,7 @@ _dkb() {
 
     case "${cmd}" in
         dkb)
-            opts="-c -H -q -v -D -l -h -V --context --host --project --settings --format --color --json --quiet --verbose --config --debug --log-level --tls --tlscacert --tlscert --tlskey --tlsverify --session --help --version build clean status log guard sweep session config plugin completions man"
+            opts="-c -H -q -v -D -l -h -V --context --host --project --settings --format --color --json --quiet --verbose --config --debug --log-level --tls --tlscacert --tlscert --tlskey --tlsverify --session --help --version build bake clean status log guard sweep session config plugin completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -154,6 +157,52 @@ _dkb() {
                     ;;
                 --session)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dkb__subcmd__bake)
+            opts="-c -H -q -v --context --host --project --settings --format --color --json --quiet --verbose"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -H)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --project)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)

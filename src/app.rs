@@ -9,11 +9,11 @@ use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Verb};
 use crate::config::value::Source;
-use crate::config::{self, Places, Settings, Typed, here};
+use crate::config::{self, Places, Settings, StampLevel, Typed, here};
 use crate::engine::{self, Docker, Endpoint, Limits, Program};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::State;
-use crate::model::{Doer, GuardMark, Name, Scope, SessionKey};
+use crate::model::{Doer, GuardMark, Name, Scope, SessionKey, Stamp};
 use crate::plan::clean::{CacheWish, CleanPolicy, Here};
 use crate::plan::identity::{Identity, Origin};
 use crate::report::words::Loudness;
@@ -32,6 +32,8 @@ pub(crate) struct App {
     pub(crate) verb: &'static str,
     pub(crate) quiet: bool,
     pub(crate) verbose: bool,
+    /// The buildx in whose place dkb was called.
+    pub(crate) seat: Option<Program>,
     runtime: OnceCell<Runtime>,
 }
 
@@ -39,7 +41,7 @@ pub(crate) struct App {
 fn docker_flags(cli: &Cli) -> engine::DockerFlags {
     let docker = &cli.docker;
     let words = match &cli.verb {
-        Verb::Build(build) => build.docker.clone(),
+        Verb::Build(build) | Verb::Bake(build) => build.docker.clone(),
         _ => written_again(cli),
     };
     let tls = [docker.tlscacert.is_some(), docker.tlscert.is_some(), docker.tlskey.is_some()];
@@ -131,6 +133,7 @@ impl App {
             verbose: cli.common.verbose,
             settings,
             identity,
+            seat: None,
             runtime: OnceCell::new(),
         })
     }
@@ -206,6 +209,15 @@ impl App {
         self.identity.ci.as_ref().and_then(|job| job.slot.clone())
     }
 
+    /// What the settings put on every image.
+    pub(crate) fn stamp(&self) -> Stamp {
+        match self.settings.stamp {
+            StampLevel::Full => self.key.clone().into(),
+            StampLevel::Project => Stamp { project: Some(self.key.project.clone()), session: None },
+            StampLevel::None => Stamp::default(),
+        }
+    }
+
     pub(crate) fn loudness(&self) -> Loudness {
         match (self.quiet, self.verbose) {
             (true, _) => Loudness::Quiet,
@@ -246,6 +258,11 @@ impl App {
 
     pub(crate) fn program(&self) -> Result<Program> {
         Program::find(Some(self.settings.docker.as_os_str()), &env)
+    }
+
+    /// What builds: docker, or the buildx that docker meant to call.
+    pub(crate) fn builder(&self) -> Result<Program> {
+        self.seat.clone().map_or_else(|| self.program(), Ok)
     }
 
     pub(crate) fn state(&self) -> Result<State> {

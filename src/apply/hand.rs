@@ -29,9 +29,9 @@ impl<'a, E: Engine> Hand<'a, E> {
         Self { engine, snapshot, builds, removals: Removals::new(state, ledger, books, doer) }
     }
 
-    /// That of a build, which needs nothing of what it takes away itself.
-    pub(crate) fn of_build(self, build: &'a BuildId) -> Self {
-        Self { builds: self.builds.but_for(build), ..self }
+    /// That of builds, which need nothing of what they take away themselves.
+    pub(crate) fn of_builds(self, builds: &'a [BuildId]) -> Self {
+        Self { builds: self.builds.but_for(builds), ..self }
     }
 
     /// That of a session's end, which is over once somebody opens it again.

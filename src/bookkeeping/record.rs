@@ -163,7 +163,8 @@ pub(crate) async fn lost(
     let mut images = engine.images(false).await?;
     images.retain(|image| on.is_none_or(|step| image.id == step || image.parent == Some(step)));
     let Capabilities { digest_means_travel, .. } = can;
-    let lost = Lost { stamp: &intent.stamp, tags: &intent.tags, began, digest_means_travel };
+    let Intent { stamp, tags, beside, .. } = intent;
+    let lost = Lost { stamp, tags, beside, began, digest_means_travel };
     let mut details = Vec::new();
     for image in lost.stamped(&images) {
         details.extend(engine.image(&image.id.to_string()).await?);

@@ -13,8 +13,8 @@ use crate::plan::clean::{RunningBuild, needed_by_builds};
 pub(crate) struct NeededByBuilds<'a> {
     state: &'a State,
     books: &'a Books,
-    /// The build that asks, if one does: it needs nothing of what it takes away itself.
-    own: Option<&'a BuildId>,
+    /// The builds that ask, if any do: they need nothing of what they take away themselves.
+    own: &'a [BuildId],
     /// Whether somebody has come to use all of it, which may take seconds to find out where a lock is held. Who has come
     /// once is not asked about again.
     taken_over: Option<&'a dyn Fn() -> bool>,
@@ -32,11 +32,11 @@ struct Now {
 
 impl<'a> NeededByBuilds<'a> {
     pub(crate) fn new(state: &'a State, books: &'a Books) -> Self {
-        Self { state, books, own: None, taken_over: None, is_taken_over: Cell::new(false), now: RefCell::default() }
+        Self { state, books, own: &[], taken_over: None, is_taken_over: Cell::new(false), now: RefCell::default() }
     }
 
-    pub(crate) fn but_for(self, own: &'a BuildId) -> Self {
-        Self { own: Some(own), ..self }
+    pub(crate) fn but_for(self, own: &'a [BuildId]) -> Self {
+        Self { own, ..self }
     }
 
     pub(crate) fn unless(self, taken_over: &'a dyn Fn() -> bool) -> Self {
@@ -77,10 +77,10 @@ impl<'a> NeededByBuilds<'a> {
     }
 }
 
-/// Builds that run now, but for this one.
-pub(crate) fn running(state: &State, but: Option<&BuildId>) -> Vec<RunningBuild> {
+/// Builds that run now, but for these.
+pub(crate) fn running(state: &State, but: &[BuildId]) -> Vec<RunningBuild> {
     let unfinished = state.unfinished();
-    let others = unfinished.into_iter().filter(|other| other.still_runs() && Some(&other.intent.build) != but);
+    let others = unfinished.into_iter().filter(|other| other.still_runs() && !but.contains(&other.intent.build));
     others.map(|other| RunningBuild { of: other.intent.of, key: other.intent.key, tags: other.intent.tags }).collect()
 }
 
@@ -125,6 +125,7 @@ mod tests {
             slot: None,
             copy: None,
             socket: None,
+            beside: Vec::new(),
         };
         let running = state.begin(&intent).expect("a build");
         assert_eq!(needed(), [true, false, true, false, false]);

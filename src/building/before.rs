@@ -24,13 +24,20 @@ pub(crate) struct Before {
     /// The same at the latest.
     pub surely_began: Timestamp,
     started: Instant,
-    /// What the names that the build will give mean now.
-    pub tags: Vec<(Reference, ImageId)>,
-    /// The names that the build will give, as the engine lists them.
-    pub gives: Vec<Reference>,
+    /// Of each target.
+    pub names: Vec<Names>,
     /// Every image that was there and may be what the build ends in, where nothing else tells a new image from an old
     /// one.
     pub all: Option<HashSet<ImageId>>,
+}
+
+/// The names that one target will give.
+#[derive(Default)]
+pub(crate) struct Names {
+    /// What they mean now.
+    pub tags: Vec<(Reference, ImageId)>,
+    /// As the engine lists them.
+    pub gives: Vec<Reference>,
     /// What is held, so that it outlives the tag it is about to lose.
     pub(super) loan: TagLoan,
 }
@@ -56,7 +63,7 @@ impl Before {
     /// Whether the engine has the image that docker said it built.
     pub(crate) async fn has(&self, id: ImageId) -> Result<bool> {
         // A tag that named it before names it still, and no question is needed.
-        if self.tags.iter().any(|(_, known)| *known == id) {
+        if self.names.iter().flat_map(|names| &names.tags).any(|(_, known)| *known == id) {
             return Ok(true);
         }
         let told = self.info.can.looks_cost && self.engine.told_of(id, self.began, self.now()).await;
@@ -66,7 +73,8 @@ impl Before {
 
 /// What a build wants to know beforehand.
 pub(crate) struct Questions<'a> {
-    pub tags: &'a [Reference],
+    /// The names that each target will give.
+    pub tags: Vec<&'a [Reference]>,
     /// The result may be an image that is there, with this stamp: a build that adds nothing, or the very same one.
     pub may_be_old: Option<&'a Stamp>,
     /// The session gives back at its end what it takes now.
@@ -77,7 +85,7 @@ pub(crate) async fn look(
     endpoint: Endpoint,
     wanted: &Questions<'_>,
     started: Instant,
-    mut journal: Option<&mut Journal>,
+    mut journals: Vec<Journal>,
 ) -> Result<Before> {
     let engine = Docker::connect(endpoint, BUILD_LIMITS).await?;
     let asked = started.elapsed();
@@ -91,20 +99,25 @@ pub(crate) async fn look(
     let identity =
         info.known().map_err(|error| error.hint("dkb keeps no books on an engine that it could not know again"))?;
     let identity = identity.to_owned();
-    let (tags, gives, loan) = Default::default();
-    let mut before = Before { engine, info, identity, began, surely_began, started, tags, gives, all: None, loan };
-    for tag in wanted.tags {
-        let (name, id) = before.named(tag).await?;
-        before.tags.extend(id.map(|id| (name.clone(), id)));
-        before.gives.push(name);
+    let mut before = Before { engine, info, identity, began, surely_began, started, names: Vec::new(), all: None };
+    for tags in &wanted.tags {
+        let mut names = Names::default();
+        for tag in *tags {
+            let (name, id) = before.named(tag).await?;
+            names.tags.extend(id.map(|id| (name.clone(), id)));
+            names.gives.push(name);
+        }
+        before.names.push(names);
     }
     if let Some((state, of)) = wanted.lends.filter(|_| before.info.can.drops_nameless) {
         let ledger = state.ledger(&before.identity);
-        let (books, _) = ledger.read_aside().await?;
-        before.loan = tag_loan::hold(&before.engine, &before.tags, &ledger, &books, of).await?;
+        for names in &mut before.names {
+            let (books, _) = ledger.read_aside().await?;
+            names.loan = tag_loan::hold(&before.engine, &names.tags, &ledger, &books, of).await?;
+        }
     }
-    if let Some(journal) = &mut journal {
-        before.tags.iter().for_each(|(tag, id)| journal.note_before(tag, *id));
+    for (journal, names) in journals.iter_mut().zip(&before.names) {
+        names.tags.iter().for_each(|(tag, id)| journal.note_before(tag, *id));
         // Last, since it says that the others are whole.
         journal.note_engine(&before.identity, began);
     }
@@ -115,7 +128,7 @@ pub(crate) async fn look(
             Ok(mut images) => {
                 images.retain(|image| stamp.is_part_of(&Stamp::of(&image.labels)));
                 let images: HashSet<ImageId> = images.into_iter().map(|image| image.id).collect();
-                if let Some(journal) = journal {
+                for journal in &mut journals {
                     journal.note_all(images.iter().copied());
                 }
                 before.all = Some(images);

@@ -1,5 +1,6 @@
 //! Which builder docker is going to use, and where its result will lie, known before docker says a word.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use crate::app::{App, env};
@@ -7,20 +8,27 @@ use crate::engine::builder::{self, BuilderFacts, BuilderKind};
 use crate::engine::cli_files::{BuildxFiles, CliConfig, config_dir, has_buildx};
 use crate::engine::{Docker, Engine, Limits, Program, ProgramKind, endpoint};
 use crate::ledger::State;
-use crate::plan::argv::{BuildWords, Builder, Spelling};
+use crate::plan::argv::{Builder, Spelling, Tool};
 
 /// A docker program of before 2023 goes by what the engine prefers; it asks for that itself, and gets it as fast.
 const QUICK: Limits =
     Limits { connect: Duration::from_millis(500), ask: Duration::from_millis(500), change: Duration::from_secs(1) };
 
-pub(super) fn result_in(app: &App, spelling: &Spelling, words: &BuildWords) -> Builder {
+/// `named`: by a flag behind the verb.
+pub(super) fn result_in(
+    app: &App,
+    program: &Program,
+    spelling: &Spelling,
+    tool: Tool,
+    named: Option<&OsStr>,
+) -> Builder {
     let dir = config_dir(app.docker.config.as_deref(), &env);
     let text = |name| env(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty());
-    let flag = words.builder.as_deref().or(spelling.builder()).map(|name| name.to_string_lossy().into_owned());
+    let flag = named.or(spelling.builder()).map(|name| name.to_string_lossy().into_owned());
     let config = CliConfig::read(dir.as_deref());
     let named = flag.or_else(|| text("BUILDX_BUILDER"));
-    let follows_current = spelling.is_buildx() || config.has_builder_alias();
-    if words.tool == crate::plan::argv::Tool::Podman || named.is_none() && !follows_current {
+    let follows_current = program.seat || spelling.is_buildx() || config.has_builder_alias();
+    if tool == Tool::Podman || named.is_none() && !follows_current {
         return Builder::Engine;
     }
     let files = BuildxFiles::read(env("BUILDX_CONFIG").map(Into::into), dir.as_deref());
@@ -37,7 +45,7 @@ pub(super) fn builder_of(app: &App, program: &Program, spelling: &Spelling, stat
     let config = CliConfig::read(dir.as_deref());
     let facts = BuilderFacts {
         podman: program.kind == ProgramKind::Podman,
-        buildx_verb: spelling.is_buildx(),
+        buildx_verb: program.seat || spelling.is_buildx(),
         docker_buildkit: env("DOCKER_BUILDKIT").map(|value| value.to_string_lossy().into_owned()),
         builder_alias: config.has_builder_alias(),
         buildx_plugin: has_buildx(dir.as_deref(), &config),

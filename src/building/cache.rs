@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::before::Before;
 use super::job::Job;
+use super::target::Target;
 use crate::app::App;
 use crate::apply::Hand;
 use crate::bookkeeping::SeenCache;
@@ -26,10 +27,13 @@ impl Job {
     /// Whether the engine's own BuildKit built, by a clock that is ours too, and what it leaves in the cache can be told
     /// and taken without harm to the rest.
     pub(super) fn leaves_cache(&self, before: &Before) -> bool {
-        let own = !self.classic && self.builder == Builder::Engine && self.intent.socket.is_some();
+        let has_socket = self.targets.iter().any(|target| target.intent.socket.is_some());
+        let own = !self.classic && self.builder == Builder::Engine && has_socket;
         own && before.info.can.prune_leaves_cache
     }
+}
 
+impl Target {
     /// What tells it from other builds of its Dockerfile: its tags. Tilt's are new each time. Of arguments nothing is
     /// written down, which may be secrets.
     fn variant(&self) -> String {
@@ -40,7 +44,9 @@ impl Job {
         }
         let context = here.join(self.words.context.as_deref().unwrap_or_default());
         let platforms = self.words.platforms.iter().map(|platform| platform.to_string_lossy());
-        let words: Vec<Cow<str>> = std::iter::once(context.to_string_lossy()).chain(platforms).collect();
+        let mut words: Vec<Cow<str>> = std::iter::once(context.to_string_lossy()).chain(platforms).collect();
+        // Of one Dockerfile a bake may build several that have no tags.
+        words.extend(self.name.as_deref().map(Cow::Borrowed));
         short_hash(&words.iter().map(Cow::as_ref).collect::<Vec<_>>())
     }
 
@@ -50,7 +56,7 @@ impl Job {
             of: self.intent.of.clone(),
             key: self.intent.key.clone(),
             variant: self.variant(),
-            stamp: self.stamp.clone(),
+            stamp: self.intent.stamp.clone(),
             began: self.intent.started,
             ended,
             ok,
@@ -59,9 +65,11 @@ impl Job {
     }
 }
 
-/// Notes the build, and starts whoever looks. One that looks already sees what was noted.
-pub(super) fn hand_over(app: &App, identity: &str, build: &EndedBuild) -> Result<()> {
-    app.state()?.cache(identity).add(build)?;
+/// Notes the builds, and starts whoever looks. One that looks already sees what was noted.
+pub(super) fn hand_over(app: &App, identity: &str, builds: &[EndedBuild]) -> Result<()> {
+    let [first, ..] = builds else { return Ok(()) };
+    let notes = app.state()?.cache(identity);
+    builds.iter().try_for_each(|build| notes.add(build))?;
     let failed = |error| Error::failed("starting what looks after the build cache", error);
     let mut other = apart::another_dkb().map_err(failed)?;
     // All that it needs of the settings, which may have come through a pipe.
@@ -69,7 +77,7 @@ pub(super) fn hand_over(app: &App, identity: &str, build: &EndedBuild) -> Result
     if let Some(folder) = &app.settings.state_dir {
         other.env("DKB_STATE_DIR", folder);
     }
-    other.args(["--project", build.of.project.as_str(), "--session", build.of.session.as_str()]);
+    other.args(["--project", first.of.project.as_str(), "--session", first.of.session.as_str()]);
     other.args(&app.docker.words).arg("tidy-cache");
     // Or a terminal that closes now would end it before it has left.
     other.process_group(0);

@@ -1,22 +1,23 @@
-//! One build, once docker has ended: what is shown, what is noted, and what goes.
+//! One build or bake, once docker has ended: what is shown, what is noted, and what goes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::before::Before;
+use super::before::{Before, Names};
 use super::job::Job;
+use super::target::Target;
 use super::{cache, tidy};
 use crate::app::App;
 use crate::bookkeeping::{self, home, recover, running};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
-use crate::ledger::{Running, State, read_iid};
-use crate::model::{Books, ImageId, Life, Record, SessionKey, Stamp};
+use crate::ledger::{Intent, Made, Running, State, read_iid, read_metadata};
+use crate::model::{Books, Build, BuildId, EndedBuild, ImageId, Life, Reference, SessionKey, Stamp};
 use crate::observe::lives;
 use crate::plan::argv::IdFile;
 use crate::processes::child::{self, SeenOutput};
@@ -40,6 +41,8 @@ const OURS: [&str; 5] = ["project", "session", "settings", "keep-tagged", "forma
 
 /// What came of keeping the books.
 struct Noted {
+    /// What is on record now.
+    done: Vec<Build>,
     /// How many images this build has made useless and taken away.
     went: Result<usize>,
     /// Every session that was known then.
@@ -48,19 +51,20 @@ struct Noted {
 
 impl Job {
     /// Shows what was held back.
-    pub(crate) fn show(&self, ok: bool, seen: &mut SeenOutput) {
+    pub(super) fn show(&self, ok: bool, seen: &mut SeenOutput) {
         if let Some(held) = seen.held.take() {
             child::release(held, ok.then(|| self.quiet_id(seen)).flatten().as_deref());
         }
     }
 
-    pub(crate) async fn end(&mut self, app: &App, ok: bool, seen: &SeenOutput, before: Result<Option<Before>>) {
-        if !ok && let Some(flag) = self.words.misplaced(&OURS) {
+    pub(super) async fn end(&mut self, app: &App, ok: bool, seen: &SeenOutput, before: Result<Option<Before>>) {
+        if !ok && let Some(flag) = self.misplaced(&OURS) {
             report::say(format_args!("--{flag} is dkb's own flag, and stands before the verb: dkb --{flag} … build …"));
         }
         let ended = Timestamp::now();
         if let Ok(Some(before)) = &before {
-            self.intent.tags.clone_from(&before.gives);
+            let noted = self.targets.iter_mut().filter(|target| target.running.is_some());
+            noted.zip(&before.names).for_each(|(target, names)| target.intent.tags.clone_from(&names.gives));
         }
         let in_cache = before.as_ref().ok().and_then(Option::as_ref).filter(|before| self.leaves_cache(before));
         let in_cache = in_cache.map(|before| before.identity.clone());
@@ -71,13 +75,19 @@ impl Job {
                 tokio::time::timeout(LONGEST, books).await.unwrap_or_else(late)
             }
             (Err(error), _) => Err(error),
-            _ => Ok(Noted { went: Ok(0), lives: HashMap::new() }),
+            _ => Ok(Noted { done: Vec::new(), went: Ok(0), lives: HashMap::new() }),
         };
         let lives = match kept {
-            Ok(Noted { went, lives }) => {
+            Ok(Noted { done, went, lives }) => {
                 if let Some(identity) = in_cache {
-                    // Of what is not noted nothing is taken.
-                    let _ = cache::hand_over(app, &identity, &self.ended_build(app, ended, ok));
+                    // Each leaves some, whatever came of it. Of what is not noted nothing is taken.
+                    let went_well = |target: &Target| {
+                        let of = done.iter().find(|build| build.build == target.intent.build);
+                        of.map_or(ok, |build| build.ok)
+                    };
+                    let builds: Vec<EndedBuild> =
+                        self.targets.iter().map(|target| target.ended_build(app, ended, went_well(target))).collect();
+                    let _ = cache::hand_over(app, &identity, &builds);
                 }
                 match went {
                     Ok(went) if went > 0 && app.verbose => {
@@ -87,18 +97,19 @@ impl Job {
                     Ok(_) => {}
                     Err(error) => report::warn(error.under("what this build replaced is left to dkb clean")),
                 }
-                if let Some(running) = self.running.take() {
-                    running.finish();
-                }
+                self.targets.iter_mut().filter_map(|target| target.running.take()).for_each(Running::finish);
                 lives
             }
             Err(error) => {
                 // The next dkb may be luckier, if there is anything to find and it can know which engine this was.
                 let built = ok || !seen.shown.images.is_empty();
-                let late = error.kind == ErrorKind::Unreachable && self.intent.socket.is_some();
-                let hopeless = |running: &Running| !(running.knows_engine() || built && late);
-                if let Some(running) = self.running.take().filter(hopeless) {
-                    running.finish();
+                let late = error.kind == ErrorKind::Unreachable;
+                for target in &mut self.targets {
+                    let may_be_found = built && late && target.intent.socket.is_some();
+                    let hopeless = |running: &Running| !(running.knows_engine() || may_be_found);
+                    if let Some(running) = target.running.take().filter(hopeless) {
+                        running.finish();
+                    }
                 }
                 // Of a build that docker refused there is nothing to note.
                 if built {
@@ -109,11 +120,11 @@ impl Job {
         };
         // A session that only builds needs no file once nobody is at work in it.
         if self.hold.take().is_some()
-            && let Ok(state) = &self.state
+            && let (Ok(state), Some(target)) = (&self.state, self.targets.first())
         {
-            state.session(&self.intent.of).clear();
+            state.session(&target.intent.of).clear();
         }
-        if let Some(trouble) = &self.trouble {
+        if let Some(trouble) = self.trouble.as_ref().or(self.unasked.as_ref().filter(|_| ok)) {
             report::warn(trouble.under("this build was not noted"));
         }
         let loudness = if app.verbose { Loudness::Normal } else { Loudness::Quiet };
@@ -133,72 +144,145 @@ impl Job {
         // What another build left open is its own trouble, and stays open until it can be closed.
         let _ = recover(&before.engine, &before.info, state, &ledger).await;
         let (mut books, _) = ledger.read_aside().await?;
-        let beside = || running(state, Some(&self.intent.build));
-        before.loan.release(&before.engine, &before.tags, &books, &self.intent.of, beside).await?;
-        let took_from = before.loan.without_lost(&before.engine, &before.tags).await?;
+        let own: Vec<BuildId> = self.targets.iter().map(|target| target.intent.build.clone()).collect();
+        let beside = || running(state, &own);
+        for (target, names) in self.noted().zip(&before.names) {
+            names.loan.release(&before.engine, &names.tags, &books, &target.intent.of, beside).await?;
+        }
         books.looked_from(&home(&before.engine));
-        let result = if ok { self.result(seen, before, &books).await? } else { None };
-        let facts = bookkeeping::BuildFacts {
-            can: before.info.can,
-            intent: &self.intent,
-            stamp: &self.stamp,
-            began: before.began,
-            surely_began: Some(before.surely_began),
-            now: before.now(),
-            before: &took_from,
-            all: before.all.as_ref(),
-            shown: &seen.shown,
-            result,
-            ok,
-            ran: seen.shown.was_running() && !before.info.can.looks_cost,
-            cut_off: false,
-        };
-        let build = bookkeeping::record(&before.engine, &books, &facts).await?;
-        ledger.append_aside(bookkeeping::records(&books, &self.intent, &build)).await?;
-        books.apply(Record::Build(build.clone()));
-        let went = tidy::take_away(before, state, &ledger, &books, &build, &app.settings, stop).await;
-        Ok(Noted { went, lives: lives(state, &books, before.info.identity.as_deref()) })
+        let made = self.made();
+        let (mut done, mut lines) = (Vec::new(), Vec::new());
+        for (target, names, made) in self.in_order(before, &made).await? {
+            let took_from = names.loan.without_lost(&before.engine, &names.tags).await?;
+            let mut intent = target.intent.clone();
+            if let Some(made) = made {
+                rename(&mut intent, &made.names);
+            }
+            let result = match (ok, &target.name) {
+                (true, _) => self.result(target, made, seen, before, &books).await?,
+                // A target of a bake that failed may have been done before.
+                (false, Some(_)) => {
+                    bookkeeping::lost(&before.engine, before.info.can, &intent, before.began, &books, None).await?
+                }
+                (false, None) => None,
+            };
+            let facts = bookkeeping::BuildFacts {
+                can: before.info.can,
+                intent: &intent,
+                stamp: &intent.stamp,
+                began: before.began,
+                surely_began: Some(before.surely_began),
+                now: before.now(),
+                before: &took_from,
+                all: before.all.as_ref(),
+                shown: &seen.shown,
+                result,
+                ok: ok || result.is_some(),
+                ran: seen.shown.was_running() && !before.info.can.looks_cost,
+                cut_off: false,
+            };
+            let build = bookkeeping::record(&before.engine, &books, &facts).await?;
+            let records = bookkeeping::records(&books, &intent, &build);
+            for record in &records {
+                books.apply(record.clone());
+            }
+            lines.extend(records);
+            done.push(build);
+        }
+        ledger.append_aside(lines).await?;
+        let went = tidy::take_away(before, state, &ledger, &books, &done, &app.settings, stop).await;
+        Ok(Noted { done, went, lives: lives(state, &books, before.info.identity.as_deref()) })
+    }
+
+    /// What docker says that the targets of a bake have become.
+    fn made(&self) -> BTreeMap<String, Made> {
+        let own = self.own_file();
+        let file = own.as_deref().or_else(|| self.written_by_docker()).filter(|_| self.is_bake());
+        file.map(read_metadata).unwrap_or_default()
+    }
+
+    /// The targets as they are to be noted: of those that give one name, the one that has it now comes last.
+    async fn in_order<'a>(
+        &'a self,
+        before: &'a Before,
+        made: &'a BTreeMap<String, Made>,
+    ) -> Result<Vec<(&'a Target, &'a Names, Option<&'a Made>)>> {
+        let (mut first, mut last) = (Vec::new(), Vec::new());
+        for (target, names) in self.noted().zip(&before.names) {
+            let made = target.name.as_ref().and_then(|name| made.get(name));
+            let is_shared = |tag: &&Reference| target.intent.beside.iter().any(|other| other.names_the_same(tag));
+            let shared = names.gives.iter().find(is_shared);
+            let has_it = match (shared, made) {
+                (Some(tag), Some(made)) => {
+                    let named = before.engine.image(tag.as_str()).await?;
+                    named.is_some_and(|image| made.ids.contains(&image.id))
+                }
+                _ => false,
+            };
+            if has_it { &mut last } else { &mut first }.push((target, names, made));
+        }
+        first.append(&mut last);
+        Ok(first)
     }
 
     /// The image that docker built, by its own word where it gave one, else by the tags.
-    async fn result(&self, seen: &SeenOutput, before: &Before, known: &Books) -> Result<Option<ImageId>> {
+    async fn result(
+        &self,
+        target: &Target,
+        made: Option<&Made>,
+        seen: &SeenOutput,
+        before: &Before,
+        known: &Books,
+    ) -> Result<Option<ImageId>> {
         let engine = &before.engine;
-        if let Some(id) = self.own_id_file().and_then(|file| read_iid(&file))
-            && before.has(id).await?
-        {
-            return Ok(Some(id));
+        let told = made.map(|made| made.ids.as_slice()).unwrap_or_default();
+        if let Some(file) = self.own_file() {
+            for id in read_iid(&file).iter().chain(told) {
+                if before.has(*id).await? {
+                    return Ok(Some(*id));
+                }
+            }
         }
-        let said = match self.id_file() {
+        let said = match target.id_file(self.builder) {
             // The classic builder of docker 20.10 takes any output without a word, and makes an image all the same.
             IdFile::No(why) if !why.leaves_image() && !self.classic => return Ok(None),
             _ => self.written_by_docker().and_then(read_iid).or(seen.id),
         };
         // Where dkb does not know who wrote it, the image itself must say whose it is.
-        if let Some(id) = said
-            && let Some(image) = engine.image(&id.to_string()).await?
-            && self.stamp.is_part_of(&Stamp::of(&image.labels))
-        {
-            return Ok(Some(id));
+        for id in said.iter().chain(told) {
+            if let Some(image) = engine.image(&id.to_string()).await?
+                && self.stamp.is_part_of(&Stamp::of(&image.labels))
+            {
+                return Ok(Some(*id));
+            }
         }
-        let Some(tag) = self.words.tags.first() else { return Ok(None) };
+        let Some(tag) = target.words.tags.first() else { return Ok(None) };
         let Some(named) = engine.image(tag.as_str()).await? else { return Ok(None) };
         if self.stamp.is_part_of(&Stamp::of(&named.labels)) {
-            let was_named = before.tags.iter().any(|(_, id)| *id == named.id);
+            let was_named = before.names.iter().flat_map(|names| &names.tags).any(|(_, id)| *id == named.id);
             return Ok(Some(named.id).filter(|id| !was_named || known.has(*id)));
         }
         // Another build has moved the tag since.
-        bookkeeping::lost(engine, before.info.can, &self.intent, before.began, known, None).await
+        bookkeeping::lost(engine, before.info.can, &target.intent, before.began, known, None).await
     }
 
     /// What the classic builder prints under `-q`.
     fn quiet_id(&self, seen: &SeenOutput) -> Option<String> {
-        let file = self.own_id_file().or_else(|| {
+        let file = self.own_file().or_else(|| {
             let path = self.written_by_docker()?.to_path_buf();
             end_with_newline(&path);
             Some(path)
         });
         let id = file.and_then(|file| read_iid(&file)).or(seen.id)?;
         Some(if seen.podman { id.digits() } else { id.to_string() })
+    }
+}
+
+/// A definition may name its tags anew each time that it is read: those that docker says it gave count.
+fn rename(intent: &mut Intent, given: &[Reference]) {
+    let is_told = |tag: &Reference| intent.tags.iter().any(|told| told.names_the_same(tag));
+    if !given.iter().all(is_told) {
+        intent.tags = given.iter().map(Reference::canonical).collect();
     }
 }
 

@@ -1,12 +1,15 @@
-//! One `dkb build`: the words, the look before, docker itself, the record after, and what goes with it.
+//! One `dkb build`, or one `dkb bake` with many results: the words, the look before, docker itself, the record after, and what goes with it.
 
 mod before;
 mod builder_choice;
 mod cache;
 mod finish;
 mod job;
+mod run;
 mod tag_loan;
+mod target;
 mod tidy;
 
 pub(crate) use cache::tidy as tidy_cache;
 pub(crate) use job::Job;
+pub(crate) use run::{not_started, run};

@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Ledger, State};
-use crate::model::{Books, Build, Doer, ImageId, Plan, Record, Snapshot};
+use crate::model::{Books, Build, BuildId, Doer, ImageId, Plan, Record, Snapshot};
 use crate::observe::ours::{self, Ours};
 use crate::plan::clean::{Breadth, wanted_by};
 use crate::plan::superseded::{self, Candidates};
@@ -21,20 +21,18 @@ use crate::report;
 /// So many images are asked for one by one before all are listed.
 const FEW: usize = 2;
 
-/// Takes away what the build made useless, and says how many images went.
+/// Takes away what the build, or the targets of a bake, made useless, and says how many images went.
 pub(super) async fn take_away(
     before: &Before,
     state: &State,
     ledger: &Ledger,
     books: &Books,
-    done: &Build,
+    done: &[Build],
     settings: &Settings,
     stop: impl Future<Output = ()>,
 ) -> Result<usize> {
-    let candidates = superseded::candidates(books, done, settings.keep_superseded);
-    if candidates.is_empty() {
-        return Ok(0);
-    }
+    let candidates = superseded::candidates_of_all(books, done, settings.keep_superseded);
+    let Some(first) = done.first().filter(|_| !candidates.is_empty()) else { return Ok(0) };
     let engine = &before.engine;
     let info = &before.info;
     let ours = ours::images_of(engine, info, candidates.all()).await;
@@ -52,7 +50,8 @@ pub(super) async fn take_away(
         }
         return Ok(0);
     }
-    let running = running(state, Some(&done.build));
+    let own: Vec<BuildId> = done.iter().map(|build| build.build.clone()).collect();
+    let running = running(state, &own);
     let mut snapshot = Snapshot { engine: info.clone(), images: Vec::new(), containers };
     let planned = |snapshot: &Snapshot| superseded::steps(snapshot, books, &running, &settings.keep, &candidates);
     let (breadth, images, bases) = match ours {
@@ -67,8 +66,8 @@ pub(super) async fn take_away(
         steps = planned(&snapshot);
     }
     let mut plan = Plan::new("build", info, Timestamp::now(), steps, Vec::new());
-    let doer = Doer { verb: "build", of: &done.of };
-    let hand = Hand::new(engine, &snapshot, (state, ledger, books), doer).of_build(&done.build);
+    let doer = Doer { verb: "build", of: &first.of };
+    let hand = Hand::new(engine, &snapshot, (state, ledger, books), doer).of_builds(&own);
     let report = hand.carry_out(&mut plan, stop, |_| {}).await;
     let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
     let mut gone = report.gone;

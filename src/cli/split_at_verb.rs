@@ -1,7 +1,7 @@
 //! Cuts the command line at the verb, so that docker's words never pass through a parser.
 //!
 //! 1. Words before the verb are flags, and values of flags that take one. Which do is read off clap's own table.
-//! 2. Behind a spelling of `build` everything is docker's.
+//! 2. Behind a spelling of `build` or `bake` everything is docker's.
 //! 3. For any other verb, flags that it knows may stand before it too: they move behind it.
 
 use std::ffi::{OsStr, OsString};
@@ -15,7 +15,6 @@ use crate::error::{Error, Result};
 /// Verbs of docker that dkb has no part in.
 pub const DOCKER_VERBS: &[&str] = &[
     "attach",
-    "bake",
     "builder",
     "buildx",
     "checkpoint",
@@ -98,14 +97,15 @@ pub(super) fn split(command: &Command, mut args: Vec<OsString>) -> Result<Cut> {
     let Some(verb) = args.get(before.verb_at).and_then(|word| word.to_str()) else {
         return Ok(Cut { words: args, build: None, asks_for_help: false, verbs: Vec::new() });
     };
-    if let Some(end) = build_ends(&args, before.verb_at) {
+    if let Some((name, end)) = build_ends(&args, before.verb_at) {
         let behind = args.split_off(end);
         let spelling = args.split_off(before.verb_at);
         let mut words = args;
-        words.push("build".into());
-        let asks_for_help = asks_for_help(&behind);
+        words.push(name.into());
+        // The page of a bake is docker's.
+        let asks_for_help = name == "build" && asks_for_help(&behind);
         let build = BuildFlags { spelling, docker: before.docker, args: behind };
-        return Ok(Cut { words, build: Some(build), asks_for_help, verbs: vec!["build".to_owned()] });
+        return Ok(Cut { words, build: Some(build), asks_for_help, verbs: vec![name.to_owned()] });
     }
     let sub = command.find_subcommand(verb);
     let is_ours = verb == "help" || sub.is_some();
@@ -141,18 +141,23 @@ fn drop_plugin_word(command: &Command, args: &mut Vec<OsString>) {
     }
 }
 
-/// Where the spelling of `build` that begins here ends, if one does.
-fn build_ends(args: &[OsString], at: usize) -> Option<usize> {
+/// Where the spelling of `build` or `bake` that begins here ends, if one does, and of which.
+fn build_ends(args: &[OsString], at: usize) -> Option<(&'static str, usize)> {
     let word = |at: usize| args.get(at).and_then(|word| word.to_str());
     match word(at)? {
-        "build" => Some(at + 1),
-        "image" | "builder" if word(at + 1) == Some("build") => Some(at + 2),
+        "build" => Some(("build", at + 1)),
+        "bake" => Some(("bake", at + 1)),
+        "image" | "builder" if word(at + 1) == Some("build") => Some(("build", at + 2)),
         "buildx" => {
             let mut next = at + 1;
             while let Some(flag) = word(next).filter(|word| word.starts_with('-')) {
                 next += if flag == "--builder" { 2 } else { 1 };
             }
-            matches!(word(next), Some("build" | "b")).then_some(next + 1)
+            match word(next)? {
+                "build" | "b" => Some(("build", next + 1)),
+                "bake" | "f" => Some(("bake", next + 1)),
+                _ => None,
+            }
         }
         _ => None,
     }

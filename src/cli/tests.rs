@@ -258,8 +258,8 @@ fn dockers_other_verbs_are_dockers() {
             "dkb image tag: dkb builds and cleans up, docker does the rest\n  run: docker image tag …    (dkb --help says what dkb does)",
         ),
         (
-            &["dkb", "buildx", "bake"],
-            "dkb buildx bake: dkb builds and cleans up, docker does the rest\n  run: docker buildx bake …    (dkb --help says what dkb does)",
+            &["dkb", "buildx", "create"],
+            "dkb buildx create: dkb builds and cleans up, docker does the rest\n  run: docker buildx create …    (dkb --help says what dkb does)",
         ),
     ] {
         let got = parse(line.iter().map(Into::into)).expect_err("docker's verb");
@@ -308,7 +308,7 @@ fn habits_lead_to_the_verb_that_was_meant_and_to_none_that_takes_more() {
     }
     assert_eq!(parsed(&["dkb", "status", "ls"]).cli.verb.name(), "status", "an image may have any name");
     let verbs = refused(&["dkb", "-q"]);
-    assert!(verbs.contains("there is: build, clean, ") && !verbs.contains("watch"), "{verbs}");
+    assert!(verbs.contains("there is: build, bake, clean, ") && !verbs.contains("watch"), "{verbs}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ dkb: docker build that leaves nothing behind
 Usage: dkb [FLAGS] VERB [ARG...]
 
   build ARG...     Build as docker does, and tidy up after
+  bake ARG...      The same for the targets of a bake
   clean            Remove what dkb's builds made, no more
   status [IMAGE]   Show what is ours, and why it stays
   log [IMAGE]      Show what went, when and why
@@ -29,8 +30,7 @@ Usage: dkb [FLAGS] VERB [ARG...]
   session          Open and end sessions by hand
   config           Show every setting, and where it is set
   plugin           Make it docker dkb and cargo dkb too
-  completions      Print a shell's completions
-  man              Print a manual page
+  completions, man Print completions, or a manual page
 
   --project NAME, --session ID     name them, before VERB
   -c, --context NAME, -H, --host URL         which engine
@@ -44,6 +44,8 @@ docker's own flags go before VERB. Start with: dkb build .";
 pub enum Verb {
     #[command(about = BUILD.0, after_help = BUILD.1, disable_help_flag = true, override_usage = "dkb [FLAGS] build ARG...")]
     Build(BuildFlags),
+    #[command(about = BAKE.0, after_help = BAKE.1, disable_help_flag = true, override_usage = "dkb [FLAGS] bake ARG...")]
+    Bake(BuildFlags),
     #[command(about = CLEAN.0, after_help = CLEAN.1)]
     Clean(CleanFlags),
     #[command(about = STATUS.0, after_help = STATUS.1)]
@@ -83,6 +85,7 @@ impl Verb {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Build(_) => "build",
+            Self::Bake(_) => "bake",
             Self::Clean(_) => "clean",
             Self::Status(_) => "status",
             Self::Log(_) => "log",
@@ -113,6 +116,17 @@ Examples:
   dkb build -t app:dev .
   dkb --project acme/shop build --target test .
 ",
+);
+
+const BAKE: HelpPage = (
+    "Build many targets as docker buildx bake does, and tidy up after each",
+    "\
+Everything behind 'bake' is docker's; 'dkb bake --help' is docker's page. dkb's own
+flags stand before the verb. 'dkb buildx bake' is the same.
+
+Examples:
+  dkb bake
+  dkb bake -f docker-compose.yml web worker",
 );
 
 const CLEAN: HelpPage = (
@@ -197,10 +211,10 @@ Examples:
   dkb man clean > dkb-clean.1",
 );
 
-/// `dkb build`, in any of docker's spellings.
+/// `dkb build` and `dkb bake`, in any of docker's spellings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 pub struct BuildFlags {
-    /// docker's words up to and with its verb: `build`, `image build`, `buildx --builder b build`
+    /// docker's words up to and with its verb: `build`, `image build`, `buildx --builder b build`, `buildx bake`
     #[arg(skip)]
     pub spelling: Vec<OsString>,
     /// docker's global flags that stood before the verb, as they were typed

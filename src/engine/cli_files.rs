@@ -153,8 +153,8 @@ impl BuildxFiles {
     }
 }
 
-/// Whether docker finds buildx among its plugins.
-pub(crate) fn has_buildx(dir: Option<&Path>, config: &CliConfig) -> bool {
+/// What docker finds under the name of buildx where it looks for plugins, the one that it takes first.
+pub(crate) fn buildx_plugins(dir: Option<&Path>, config: &CliConfig) -> impl Iterator<Item = PathBuf> {
     const SYSTEM: [&str; 5] = [
         "/usr/local/lib/docker/cli-plugins",
         "/usr/local/libexec/docker/cli-plugins",
@@ -164,8 +164,14 @@ pub(crate) fn has_buildx(dir: Option<&Path>, config: &CliConfig) -> bool {
         "/opt/homebrew/lib/docker/cli-plugins",
     ];
     let own = dir.map(|dir| dir.join("cli-plugins"));
-    let extra = config.cli_plugins_extra_dirs.iter().flatten().cloned();
-    own.into_iter().chain(extra).chain(SYSTEM.map(PathBuf::from)).any(|dir| dir.join("docker-buildx").is_file())
+    let extra: Vec<PathBuf> = config.cli_plugins_extra_dirs.iter().flatten().cloned().collect();
+    let dirs = extra.into_iter().chain(own).chain(SYSTEM.map(PathBuf::from));
+    dirs.map(|dir| dir.join("docker-buildx")).filter(|plugin| plugin.is_file())
+}
+
+/// Whether docker finds buildx among its plugins.
+pub(crate) fn has_buildx(dir: Option<&Path>, config: &CliConfig) -> bool {
+    buildx_plugins(dir, config).next().is_some()
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod inspect;
 mod outcome;
 mod past_builds;
 pub(crate) mod program;
+mod question;
 pub(crate) mod socket;
 mod wire;
 mod working;
@@ -49,6 +50,7 @@ pub use endpoint::{DockerFlags, Endpoint};
 pub use outcome::{Answer, Removed};
 pub use past_builds::Buildx;
 pub use program::{Program, ProgramKind};
+pub(crate) use question::answer;
 
 /// The environment as a question, so that a test can answer it.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;

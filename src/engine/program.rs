@@ -5,11 +5,16 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Env;
 use crate::error::{Error, ErrorKind, Result};
+
+/// What stands where docker looks for buildx: `off`, where dkb in that place is to be buildx and nothing more, or the
+/// path of the buildx behind it.
+pub(crate) const SEAT: &str = "DKB_SEAT";
 
 /// Set for every docker that dkb starts: the programs that have been started so, one within the other. A docker
 /// that is a script around dkb would otherwise start dkb, which starts docker, without end.
@@ -31,6 +36,8 @@ pub struct Program {
     pub snap: bool,
     /// A Windows program, called from WSL, which knows other paths.
     pub windows: bool,
+    /// docker's buildx, in whose place dkb was called.
+    pub seat: bool,
 }
 
 impl Program {
@@ -68,6 +75,75 @@ impl Program {
         let facts = classify(&path, &whole, &head(&whole));
         Ok(Self { path, ..facts })
     }
+}
+
+/// How a dkb is called that becomes another program, and ends with who started it.
+pub(crate) const BOUND: &str = "dkb-bound-to-its-parent";
+
+/// The program of this very process, also where another one lies in its place by now.
+const ITSELF: &str = "/proc/self/exe";
+
+impl Program {
+    /// What is to be started, and ended by dkb's end where it is a plugin: compose kills what it takes for buildx.
+    pub(crate) fn command(&self) -> Command {
+        if !self.seat || !Path::new(ITSELF).exists() {
+            return Command::new(&self.path);
+        }
+        let mut command = Command::new(ITSELF);
+        command.arg0(BOUND).arg(&self.path);
+        command
+    }
+
+    /// Makes a command of this program know where it is.
+    pub(crate) fn tell(&self, command: &mut Command) {
+        if self.seat {
+            // What docker has told its plugin is for the real one.
+            command.env(SEAT, "off");
+        } else {
+            as_child(command, &self.path);
+        }
+    }
+
+    /// The same for a question beside it, of which docker is not to hear.
+    pub(crate) fn tell_aside(&self, command: &mut Command) {
+        self.tell(command);
+        command.env_remove("DOCKER_CLI_PLUGIN_SOCKET");
+    }
+}
+
+/// Becomes the program that the first word names, which ends when who started dkb does. Comes back only if that fails.
+pub(crate) fn become_bound(words: &[OsString]) -> io::Error {
+    let Some((program, words)) = words.split_first() else { return io::ErrorKind::InvalidInput.into() };
+    #[cfg(target_os = "linux")]
+    {
+        let parent = rustix::process::getppid();
+        if let Err(error) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)) {
+            return error.into();
+        }
+        // He may have ended before.
+        if rustix::process::getppid() != parent {
+            return io::ErrorKind::Interrupted.into();
+        }
+    }
+    Command::new(program).args(words).exec()
+}
+
+/// The buildx behind a dkb that was called in its place: the next one where docker looks, in its order, or the first
+/// where this place is none of those.
+pub(crate) fn behind(seat: &Path, plugins: &[PathBuf]) -> Option<PathBuf> {
+    let own = env::current_exe().and_then(fs::metadata).ok();
+    let is_dkb = |path: &Path| {
+        let whole = fs::canonicalize(path).unwrap_or_default();
+        own.as_ref().is_some_and(|own| is_same_file(path, own)) || whole.file_name().is_some_and(|name| name == "dkb")
+    };
+    // Never one before it: that may be another dkb, behind which this one stands.
+    let here = plugins.iter().position(|plugin| plugin == seat);
+    let next = plugins.iter().skip(here.map_or(0, |here| here.saturating_add(1)));
+    next.filter(|plugin| !is_dkb(plugin)).find(|plugin| is_executable(plugin)).cloned()
+}
+
+fn is_executable(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
 struct Found {
@@ -117,6 +193,7 @@ fn classify(path: &Path, whole: &Path, head: &[u8]) -> Program {
         wrapper,
         // Every program of a snap is a link to `snap` itself.
         snap: path.starts_with("/snap") || whole.starts_with("/snap") || whole.ends_with("bin/snap"),
+        seat: false,
         windows: [path, whole].iter().any(|path| path.extension().is_some_and(|ext| ext.eq_ignore_ascii_case("exe"))),
     }
 }
@@ -127,7 +204,8 @@ pub(crate) fn as_child(command: &mut Command, docker: &Path) {
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOCKER_CLI_PLUGIN_")) {
         command.env_remove(name);
     }
-    command.env(INSIDE, inside_mark(docker));
+    // What it starts of buildx is seen already.
+    command.env(INSIDE, inside_mark(docker)).env(SEAT, "off");
 }
 
 /// What [`INSIDE`] is to say for this program.
@@ -261,6 +339,24 @@ mod tests {
         // Somebody who writes a path means it.
         let named = Path::new(&relative).join("docker");
         assert_eq!(find(Some(named.as_os_str()), OsStr::new("")).expect("as named").path, dir.path().join("docker"));
+    }
+
+    #[test]
+    fn behind_dkb_stands_the_next_buildx_that_is_not_dkb() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let place = |name: &str| dir.path().join(name).join("docker-buildx");
+        for name in ["one", "three", "four", "dkb-elsewhere"] {
+            program(&place(name));
+        }
+        let other = dir.path().join("elsewhere/dkb");
+        program(&other);
+        fs::create_dir_all(dir.path().join("two")).expect("a folder");
+        symlink(&other, place("two")).expect("a link");
+        let all = ["one", "two", "three", "four"].map(place);
+        assert_eq!(behind(&place("one"), &all), Some(place("three")), "past another dkb");
+        assert_eq!(behind(&place("three"), &all), Some(place("four")), "and never back");
+        assert_eq!(behind(&place("four"), &all), None);
+        assert_eq!(behind(&place("dkb-elsewhere"), &all), Some(place("one")));
     }
 
     #[test]

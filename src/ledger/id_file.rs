@@ -5,6 +5,7 @@
 //! file that it is to write as it begins, so it can't be one that dkb holds open; a new one of dkb's then keeps the room
 //! until docker writes in its place.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::room::has_room;
 use crate::files;
-use crate::model::ImageId;
+use crate::model::{ImageId, Reference};
 
 const MEMORY: &str = "/dev/shm";
 const PREFIX: &str = "dkb-";
@@ -107,6 +108,33 @@ pub fn read_iid(path: &Path) -> Option<ImageId> {
     ImageId::parse(files::read_text(path, files::SETTINGS).ok()?.trim())
 }
 
+/// What `--metadata-file` says of one target of a bake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// By which of these an engine knows the image depends on its store.
+    pub ids: Vec<ImageId>,
+    /// The names that it got.
+    pub names: Vec<Reference>,
+}
+
+/// Reads what `--metadata-file` holds after a bake, by target. What can't be read says nothing.
+pub fn read_metadata(path: &Path) -> BTreeMap<String, Made> {
+    /// Where a build came from is told in it too.
+    const MOST: u64 = 64 << 20;
+    let text = files::read(path, MOST).unwrap_or_default();
+    let all: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&text).unwrap_or_default();
+    let made = |of: &serde_json::Value| {
+        let said = |key: &str| of.get(key).and_then(serde_json::Value::as_str);
+        let ids = ["containerimage.digest", "containerimage.config.digest"];
+        let names = said("image.name").unwrap_or_default().split(',');
+        Made {
+            ids: ids.into_iter().filter_map(|key| ImageId::parse(said(key)?)).collect(),
+            names: names.filter_map(Reference::written).collect(),
+        }
+    };
+    all.iter().map(|(target, of)| (target.clone(), made(of))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -163,6 +191,25 @@ mod tests {
         assert_eq!(read_iid(&file.path()), None);
         file.settle(build.path());
         assert!(!build.path().join(NOTE).exists());
+    }
+
+    #[test]
+    fn what_a_bake_made_is_read_target_by_target() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("metadata");
+        let of = |text: &str| {
+            fs::write(&file, text).expect("a file");
+            read_metadata(&file)
+        };
+        let text = format!(
+            r#"{{"a": {{"containerimage.digest": "{ID}", "image.name": "docker.io/library/a:1,b:2",
+                "buildx.build.ref": "default/default/x"}}, "base": {{"buildx.build.ref": "x"}}, "warnings": [1]}}"#
+        );
+        let made = of(&text);
+        assert_eq!(made["a"].ids, [ImageId::parse(ID).expect("an ID")]);
+        assert_eq!(made["a"].names.iter().map(Reference::as_str).collect::<Vec<_>>(), ["docker.io/library/a:1", "b:2"]);
+        assert_eq!(made["base"], Made::default());
+        assert!(of("\n").is_empty() && of("[]").is_empty() && read_metadata(folder.path()).is_empty());
     }
 
     #[test]

@@ -48,6 +48,9 @@ pub struct Intent {
     /// The socket behind which docker will find its engine, for the moments in which nobody knows yet who that is.
     #[serde(default)]
     pub socket: Option<String>,
+    /// The names that the other targets of this bake give.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Reference>,
 }
 
 /// One line of the journal.

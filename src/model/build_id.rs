@@ -13,6 +13,11 @@ impl BuildId {
         Self(format!("{:x}-{process:x}", began.as_nanosecond()))
     }
 
+    /// That of another target of the same bake. The first is the bake's own.
+    pub fn nth(&self, nth: usize) -> Self {
+        if nth == 0 { self.clone() } else { Self(format!("{}-{nth:x}", self.0)) }
+    }
+
     /// When that was, where it is told by such an ID.
     pub fn began(&self) -> Option<Timestamp> {
         let (began, _) = self.0.split_once('-')?;
@@ -44,6 +49,7 @@ mod tests {
     fn an_id_reads_back_as_it_was_written_and_nothing_is_none() {
         let id = BuildId::of(Timestamp::from_second(1).expect("a time"), 255);
         assert_eq!(id.began(), Timestamp::from_second(1).ok());
+        assert_eq!((id.nth(0), id.nth(11).as_str(), id.nth(11).began()), (id.clone(), "3b9aca00-ff-b", id.began()));
         assert_eq!(["7", "x-1", "-1"].map(|text| BuildId::parse(text).and_then(|id| id.began())), [None; 3]);
         assert_eq!(serde_json::to_string(&id).expect("plain data"), r#""3b9aca00-ff""#);
         assert_eq!(serde_json::from_str::<BuildId>(r#""3b9aca00-ff""#).expect("an ID"), id);

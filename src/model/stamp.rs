@@ -54,6 +54,12 @@ impl Stamp {
         Self::read(|key| labels.get(key).map(String::as_str))
     }
 
+    /// The labels that say it.
+    pub fn labels(&self) -> impl Iterator<Item = (&'static str, &Name)> {
+        let labels = [(PROJECT_LABEL, &self.project), (SESSION_LABEL, &self.session)];
+        labels.into_iter().filter_map(|(label, value)| Some((label, value.as_ref()?)))
+    }
+
     pub fn is_none(&self) -> bool {
         self.project.is_none() && self.session.is_none()
     }

@@ -62,7 +62,7 @@ impl HostObservation {
         let mut seen = Self {
             snapshot: Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() },
             lives: lives(&state, &books, info.identity.as_deref()),
-            running: bookkeeping::running(&state, None),
+            running: bookkeeping::running(&state, &[]),
             engine,
             info,
             ledger,

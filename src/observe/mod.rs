@@ -92,7 +92,7 @@ impl Observation {
         let beats = dead.filter_map(|key| Some((key.clone(), state.session(key).last_beat()?))).collect();
         let opened = state.openings();
         let at_work = at_work(&snapshot, &books);
-        let running = bookkeeping::running(&state, None);
+        let running = bookkeeping::running(&state, &[]);
         let mut seen = Self {
             engine,
             info,

@@ -3,12 +3,14 @@
 //! Reading never changes anything. What a user wrote goes to docker byte for byte; dkb's own words come right
 //! behind `build`, where they cannot be taken for the value of anything, and where the user's, being later, win.
 
+mod bake;
 mod flags;
 mod idfile;
 mod key;
 mod output;
 mod pflag;
 mod spelling;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -19,13 +21,15 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::model::{PROJECT_LABEL, Reference, SESSION_LABEL, Stamp};
+use crate::model::{Reference, Stamp};
 
+pub use bake::{BakeWords, read_bake};
 pub use flags::Tool;
 pub use idfile::{Builder, IdFile, NoIdFile, id_file};
 pub use key::{BuildKey, build_key, is_one_file, may_be_one_file};
 pub use output::Output;
 pub use spelling::Spelling;
+pub use targets::{BakeTarget, targets};
 
 pub(crate) use pflag::parse_bool;
 use pflag::{Flag, Token};
@@ -204,11 +208,8 @@ pub fn inject(spelling: &Spelling, words: &BuildWords, injection: &Injection<'_>
     // What the user says wins: `--force-rm` would beat a later `--rm=false`.
     let ours = if words.leaves_containers { &["--rm"][..] } else { &["--rm", "--force-rm"] };
     argv.extend(ours.iter().map(OsString::from));
-    let Stamp { project, session } = injection.stamp;
-    for (label, value) in [(PROJECT_LABEL, project), (SESSION_LABEL, session)] {
-        if let Some(value) = value {
-            argv.extend(["--label".into(), format!("{label}={value}").into()]);
-        }
+    for (label, value) in injection.stamp.labels() {
+        argv.extend(["--label".into(), format!("{label}={value}").into()]);
     }
     if let Some(file) = injection.id_file {
         argv.extend(["--iidfile".into(), file.into()]);

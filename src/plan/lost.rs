@@ -1,7 +1,8 @@
 //! The result of a build that was killed before docker could say its ID.
 //!
 //! 1. It bears the whole stamp of the build, and it did not inherit it: its parent has another one, and where the
-//!    engine names no parent, it is not built on the layers of an older image with this stamp.
+//!    engine names no parent, it is not built on the layers of an older image with this stamp. What the other targets
+//!    of the same bake have made tells nothing: they got theirs with it.
 //! 2. It was made after the build began, by the engine's clock.
 //! 3. It has no name but those that the build was to give it, and was not pulled.
 //! 4. It is not on record: what is, was made by another build.
@@ -20,6 +21,8 @@ use crate::model::{Image, ImageDetail, ImageId, Reference, Stamp};
 pub(crate) struct Lost<'a> {
     pub stamp: &'a Stamp,
     pub tags: &'a [Reference],
+    /// The names that other targets of the same bake give.
+    pub beside: &'a [Reference],
     pub began: Timestamp,
     /// Any digest says that the image was pushed or pulled.
     pub digest_means_travel: bool,
@@ -61,8 +64,16 @@ impl Lost<'_> {
         let Some(own) = known.get(&image.id) else { return true };
         known.values().any(|other| {
             let older = own.layers.len() > other.layers.len() || other.created <= own.created;
-            other.id != own.id && older && own.layers.starts_with(&other.layers)
+            other.id != own.id && older && own.layers.starts_with(&other.layers) && !self.is_beside(other, images)
         })
+    }
+
+    /// Whether another target of the same bake has just made this one, by all its names.
+    fn is_beside(&self, other: &ImageDetail, images: &[Image]) -> bool {
+        let given = |tag: &Reference| self.beside.iter().any(|given| given.names_the_same(tag));
+        let image = images.iter().find(|image| image.id == other.id && image.is_tagged());
+        let is_theirs = image.is_some_and(|image| image.public_tags().all(given) && image.digests.is_empty());
+        is_theirs && other.created.is_some_and(|created| created >= self.began)
     }
 }
 
@@ -92,7 +103,8 @@ mod tests {
         let stamp = key("p", "s").into();
         let tags = [Reference::written("app").expect("a name")];
         let began = Timestamp::from_second(BEGAN).expect("a time");
-        let lost = Lost { stamp: &stamp, tags: &tags, began, digest_means_travel: true };
+        let beside = [Reference::written("beside").expect("a name")];
+        let lost = Lost { stamp: &stamp, tags: &tags, beside: &beside, began, digest_means_travel: true };
         lost.result(images, details, |image| recorded.iter().any(|n| id(*n) == image))
     }
 
@@ -138,7 +150,8 @@ mod tests {
         stamp.session = None;
         let mut half = image(1).stamp(&key("p", "s")).done();
         half.labels.remove(crate::model::SESSION_LABEL);
-        let lost = Lost { stamp: &stamp, tags: &[], began: Timestamp::UNIX_EPOCH, digest_means_travel: false };
+        let lost =
+            Lost { stamp: &stamp, tags: &[], beside: &[], began: Timestamp::UNIX_EPOCH, digest_means_travel: false };
         assert_eq!(lost.result(&[half], &[detail(1, BEGAN, &["a"])], |_| false), None);
     }
 
@@ -158,6 +171,20 @@ mod tests {
         assert_eq!(found(&on(image(1).stamp(&of).tag("x").done()), &details, &[]), None);
         assert_eq!(found(&on(image(1).done()), &details, &[]), Some(id(2)), "here it got its stamp");
         assert_eq!(found(&on(image(3).done()), &details, &[]), None, "nobody can say from what");
+    }
+
+    #[test]
+    fn what_another_target_of_the_bake_has_just_made_gave_it_nothing() {
+        let of = key("p", "s");
+        let own = || image(2).stamp(&of).tag("app").done();
+        let details = |created| [detail(1, created, &["a"]), detail(2, BEGAN, &["a", "b"])];
+        let images = [image(1).stamp(&of).tag("beside").done(), own()];
+        assert_eq!(found(&images, &details(BEGAN), &[]), Some(id(2)));
+        assert_eq!(found(&images, &details(BEGAN - 9), &[]), None, "it was there before");
+        let images = [image(1).stamp(&of).tag("beside").tag("theirs").done(), own()];
+        assert_eq!(found(&images, &details(BEGAN), &[]), None, "somebody named it");
+        let images = [image(1).stamp(&of).done(), own()];
+        assert_eq!(found(&images, &details(BEGAN), &[]), Some(id(1)), "nothing says who made that one");
     }
 
     #[test]

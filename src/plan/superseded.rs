@@ -42,6 +42,29 @@ impl Candidates {
     }
 }
 
+/// The candidates after the targets of one bake, in the order in which they stand in the books already. What one of them
+/// has just made stays, unless a later one has taken its tag.
+pub(crate) fn candidates_of_all(books: &Books, done: &[Build], keep: usize) -> Candidates {
+    let newest: HashSet<ImageId> = done
+        .iter()
+        .enumerate()
+        .filter(|(n, one)| !done.iter().skip(*n).skip(1).any(|later| share(one, later, Reference::as_str)))
+        .filter_map(|(_, one)| one.result)
+        .collect();
+    let mut all = Candidates::default();
+    for one in done {
+        let Candidates { results, steps } = candidates(books, one, keep);
+        let is_new = |id: &ImageId| !newest.contains(id);
+        let add = |to: &mut Vec<ImageId>, from: Vec<ImageId>| {
+            let new: Vec<_> = from.into_iter().filter(is_new).filter(|id| !to.contains(id)).collect();
+            to.extend(new);
+        };
+        add(&mut all.results, results);
+        add(&mut all.steps, steps);
+    }
+    all
+}
+
 /// The candidates after `done`, which stands in the books already.
 pub(crate) fn candidates(books: &Books, done: &Build, keep: usize) -> Candidates {
     let earlier = || books.of_session(&done.of).filter(|build| build.build != done.build);
@@ -51,7 +74,7 @@ pub(crate) fn candidates(books: &Books, done: &Build, keep: usize) -> Candidates
             if done.tilt && build.tilt {
                 share(build, done, one_of_tilts) && may_be_one_file(&build.key, &done.key)
             } else {
-                share(build, done, |tag| tag.as_str())
+                share(build, done, Reference::as_str)
             }
         };
         for build in earlier().filter(|build| same_name(build)) {
@@ -293,6 +316,26 @@ mod tests {
         assert_eq!(went(still_named, vec![], &[]), [""; 0], "by our own build, with another of its tags");
         let running = RunningBuild { of: of(), key: "k".into(), tags: vec![] };
         assert_eq!(went(chain(), vec![], &[running]), [""; 0]);
+    }
+
+    #[test]
+    fn the_targets_of_a_bake_leave_one_another_what_they_have_just_made() {
+        let named = |name: &str, result: u8, tags: &[&str]| Build {
+            tags: tags.iter().map(|tag| Reference::written(tag).expect("a name")).collect(),
+            key: name.to_owned(),
+            ..build(name, &of(), result, &[])
+        };
+        let old = [named("1", 1, &["a"]), named("2", 2, &["b"])];
+        let after = |new: &[Build]| {
+            let books = books(&[&old, new].concat());
+            let mut results = candidates_of_all(&books, &books.builds[2..], 0).results;
+            results.sort_unstable();
+            results
+        };
+        assert_eq!(after(&[named("3", 3, &["a"]), named("4", 4, &["b"])]), [id(1), id(2)]);
+        assert_eq!(after(&[named("3", 3, &["a"]), named("4", 1, &["b"])]), [id(2)], "the other one made it again");
+        assert_eq!(after(&[named("3", 3, &["a"]), named("4", 4, &["a"])]), [id(1), id(3)], "with the tag of the other");
+        assert_eq!(after(&[named("3", 3, &["a"]), named("4", 3, &["a"])]), [id(1)], "both made the same");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tempfile::SpooledTempFile;
 use tokio::sync::{Notify, oneshot};
 
 use super::signals::{Recipient, forward, listen};
+use super::stdin::Stdin;
 use super::stream::Stream;
 use super::tap::Tap;
 use crate::ledger::Journal;
@@ -62,8 +63,10 @@ pub(crate) struct RunningChild {
 }
 
 /// Starts docker. The locks are inherited, so that a docker that outlives dkb still counts as a running build.
+/// `stdin`: what was read of it already.
 pub(crate) fn start(
     mut command: Command,
+    stdin: Option<Stdin>,
     stdout: Stdout,
     locks: &[&File],
     journal: Option<Journal>,
@@ -81,6 +84,9 @@ pub(crate) fn start(
             None
         }
     };
+    if stdin.is_some() {
+        command.stdin(Stdio::piped());
+    }
     let (ended, end) = io::pipe()?;
     let ended_too = ended.try_clone()?;
     // Before docker starts: a signal that comes between must not end dkb and leave docker alone.
@@ -88,6 +94,9 @@ pub(crate) fn start(
     let mut child = with_inheritable(locks, || command.spawn())?;
     // Its end of the stream is docker's alone from now on, so that the stream ends with docker.
     drop(command);
+    if let (Some(stdin), Some(pipe)) = (stdin, child.stdin.take()) {
+        stdin.feed(pipe);
+    }
     let (journal, late_journal) = if stdout == Stdout::Quiet { (None, journal) } else { (journal, None) };
     let reader = match (tap, child.stdout.take()) {
         (Some(tap), _) => {

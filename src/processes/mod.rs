@@ -4,6 +4,7 @@ pub(crate) mod apart;
 pub(crate) mod child;
 mod end;
 pub(crate) mod signals;
+pub(crate) mod stdin;
 mod stream;
 mod tap;
 pub(crate) mod user;

@@ -4,27 +4,23 @@
 //! docker runs it.
 
 use std::ffi::OsString;
-use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use crate::app::App;
-use crate::building::Job;
+use crate::app::{App, env};
+use crate::building::{Job, not_started, run};
 use crate::cli::{Invocation, Verb};
-use crate::engine::{Program, ProgramKind, program};
-use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::Running;
+use crate::engine::{Program, ProgramKind, answer, program};
+use crate::error::{Error, Result};
 use crate::plan::argv::{self, Spelling, Tool};
-use crate::processes::child::{self, exit_code};
+use crate::processes::stdin::Stdin;
 use crate::report;
 
-/// How long dkb may keep the user waiting for the engine's first word after docker has ended.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ASKING: &str = "asking docker what it is to bake";
 
 /// Runs docker and says how it ended. `words` begin with the verb, `global` stood before it.
 pub(crate) fn build(app: &App, global: &[OsString], words: &[OsString]) -> Result<u8> {
-    let program = app.program()?;
+    let program = app.builder()?;
     let tool = match program.kind {
         ProgramKind::Docker => Tool::Docker,
         ProgramKind::Podman => Tool::Podman,
@@ -35,33 +31,51 @@ pub(crate) fn build(app: &App, global: &[OsString], words: &[OsString]) -> Resul
     // Before docker starts: none is left alone by a dkb that could not go on.
     let runtime = match app.runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return Err(plainly(&program, global, words, &error)),
+        Err(error) => return Err(unnoted(&program, global, words, &error)),
     };
-    let words = argv::read(tool, rest);
-    let mut job = Job::new(app, program, spelling, words);
-    let started = Instant::now();
-    let command = job.command(global);
-    let locks: Vec<_> =
-        job.running.iter().map(|running| &running.lock).chain(job.hold.iter().map(|hold| &hold.file)).collect();
-    let journal = || job.running.as_ref().and_then(Running::journal);
-    let mut child =
-        child::start(command, job.stdout, &locks, journal()).map_err(|error| not_started(&job.program, &error))?;
-    let journal = journal();
-    runtime.block_on(async {
-        let (status, before) = tokio::select! {
-            ended = beside(&mut child, job.look(started, journal)) => ended,
-            never = job.keep_id_file() => match never {},
-        };
-        let status = status.map_err(|error| Error::failed("waiting for docker", error))?;
-        let mut seen = child.seen();
-        job.show(status.success(), &mut seen);
-        // Docker has said all; whoever presses a key now does not want to wait for dkb.
-        tokio::select! {
-            () = job.end(app, status.success(), &seen, before) => {}
-            () = child.asked_to_stop() => {}
+    let job = Job::new(app, program, spelling, argv::read(tool, rest));
+    run(app, runtime, job, global, None)
+}
+
+/// `dkb bake`: many targets in one call of docker, each a build of its own in the books.
+pub(crate) fn bake(app: &App, global: &[OsString], words: &[OsString]) -> Result<u8> {
+    let program = app.builder()?;
+    // What the user calls `bake` older versions of docker know as `buildx bake` only.
+    let buildx = words.first().filter(|verb| *verb == "bake" && !program.seat).map(|_| OsString::from("buildx"));
+    let words: Vec<OsString> = buildx.into_iter().chain(words.iter().cloned()).collect();
+    let Some((spelling, rest)) = Spelling::read_bake(&words) else {
+        return Err(Error::usage("reading the command line", "this is no way to spell docker buildx bake"));
+    };
+    let bake = argv::read_bake(rest);
+    let is_a_bake = bake.understood() && !bake.asks && !spelling.asks_for_help();
+    // Of all else nothing comes that could be noted.
+    if !is_a_bake || program.kind == ProgramKind::Podman {
+        return Err(plainly(&program, global, &words));
+    }
+    let runtime = match app.runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return Err(unnoted(&program, global, &words, &error)),
+    };
+    let text = |name| env(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty());
+    let separator = text("BUILDX_BAKE_PATH_SEPARATOR").unwrap_or_else(|| ":".to_owned());
+    let stdin = if bake.reads_stdin(env("BUILDX_BAKE_FILE").as_deref(), &separator) {
+        Some(Stdin::read().map_err(|error| Error::failed("reading the definition on stdin", error))?)
+    } else {
+        None
+    };
+    let targets = match stdin.as_ref().map_or(Some(&[][..]), Stdin::whole) {
+        Some(stdin) => {
+            let mut asked = Command::new(&program.path);
+            asked.args(global).args(bake.question(&spelling, &app.stamp()));
+            program.tell_aside(&mut asked);
+            runtime
+                .block_on(answer(asked, stdin, ASKING))
+                .and_then(|printed| argv::targets(&printed).map_err(|error| Error::failed(ASKING, error)))
         }
-        Ok(exit_code(status))
-    })
+        None => Err(Error::failed(ASKING, "the definition on stdin is too long")),
+    };
+    let job = Job::of_bake(app, program, spelling, bake, targets);
+    run(app, runtime, job, global, stdin)
 }
 
 /// dkb's words on its verb, and then docker's own, where a docker is found.
@@ -78,31 +92,15 @@ pub(crate) fn help(page: clap::Error, invocation: &Invocation) -> u8 {
 }
 
 /// Becomes docker, where this machine gives dkb too little to do anything beside it. Comes back only if that fails.
-fn plainly(program: &Program, global: &[OsString], words: &[OsString], why: &Error) -> Error {
+fn unnoted(program: &Program, global: &[OsString], words: &[OsString], why: &Error) -> Error {
     report::warn(why.under("this build was not noted"));
+    plainly(program, global, words)
+}
+
+/// Becomes docker. Comes back only if that fails.
+fn plainly(program: &Program, global: &[OsString], words: &[OsString]) -> Error {
     let mut command = Command::new(&program.path);
     command.args(global).args(words);
-    program::as_child(&mut command, &program.path);
+    program.tell(&mut command);
     not_started(program, &command.exec())
-}
-
-fn not_started(program: &Program, error: &io::Error) -> Error {
-    Error::new(ErrorKind::NotFound, format!("starting {}", program.path.display()), error)
-        .hint("Is it a program that this machine can run?")
-}
-
-/// Looks at the engine while docker builds. Once docker has ended, the look has little time left.
-async fn beside<T>(
-    child: &mut child::RunningChild,
-    look: impl Future<Output = Result<T>>,
-) -> (io::Result<ExitStatus>, Result<T>) {
-    let mut look = std::pin::pin!(look);
-    let mut ended = std::pin::pin!(child.ended());
-    tokio::select! {
-        seen = &mut look => (ended.await, seen),
-        status = &mut ended => {
-            let late = || Err(Error::new(ErrorKind::Unreachable, "asking the engine", "it did not answer in time"));
-            (status, tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| late()))
-        }
-    }
 }

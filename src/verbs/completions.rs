@@ -99,7 +99,10 @@ mod tests {
         assert!(text(&["clean"]).contains("keep\\-last") && text(&["clean"]).contains("dkb clean \\-\\-dry\\-run"));
         assert!(text(&["session", "start"]).contains("watch\\-pid"));
         let error = page(&["push"]).expect_err("no such verb").to_string();
-        assert!(error.starts_with("dkb man push: there is no verb 'push'\n  there is: build, clean, "), "{error}");
+        assert!(
+            error.starts_with("dkb man push: there is no verb 'push'\n  there is: build, bake, clean, "),
+            "{error}"
+        );
     }
 
     #[test]

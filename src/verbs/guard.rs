@@ -91,7 +91,7 @@ fn run(app: &App, key: &SessionKey, words: &[OsString], told: Told, opened: &mut
     }
     told.in_session(key, app.here().vouched).tell(&mut command);
     command.args(args).env("DKB_LABEL", format!("{RUN_LABEL}={}", key.run_label()));
-    let started = child::start(command, child::Stdout::Untouched, &[], None);
+    let started = child::start(command, None, child::Stdout::Untouched, &[], None);
     let mut running = match started {
         Ok(running) => {
             // The command has not been kept waiting for this.

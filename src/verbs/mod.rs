@@ -7,6 +7,7 @@ mod config;
 mod guard;
 mod log;
 mod plugin;
+mod seat;
 mod session;
 mod status;
 mod sweep;
@@ -20,11 +21,24 @@ use crate::cli::{self, Invocation, Parsed, Verb};
 use crate::error::{ErrorKind, Result};
 use crate::processes::signals;
 use crate::report;
+use seat::Seat;
 
 /// Runs a whole command line, the program's own name first, and gives the exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
     signals::outlive_limits_of_files();
-    let code = match cli::parse(args).and_then(run) {
+    let code = if let Some(seat) = Seat::of(&args) {
+        match seat.build() {
+            Some((app, invocation)) => build_by(&app, invocation.cli.verb),
+            None => Ok({
+                let (error, code) = seat.give_way();
+                report::say(&error);
+                code
+            }),
+        }
+    } else {
+        cli::parse(args).and_then(run)
+    };
+    let code = match code {
         Ok(code) => code,
         Err(error) => {
             report::say(&error);
@@ -33,6 +47,15 @@ pub fn main(args: Vec<OsString>) -> u8 {
     };
     // Whoever asked for a result and has none, or half of one, is to know.
     if report::is_cut() { code.max(ErrorKind::Failed.exit_code()) } else { code }
+}
+
+/// `build` and `bake`.
+fn build_by(app: &App, verb: Verb) -> Result<u8> {
+    let is_bake = matches!(verb, Verb::Bake(_));
+    let (Verb::Build(flags) | Verb::Bake(flags)) = verb else { return Ok(0) };
+    let words: Vec<OsString> = flags.spelling.into_iter().chain(flags.args).collect();
+    let build = if is_bake { build::bake } else { build::build };
+    build(app, &flags.docker, &words)
 }
 
 fn run(parsed: Parsed) -> Result<u8> {
@@ -54,10 +77,7 @@ fn run(parsed: Parsed) -> Result<u8> {
     }
     let app = App::new(&cli, &typed)?;
     match cli.verb {
-        Verb::Build(build) => {
-            let words: Vec<OsString> = build.spelling.into_iter().chain(build.args).collect();
-            build::build(&app, &build.docker, &words)
-        }
+        verb @ (Verb::Build(_) | Verb::Bake(_)) => build_by(&app, verb),
         Verb::Clean(clean) => clean::clean(&app, &clean),
         Verb::Sweep(sweep) => sweep::sweep(&app, &sweep),
         Verb::Guard(guard) => guard::guard(&app, &guard),

@@ -12,15 +12,14 @@ use dkb_lab::{Engine, Output, State, eventually, promises};
 use tempfile::TempDir;
 
 pub(super) fn promises() -> Promises {
-    Promises::of(module_path!())
-        .on(
-            with_todays_buildkit,
-            promises![
-                two_builds_of_the_image_are_one_and_it_holds_nothing_else,
-                the_image_sweeps_with_every_door_shut,
-                the_image_ends_when_it_is_told_to,
-            ],
-        )
+    Promises::of(module_path!()).on(
+        with_todays_buildkit,
+        promises![
+            two_builds_of_the_image_are_one_and_it_holds_nothing_else,
+            the_image_sweeps_with_every_door_shut,
+            the_image_ends_when_it_is_told_to,
+        ],
+    )
 }
 
 /// An older one does not take the time of an image from outside.

@@ -1,6 +1,7 @@
 //! What dkb promises, one file a theme, tried on every engine of the lab.
 
 mod absurd;
+mod bake;
 mod build_at_once;
 mod build_cache;
 mod build_constant;
@@ -45,6 +46,7 @@ mod neighbours;
 mod outside_text;
 mod plan_files;
 mod readme;
+mod seat;
 mod session_ends;
 mod soak;
 mod status_shows;
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
     dkb_lab::set_dkb(env!("CARGO_BIN_EXE_dkb"));
     dkb_lab::promise::run([
         absurd::promises(),
+        bake::promises(),
         build_at_once::promises(),
         build_cache::promises(),
         build_constant::promises(),
@@ -106,6 +109,7 @@ fn main() -> ExitCode {
         plan_files::promises(),
         names::promises(),
         readme::promises(),
+        seat::promises(),
         session_ends::promises(),
         status_shows::promises(),
         sweep_docs::promises(),

@@ -15,6 +15,7 @@ fn intent(build: &str) -> Intent {
         slot: None,
         copy: None,
         socket: None,
+        beside: Vec::new(),
     }
 }
 

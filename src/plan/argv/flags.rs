@@ -107,3 +107,21 @@ static PODMAN: Table = Table {
 /// What stands between `buildx` (or `builder`) and its verb.
 pub(super) static BUILDX: Table =
     Table { values: "builder", switches: "debug help", maybe_values: "", shorthands: "D=debug h=help", aliases: "" };
+
+/// docker's global flags, which stand before its verb and reach its plugins.
+pub(super) static GLOBAL: Table = Table {
+    values: "config context host log-level tlscacert tlscert tlskey",
+    switches: "debug tls tlsverify",
+    maybe_values: "",
+    shorthands: "D=debug H=host c=context l=log-level",
+    aliases: "",
+};
+
+/// The flags of `bake`, of buildx 0.13 on. Where a value need not be given, it hangs on the flag.
+pub(super) static BAKE: Table = Table {
+    values: "allow builder call file metadata-file progress provenance sbom set",
+    switches: "check debug help list-targets list-variables load no-cache print pull push",
+    maybe_values: "list",
+    shorthands: "D=debug f=file h=help",
+    aliases: "",
+};

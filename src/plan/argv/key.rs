@@ -64,7 +64,7 @@ fn tidy(path: &Path) -> PathBuf {
 }
 
 /// As docker tells a URL from a folder.
-fn is_remote(context: &OsStr) -> bool {
+pub(super) fn is_remote(context: &OsStr) -> bool {
     let schemes: [&[u8]; 6] = [b"http://", b"https://", b"git://", b"ssh://", b"git@", b"github.com/"];
     schemes.iter().any(|scheme| context.as_bytes().starts_with(scheme))
 }

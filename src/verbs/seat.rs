@@ -1,0 +1,88 @@
+//! dkb in the place where docker looks for buildx: a build or a bake is what `dkb build` and `dkb bake` make of it, and
+//! all else is the real one's.
+//!
+//! Whatever fails on dkb's side before the real one runs, docker gets the real one and notices nothing.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::app::{App, env};
+use crate::cli::{self, Invocation, Parsed, Verb};
+use crate::engine::cli_files::{CliConfig, buildx_plugins, config_dir};
+use crate::engine::{Program, program};
+use crate::error::{Error, ErrorKind};
+use crate::plan::argv::Spelling;
+
+/// Where docker looks for it.
+const NAME: &str = "docker-buildx";
+
+/// Like a shell that finds no program.
+const NOT_FOUND: u8 = 127;
+
+pub(super) struct Seat {
+    real: Option<PathBuf>,
+    /// Without the program's own name.
+    words: Vec<OsString>,
+    /// It is only there to become the real one.
+    bound: bool,
+}
+
+impl Seat {
+    /// `None` for a dkb that was called by its own name.
+    pub(super) fn of(args: &[OsString]) -> Option<Self> {
+        let (called, words) = args.split_first()?;
+        let called = Path::new(called);
+        if called.as_os_str() == program::BOUND {
+            return Some(Self { real: None, words: words.to_vec(), bound: true });
+        }
+        if called.file_name()? != NAME {
+            return None;
+        }
+        let told = env(program::SEAT).map(PathBuf::from).filter(|path| path.is_absolute());
+        let real = told.filter(|path| path.is_file()).or_else(|| {
+            let dir = config_dir(config_flag(words).as_deref(), &env);
+            let plugins: Vec<PathBuf> = buildx_plugins(dir.as_deref(), &CliConfig::read(dir.as_deref())).collect();
+            program::behind(called, &plugins)
+        });
+        Some(Self { real, words: words.to_vec(), bound: false })
+    }
+
+    /// A build that dkb is to see; `None` where the real one is to do it alone.
+    pub(super) fn build(&self) -> Option<(App, Invocation)> {
+        let at = Spelling::in_seat(&self.words).filter(|_| !self.bound)?;
+        if env(program::SEAT).is_some_and(|off| off == "off") {
+            return None;
+        }
+        let line = [OsString::from("dkb")].into_iter().chain(self.words.iter().cloned());
+        let Ok(Parsed::Run(invocation)) = cli::parse(line) else { return None };
+        // Whatever it read of these words, they are handed on as they are.
+        let is_whole = match &invocation.cli.verb {
+            Verb::Build(build) | Verb::Bake(build) => build.docker == self.words[..at],
+            _ => false,
+        };
+        let mut app = App::new(&invocation.cli, &invocation.typed).ok().filter(|_| is_whole)?;
+        let real = Program::find(Some(self.real.as_ref()?.as_os_str()), &env).ok()?;
+        app.seat = Some(Program { seat: true, ..real });
+        Some((app, *invocation))
+    }
+
+    /// Becomes the real one. Comes back only where there is none.
+    pub(super) fn give_way(&self) -> (Error, u8) {
+        let tried = "looking for the buildx in whose place dkb stands";
+        let error = match &self.real {
+            _ if self.bound => Error::new(ErrorKind::NotFound, "starting buildx", program::become_bound(&self.words)),
+            Some(real) => Error::new(ErrorKind::NotFound, tried, Command::new(real).args(&self.words).exec()),
+            None => Error::new(ErrorKind::NotFound, tried, "there is none behind it"),
+        };
+        (error.hint("install docker's buildx, or take dkb out of its place"), NOT_FOUND)
+    }
+}
+
+/// What docker was told of its settings.
+fn config_flag(words: &[OsString]) -> Option<PathBuf> {
+    let at = words.iter().position(|word| word == "--config");
+    let apart = at.and_then(|at| words.get(at.saturating_add(1))).map(PathBuf::from);
+    apart.or_else(|| words.iter().find_map(|word| word.to_str()?.strip_prefix("--config=").map(PathBuf::from)))
+}
