@@ -28,6 +28,9 @@ _dkb() {
             dkb,config)
                 cmd="dkb__subcmd__config"
                 ;;
+            dkb,doctor)
+                cmd="dkb__subcmd__doctor"
+                ;;
             dkb,guard)
                 cmd="dkb__subcmd__guard"
                 ;;
@@ -49,6 +52,9 @@ _dkb() {
             dkb,sweep)
                 cmd="dkb__subcmd__sweep"
                 ;;
+            dkb__subcmd__config,get)
+                cmd="dkb__subcmd__config__subcmd__get"
+                ;;
             dkb__subcmd__plugin,install)
                 cmd="dkb__subcmd__plugin__subcmd__install"
                 ;;
@@ -64,6 +70,12 @@ _dkb() {
             dkb__subcmd__session,label)
                 cmd="dkb__subcmd__session__subcmd__label"
                 ;;
+            dkb__subcmd__session,list)
+                cmd="dkb__subcmd__session__subcmd__list"
+                ;;
+            dkb__subcmd__session,ls)
+                cmd="dkb__subcmd__session__subcmd__list"
+                ;;
             dkb__subcmd__session,start)
                 cmd="dkb__subcmd__session__subcmd__start"
                 ;;
@@ -74,7 +86,7 @@ _dkb() {
 
     case "${cmd}" in
         dkb)
-            opts="-c -H -q -v -D -l -h -V --context --host --project --settings --format --color --json --quiet --verbose --config --debug --log-level --tls --tlscacert --tlscert --tlskey --tlsverify --session --help --version build clean status log guard sweep session config plugin completions man"
+            opts="-c -H -q -v -D -l -h -V --context --host --project --settings --format --color --json --quiet --verbose --config --debug --log-level --tls --tlscacert --tlscert --tlskey --tlsverify --session --help --version build clean status log guard sweep session config doctor plugin completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -338,6 +350,98 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__config)
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help get"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -H)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --project)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dkb__subcmd__config__subcmd__get)
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -H)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --project)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dkb__subcmd__doctor)
             opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -714,7 +818,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__session)
-            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help start label end"
+            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help list ls start label end"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -807,6 +911,52 @@ _dkb() {
             ;;
         dkb__subcmd__session__subcmd__label)
             opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -H)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --project)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "human json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dkb__subcmd__session__subcmd__list)
+            opts="-c -H -q -v -h --all --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -952,7 +1102,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__sweep)
-            opts="-n -y -c -H -q -v -h --only --skip --all-images --volumes --filter --keep --keep-last --until --older-than --cache-keep --cache-until --when-disk-above --down-to --all-contexts --dry-run --yes --plan --apply --context --host --project --settings --format --color --json --quiet --verbose --help"
+            opts="-n -y -c -H -q -v -h --only --skip --all-images --volumes --filter --keep --keep-last --until --older-than --cache-keep --cache-until --when-disk-above --down-to --log --all-contexts --dry-run --yes --plan --apply --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -999,6 +1149,10 @@ _dkb() {
                     return 0
                     ;;
                 --down-to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -32,7 +32,7 @@ pub(super) fn result_in(app: &App, spelling: &Spelling, words: &BuildWords) -> B
     }
 }
 
-pub(super) fn builder_of(app: &App, program: &Program, spelling: &Spelling, state: Option<&State>) -> BuilderKind {
+pub(crate) fn builder_of(app: &App, program: &Program, spelling: &Spelling, state: Option<&State>) -> BuilderKind {
     let dir = config_dir(app.docker.config.as_deref(), &env);
     let config = CliConfig::read(dir.as_deref());
     let facts = BuilderFacts {

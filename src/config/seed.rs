@@ -38,6 +38,8 @@ pub(crate) struct Seed {
     pub quiet: bool,
     /// One of its `PRUNE_…` or `CLEANUP_…` variables beside `PRUNE_FORCE` is set: dkb stands in for it.
     pub stands_in: bool,
+    /// Any of its variables is set: whoever set it reads its lines.
+    pub speaks: bool,
     pub warnings: Vec<String>,
 }
 
@@ -51,6 +53,9 @@ const KINDS: [(&str, &str); 5] = [
 ];
 /// Either of them true takes volumes along.
 const VOLUMES: [&str; 2] = ["PRUNE_VOLUMES", "CLEANUP_VOLUMES"];
+/// All others.
+const OTHERS: [&str; 7] =
+    ["PRUNE_FILTER_UNTIL", "PRUNE_FILTER_LABEL", "PRUNE_FORCE", "DRY_RUN", "LOG_LEVEL", "LOG_FORMAT", "QUIET"];
 
 pub(crate) fn read(env: Environment) -> Result<Seed> {
     let mut seed = Seed::default();
@@ -81,6 +86,8 @@ pub(crate) fn read(env: Environment) -> Result<Seed> {
     seed.force = bool(env, "PRUNE_FORCE")?;
     seed.dry_run = bool(env, "DRY_RUN")?.unwrap_or(false);
     seed.logging(env);
+    let mut all = KINDS.iter().map(|(variable, _)| *variable).chain(VOLUMES).chain(OTHERS);
+    seed.speaks = all.any(|variable| shown(env, variable).is_some());
     Ok(seed)
 }
 
