@@ -46,7 +46,7 @@ completions:
     SNAPSHOTS=overwrite cargo test --test completions_drift --test docs
     SNAPSHOTS=overwrite cargo test --lib golden
 
-# Measure dkb against raw docker; prints the README's tables
+# Measure dkb against raw docker; prints the tables of docs/speed.md
 bench *ARGS:
     cargo bench --bench against_docker -- {{ARGS}}
 
@@ -58,6 +58,10 @@ bench-keep *ARGS:
     mkdir -p benches/runs
     { echo "dkb $(git rev-parse HEAD), $(nproc) cores, $(uname -sm), load $(cut -d' ' -f1 /proc/loadavg)"; echo
       cargo bench --bench against_docker -- {{ARGS}}; } | tee "$run"
+
+# Draw the pictures of the docs again, of real runs on an engine of the lab
+pictures:
+    docs/pictures/make
 
 # Install dkb for this user
 install:
