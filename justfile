@@ -46,7 +46,7 @@ completions:
     SNAPSHOTS=overwrite cargo test --test completions_drift --test docs
     SNAPSHOTS=overwrite cargo test --lib golden
 
-# Measure dkb against raw docker; prints the README's tables
+# Measure dkb against raw docker; prints the tables of docs/speed.md
 bench *ARGS:
     cargo bench --bench against_docker -- {{ARGS}}
 
@@ -67,6 +67,10 @@ image TAG="docker-cleaner:latest" *FLAGS="":
     case {{arch()}} in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; *) arch={{arch()}} ;; esac
     binary=$PWD/target/{{arch()}}-unknown-linux-musl/release/dkb
     BUILDER=$binary deploy/image "$binary" "$arch" -t {{TAG}} {{FLAGS}}
+
+# Draw the pictures of the docs again, of real runs on an engine of the lab
+pictures:
+    docs/pictures/make
 
 # Install dkb for this user
 install:

@@ -58,6 +58,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('sweep', 'sweep', [CompletionResultType]::ParameterValue, 'Clean the whole host: containers, images, volumes, networks, build cache')
             [CompletionResult]::new('session', 'session', [CompletionResultType]::ParameterValue, 'Open and end sessions by hand, for test harnesses that can''t be wrapped')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Show every setting that is in effect and where it comes from')
+            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Show which engine, docker and ledger are used here and why, and what is amiss')
             [CompletionResult]::new('plugin', 'plugin', [CompletionResultType]::ParameterValue, 'Make dkb a plugin of docker and of cargo')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a shell''s completions')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page')
@@ -98,7 +99,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
         'dkb;clean' {
             [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Clean this session of the project, with its tags and what bears its run label: stopped containers, networks, volumes and their data')
             [CompletionResult]::new('--cache-keep', '--cache-keep', [CompletionResultType]::ParameterName, 'Keep this much build cache')
-            [CompletionResult]::new('--stale-after', '--stale-after', [CompletionResultType]::ParameterName, 'Let a CI session that nobody keeps open count as over after this long')
+            [CompletionResult]::new('--stale-after', '--stale-after', [CompletionResultType]::ParameterName, 'Let a CI session that nobody keeps open be over this long after its last build, 10 minutes at the least')
             [CompletionResult]::new('--keep', '--keep', [CompletionResultType]::ParameterName, 'Keep what matches; may be repeated')
             [CompletionResult]::new('--keep-last', '--keep-last', [CompletionResultType]::ParameterName, 'Keep the newest N of every repository')
             [CompletionResult]::new('--older-than', '--older-than', [CompletionResultType]::ParameterName, 'Keep what is younger')
@@ -207,6 +208,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('--cache-until', '--cache-until', [CompletionResultType]::ParameterName, 'Keep build cache that was used since')
             [CompletionResult]::new('--when-disk-above', '--when-disk-above', [CompletionResultType]::ParameterName, 'Do nothing unless the engine''s disk is fuller: 85%, 200GB')
             [CompletionResult]::new('--down-to', '--down-to', [CompletionResultType]::ParameterName, 'Then sweep the least valuable first, down to here and no further')
+            [CompletionResult]::new('--log', '--log', [CompletionResultType]::ParameterName, 'Print lines for a log, as docker-cleaner does: text or json')
             [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'Wait so long for an engine that is not there yet')
             [CompletionResult]::new('--plan', '--plan', [CompletionResultType]::ParameterName, 'Write the plan to a file or a pipe, and do nothing')
             [CompletionResult]::new('--apply', '--apply', [CompletionResultType]::ParameterName, 'Do those steps of a plan that would be done today too, and never more')
@@ -250,9 +252,49 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Show the sessions of this project, the newest first, and who is at work in them')
+            [CompletionResult]::new('ls', 'ls', [CompletionResultType]::ParameterValue, 'Show the sessions of this project, the newest first, and who is at work in them')
             [CompletionResult]::new('start', 'start', [CompletionResultType]::ParameterValue, 'Open a session and print its ID')
             [CompletionResult]::new('label', 'label', [CompletionResultType]::ParameterValue, 'Print the run label of a session, for containers, volumes and networks')
             [CompletionResult]::new('end', 'end', [CompletionResultType]::ParameterValue, 'End a session and clean what it left')
+            break
+        }
+        'dkb;session;list' {
+            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
+            [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
+            [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')
+            [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Use the engine at this address')
+            [CompletionResult]::new('--project', '--project', [CompletionResultType]::ParameterName, 'Name the project; otherwise the repository''s name')
+            [CompletionResult]::new('--settings', '--settings', [CompletionResultType]::ParameterName, 'Read this file in place of ~/.config/dkb/config.toml')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Print results for people or for programs')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colour')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Show those of every project')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'The same as --format json')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'dkb;session;ls' {
+            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
+            [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
+            [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')
+            [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Use the engine at this address')
+            [CompletionResult]::new('--project', '--project', [CompletionResultType]::ParameterName, 'Name the project; otherwise the repository''s name')
+            [CompletionResult]::new('--settings', '--settings', [CompletionResultType]::ParameterName, 'Read this file in place of ~/.config/dkb/config.toml')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Print results for people or for programs')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colour')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Show those of every project')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'The same as --format json')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'dkb;session;start' {
@@ -313,6 +355,43 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             break
         }
         'dkb;config' {
+            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
+            [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
+            [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')
+            [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Use the engine at this address')
+            [CompletionResult]::new('--project', '--project', [CompletionResultType]::ParameterName, 'Name the project; otherwise the repository''s name')
+            [CompletionResult]::new('--settings', '--settings', [CompletionResultType]::ParameterName, 'Read this file in place of ~/.config/dkb/config.toml')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Print results for people or for programs')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colour')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'The same as --format json')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('get', 'get', [CompletionResultType]::ParameterValue, 'Print what one setting is, a value a line')
+            break
+        }
+        'dkb;config;get' {
+            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
+            [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
+            [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')
+            [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Use the engine at this address')
+            [CompletionResult]::new('--project', '--project', [CompletionResultType]::ParameterName, 'Name the project; otherwise the repository''s name')
+            [CompletionResult]::new('--settings', '--settings', [CompletionResultType]::ParameterName, 'Read this file in place of ~/.config/dkb/config.toml')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Print results for people or for programs')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colour')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'The same as --format json')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'dkb;doctor' {
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')

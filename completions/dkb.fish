@@ -56,6 +56,7 @@ complete -c dkb -n "__fish_dkb_needs_command" -f -a "guard" -d 'Run a command in
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "sweep" -d 'Clean the whole host: containers, images, volumes, networks, build cache'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "session" -d 'Open and end sessions by hand, for test harnesses that can\'t be wrapped'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "config" -d 'Show every setting that is in effect and where it comes from'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "doctor" -d 'Show which engine, docker and ledger are used here and why, and what is amiss'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "plugin" -d 'Make dkb a plugin of docker and of cargo'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "completions" -d 'Print a shell\'s completions'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "man" -d 'Print a manual page'
@@ -85,7 +86,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand bake" -s q -l quiet -d 'Say less
 complete -c dkb -n "__fish_dkb_using_subcommand bake" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l session -d 'Clean this session of the project, with its tags and what bears its run label: stopped containers, networks, volumes and their data' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l cache-keep -d 'Keep this much build cache' -r
-complete -c dkb -n "__fish_dkb_using_subcommand clean" -l stale-after -d 'Let a CI session that nobody keeps open count as over after this long' -r
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l stale-after -d 'Let a CI session that nobody keeps open be over this long after its last build, 10 minutes at the least' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep -d 'Keep what matches; may be repeated' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-last -d 'Keep the newest N of every repository' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l older-than -l until -d 'Keep what is younger' -r
@@ -178,6 +179,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l cache-keep -d 'Keep th
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l cache-until -d 'Keep build cache that was used since' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l when-disk-above -d 'Do nothing unless the engine\'s disk is fuller: 85%, 200GB' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l down-to -d 'Then sweep the least valuable first, down to here and no further' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l log -d 'Print lines for a log, as docker-cleaner does: text or json' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l wait -d 'Wait so long for an engine that is not there yet' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l plan -d 'Write the plan to a file or a pipe, and do nothing' -r -F
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l apply -d 'Do those steps of a plan that would be done today too, and never more' -r -F
@@ -199,22 +201,52 @@ complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l json -d 'The same as -
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s h -l help -d 'Print help'
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -s c -l context -d 'Use this docker context; sweep takes several' -r
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -s H -l host -d 'Use the engine at this address' -r
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -l project -d 'Name the project; otherwise the repository\'s name' -r
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
 json\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -l color -d 'Use colour' -r -f -a "auto\t''
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -l json -d 'The same as --format json'
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -s q -l quiet -d 'Say less'
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -s v -l verbose -d 'Say more: each image and its reason'
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -s h -l help -d 'Print help'
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -f -a "start" -d 'Open a session and print its ID'
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -f -a "label" -d 'Print the run label of a session, for containers, volumes and networks'
-complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from start label end" -f -a "end" -d 'End a session and clean what it left'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -l json -d 'The same as --format json'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -f -a "list" -d 'Show the sessions of this project, the newest first, and who is at work in them'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -f -a "ls" -d 'Show the sessions of this project, the newest first, and who is at work in them'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -f -a "start" -d 'Open a session and print its ID'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -f -a "label" -d 'Print the run label of a session, for containers, volumes and networks'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and not __fish_seen_subcommand_from list ls start label end" -f -a "end" -d 'End a session and clean what it left'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from list" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from list" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from list" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from list" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from list" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from list" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from list" -l all -d 'Show those of every project'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from list" -l json -d 'The same as --format json'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from ls" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from ls" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from ls" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from ls" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from ls" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from ls" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from ls" -l all -d 'Show those of every project'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from ls" -l json -d 'The same as --format json'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from ls" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -l watch-pid -d 'End the session when this process ends' -r
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -l ttl -d 'End it after this long' -r
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from start" -s c -l context -d 'Use this docker context; sweep takes several' -r
@@ -257,19 +289,46 @@ complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcomm
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand session; and __fish_seen_subcommand_from end" -s h -l help -d 'Print help'
-complete -c dkb -n "__fish_dkb_using_subcommand config" -s c -l context -d 'Use this docker context; sweep takes several' -r
-complete -c dkb -n "__fish_dkb_using_subcommand config" -s H -l host -d 'Use the engine at this address' -r
-complete -c dkb -n "__fish_dkb_using_subcommand config" -l project -d 'Name the project; otherwise the repository\'s name' -r
-complete -c dkb -n "__fish_dkb_using_subcommand config" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
-complete -c dkb -n "__fish_dkb_using_subcommand config" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+complete -c dkb -n "__fish_dkb_using_subcommand config; and not __fish_seen_subcommand_from get" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand config; and not __fish_seen_subcommand_from get" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand config; and not __fish_seen_subcommand_from get" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand config; and not __fish_seen_subcommand_from get" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand config; and not __fish_seen_subcommand_from get" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
 json\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand config" -l color -d 'Use colour' -r -f -a "auto\t''
+complete -c dkb -n "__fish_dkb_using_subcommand config; and not __fish_seen_subcommand_from get" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand config" -l json -d 'The same as --format json'
-complete -c dkb -n "__fish_dkb_using_subcommand config" -s q -l quiet -d 'Say less'
-complete -c dkb -n "__fish_dkb_using_subcommand config" -s v -l verbose -d 'Say more: each image and its reason'
-complete -c dkb -n "__fish_dkb_using_subcommand config" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand config; and not __fish_seen_subcommand_from get" -l json -d 'The same as --format json'
+complete -c dkb -n "__fish_dkb_using_subcommand config; and not __fish_seen_subcommand_from get" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand config; and not __fish_seen_subcommand_from get" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand config; and not __fish_seen_subcommand_from get" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand config; and not __fish_seen_subcommand_from get" -f -a "get" -d 'Print what one setting is, a value a line'
+complete -c dkb -n "__fish_dkb_using_subcommand config; and __fish_seen_subcommand_from get" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand config; and __fish_seen_subcommand_from get" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand config; and __fish_seen_subcommand_from get" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand config; and __fish_seen_subcommand_from get" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand config; and __fish_seen_subcommand_from get" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand config; and __fish_seen_subcommand_from get" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand config; and __fish_seen_subcommand_from get" -l json -d 'The same as --format json'
+complete -c dkb -n "__fish_dkb_using_subcommand config; and __fish_seen_subcommand_from get" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand config; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand config; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand doctor" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand doctor" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand doctor" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand doctor" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand doctor" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand doctor" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand doctor" -l json -d 'The same as --format json'
+complete -c dkb -n "__fish_dkb_using_subcommand doctor" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand doctor" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -s c -l context -d 'Use this docker context; sweep takes several' -r
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -s H -l host -d 'Use the engine at this address' -r
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -l project -d 'Name the project; otherwise the repository\'s name' -r

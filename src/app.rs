@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use crate::cli::{Cli, Verb};
 use crate::config::value::Source;
 use crate::config::{self, Places, Settings, StampLevel, Typed, here};
+use crate::engine::origin::origin;
 use crate::engine::{self, Docker, Endpoint, Limits, Program};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::State;
@@ -284,7 +285,13 @@ impl App {
     /// Connects to the engine that docker would work on. A docker program is not needed for that.
     pub(crate) async fn engine(&self, limits: Limits) -> Result<Docker> {
         let program = self.program().ok();
-        Docker::connect(self.endpoint(program.as_ref())?, limits).await
+        let reached = Docker::connect(self.endpoint(program.as_ref())?, limits).await;
+        reached.map_err(|error| error.by(self.origin(program.as_ref())))
+    }
+
+    /// Where the engine's address came from.
+    pub(crate) fn origin(&self, program: Option<&Program>) -> String {
+        origin(&self.docker, &env, program.map(|program| program.kind))
     }
 }
 

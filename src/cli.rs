@@ -119,6 +119,12 @@ pub enum Parsed {
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
     let mut command = Cli::command();
     let cut = split_at_verb::split(&command, args.into_iter().collect())?;
+    // As a plugin it is called by another name, and so in these two usages, which are written by hand.
+    if let Some(name) = cut.words.first().and_then(|name| name.to_str()).filter(|name| name.ends_with(" dkb")) {
+        let screen = verbs::SCREEN.replace("Usage: dkb", &format!("Usage: {name}"));
+        let usage = verbs::GUARD_USAGE.replacen("dkb", name, 1);
+        command = command.override_help(screen).mut_subcommand("guard", |guard| guard.override_usage(usage));
+    }
     let page = cut.asks_for_help.then(|| command.try_get_matches_from_mut(["dkb", "help", "build"]).err()).flatten();
     let matches = match command.try_get_matches_from_mut(&cut.words) {
         Ok(matches) => matches,

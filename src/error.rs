@@ -67,6 +67,11 @@ impl Error {
         Self { tried: format!("{what}: {}", self.tried), ..self.clone() }
     }
 
+    /// The same, with where that was written which was tried.
+    pub fn by(&self, origin: impl fmt::Display) -> Self {
+        Self { tried: format!("{} ({origin})", self.tried), ..self.clone() }
+    }
+
     /// The first line of it.
     pub fn what(&self) -> String {
         format!("{}: {}", self.tried, self.happened)

@@ -3,7 +3,7 @@
 //! `SNAPSHOTS=overwrite cargo test --test docs` writes what is read off the code again.
 //!
 //! Every fenced block of the README, the pages beside it and `docs/` is of one of these kinds:
-//! - `console`: run, line by line, by the promises of `readme` and, for `sweep.md`, of `sweep_docs`;
+//! - `console`: run, line by line, by the promises of `readme` (its `PAGES`) and, for `sweep.md`, of `sweep_docs`;
 //! - behind `<!-- run: COMMAND -->`: a recipe that a promise of the same file runs with the real program;
 //! - `sh` and `yaml`: each command of dkb in it parses, each other command stands in [`ELSEWHERE`];
 //! - `python`, `json`: dkb's commands in it parse;
@@ -77,7 +77,7 @@ fn every_other_command_in_the_docs_is_run_somewhere() {
         assert!(KINDS.contains(&block.kind.as_str()), "{page}: a block of kind '{}'", block.kind);
         assert!(block.run.is_some() || !RUN.contains(&block.kind.as_str()), "{page}: nobody runs {block:?}");
         assert!(
-            block.kind != "console" || ["README.md", "sweep.md"].contains(&&*page),
+            block.kind != "console" || ["README.md", "building.md", "cleaning.md", "sweep.md"].contains(&&*page),
             "{page}: nobody runs {block:?}"
         );
         if ["sh", "yaml"].contains(&block.kind.as_str()) {
@@ -225,7 +225,12 @@ fn pages() -> Vec<PathBuf> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("the docs").map(|entry| entry.expect("a page")) {
             let is_folder = entry.file_type().expect("a type").is_dir();
-            if is_folder { &mut folders } else { &mut pages }.push(entry.path());
+            let is_page = entry.path().extension().is_some_and(|end| end == "md");
+            if is_folder {
+                folders.push(entry.path());
+            } else if is_page {
+                pages.push(entry.path());
+            }
         }
     }
     pages

@@ -190,8 +190,9 @@ fn without_comments_and_tests(text: &str) -> String {
             code.push('\n');
         }
     }
-    // Asking whether somebody sits at a stream is no writing to it.
+    // Asking whether somebody sits at a stream, and how wide it is there, is no writing to it.
     let code = code.replace("().is_terminal()", "_is_terminal()");
+    let code = code.replace("tcgetwinsize(io::stdout())", "width").replace("tcgetwinsize(io::stderr())", "width");
     let mut brought_in = BroughtIn::default();
     brought_in.visit_file(&syn::parse_file(&code).expect("Rust"));
     code + &brought_in.0

@@ -1,6 +1,6 @@
 //! dkb against raw docker: ratios of one run on one machine, in pairs by turns, medians.
 //!
-//! `cargo bench` prints the tables of the README; `cargo bench --bench against_docker -- build`, `clean`, `few`,
+//! `cargo bench` prints the tables of `docs/speed.md`; `cargo bench --bench against_docker -- build`, `clean`, `few`,
 //! `books`, `sweep` or `guard` one of them, `sweep 50` with so many things of each kind. `DKB_LAB=docker-28.5` picks engines.
 //! Nothing here fails for being slow: the numbers are for people.
 

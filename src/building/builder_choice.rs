@@ -40,7 +40,7 @@ pub(super) fn result_in(
     }
 }
 
-pub(super) fn builder_of(app: &App, program: &Program, spelling: &Spelling, state: Option<&State>) -> BuilderKind {
+pub(crate) fn builder_of(app: &App, program: &Program, spelling: &Spelling, state: Option<&State>) -> BuilderKind {
     let dir = config_dir(app.docker.config.as_deref(), &env);
     let config = CliConfig::read(dir.as_deref());
     let facts = BuilderFacts {

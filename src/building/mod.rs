@@ -1,7 +1,7 @@
 //! One `dkb build`, or one `dkb bake` with many results: the words, the look before, docker itself, the record after, and what goes with it.
 
 mod before;
-mod builder_choice;
+pub(crate) mod builder_choice;
 mod cache;
 mod finish;
 mod job;

@@ -62,7 +62,7 @@ together! {
         switch("trust_stamp", "trust-stamp", "Take the stamp for a proof where the ledger knows nothing of an image")
             .conflicts_with("all")
             .help_heading("What goes"),
-        value("stale_after", "stale-after", "DUR", "Let a CI session that nobody keeps open count as over after this long")
+        value("stale_after", "stale-after", "DUR", "Let a CI session that nobody keeps open be over this long after its last build, 10 minutes at the least")
             .help_heading("What stays"),
     ],
     Retention: [

@@ -32,7 +32,7 @@ const VERBS: &[Reflex] = &[
     (&["cache", "cache prune", "cache clean"], "clean takes the cache along", "the cache alone: dkb clean --cache"),
     (&["gc", "cleanup", "clear", "tidy"], "that is clean here", "run: dkb clean --dry-run"),
     (
-        &["ls", "list", "df", "du", "system df", "builder du", "buildx du", "session ls", "session list"],
+        &["ls", "list", "df", "du", "system df", "builder du", "buildx du"],
         "that is status here",
         "run: dkb status (--all: of every project)",
     ),
@@ -41,6 +41,8 @@ const VERBS: &[Reflex] = &[
         "status shows what is yours",
         "yours: dkb status; all that there is: docker {}",
     ),
+    (&["check", "diagnose", "info"], "that is doctor here", "run: dkb doctor"),
+    (&["config list", "config show"], "config shows all of it", "run: dkb config"),
     (&["why", "explain"], "that is status here", "run: dkb status IMAGE"),
     (&["history"], "log tells what dkb took away", "run: dkb log; the layers of an image: docker history"),
     (&["undo", "restore", "rollback"], "what was removed is gone", "what it was, when and why: dkb log"),

@@ -62,6 +62,9 @@ fn a_plugin_is_called_as_it_was_typed() {
         (&["/x/docker-dkb", "dkb", "status", "--help"][..], "Usage: docker dkb status "),
         (&["docker-dkb", "--context", "x", "dkb", "session", "end", "--help"], "Usage: docker dkb session end "),
         (&["cargo-dkb", "dkb", "status", "--help"], "Usage: cargo dkb status "),
+        (&["docker-dkb", "dkb", "guard", "--help"], "Usage: docker dkb guard [OPTIONS] -- COMMAND..."),
+        (&["docker-dkb", "dkb", "--help"], "Usage: docker dkb [FLAGS] VERB"),
+        (&["/x/dkb", "guard", "--help"], "Usage: dkb guard [OPTIONS] -- COMMAND..."),
         (&["/x/dkb", "status", "--help"], "Usage: dkb status "),
     ] {
         let help = said(line).to_string();
@@ -286,7 +289,9 @@ fn habits_lead_to_the_verb_that_was_meant_and_to_none_that_takes_more() {
         (&["dkb", "version"], "run: dkb --version; docker's: docker version"),
         (&["dkb", "image", "rm", "x"], "yours: dkb clean; a thing by its name: docker image rm …"),
         (&["dkb", "cache", "prune"], "the cache alone: dkb clean --cache"),
-        (&["dkb", "session", "ls"], "run: dkb status (--all: of every project)"),
+        (&["dkb", "builder", "du"], "run: dkb status (--all: of every project)"),
+        (&["dkb", "info"], "run: dkb doctor"),
+        (&["dkb", "config", "list"], "run: dkb config"),
         (&["dkb", "clean", "--force"], "-y does not ask"),
         (&["dkb", "-f", "sweep"], "-y does not ask"),
         (&["dkb", "status", "-a"], "run: dkb status --all"),

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::key_flags::{DiskPressure, GuardSession, KeyFlags, Patience, Retention, Swept, SweptCache, Trust, Unasked};
 use crate::config::Typed;
+use crate::config::seed::LogFormat;
 use crate::error::{Error, Result};
 use crate::model::{Name, Scope, SessionKey, parse_bytes};
 
@@ -29,6 +30,7 @@ Usage: dkb [FLAGS] VERB [ARG...]
   sweep            Clean the whole host; --dry-run is exact
   session          Open and end sessions by hand
   config           Show every setting, and where it is set
+  doctor           Say what is used here, and what is amiss
   plugin           Make it docker dkb and cargo dkb too
   completions, man Print completions, or a manual page
 
@@ -39,6 +41,8 @@ Usage: dkb [FLAGS] VERB [ARG...]
   -h, --help, -V, --version       also: dkb VERB --help
 
 docker's own flags go before VERB. Start with: dkb build .";
+
+pub(super) const GUARD_USAGE: &str = "dkb guard [OPTIONS] -- COMMAND...";
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -52,14 +56,16 @@ pub enum Verb {
     Status(StatusFlags),
     #[command(about = LOG.0, after_help = LOG.1)]
     Log(LogFlags),
-    #[command(about = GUARD.0, after_help = GUARD.1, override_usage = "dkb guard [OPTIONS] -- COMMAND...")]
+    #[command(about = GUARD.0, after_help = GUARD.1, override_usage = GUARD_USAGE)]
     Guard(GuardFlags),
     #[command(about = SWEEP.0, after_help = SWEEP.1)]
     Sweep(SweepFlags),
     #[command(about = SESSION.0, after_help = SESSION.1, subcommand, arg_required_else_help = true)]
     Session(Session),
     #[command(about = CONFIG.0, after_help = CONFIG.1)]
-    Config,
+    Config(ConfigFlags),
+    #[command(about = DOCTOR.0, after_help = DOCTOR.1)]
+    Doctor,
     #[command(about = PLUGIN.0, after_help = PLUGIN.1, subcommand, arg_required_else_help = true)]
     Plugin(Plugin),
     #[command(about = COMPLETIONS.0, after_help = COMPLETIONS.1)]
@@ -92,7 +98,8 @@ impl Verb {
             Self::Guard(_) => "guard",
             Self::Sweep(_) => "sweep",
             Self::Session(_) => "session",
-            Self::Config => "config",
+            Self::Config(_) => "config",
+            Self::Doctor => "doctor",
             Self::Plugin(_) => "plugin",
             Self::Completions { .. } => "completions",
             Self::Man { .. } => "man",
@@ -186,7 +193,18 @@ const CONFIG: HelpPage = (
     "\
 Examples:
   dkb config
+  dkb config get keep_last
   dkb config --json",
+);
+
+const DOCTOR: HelpPage = (
+    "Show which engine, docker and ledger are used here and why, and what is amiss",
+    "\
+It removes nothing. The exit code is 1 where something is broken.
+
+Examples:
+  dkb doctor
+  dkb --context nas doctor",
 );
 
 const PLUGIN: HelpPage = (
@@ -269,6 +287,14 @@ pub struct CleanFlags {
     pub act: Act,
 }
 
+fn log_format(typed: &str) -> Result<LogFormat, String> {
+    match typed {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("text or json".to_owned()),
+    }
+}
+
 fn size(typed: &str) -> Result<u64, String> {
     parse_bytes(typed)
 }
@@ -316,7 +342,7 @@ pub struct StatusFlags {
     /// Show every project
     #[arg(long, conflicts_with = "image")]
     pub all: bool,
-    /// Say whose this image is, and why it is kept
+    /// Say whose this image is, and why it is kept: a tag, an ID, or a pattern of several
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub image: Option<String>,
 }
@@ -391,6 +417,9 @@ pub struct SweepFlags {
     _cache: KeyFlags<SweptCache>,
     #[command(flatten)]
     _disk: KeyFlags<DiskPressure>,
+    /// Print lines for a log, as docker-cleaner does: text or json
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text", value_parser = log_format, help_heading = "How")]
+    pub(crate) log: Option<LogFormat>,
     /// Sweep every docker context
     #[arg(long, conflicts_with_all = ["context", "host"], help_heading = "Many hosts")]
     pub all_contexts: bool,
@@ -420,8 +449,28 @@ fn kinds() -> Vec<&'static str> {
     SWEEP_KINDS.iter().map(|(name, _)| *name).collect()
 }
 
+#[derive(Debug, Args)]
+pub struct ConfigFlags {
+    #[command(subcommand)]
+    pub verb: Option<Config>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Print what one setting is, a value a line
+    #[command(after_help = "Example:\n  dkb config get keep_last")]
+    Get { key: String },
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Session {
+    /// Show the sessions of this project, the newest first, and who is at work in them
+    #[command(visible_alias = "ls", after_help = "Example:\n  dkb session list --all")]
+    List {
+        /// Show those of every project
+        #[arg(long)]
+        all: bool,
+    },
     /// Open a session and print its ID
     #[command(after_help = "Example:\n  DKB_SESSION=$(dkb session start --watch-pid $$)")]
     Start {

@@ -126,7 +126,7 @@ pub static KEYS: &[Key] = {
         key("keep", "keep", Patterns, Anyone, "", "images whose names match are never deleted"),
         key("keep_last", "keep_last", Count, Narrowing, "", "the newest N of every repository stay"),
         key("older_than", "older_than", Duration, Narrowing, "", "only what was built or made longer ago is deleted"),
-        key("stale_after", "stale_after", Duration, Narrowing, "6h", "when a CI session that nobody keeps open is over"),
+        key("stale_after", "stale_after", Duration, Narrowing, "6h", "how long after its last build a CI session that nobody keeps open is over, 10 minutes at the least"),
         key("docker", "", Program, User, "docker", "the program that builds"),
         key("state_dir", "", Folder, User, "", "where the ledger is; else $XDG_STATE_HOME/dkb, else ~/.local/state/dkb"),
         key("trust_stamp", "trust_stamp", Bool, Flag, "false", "take the stamp for a proof where the ledger knows nothing"),

@@ -52,6 +52,8 @@ pub(crate) struct Seed {
     pub user: Option<User>,
     /// One of its `PRUNE_…` or `CLEANUP_…` variables beside `PRUNE_FORCE` is set: dkb stands in for it.
     pub stands_in: bool,
+    /// Any of its variables is set: whoever set it reads its lines.
+    pub speaks: bool,
     pub warnings: Vec<String>,
 }
 
@@ -65,6 +67,9 @@ const KINDS: [(&str, &str); 5] = [
 ];
 /// Either of them true takes volumes along.
 const VOLUMES: [&str; 2] = ["PRUNE_VOLUMES", "CLEANUP_VOLUMES"];
+/// All others.
+const OTHERS: [&str; 7] =
+    ["PRUNE_FILTER_UNTIL", "PRUNE_FILTER_LABEL", "PRUNE_FORCE", "DRY_RUN", "LOG_LEVEL", "LOG_FORMAT", "QUIET"];
 
 pub(crate) fn read(env: Environment) -> Result<Seed> {
     let mut seed = Seed::default();
@@ -103,6 +108,8 @@ pub(crate) fn read(env: Environment) -> Result<Seed> {
         }
     }
     seed.logging(env);
+    let mut all = KINDS.iter().map(|(variable, _)| *variable).chain(VOLUMES).chain(OTHERS);
+    seed.speaks = all.any(|variable| shown(env, variable).is_some());
     Ok(seed)
 }
 

@@ -34,6 +34,7 @@ mod faults;
 pub(crate) mod fuzz;
 mod identity;
 mod inspect;
+pub(crate) mod origin;
 mod outcome;
 mod past_builds;
 pub(crate) mod program;

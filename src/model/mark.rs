@@ -10,6 +10,18 @@ pub enum DiskMark {
     Bytes(u64),
 }
 
+/// How full a disk is, and what its marks ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskUse {
+    pub used: u64,
+    /// What there is; `None` where only the engine's own things are counted.
+    pub all: Option<u64>,
+    pub above: DiskMark,
+    pub down_to: DiskMark,
+    /// The bytes that are to come back; none below the mark.
+    pub need: u64,
+}
+
 impl DiskMark {
     /// `85%` or `200GB`. A number alone is refused: percent or bytes?
     pub fn parse(text: &str) -> Option<Self> {

@@ -52,7 +52,7 @@ pub use label::LabelFilter;
 pub use ledger_id::LedgerId;
 #[cfg(test)]
 pub(crate) use ledger_id::tests::ledger;
-pub use mark::DiskMark;
+pub use mark::{DiskMark, DiskUse};
 pub use name::Name;
 pub use notice::{Gap, Notice};
 pub use pattern::Pattern;

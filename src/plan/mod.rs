@@ -11,6 +11,7 @@ pub(crate) mod identity;
 pub(crate) mod lost;
 pub(crate) mod narrow;
 pub(crate) mod newest;
+pub(crate) mod news;
 pub(crate) mod order;
 pub(crate) mod over;
 pub(crate) mod remote;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::cache::CacheBytes;
 use super::clean::CleanLook;
-use crate::model::{Image, ImageId, Life, SessionKey, total};
+use crate::model::{Image, ImageId, Life, Name, SessionKey, total};
 
 /// One session: what it left, and whether anybody is still at work in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,19 +33,31 @@ pub(crate) struct Owned {
     pub id: ImageId,
     pub names: Vec<String>,
     pub built: Timestamp,
-    /// What no other image has.
-    pub bytes: u64,
+    /// As docker lists it, with what it shares.
+    pub size: u64,
+    /// What no other image has, and so what comes back if it alone goes.
+    pub frees: u64,
 }
 
 impl SessionSummary {
-    pub(crate) fn bytes(&self) -> u64 {
-        total(self.images.iter().map(|image| image.bytes))
+    pub(crate) fn frees(&self) -> u64 {
+        total(self.images.iter().map(|image| image.frees))
     }
 }
 
-/// The sessions that `wanted` lets through and that have an image left, are at work or died, each image with the
-/// last build that made it.
+/// Of these sessions those that have an image left, are at work or died.
 pub(crate) fn sessions(
+    look: &CleanLook,
+    cache: &CacheBytes,
+    wanted: impl Fn(&SessionKey) -> bool,
+) -> Vec<SessionSummary> {
+    let mut found = every_session(look, cache, wanted);
+    found.retain(|session| !session.images.is_empty() || session.cache > 0 || session.life != Life::Unowned);
+    found
+}
+
+/// The sessions on record that `wanted` lets through, the newest first, each image with the last build that made it.
+pub(crate) fn every_session(
     look: &CleanLook,
     cache: &CacheBytes,
     wanted: impl Fn(&SessionKey) -> bool,
@@ -56,8 +68,9 @@ pub(crate) fn sessions(
         if let Some(build) = look.books.claims(image.id).max_by_key(|build| build.at) {
             let below = image.parent.and_then(|parent| listed.get(&parent)).map_or(0, |parent| parent.size);
             let names = image.public_tags().map(ToString::to_string).collect();
-            let bytes = image.size.saturating_sub(if below > 0 { below } else { image.shared.unwrap_or(0) });
-            owned.entry(&build.of).or_default().push(Owned { id: image.id, names, built: build.at, bytes });
+            let size = image.size;
+            let frees = size.saturating_sub(if below > 0 { below } else { image.shared.unwrap_or(0) });
+            owned.entry(&build.of).or_default().push(Owned { id: image.id, names, built: build.at, size, frees });
         }
     }
     let summaries = look.books.sessions.values().filter(|entry| wanted(&entry.key)).map(|entry| {
@@ -70,7 +83,16 @@ pub(crate) fn sessions(
         let cleaned = entry.cleaned.filter(|_| entry.is_cleaned());
         SessionSummary { key, here, life, last: entry.last, cleaned, images, cache }
     });
-    summaries
-        .filter(|session| !session.images.is_empty() || session.cache > 0 || session.life != Life::Unowned)
-        .collect()
+    let mut found: Vec<SessionSummary> = summaries.collect();
+    // The newest first, and all of one project together.
+    let mut newest: HashMap<Name, Timestamp> = HashMap::new();
+    for SessionSummary { key, last, .. } in &found {
+        let newest = newest.entry(key.project.clone()).or_insert(*last);
+        *newest = (*newest).max(*last);
+    }
+    let of = |session: &SessionSummary| newest.get(&session.key.project).copied();
+    found.sort_by(|a, b| {
+        (of(b), &a.key.project, b.last, &a.key.session).cmp(&(of(a), &b.key.project, a.last, &b.key.session))
+    });
+    found
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
+use super::table::Table;
 use super::words::{Loudness, held_by, in_words, plural, short_id, shortened, why, words};
 use super::{Page, Style, result};
 use crate::config::Settings;
@@ -13,7 +14,7 @@ const SHOWN: usize = 4;
 
 pub(crate) fn show(settings: &Settings, loudness: Loudness, plan: &Plan, whose: &str, done: bool) {
     let for_people = || match loudness {
-        Loudness::Quiet => Page::default(),
+        Loudness::Quiet => super::ids::of(plan),
         _ => human(plan, whose, done, loudness == Loudness::Verbose, Style::for_stdout(settings.color)),
     };
     result(settings.format, for_people, || plan);
@@ -35,11 +36,9 @@ pub(crate) fn whose(scope: &Scope, project: &str) -> String {
 }
 
 pub(crate) fn human(plan: &Plan, whose: &str, done: bool, verbose: bool, style: Style) -> Page {
-    let engine = &plan.engine;
-    let mut page = Page::new(style);
-    page.dim(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
+    let mut page = heading(plan, whose, style);
     let mut table = Table::default();
-    steps(&mut table, plan, done);
+    steps(&mut table, plan, done, SHOWN);
     kept(&mut table, plan, verbose);
     unfinished(&mut table, plan);
     table.write(&mut page);
@@ -51,30 +50,32 @@ pub(crate) fn human(plan: &Plan, whose: &str, done: bool, verbose: bool, style: 
     page
 }
 
-/// Lines of a verb, a number, what is counted, and the rest, each in its column.
-#[derive(Default)]
-struct Table(Vec<[String; 4]>);
-
-impl Table {
-    fn line(&mut self, verb: &str, n: usize, what: &str, rest: String) {
-        self.0.push([verb.to_owned(), n.to_string(), what.to_owned(), rest]);
-    }
-
-    /// One more line of the same kind as the last.
-    fn more(&mut self, rest: String) {
-        self.0.push([String::new(), String::new(), String::new(), rest]);
-    }
-
-    fn write(&self, page: &mut Page) {
-        let width = |column: usize| self.0.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-        let (verb, n, what) = (width(0), width(1).max(2), width(2).max(10));
-        for [a, b, c, rest] in &self.0 {
-            page.line(format!("{a:<verb$}  {b:>n$} {c:<what$}  {rest}").trim_end());
-        }
-    }
+/// What somebody is asked about: all that stays first, so that what goes stands right above the question, each tag of
+/// it in a line of its own where they are many.
+pub(crate) fn asked(plan: &Plan, whose: &str, verbose: bool, style: Style) -> Page {
+    let mut page = heading(plan, whose, style);
+    let (mut stays, mut goes) = (Table::default(), Table::default());
+    kept(&mut stays, plan, verbose);
+    let images = plan.steps.iter().filter(|step| step.kind() == Kind::Image);
+    let mut tags: Vec<&str> = images.flat_map(Step::names).collect();
+    tags.sort_unstable();
+    let are_many = tags.len() > SHOWN;
+    steps(&mut goes, plan, false, if are_many { 0 } else { SHOWN });
+    stays.write(&mut page);
+    tags.iter().filter(|_| are_many).for_each(|tag| page.line(format_args!("  {tag}")));
+    goes.write(&mut page);
+    page
 }
 
-fn steps(table: &mut Table, plan: &Plan, done: bool) {
+fn heading(plan: &Plan, whose: &str, style: Style) -> Page {
+    let engine = &plan.engine;
+    let mut page = Page::new(style);
+    page.heading(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
+    page
+}
+
+/// `shown`: so many names of a kind.
+fn steps(table: &mut Table, plan: &Plan, done: bool, shown: usize) {
     let ended = |step: &&Step, wanted: Outcome| !done || step.result == Some(wanted);
     let of = |kind: Kind, action: Action| -> Vec<&Step> {
         plan.steps.iter().filter(|step| step.kind() == kind && step.action() == action).collect()
@@ -97,17 +98,20 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
         anything = true;
         // A record has no name but its kind.
         let with_names: &[&Step] = if kind == Kind::BuildCache { &[] } else { &steps };
-        let names: Vec<String> = with_names.iter().flat_map(|step| step.names()).map(shortened).collect();
-        let mut rest = list(&names);
+        let mut names: Vec<String> = with_names.iter().flat_map(|step| step.names()).map(shortened).collect();
+        names.sort();
+        let mut rest = if shown > 0 { list(&names, shown) } else { String::new() };
         if action == Action::Remove && matches!(kind, Kind::Image | Kind::Volume | Kind::BuildCache) {
             let up_to = if plan.up_to && kind == Kind::Image { "up to " } else { "" };
             let bytes = total(steps.iter().map(|step| step.bytes));
-            rest = format!("{up_to}{:<10}  {rest}", human_bytes(bytes));
+            let parts = [format!("{up_to}{}", human_bytes(bytes)), rest];
+            rest = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
         }
         table.line(if done { did } else { would }, steps.len(), plural(steps.len(), what), rest);
         if (kind, action) == (Kind::Image, Action::Remove) && plan.totals().bytes_to_cache > 0 {
             let up_to = if plan.up_to { "up to " } else { "" };
-            table.more(format!("{up_to}{} now reclaimable cache", human_bytes(plan.totals().bytes_to_cache)));
+            let stays = if done { "stayed as build cache" } else { "would stay as build cache" };
+            table.more(format!("{up_to}{} more {stays}", human_bytes(plan.totals().bytes_to_cache)));
         }
     }
     let gone = plan.steps.iter().filter(|step| step.result == Some(Outcome::AlreadyGone)).count();
@@ -116,14 +120,6 @@ fn steps(table: &mut Table, plan: &Plan, done: bool) {
     } else if !anything && plan.steps.iter().all(|step| step.result.is_none()) {
         table.line(if done { "removed" } else { "would remove" }, 0, "images", String::new());
     }
-}
-
-/// All tags that a plan takes, where its summary does not name them all: whoever is asked is to see them.
-pub(crate) fn every_tag(plan: &Plan) -> Page {
-    let tags: Vec<&str> = plan.steps.iter().filter(|step| step.kind() == Kind::Image).flat_map(Step::names).collect();
-    let mut page = Page::default();
-    tags.iter().filter(|_| tags.len() > SHOWN).for_each(|tag| page.line(format_args!("  {tag}")));
-    page
 }
 
 fn unfinished(table: &mut Table, plan: &Plan) {
@@ -158,18 +154,23 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
         let held = matches!(reason, KeptReason::InUse | KeptReason::ForeignTag | KeptReason::ImageGone);
         // What only others built is no news. What they built too is ours, and was asked for.
         let shared = elsewhere && group.iter().any(|one| !one.holders.is_empty());
-        let group =
-            if shared && !verbose { group.into_iter().filter(|one| !one.holders.is_empty()).collect() } else { group };
+        let is_ours = |one: &&&Kept| !one.holders.is_empty();
+        let group: Vec<&Kept> = match (verbose, reason) {
+            (false, _) if shared => group.into_iter().filter(|one| is_ours(&one)).collect(),
+            (_, KeptReason::OtherProject) => group.into_iter().filter(|one| is_ours(&one)).collect(),
+            _ => group,
+        };
         let by_holders = shared || matches!(reason, KeptReason::Base | KeptReason::MayBeAtWork | KeptReason::NotOver);
         if by_holders && !verbose {
-            table.line(verb, group.len(), word, list(&holders(&group)));
+            table.line(verb, group.len(), word, list(&holders(&group), SHOWN));
         } else if verbose || held && group.len() <= SHOWN {
             for one in group {
                 table.line(verb, 1, word, who(one));
             }
         } else if !elsewhere {
-            let who: Vec<String> = group.iter().map(|one| short(one)).collect();
-            table.line(verb, group.len(), word, list(&who));
+            let mut who: Vec<String> = group.iter().map(|one| short(one)).collect();
+            who.sort();
+            table.line(verb, group.len(), word, list(&who, SHOWN));
         }
     }
     for (reason, (records, bytes)) in cache {
@@ -201,9 +202,9 @@ fn short(kept: &Kept) -> String {
     kept.names.first().map_or_else(|| short_id(&kept.id).to_owned(), |name| shortened(name))
 }
 
-fn list(names: &[String]) -> String {
-    let more = names.len().saturating_sub(SHOWN);
-    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+fn list(names: &[String], shown: usize) -> String {
+    let more = names.len().saturating_sub(shown);
+    let shown = names.iter().take(shown).cloned().collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
@@ -268,7 +269,7 @@ mod tests {
             let plan =
                 Plan::new("clean", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, Vec::new(), kept);
             super::kept(&mut table, &plan, false);
-            table.0.iter().map(|line| line.join(" ")).collect::<Vec<_>>()
+            table.lines()
         };
         assert_eq!(told(vec![kept(1, other, &[]), kept(2, project, &[])]), [""; 0]);
         let shared = vec![

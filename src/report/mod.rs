@@ -5,7 +5,9 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 pub(crate) mod clean;
+pub(crate) mod doctor;
 pub(crate) mod guard;
+mod ids;
 pub(crate) mod log;
 pub(crate) mod notice;
 pub(crate) mod page;
@@ -13,6 +15,7 @@ pub(crate) mod progress;
 pub(crate) mod status;
 mod style;
 pub(crate) mod sweep;
+mod table;
 pub(crate) mod words;
 
 use std::fs::{File, Metadata};

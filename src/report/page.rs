@@ -79,6 +79,25 @@ impl Page {
         self.parts(&[(&text, None), (&dim, Some("2"))]);
     }
 
+    /// A line that on a narrow terminal goes on below, after an indent.
+    pub(crate) fn wrapped(&mut self, text: impl Display, indent: usize) {
+        for line in wrapped(&text.to_string(), self.width().unwrap_or(usize::MAX), indent) {
+            self.line(line);
+        }
+    }
+
+    /// What a page is about, and where: dim, and on a narrow terminal in several lines.
+    pub(crate) fn heading(&mut self, text: impl Display) {
+        for line in wrapped(&text.to_string(), self.width().unwrap_or(usize::MAX), 2) {
+            self.dim(line);
+        }
+    }
+
+    /// The columns that there are; none where it is no terminal.
+    pub(super) fn width(&self) -> Option<usize> {
+        self.style.width
+    }
+
     #[cfg(any(test, fuzzing))]
     pub(crate) fn as_str(&self) -> &str {
         &self.text
@@ -99,6 +118,25 @@ impl Page {
         }
         self.text.push('\n');
     }
+}
+
+/// A text in lines of so many columns, broken between words. The first begins where it begins, all others after an
+/// indent. A word that is longer than a line is left whole: it may be what somebody copies.
+pub(super) fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::new();
+    for (n, word) in text.split(' ').enumerate() {
+        let begins = n == 0 || line.len() == indent && !lines.is_empty();
+        let length = line.chars().count().saturating_add(word.chars().count());
+        if !begins && length >= width {
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
+        } else if !begins {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
 }
 
 /// The same text, and what can't be seen in it, or would do something, written out: `\n`, `\u{1b}`.
@@ -228,9 +266,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_wide_goes_on_below() {
+        for (text, width, lines) in [
+            ("a bb ccc", 80, vec!["a bb ccc"]),
+            ("a bb ccc", 8, vec!["a bb ccc"]),
+            ("a bb ccc", 7, vec!["a bb", "  ccc"]),
+            ("a bb ccc d", 4, vec!["a bb", "  ccc", "  d"]),
+            ("longer-than-that a", 6, vec!["longer-than-that", "  a"]),
+            ("", 6, vec![""]),
+        ] {
+            assert_eq!(wrapped(text, width, 2), lines, "{text} in {width}");
+        }
+    }
+
+    #[test]
     fn our_own_colours_are_all_that_is_not_text() {
         let foreign = "\u{1b}[0m\nx";
-        let mut page = Page::new(Style { colored: true });
+        let mut page = Page::new(Style { colored: true, width: None });
         page.dim(foreign);
         page.bold("b");
         page.line_and_dim("c ", foreign);

@@ -1,6 +1,6 @@
 //! What `dkb status` says.
 
-use std::time::Duration;
+mod images;
 
 use jiff::Timestamp;
 use serde_json::{Value, json as document};
@@ -9,20 +9,18 @@ use super::words::{count, held_by, plural, words};
 use super::{Page, Style};
 use crate::model::Owner;
 use crate::model::{
-    Action, Image, KeptReason, Kind, Life, Plan, Reference, SessionKey, Stamp, Step, Totals, human_bytes,
-    human_duration, total,
+    Action, Image, KeptReason, Kind, Life, Plan, Reference, SCHEMA, SessionKey, Stamp, Step, Totals, human_bytes,
+    human_duration,
 };
 use crate::plan::cache::CacheBytes;
-use crate::plan::status::{Owned, SessionSummary};
+use crate::plan::status::SessionSummary;
+use images::{Images, age};
 
 /// Whose things are shown.
 pub(crate) const ALL: &str = "all projects";
 
 /// A build has ended a moment ago, and the engine has not noted yet what it used.
 const PENDING: &str = "build cache of the last build: still being read";
-
-/// Images of one session that are named before the rest is counted.
-const SHOWN: usize = 5;
 
 /// A session and who opened it.
 #[derive(Debug)]
@@ -85,7 +83,8 @@ fn session_json(ShownSession { session, owner, .. }: &ShownSession) -> Value {
         .iter()
         .map(|image| {
             let (id, built) = (image.id.to_string(), image.built.to_string());
-            document!({ "id": id, "names": image.names, "built": built, "bytes": image.bytes })
+            let (size, frees) = (image.size, image.frees);
+            document!({ "id": id, "names": image.names, "built": built, "bytes": size, "frees": frees })
         })
         .collect();
     document!({
@@ -97,7 +96,7 @@ fn session_json(ShownSession { session, owner, .. }: &ShownSession) -> Value {
         "command": owner.as_ref().map(|owner| owner.command.as_str()),
         "last": session.last.to_string(),
         "cleaned": session.cleaned.map(|at| at.to_string()),
-        "bytes": session.bytes(),
+        "frees": session.frees(),
         "cache_bytes": session.cache,
         "images": images,
     })
@@ -114,10 +113,14 @@ pub(crate) fn human(
 ) -> Page {
     let engine = &plan.engine;
     let mut page = Page::new(style);
-    page.dim(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
+    page.heading(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
+    let table = Images::of(shown.iter().map(|shown| &shown.session), page.width(), verbose);
+    if shown.iter().any(|shown| !shown.session.images.is_empty()) {
+        table.head(&mut page);
+    }
     let mut project = None;
     for ShownSession { session, owner, builds } in shown {
-        if project != Some(&session.key.project) {
+        if whose == ALL && project != Some(&session.key.project) {
             project = Some(&session.key.project);
             page.bold(&session.key.project);
         }
@@ -126,11 +129,8 @@ pub(crate) fn human(
         let here = if session.here && !is_said { ", this one" } else { "" };
         let moments = Moments { last: session.last, now };
         let at_work = at_work(whose, (session.life, *builds), owner.as_ref(), session.cleaned, moments);
-        page.line(format_args!("  session {}{here}: {at_work}", session.key.session));
-        images(&mut page, &session.images, now, verbose);
-        if session.cache > 0 {
-            page.line(format_args!("    build cache, {}", human_bytes(session.cache)));
-        }
+        page.wrapped(format_args!("session {}{here}: {at_work}", session.key.session), 2);
+        table.session(&mut page, session, now, verbose);
     }
     if shown.is_empty() {
         page.line("nothing here is ours");
@@ -145,9 +145,13 @@ pub(crate) fn human(
     let all = if whose == ALL { " --all" } else { "" };
     let bytes = human_bytes(plan.totals().bytes);
     let and = if records > 0 { format!(" and {}", count(records, "cache record")) } else { String::new() };
-    page.line(format_args!("dkb clean{all} would free {up_to}{bytes} in {}{and}", count(images, "image")));
+    if images == 0 && records == 0 {
+        page.line(format_args!("dkb clean{all} would take nothing"));
+    } else {
+        page.line(format_args!("dkb clean{all} would free {up_to}{bytes} in {}{and}", count(images, "image")));
+    }
     if plan.totals().bytes_to_cache > 0 {
-        page.line(format_args!("and turn {} into reclaimable cache", human_bytes(plan.totals().bytes_to_cache)));
+        page.line(format_args!("{} more would stay as build cache", human_bytes(plan.totals().bytes_to_cache)));
     }
     // Their end left it to the next run, or it stayed for others.
     if shown.iter().any(|ShownSession { session, .. }| session.cleaned.is_some() && session.cache > 0) {
@@ -169,28 +173,31 @@ fn rest_of_cache(page: &mut Page, cache: &CacheBytes) {
     }
 }
 
-fn images(page: &mut Page, images: &[Owned], now: Timestamp, verbose: bool) {
-    let (listed, rest): (Vec<&Owned>, Vec<&Owned>) =
-        images.iter().partition(|image| verbose || !image.names.is_empty());
-    let shown = if verbose { listed.len() } else { listed.len().min(SHOWN) };
-    let names: Vec<String> = listed[..shown].iter().map(|image| image.names.join(", ")).collect();
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    for (image, name) in listed[..shown].iter().zip(&names) {
-        let (id, bytes) = (image.id.short(), human_bytes(image.bytes));
-        page.line(format_args!("    {id}  {name:<width$}  {bytes:>8}  {}", ago(image.built, now)));
+/// Every session in a line, the newest first. `every`: of all projects.
+pub(crate) fn list(shown: &[ShownSession], every: bool, now: Timestamp, style: Style) -> Page {
+    let mut page = Page::new(style);
+    if shown.is_empty() {
+        page.line("no build, guard or session start of dkb was here yet");
     }
-    let bytes = |images: &[&Owned]| human_bytes(total(images.iter().map(|image| image.bytes)));
-    if listed.len() > shown {
-        let more = &listed[shown..];
-        page.line(format_args!("    and {} more with names, {}", more.len(), bytes(more)));
+    let name =
+        |key: &SessionKey| if every { format!("{}  {}", key.project, key.session) } else { key.session.to_string() };
+    let width = shown.iter().map(|shown| name(&shown.session.key).chars().count()).max().unwrap_or(0);
+    for ShownSession { session, owner, builds } in shown {
+        let whose = Whose::of(&session.key, session.here);
+        let moments = Moments { last: session.last, now };
+        let at_work = at_work(whose, (session.life, *builds), owner.as_ref(), session.cleaned, moments);
+        let images = count(session.images.len(), "image");
+        page.wrapped(format_args!("{:<width$}  {at_work}, {images}", name(&session.key)), width.saturating_add(2));
     }
-    if !rest.is_empty() {
-        let n = rest.len();
-        page.line(format_args!("    {n} untagged {}, {}", plural(n, "image"), bytes(&rest)));
-    }
+    page
 }
 
-/// `alive since 12 minutes (just)`, `dead, was just, opened 2 hours ago`, `this working copy, last build …`, `nobody
+pub(crate) fn list_document(shown: &[ShownSession]) -> Value {
+    let sessions: Vec<Value> = shown.iter().map(session_json).collect();
+    document!({ "schema": SCHEMA, "kind": "sessions", "sessions": sessions })
+}
+
+/// `at work for 12 minutes (just)`, `left behind by just, opened 2 hours ago`, `this working copy, last build …`, `nobody
 /// keeps it open, …`, `cleaned 5 minutes ago, …`.
 fn at_work(
     of: Whose,
@@ -202,13 +209,13 @@ fn at_work(
     let Moments { last, now } = moments;
     match (life, owner) {
         (Life::Alive, Some(owner)) => {
-            format!("alive since {} ({})", human_duration(age(owner.since, now)), owner.command)
+            format!("at work for {} ({})", human_duration(age(owner.since, now)), owner.command)
         }
-        (Life::Alive, None) if builds => "alive, a build is running".to_owned(),
+        (Life::Alive, None) if builds => "at work, a build is running".to_owned(),
         // A watcher sees within a second that its session was ended.
-        (Life::Alive, None) => "alive, somebody begins or ends work in it".to_owned(),
-        (Life::Dead, Some(owner)) => format!("dead, was {}, opened {}", owner.command, ago(owner.since, now)),
-        (Life::Dead, None) => format!("dead, last build {}", ago(last, now)),
+        (Life::Alive, None) => "at work, somebody begins or ends it".to_owned(),
+        (Life::Dead, Some(owner)) => format!("left behind by {}, opened {}", owner.command, ago(owner.since, now)),
+        (Life::Dead, None) => format!("left behind, last build {}", ago(last, now)),
         (Life::Unowned, _) => {
             let cleaned = cleaned.map(|at| format!("cleaned {}", ago(at, now)));
             let state = match of {
@@ -256,30 +263,37 @@ pub(crate) fn state(life: Life) -> &'static str {
     }
 }
 
-fn age(at: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(at)).unwrap_or_default()
-}
-
 fn ago(at: Timestamp, now: Timestamp) -> String {
     format!("{} ago", human_duration(age(at, now)))
 }
 
-pub(crate) fn about(about: &About, now: Timestamp, style: Style) -> Page {
+/// `more`: so many images were meant too.
+pub(crate) fn about(all: &[About], more: usize, now: Timestamp, style: Style) -> Page {
+    let mut page = Page::new(style);
+    for (n, about) in all.iter().enumerate() {
+        if n > 0 {
+            page.line("");
+        }
+        about_one(&mut page, about, now);
+    }
+    if more > 0 {
+        page.line("");
+        page.line(format_args!("and {}", count(more, "more image")));
+    }
+    page
+}
+
+fn about_one(page: &mut Page, about: &About, now: Timestamp) {
     let names: Vec<&str> = about.image.public_tags().map(Reference::as_str).collect();
     let names = if names.is_empty() { "untagged".to_owned() } else { names.join(", ") };
-    let mut page = Page::new(style);
     page.bold(format_args!("{}  {names}", about.image.id.short()));
     if let (Some(of), Some(built)) = (&about.of, about.built) {
         let life = about.life.unwrap_or(Life::Unowned);
         let whose = Whose::of(of, about.here);
         let at_work =
             at_work(whose, (life, about.builds), about.owner.as_ref(), about.cleaned, Moments { last: built, now });
-        page.line(format_args!(
-            "ours: built {} by {}, session {} ({at_work})",
-            ago(built, now),
-            of.project,
-            of.session
-        ));
+        let said = format!("ours: built {} by {}, session {} ({at_work})", ago(built, now), of.project, of.session);
+        page.wrapped(said, 2);
     } else {
         let why = match about.fates.first().and_then(|fate| fate.plan.kept.first()).map(|kept| kept.reason) {
             Some(KeptReason::Pulled) => "it was pulled",
@@ -303,12 +317,11 @@ pub(crate) fn about(about: &About, now: Timestamp, style: Style) -> Page {
         page.line(format_args!("named by others: {}", others.join(", ")));
     }
     for fate in &about.fates {
-        page.line(format_args!("{} {}", fate.command, told(fate)));
+        page.wrapped(format_args!("{} {}", fate.command, told(fate)), 2);
     }
     if about.of.is_some() && about.cache_pending {
         page.line(PENDING);
     }
-    page
 }
 
 fn told(Fate { plan, totals, .. }: &Fate) -> String {
@@ -329,7 +342,7 @@ fn told(Fate { plan, totals, .. }: &Fate) -> String {
     if let Some(step) = plan.steps.iter().find(|step| step.removed_image().is_some()) {
         let moved = match plan.totals().bytes_to_cache {
             0 => String::new(),
-            moved => format!(", {} more become build cache", human_bytes(moved)),
+            moved => format!(", {} more stay as build cache", human_bytes(moved)),
         };
         // What goes with it, too.
         let up_to = if totals.up_to { "up to " } else { "" };
@@ -372,8 +385,8 @@ mod tests {
     fn who_is_alive_without_an_owner_builds_only_if_a_build_runs() {
         let (then, now) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(60).expect("a time"));
         let at_work = |life, builds| at_work(Whose::Named, (life, builds), None, None, Moments { last: then, now });
-        assert_eq!(at_work(Life::Alive, true), "alive, a build is running");
-        assert_eq!(at_work(Life::Alive, false), "alive, somebody begins or ends work in it");
+        assert_eq!(at_work(Life::Alive, true), "at work, a build is running");
+        assert_eq!(at_work(Life::Alive, false), "at work, somebody begins or ends it");
         assert_eq!(at_work(Life::Unowned, false), "nobody keeps it open, last build 1 minute ago");
     }
 
@@ -388,9 +401,9 @@ mod tests {
             Plan::new("clean", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, vec![gone], vec![]);
         plan.to_cache.insert(id(1), 3);
         let alone = fate(plan);
-        assert_eq!(told(&alone), "removes it, 7 B, 3 B more become build cache");
+        assert_eq!(told(&alone), "removes it, 7 B, 3 B more stay as build cache");
         let all = Fate { totals: Totals { bytes: 50, ..alone.totals }, ..alone };
-        assert_eq!(told(&all), "removes it, 7 B, 3 B more become build cache; all that it takes is 50 B");
+        assert_eq!(told(&all), "removes it, 7 B, 3 B more stay as build cache; all that it takes is 50 B");
     }
 
     #[test]
@@ -403,9 +416,9 @@ mod tests {
             ("local-0a1b2c3d", false, Life::Unowned, None, None, "another working copy, last build 1 hour ago"),
             ("job-1", true, Life::Unowned, None, None, "nobody keeps it open, last build 1 hour ago"),
             ("job-1", false, Life::Unowned, None, Some(at(7140)), "cleaned 1 minute ago, last build 1 hour ago"),
-            ("job-1", false, Life::Dead, None, None, "dead, last build 1 hour ago"),
-            ("job-1", false, Life::Dead, Some(&owner), None, "dead, was just, opened 2 hours ago"),
-            ("local-0a1b2c3d", true, Life::Alive, None, None, "alive, a build is running"),
+            ("job-1", false, Life::Dead, None, None, "left behind, last build 1 hour ago"),
+            ("job-1", false, Life::Dead, Some(&owner), None, "left behind by just, opened 2 hours ago"),
+            ("local-0a1b2c3d", true, Life::Alive, None, None, "at work, a build is running"),
         ] {
             let whose = Whose::of(&key("app", session), here);
             assert_eq!(at_work(whose, (life, true), owner, cleaned, moments), said);

@@ -1,17 +1,22 @@
-//! Whether there is colour.
+//! Whether there is colour, and how wide a line may be.
 
 use std::io::{self, IsTerminal};
 
+use rustix::termios::{Winsize, tcgetwinsize};
+
 use crate::config::Color;
 
-/// Whether what is written may be coloured.
+/// Whether what is written may be coloured, and how wide it may be: as wide as the terminal, and elsewhere as wide as
+/// it gets, since a program reads by lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Style {
     pub(super) colored: bool,
+    pub(super) width: Option<usize>,
 }
 
 impl Style {
-    pub(crate) const PLAIN: Self = Self { colored: false };
+    #[cfg(any(test, fuzzing))]
+    pub(crate) const PLAIN: Self = Self { colored: false, width: None };
 
     /// `NO_COLOR`, `CLICOLOR_FORCE` and `TERM=dumb` are asked where the settings leave it open.
     pub(crate) fn for_stdout(color: Color) -> Self {
@@ -20,8 +25,23 @@ impl Style {
             Color::Never => false,
             Color::Auto => console::colors_enabled() && io::stdout().is_terminal() || forced(),
         };
-        Self { colored }
+        Self { colored, width: columns(tcgetwinsize(io::stdout())) }
     }
+
+    #[cfg(test)]
+    pub(crate) const fn of_width(width: usize) -> Self {
+        Self { colored: false, width: Some(width) }
+    }
+
+    /// For what somebody is asked, which stands on stderr.
+    pub(crate) fn for_stderr() -> Self {
+        Self { colored: false, width: columns(tcgetwinsize(io::stderr())) }
+    }
+}
+
+/// The columns of a terminal. One that says that it has none is as good as none.
+fn columns(window: rustix::io::Result<Winsize>) -> Option<usize> {
+    Some(usize::from(window.ok()?.ws_col)).filter(|columns| *columns > 0)
 }
 
 fn forced() -> bool {

@@ -5,6 +5,7 @@ mod line;
 mod log;
 mod told;
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal};
 
 use serde_json::json;
@@ -12,18 +13,23 @@ use serde_json::json;
 use super::notice::words_of;
 use super::progress::Bar;
 use super::words::Loudness;
-use super::{Style, out, say, warn, written};
+use super::{Style, err, ids, is_one_stream, out, say, warn, written};
 use crate::config::seed::{LogFormat, Seed};
 use crate::config::{Format, Settings, value::Source};
 use crate::error::Error;
-use crate::model::{Gap, Kind};
+use crate::model::{DiskUse, Gap, Kind};
 use crate::plan::sweep::{SweepPolicy, Swept};
 use line::Log;
-use told::first_of;
+use told::TOLD;
 pub(crate) use told::{Part, SweptHost};
 
 enum Tongue {
-    Human { style: Style, verbose: bool, quiet: bool },
+    Human {
+        style: Style,
+        verbose: bool,
+    },
+    /// What went or would go, and nothing else.
+    Ids,
     Log(Log),
     Document(Format),
 }
@@ -33,28 +39,38 @@ pub(crate) struct Voice {
     tongue: Tongue,
     many: bool,
     dry: bool,
+    /// The plan was shown already, to whoever was asked.
+    asked: Cell<bool>,
 }
 
 impl Voice {
-    /// On a terminal for people, elsewhere in lines; whoever names a format gets it.
+    /// For people, on a terminal and elsewhere; in lines for whoever asked for them, or set a variable of the
+    /// docker-cleaner's.
     pub(crate) fn new(settings: &Settings, loudness: Loudness, seed: &Seed, many: bool, dry: bool) -> Self {
         let named = settings.source("format").is_some_and(|source| *source != Source::Default);
         let tongue = if settings.format.is_document() {
             Tongue::Document(settings.format)
-        } else if seed.format.is_some() || !named && !io::stdout().is_terminal() {
+        } else if seed.format.is_some() || !named && seed.speaks {
             Tongue::Log(Log {
                 format: seed.format.unwrap_or(LogFormat::Text),
                 level: seed.level,
                 quiet: seed.quiet || loudness == Loudness::Quiet,
+                engine: "Docker",
             })
+        } else if loudness == Loudness::Quiet {
+            Tongue::Ids
         } else {
-            Tongue::Human {
-                style: Style::for_stdout(settings.color),
-                verbose: loudness == Loudness::Verbose,
-                quiet: seed.quiet || loudness == Loudness::Quiet,
-            }
+            Tongue::Human { style: Style::for_stdout(settings.color), verbose: loudness == Loudness::Verbose }
         };
-        Self { tongue, many, dry }
+        Self { tongue, many, dry, asked: Cell::new(false) }
+    }
+
+    /// It is Podman that is cleaned.
+    pub(crate) fn of_podman(self) -> Self {
+        match self.tongue {
+            Tongue::Log(log) => Self { tongue: Tongue::Log(Log { engine: "Podman", ..log }), ..self },
+            tongue => Self { tongue, ..self },
+        }
     }
 
     /// Nothing on stdout but the one document.
@@ -96,14 +112,25 @@ impl Voice {
         }
     }
 
-    pub(crate) fn plan(&self, host: &str, swept: &Swept, policy: &SweepPolicy, kinds: &[Kind]) {
+    pub(crate) fn plan(&self, host: &str, swept: &Swept, policy: &SweepPolicy, kinds: &[Kind], disk: Option<DiskUse>) {
         match &self.tongue {
-            Tongue::Human { style, verbose, .. } => {
-                out(&human::plan(self.of(host), swept, policy, *verbose, *style));
+            Tongue::Human { style, verbose } => {
+                out(&human::plan(self.of(host), swept, (policy, disk), *verbose, *style));
             }
+            Tongue::Ids => out(&ids::of(&swept.plan)),
             Tongue::Log(log) => log.plan(self.of(host), &swept.plan, &swept.since, kinds),
             Tongue::Document(_) => {}
         }
+    }
+
+    /// The same to somebody who is asked, on stderr, since stdout is for what becomes of it.
+    pub(crate) fn asks(&self, host: &str, swept: &Swept, policy: &SweepPolicy, kinds: &[Kind], disk: Option<DiskUse>) {
+        if let Tongue::Log(_) = &self.tongue {
+            return self.plan(host, swept, policy, kinds, disk);
+        }
+        let verbose = matches!(self.tongue, Tongue::Human { verbose: true, .. });
+        self.asked.set(true);
+        err(&human::plan(self.of(host), swept, (policy, disk), verbose, Style::for_stderr()));
     }
 
     pub(crate) fn failure(&self, host: &str, kind: Kind, error: &Error) {
@@ -118,7 +145,10 @@ impl Voice {
         if let Tongue::Log(log) = &self.tongue {
             log.lost(self.of(host), &error);
         }
-        say(if self.many { error.under(host) } else { error.clone() });
+        // Whoever reads both has read it already.
+        if !matches!(self.tongue, Tongue::Log(_)) || !is_one_stream() {
+            say(if self.many { error.under(host) } else { error.clone() });
+        }
         SweptHost { host: host.to_owned(), error: Some(error), ..SweptHost::default() }
     }
 
@@ -128,27 +158,36 @@ impl Voice {
             return log.kind(self.of(host), part);
         }
         let errors: Vec<&Error> = part.unlisted.iter().copied().chain(part.errors).collect();
-        for error in first_of(&errors) {
-            say(format_args!("{}{}: {error}", self.prefix(host), human::plural(part.kind)));
+        for error in errors.iter().take(TOLD) {
+            say(error.under(format_args!("{}{}", self.prefix(host), human::plural(part.kind))));
+        }
+        if errors.len() > TOLD {
+            let more = errors.len().saturating_sub(TOLD);
+            say(format_args!("{}{}: and {more} more such errors", self.prefix(host), human::plural(part.kind)));
         }
     }
 
     /// For somebody who watches one host.
     pub(crate) fn bar(&self, length: usize) -> Bar {
-        let watched = matches!(self.tongue, Tongue::Human { quiet: false, .. }) && io::stderr().is_terminal();
+        let watched = matches!(self.tongue, Tongue::Human { .. }) && io::stderr().is_terminal();
         Bar::new(watched && !self.many, length)
     }
 
     pub(crate) fn host_done(&self, told: &SweptHost) {
-        if let (Tongue::Human { style, quiet: false, .. }, Some(plan)) = (&self.tongue, &told.plan) {
-            out(&human::done(self.of(&told.host), plan, told.seconds, *style));
+        match (&self.tongue, &told.plan) {
+            (Tongue::Human { style, .. }, Some(plan)) => {
+                let heading = self.many || !self.asked.get();
+                out(&human::done(self.of(&told.host), told, plan, heading, *style));
+            }
+            (Tongue::Ids, Some(plan)) => out(&ids::of(plan)),
+            _ => {}
         }
     }
 
     pub(crate) fn summary(&self, told: &[SweptHost]) {
         match &self.tongue {
-            Tongue::Human { style, quiet: false, .. } if self.many => out(&human::summary(told, self.dry, *style)),
-            Tongue::Human { .. } => {}
+            Tongue::Human { style, .. } if self.many => out(&human::summary(told, self.dry, *style)),
+            Tongue::Human { .. } | Tongue::Ids => {}
             Tongue::Log(log) => log.summary(told, self.dry),
             Tongue::Document(format) => document(*format, told, self.many),
         }

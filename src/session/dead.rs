@@ -8,9 +8,10 @@ use futures_util::FutureExt as _;
 use super::end::{Manner, carry_out, is_kept_open, plan};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::model::{Life, Name, Owner, SessionKey};
+use crate::model::{Life, Name, Owner, Scope, SessionKey};
 use crate::observe::Observation;
 use crate::plan::clean::Breadth;
+use crate::plan::news::news;
 use crate::plan::over::is_over;
 use crate::report;
 use crate::report::words::Loudness;
@@ -101,7 +102,8 @@ async fn end_dead(
     if taken_over() {
         return Ok(true);
     }
-    report::guard::show(loudness, &plan, key);
+    let news = news(&plan, &Scope::Session(key.clone()), &seen.snapshot.images);
+    report::guard::show(loudness, &news, key);
     let over = is_over(&plan);
     if over {
         session.disown()?;

@@ -16,6 +16,7 @@ use crate::ledger::SessionFile;
 use crate::model::{Books, Deed, Life, Name, Plan, Record, Scope, SessionEntry, SessionKey, Step};
 use crate::observe::Observation;
 use crate::plan::clean::{Breadth, CleanPolicy, Layers};
+use crate::plan::news::news;
 use crate::plan::over::{is_cleaned, left};
 use crate::plan::session_end::{self, Extras};
 use crate::report;
@@ -27,6 +28,8 @@ const WORDLESS: Duration = Duration::from_secs(3);
 /// What became of a session.
 pub(crate) struct SessionEnd {
     pub(crate) plan: Plan,
+    /// What of it is news to whoever ends this session.
+    pub(crate) news: Plan,
     pub(crate) report: Report,
     /// Somebody had opened it here, and it was ended as that.
     pub(crate) opened: bool,
@@ -102,7 +105,8 @@ pub(crate) async fn end(
         Some(since) => state.built_elsewhere_aside(key, &seen.ledger, since).await,
         None => Vec::new(),
     };
-    Ok(Some(SessionEnd { plan, report, opened: manner.opened, known, lives: seen.lives, elsewhere }))
+    let news = news(&plan, &Scope::Session(key.clone()), &seen.snapshot.images);
+    Ok(Some(SessionEnd { plan, news, report, opened: manner.opened, known, lives: seen.lives, elsewhere }))
 }
 
 /// The same way leads to another engine now: a socket was moved, or a context says another address.

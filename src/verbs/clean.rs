@@ -17,6 +17,7 @@ use crate::observe::{Observation, unknown};
 use crate::plan::cache::give_up;
 use crate::plan::clean::{Breadth, CacheWish, CleanPolicy, Layers, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
+use crate::plan::news::news;
 use crate::plan::over::{is_one_cleaned, left};
 use crate::plan::unknown::unknown;
 use crate::plan_file::{self, PlanFile};
@@ -153,7 +154,7 @@ async fn make(app: &App, seen: &mut Observation, policies: Vec<CleanPolicy>, fil
 fn show(app: &App, seen: &Observation, plan: &Plan, policy: &CleanPolicy, done: bool) {
     let whose = report::clean::whose(&policy.scope, app.key.project.as_str());
     let all = app.settings.format.is_document() || app.verbose;
-    let told = if all { plan.clone() } else { scope::told(plan, &policy.scope, &seen.snapshot.images) };
+    let told = if all { plan.clone() } else { news(plan, &policy.scope, &seen.snapshot.images) };
     report::clean::show(&app.settings, app.loudness(), &told, &whose, done);
 }
 
@@ -204,7 +205,6 @@ fn agreed(app: &App, plan: &Plan, policy: &CleanPolicy, what: String) -> Result<
         );
     }
     let whose = report::clean::whose(&policy.scope, app.key.project.as_str());
-    report::err(&report::clean::human(plan, &whose, false, app.verbose, report::Style::PLAIN));
-    report::err(&report::clean::every_tag(plan));
+    report::err(&report::clean::asked(plan, &whose, app.verbose, report::Style::for_stderr()));
     Ok(report::asks("Remove all this? [y/N] "))
 }

@@ -2,16 +2,51 @@
 
 use serde_json::{Value as Json, json};
 
+use crate::app::App;
+use crate::cli::{Config, ConfigFlags};
 use crate::config::merge::Effective;
 use crate::config::value::{Source, Value};
 use crate::config::{HostAddress, Settings};
 use crate::engine::endpoint::without_password;
+use crate::error::{Error, Result};
+use crate::model::slip;
 use crate::plan::identity::{Identity, Origin};
 use crate::report::{self, Page};
 
-pub(super) fn run(settings: &Settings, identity: &Identity) {
-    let rows = rows(settings, identity);
-    report::result(settings.format, || human(&rows), || document(&rows));
+pub(super) fn config(app: &App, flags: &ConfigFlags) -> Result<u8> {
+    let mut rows = rows(&app.settings, &app.identity);
+    let format = app.settings.format;
+    match &flags.verb {
+        None => report::result(format, || human(&rows), || document(&rows)),
+        Some(Config::Get { key }) => {
+            let known = rows.iter().map(|row| row.key.clone()).collect();
+            rows.retain(|row| row.key == *key);
+            let row = rows.first().ok_or_else(|| no_such_key(key, known))?;
+            report::result(format, || values(row), || document(&rows)["settings"][0].clone());
+        }
+    }
+    Ok(0)
+}
+
+fn no_such_key(key: &str, known: Vec<String>) -> Error {
+    let nearest = known.into_iter().filter_map(|name| Some((slip(key, &name)?, name))).min();
+    let next = nearest.map_or("dkb config shows them all".to_owned(), |(_, name)| format!("did you mean {name}?"));
+    Error::usage(format!("reading the setting {}", key.escape_debug()), "there is no such one").hint(next)
+}
+
+/// For a script: a value a line, none where nothing is set.
+fn values(row: &Row) -> Page {
+    let mut page = Page::default();
+    match &row.value {
+        Json::Null => {}
+        Json::Array(values) => {
+            for value in values {
+                page.line(value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            }
+        }
+        _ => page.line(&row.text),
+    }
+    page
 }
 
 /// One key and what holds for it.
@@ -211,6 +246,18 @@ state_dir              /home/me/.local/state/dkb  default
         let shown = page.as_str();
         assert!(shown.contains("slot                   gl-2-3                     the GitLab job\n"), "{shown}");
         assert!(shown.contains("clean_dead             true                       the GitLab job\n"), "{shown}");
+    }
+
+    #[test]
+    fn one_setting_is_a_value_a_line() {
+        let settings = settings("keep = [\"db\"]\nkeep_last = 3", "keep = [\"app:*\"]");
+        let rows = rows(&settings, &identity(false));
+        let said = |key: &str| values(rows.iter().find(|row| row.key == key).expect(key)).as_str().to_owned();
+        assert_eq!(said("keep"), "app:*\ndb\n");
+        assert_eq!(said("keep_last"), "3\n");
+        assert_eq!(said("older_than"), "");
+        let error = no_such_key("keep_lats", rows.iter().map(|row| row.key.clone()).collect());
+        assert_eq!(error.to_string(), "reading the setting keep_lats: there is no such one\n  did you mean keep_last?");
     }
 
     #[test]

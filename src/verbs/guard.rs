@@ -139,7 +139,7 @@ fn clean(app: &App, key: &SessionKey, flags: &GuardFlags, mut opened: Option<Ope
         Err(error) if error.kind == ErrorKind::OutOfReach => return beyond_reach(key, &error, opened),
         Err(error) => return failed(key, &error, opened),
     };
-    report::guard::show(app.loudness(), &ended.plan, key);
+    report::guard::show(app.loudness(), &ended.news, key);
     for error in &ended.report.errors {
         report::say(error);
     }

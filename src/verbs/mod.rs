@@ -4,6 +4,7 @@ mod build;
 mod clean;
 pub mod completions;
 mod config;
+mod doctor;
 mod guard;
 mod log;
 mod plugin;
@@ -84,10 +85,8 @@ fn run(parsed: Parsed) -> Result<u8> {
         Verb::Session(session) => session::session(&app, &session),
         Verb::Watch(watch) => watch::watch(&app, &watch),
         Verb::TidyCache => tidy_cache::tidy_cache(&app),
-        Verb::Config => {
-            config::run(&app.settings, &app.identity);
-            Ok(0)
-        }
+        Verb::Config(config) => config::config(&app, &config),
+        Verb::Doctor => doctor::doctor(&app),
         Verb::Log(log) => log::log(&app, &log),
         Verb::Status(status) => status::status(&app, &status),
         // Answered above, before there was an app.

@@ -1,18 +1,25 @@
-//! `dkb session start|end`: a session for a test harness that can't be wrapped by a guard.
+//! `dkb session list|start|label|end`: a session for a test harness that can't be wrapped by a guard.
 
 use std::thread;
 use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
 
 use crate::app::App;
 use crate::cli::Session;
 use crate::error::{Error, Result};
 use crate::ledger::SessionFile;
 use crate::model::{Name, RUN_LABEL, SessionKey, parse_duration};
+use crate::observe::Observation;
+use crate::plan::cache::CacheBytes;
+use crate::plan::clean::{Breadth, Layers};
 use crate::plan::over::is_over;
+use crate::plan::status::every_session;
 use crate::plan::unknown::{Known, Named, unknown};
 use crate::processes::process_end;
 use crate::processes::signals::asked_to_stop;
 use crate::report;
+use crate::report::status::ShownSession;
 use crate::session::end::{self, Manner, SessionEnd, say_that_it_goes_on};
 use crate::session::watcher::{self, Leaves, Until};
 use crate::session::{dead, key_of};
@@ -22,10 +29,31 @@ const WATCHER_SEES: Duration = Duration::from_secs(3);
 
 pub(super) fn session(app: &App, verb: &Session) -> Result<u8> {
     match verb {
+        Session::List { all } => list(app, *all),
         Session::Start { watch_pid, ttl } => start(app, *watch_pid, ttl),
         Session::Label { id } => label(app, id.as_deref()),
         Session::End { id, keep_tagged } => finish(app, id, *keep_tagged),
     }
+}
+
+fn list(app: &App, every: bool) -> Result<u8> {
+    let seen = app.runtime()?.block_on(Observation::look(app, Breadth::Ours))?;
+    report::notice::tell(&seen.notices);
+    let (here, layers, state) = (app.here(), Layers::new(), app.state()?);
+    let wanted = |key: &SessionKey| every || key.project == app.key.project;
+    let found = every_session(&seen.as_look(&here, &layers), &CacheBytes::default(), wanted);
+    let shown: Vec<ShownSession> = found
+        .into_iter()
+        .map(|session| ShownSession {
+            owner: state.session(&session.key).owner(),
+            builds: seen.builds_in(&session.key),
+            session,
+        })
+        .collect();
+    let style = report::Style::for_stdout(app.settings.color);
+    let for_people = || report::status::list(&shown, every, Timestamp::now(), style);
+    report::result(app.settings.format, for_people, || report::status::list_document(&shown));
+    Ok(0)
 }
 
 fn start(app: &App, pid: Option<u32>, ttl: &str) -> Result<u8> {
@@ -70,7 +98,7 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
         say_that_it_goes_on(&key);
         return Ok(0);
     };
-    let SessionEnd { plan, report, opened: opened_here, mut lives, known, elsewhere } = ended;
+    let SessionEnd { plan, news, report, opened: opened_here, mut lives, known, elsewhere } = ended;
     let goes_on = opened && !opened_here;
     lives.remove(&key);
     dead::tell_of_the_dead(app, &lives);
@@ -89,7 +117,8 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
         wait_for_the_watcher(&session);
     }
     let whose = format!("{} · session {}", key.project, key.session);
-    report::clean::show(&app.settings, app.loudness(), &plan, &whose, true);
+    let told = if app.settings.format.is_document() || app.verbose { &plan } else { &news };
+    report::clean::show(&app.settings, app.loudness(), told, &whose, true);
     for error in &report.errors {
         report::say(error);
     }

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::cli;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::model::{ImageId, Kept, KeptReason, Kind, Life, Plan, Scope, SessionKey};
+use crate::model::{Image, ImageId, Kept, KeptReason, Kind, Life, Pattern, Plan, Scope, SessionKey};
 use crate::observe::Observation;
 use crate::plan::cache::CacheBytes;
 use crate::plan::clean::{Breadth, CacheWish, CleanPolicy, Layers, build_gave};
@@ -27,7 +27,7 @@ pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
         report::notice::tell(&seen.notices);
         dead::tell_of_all_dead(app, &seen.lives);
         match &flags.image {
-            Some(image) => one(app, &mut seen, image).await,
+            Some(image) => named(app, &mut seen, image).await,
             None => all(app, &mut seen, flags.all).await,
         }
     })
@@ -68,15 +68,54 @@ fn shown(
         .collect())
 }
 
-/// Why one image is kept, and whose it is.
-async fn one(app: &App, seen: &mut Observation, name: &str) -> Result<u8> {
+/// Images of a pattern that are told of one by one.
+const SHOWN: usize = 10;
+
+/// Why the images of this name, ID or pattern are kept, and whose they are.
+async fn named(app: &App, seen: &mut Observation, name: &str) -> Result<u8> {
+    let found = find(seen, name).await?;
+    let mut told = Vec::new();
+    let mut whole: Option<Plan> = None;
+    for image in found.iter().take(SHOWN) {
+        let (about, plan) = about(app, seen, image).await?;
+        told.push(about);
+        match &mut whole {
+            None => whole = Some(plan),
+            Some(whole) => {
+                whole.steps.extend(plan.steps);
+                whole.kept.extend(plan.kept);
+                whole.to_cache.extend(plan.to_cache);
+            }
+        }
+    }
+    let more = found.len() - told.len();
+    let for_people = || report::status::about(&told, more, Timestamp::now(), style(app));
+    let document = || whole.map(|plan| report::status::document(&plan, &[], &seen.cache_bytes()));
+    report::result(app.settings.format, for_people, document);
+    Ok(0)
+}
+
+/// By the words that `dkb log` takes too: a name in any spelling, a pattern, the first digits of an ID.
+async fn find(seen: &Observation, name: &str) -> Result<Vec<Image>> {
     let tried = || format!("looking for the image {name}");
-    let found = seen.engine.image(name).await?;
-    let id = found.map(|image| image.id).or_else(|| shortened(seen, name));
-    let Some(image) = id.and_then(|id| seen.snapshot.image(id)).cloned() else {
+    let is_pattern = name.contains(['*', '?']);
+    if !is_pattern {
+        let found = seen.engine.image(name).await?.map(|image| image.id);
+        if let Some(image) = found.or_else(|| shortened(seen, name)).and_then(|id| seen.snapshot.image(id)) {
+            return Ok(vec![image.clone()]);
+        }
+    }
+    let pattern = Pattern::new(name).map_err(|_| Error::usage(tried(), "its name is empty"))?;
+    let mut found: Vec<&Image> = seen.snapshot.images.iter().filter(|image| pattern.keeps(image)).collect();
+    if found.is_empty() {
         return Err(Error::failed(tried(), format!("{} has no such image", seen.info.endpoint))
-            .hint("dkb status --all -v lists every image that is ours"));
-    };
+            .hint("dkb status --all -v lists every image that is ours; what went away is in dkb log"));
+    }
+    found.sort_by_key(|image| std::cmp::Reverse((seen.books.built(image.id), image.created, image.id)));
+    Ok(found.into_iter().cloned().collect())
+}
+
+async fn about<'a>(app: &App, seen: &mut Observation, image: &'a Image) -> Result<(About<'a>, Plan)> {
     let of = seen.books.claims(image.id).max_by_key(|build| build.at).map(|build| build.of.clone());
     let mut fates = fates(app, seen, of.as_ref(), image.id).await?;
     let builds = seen.books.claims(image.id);
@@ -100,7 +139,7 @@ async fn one(app: &App, seen: &mut Observation, name: &str) -> Result<u8> {
     let entry = of.as_ref().and_then(|of| seen.books.sessions.get(of)).filter(|entry| entry.is_cleaned());
     let cleaned = entry.and_then(|entry| entry.cleaned);
     let about = About {
-        image: &image,
+        image,
         stamp: image.stamp(),
         gave: image
             .tags
@@ -118,9 +157,7 @@ async fn one(app: &App, seen: &mut Observation, name: &str) -> Result<u8> {
         owner,
         fates,
     };
-    let for_people = || report::status::about(&about, Timestamp::now(), style(app));
-    report::result(app.settings.format, for_people, || report::status::document(&plan, &[], &seen.cache_bytes()));
-    Ok(0)
+    Ok((about, plan))
 }
 
 /// What each kind of clean would do with one image. The first is the plain one.

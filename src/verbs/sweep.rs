@@ -13,8 +13,9 @@ use futures_util::future::join_all;
 
 use crate::app::{App, env};
 use crate::cli;
-use crate::config::seed;
+use crate::config::seed::{self, Seed};
 use crate::config::value::Source;
+use crate::engine::ProgramKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Kind;
 use crate::observe::host::HostObservation;
@@ -40,9 +41,11 @@ enum Mode {
 pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
     let seed = seed::read(&env)?;
     seed.warnings.iter().for_each(report::warn);
-    if app.settings.format.is_document() && seed.format.is_some() {
-        return Err(Error::usage("choosing the output", "--format json and LOG_FORMAT are both set")
-            .hint("--format json is one document, LOG_FORMAT gives lines: unset one of them"));
+    let log = flags.log.map_or(seed.format, Some);
+    if app.settings.format.is_document() && log.is_some() {
+        let lines = if flags.log.is_some() { "--log" } else { "LOG_FORMAT" };
+        return Err(Error::usage("choosing the output", format!("--format json and {lines} are both set"))
+            .hint(format!("--format json is one document, {lines} gives lines: leave one of them out")));
     }
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     let yes = app.settings.yes || seed.is_forced(terminal);
@@ -57,7 +60,10 @@ pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
     };
     let began = Instant::now();
     let mut hosts = hosts::hosts(app, flags, seed.socket.as_deref())?;
+    let seed = Seed { format: log, ..seed };
     let voice = Voice::new(&app.settings, app.loudness(), &seed, hosts.len() > 1, mode == Mode::Show);
+    let voice =
+        if app.program().is_ok_and(|program| program.kind == ProgramKind::Podman) { voice.of_podman() } else { voice };
     let as_document = flags.act.plan.as_deref().is_some_and(plan_file::is_the_result);
     let voice = if as_document { voice.into_document() } else { voice };
     app.runtime()?.block_on(async {
@@ -95,15 +101,17 @@ async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice,
     let began = Instant::now();
     voice.starts(&host.name);
     wait::for_engine(host, voice, since).await?;
-    let (seen, swept) = match &flags.act.apply {
+    let (seen, swept, disk) = match &flags.act.apply {
         None => {
             let mut seen =
                 HostObservation::look(app, host.endpoint.clone()?, host.sweep.policy.clone(), LIMITS).await?;
-            if let Some(disk) = host.sweep.disk {
-                seen.policy.need = Some(pressure::need(&mut seen, disk).await?);
-            }
+            let disk = match host.sweep.disk {
+                Some(marks) => Some(pressure::look(&mut seen, marks).await?),
+                None => None,
+            };
+            seen.policy.need = disk.map(|disk| disk.need);
             let swept = seen.plan().await;
-            (seen, swept)
+            (seen, swept, disk)
         }
         Some(file) => {
             let plan = plan_file::read(file, "sweep")?;
@@ -112,7 +120,7 @@ async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice,
             plan.check(file, &seen.info)?;
             let mut swept = seen.plan().await;
             swept.plan = narrow(swept.plan, &plan.steps).plan;
-            (seen, swept)
+            (seen, swept, None)
         }
     };
     report::notice::tell(&seen.notices);
@@ -121,7 +129,7 @@ async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice,
     for unmatched in seen.unmatched().await {
         voice.warn(&host.name, &unmatched.to_string());
     }
-    Ok(Ready { seen, swept, looked: began.elapsed() })
+    Ok(Ready { seen, swept, looked: began.elapsed(), disk })
 }
 
 /// All that any sweep could take of the kinds that a plan from a file has. What is to stay stays: patterns, filters
@@ -147,12 +155,12 @@ fn widest(app: &App, host: &Host, steps: &[Wanted]) -> SweepPolicy {
 }
 
 fn show(host: &str, ready: Result<Ready>, flags: &cli::SweepFlags, voice: &Voice) -> SweptHost {
-    let told = ready.and_then(|Ready { seen, swept, looked }| {
+    let told = ready.and_then(|Ready { seen, swept, looked, disk }| {
         if let Some(file) = &flags.act.plan {
             plan_file::write(file, &swept.plan)?;
         }
         let kinds = run::kinds(&seen);
-        voice.plan(host, &swept, &seen.policy, &kinds);
+        voice.plan(host, &swept, &seen.policy, &kinds, disk);
         let failed = seen.failed;
         for (kind, error) in &failed {
             voice.failure(host, *kind, error);
@@ -172,7 +180,7 @@ fn agreed(hosts: &[Host], looks: &[Result<Ready>], voice: &Voice) -> bool {
     let mut steps = 0;
     for (host, ready) in hosts.iter().zip(looks) {
         if let Ok(ready) = ready {
-            voice.plan(&host.name, &ready.swept, &ready.seen.policy, &run::kinds(&ready.seen));
+            voice.asks(&host.name, &ready.swept, &ready.seen.policy, &run::kinds(&ready.seen), ready.disk);
             steps += ready.swept.plan.steps.len();
         }
     }

@@ -1,4 +1,4 @@
-//! The README's recipes do what it says they do, with the real programs.
+//! The recipes of the README and its pages do what it says they do, with the real programs.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -82,9 +82,12 @@ fn find(program: &str) -> PathBuf {
     folders.into_iter().find(|path| path.exists()).unwrap_or_else(|| panic!("there is no {program}"))
 }
 
+/// The README, and the pages that it sends its readers to for a recipe.
+const PAGES: [&str; 4] = ["README.md", "docs/building.md", "docs/ci.md", "docs/cleaning.md"];
+
 /// The fenced blocks of this kind.
 fn blocks(kind: &str) -> Vec<String> {
-    blocks_of("README.md", kind)
+    PAGES.iter().flat_map(|page| blocks_of(page, kind)).collect()
 }
 
 /// Those of a page.
@@ -98,7 +101,7 @@ pub(crate) fn blocks_of(page: &str, kind: &str) -> Vec<String> {
 
 /// The first of them that contains the words.
 fn block(kind: &str, words: &str) -> String {
-    blocks(kind).into_iter().find(|block| block.contains(words)).expect("the README has it")
+    blocks(kind).into_iter().find(|block| block.contains(words)).expect("one of the pages has it")
 }
 
 fn every_console_block_runs(engine: &Engine) {

@@ -230,7 +230,7 @@ fn build(dkb: &Command, session: &str, tag: &str) {
 }
 
 fn is_alive(dkb: &Command) -> bool {
-    dkb.clone().args(["status"]).run().success().out().contains("alive")
+    dkb.clone().args(["status"]).run().success().out().contains("at work for")
 }
 
 fn a_session_that_was_ended_is_over_whatever_it_kept(engine: &Engine) {

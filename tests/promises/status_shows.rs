@@ -11,6 +11,8 @@ pub(crate) fn promises() -> Promises {
     let promises = Promises::of(module_path!()).on_every_engine(promises![
         what_is_ours_is_shown_by_session_with_who_is_at_work,
         an_images_status_says_whose_it_is_and_why_it_is_kept,
+        a_status_takes_the_words_of_a_log_and_a_number_means_one_thing,
+        the_doctor_says_what_is_used_and_what_is_broken,
     ]);
     promises.on_one_engine()
 }
@@ -38,9 +40,9 @@ fn what_is_ours_is_shown_by_session_with_who_is_at_work(engine: &Engine) {
     let _alive = state.session(&here).hold(Some(&owner("make"))).expect("a lock");
 
     let said = books.dkb(engine).arg("status").run().success();
-    let said = said.says("job-1, this one: alive since").says("(make)").says("job-0: dead, was just, opened");
-    let said = said.says("ran-only: dead, was e2e, opened");
-    let said = said.says("app:1").says("1 untagged image").says("dkb clean would free");
+    let said = said.says("job-1, this one: at work for").says("(make)").says("job-0: left behind by just, opened");
+    let said = said.says("ran-only: left behind by e2e, opened");
+    let said = said.says("app:1").says("1 leftover").says("dkb clean would free");
     assert!(!said.out().contains("tool"), "{said}");
     books.dkb(engine).args(["status", "--all"]).run().success().says("session t: nobody keeps it open");
     let document = books.dkb(engine).args(["status", "--all", "--format", "json"]).run().success().json();
@@ -86,4 +88,46 @@ fn an_images_status_says_whose_it_is_and_why_it_is_kept(engine: &Engine) {
     status(&stamped.id).success().says("not ours: the ledger does not know it, though stamped app lost");
     status("nothing:1").code(2).warns("no such image");
     assert!(engine.has(&foreign));
+}
+
+fn a_status_takes_the_words_of_a_log_and_a_number_means_one_thing(engine: &Engine) {
+    let books = Books::of(engine);
+    for tag in ["shop:1", "shop:2", "tool:1"] {
+        let image = engine.image().tag(tag).make();
+        books.built(&key(PROJECT, SESSION), &image, &[tag]);
+    }
+    let status = |words: &[&str]| books.dkb(engine).arg("status").args(words.iter().copied()).run().success();
+    let said = status(&["shop:*"]).says("shop:1").says("shop:2");
+    assert!(!said.out().contains("tool:1"), "{said}");
+    let both = status(&["shop:*", "--json"]).json();
+    assert_eq!(both["kept"].as_array().expect("what is kept").len(), 2, "{both:#}");
+    let document = status(&["--json"]).json();
+    let kept = document["kept"].as_array().expect("what is kept");
+    let images = document["sessions"][0]["images"].as_array().expect("images");
+    assert_eq!(images.len(), 3, "{document:#}");
+    for image in images {
+        let same = kept.iter().find(|kept| kept["id"] == image["id"]).expect("the same image");
+        assert_eq!(image["bytes"], same["bytes"], "{document:#}");
+    }
+    let list = books.dkb(engine).args(["session", "list"]).run().success().says(SESSION);
+    assert!(list.out().contains("3 images"), "{list}");
+    let quiet = books.dkb(engine).args(["clean", "--tagged", "-nq"]).run().success();
+    let mut ids: Vec<String> = quiet.out().lines().map(str::to_owned).collect();
+    ids.sort();
+    let mut all: Vec<String> = images.iter().map(|image| image["id"].as_str().expect("an ID").to_owned()).collect();
+    all.sort();
+    assert_eq!(ids, all);
+}
+
+fn the_doctor_says_what_is_used_and_what_is_broken(engine: &Engine) {
+    let books = Books::of(engine);
+    let doctor = || books.dkb(engine).arg("doctor");
+    let well = doctor().run().success().says("by DOCKER_HOST").says(PROJECT);
+    assert!(!well.out().contains("broken"), "{well}");
+    let document = doctor().arg("--json").run().success().json();
+    assert!(document["findings"].as_array().is_some_and(|all| all.iter().all(|one| one["state"] != "broken")));
+    let gone = doctor().env("DOCKER_HOST", "unix:///nowhere.sock").run().code(1);
+    gone.says("broken  engine").says("connecting to unix:///nowhere.sock (DOCKER_HOST)");
+    let gone = books.dkb(engine).args(["--host", "unix:///nowhere.sock", "status"]).no_env("DOCKER_HOST").run().code(2);
+    gone.warns("connecting to unix:///nowhere.sock (--host)");
 }

@@ -19,7 +19,8 @@ pub(super) fn promises() -> Promises {
 }
 
 fn sweep(engine: &Engine, host: &str) -> Command {
-    let command = engine.dkb_in(&State::new()).args(["sweep", "--until", "0s", "--volumes", "--yes"]);
+    let command =
+        engine.dkb_in(&State::new()).args(["sweep", "--until", "0s", "--volumes", "--yes"]).env("LOG_LEVEL", "INFO");
     command.args(["--keep", "*lab/base"]).env("DOCKER_HOST", host)
 }
 

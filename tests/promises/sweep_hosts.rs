@@ -61,7 +61,7 @@ fn one_dead_and_one_slow_host_do_not_hold_up_the_fine_one(engine: &Engine) {
             state.dkb().no_env("DOCKER_HOST").env("PATH", std::env::join_paths([engine.bin()]).expect("a path"));
         command.args(["sweep", "--yes", "--until", "0s"])
     };
-    let told = sweep().args(["--context", "slow", "--context", "fine", "--context", "dead"]).run().code(1);
+    let told = sweep().args(["--log", "--context", "slow", "--context", "fine", "--context", "dead"]).run().code(1);
     assert!(went_on.load(Ordering::SeqCst), "the fine one waits for the slow one\n{told}");
     assert!(engine.api().containers().is_empty() && slow.api().containers().is_empty());
     let lines = told.out();
@@ -83,7 +83,7 @@ fn one_dead_and_one_slow_host_do_not_hold_up_the_fine_one(engine: &Engine) {
     let (_listener, host) = mute(&state.work());
     context(&state, "mute", &host);
     let began = Instant::now();
-    sweep().args(["--context", "fine", "--context", "mute"]).run().code(1).says("mute: Failed");
+    sweep().args(["--log", "--context", "fine", "--context", "mute"]).run().code(1).says("mute: Failed");
     assert!(began.elapsed() < LIMIT, "{:?}", began.elapsed());
 }
 
@@ -105,7 +105,7 @@ fn each_host_of_the_file_has_its_own_overrides(engine: &Engine) {
     state
         .dkb()
         .no_env("DOCKER_HOST")
-        .args(["sweep", "--yes"])
+        .args(["sweep", "--yes", "--log"])
         .run()
         .success()
         .says("build: Removed 1 stopped container");

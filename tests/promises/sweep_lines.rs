@@ -28,6 +28,11 @@ fn sweep(engine: &Engine) -> Command {
     engine.dkb().args(["sweep", "--until", "0s", "--keep", "*lab/base"])
 }
 
+/// With the lines of a log.
+fn logged(engine: &Engine) -> Command {
+    sweep(engine).arg("--log")
+}
+
 fn lines(told: &str) -> Vec<Value> {
     told.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect()
 }
@@ -36,8 +41,8 @@ fn a_volume_in_use_is_told_with_its_user(engine: &Engine) {
     engine.volume("data", &[]);
     engine.container("lab/base").name("web").volume("data").running();
     let line = "[WARN] [VOLUME] Skipped volume data: in use by container web (running)";
-    sweep(engine).args(["--volumes", "--dry-run"]).run().success().says(line);
-    sweep(engine).args(["--volumes", "--yes"]).run().success().says(line).never_says("Skipped container");
+    logged(engine).args(["--volumes", "--dry-run"]).run().success().says(line);
+    logged(engine).args(["--volumes", "--yes"]).run().success().says(line).never_says("Skipped container");
     let debug = sweep(engine).args(["--volumes", "--yes"]).env("LOG_LEVEL", "debug").run().success();
     debug.says("[DEBUG] [CONTAINER] Skipped container web: running");
 }
@@ -98,7 +103,7 @@ fn what_only_moves_into_the_cache_is_told_apart(engine: &Engine) {
     engine.build(Builder::BuildKit, &Context::from_base("LABEL a=b"), &["-t", "app:1"]).success();
     assert_eq!(engine.images().iter().filter(|image| image.is_dangling()).count(), 1);
     let dry = || sweep(engine).arg("--dry-run");
-    let said = dry().run().success().out();
+    let said = dry().arg("--log").run().success().out();
     let image =
         said.lines().find(|line| line.contains("[IMAGE] Would remove 1 dangling image")).expect("the images' line");
     assert!(image.contains("up to 7") && image.contains("only move into the build cache"), "{said}");
@@ -109,7 +114,7 @@ fn what_only_moves_into_the_cache_is_told_apart(engine: &Engine) {
     dry().args(["--format", "human"]).run().success().says("only move into the build cache");
     for less in [["--only", "images"], ["--skip", "cache"]] {
         // The whole of it is there after all.
-        let said = dry().args(less).run().success().out();
+        let said = dry().arg("--log").args(less).run().success().out();
         let told = |line: &&str| line.contains("only move into the build cache");
         assert_eq!(said.lines().filter(told).count(), 2, "of the images, and in the summary: {said}");
     }
@@ -124,7 +129,7 @@ fn what_only_moves_into_the_cache_is_told_apart(engine: &Engine) {
 fn a_dry_run_says_of_each_thing_what_how_old_how_large_and_why(engine: &Engine) {
     let image = engine.image().created("2025-01-01T00:00:00Z").make();
     let short = &image.id[7..19];
-    let text = sweep(engine).arg("--dry-run").run().success().out();
+    let text = logged(engine).arg("--dry-run").run().success().out();
     let line = text.lines().find(|line| line.contains(short)).expect("its line");
     assert!(line.contains("dangling") && line.contains(" days, ") && line.ends_with('B'), "{line}");
     let json = lines(&sweep(engine).arg("--dry-run").env("LOG_FORMAT", "json").run().success().out());
@@ -140,7 +145,7 @@ fn sigterm_stops_a_sweep_that_tells_the_truth(engine: &Engine) {
     for late in 9..30 {
         proxy.on("DELETE", "/images/").nth(late).delay(HANGING);
     }
-    let sweep = sweep(engine).args(["--yes"]).env("DOCKER_HOST", proxy.host()).spawn();
+    let sweep = logged(engine).args(["--yes"]).env("DOCKER_HOST", proxy.host()).spawn();
     assert!(eventually(Duration::from_secs(60), || proxy.count("DELETE", "/images/") >= 9));
     let began = Instant::now();
     sweep.signal("TERM");

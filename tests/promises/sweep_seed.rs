@@ -227,7 +227,7 @@ fn an_engine_that_is_gone_is_exit_2_in_under_5_seconds() {
     let state = State::new();
     let listener = std::os::unix::net::UnixListener::bind(state.work().join("mute.sock")).expect("a socket");
     for host in [None, Some(format!("unix://{}", state.work().join("mute.sock").display()))] {
-        let command = state.dkb().args(["sweep", "--yes"]);
+        let command = state.dkb().args(["sweep", "--yes", "--log"]);
         let command = host.into_iter().fold(command, |command, host| command.env("DOCKER_HOST", host));
         let began = std::time::Instant::now();
         let told = command.run().code(2).warns("connecting to");

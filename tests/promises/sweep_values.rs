@@ -72,7 +72,7 @@ fn an_undated_image_that_cannot_be_noted_stays_and_that_is_told(engine: &Engine)
     fs::remove_file(&path).and_then(|()| fs::create_dir(&path)).expect("a folder in its place");
     let told = sweep(engine, &state).args(["--until", "1h"]).run().success();
     told.warns("first-seen.json").warns("count as seen for the first time, and stay");
-    let log = engine.dkb_in(&state).args(["sweep", "--dry-run"]).run().success();
+    let log = engine.dkb_in(&state).args(["sweep", "--dry-run", "--log"]).run().success();
     log.says("first-seen.json").says("count as seen for the first time, and stay");
     assert!(engine.has(&image));
 }

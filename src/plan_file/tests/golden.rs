@@ -320,8 +320,16 @@ fn a_plan_is_shown_as_it_stands_beside_it() {
     let file = |name: &str| snapbox::Data::read_from(&folder().join(format!("{name}.txt")), None);
     for (name, _, plan) in every_plan().into_iter().filter(|(_, _, plan)| plan.kind != "sweep") {
         let done = plan.steps.iter().any(|step| step.result.is_some());
-        let shown = |verbose| report::clean::human(&plan, "p · session s", done, verbose, Style::PLAIN);
-        let both = format!("{}\n--verbose\n{}", shown(false).as_str(), shown(true).as_str());
+        let shown = |verbose, style| report::clean::human(&plan, "p · session s", done, verbose, style);
+        let narrow = |width| shown(false, Style::of_width(width)).as_str().to_owned();
+        let both = format!(
+            "{}\n--verbose\n{}\n60 columns\n{}\n80 columns\n{}\n200 columns\n{}",
+            shown(false, Style::PLAIN).as_str(),
+            shown(true, Style::PLAIN).as_str(),
+            narrow(60),
+            narrow(80),
+            narrow(200)
+        );
         snapbox::Assert::new().action_env(snapbox::assert::DEFAULT_ACTION_ENV).eq(both, file(name).raw());
     }
 }

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::words::{held_by, short_id, words};
+use super::super::table::Table;
+use super::super::words::{self, held_by, short_id, words};
 use super::super::{Page, Style};
 use super::told::{Since, SweptHost};
 use crate::error::Error;
-use crate::model::{KeptReason, Kind, LabelFilter, Outcome, Plan, Reason, Step, human_bytes, human_duration};
+use crate::model::{
+    DiskUse, KeptReason, Kind, LabelFilter, Outcome, Plan, Reason, Step, human_bytes, human_duration, total as sum,
+};
 use crate::plan::sweep::{SweepPolicy, Swept};
 
 pub(super) fn plural(kind: Kind) -> &'static str {
@@ -47,7 +50,7 @@ pub(super) fn age(step: &Step, since: &Since, now: Timestamp) -> Option<Duration
 fn heading(host: Option<&str>, plan: &Plan, style: Style) -> Page {
     let host = host.map(|host| format!("{host} · ")).unwrap_or_default();
     let mut page = Page::new(style);
-    page.dim(format_args!("{host}{} at {}", plan.engine.called(), plan.engine.endpoint));
+    page.heading(format_args!("{host}{} at {}", plan.engine.called(), plan.engine.endpoint));
     page
 }
 
@@ -56,35 +59,105 @@ fn total(plan: &Plan) -> String {
     format!("{up_to}{}", human_bytes(plan.totals().bytes))
 }
 
-pub(super) fn plan(host: Option<&str>, swept: &Swept, policy: &SweepPolicy, verbose: bool, style: Style) -> Page {
+/// Rows of one kind that a terminal shows before it says how many more there are.
+const ROWS: usize = 20;
+/// What stands behind the name in a row, with what parts it.
+const BEHIND: usize = 34;
+
+pub(super) fn plan(
+    host: Option<&str>,
+    swept: &Swept,
+    (policy, disk): (&SweepPolicy, Option<DiskUse>),
+    verbose: bool,
+    style: Style,
+) -> Page {
     let Swept { plan, since } = swept;
     let mut page = heading(host, plan, style);
     for kind in Kind::ALL {
         let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.kind() == kind).collect();
+        // Whoever reads by a program, or wants it all, gets it all.
+        let shown = if verbose || page.width().is_none() { steps.len() } else { steps.len().min(ROWS) };
+        rows(&mut page, kind, &steps[..shown], since, plan.created);
+        if shown < steps.len() {
+            let bytes = human_bytes(sum(steps[shown..].iter().map(|step| step.bytes)));
+            page.dim(format_args!("and {} more, {bytes} (-v shows them)", steps.len().saturating_sub(shown)));
+        }
+    }
+    kept(&mut page, plan, policy, verbose);
+    if let Some(disk) = disk {
+        page.line(how_full(&disk));
+    }
+    totals(&mut page, plan, "would remove", |_| true);
+    to_cache(&mut page, plan, "move");
+    page
+}
+
+fn rows(page: &mut Page, kind: Kind, steps: &[&Step], since: &Since, now: Timestamp) {
+    if steps.is_empty() {
+        return;
+    }
+    let names: Vec<String> = steps.iter().map(|step| name(step)).collect();
+    let most = page.width().map_or(usize::MAX, |width| width.saturating_sub(BEHIND).max(12));
+    let fits = |name: &&String| name.chars().count() <= most;
+    let width = names.iter().filter(fits).map(|name| name.chars().count()).fold(12, usize::max);
+    page.bold(format_args!("{:<width$}  {:<10}  {:>9}  why", plural(kind), "age", "size"));
+    for (step, name) in steps.iter().zip(&names) {
+        let age = age(step, since, now).map_or_else(|| "?".to_owned(), human_duration);
+        let fitting = Some(name).filter(fits);
+        if fitting.is_none() {
+            page.line(name);
+        }
+        let (name, size) = (fitting.map_or("", String::as_str), human_bytes(step.bytes));
+        page.line(format_args!("{name:<width$}  {age:<10}  {size:>9}  {}", why(step.reason)));
+    }
+}
+
+/// A line a kind, and one for all of them, right above a question.
+fn totals(page: &mut Page, plan: &Plan, verb: &str, of: impl Fn(&&Step) -> bool) {
+    let mut table = Table::default();
+    let mut kinds = 0_usize;
+    for kind in Kind::ALL {
+        let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.kind() == kind).filter(&of).collect();
         if steps.is_empty() {
             continue;
         }
-        let rows: Vec<(String, String, String)> = steps
-            .iter()
-            .map(|step| {
-                let age = age(step, since, plan.created).map_or_else(|| "?".to_owned(), human_duration);
-                (name(step), age, human_bytes(step.bytes))
-            })
-            .collect();
-        let width = rows.iter().map(|row| row.0.chars().count()).max().unwrap_or(0).clamp(12, 48);
-        page.bold(format_args!("{:<width$}  {:<10}  {:>9}  why", plural(kind), "age", "size"));
-        for (step, (name, age, size)) in steps.iter().zip(&rows) {
-            page.line(format_args!("{name:<width$}  {age:<10}  {size:>9}  {}", why(step.reason)));
-        }
+        let up_to = if plan.up_to && kind == Kind::Image { "up to " } else { "" };
+        let bytes = sum(steps.iter().map(|step| step.bytes));
+        let bytes = if bytes > 0 { format!("{up_to}{}", human_bytes(bytes)) } else { String::new() };
+        let what = words::plural(steps.len(), singular(kind));
+        table.line(if kinds == 0 { verb } else { "" }, steps.len(), what, bytes);
+        kinds = kinds.saturating_add(1);
     }
-    if plan.steps.is_empty() {
-        page.line(format_args!("nothing to remove"));
-    } else {
-        page.line(format_args!("would remove  {}, {}", counts(plan, |_| true), total(plan)));
+    match kinds {
+        0 => page.line(format_args!("{verb:<12}  nothing")),
+        1 => {}
+        _ => table.line("in all", plan.steps.iter().filter(&of).count(), "things", total(plan)),
     }
-    to_cache(&mut page, plan, "move");
-    kept(&mut page, plan, policy, verbose);
-    page
+    table.write(page);
+}
+
+const fn singular(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Container => "container",
+        Kind::Image => "image",
+        Kind::Volume => "volume",
+        Kind::Network => "network",
+        Kind::BuildCache => "cache record",
+    }
+}
+
+/// `disk at 91%, above 85%: 12 GB are to go, down to 80%`.
+fn how_full(disk: &DiskUse) -> String {
+    let DiskUse { used, all, above, down_to, need } = disk;
+    let share = all.and_then(|all| u128::from(*used).saturating_mul(100).checked_div(u128::from(all)));
+    let at = match (share, all) {
+        (Some(share), Some(all)) => format!("disk at {share}%, {} of {}", human_bytes(*used), human_bytes(*all)),
+        _ => format!("the engine's things take {}", human_bytes(*used)),
+    };
+    match need {
+        0 => format!("{at}: not above {above}, so nothing goes"),
+        need => format!("{at}: above {above}, so {} are to go, down to {down_to}", human_bytes(*need)),
+    }
 }
 
 /// With `BuildKit` an image shares its layers with the build cache.
@@ -95,39 +168,26 @@ fn to_cache(page: &mut Page, plan: &Plan, verb: &str) {
     }
 }
 
-pub(super) fn done(host: Option<&str>, plan: &Plan, seconds: f64, style: Style) -> Page {
-    let mut page = heading(host, plan, style);
-    let went = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
-    let removed = counts(plan, went);
-    let removed = if removed.is_empty() { "nothing".to_owned() } else { format!("{removed}, {}", total(plan)) };
-    page.line_and_dim(format_args!("removed  {removed}  "), format_args!("({seconds:.1} s)"));
+pub(super) fn done(host: Option<&str>, told: &SweptHost, plan: &Plan, head: bool, style: Style) -> Page {
+    let mut page = if head { heading(host, plan, style) } else { Page::new(style) };
+    if let Some(disk) = &told.disk {
+        page.line(how_full(disk));
+    }
+    totals(&mut page, plan, "removed", |step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone)));
     to_cache(&mut page, plan, "moved");
     for step in plan.steps.iter().filter(|step| step.result == Some(Outcome::Kept)) {
         let kept = plan.kept.iter().rfind(|kept| kept.kind == step.kind() && kept.id == step.id());
         let reason = kept.map_or("changed since", |kept| words(kept.reason));
         let holders = kept.map(held_by).unwrap_or_default();
-        page.line(format!("kept     {} {}  {holders}", name(step), reason).trim_end());
+        page.line(format!("kept  {} {}  {holders}", name(step), reason).trim_end());
     }
     if plan.totals().failed > 0 {
-        let failed = |step: &&Step| matches!(step.result, Some(Outcome::Failed | Outcome::Unknown | Outcome::NotTried));
-        page.line(format_args!("failed   {}", counts(plan, failed)));
+        totals(&mut page, plan, "failed", |step| {
+            matches!(step.result, Some(Outcome::Failed | Outcome::Unknown | Outcome::NotTried))
+        });
     }
+    page.dim(format_args!("in {:.1} s", told.seconds));
     page
-}
-
-/// `5 containers, 12 images`.
-fn counts(plan: &Plan, of: impl Fn(&&Step) -> bool) -> String {
-    let counts = Kind::ALL.into_iter().filter_map(|kind| {
-        let n = plan.steps.iter().filter(|step| step.kind() == kind).filter(&of).count();
-        let word = match (kind, n) {
-            (Kind::BuildCache, 1) => "cache record",
-            (Kind::BuildCache, _) => "cache records",
-            (_, 1) => plural(kind).trim_end_matches('s'),
-            _ => plural(kind),
-        };
-        (n > 0).then(|| format!("{n} {word}"))
-    });
-    counts.collect::<Vec<_>>().join(", ")
 }
 
 fn kept(page: &mut Page, plan: &Plan, policy: &SweepPolicy, verbose: bool) {
@@ -155,11 +215,12 @@ fn kept(page: &mut Page, plan: &Plan, policy: &SweepPolicy, verbose: bool) {
         }
         KeptReason::TooYoung => young(&format!("{n} younger than"), policy.until, nothing_goes, "--older-than"),
         KeptReason::Filtered => format!("{n} {}", filtered(&policy.filter)),
+        KeptReason::Base => format!("{n} under what stays"),
         reason => format!("{n} {}", words(reason)),
     });
     let reasons: Vec<String> = reasons.collect();
     if !reasons.is_empty() {
-        page.line(format_args!("kept          {}", reasons.join(", ")));
+        page.wrapped(format_args!("kept          {}", reasons.join(", ")), 14);
     }
 }
 
@@ -216,7 +277,70 @@ pub(super) fn summary(told: &[SweptHost], dry: bool, style: Style) -> Page {
 mod tests {
     use super::*;
     use crate::model::image_tests::host;
-    use crate::model::{Deed, Kept};
+    use crate::model::{Deed, DiskMark, Kept};
+
+    fn day() -> SweepPolicy {
+        SweepPolicy {
+            containers: true,
+            images: true,
+            volumes: false,
+            networks: true,
+            cache: true,
+            all_images: false,
+            until: Duration::from_secs(86_400),
+            filter: Vec::new(),
+            keep: Vec::new(),
+            keep_last: None,
+            cache_keep: None,
+            cache_until: Duration::from_secs(86_400),
+            need: None,
+        }
+    }
+
+    #[test]
+    fn a_terminal_gets_twenty_rows_of_a_kind_and_the_totals_last() {
+        let network = |n: usize| Deed::RemoveNetwork { id: format!("n{n}"), name: format!("net-{n}") };
+        let mut steps: Vec<Step> = (0..25).map(|n| Step::new(network(n), Reason::Unused, 0)).collect();
+        let long = "a-volume-that-somebody-has-given-a-long-name";
+        let volume = Deed::RemoveVolume { name: long.to_owned(), created: None };
+        steps.push(Step::new(volume, Reason::Unused, 7));
+        let plan = Plan::new("sweep", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, steps, Vec::new());
+        let swept = Swept { plan, since: Since::new() };
+        let shown = |verbose, style| super::plan(None, &swept, (&day(), None), verbose, style).as_str().to_owned();
+        let narrow = shown(false, Style::of_width(60));
+        let rest =
+            format!("volumes       age              size  why\n{long}\n              ?                 7 B  unused\n");
+        assert!(narrow.contains(&rest), "{narrow}");
+        let end = "\
+net-19        ?                 0 B  unused
+and 5 more, 0 B (-v shows them)
+would remove   1 volume      7 B
+              25 networks
+in all        26 things      7 B
+";
+        assert!(narrow.ends_with(end), "{narrow}");
+        assert!(narrow.lines().all(|line| line.chars().count() <= 60), "{narrow}");
+        for all in [shown(true, Style::of_width(60)), shown(false, Style::PLAIN)] {
+            assert!(all.contains("net-24") && !all.contains("more"), "{all}");
+        }
+        assert!(shown(false, Style::of_width(200)).contains(&format!("{long}  ?  ")), "a wide one has room");
+    }
+
+    #[test]
+    fn how_full_the_disk_is_is_said_with_the_mark_that_counts() {
+        let disk = |used, need| DiskUse {
+            used,
+            all: Some(100),
+            above: DiskMark::Percent(85),
+            down_to: DiskMark::Percent(80),
+            need,
+        };
+        assert_eq!(how_full(&disk(71, 0)), "disk at 71%, 71 B of 100 B: not above 85%, so nothing goes");
+        assert_eq!(how_full(&disk(91, 11)), "disk at 91%, 91 B of 100 B: above 85%, so 11 B are to go, down to 80%");
+        let (above, down_to) = (DiskMark::Bytes(10_000), DiskMark::Bytes(5000));
+        let counted = DiskUse { used: 7, all: None, above, down_to, need: 0 };
+        assert_eq!(how_full(&counted), "the engine's things take 7 B: not above 10kB, so nothing goes");
+    }
 
     #[test]
     fn what_stays_is_told_with_the_age_and_the_label_that_it_stays_by() {
@@ -224,19 +348,9 @@ mod tests {
             |kind, reason| Kept { kind, id: "x".to_owned(), names: Vec::new(), bytes: 0, reason, holders: Vec::new() };
         let day = Duration::from_secs(86_400);
         let policy = |filters: &[&str], cache_until| SweepPolicy {
-            containers: true,
-            images: true,
-            volumes: false,
-            networks: true,
-            cache: true,
-            all_images: false,
-            until: day,
             filter: filters.iter().map(|filter| LabelFilter::parse(filter).expect("a filter")).collect(),
-            keep: Vec::new(),
-            keep_last: None,
-            cache_keep: None,
             cache_until,
-            need: None,
+            ..self::day()
         };
         let told = |policy: &SweepPolicy, steps: Vec<Step>| {
             let kept = vec![
@@ -247,8 +361,8 @@ mod tests {
             ];
             let engine = host(Vec::new(), Vec::new()).engine;
             let plan = Plan::new("sweep", &engine, Timestamp::UNIX_EPOCH, steps, kept);
-            let page = super::plan(None, &Swept { plan, since: Since::new() }, policy, false, Style::PLAIN);
-            page.as_str().lines().last().unwrap_or_default().to_owned()
+            let page = super::plan(None, &Swept { plan, since: Since::new() }, (policy, None), false, Style::PLAIN);
+            page.as_str().lines().find(|line| line.starts_with("kept")).unwrap_or_default().to_owned()
         };
         let usual = policy(&["label!=keep=true"], day);
         let how =

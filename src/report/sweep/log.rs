@@ -79,8 +79,8 @@ impl Log {
             level: LogLevel::Info,
             operation: "INIT",
             host: None,
-            text: format!("Starting Docker cleanup on {host}{dry_run}"),
-            message: "Starting Docker cleanup".to_owned(),
+            text: format!("Starting {} cleanup on {host}{dry_run}", self.engine),
+            message: format!("Starting {} cleanup", self.engine),
             fields: fields(if dry {
                 json!({ "hostname": host, "dry_run": true })
             } else {

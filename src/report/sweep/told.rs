@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::Words;
 use crate::error::Error;
-use crate::model::{Kept, Kind, Outcome, Plan};
+use crate::model::{DiskUse, Kept, Kind, Outcome, Plan};
 
 /// Since when things have been idle, by what names them.
 pub(super) type Since = HashMap<crate::plan::sweep::ThingKey, jiff::Timestamp>;
@@ -23,6 +23,8 @@ pub(crate) struct SweptHost {
     /// Why nothing was done there.
     pub error: Option<Error>,
     pub seconds: f64,
+    /// How full it is, where it is swept for that.
+    pub disk: Option<DiskUse>,
     pub interrupted: bool,
 }
 
@@ -77,7 +79,7 @@ pub(crate) struct Part<'a> {
 }
 
 /// Errors of one kind that are told one by one.
-const TOLD: usize = 5;
+pub(super) const TOLD: usize = 5;
 
 /// The first of them in one line each, and how many more there are.
 pub(super) fn first_of(errors: &[&Error]) -> Vec<String> {

@@ -6,19 +6,20 @@ use std::time::{Duration, Instant};
 use crate::app::App;
 use crate::apply::Hand;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Kept, Kind, Plan, Step};
+use crate::model::{DiskUse, Kept, Kind, Plan, Step};
 use crate::observe::host::HostObservation;
 use crate::plan::sweep::Swept;
 use crate::report;
 use crate::report::sweep::{Part, SweptHost, Voice};
 
-/// In this order: what holds goes before what it holds.
 /// A host that was looked at.
 pub(super) struct Ready {
     pub(super) seen: HostObservation,
     pub(super) swept: Swept,
     /// How long that took. A user who is asked may take their time, which does not count.
     pub(super) looked: Duration,
+    /// How full it is, where it is swept for that.
+    pub(super) disk: Option<DiskUse>,
 }
 
 /// The kinds that were asked for, those that could not be listed among them.
@@ -34,7 +35,7 @@ pub(super) async fn carry_out(
     voice: &Voice,
     stop: impl Future<Output = ()> + Clone,
 ) -> SweptHost {
-    let Ready { seen, swept, looked } = match ready {
+    let Ready { seen, swept, looked, disk } = match ready {
         Ok(ready) => ready,
         Err(error) => return voice.lost(host, error),
     };
@@ -48,6 +49,7 @@ pub(super) async fn carry_out(
         host: host.to_owned(),
         kinds: kinds.clone(),
         failed: seen.failed,
+        disk,
         ..SweptHost::of(part(&plan, Vec::new()))
     };
     let (mut steps, mut gone) = (Vec::with_capacity(plan.steps.len()), Vec::new());

@@ -1,0 +1,214 @@
+//! `dkb doctor`: which engine, docker and ledger are used here and why, and what is amiss. It changes nothing.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::app::{App, env};
+use crate::building::builder_choice::builder_of;
+use crate::config::HostAddress;
+use crate::config::value::Source;
+use crate::engine::builder::BuilderKind;
+use crate::engine::cli_files::config_dir;
+use crate::engine::endpoint::without_password;
+use crate::engine::{Engine, Limits, Program, ProgramKind};
+use crate::error::{Error, Result};
+use crate::plan::argv::Spelling;
+use crate::report;
+use crate::report::doctor::{Finding, Health};
+
+pub(super) fn doctor(app: &App) -> Result<u8> {
+    let program = app.program();
+    let mut findings = vec![docker(&program)];
+    if let Ok(program) = &program {
+        findings.extend(builder(app, program));
+    }
+    let (engine, ledger) = app.runtime()?.block_on(async {
+        let (engine, identity) = engine(app, program.as_ref().ok()).await;
+        let ledger = match identity {
+            Some(identity) => Some(ledger(app, &identity).await),
+            None => None,
+        };
+        (engine, ledger)
+    });
+    findings.extend([engine, names(app), state_folder(app)]);
+    findings.extend(ledger);
+    findings.extend([ci(app), plugin(app.docker.config.as_deref())]);
+    findings.extend(completions());
+    findings.extend(hosts(app));
+    let style = report::Style::for_stdout(app.settings.color);
+    let for_people = || report::doctor::human(&findings, style);
+    report::result(app.settings.format, for_people, || report::doctor::document(&findings));
+    Ok(u8::from(findings.iter().any(|finding| finding.health == Health::Broken)))
+}
+
+fn failed(what: &'static str, error: &Error) -> Finding {
+    Finding::broken(what, error.what(), error.next())
+}
+
+fn docker(program: &Result<Program>) -> Finding {
+    let program = match program {
+        Ok(program) => program,
+        Err(error) => return failed("docker", error),
+    };
+    let kind = match program.kind {
+        ProgramKind::Docker => "Docker's program",
+        ProgramKind::Podman => "Podman's program",
+    };
+    let how = match (program.snap, program.windows, program.wrapper) {
+        (true, ..) => ", a snap: what was built is known by its tags and its stamp",
+        (_, true, _) => ", a Windows program: what was built is known by its tags and its stamp",
+        (.., true) => ", a script: what was built is known by its tags and its stamp",
+        _ => "",
+    };
+    Finding::fine("docker", format!("{}, {kind}{how}", program.path.display()))
+}
+
+fn builder(app: &App, program: &Program) -> Option<Finding> {
+    let words = [OsString::from("build")];
+    let (spelling, _) = Spelling::read(&words)?;
+    Some(match builder_of(app, program, &spelling, None) {
+        BuilderKind::BuildKit => Finding::fine("builder", "BuildKit"),
+        BuilderKind::Podman => Finding::fine("builder", "Podman's own"),
+        BuilderKind::Classic if env("DOCKER_BUILDKIT").is_some_and(|value| !value.is_empty()) => {
+            Finding::fine("builder", "the classic one, by DOCKER_BUILDKIT")
+        }
+        BuilderKind::Classic => Finding::better(
+            "builder",
+            "the classic one, which leaves an image for every step",
+            "docker's buildx plugin builds with BuildKit",
+        ),
+    })
+}
+
+/// The engine, and what names it for good.
+async fn engine(app: &App, program: Option<&Program>) -> (Finding, Option<String>) {
+    let reached = async { app.engine(Limits::default()).await?.info().await };
+    let info = match reached.await {
+        Ok(info) => info,
+        Err(error) => return (failed("engine", &error), None),
+    };
+    let origin = app.origin(program);
+    let found = format!("{} {} at {}, by {origin}", info.name, info.version, info.endpoint);
+    match info.known() {
+        Ok(identity) => (Finding::fine("engine", found), Some(identity.to_owned())),
+        Err(error) => (Finding::broken("engine", format!("{found}: {}", error.what()), error.next()), None),
+    }
+}
+
+fn names(app: &App) -> Finding {
+    let identity = &app.identity;
+    let (project, session) = (&identity.project_from, &identity.session_from);
+    Finding::fine("project", format!("{} ({project}), session {} ({session})", identity.project, identity.session))
+}
+
+fn state_folder(app: &App) -> Finding {
+    const WHAT: &str = "state folder";
+    let checked = app.state().and_then(|state| state.check());
+    let (Some(folder), Ok(())) = (&app.settings.state_dir, &checked) else {
+        return checked.err().map_or_else(|| Finding::fine(WHAT, "none"), |error| failed(WHAT, &error));
+    };
+    let from = app.settings.source("state_dir").map(ToString::to_string).unwrap_or_default();
+    let found = format!("{} ({from})", folder.display());
+    let is_inside = ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists());
+    let is_default = app.settings.source("state_dir").is_none_or(|source| *source == Source::Default);
+    if app.identity.ci.is_some() && is_inside && is_default {
+        let next = "it goes with this container: point DKB_STATE_DIR at a volume of the runner, or later jobs won't \
+                    know what this one made";
+        return Finding::better(WHAT, found, next);
+    }
+    Finding::fine(WHAT, found)
+}
+
+async fn ledger(app: &App, identity: &str) -> Finding {
+    const WHAT: &str = "ledger";
+    let read = async {
+        let ledger = app.state()?.ledger(identity);
+        Ok::<_, Error>((ledger.path(), ledger.read_aside().await?))
+    };
+    let (path, (books, damaged)) = match read.await {
+        Ok(read) => read,
+        Err(error) => return failed(WHAT, &error),
+    };
+    if books.sessions.is_empty() && damaged == 0 {
+        return Finding::fine(WHAT, "nothing was built with dkb on this engine yet");
+    }
+    let sessions = report::words::count(books.sessions.len(), "session");
+    let found = format!("{}, which knows of {sessions}", path.display());
+    match damaged {
+        0 => Finding::fine(WHAT, found),
+        lines => Finding::better(
+            WHAT,
+            format!("{found}, {} damaged", report::words::count(lines, "line")),
+            "dkb clean --dry-run --verbose shows what is kept for that",
+        ),
+    }
+}
+
+fn ci(app: &App) -> Finding {
+    let Some(job) = &app.identity.ci else { return Finding::fine("CI", "none: this is a working copy") };
+    let vendor = job.vendor;
+    match &job.slot {
+        Some(slot) => Finding::fine("CI", format!("{vendor}, slot {slot}: its next job ends what this one leaves")),
+        None => Finding::fine("CI", format!("{vendor}, of no known slot: what a job leaves is over after stale_after")),
+    }
+}
+
+fn plugin(docker_config: Option<&Path>) -> Finding {
+    const WHAT: &str = "plugin";
+    let next = "for docker dkb build: dkb plugin install";
+    let Some(link) = config_dir(docker_config, &env).map(|dir| dir.join("cli-plugins/docker-dkb")) else {
+        return Finding::better(WHAT, "not installed", next);
+    };
+    let own = std::env::current_exe().and_then(std::fs::canonicalize).ok();
+    match std::fs::canonicalize(&link) {
+        Ok(there) if Some(&there) == own.as_ref() => Finding::fine(WHAT, format!("docker dkb ({})", link.display())),
+        Ok(there) => Finding::better(WHAT, format!("docker dkb is another one: {}", there.display()), next),
+        Err(_) => Finding::better(WHAT, "not installed", next),
+    }
+}
+
+/// Of the user's own shell, in the places where shells look.
+fn completions() -> Option<Finding> {
+    let shell = PathBuf::from(env("SHELL")?).file_name()?.to_str()?.to_owned();
+    let home = PathBuf::from(env("HOME")?);
+    let (own, shared): (&str, &[&str]) = match &*shell {
+        "bash" => (
+            ".local/share/bash-completion/completions/dkb",
+            &["/usr/share/bash-completion/completions/dkb", "/etc/bash_completion.d/dkb"],
+        ),
+        "zsh" => {
+            (".zfunc/_dkb", &["/usr/local/share/zsh/site-functions/_dkb", "/usr/share/zsh/vendor-completions/_dkb"])
+        }
+        "fish" => (".config/fish/completions/dkb.fish", &["/usr/share/fish/vendor_completions.d/dkb.fish"]),
+        _ => return None,
+    };
+    let places = shared.iter().map(PathBuf::from).chain([home.join(own)]);
+    Some(match places.into_iter().find(|place| place.exists()) {
+        Some(place) => Finding::fine("completions", format!("{shell} ({})", place.display())),
+        None => {
+            Finding::better("completions", format!("{shell} finds none"), format!("dkb completions {shell} > ~/{own}"))
+        }
+    })
+}
+
+/// The hosts that a sweep goes to.
+fn hosts(app: &App) -> Option<Finding> {
+    let at = |address: &HostAddress| match address {
+        HostAddress::Context(name) => format!("context {name}"),
+        HostAddress::Host(url) => without_password(url),
+    };
+    let hosts: Vec<String> =
+        app.settings.hosts.iter().map(|host| format!("{} ({})", host.name, at(&host.at))).collect();
+    if hosts.is_empty() {
+        return None;
+    }
+    let found = format!("dkb sweep goes to {}", hosts.join(", "));
+    let variable =
+        ["DOCKER_HOST", "DOCKER_CONTEXT"].into_iter().find(|name| env(name).is_some_and(|set| !set.is_empty()));
+    Some(match variable {
+        Some(name) => {
+            Finding::better("hosts", found, format!("not while {name} is set: then it sweeps that one alone"))
+        }
+        None => Finding::fine("hosts", found),
+    })
+}
