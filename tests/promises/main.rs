@@ -44,6 +44,8 @@ mod neighbours;
 mod outside_text;
 mod plan_files;
 mod readme;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod session_ends;
 mod soak;
 mod status_shows;

@@ -109,6 +109,22 @@ fn a_status_takes_the_words_of_a_log_and_a_number_means_one_thing(engine: &Engin
         let same = kept.iter().find(|kept| kept["id"] == image["id"]).expect("the same image");
         assert_eq!(image["bytes"], same["bytes"], "{document:#}");
     }
+    let published = crate::schema::published();
+    let as_published = |document: &serde_json::Value| {
+        let faults = crate::schema::faults(&published, document);
+        assert!(faults.is_empty(), "{faults:#?}");
+    };
+    [&both, &document].into_iter().for_each(as_published);
+    for words in [
+        &["clean", "-n"][..],
+        &["clean", "--tagged", "--stale", "-n"],
+        &["sweep", "-n"],
+        &["session", "list"],
+        &["log"],
+        &["doctor"],
+    ] {
+        as_published(&books.dkb(engine).args(words.iter().copied()).arg("--json").run().success().json());
+    }
     let list = books.dkb(engine).args(["session", "list"]).run().success().says(SESSION);
     assert!(list.out().contains("3 images"), "{list}");
     let quiet = books.dkb(engine).args(["clean", "--tagged", "-nq"]).run().success();
