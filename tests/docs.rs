@@ -11,6 +11,8 @@
 //! - `java`, `go`: to be copied by the reader;
 //! - `text`: a drawing.
 
+mod schema;
+
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,6 +88,34 @@ fn every_other_command_in_the_docs_is_run_somewhere() {
                 assert!(known, "{page}: nobody runs `{command}`");
             }
         }
+    }
+}
+
+/// Plans as they were written by every dkb since the first, and the words of each list.
+#[test]
+fn the_published_schema_is_that_of_the_code() {
+    let published = schema::published();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan_file/tests/golden");
+    let mut plans = 0;
+    for entry in fs::read_dir(folder).expect("the plans").map(|entry| entry.expect("a plan").path()) {
+        if entry.extension().is_some_and(|end| end == "json") {
+            let document: serde_json::Value = serde_json::from_str(&read(&entry)).expect("JSON");
+            let faults = schema::faults(&published, &document);
+            assert!(faults.is_empty(), "{}: {faults:#?}", entry.display());
+            let mut wrong = document;
+            wrong["more"] = true.into();
+            assert!(!schema::faults(&published, &wrong).is_empty(), "it lets anything through");
+            plans += 1;
+        }
+    }
+    assert!(plans > 4, "{plans} plans");
+    for (name, words) in [
+        ("action", words::<Action>("Action")),
+        ("reason", words::<Reason>("Reason")),
+        ("kept_reason", words::<KeptReason>("KeptReason")),
+        ("result", words::<Outcome>("Outcome")),
+    ] {
+        assert_eq!(published["$defs"][name]["enum"], serde_json::json!(words), "docs/schema.json: {name}");
     }
 }
 
@@ -286,6 +316,12 @@ fn variants<E: DeserializeOwned>(name: &str) -> String {
         }
     }
     table
+}
+
+/// The variants alone.
+fn words<E: DeserializeOwned>(name: &str) -> Vec<String> {
+    let table = variants::<E>(name);
+    table.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned())).collect()
 }
 
 fn snake(variant: &str) -> String {

@@ -18,6 +18,28 @@ pub(crate) fn show(settings: &Settings, loudness: Loudness, plan: &Plan, whose: 
         _ => human(plan, whose, done, loudness == Loudness::Verbose, Style::for_stdout(settings.color)),
     };
     result(settings.format, for_people, || plan);
+    if done {
+        summarize(plan, whose);
+    }
+}
+
+/// On the page of the CI's job, where something went or could not.
+pub(crate) fn summarize(plan: &Plan, whose: &str) {
+    if !plan.steps.is_empty() {
+        super::add_to_summary(&summary(plan, whose));
+    }
+}
+
+fn summary(plan: &Plan, whose: &str) -> Page {
+    let mut page = Page::default();
+    page.line(format_args!("### dkb: {}", super::actions::text(whose)));
+    page.line("");
+    let mut table = Table::default();
+    steps(&mut table, plan, true, SHOWN);
+    kept(&mut table, plan, false);
+    unfinished(&mut table, plan);
+    table.markdown(&mut page);
+    page
 }
 
 pub(crate) fn json(plan: &Plan) -> Page {

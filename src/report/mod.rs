@@ -4,6 +4,7 @@
 // What an engine says may be any number.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+mod actions;
 pub(crate) mod clean;
 pub(crate) mod doctor;
 pub(crate) mod guard;
@@ -79,7 +80,18 @@ pub(crate) fn say(words: impl Into<Words>) {
 }
 
 pub(crate) fn warn(words: impl Into<Words>) {
-    err(&words.into().page("dkb: warning: "));
+    let words = words.into();
+    let is_annotated = actions::is_here(&|name| std::env::var_os(name));
+    err(&if is_annotated { actions::annotation(&words.in_one_line()) } else { words.page("dkb: warning: ") });
+}
+
+/// Adds to the page of the CI's job, where it has one. It is news and no result: where it can't be written, nothing is
+/// missing.
+fn add_to_summary(page: &Page) {
+    let Some(path) = actions::summary_file(&|name| std::env::var_os(name)) else { return };
+    if let Ok(file) = File::options().append(true).open(path) {
+        let _ = write(file, page.as_bytes());
+    }
 }
 
 /// Asks a question on the terminal; anything but a yes is a no.

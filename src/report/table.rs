@@ -1,6 +1,7 @@
 //! Lines of a verb, a number, what is counted, and the rest, each in its column.
 
 use super::Page;
+use super::actions::row;
 use super::page::wrapped;
 
 /// Columns for the rest, below which it has lines of its own.
@@ -44,6 +45,16 @@ impl Table {
                 }
             }
         }
+    }
+
+    /// The same for the page of a CI's job.
+    pub(super) fn markdown(&self, page: &mut Page) {
+        row(page, &["", "", "", ""]);
+        page.line("|---|--:|---|---|");
+        for [verb, n, what, rest] in &self.0 {
+            row(page, &[verb, n, what, rest]);
+        }
+        page.line("");
     }
 
     #[cfg(test)]

@@ -140,6 +140,7 @@ fn clean(app: &App, key: &SessionKey, flags: &GuardFlags, mut opened: Option<Ope
         Err(error) => return failed(key, &error, opened),
     };
     report::guard::show(app.loudness(), &ended.news, key);
+    report::clean::summarize(&ended.news, &format!("{} · session {}", key.project, key.session));
     for error in &ended.report.errors {
         report::say(error);
     }

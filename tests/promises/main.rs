@@ -46,6 +46,8 @@ mod neighbours;
 mod outside_text;
 mod plan_files;
 mod readme;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod seat;
 mod session_ends;
 mod soak;

@@ -13,6 +13,7 @@ pub(crate) fn promises() -> Promises {
         an_images_status_says_whose_it_is_and_why_it_is_kept,
         a_status_takes_the_words_of_a_log_and_a_number_means_one_thing,
         the_doctor_says_what_is_used_and_what_is_broken,
+        a_job_of_github_gets_annotations_and_a_table,
     ]);
     promises.on_one_engine()
 }
@@ -109,6 +110,22 @@ fn a_status_takes_the_words_of_a_log_and_a_number_means_one_thing(engine: &Engin
         let same = kept.iter().find(|kept| kept["id"] == image["id"]).expect("the same image");
         assert_eq!(image["bytes"], same["bytes"], "{document:#}");
     }
+    let published = crate::schema::published();
+    let as_published = |document: &serde_json::Value| {
+        let faults = crate::schema::faults(&published, document);
+        assert!(faults.is_empty(), "{faults:#?}");
+    };
+    [&both, &document].into_iter().for_each(as_published);
+    for words in [
+        &["clean", "-n"][..],
+        &["clean", "--tagged", "--stale", "-n"],
+        &["sweep", "-n"],
+        &["session", "list"],
+        &["log"],
+        &["doctor"],
+    ] {
+        as_published(&books.dkb(engine).args(words.iter().copied()).arg("--json").run().success().json());
+    }
     let list = books.dkb(engine).args(["session", "list"]).run().success().says(SESSION);
     assert!(list.out().contains("3 images"), "{list}");
     let quiet = books.dkb(engine).args(["clean", "--tagged", "-nq"]).run().success();
@@ -130,4 +147,26 @@ fn the_doctor_says_what_is_used_and_what_is_broken(engine: &Engine) {
     gone.says("broken  engine").says("connecting to unix:///nowhere.sock (DOCKER_HOST)");
     let gone = books.dkb(engine).args(["--host", "unix:///nowhere.sock", "status"]).no_env("DOCKER_HOST").run().code(2);
     gone.warns("connecting to unix:///nowhere.sock (--host)");
+}
+
+fn a_job_of_github_gets_annotations_and_a_table(engine: &Engine) {
+    let books = Books::of(engine);
+    let summary = books.state.work().join("summary");
+    std::fs::write(&summary, "").expect("the runner's file");
+    let written = || std::fs::read_to_string(&summary).expect("the summary");
+    let build = |tag: &str| {
+        let image = engine.image().tag(tag).make();
+        books.built(&key(PROJECT, SESSION), &image, &[tag]);
+    };
+    build("shop:1");
+    let clean = || books.dkb(engine).args(["clean", "--tagged"]).env("GITHUB_STEP_SUMMARY", &summary);
+    clean().arg("-n").env("GITHUB_ACTIONS", "true").run().success();
+    assert_eq!(written(), "", "a dry run has done nothing");
+    let slip = clean().args(["--keep", "shopp"]).env("GITHUB_ACTIONS", "true").run().success();
+    slip.warns("::warning title=dkb::the keep pattern 'shopp' matches nothing here");
+    let page = written();
+    assert!(page.starts_with("### dkb: ") && page.contains("| removed | 1 | image |"), "{page}");
+    build("shop:2");
+    clean().args(["--keep", "shopp"]).run().success().warns("dkb: warning: the keep pattern");
+    assert_eq!(written(), page, "elsewhere nothing is written");
 }
