@@ -43,9 +43,14 @@ pub(super) async fn remove_network(engine: &impl Engine, can: Capabilities, id: 
         return Ok(StepEnd::plainly(Outcome::Kept));
     }
     match outcome {
-        engine::Answer::Refused { status: 403, .. } => Ok(StepEnd::plainly(Outcome::Kept)),
+        engine::Answer::Refused { status: 403, message } if is_of_use(&message) => Ok(StepEnd::plainly(Outcome::Kept)),
         outcome => settle(outcome, async || find().await.map(|network: Option<Network>| network.is_none())).await,
     }
+}
+
+/// Docker's reasons to keep a network, told from those of a proxy that lets no such call through.
+fn is_of_use(message: &str) -> bool {
+    ["active endpoints", "pre-defined", "in use", "depends on it"].iter().any(|reason| message.contains(reason))
 }
 
 async fn is_connected(engine: &impl Engine, id: &str, name: &str) -> Result<bool> {

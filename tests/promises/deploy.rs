@@ -11,15 +11,27 @@ use dkb_lab::promise::Promises;
 use dkb_lab::{Engine, Output, State, eventually, promises};
 use tempfile::TempDir;
 
+use crate::readme::Checkout;
+
 pub(super) fn promises() -> Promises {
-    Promises::of(module_path!()).on(
-        with_todays_buildkit,
-        promises![
-            two_builds_of_the_image_are_one_and_it_holds_nothing_else,
-            the_image_sweeps_with_every_door_shut,
-            the_image_ends_when_it_is_told_to,
-        ],
-    )
+    Promises::of(module_path!())
+        .on(
+            with_todays_buildkit,
+            promises![
+                two_builds_of_the_image_are_one_and_it_holds_nothing_else,
+                the_image_sweeps_with_every_door_shut,
+                the_image_ends_when_it_is_told_to,
+            ],
+        )
+        .on(
+            with_compose,
+            promises![what_a_host_runs_sweeps_it, what_a_swarm_is_given_can_be_read, a_job_sweeps_a_node_of_a_swarm],
+        )
+}
+
+/// Only this engine of the lab comes with compose.
+fn with_compose(name: &str) -> bool {
+    name == "docker-28.5"
 }
 
 /// An older one does not take the time of an image from outside.
@@ -148,6 +160,86 @@ fn the_image_sweeps_with_every_door_shut(engine: &Engine) {
     alone.run().code(2).says(&format!("in a container add --group-add {group}"));
     let bare = engine.docker(["run"]).args(shut).arg("-v").arg(&mount).arg("dkb:test");
     bare.run().code(2).says(&format!("or start it with --user 1000 --group-add {group}"));
+}
+
+/// A file of `deploy/`, with this engine's socket in place of the usual one.
+fn file_for(engine: &Engine, file: &str) -> String {
+    let text = std::fs::read_to_string(deploy(file)).expect(file);
+    text.replace("/var/run/docker.sock:/", &format!("{}:/", engine.socket().display()))
+}
+
+/// The words of a folded block, as a shell gets them.
+fn folded(text: &str, begin: &str) -> String {
+    let block = text.split(begin).nth(1).expect(begin);
+    block.lines().skip(1).map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+fn what_a_host_runs_sweeps_it(engine: &Engine) {
+    build_image(engine, "docker-cleaner:latest", &[]);
+    let checkout = Checkout::new(engine);
+    for file in ["compose/one-shot.yaml", "compose/with-profile.yaml"] {
+        let name = file.split('/').next_back().expect("a name");
+        checkout.context.write(name, file_for(engine, file));
+    }
+    let cron = file_for(engine, "cron/docker-cleaner");
+    let gitlab = folded(&file_for(engine, "gitlab/.gitlab-ci.yml"), "- >-");
+    let github = folded(&file_for(engine, "github/cleanup.yml"), "run: >-");
+    let compose = "docker compose -f one-shot.yaml up --exit-code-from docker-cleaner".to_owned();
+    let profile = "docker compose -f with-profile.yaml run --rm docker-cleaner".to_owned();
+    for line in [cron, gitlab, github, compose, profile] {
+        let old = engine.image().created("2025-01-01T00:00:00Z").make();
+        let told = checkout.shell(&line).run().success();
+        assert!(!engine.has(&old.id), "{line}: {told}");
+        assert!(told.out().contains("[SUMMARY] Total space freed"), "{line}: {told}");
+        assert!(engine.has("docker-cleaner:latest"), "{line}");
+    }
+    // The service runs it without a container.
+    let unit = file_for(engine, "systemd/dkb-sweep.service");
+    let setting = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+    let words = setting("ExecStart=").strip_prefix("/usr/local/bin/dkb ").expect("dkb by its full path").split(' ');
+    let variables = setting("Environment=").split(' ').map(|pair| pair.split_once('=').expect("a variable"));
+    let variables = variables.filter(|(name, _)| *name != "DKB_STATE_DIR");
+    let old = engine.image().created("2025-01-01T00:00:00Z").make();
+    engine.dkb().envs(variables).args(words).run().success();
+    assert!(!engine.has(&old.id));
+}
+
+fn what_a_swarm_is_given_can_be_read(engine: &Engine) {
+    let checkout = Checkout::new(engine);
+    for (file, mode) in [("swarm/every-node.yaml", "global-job"), ("swarm/nightly.yaml", "global")] {
+        let line = format!("docker compose -f {} config --format json", deploy(file).display());
+        let told = checkout.shell(&line).run().success().json();
+        assert_eq!(told["services"]["docker-cleaner"]["deploy"]["mode"], mode, "{file}");
+    }
+}
+
+/// Ends the swarm with the test, however that ends: the next one gets the same engine.
+struct Swarm<'e>(&'e Engine);
+
+impl Drop for Swarm<'_> {
+    fn drop(&mut self) {
+        self.0.docker(["swarm", "leave", "--force"]).run();
+    }
+}
+
+fn a_job_sweeps_a_node_of_a_swarm(engine: &Engine) {
+    build_image(engine, "docker-cleaner:latest", &[]);
+    let _swarm = Swarm(engine);
+    engine.docker(["swarm", "init", "--advertise-addr", "127.0.0.1"]).run().success();
+    engine.docker(["network", "create", "-d", "overlay", "spare"]).run().success();
+    let networks = || engine.docker(["network", "ls", "--format", "{{.Name}}"]).run().success().out();
+    let old = engine.image().created("2025-01-01T00:00:00Z").make();
+    let checkout = Checkout::new(engine);
+    let file = file_for(engine, "swarm/every-node.yaml");
+    let here = format!("source: {},", engine.socket().display());
+    checkout.context.write("stack.yaml", file.replace("source: /var/run/docker.sock,", &here));
+    checkout.shell("docker stack deploy --detach=true --resolve-image never -c stack.yaml cleaner").run().success();
+    let before = networks();
+    let logs = || engine.docker(["service", "logs", "--raw", "cleaner_docker-cleaner"]).run();
+    assert!(eventually(Duration::from_secs(60), || logs().out().contains("[SUMMARY]")), "{}", logs());
+    assert!(!engine.has(&old.id), "{}", logs());
+    engine.dkb().args(["sweep", "--until", "0s", "--yes"]).run().success();
+    assert_eq!(networks(), before, "they are the swarm's, whichever of its nodes uses them");
 }
 
 /// As the first process of a container it gets no signal that it has not asked for.

@@ -27,6 +27,7 @@ mod clean_random;
 mod clean_takes_ours;
 mod clean_together;
 mod deploy;
+mod deploy_proxy;
 mod fake_engine;
 mod far_away;
 mod full_streams;
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
         clean_takes_ours::promises(),
         clean_together::promises(),
         deploy::promises(),
+        deploy_proxy::promises(),
         fake_engine::promises(),
         far_away::promises(),
         full_streams::promises(),
