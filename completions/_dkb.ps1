@@ -51,6 +51,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('build', 'build', [CompletionResultType]::ParameterValue, 'Build as docker build does, and take away what it leaves behind')
             [CompletionResult]::new('bake', 'bake', [CompletionResultType]::ParameterValue, 'Build many targets as docker buildx bake does, and tidy up after each')
+            [CompletionResult]::new('compose', 'compose', [CompletionResultType]::ParameterValue, 'Run docker compose, and tidy up after what it builds')
             [CompletionResult]::new('clean', 'clean', [CompletionResultType]::ParameterValue, 'Remove what dkb''s builds made here, and nothing else')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show what is ours, and what clean would free')
             [CompletionResult]::new('log', 'log', [CompletionResultType]::ParameterValue, 'Show what dkb took away: what, when, why, and in whose name')
@@ -81,6 +82,22 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             break
         }
         'dkb;bake' {
+            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
+            [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
+            [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')
+            [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Use the engine at this address')
+            [CompletionResult]::new('--project', '--project', [CompletionResultType]::ParameterName, 'Name the project; otherwise the repository''s name')
+            [CompletionResult]::new('--settings', '--settings', [CompletionResultType]::ParameterName, 'Read this file in place of ~/.config/dkb/config.toml')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Print results for people or for programs')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colour')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'The same as --format json')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
+            break
+        }
+        'dkb;compose' {
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')

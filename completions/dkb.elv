@@ -48,6 +48,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --version 'Print version'
             cand build 'Build as docker build does, and take away what it leaves behind'
             cand bake 'Build many targets as docker buildx bake does, and tidy up after each'
+            cand compose 'Run docker compose, and tidy up after what it builds'
             cand clean 'Remove what dkb''s builds made here, and nothing else'
             cand status 'Show what is ours, and what clean would free'
             cand log 'Show what dkb took away: what, when, why, and in whose name'
@@ -76,6 +77,21 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --verbose 'Say more: each image and its reason'
         }
         &'dkb;bake'= {
+            cand -c 'Use this docker context; sweep takes several'
+            cand --context 'Use this docker context; sweep takes several'
+            cand -H 'Use the engine at this address'
+            cand --host 'Use the engine at this address'
+            cand --project 'Name the project; otherwise the repository''s name'
+            cand --settings 'Read this file in place of ~/.config/dkb/config.toml'
+            cand --format 'Print results for people or for programs'
+            cand --color 'Use colour'
+            cand --json 'The same as --format json'
+            cand -q 'Say less'
+            cand --quiet 'Say less'
+            cand -v 'Say more: each image and its reason'
+            cand --verbose 'Say more: each image and its reason'
+        }
+        &'dkb;compose'= {
             cand -c 'Use this docker context; sweep takes several'
             cand --context 'Use this docker context; sweep takes several'
             cand -H 'Use the engine at this address'

@@ -49,6 +49,7 @@ complete -c dkb -n "__fish_dkb_needs_command" -s h -l help -d 'Print help'
 complete -c dkb -n "__fish_dkb_needs_command" -s V -l version -d 'Print version'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "build" -d 'Build as docker build does, and take away what it leaves behind'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "bake" -d 'Build many targets as docker buildx bake does, and tidy up after each'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "compose" -d 'Run docker compose, and tidy up after what it builds'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "clean" -d 'Remove what dkb\'s builds made here, and nothing else'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "status" -d 'Show what is ours, and what clean would free'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "log" -d 'Show what dkb took away: what, when, why, and in whose name'
@@ -84,6 +85,18 @@ never\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand bake" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand bake" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand bake" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand compose" -s c -l context -d 'Use this docker context; sweep takes several' -r
+complete -c dkb -n "__fish_dkb_using_subcommand compose" -s H -l host -d 'Use the engine at this address' -r
+complete -c dkb -n "__fish_dkb_using_subcommand compose" -l project -d 'Name the project; otherwise the repository\'s name' -r
+complete -c dkb -n "__fish_dkb_using_subcommand compose" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand compose" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
+json\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand compose" -l color -d 'Use colour' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand compose" -l json -d 'The same as --format json'
+complete -c dkb -n "__fish_dkb_using_subcommand compose" -s q -l quiet -d 'Say less'
+complete -c dkb -n "__fish_dkb_using_subcommand compose" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l session -d 'Clean this session of the project, with its tags and what bears its run label: stopped containers, networks, volumes and their data' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l cache-keep -d 'Keep this much build cache' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l stale-after -d 'Let a CI session that nobody keeps open be over this long after its last build, 10 minutes at the least' -r

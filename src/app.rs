@@ -42,7 +42,7 @@ pub(crate) struct App {
 fn docker_flags(cli: &Cli) -> engine::DockerFlags {
     let docker = &cli.docker;
     let words = match &cli.verb {
-        Verb::Build(build) | Verb::Bake(build) => build.docker.clone(),
+        Verb::Build(build) | Verb::Bake(build) | Verb::Compose(build) => build.docker.clone(),
         _ => written_again(cli),
     };
     let tls = [docker.tlscacert.is_some(), docker.tlscert.is_some(), docker.tlskey.is_some()];

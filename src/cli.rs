@@ -137,7 +137,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
         Ok(cli) => cli,
         Err(error) => return Ok(Parsed::Say(error)),
     };
-    if let (Verb::Build(build) | Verb::Bake(build), Some(docker)) = (&mut cli.verb, cut.build) {
+    if let (Verb::Build(build) | Verb::Bake(build) | Verb::Compose(build), Some(docker)) = (&mut cli.verb, cut.build) {
         *build = docker;
     }
     if let Verb::Guard(guard) = &cli.verb {

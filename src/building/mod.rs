@@ -12,4 +12,4 @@ mod tidy;
 
 pub(crate) use cache::tidy as tidy_cache;
 pub(crate) use job::Job;
-pub(crate) use run::{not_started, run};
+pub(crate) use run::{become_docker, not_started, run};

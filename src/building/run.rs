@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::process::ExitStatus;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
@@ -40,6 +41,14 @@ pub(crate) fn run(app: &App, runtime: &Runtime, mut job: Job, global: &[OsString
         }
         Ok(exit_code(status))
     })
+}
+
+/// Becomes docker. Comes back only if that fails.
+pub(crate) fn become_docker(program: &Program, global: &[OsString], words: &[OsString]) -> Error {
+    let mut command = Command::new(&program.path);
+    command.args(global).args(words);
+    program.tell(&mut command);
+    not_started(program, &command.exec())
 }
 
 pub(crate) fn not_started(program: &Program, error: &io::Error) -> Error {

@@ -1,7 +1,7 @@
 //! Cuts the command line at the verb, so that docker's words never pass through a parser.
 //!
 //! 1. Words before the verb are flags, and values of flags that take one. Which do is read off clap's own table.
-//! 2. Behind a spelling of `build` or `bake` everything is docker's.
+//! 2. Behind a spelling of `build`, `bake` or `compose` everything is docker's.
 //! 3. For any other verb, flags that it knows may stand before it too: they move behind it.
 
 use std::ffi::{OsStr, OsString};
@@ -19,7 +19,6 @@ pub const DOCKER_VERBS: &[&str] = &[
     "buildx",
     "checkpoint",
     "commit",
-    "compose",
     "container",
     "context",
     "cp",
@@ -102,7 +101,7 @@ pub(super) fn split(command: &Command, mut args: Vec<OsString>) -> Result<Cut> {
         let spelling = args.split_off(before.verb_at);
         let mut words = args;
         words.push(name.into());
-        // The page of a bake is docker's.
+        // The pages of the others are docker's.
         let asks_for_help = name == "build" && asks_for_help(&behind);
         let build = BuildFlags { spelling, docker: before.docker, args: behind };
         return Ok(Cut { words, build: Some(build), asks_for_help, verbs: vec![name.to_owned()] });
@@ -141,12 +140,13 @@ fn drop_plugin_word(command: &Command, args: &mut Vec<OsString>) {
     }
 }
 
-/// Where the spelling of `build` or `bake` that begins here ends, if one does, and of which.
+/// Where the spelling of `build`, `bake` or `compose` that begins here ends, if one does, and of which.
 fn build_ends(args: &[OsString], at: usize) -> Option<(&'static str, usize)> {
     let word = |at: usize| args.get(at).and_then(|word| word.to_str());
     match word(at)? {
         "build" => Some(("build", at + 1)),
         "bake" => Some(("bake", at + 1)),
+        "compose" => Some(("compose", at + 1)),
         "image" | "builder" if word(at + 1) == Some("build") => Some(("build", at + 2)),
         "buildx" => {
             let mut next = at + 1;

@@ -313,7 +313,7 @@ fn habits_lead_to_the_verb_that_was_meant_and_to_none_that_takes_more() {
     }
     assert_eq!(parsed(&["dkb", "status", "ls"]).cli.verb.name(), "status", "an image may have any name");
     let verbs = refused(&["dkb", "-q"]);
-    assert!(verbs.contains("there is: build, bake, clean, ") && !verbs.contains("watch"), "{verbs}");
+    assert!(verbs.contains("there is: build, bake, compose, clean, ") && !verbs.contains("watch"), "{verbs}");
 }
 
 #[test]

@@ -22,7 +22,7 @@ dkb: docker build that leaves nothing behind
 Usage: dkb [FLAGS] VERB [ARG...]
 
   build ARG...     Build as docker does, and tidy up after
-  bake ARG...      The same for the targets of a bake
+  bake, compose ARG...   The same for many at once
   clean            Remove what dkb's builds made, no more
   status [IMAGE]   Show what is ours, and why it stays
   log [IMAGE]      Show what went, when and why
@@ -50,6 +50,8 @@ pub enum Verb {
     Build(BuildFlags),
     #[command(about = BAKE.0, after_help = BAKE.1, disable_help_flag = true, override_usage = "dkb [FLAGS] bake ARG...")]
     Bake(BuildFlags),
+    #[command(about = COMPOSE.0, after_help = COMPOSE.1, disable_help_flag = true, override_usage = "dkb [FLAGS] compose ARG...")]
+    Compose(BuildFlags),
     #[command(about = CLEAN.0, after_help = CLEAN.1)]
     Clean(CleanFlags),
     #[command(about = STATUS.0, after_help = STATUS.1)]
@@ -92,6 +94,7 @@ impl Verb {
         match self {
             Self::Build(_) => "build",
             Self::Bake(_) => "bake",
+            Self::Compose(_) => "compose",
             Self::Clean(_) => "clean",
             Self::Status(_) => "status",
             Self::Log(_) => "log",
@@ -134,6 +137,17 @@ flags stand before the verb. 'dkb buildx bake' is the same.
 Examples:
   dkb bake
   dkb bake -f docker-compose.yml web worker",
+);
+
+const COMPOSE: HelpPage = (
+    "Run docker compose, and tidy up after what it builds",
+    "\
+Everything behind 'compose' is docker's; 'dkb compose --help' is docker's page. dkb's
+own flags stand before the verb. Containers, networks and volumes are left to compose.
+
+Examples:
+  dkb compose up --build
+  dkb compose build web",
 );
 
 const CLEAN: HelpPage = (
@@ -229,7 +243,7 @@ Examples:
   dkb man clean > dkb-clean.1",
 );
 
-/// `dkb build` and `dkb bake`, in any of docker's spellings.
+/// `dkb build`, `dkb bake` and `dkb compose`, in any of docker's spellings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 pub struct BuildFlags {
     /// docker's words up to and with its verb: `build`, `image build`, `buildx --builder b build`, `buildx bake`

@@ -37,6 +37,7 @@ mod inspect;
 pub(crate) mod origin;
 mod outcome;
 mod past_builds;
+pub(crate) mod private_config;
 pub(crate) mod program;
 mod question;
 pub(crate) mod socket;

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use crate::app::{App, env};
-use crate::building::{Job, not_started, run};
+use crate::building::{Job, become_docker, not_started, run};
 use crate::cli::{Invocation, Verb};
 use crate::engine::{Program, ProgramKind, answer, program};
 use crate::error::{Error, Result};
@@ -50,7 +50,7 @@ pub(crate) fn bake(app: &App, global: &[OsString], words: &[OsString]) -> Result
     let is_a_bake = bake.understood() && !bake.asks && !spelling.asks_for_help();
     // Of all else nothing comes that could be noted.
     if !is_a_bake || program.kind == ProgramKind::Podman {
-        return Err(plainly(&program, global, &words));
+        return Err(become_docker(&program, global, &words));
     }
     let runtime = match app.runtime() {
         Ok(runtime) => runtime,
@@ -94,13 +94,5 @@ pub(crate) fn help(page: clap::Error, invocation: &Invocation) -> u8 {
 /// Becomes docker, where this machine gives dkb too little to do anything beside it. Comes back only if that fails.
 fn unnoted(program: &Program, global: &[OsString], words: &[OsString], why: &Error) -> Error {
     report::warn(why.under("this build was not noted"));
-    plainly(program, global, words)
-}
-
-/// Becomes docker. Comes back only if that fails.
-fn plainly(program: &Program, global: &[OsString], words: &[OsString]) -> Error {
-    let mut command = Command::new(&program.path);
-    command.args(global).args(words);
-    program.tell(&mut command);
-    not_started(program, &command.exec())
+    become_docker(program, global, words)
 }

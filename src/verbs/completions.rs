@@ -100,7 +100,7 @@ mod tests {
         assert!(text(&["session", "start"]).contains("watch\\-pid"));
         let error = page(&["push"]).expect_err("no such verb").to_string();
         assert!(
-            error.starts_with("dkb man push: there is no verb 'push'\n  there is: build, bake, clean, "),
+            error.starts_with("dkb man push: there is no verb 'push'\n  there is: build, bake, compose, clean, "),
             "{error}"
         );
     }

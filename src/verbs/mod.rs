@@ -3,6 +3,7 @@
 mod build;
 mod clean;
 pub mod completions;
+mod compose;
 mod config;
 mod doctor;
 mod guard;
@@ -50,13 +51,17 @@ pub fn main(args: Vec<OsString>) -> u8 {
     if report::is_cut() { code.max(ErrorKind::Failed.exit_code()) } else { code }
 }
 
-/// `build` and `bake`.
+/// The verbs that are docker's own.
 fn build_by(app: &App, verb: Verb) -> Result<u8> {
-    let is_bake = matches!(verb, Verb::Bake(_));
-    let (Verb::Build(flags) | Verb::Bake(flags)) = verb else { return Ok(0) };
+    type Run = fn(&App, &[OsString], &[OsString]) -> Result<u8>;
+    let (run, flags) = match verb {
+        Verb::Build(flags) => (build::build as Run, flags),
+        Verb::Bake(flags) => (build::bake as Run, flags),
+        Verb::Compose(flags) => (compose::compose as Run, flags),
+        _ => return Ok(0),
+    };
     let words: Vec<OsString> = flags.spelling.into_iter().chain(flags.args).collect();
-    let build = if is_bake { build::bake } else { build::build };
-    build(app, &flags.docker, &words)
+    run(app, &flags.docker, &words)
 }
 
 fn run(parsed: Parsed) -> Result<u8> {
@@ -78,7 +83,7 @@ fn run(parsed: Parsed) -> Result<u8> {
     }
     let app = App::new(&cli, &typed)?;
     match cli.verb {
-        verb @ (Verb::Build(_) | Verb::Bake(_)) => build_by(&app, verb),
+        verb @ (Verb::Build(_) | Verb::Bake(_) | Verb::Compose(_)) => build_by(&app, verb),
         Verb::Clean(clean) => clean::clean(&app, &clean),
         Verb::Sweep(sweep) => sweep::sweep(&app, &sweep),
         Verb::Guard(guard) => guard::guard(&app, &guard),

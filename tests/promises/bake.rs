@@ -6,7 +6,7 @@ use dkb_lab::command::{Command, Output};
 use dkb_lab::{Builder, Context, Engine, FakeDocker, Promises, State, eventually, promises};
 
 use crate::build_streams::buildkit;
-use crate::building::{Maker, dangling, open_builds, own_lines};
+use crate::building::{Maker, dangling, in_a_group, open_builds, own_lines};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -152,16 +152,6 @@ fn what_a_killed_bake_had_done_is_found_again(engine: &Engine) {
         scene.maker.clean();
         assert!(engine.has("theirs:1") && !engine.has("one:dev"));
     }
-}
-
-/// A process group of its own, so that dkb and docker can be killed at one stroke.
-fn in_a_group(command: &Command) -> Command {
-    let std = command.to_std();
-    let mut wrapped = Command::new("/usr/bin/setsid").arg(std.get_program()).args(std.get_args());
-    for (key, value) in std.get_envs() {
-        wrapped = wrapped.env(key, value.unwrap_or_default());
-    }
-    wrapped.cwd(std.get_current_dir().expect("a folder"))
 }
 
 fn what_others_have_beside_a_bake_stays_theirs(engine: &Engine) {

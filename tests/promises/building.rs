@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dkb::model::{Books, Build, Record};
-use dkb_lab::command::{Command, Output};
-use dkb_lab::{Builder, Context, Engine, State};
+use dkb_lab::command::{Command, Output, Running};
+use dkb_lab::{Builder, Context, Engine, State, eventually};
 
 /// Somebody at work in the session `one` of the project `app`.
 pub(crate) struct Maker<'e> {
@@ -125,6 +126,26 @@ pub(crate) fn dangling(engine: &Engine) -> BTreeSet<String> {
 /// Folders of builds that dkb believes to be running or cut off.
 pub(crate) fn open_builds(state: &State) -> usize {
     std::fs::read_dir(state.state_dir().join("builds")).map_or(0, Iterator::count)
+}
+
+/// A process group of its own, so that dkb and docker can be killed at one stroke.
+pub(crate) fn in_a_group(command: &Command) -> Command {
+    let std = command.to_std();
+    let mut wrapped = Command::new("/usr/bin/setsid").arg(std.get_program()).args(std.get_args());
+    for (key, value) in std.get_envs() {
+        wrapped = wrapped.env(key, value.unwrap_or_default());
+    }
+    wrapped.cwd(std.get_current_dir().expect("a folder"))
+}
+
+/// Ctrl-C for a compose in a group of its own. Now and then it hangs then, with dkb and without: 4 of 14 times on 2.40.
+pub(crate) fn interrupt_compose(mut running: Running) {
+    running.signal("INT");
+    let group = format!("-{}", running.id());
+    if !eventually(Duration::from_secs(5), || !running.is_running()) {
+        std::process::Command::new("kill").args(["-KILL", "--", &group]).status().expect("a signal");
+    }
+    running.wait().fails();
 }
 
 /// The lines of dkb's own on stderr.

@@ -28,6 +28,7 @@ mod clean_takes_ours;
 mod clean_together;
 mod deploy;
 mod deploy_proxy;
+mod compose;
 mod fake_engine;
 mod far_away;
 mod full_streams;
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         clean_together::promises(),
         deploy::promises(),
         deploy_proxy::promises(),
+        compose::promises(),
         fake_engine::promises(),
         far_away::promises(),
         full_streams::promises(),

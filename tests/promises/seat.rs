@@ -9,7 +9,7 @@ use dkb_lab::dkb::dkb_path;
 use dkb_lab::{Builder, Context, Engine, FakeDocker, Promises, State, eventually, promises};
 use tempfile::TempDir;
 
-use crate::building::{Maker, dangling, open_builds};
+use crate::building::{Maker, dangling, in_a_group, interrupt_compose, open_builds};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -134,10 +134,9 @@ fn what_compose_had_built_when_it_was_interrupted_is_noted(engine: &Engine) {
         scene.context.write("seed", seed);
         let before = engine.find("compose-web").map(|image| image.id);
         let is_done = || engine.find("compose-web").map(|image| image.id) != before;
-        let running = scene.docker(&["compose", "build"]).spawn();
+        let running = in_a_group(&scene.docker(&["compose", "build"])).spawn();
         assert!(eventually(LIMIT, is_done), "one of them is built");
-        running.signal("INT");
-        running.wait().fails();
+        interrupt_compose(running);
         // Whoever was killed instead of asked is finished by the next dkb.
         let found = || {
             scene.maker.dkb().args(["clean", "--yes"]).run().success();

@@ -1,0 +1,181 @@
+//! docker's settings for one call, in which dkb stands before buildx: the user's own but for that, and gone afterwards.
+//!
+//! docker knows no other way: where it looks for plugins is said in `config.json`, and a plugin that is named there
+//! wins over all others. What else lies beside that file is linked, so that credentials, contexts and plugins are the
+//! user's own. The file itself is copied and may hold credentials: the copy is for its user alone, in memory where that
+//! can be had.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+
+use super::Env;
+use crate::error::{Error, Result};
+use crate::files;
+
+const PREFIX: &str = "dkb-docker-";
+const SETTINGS: &str = "config.json";
+const LOCK: &str = "lock";
+const EXTRA: &str = "cliPluginsExtraDirs";
+const TRIED: &str = "preparing docker's settings";
+
+#[derive(Debug)]
+pub(crate) struct PrivateConfig {
+    folder: TempDir,
+    /// The user's own.
+    own: Option<PathBuf>,
+    /// Held as long as it is in use.
+    _lock: File,
+}
+
+impl PrivateConfig {
+    /// `own`: the folder of the user's settings, `dkb`: what is to stand before buildx.
+    pub(crate) fn new(own: Option<PathBuf>, dkb: &Path, env: Env<'_>) -> Result<Self> {
+        let settings = settings(own.as_deref())?;
+        Self::make(own, settings, dkb, &place(env)).map_err(|error| Error::failed(TRIED, error))
+    }
+
+    fn make(own: Option<PathBuf>, mut settings: Map<String, Value>, dkb: &Path, place: &Path) -> io::Result<Self> {
+        forget_the_dead(place);
+        let folder =
+            tempfile::Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(0o700)).tempdir_in(place)?;
+        let lock = lock(folder.path())?;
+        let private = Self { folder, own, _lock: lock };
+        let seat = private.folder.path().join("seat");
+        fs::create_dir(&seat)?;
+        symlink(dkb, seat.join("docker-buildx"))?;
+        fs::create_dir(private.path())?;
+        let entries = private.own.as_ref().and_then(|own| fs::read_dir(own).ok()).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name() != SETTINGS) {
+            symlink(std::path::absolute(entry.path())?, private.path().join(entry.file_name()))?;
+        }
+        let dirs = settings.remove(EXTRA).and_then(|dirs| dirs.as_array().cloned()).unwrap_or_default();
+        let dirs = [Value::from(seat.to_string_lossy())].into_iter().chain(dirs).collect();
+        settings.insert(EXTRA.to_owned(), dirs);
+        let file = private.path().join(SETTINGS);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+        file.write_all(&serde_json::to_vec(&settings)?)?;
+        Ok(private)
+    }
+
+    /// What docker is to take for the folder of its settings.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("config")
+    }
+
+    /// What docker has put beside its settings for the first time lies beside the user's own from now on.
+    pub(crate) fn finish(self) {
+        let Some(own) = &self.own else { return };
+        for entry in fs::read_dir(self.path()).into_iter().flatten().flatten() {
+            let is_new = entry.file_type().is_ok_and(|kind| kind.is_file()) && entry.file_name() != SETTINGS;
+            let to = own.join(entry.file_name());
+            if is_new && !to.exists() && fs::create_dir_all(own).is_ok() {
+                // Most of it can be made again.
+                let _ = fs::copy(entry.path(), to);
+            }
+        }
+    }
+}
+
+/// What the user's file says. One that docker could not read either is not replaced by another.
+fn settings(own: Option<&Path>) -> Result<Map<String, Value>> {
+    const MOST: u64 = 64 << 20;
+    let Some(file) = own.map(|own| own.join(SETTINGS)).filter(|file| file.exists()) else { return Ok(Map::new()) };
+    let text = files::read(&file, MOST).map_err(|error| Error::failed(TRIED, error))?;
+    if text.trim_ascii().is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_slice(&text).map_err(|error| Error::failed(TRIED, format!("{}: {error}", file.display())))
+}
+
+/// A folder that is gone with the machine's next start, or with the user's next login.
+fn place(env: Env<'_>) -> PathBuf {
+    let own = env("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute() && folder.is_dir());
+    let memory = || Some(PathBuf::from("/dev/shm")).filter(|folder| folder.is_dir());
+    own.or_else(memory).unwrap_or_else(std::env::temp_dir)
+}
+
+/// It has its name only once it is held, so that nobody takes it for one of the dead.
+fn lock(folder: &Path) -> io::Result<File> {
+    let new = folder.join("lock-to-be");
+    let lock = File::create_new(&new)?;
+    lock.try_lock().map_err(io::Error::from)?;
+    fs::rename(new, folder.join(LOCK))?;
+    Ok(lock)
+}
+
+/// Those of a dkb that was killed.
+fn forget_the_dead(place: &Path) {
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let is_one = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        // Nobody but their user can open this.
+        if is_one && File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
+        fs::write(path, text).expect("a file");
+    }
+
+    fn private(own: &Path, place: &Path) -> PrivateConfig {
+        let settings = settings(Some(own)).expect("settings");
+        PrivateConfig::make(Some(own.to_owned()), settings, Path::new("/opt/dkb"), place).expect("settings")
+    }
+
+    #[test]
+    fn it_says_what_the_users_own_says_and_dkb_stands_before_all() {
+        let (own, place) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let text = r#"{"auths": {"r": {"auth": "c2VjcmV0"}}, "cliPluginsExtraDirs": ["/x"], "currentContext": "far"}"#;
+        write(&own.path().join(SETTINGS), text);
+        write(&own.path().join("contexts/meta/a"), "a context");
+        let private = private(own.path(), place.path());
+        let said: Value =
+            serde_json::from_slice(&fs::read(private.path().join(SETTINGS)).expect("a file")).expect("JSON");
+        assert_eq!((&said["auths"]["r"]["auth"], &said["currentContext"]), (&"c2VjcmV0".into(), &"far".into()));
+        let dirs = said[EXTRA].as_array().expect("a list");
+        let seat = Path::new(dirs[0].as_str().expect("a path")).join("docker-buildx");
+        assert_eq!((fs::read_link(seat).expect("a link"), &dirs[1]), ("/opt/dkb".into(), &"/x".into()));
+        assert_eq!(fs::read_to_string(private.path().join("contexts/meta/a")).expect("a file"), "a context");
+        let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        assert_eq!((mode(private.folder.path()), mode(&private.path().join(SETTINGS))), (0o700, 0o600));
+
+        // What is new is the user's, what he has is not touched, and nothing else is left.
+        write(&private.path().join(".token_seed"), "new");
+        private.finish();
+        assert_eq!(fs::read_to_string(own.path().join(".token_seed")).expect("a file"), "new");
+        assert_eq!(fs::read_to_string(own.path().join(SETTINGS)).expect("a file"), text);
+        assert_eq!(fs::read_to_string(own.path().join("contexts/meta/a")).expect("a file"), "a context");
+        assert_eq!(fs::read_dir(place.path()).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_one_has_left_goes_and_what_is_in_use_stays() {
+        let (own, place) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let dead = place.path().join("dkb-docker-dead");
+        write(&dead.join("config/config.json"), "{}");
+        write(&dead.join(LOCK), "");
+        let young = place.path().join("dkb-docker-young");
+        write(&young.join("lock-to-be"), "");
+        let (first, second) = (private(own.path(), place.path()), private(own.path(), place.path()));
+        assert!(!dead.exists() && young.exists() && first.path().exists() && second.path().exists());
+    }
+
+    #[test]
+    fn settings_that_can_not_be_read_are_not_replaced() {
+        let own = tempfile::tempdir().expect("a folder");
+        assert_eq!(settings(Some(own.path())).expect("none"), Map::new());
+        write(&own.path().join(SETTINGS), "{");
+        assert!(settings(Some(own.path())).expect_err("damage").to_string().contains(SETTINGS));
+    }
+}

@@ -1,0 +1,76 @@
+//! `dkb compose`: docker's compose with its words, streams and end, and its builds seen: dkb stands where compose looks
+//! for buildx, for this one call.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::app::{App, env};
+use crate::building::{become_docker, not_started};
+use crate::config::value::Source;
+use crate::engine::cli_files::{CliConfig, buildx_plugins, config_dir};
+use crate::engine::private_config::PrivateConfig;
+use crate::engine::{Program, ProgramKind, program};
+use crate::error::{Error, Result};
+use crate::processes::child::{self, Stdout, exit_code};
+use crate::report;
+
+/// `words` begin with the verb, `global` stood before it.
+pub(super) fn compose(app: &App, global: &[OsString], words: &[OsString]) -> Result<u8> {
+    let docker = app.program()?;
+    let Some(buildx) = buildx(app, &docker) else {
+        // What compose builds without it goes past every seat.
+        return Err(become_docker(&docker, global, words));
+    };
+    let prepared = app.runtime().and_then(|runtime| Ok((runtime, told(app)?, private(app)?)));
+    let (runtime, told, private) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            report::warn(error.under("what compose builds is not noted"));
+            return Err(become_docker(&docker, global, words));
+        }
+    };
+    let mut command = docker.command();
+    docker.tell(&mut command);
+    command.args(global);
+    if app.docker.config.is_some() {
+        // The last one counts.
+        command.arg("--config").arg(private.path());
+    }
+    command.args(words).envs(told).env("DOCKER_CONFIG", private.path()).env(program::SEAT, buildx);
+    // Where buildx keeps its own notes, which it may do for the first time.
+    let dir = config_dir(app.docker.config.as_deref(), &env);
+    if let Some(dir) = dir.filter(|_| env("BUILDX_CONFIG").is_none_or(|folder| folder.is_empty())) {
+        command.env("BUILDX_CONFIG", std::path::absolute(&dir).unwrap_or(dir).join("buildx"));
+    }
+    let mut running =
+        child::start(command, None, Stdout::Untouched, &[], None).map_err(|error| not_started(&docker, &error))?;
+    let ended = runtime.block_on(running.ended());
+    private.finish();
+    ended.map(exit_code).map_err(|error| Error::failed("waiting for docker", error))
+}
+
+/// The buildx that compose would call.
+fn buildx(app: &App, docker: &Program) -> Option<PathBuf> {
+    if docker.kind != ProgramKind::Docker || env(program::SEAT).is_some_and(|off| off == "off") {
+        return None;
+    }
+    let dir = config_dir(app.docker.config.as_deref(), &env);
+    let plugins: Vec<PathBuf> = buildx_plugins(dir.as_deref(), &CliConfig::read(dir.as_deref())).collect();
+    let buildx = program::behind("".as_ref(), &plugins)?;
+    std::path::absolute(buildx).ok()
+}
+
+fn private(app: &App) -> Result<PrivateConfig> {
+    let dkb = std::env::current_exe().map_err(|error| Error::failed("looking for the dkb that runs", error))?;
+    PrivateConfig::new(config_dir(app.docker.config.as_deref(), &env), &dkb, &env)
+}
+
+/// What was typed for this run, for the dkb that compose calls.
+fn told(app: &App) -> Result<Vec<(&'static str, OsString)>> {
+    let is_typed = |key: &str| matches!(app.settings.source(key), Some(Source::Flag(_)));
+    let names =
+        [("project", "DKB_PROJECT", app.key.project.as_str()), ("session", "DKB_SESSION", app.key.session.as_str())];
+    let typed = names.into_iter().filter(|(key, ..)| is_typed(key)).map(|(_, name, value)| (name, value.into()));
+    let settings = app.settings_to_hand_on()?.map(|file| ("DKB_SETTINGS", file.into_os_string()));
+    Ok(typed.chain(settings).collect())
+}
