@@ -45,6 +45,7 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
             (None, false) => Breadth::Ours,
         };
         let mut seen = Observation::look(app, breadth).await?;
+        let at_first = seen.breadth;
         if policies.iter().any(|policy| policy.cache != CacheWish::Leave)
             && let Err(error) = seen.look_at_cache(app).await
         {
@@ -58,6 +59,10 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
             file.check(path, &seen.info)?;
         }
         let Made { policy, plan: mut made, whole } = make(app, &mut seen, policies, file.map(|(_, file)| file)).await?;
+        if app.verbose && at_first < seen.breadth && seen.breadth == Breadth::Whole {
+            let many = seen.snapshot.images.len();
+            report::say(format_args!("looked at all {many} images of this engine, on which something of it hangs"));
+        }
         seen.unmatched(&policy.keep).await.iter().for_each(|one| report::warn(format_args!("{one}")));
         if let Some((tried, named)) = scope::named(app, flags, &policy).filter(|_| made.steps.is_empty())
             && let Some(error) = unknown(&tried, named, &unknown::known(app, &mut seen).await?)

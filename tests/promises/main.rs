@@ -17,6 +17,7 @@ mod build_tilt;
 mod build_twice;
 mod building;
 mod clean_aimed;
+mod clean_among_many;
 mod clean_at_a_terminal;
 mod clean_bytes;
 mod clean_faults;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         build_tilt::promises(),
         build_twice::promises(),
         clean_aimed::promises(),
+        clean_among_many::promises(),
         clean_at_a_terminal::promises(),
         clean_bytes::promises(),
         clean_faults::promises(),
