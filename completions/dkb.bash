@@ -92,7 +92,7 @@ _dkb() {
 
     case "${cmd}" in
         dkb)
-            opts="-c -H -q -v -D -l -h -V --context --host --project --settings --format --color --json --quiet --verbose --config --debug --log-level --tls --tlscacert --tlscert --tlskey --tlsverify --session --help --version build bake clean status log guard sweep session config doctor plugin completions man"
+            opts="-c -H -q -v -D -l -h -V --context --host --project --settings --format --color --json --quiet --verbose --config --debug --log-level --tls --tlscacert --tlscert --tlskey --tlsverify --session --help --version build bake compose clean status log guard sweep session config doctor plugin completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -22,15 +22,14 @@ dkb: docker build that leaves nothing behind
 Usage: dkb [FLAGS] VERB [ARG...]
 
   build ARG...     Build as docker does, and tidy up after
-  bake, compose ARG...   The same for many at once
+  bake, compose    The same for many targets at once
   clean            Remove what dkb's builds made, no more
   status [IMAGE]   Show what is ours, and why it stays
   log [IMAGE]      Show what went, when and why
   guard -- CMD...  Run a command, and clean up after it
   sweep            Clean the whole host; --dry-run is exact
   session          Open and end sessions by hand
-  config           Show every setting, and where it is set
-  doctor           Say what is used here, and what is amiss
+  config, doctor   Show the settings, and what is amiss here
   plugin           Make it docker dkb and cargo dkb too
   completions, man Print completions, or a manual page
 

@@ -27,9 +27,9 @@ mod clean_races;
 mod clean_random;
 mod clean_takes_ours;
 mod clean_together;
+mod compose;
 mod deploy;
 mod deploy_proxy;
-mod compose;
 mod fake_engine;
 mod far_away;
 mod full_streams;
@@ -96,9 +96,9 @@ fn main() -> ExitCode {
         clean_random::promises(),
         clean_takes_ours::promises(),
         clean_together::promises(),
+        compose::promises(),
         deploy::promises(),
         deploy_proxy::promises(),
-        compose::promises(),
         fake_engine::promises(),
         far_away::promises(),
         full_streams::promises(),
