@@ -339,7 +339,7 @@ fn clean_takes_the_cache_that_it_is_asked_to_take(engine: &Engine) {
     assert_eq!(again.err().lines().filter(|line| line.ends_with(" CACHED")).count(), 5, "for the next build\n{again}");
     scene.settle();
     let status = engine.dkb_in(&scene.state).project("cache").arg("status").run().success();
-    assert!(status.out().contains("build cache, "), "{status}");
+    assert!(status.out().contains("  build cache "), "{status}");
     let all = scene.clean("s", &["--tagged", "--dry-run", "--format", "json"]).json();
     let all = dkb::model::human_bytes(all["totals"]["bytes"].as_u64().expect("bytes"));
     let status = engine.dkb_in(&scene.state).project("cache").args(["status", "app"]).run().success();

@@ -1,7 +1,7 @@
 //! Between the plan and a deletion others go on working: nothing that they now rely on is lost. A few images of each
 //! are enough here: `src/apply/tests/races.rs` has the same at every request, on the engine in memory.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -57,7 +57,13 @@ fn meddle(
 ) {
     let done = Mutex::new(vec![false; images.len()]);
     let images = images.to_vec();
-    proxy.on_request(when).run(move |request| {
+    // What is asked before a list is the look, of which the plan is made.
+    let looked = AtomicBool::new(false);
+    let is_then = move |request: &Request| {
+        looked.fetch_or(request.path.contains("/images/json?"), Ordering::Relaxed);
+        looked.load(Ordering::Relaxed) && when(request)
+    };
+    proxy.on_request(is_then).run(move |request| {
         if let Some((n, image)) = meant(&images, request)
             && !std::mem::replace(&mut done.lock().expect("no test panics here")[n], true)
         {

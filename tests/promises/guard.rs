@@ -148,10 +148,8 @@ fn a_session_is_cleaned_when_the_terminal_says_so(engine: &Engine) {
     scene.is_clean();
     std::fs::remove_file(scene.ready()).expect("the mark");
 
-    let terminal = scene.guard(&[], "exec sleep 1000").in_terminal();
-    scene.wait_until_ready();
-    // The window is closed.
-    drop(terminal);
+    let closed = scene.guard(&[], "exec sleep 1000").in_terminal_that_closes(|| scene.ready().exists());
+    assert_eq!(closed.exit_code(), 129, "as the command, which heard of it");
     scene.is_clean();
 }
 

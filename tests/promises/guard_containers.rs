@@ -59,7 +59,8 @@ fn a_pod_is_told_and_fails_no_later_job(engine: &Engine) {
     let answer = engine.api().post("/v4.0.0/libpod/pods/create", &pod);
     assert_eq!(answer.status, 201, "{}", answer.text());
     std::fs::write(state.work().join("go"), "").expect("a mark");
-    let to_take_it = "podman pod rm --force web";
+    // Where it is told in columns the command may go on in the next line.
+    let to_take_it = "podman pod rm";
     guard.wait().success().warns(to_take_it).never_warns("refused");
     for _ in 0..2 {
         dkb("t").args(["clean", "--stale"]).run().success().says(to_take_it);

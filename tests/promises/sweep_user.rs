@@ -61,7 +61,7 @@ impl Seat {
     }
 
     fn sweep(&self, socket: &Path) -> Command {
-        let command = State::new().dkb().no_env("DOCKER_HOST").env("DOCKER_SOCKET", socket);
+        let command = State::new().dkb().no_env("DOCKER_HOST").env("DOCKER_SOCKET", socket).env("LOG_FORMAT", "text");
         command.env("DKB_STATE_DIR", self.state()).args(["sweep", "--until", "0s", "--yes"])
     }
 }
@@ -197,6 +197,7 @@ fn a_user_is_told_which_group_opens_the_socket() {
         let as_user = Command::new("/usr/bin/setpriv").args(["--reuid=1000", "--regid=1000", "--clear-groups"]);
         let sweep = as_user.arg(&dkb).args(["sweep", "--yes"]).cwd("/").env("HOME", seat.state());
         let sweep = sweep.env("DKB_STATE_DIR", seat.state()).env("DOCKER_SOCKET", &socket).env("DKB_USER", "1000");
+        let sweep = sweep.env("LOG_FORMAT", "text");
         sweep.run().code(2).says("Permission denied").says(says);
     }
 }
