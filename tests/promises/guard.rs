@@ -53,7 +53,9 @@ fn a_session_is_cleaned_when_its_command_ends_and_the_code_is_the_commands(engin
 
 fn a_container_that_takes_its_time_to_stop_is_named(engine: &Engine) {
     let scene = Scene::new(engine);
-    let script = "docker run -d --name patient --stop-timeout 5 --label=$DKB_LABEL lab/base sleep 1000";
+    // Its first process heeds the signal as long as it is still the engine's own.
+    let script = "docker run -d --name patient --stop-timeout 5 --label=$DKB_LABEL lab/base sleep 1000
+                  docker exec patient true";
     let dkb = engine.dkb_in(&scene.state).project("p").arg("guard");
     let output = dkb.args(["--session", "s", "--", "sh", "-c", script]).run().success();
     assert!(output.err().contains("dkb: waiting for patient to stop\n"), "{output}");
