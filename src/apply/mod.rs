@@ -92,16 +92,11 @@ async fn apply(
             (Kind::Image, ..) => can.images_at_once,
             _ => can.others_at_once,
         };
-        let groups: Vec<&[Step]> = steps.chunks(together).collect();
-        let mut ended = side_by_side(
-            &groups,
-            |group| perform_group(door, group, is_needed),
-            at_once,
-            stop.as_mut(),
-            &mut report,
-            &mut progress,
-        )
-        .await;
+        let mut carry_out = async |groups: &[&[Step]], report: &mut Report| {
+            let perform = |group| perform_group(door, group, is_needed);
+            side_by_side(groups, perform, at_once, stop.as_mut(), report, &mut progress).await
+        };
+        let mut ended = carry_out(&steps.chunks(together).collect::<Vec<_>>(), &mut report).await;
         // Podman removes no container that another one stands on, as by `--network container:NAME`, and no list says
         // which those are. So what was refused is tried again for as long as others have gone.
         let is_removal = matches!(wave, (Kind::Container, Action::Remove, _));
@@ -113,15 +108,7 @@ async fn apply(
                 break;
             }
             let groups: Vec<&[Step]> = refused.iter().map(|&at| &steps[at..=at]).collect();
-            let again = side_by_side(
-                &groups,
-                |group| perform_group(door, group, is_needed),
-                at_once,
-                stop.as_mut(),
-                &mut report,
-                &mut progress,
-            )
-            .await;
+            let again = carry_out(&groups, &mut report).await;
             refused.iter().zip(again).for_each(|(&at, end)| ended[at] = end);
             round = refused;
         }

@@ -77,11 +77,9 @@ impl<'e> Scene<'e> {
         self.maker.dkb().cwd(self.context.path()).args(words.iter().copied())
     }
 
-    /// Nothing of ours is without a name, nothing of what is there is unknown, and no build is open.
     fn is_tidy(&self, of: &str) {
         let engine = self.maker.engine;
-        assert!(dangling(engine).is_empty(), "{of}\n{}", engine.inventory());
-        assert_eq!(open_builds(&self.maker.state), 0, "{of}");
+        self.maker.is_tidy(of);
         let recorded = self.maker.recorded();
         for tag in ["one:dev", "two:dev", "two:also", "three:dev"] {
             let image = engine.find(tag);

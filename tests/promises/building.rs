@@ -55,6 +55,18 @@ impl<'e> Maker<'e> {
         dangling(self.engine).into_iter().filter(|id| !recorded.contains(id)).collect()
     }
 
+    /// Nothing is without a name, nothing that bears the stamp is unknown, and no build is open.
+    #[track_caller]
+    pub(crate) fn is_tidy(&self, of: &str) {
+        let engine = self.engine;
+        assert!(dangling(engine).is_empty(), "{of}\n{}", engine.inventory());
+        assert_eq!(open_builds(&self.state), 0, "{of}");
+        let recorded = self.recorded();
+        for image in engine.images().into_iter().filter(|image| image.label("dev.dkb.project").is_some()) {
+            assert!(recorded.contains(&image.id), "{of}: {:?}\n{}", image.tags, engine.inventory());
+        }
+    }
+
     /// The ID that a name has now.
     pub(crate) fn id(&self, name: &str) -> String {
         self.engine.find(name).unwrap_or_else(|| panic!("{name} is not there")).id

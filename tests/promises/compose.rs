@@ -6,7 +6,7 @@ use std::time::Duration;
 use dkb_lab::command::Command;
 use dkb_lab::{Builder, Context, Engine, FakeDocker, Promises, State, eventually, promises};
 
-use crate::building::{Maker, dangling, in_a_group, interrupt_compose, open_builds, own_lines};
+use crate::building::{Maker, in_a_group, interrupt_compose, open_builds, own_lines};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -61,16 +61,6 @@ impl<'e> Scene<'e> {
         let dkb = self.maker.dkb().cwd(self.context.path()).env("XDG_RUNTIME_DIR", self.runtime.path());
         dkb.arg("compose").args(words.iter().copied())
     }
-
-    fn is_tidy(&self, of: &str) {
-        let engine = self.maker.engine;
-        assert!(dangling(engine).is_empty(), "{of}\n{}", engine.inventory());
-        assert_eq!(open_builds(&self.maker.state), 0, "{of}");
-        let recorded = self.maker.recorded();
-        for image in engine.images().into_iter().filter(|image| image.label("dev.dkb.project").is_some()) {
-            assert!(recorded.contains(&image.id), "{of}: {:?}\n{}", image.tags, engine.inventory());
-        }
-    }
 }
 
 fn ten_changing_builds_of_compose_leave_nothing_behind(engine: &Engine) {
@@ -99,7 +89,7 @@ fn ten_changing_builds_of_compose_leave_nothing_behind(engine: &Engine) {
         // What a container uses stays until a build after its end; what a killed dkb left goes with the next.
         scene.compose(&["down"]).run().success();
         assert_eq!(scene.runtime.path().read_dir().expect("a folder").count(), 0);
-        scene.is_tidy(&round.to_string());
+        scene.maker.is_tidy(&round.to_string());
     }
     let there = std::fs::read(config).expect("the user's settings");
     assert_eq!(there, std::fs::read(engine.docker_config().join("config.json")).expect("settings"));
@@ -146,7 +136,7 @@ fn two_services_of_one_image_leave_one(engine: &Engine) {
     for seed in ["1", "2", "3"] {
         scene.context.write("seed", seed);
         scene.compose(&["build"]).run().success();
-        scene.is_tidy(seed);
+        scene.maker.is_tidy(seed);
     }
     assert_eq!(scene.maker.recorded().len(), 1);
 }
@@ -173,7 +163,7 @@ fn what_is_no_build_is_composes_own(engine: &Engine) {
         assert_eq!((ours.exit_code(), ours.out()), (raw.exit_code(), raw.out()), "{words:?}\n{ours}\n{raw}");
         assert!(own_lines(&ours).is_empty(), "{ours}");
     }
-    scene.is_tidy("at the end");
+    scene.maker.is_tidy("at the end");
 }
 
 fn plugin(folder: &Path) {

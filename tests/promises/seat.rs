@@ -9,7 +9,7 @@ use dkb_lab::dkb::dkb_path;
 use dkb_lab::{Builder, Context, Engine, FakeDocker, Promises, State, eventually, promises};
 use tempfile::TempDir;
 
-use crate::building::{Maker, dangling, in_a_group, interrupt_compose, open_builds};
+use crate::building::{Maker, in_a_group, interrupt_compose, open_builds};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -85,16 +85,6 @@ impl<'e> Scene<'e> {
         std::fs::write(folder.join("config.json"), settings.to_string()).expect("settings");
         folder
     }
-
-    fn is_tidy(&self, of: &str) {
-        let engine = self.maker.engine;
-        assert!(dangling(engine).is_empty(), "{of}\n{}", engine.inventory());
-        assert_eq!(open_builds(&self.maker.state), 0, "{of}");
-        let recorded = self.maker.recorded();
-        for image in engine.images().into_iter().filter(|image| image.label("dev.dkb.project").is_some()) {
-            assert!(recorded.contains(&image.id), "{of}: {:?}\n{}", image.tags, engine.inventory());
-        }
-    }
 }
 
 fn every_build_there_is_leaves_nothing_behind(engine: &Engine) {
@@ -114,7 +104,7 @@ fn every_build_there_is_leaves_nothing_behind(engine: &Engine) {
             if words.contains(&"up") {
                 scene.docker(&["compose", "down"]).run().success();
             }
-            scene.is_tidy(&words.join(" "));
+            scene.maker.is_tidy(&words.join(" "));
         }
     }
     for tag in ["built:dev", "baked:dev", "compose-web", "compose-worker"] {
@@ -143,7 +133,7 @@ fn what_compose_had_built_when_it_was_interrupted_is_noted(engine: &Engine) {
             open_builds(&scene.maker.state) == 0
         };
         assert!(eventually(LIMIT, found));
-        scene.is_tidy(seed);
+        scene.maker.is_tidy(seed);
         assert!(scene.maker.recorded().contains(&scene.maker.id("compose-web")));
     }
 }
