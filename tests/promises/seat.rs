@@ -138,6 +138,11 @@ fn what_compose_had_built_when_it_was_interrupted_is_noted(engine: &Engine) {
     }
 }
 
+/// A line such as `#1 transferring dockerfile:`, which `#1 transferring dockerfile: 99B done` follows.
+fn is_still_at_it(line: &str) -> bool {
+    line.starts_with('#') && line.contains("transferring") && !line.trim_end().ends_with("done")
+}
+
 fn what_is_no_build_is_the_same_to_the_byte(engine: &Engine) {
     let scene = Scene::new(engine);
     let invocations: &[&[&str]] = &[
@@ -167,8 +172,10 @@ fn what_is_no_build_is_the_same_to_the_byte(engine: &Engine) {
         &["compose", "version"],
     ];
     let said = |output: &Output| {
-        // Times are new each time.
-        let text = format!("{:?} {} {}", output.exit_code(), output.out(), output.err());
+        // Times are new each time, and so is how often BuildKit tells of what it is still at.
+        let told: Vec<String> =
+            output.err().split_inclusive('\n').filter(|line| !is_still_at_it(line)).map(str::to_owned).collect();
+        let text = format!("{:?} {} {}", output.exit_code(), output.out(), told.concat());
         let words: Vec<String> = text
             .split_inclusive(char::is_whitespace)
             .filter(|word| !word.trim_end().trim_end_matches('s').chars().all(|c| c.is_ascii_digit() || c == '.'))

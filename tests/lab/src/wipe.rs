@@ -1,11 +1,15 @@
 //! Making an engine as good as new between two tests.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::api::Api;
 use crate::engine::{Engine, is_base};
+use crate::wait::eventually;
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// With the containers of Podman's builder, which Docker's part of its API leaves out.
 const WORKING: &str = "/v4.0.0/libpod/containers/json?external=true&all=true";
@@ -42,8 +46,15 @@ pub(crate) fn wipe(engine: &Engine) {
         }
     }
     remove_images(engine);
-    if !engine.is_podman() && !api.build_cache().is_empty() {
-        api.post("/build/prune?all=1", &Value::Null);
+    if !engine.is_podman() {
+        // What a build has just let go of may be in use for a moment more, and is passed over then.
+        let is_empty = || {
+            api.build_cache().is_empty() || {
+                api.post("/build/prune?all=1", &Value::Null);
+                false
+            }
+        };
+        assert!(eventually(PATIENCE, is_empty), "this cache does not go: {:#?}", api.build_cache());
     }
     restore_base(engine);
 }
