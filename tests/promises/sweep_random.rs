@@ -225,7 +225,9 @@ fn model(engine: &Engine, host: &Host, ids: &Ids) -> Things {
         };
         let fits = |text: &str| text.len() >= start.len() + end.len() && text.starts_with(start) && text.ends_with(end);
         let last = name.rsplit('/').next().unwrap_or(name);
-        [name, last].iter().any(|text| fits(text) || text.rsplit_once(':').is_some_and(|(before, _)| fits(before)))
+        // Podman's own word before a name is no part of what people call it.
+        let familiar = name.strip_prefix("localhost/").unwrap_or(name);
+        [familiar, last].iter().any(|text| fits(text) || text.rsplit_once(':').is_some_and(|(before, _)| fits(before)))
     };
     let among_the_last = |n: usize| {
         let Some(count) = host.keep_last.filter(|_| host.all_images) else { return false };
