@@ -148,7 +148,7 @@ fn of_steps(steps: Vec<Step>) -> Plan {
         kept: Vec::new(),
         up_to: false,
         to_cache: HashMap::new(),
-        left: Vec::new(),
+        left_to_others: Vec::new(),
     }
 }
 

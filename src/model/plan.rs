@@ -68,7 +68,7 @@ pub struct Plan {
     /// The bytes of its steps are an upper bound.
     pub up_to: bool,
     /// What sessions that end have no more use for, and leave to others that built it too.
-    pub left: Vec<LeftTo>,
+    pub left_to_others: Vec<LeftTo>,
 }
 
 /// An image that a session would take with it, had another one not built it too.
@@ -81,8 +81,18 @@ pub struct LeftTo {
 
 impl Plan {
     pub fn new(kind: &'static str, engine: &EngineInfo, now: Timestamp, steps: Vec<Step>, kept: Vec<Kept>) -> Self {
-        let (to_cache, left) = Default::default();
-        Self { kind, engine: engine.into(), created: now, scope: None, steps, kept, to_cache, up_to: false, left }
+        let (to_cache, left_to_others) = Default::default();
+        Self {
+            kind,
+            engine: engine.into(),
+            created: now,
+            scope: None,
+            steps,
+            kept,
+            to_cache,
+            up_to: false,
+            left_to_others,
+        }
     }
 
     /// What it comes to, by the results that its steps have by now.

@@ -68,7 +68,7 @@ pub(crate) use volumes::{anonymous, may_be_anonymous};
 /// Makes the plan: everything that was seen and carries our stamp or stands in the ledger is a step or is kept.
 pub(crate) fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     let claims = Claims::new(look, policy);
-    let Decided { mut going, mut kept, untags, returns, mut waiting, left } = decide(look, policy, &claims);
+    let Decided { mut going, mut kept, untags, returns, mut waiting, left_to_others } = decide(look, policy, &claims);
     for (image, held_by) in bases::held(look, &claims, &going) {
         going.remove(&image.id);
         kept.insert(image.id, steps::keep(image, KeptReason::Base, vec![held_by]));
@@ -121,7 +121,7 @@ pub(crate) fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     kept.sort_by(|a, b| (a.reason, &a.id).cmp(&(b.reason, &b.id)));
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);
     plan.up_to = freed.up_to;
-    plan.left = left;
+    plan.left_to_others = left_to_others;
     plan
 }
 

@@ -46,9 +46,9 @@ pub(crate) fn is_one_cleaned(plan: &Plan, key: &SessionKey, books: &Books, snaps
 
 /// What the books are told of what cleaned sessions have left to others. `at`: when the plan's look began; what was built
 /// since was not seen.
-pub(crate) fn left(plan: &Plan, at: Timestamp, goes_on: impl Fn(&SessionKey) -> bool) -> Vec<Record> {
+pub(crate) fn left_to_others(plan: &Plan, at: Timestamp, goes_on: impl Fn(&SessionKey) -> bool) -> Vec<Record> {
     let mut left: BTreeMap<(&SessionKey, &SessionKey), Vec<ImageId>> = BTreeMap::new();
-    for one in plan.left.iter().filter(|one| !goes_on(&one.of)) {
+    for one in plan.left_to_others.iter().filter(|one| !goes_on(&one.of)) {
         left.entry((&one.of, &one.to)).or_default().push(one.image);
     }
     let record =

@@ -120,7 +120,7 @@ pub(crate) fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> P
     }
     let mut plan = Plan::new("clean", &look.snapshot.engine, look.now, steps, kept);
     plan.up_to = images.up_to;
-    plan.left = images.left;
+    plan.left_to_others = images.left_to_others;
     plan
 }
 

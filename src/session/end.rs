@@ -17,7 +17,7 @@ use crate::model::{Books, Deed, Life, Name, Plan, Record, Scope, SessionEntry, S
 use crate::observe::Observation;
 use crate::plan::clean::{Breadth, CleanPolicy, Layers};
 use crate::plan::news::news;
-use crate::plan::over::{is_cleaned, left};
+use crate::plan::over::{is_cleaned, left_to_others};
 use crate::plan::session_end::{self, Extras};
 use crate::report;
 use crate::report::words::Loudness;
@@ -175,7 +175,7 @@ pub(super) async fn carry_out(
         && let Some(cleaned) = seen.cleaned(key)
     {
         records.push(cleaned);
-        records.extend(left(plan, seen.began, |_| is_kept_open()));
+        records.extend(left_to_others(plan, seen.began, |_| is_kept_open()));
     }
     report::notice::tell(&hand.note(plan, report.gone.clone(), records, stop).await?);
     Ok(report)

@@ -14,7 +14,10 @@ use crate::error::{Error, Result};
 use crate::ledger::State;
 use crate::model::short_hash;
 use crate::model::{Life, Name, SessionKey};
+use crate::observe::Observation;
 use crate::plan::identity::Origin;
+use crate::plan::status::SessionSummary;
+use crate::report::status::ShownSession;
 
 /// The session that was named, or a fresh one with a name that nobody else has and that says nothing of who or where.
 pub(crate) fn key_of(app: &App) -> Result<SessionKey> {
@@ -37,4 +40,14 @@ pub(crate) fn is_made(app: &App, key: &SessionKey) -> bool {
 pub(crate) fn outer(state: &State, app: &App) -> Option<SessionKey> {
     let key = SessionKey { project: app.key.project.clone(), session: guard_mark()?.session };
     (state.session(&key).life(&machine(), None) == Life::Alive).then_some(key)
+}
+
+/// These sessions as they are shown: with who opened each, and whether a build of it runs.
+pub(crate) fn as_shown(state: &State, seen: &Observation, sessions: Vec<SessionSummary>) -> Vec<ShownSession> {
+    let shown = |session: SessionSummary| ShownSession {
+        owner: state.session(&session.key).owner(),
+        builds: seen.builds_in(&session.key),
+        session,
+    };
+    sessions.into_iter().map(shown).collect()
 }

@@ -18,7 +18,7 @@ use crate::plan::cache::give_up;
 use crate::plan::clean::{Breadth, CacheWish, CleanPolicy, Layers, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
 use crate::plan::news::news;
-use crate::plan::over::{is_one_cleaned, left};
+use crate::plan::over::{is_one_cleaned, left_to_others};
 use crate::plan::unknown::unknown;
 use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
@@ -199,7 +199,7 @@ fn end_sessions(app: &App, seen: &Observation, policy: &CleanPolicy, plan: &Plan
     // What a guard keeps open may want it still, and leaves it at its own end.
     let goes_on =
         |key: &SessionKey| !whole.contains(key) || seen.builds_in(key) || end::is_kept_open(&state.session(key), None);
-    Ok(cleaned.chain(left(plan, seen.began, goes_on)).collect())
+    Ok(cleaned.chain(left_to_others(plan, seen.began, goes_on)).collect())
 }
 
 /// Shows what would go on stderr, since stdout is for the result, and asks.

@@ -19,10 +19,9 @@ use crate::plan::unknown::{Known, Named, unknown};
 use crate::processes::process_end;
 use crate::processes::signals::asked_to_stop;
 use crate::report;
-use crate::report::status::ShownSession;
 use crate::session::end::{self, Manner, SessionEnd, say_that_it_goes_on};
 use crate::session::watcher::{self, Leaves, Until};
-use crate::session::{dead, key_of};
+use crate::session::{as_shown, dead, key_of};
 
 /// Longer than a watcher needs to see that its session was ended, and a stopped one is not waited for.
 const WATCHER_SEES: Duration = Duration::from_secs(3);
@@ -39,17 +38,10 @@ pub(super) fn session(app: &App, verb: &Session) -> Result<u8> {
 fn list(app: &App, every: bool) -> Result<u8> {
     let seen = app.runtime()?.block_on(Observation::look(app, Breadth::Ours))?;
     report::notice::tell(&seen.notices);
-    let (here, layers, state) = (app.here(), Layers::new(), app.state()?);
+    let (here, layers) = (app.here(), Layers::new());
     let wanted = |key: &SessionKey| every || key.project == app.key.project;
     let found = every_session(&seen.as_look(&here, &layers), &CacheBytes::default(), wanted);
-    let shown: Vec<ShownSession> = found
-        .into_iter()
-        .map(|session| ShownSession {
-            owner: state.session(&session.key).owner(),
-            builds: seen.builds_in(&session.key),
-            session,
-        })
-        .collect();
+    let shown = as_shown(&app.state()?, &seen, found);
     let style = report::Style::for_stdout(app.settings.color);
     let for_people = || report::status::list(&shown, every, Timestamp::now(), style);
     report::result(app.settings.format, for_people, || report::status::list_document(&shown));

@@ -13,7 +13,7 @@ use crate::plan::clean::{Breadth, CacheWish, CleanPolicy, Layers, build_gave};
 use crate::plan::status::sessions;
 use crate::report;
 use crate::report::status::{About, Fate, ShownSession};
-use crate::session::dead;
+use crate::session::{as_shown, dead};
 
 pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
     app.runtime()?.block_on(async {
@@ -57,15 +57,7 @@ fn shown(
 ) -> Result<Vec<ShownSession>> {
     let (here, layers) = (app.here(), Layers::new());
     let summaries = sessions(&seen.as_look(&here, &layers), cache, wanted);
-    let state = app.state()?;
-    Ok(summaries
-        .into_iter()
-        .map(|session| ShownSession {
-            owner: state.session(&session.key).owner(),
-            builds: seen.builds_in(&session.key),
-            session,
-        })
-        .collect())
+    Ok(as_shown(&app.state()?, seen, summaries))
 }
 
 /// Images of a pattern that are told of one by one.

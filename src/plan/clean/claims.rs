@@ -38,7 +38,7 @@ impl Claim<'_> {
     }
 
     /// By each session in the scope, to the last of those outside it that built it.
-    pub(super) fn left(&self) -> Vec<LeftTo> {
+    pub(super) fn left_to_others(&self) -> Vec<LeftTo> {
         let Some(to) = self.elsewhere.last().map(|build| &build.of) else { return Vec::new() };
         let of: BTreeSet<&SessionKey> = self.sessions().collect();
         of.into_iter().map(|of| LeftTo { of: of.clone(), to: to.clone(), image: self.image }).collect()

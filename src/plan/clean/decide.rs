@@ -15,14 +15,14 @@ pub(super) struct Decided<'a> {
     pub(super) untags: Vec<Step>,
     pub(super) returns: BTreeMap<Reference, Return>,
     pub(super) waiting: HashSet<ImageId>,
-    pub(super) left: Vec<LeftTo>,
+    pub(super) left_to_others: Vec<LeftTo>,
 }
 
 pub(super) fn decide<'a>(look: &'a CleanLook<'a>, policy: &'a CleanPolicy, claims: &Claims) -> Decided<'a> {
     let rules = CleanRules::new(look, policy, claims);
     let mut going: HashMap<ImageId, Going> = HashMap::new();
     let mut kept: HashMap<ImageId, Kept> = HashMap::new();
-    let (mut untags, mut left) = (Vec::new(), Vec::new());
+    let (mut untags, mut left_to_others) = (Vec::new(), Vec::new());
     for image in &look.snapshot.images {
         match claims.standing(image) {
             Standing::Unseen => {}
@@ -36,7 +36,7 @@ pub(super) fn decide<'a>(look: &'a CleanLook<'a>, policy: &'a CleanPolicy, claim
                 Verdict::Keep { reason, holders, untag } => {
                     kept.insert(image.id, steps::keep(image, reason, holders));
                     if rules.is_left(image, claim) {
-                        left.extend(claim.left());
+                        left_to_others.extend(claim.left_to_others());
                     }
                     untags.extend(untag.iter().map(|tag| steps::untag_step(image, tag, tag_reason(policy))));
                 }
@@ -49,5 +49,5 @@ pub(super) fn decide<'a>(look: &'a CleanLook<'a>, policy: &'a CleanPolicy, claim
             kept.insert(image.id, steps::keep(image, KeptReason::Lent, Vec::new()));
         }
     }
-    Decided { going, kept, untags, returns: rules.returns, waiting: rules.waiting, left }
+    Decided { going, kept, untags, returns: rules.returns, waiting: rules.waiting, left_to_others }
 }

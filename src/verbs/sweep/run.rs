@@ -105,7 +105,7 @@ fn part(plan: &Plan, steps: Vec<Step>) -> Plan {
         scope: plan.scope.clone(),
         steps,
         kept: Vec::new(),
-        left: Vec::new(),
+        left_to_others: Vec::new(),
         to_cache,
         ..*plan
     }

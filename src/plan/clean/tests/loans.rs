@@ -281,7 +281,7 @@ fn a_tag_that_another_session_gave_too_comes_back_once_that_one_is_over() {
     first.here.key = other.clone();
     let plan = first.plan(&CleanPolicy { scope: Scope::Session(other.clone()), ..end_of_session() });
     assert_eq!(
-        plan.left.iter().map(|left| (&left.of, &left.to, left.image)).collect::<Vec<_>>(),
+        plan.left_to_others.iter().map(|left| (&left.of, &left.to, left.image)).collect::<Vec<_>>(),
         [(&other, &of, id(1))]
     );
     let mut over = both();

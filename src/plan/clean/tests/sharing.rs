@@ -46,7 +46,7 @@ fn rule_3_what_a_cleaned_session_left_to_another_goes_with_that_one() {
         case.kept(&end_of_other),
         [(1, KeptReason::OtherSession), (3, KeptReason::OtherSession), (4, KeptReason::OtherSession)]
     );
-    assert_eq!(case.plan(&leftovers()).left, [], "the project's sessions go on");
+    assert_eq!(case.plan(&leftovers()).left_to_others, [], "the project's sessions go on");
     let ends = case.plan(&end_of_session());
     assert!(
         ends.kept
@@ -56,8 +56,8 @@ fn rule_3_what_a_cleaned_session_left_to_another_goes_with_that_one() {
         "{ends:#?}"
     );
     let at = Timestamp::from_second(20).expect("a time");
-    assert_eq!(crate::plan::over::left(&ends, at, |_| true), [], "it goes on");
-    for record in crate::plan::over::left(&ends, at, |_| false) {
+    assert_eq!(crate::plan::over::left_to_others(&ends, at, |_| true), [], "it goes on");
+    for record in crate::plan::over::left_to_others(&ends, at, |_| false) {
         case.books.apply(record);
     }
     case.snapshot.images.retain(|image| image.id != id(1));
@@ -81,7 +81,7 @@ fn what_a_session_would_have_kept_anyhow_it_leaves_to_nobody() {
     let shared = |image: Image, ours: &[&str], theirs: &[&str]| {
         case(vec![image], vec![gave("a", &of, ours), gave("b", &other, theirs)])
     };
-    let left = |case: &Case, policy: &CleanPolicy| case.plan(policy).left.len();
+    let left = |case: &Case, policy: &CleanPolicy| case.plan(policy).left_to_others.len();
     let plain = || shared(image(1).done(), &[], &[]);
     let (end, keep_tagged) = (end_of_session(), CleanPolicy { tags: false, ..end_of_session() });
     assert_eq!((left(&plain(), &end), left(&plain(), &keep_tagged)), (1, 1));
