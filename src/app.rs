@@ -116,15 +116,25 @@ impl Drop for App {
 
 impl App {
     pub(crate) fn new(cli: &Cli, typed: &[Typed]) -> Result<Self> {
-        let folder = std::env::current_dir().unwrap_or_default();
-        let places = Places::new(folder.clone(), &env);
+        let places = Places::new(std::env::current_dir().unwrap_or_default(), &env);
         let borrowed = match &cli.verb {
             Verb::Sweep(_) => config::seed::read(&env)?.entries,
             _ => Vec::new(),
         };
         let settings = config::load(&places, &env, cli.common.settings.as_deref(), typed, borrowed)?;
-        let identity = here::identity(&settings, &places, &env);
-        Ok(Self {
+        Ok(Self::by(settings, &places, cli))
+    }
+
+    /// Where settings can't be read: for what deletes nothing. Fails where what was typed is wrong.
+    pub(crate) fn by_what_can_be_read(cli: &Cli, typed: &[Typed]) -> Result<Self> {
+        let places = Places::new(std::env::current_dir().unwrap_or_default(), &env);
+        let settings = config::load_what_can_be_read(&places, &env, typed)?;
+        Ok(Self::by(settings, &places, cli))
+    }
+
+    fn by(settings: Settings, places: &Places, cli: &Cli) -> Self {
+        let identity = here::identity(&settings, places, &env);
+        Self {
             key: SessionKey { project: identity.project.clone(), session: identity.session.clone() },
             docker: docker_flags(cli),
             settled: OnceCell::new(),
@@ -136,7 +146,7 @@ impl App {
             identity,
             seat: None,
             runtime: OnceCell::new(),
-        })
+        }
     }
 
     /// Made when it is first needed, and once: a watcher first closes every handle that it was started with. One thread

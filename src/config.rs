@@ -25,7 +25,7 @@ use crate::model::{DiskMark, LabelFilter, Name, Pattern};
 use crate::plan::sweep::SweepPolicy;
 use file::HostEntries;
 use merge::{Effective, Layered};
-pub use places::{Places, load};
+pub use places::{Places, load, load_what_can_be_read};
 pub use printing::{Color, Format};
 pub use typed::Typed;
 use value::{Base, Source, Value};

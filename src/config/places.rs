@@ -62,11 +62,38 @@ pub fn load(
     typed: &[Typed],
     borrowed: Vec<Entry>,
 ) -> Result<Settings> {
+    let (own, own_path) = own_file(places, env, settings_flag)?;
+    let layers = Layered {
+        flags: flags(typed, places.base())?,
+        environment: environment(env, places.base()).collect::<Result<_>>()?,
+        borrowed,
+        checkout: checkouts_file(places, &own_path)?.entries,
+        host: Vec::new(),
+        own: own.entries,
+    };
+    Settings::new(&layers, &own.hosts, places.state.clone(), places.base())
+}
+
+/// What is left of the settings without the files and variables that can't be read: enough to find docker by, and what
+/// `dkb doctor` looks at. Nothing that is to be kept may hang on it.
+pub fn load_what_can_be_read(places: &Places, env: Environment, typed: &[Typed]) -> Result<Settings> {
+    let (own, own_path) = own_file(places, env, None).unwrap_or_default();
+    let layers = Layered {
+        flags: flags(typed, places.base())?,
+        environment: environment(env, places.base()).flatten().collect(),
+        checkout: checkouts_file(places, &own_path).unwrap_or_default().entries,
+        own: own.entries,
+        ..Layered::default()
+    };
+    Settings::new(&layers, &[], places.state.clone(), places.base())
+}
+
+/// The user's own file, and where it lies.
+fn own_file(places: &Places, env: Environment, settings_flag: Option<&Path>) -> Result<(File, PathBuf)> {
     let variable = env("DKB_SETTINGS").filter(|path| !path.is_empty()).map(PathBuf::from);
     let named =
         settings_flag.map(|path| (path.to_owned(), "--settings")).or(variable.map(|path| (path, "DKB_SETTINGS")));
-    let home = places.home.as_deref();
-    let (own_path, text) = match named {
+    let (path, text) = match named {
         None => {
             let text = places.own.as_deref().map(|path| read(path, files::read_text)).transpose()?;
             let text = text.flatten().unwrap_or_default();
@@ -81,27 +108,16 @@ pub fn load(
             (path, text)
         }
     };
-    let own = file::read(&text, &own_path, Whose::User, home)?;
+    Ok((file::read(&text, &path, Whose::User, places.home.as_deref())?, path))
+}
+
+fn checkouts_file(places: &Places, own: &Path) -> Result<File> {
     // The same file can be both, when somebody names the checkout's by hand: then they have vouched for it.
-    let same = |path: &PathBuf| {
-        fs::canonicalize(path).is_ok_and(|path| fs::canonicalize(&own_path).is_ok_and(|own| own == path))
-    };
-    let checkout = match places.checkout_file().filter(|path| !same(path)) {
-        Some(path) => {
-            let text = read(&path, files::read_text)?.unwrap_or_default();
-            file::read(&text, &path, Whose::Checkout { own: &own_path }, home)?
-        }
-        None => File::default(),
-    };
-    let layers = Layered {
-        flags: flags(typed, places.base())?,
-        environment: environment(env, places.base())?,
-        borrowed,
-        checkout: checkout.entries,
-        host: Vec::new(),
-        own: own.entries,
-    };
-    Settings::new(&layers, &own.hosts, places.state.clone(), places.base())
+    let same =
+        |path: &PathBuf| fs::canonicalize(path).is_ok_and(|path| fs::canonicalize(own).is_ok_and(|own| own == path));
+    let Some(path) = places.checkout_file().filter(|path| !same(path)) else { return Ok(File::default()) };
+    let text = read(&path, files::read_text)?.unwrap_or_default();
+    file::read(&text, &path, Whose::Checkout { own }, places.home.as_deref())
 }
 
 /// A link that leads nowhere is there.
@@ -154,22 +170,23 @@ fn texts_of(values: &[OsString]) -> String {
 }
 
 /// An empty variable is one that is not set, as CI systems leave them behind.
-fn environment(env: Environment, base: Base) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for key in KEYS {
-        let variable = key.variable();
-        let Some(raw) = env(&variable).filter(|raw| !raw.is_empty()) else { continue };
-        let source = Source::Variable(variable);
-        if key.by == By::Flag {
-            let flag = key.flag().unwrap_or_default();
-            return Err(Error::usage(source.to_string(), format!("'{}' is taken from its flag only", key.name))
-                .hint(format!("say {flag} each time")));
-        }
-        let text = utf8(&raw, &source)?;
-        let value = Value::from_text(key.kind, text, base).ok_or_else(|| bad(key, &source, text))?;
-        entries.push(Entry { key, value, source });
+fn environment(env: Environment, base: Base) -> impl Iterator<Item = Result<Entry>> {
+    KEYS.iter().filter_map(move |key| {
+        let raw = env(&key.variable()).filter(|raw| !raw.is_empty())?;
+        Some(variable(key, &raw, base))
+    })
+}
+
+fn variable(key: &'static Key, raw: &OsString, base: Base) -> Result<Entry> {
+    let source = Source::Variable(key.variable());
+    if key.by == By::Flag {
+        let flag = key.flag().unwrap_or_default();
+        return Err(Error::usage(source.to_string(), format!("'{}' is taken from its flag only", key.name))
+            .hint(format!("say {flag} each time")));
     }
-    Ok(entries)
+    let text = utf8(raw, &source)?;
+    let value = Value::from_text(key.kind, text, base).ok_or_else(|| bad(key, &source, text))?;
+    Ok(Entry { key, value, source })
 }
 
 fn utf8<'a>(raw: &'a OsString, source: &Source) -> Result<&'a str> {

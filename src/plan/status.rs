@@ -18,7 +18,7 @@ pub(crate) struct SessionSummary {
     pub life: Life,
     /// The session that this run is in.
     pub here: bool,
-    /// When its last build ended.
+    /// When somebody was last at work in it, as far as the books know.
     pub last: Timestamp,
     /// When it was cleaned, if nobody was at work in it since: what it has yet stayed then.
     pub cleaned: Option<Timestamp>,

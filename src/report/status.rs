@@ -197,7 +197,7 @@ pub(crate) fn list_document(shown: &[ShownSession]) -> Value {
     document!({ "schema": SCHEMA, "kind": "sessions", "sessions": sessions })
 }
 
-/// `at work for 12 minutes (just)`, `left behind by just, opened 2 hours ago`, `this working copy, last build …`, `nobody
+/// `at work for 12 minutes (just)`, `left behind by just, opened 2 hours ago`, `this working copy, last at work …`, `nobody
 /// keeps it open, …`, `cleaned 5 minutes ago, …`.
 fn at_work(
     of: Whose,
@@ -215,7 +215,7 @@ fn at_work(
         // A watcher sees within a second that its session was ended.
         (Life::Alive, None) => "at work, somebody begins or ends it".to_owned(),
         (Life::Dead, Some(owner)) => format!("left behind by {}, opened {}", owner.command, ago(owner.since, now)),
-        (Life::Dead, None) => format!("left behind, last build {}", ago(last, now)),
+        (Life::Dead, None) => format!("left behind, last at work {}", ago(last, now)),
         (Life::Unowned, _) => {
             let cleaned = cleaned.map(|at| format!("cleaned {}", ago(at, now)));
             let state = match of {
@@ -223,7 +223,7 @@ fn at_work(
                 Whose::AnotherCopy => Some("another working copy"),
                 Whose::Named => Some("nobody keeps it open").filter(|_| cleaned.is_none()),
             };
-            let last = format!("last build {}", ago(last, now));
+            let last = format!("last at work {}", ago(last, now));
             let parts = state.map(str::to_owned).into_iter().chain(cleaned).chain([last]);
             parts.collect::<Vec<_>>().join(", ")
         }
@@ -387,7 +387,7 @@ mod tests {
         let at_work = |life, builds| at_work(Whose::Named, (life, builds), None, None, Moments { last: then, now });
         assert_eq!(at_work(Life::Alive, true), "at work, a build is running");
         assert_eq!(at_work(Life::Alive, false), "at work, somebody begins or ends it");
-        assert_eq!(at_work(Life::Unowned, false), "nobody keeps it open, last build 1 minute ago");
+        assert_eq!(at_work(Life::Unowned, false), "nobody keeps it open, last at work 1 minute ago");
     }
 
     fn fate(plan: Plan) -> Fate {
@@ -412,11 +412,11 @@ mod tests {
         let moments = Moments { last: at(3600), now: at(7200) };
         let owner = Owner { machine: String::new(), since: at(0), command: "just".to_owned() };
         for (session, here, life, owner, cleaned, said) in [
-            ("local-0a1b2c3d", true, Life::Unowned, None, None, "this working copy, last build 1 hour ago"),
-            ("local-0a1b2c3d", false, Life::Unowned, None, None, "another working copy, last build 1 hour ago"),
-            ("job-1", true, Life::Unowned, None, None, "nobody keeps it open, last build 1 hour ago"),
-            ("job-1", false, Life::Unowned, None, Some(at(7140)), "cleaned 1 minute ago, last build 1 hour ago"),
-            ("job-1", false, Life::Dead, None, None, "left behind, last build 1 hour ago"),
+            ("local-0a1b2c3d", true, Life::Unowned, None, None, "this working copy, last at work 1 hour ago"),
+            ("local-0a1b2c3d", false, Life::Unowned, None, None, "another working copy, last at work 1 hour ago"),
+            ("job-1", true, Life::Unowned, None, None, "nobody keeps it open, last at work 1 hour ago"),
+            ("job-1", false, Life::Unowned, None, Some(at(7140)), "cleaned 1 minute ago, last at work 1 hour ago"),
+            ("job-1", false, Life::Dead, None, None, "left behind, last at work 1 hour ago"),
             ("job-1", false, Life::Dead, Some(&owner), None, "left behind by just, opened 2 hours ago"),
             ("local-0a1b2c3d", true, Life::Alive, None, None, "at work, a build is running"),
         ] {

@@ -91,7 +91,7 @@ pub(crate) async fn end(
     let known = seen.books.sessions.contains_key(key);
     if manner.opened && !known {
         // Or it would depend on how fast its watcher was whether anybody knows it later.
-        let session = introduction(app, key, &seen.books);
+        let session = introduction(app, key, &seen.books, session.opened().unwrap_or(seen.began));
         let _ = seen.ledger.append_aside(vec![session.clone()]).await;
         seen.books.apply(session);
     }
@@ -208,20 +208,20 @@ pub(crate) fn say_that_it_goes_on(key: &SessionKey) {
     report::say(format_args!("session {} is still in use; whoever ends it last cleans up", key.session));
 }
 
-/// What the books are told of a session that was opened. Where others have been at work in it, this working copy has
-/// not, before it has made something.
-pub(crate) fn introduction(app: &App, key: &SessionKey, books: &Books) -> Record {
+/// What the books are told of a session that was opened then: whoever says so later was not at work in it until now.
+/// Where others have been at work in it, this working copy has not, before it has made something.
+pub(crate) fn introduction(app: &App, key: &SessionKey, books: &Books, opened: Timestamp) -> Record {
     let is_ours =
         books.sessions.get(key).is_none_or(|known| known.copies.is_empty()) && books.of_session(key).next().is_none();
-    at_work_in(app, key, is_ours.then(|| app.identity.copy.clone()))
+    at_work_in(app, key, is_ours.then(|| app.identity.copy.clone()), opened)
 }
 
-fn at_work_in(app: &App, key: &SessionKey, copy: Option<Name>) -> Record {
+fn at_work_in(app: &App, key: &SessionKey, copy: Option<Name>, at: Timestamp) -> Record {
     Record::Session(SessionEntry {
         ci: app.identity.ci.is_some(),
         slot: app.slot(),
         copies: copy.into_iter().collect(),
-        ..SessionEntry::new(key.clone(), Timestamp::now())
+        ..SessionEntry::new(key.clone(), at)
     })
 }
 
@@ -234,7 +234,7 @@ async fn note_what_was_made(app: &App, seen: &Observation, key: &SessionKey, ext
     if is_known || !session_end::ran_since(&seen.snapshot, extras, key, opening.since) {
         return Ok(());
     }
-    seen.ledger.append_aside(vec![at_work_in(app, key, Some(copy.clone()))]).await
+    seen.ledger.append_aside(vec![at_work_in(app, key, Some(copy.clone()), Timestamp::now())]).await
 }
 
 /// The session is over, but for what somebody still uses.

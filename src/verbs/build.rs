@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::app::{App, env};
 use crate::building::{Job, become_docker, not_started, run};
-use crate::cli::{Invocation, Verb};
+use crate::cli::{BuildFlags, Invocation, Verb};
 use crate::engine::{Program, ProgramKind, answer, program};
 use crate::error::{Error, Result};
 use crate::plan::argv::{self, Spelling, Tool};
@@ -40,9 +40,7 @@ pub(crate) fn build(app: &App, global: &[OsString], words: &[OsString]) -> Resul
 /// `dkb bake`: many targets in one call of docker, each a build of its own in the books.
 pub(crate) fn bake(app: &App, global: &[OsString], words: &[OsString]) -> Result<u8> {
     let program = app.builder()?;
-    // What the user calls `bake` older versions of docker know as `buildx bake` only.
-    let buildx = words.first().filter(|verb| *verb == "bake" && !program.seat).map(|_| OsString::from("buildx"));
-    let words: Vec<OsString> = buildx.into_iter().chain(words.iter().cloned()).collect();
+    let words = if program.seat { words.to_vec() } else { as_docker_knows_it(words) };
     let Some((spelling, rest)) = Spelling::read_bake(&words) else {
         return Err(Error::usage("reading the command line", "this is no way to spell docker buildx bake"));
     };
@@ -89,6 +87,22 @@ pub(crate) fn help(page: clap::Error, invocation: &Invocation) -> u8 {
         report::warn(not_started(&program, &command.exec()));
     }
     code
+}
+
+/// What the user calls `bake` older versions of docker know as `buildx bake` only.
+fn as_docker_knows_it(words: &[OsString]) -> Vec<OsString> {
+    let buildx = words.first().filter(|verb| *verb == "bake").map(|_| OsString::from("buildx"));
+    buildx.into_iter().chain(words.iter().cloned()).collect()
+}
+
+/// Becomes docker: whoever can't read what is to be kept, and where the books are, leaves both alone.
+pub(crate) fn without_settings(app: &App, flags: &BuildFlags, why: &Error) -> Error {
+    let program = match app.program() {
+        Ok(program) => program,
+        Err(error) => return error,
+    };
+    let words: Vec<OsString> = flags.spelling.iter().chain(&flags.args).cloned().collect();
+    unnoted(&program, &flags.docker, &as_docker_knows_it(&words), why)
 }
 
 /// Becomes docker, where this machine gives dkb too little to do anything beside it. Comes back only if that fails.

@@ -16,9 +16,11 @@ use crate::plan::argv::Spelling;
 use crate::report;
 use crate::report::doctor::{Finding, Health};
 
-pub(super) fn doctor(app: &App) -> Result<u8> {
+/// `settings`: why they could not be read as a whole.
+pub(super) fn doctor(app: &App, settings: Option<&Error>) -> Result<u8> {
     let program = app.program();
-    let mut findings = vec![docker(&program)];
+    let mut findings: Vec<Finding> = settings.map(|error| failed("settings", error)).into_iter().collect();
+    findings.push(docker(&program));
     if let Ok(program) = &program {
         findings.extend(builder(app, program));
     }

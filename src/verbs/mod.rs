@@ -19,8 +19,9 @@ mod watch;
 use std::ffi::OsString;
 
 use crate::app::App;
-use crate::cli::{self, Invocation, Parsed, Verb};
-use crate::error::{ErrorKind, Result};
+use crate::cli::{self, Cli, Invocation, Parsed, Verb};
+use crate::config::Typed;
+use crate::error::{Error, ErrorKind, Result};
 use crate::processes::signals;
 use crate::report;
 use seat::Seat;
@@ -64,6 +65,19 @@ fn build_by(app: &App, verb: Verb) -> Result<u8> {
     run(app, &flags.docker, &words)
 }
 
+/// Settings that can't be read break no build, and are what `dkb doctor` is asked about. All else waits until it is known
+/// what is to be kept.
+fn without_settings(cli: &Cli, typed: &[Typed], error: Error) -> Result<u8> {
+    let Ok(app) = App::by_what_can_be_read(cli, typed) else { return Err(error) };
+    match &cli.verb {
+        Verb::Build(flags) | Verb::Bake(flags) | Verb::Compose(flags) if cli.common.settings.is_none() => {
+            Err(build::without_settings(&app, flags, &error))
+        }
+        Verb::Doctor => doctor::doctor(&app, Some(&error)),
+        _ => Err(error),
+    }
+}
+
 fn run(parsed: Parsed) -> Result<u8> {
     let Invocation { cli, typed } = match parsed {
         Parsed::Run(invocation) => *invocation,
@@ -81,7 +95,10 @@ fn run(parsed: Parsed) -> Result<u8> {
         Verb::Plugin(verb) => return plugin::plugin(*verb, cli.docker.config.as_deref()),
         _ => {}
     }
-    let app = App::new(&cli, &typed)?;
+    let app = match App::new(&cli, &typed) {
+        Ok(app) => app,
+        Err(error) => return without_settings(&cli, &typed, error),
+    };
     match cli.verb {
         verb @ (Verb::Build(_) | Verb::Bake(_) | Verb::Compose(_)) => build_by(&app, verb),
         Verb::Clean(clean) => clean::clean(&app, &clean),
@@ -91,7 +108,7 @@ fn run(parsed: Parsed) -> Result<u8> {
         Verb::Watch(watch) => watch::watch(&app, &watch),
         Verb::TidyCache => tidy_cache::tidy_cache(&app),
         Verb::Config(config) => config::config(&app, &config),
-        Verb::Doctor => doctor::doctor(&app),
+        Verb::Doctor => doctor::doctor(&app, None),
         Verb::Log(log) => log::log(&app, &log),
         Verb::Status(status) => status::status(&app, &status),
         // Answered above, before there was an app.

@@ -160,8 +160,10 @@ fn listen(flags: &cli::WatchFlags) -> Result<oneshot::Receiver<End>> {
 async fn introduce(app: &App, state: &State) -> Result<()> {
     let engine = app.engine(Limits::default()).await?;
     let Some(identity) = engine.info().await?.identity else { return Ok(()) };
-    state.session(&app.key).is_on(&identity)?;
+    let session = state.session(&app.key);
+    session.is_on(&identity)?;
     let ledger = state.ledger(&identity);
     let (books, _) = ledger.read_aside().await?;
-    ledger.append_aside(vec![end::introduction(app, &app.key, &books)]).await
+    let opened = session.opened().unwrap_or_else(Timestamp::now);
+    ledger.append_aside(vec![end::introduction(app, &app.key, &books, opened)]).await
 }

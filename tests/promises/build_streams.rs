@@ -5,10 +5,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::time::{Duration, Instant};
 
 use dkb::model::Life;
-use dkb_lab::command::Output;
+use dkb_lab::command::{Command, Output};
 use dkb_lab::{Builder, Context, Engine, FakeDocker, Promises, State, eventually, promises};
 
-use crate::building::{Maker, builds_of, docker_script, own_lines, says_nothing_of_its_own};
+use crate::building::{Maker, builds_of, docker_script, own_lines, says_nothing_of_its_own, warns_once};
 use crate::clean_host::key;
 
 pub(crate) fn promises() -> Promises {
@@ -24,6 +24,7 @@ pub(crate) fn promises() -> Promises {
             a_flag_in_the_wrong_place_is_pointed_out,
             a_missing_program_is_127_and_an_endless_chain_ends,
             podman_is_called_as_docker_is,
+            settings_that_can_not_be_read_break_no_build,
             what_docker_leaves_running_is_not_waited_for_and_is_no_build,
             in_a_terminal_too_what_docker_leaves_running_is_not_waited_for,
         ])
@@ -220,6 +221,44 @@ fn podman_is_called_as_docker_is() {
         "{call:?}"
     );
     assert!(call.ends_with(&["-t", "x", "."].map(String::from)), "{call:?}");
+}
+
+fn settings_that_can_not_be_read_break_no_build() {
+    type Breaks = fn(&State, Command) -> Command;
+    let in_a_checkout = |state: &State, dkb: Command| {
+        std::fs::write(state.work().join("dkb.toml"), "keep_last = \"x\"\n").expect("a file");
+        dkb
+    };
+    let breaks: [(&str, Breaks); 4] = [
+        ("dkb.toml:1: ", in_a_checkout),
+        ("DKB_KEEP_SUPERSEDED", |_, dkb| dkb.env("DKB_KEEP_SUPERSEDED", "many")),
+        ("DKB_PROJECT", |_, dkb| dkb.env("DKB_PROJECT", "no name!")),
+        ("DKB_SETTINGS", |_, dkb| dkb.env("DKB_SETTINGS", "nowhere.toml")),
+    ];
+    for (said, broken) in breaks {
+        let state = State::new();
+        let dkb = |docker: &FakeDocker| broken(&state, state.dkb().cwd(state.work()).with_docker(docker));
+        for (typed, docker_words) in [
+            (&["build", "-t", "x", "."][..], &["build", "-t", "x", "."][..]),
+            (&["buildx", "build", "."], &["buildx", "build", "."]),
+            (&["bake", "web"], &["buildx", "bake", "web"]),
+            (&["compose", "up", "--build"], &["compose", "up", "--build"]),
+        ] {
+            let docker = FakeDocker::new();
+            docker.reply().code(7);
+            let output = dkb(&docker).args(typed).run().code(7).warns("this build was not noted").warns(said);
+            warns_once(&output);
+            assert_eq!(docker.calls().remove(0).words(), docker_words);
+        }
+        // What was typed is not docker's, and what deletes has to know what stays.
+        for words in [&["--session", "no name!", "build", "."][..], &["clean"], &["guard", "--", "true"]] {
+            let docker = FakeDocker::new();
+            dkb(&docker).args(words).run().code(2);
+            assert!(docker.calls().is_empty(), "{words:?}");
+        }
+        let doctor = dkb(&FakeDocker::new()).args(["doctor"]).run().code(1).says("settings").says(said);
+        assert!(doctor.out().contains("state folder"), "it goes on: {doctor}");
+    }
 }
 
 /// A script around docker starts something that outlives it, with or without docker's streams.

@@ -32,6 +32,7 @@ pub(crate) fn promises() -> Promises {
         .on_every_engine(promises![
             a_session_is_cleaned_when_its_command_ends_and_the_code_is_the_commands,
             a_tag_that_the_session_took_is_given_back,
+            a_session_in_which_nothing_was_built_is_cleaned_too,
         ])
         .on(containerd_store, promises![a_container_whose_image_the_store_has_dropped_goes_or_is_told_and_found_again])
         .on(|engine| engine == "docker-28.5", promises![the_compose_file_of_the_docs_leaves_nothing])
@@ -49,6 +50,18 @@ fn a_session_is_cleaned_when_its_command_ends_and_the_code_is_the_commands(engin
         assert!(!scene.holds_something(), "{end}: the guard left\n{}", engine.inventory());
         scene.is_clean();
     }
+}
+
+fn a_session_in_which_nothing_was_built_is_cleaned_too(engine: &Engine) {
+    let scene = Scene::new(engine);
+    let dkb = || engine.dkb_in(&scene.state).project("p");
+    dkb().args(["guard", "--", "true"]).run().success();
+    // Long enough for its watcher to tell the books of it as well.
+    dkb().args(["guard", "--", "sleep", "1"]).run().success();
+    let list = dkb().args(["session", "list", "--format", "json"]).run().success().json();
+    let sessions = list["sessions"].as_array().expect("sessions");
+    assert_eq!(sessions.len(), 2, "{list:#}");
+    assert!(sessions.iter().all(|session| session["cleaned"].is_string()), "{list:#}");
 }
 
 fn a_container_that_takes_its_time_to_stop_is_named(engine: &Engine) {
