@@ -119,12 +119,14 @@ impl Call {
 
     /// The reference: whose builds count, and what then speaks for the image.
     fn takes(&self, thing: &Thing, former_ended_now: bool) -> bool {
+        // All containers were made a moment ago, and what is asked for is older.
+        let goes_along = self.containers && self.older_than.is_none();
         let unused = match (thing.container, self.scope) {
             (None, _) => true,
-            (Some(Use::Ours), Scope::Session) => self.containers,
-            (Some(Use::Stopped), Scope::Session) => self.containers && !thing.builds.is_empty(),
+            (Some(Use::Ours), Scope::Session) => goes_along,
+            (Some(Use::Stopped), Scope::Session) => goes_along && !thing.builds.is_empty(),
             // Made when the session had long been given up, it is somebody else's.
-            (Some(Use::Stopped), Scope::Stale) => self.containers && former_ended_now,
+            (Some(Use::Stopped), Scope::Stale) => goes_along && former_ended_now,
             _ => false,
         };
         if thing.builds.is_empty() {
