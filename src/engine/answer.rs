@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
+use super::ask::Flavour;
 use crate::model::{Container, ContainerState, Ended, Image, ImageDetail, ImageId, Reference};
 
 pub(super) type Labels = Option<HashMap<String, String>>;
@@ -253,6 +254,8 @@ impl TryFrom<RawEnded> for Ended {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", expecting = "an event")]
 struct RawEvent {
+    #[serde(default)]
+    action: String,
     actor: RawActor,
     #[serde(rename = "timeNano")]
     nanos: Option<i64>,
@@ -274,6 +277,8 @@ struct RawAttributes {
 
 /// What happened to an image.
 pub(super) struct ImageEvent {
+    /// The engine's own word.
+    action: String,
     pub(super) id: ImageId,
     pub(super) at: Option<Timestamp>,
     /// The name that it is about.
@@ -291,13 +296,43 @@ pub(super) struct Step {
 /// The events of images, up to the first that is none.
 pub(super) fn events(stream: &[u8]) -> impl Iterator<Item = ImageEvent> {
     let events = serde_json::Deserializer::from_slice(stream).into_iter::<RawEvent>();
-    events.map_while(Result::ok).filter_map(|RawEvent { actor, nanos }| {
+    events.map_while(Result::ok).filter_map(|RawEvent { action, actor, nanos }| {
         Some(ImageEvent {
+            action,
             id: ImageId::parse(&actor.id)?,
             at: nanos.and_then(|nanos| Timestamp::from_nanosecond(nanos.into()).ok()),
             name: actor.attributes.name.and_then(|name| Reference::listed(&name)),
         })
     })
+}
+
+/// The images that were deleted, and when each was last. Docker's word is true. Podman says the same of one that it refused
+/// to delete, and of one that lost a name: only where it was brought in again later had it gone, and that is all that a
+/// list does not show.
+pub(super) fn deletions(
+    events: &[ImageEvent],
+    flavour: Flavour,
+    since: Timestamp,
+    until: Timestamp,
+) -> HashMap<ImageId, Timestamp> {
+    let mut deleted = HashMap::new();
+    let mut went = |id: ImageId, at: Timestamp| {
+        let last = deleted.entry(id).or_insert(at);
+        *last = at.max(*last);
+    };
+    let is_said_to_go = |event: &ImageEvent| ["delete", "remove"].contains(&&*event.action);
+    let tries = |id: ImageId| events.iter().filter(move |event| event.id == id && is_said_to_go(event));
+    for event in events {
+        let at = event.at.unwrap_or(until);
+        let is_true = match flavour {
+            Flavour::Docker => is_said_to_go(event),
+            Flavour::Podman => !is_said_to_go(event) && tries(event.id).any(|tried| tried.at.unwrap_or(since) <= at),
+        };
+        if is_true {
+            went(event.id, at);
+        }
+    }
+    deleted
 }
 
 fn state(name: String) -> ContainerState {
@@ -395,6 +430,30 @@ mod tests {
         let named = first.replace("{}", "{\"name\":\"app:1\",\"x\":\"2\"}");
         let name = events(named.as_bytes()).next().expect("an event").name;
         assert_eq!(name, Reference::written("app:1"));
+    }
+
+    #[test]
+    fn what_went_is_told_from_what_only_lost_a_name() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let id = ImageId::parse(&"1".repeat(64)).expect("an ID");
+        let told = |flavour: Flavour, events: &[(&str, i64)]| {
+            let event = |(action, second): &(&str, i64)| ImageEvent {
+                action: (*action).to_owned(),
+                id,
+                at: Some(at(*second)),
+                name: None,
+            };
+            let events: Vec<ImageEvent> = events.iter().map(event).collect();
+            deletions(&events, flavour, at(0), at(99)).get(&id).copied()
+        };
+        let docker = [("delete", 5), ("delete", 7), ("pull", 9)];
+        assert_eq!(told(Flavour::Docker, &docker), Some(at(7)));
+        let told = |events| told(Flavour::Podman, events);
+        assert_eq!(told(&[("delete", 4), ("remove", 5)]), None, "it says so of a name, and of a refusal");
+        assert_eq!(told(&[("remove", 5), ("loadfromarchive", 8)]), Some(at(8)), "it was brought in again");
+        assert_eq!(told(&[("loadfromarchive", 8), ("remove", 5)]), Some(at(8)), "in whatever order");
+        assert_eq!(told(&[("pull", 3), ("remove", 5)]), None, "it was brought in before");
+        assert_eq!(told(&[("pull", 5)]), None);
     }
 
     #[test]

@@ -125,7 +125,8 @@ pub trait Engine {
     /// remembers: Docker tells builds' names too, Podman not even all that somebody gave by hand.
     async fn tagged(&self, since: Timestamp, until: Timestamp) -> Vec<(Reference, ImageId)>;
 
-    /// The images that were deleted between two moments of the engine's own clock, and when each was last.
+    /// The images that were deleted between two moments of the engine's own clock, and when each was last. Podman tells
+    /// only of those that were brought in again, and when that was.
     /// The engine remembers only its latest events, Podman now and then tells less than it remembers, and somebody
     /// between may not let them through: an image that is missing here says nothing.
     async fn deleted(&self, since: Timestamp, until: Timestamp) -> HashMap<ImageId, Timestamp>;

@@ -72,14 +72,12 @@ impl Docker {
     }
 
     pub(super) async fn deletions(&self, since: Timestamp, until: Timestamp) -> HashMap<ImageId, Timestamp> {
-        // Docker's word, and Podman's for the same.
-        let events = self.events(r#"{"type":["image"],"event":["delete","remove"]}"#, since, until).await;
-        let mut deleted = HashMap::new();
-        for event in events {
-            let last = deleted.entry(event.id).or_insert(since);
-            *last = event.at.unwrap_or(until).max(*last);
-        }
-        deleted
+        // Podman's words for what brings an image in are asked for with its own for what goes.
+        let filters = match self.hello().flavour {
+            Flavour::Docker => r#"{"type":["image"],"event":["delete"]}"#,
+            Flavour::Podman => r#"{"type":["image"],"event":["delete","remove","pull","load","loadfromarchive"]}"#,
+        };
+        answer::deletions(&self.events(filters, since, until).await, self.hello().flavour, since, until)
     }
 
     /// What the engine tells of images between two moments of its clock, which may be less than what was.

@@ -20,6 +20,10 @@ pub(crate) fn promises() -> Promises {
             what_a_stopped_clean_got_no_answer_for_is_not_ours_when_it_comes_back,
             another_engine_behind_the_same_path_is_another,
         ])
+        .on(
+            |engine| engine.starts_with("podman"),
+            promises![an_image_that_lost_a_name_or_was_not_to_be_deleted_is_still_ours],
+        )
         .on_one_engine()
         .on(
             dkb_lab::promise::docker,
@@ -215,6 +219,24 @@ fn an_image_that_went_and_came_back_between_two_looks_is_not_ours(engine: &Engin
     books.dkb(engine).args(["clean", "--all", "--tagged", "--yes"]).run().success();
     assert!(images.iter().all(|image| engine.has(image)), "the engine said that they were deleted");
     assert!(!engine.has(&stays), "of what did not come back the record holds");
+}
+
+/// Podman's events call that a removal, where they tell of it at all.
+fn an_image_that_lost_a_name_or_was_not_to_be_deleted_is_still_ours(engine: &Engine) {
+    let books = Books::of(engine);
+    let context = Context::from_base("RUN echo 1 >/1");
+    books.dkb(engine).args(["build", "-q", "-t", "app:1", "-t", "app:2"]).arg(context.path()).run().success();
+    let image = engine.find("app:1").expect("it was built").id;
+    let container = engine.container("app:1").stopped();
+    for _ in 0..30 {
+        engine.docker(["image", "rm", "app:2"]).run().success();
+        engine.docker(["image", "rm"]).arg(&image).run().code(1);
+        books.dkb(engine).arg("status").run().success().says("app:1");
+        engine.docker(["image", "tag", "app:1", "app:2"]).run().success();
+    }
+    engine.docker(["container", "rm", &container]).run().success();
+    books.dkb(engine).args(["clean", "--all", "--tagged", "--yes"]).run().success();
+    assert!(!engine.has(&image), "{}", engine.inventory());
 }
 
 /// A machine was copied, and its engine has the same ID. Whoever works on both has one ledger for them.

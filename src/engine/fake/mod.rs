@@ -383,7 +383,9 @@ impl Engine for Fake {
 
     async fn deleted(&self, since: Timestamp, until: Timestamp) -> HashMap<ImageId, Timestamp> {
         let deleted = |world: &World| {
-            let within = world.deleted.iter().filter(|(at, _)| (since..=until).contains(at));
+            let is_back = |id: &ImageId| world.images.contains_key(id);
+            let tells = |id: &ImageId| world.store != Store::Podman || is_back(id);
+            let within = world.deleted.iter().filter(|(at, id)| (since..=until).contains(at) && tells(id));
             within.map(|(at, id)| (*id, *at)).collect()
         };
         self.look("asking for events of", "deletions", deleted).await.unwrap_or_default()
