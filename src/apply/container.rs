@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ended::{StepEnd, settle};
-use crate::engine::Engine;
+use crate::engine::{Answer, Engine};
 use crate::error::Result;
 use crate::model::{Container, Outcome};
 
@@ -17,6 +17,13 @@ pub(super) async fn remove(engine: &impl Engine, id: &str) -> Result<StepEnd> {
         Ok(engine.containers().await?.into_iter().find(|container| container.id == id))
     };
     let removed = engine.remove_container(id).await?;
+    let others = match &removed {
+        Answer::Refused { message, .. } => others_on_it(message, id),
+        _ => Vec::new(),
+    };
+    if !others.is_empty() {
+        return Ok(StepEnd { for_others: others, ..StepEnd::plainly(Outcome::Kept) });
+    }
     let ended = settle(removed, async || Ok(find().await?.is_none())).await?;
     if !matches!(ended.outcome, Outcome::Kept | Outcome::Failed) {
         return Ok(ended);
@@ -31,4 +38,30 @@ pub(super) async fn remove(engine: &impl Engine, id: &str) -> Result<StepEnd> {
         }
     }
     Ok(ended)
+}
+
+/// Podman removes no container that another one stands on, as by `--network container:NAME`. No list says which those are,
+/// its refusal does.
+fn others_on_it(refusal: &str, id: &str) -> Vec<String> {
+    if !refusal.contains("dependent containers") {
+        return Vec::new();
+    }
+    let words = refusal.split(|c: char| !c.is_ascii_hexdigit());
+    words.filter(|word| word.len() == id.len() && *word != id).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_for_the_sake_of_others_names_them() {
+        let [one, two, three] = ["1", "2", "3"].map(|digit| digit.repeat(64));
+        let refusal = format!(
+            "cannot remove container {one} as it has dependent containers: container has dependent containers which \
+             must be removed before it: {two}, {three}: container already exists"
+        );
+        assert_eq!(others_on_it(&refusal, &one), [two, three]);
+        assert!(others_on_it(&format!("container {one} is busy"), &one).is_empty());
+    }
 }

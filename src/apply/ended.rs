@@ -13,15 +13,22 @@ pub(super) struct StepEnd {
     pub(super) lost: bool,
     /// A build that has begun since may need it.
     pub(super) by_build: bool,
+    /// The containers that stand on this one, where the engine refused for their sake.
+    pub(super) for_others: Vec<String>,
 }
 
 impl StepEnd {
     pub(super) const fn plainly(outcome: Outcome) -> Self {
-        Self { outcome, why: None, lost: false, by_build: false }
+        Self { outcome, why: None, lost: false, by_build: false, for_others: Vec::new() }
     }
 
     pub(super) fn held() -> Self {
         Self { by_build: true, ..Self::plainly(Outcome::Kept) }
+    }
+
+    /// For the sake of what may have gone by then, or for a reason that the engine did not give.
+    pub(super) fn is_worth_another_try(&self) -> bool {
+        self.outcome == Outcome::Failed && !self.lost || !self.for_others.is_empty()
     }
 
     pub(super) fn failed(why: Error) -> Self {

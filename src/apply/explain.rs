@@ -12,8 +12,14 @@ use crate::model::{
 /// explained one by one.
 const ASKED: usize = 100;
 
-/// What is `held` is kept for a build that began meanwhile.
-pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSet<String>, can: Capabilities) {
+/// What is `held` is kept for a build that began meanwhile; what is `stood_on`, for the containers that stand on it.
+pub(super) async fn explain(
+    engine: &impl Engine,
+    plan: &mut Plan,
+    held: &HashSet<String>,
+    stood_on: &HashMap<String, Vec<String>>,
+    can: Capabilities,
+) {
     let unfinished: Vec<usize> = (0..plan.steps.len())
         .filter(|&at| {
             let step = &plan.steps[at];
@@ -72,7 +78,10 @@ pub(super) async fn explain(engine: &impl Engine, plan: &mut Plan, held: &HashSe
                 kept.holders = kept.names.iter().filter(|name| !going.contains(name)).map(Holder::of_name).collect();
             }
         } else {
-            kept.holders = users_of(step, &containers);
+            kept.holders = match stood_on.get(&*step.id()) {
+                Some(others) => containers.iter().filter(|one| others.contains(&one.id)).map(Holder::from).collect(),
+                None => users_of(step, &containers),
+            };
             kept.reason = if kept.holders.is_empty() { KeptReason::Changed } else { KeptReason::InUse };
         }
         if step.result == Some(Outcome::Failed) {

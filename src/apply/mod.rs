@@ -76,7 +76,7 @@ async fn apply(
 ) -> Report {
     let mut report = Report::default();
     let mut stop = pin!(stop);
-    let mut held = HashSet::new();
+    let (mut held, mut stood_on) = (HashSet::new(), HashMap::new());
     let (can, is_needed) = (door.can, &is_needed);
     let mut from = 0;
     while from < plan.steps.len() && !report.is_over() {
@@ -97,13 +97,11 @@ async fn apply(
             side_by_side(groups, perform, at_once, stop.as_mut(), report, &mut progress).await
         };
         let mut ended = carry_out(&steps.chunks(together).collect::<Vec<_>>(), &mut report).await;
-        // Podman removes no container that another one stands on, as by `--network container:NAME`, and no list says
-        // which those are. So what was refused is tried again for as long as others have gone.
+        // What was refused for the sake of another container is tried again for as long as others have gone.
         let is_removal = matches!(wave, (Kind::Container, Action::Remove, _));
         let mut round: Vec<usize> = (0..steps.len()).filter(|_| is_removal).collect();
         loop {
-            let (refused, rest): (Vec<usize>, _) =
-                round.into_iter().partition(|&at| ended[at].outcome == Outcome::Failed && !ended[at].lost);
+            let (refused, rest): (Vec<usize>, _) = round.into_iter().partition(|&at| ended[at].is_worth_another_try());
             if refused.is_empty() || report.is_over() || !rest.iter().any(|&at| ended[at].outcome == Outcome::Done) {
                 break;
             }
@@ -112,8 +110,11 @@ async fn apply(
             refused.iter().zip(again).for_each(|(&at, end)| ended[at] = end);
             round = refused;
         }
-        for (step, StepEnd { outcome, why, by_build, .. }) in plan.steps[from..].iter_mut().zip(ended) {
+        for (step, StepEnd { outcome, why, by_build, for_others, .. }) in plan.steps[from..].iter_mut().zip(ended) {
             step.result = Some(outcome);
+            if !for_others.is_empty() {
+                stood_on.insert(step.id().into_owned(), for_others);
+            }
             if by_build {
                 held.insert(step.id().into_owned());
             }
@@ -128,7 +129,7 @@ async fn apply(
     }
     // Whoever asked to stop is not kept waiting for explanations, and an engine that is gone has none.
     if !report.is_over() {
-        explain::explain(door.engine, plan, &held, can).await;
+        explain::explain(door.engine, plan, &held, &stood_on, can).await;
     }
     let is_gone = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
     report.gone = plan.steps.iter().filter(is_gone).filter_map(Step::removed_image).collect();

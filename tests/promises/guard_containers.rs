@@ -11,7 +11,13 @@ pub(crate) fn promises() -> Promises {
             containers_that_stand_on_one_another_go_whatever_their_ids_say,
             what_is_paused_is_stopped_as_what_runs,
         ])
-        .on(podman, promises![a_pod_is_told_and_fails_no_later_job])
+        .on(
+            podman,
+            promises![
+                a_pod_is_told_and_fails_no_later_job,
+                a_container_that_a_strangers_stands_on_is_in_use_and_fails_no_later_job,
+            ],
+        )
 }
 
 fn guard(engine: &Engine, state: &State, script: &str) -> dkb_lab::Output {
@@ -37,6 +43,19 @@ fn containers_that_stand_on_one_another_go_whatever_their_ids_say(engine: &Engin
     guard(engine, &state, &run("db", ""));
     let theirs = engine.container(dkb_lab::context::BASE).name("theirs").running();
     assert!(engine.api().containers().iter().all(|one| one["Id"] == theirs.as_str()));
+}
+
+fn a_container_that_a_strangers_stands_on_is_in_use_and_fails_no_later_job(engine: &Engine) {
+    let state = State::new();
+    let script = "docker run -d --name ours --stop-signal KILL --label \"$DKB_LABEL\" lab/base sleep 1000
+                  docker run -d --name theirs --network container:ours lab/base sleep 1000";
+    guard(engine, &state, script).never_warns("refused").warns("in use theirs (running)");
+    let clean = || engine.dkb_in(&state).project("p").args(["clean", "--stale"]).run().success();
+    let told = clean();
+    assert!(told.out().contains("theirs") && !told.err().contains("refused"), "{told}");
+    engine.docker(["rm", "--force", "theirs"]).run().success();
+    clean();
+    assert_eq!(engine.api().containers(), [] as [serde_json::Value; 0], "{}", engine.inventory());
 }
 
 fn what_is_paused_is_stopped_as_what_runs(engine: &Engine) {
