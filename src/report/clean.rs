@@ -1,13 +1,13 @@
 //! What `dkb clean` says: a few lines for people, one document for programs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::table::Table;
-use super::words::{Loudness, held_by, in_words, plural, short_id, shortened, why, words};
+use super::words::{Loudness, held_by, holders, in_words, list, plural, short_id, shortened, why, words};
 use super::{Page, Style, result};
 use crate::config::Settings;
-use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Scope, Step, human_bytes, total};
+use crate::model::{Action, Kept, KeptReason, Kind, Outcome, Plan, Scope, Step, human_bytes, total};
 
 /// Names and IDs that one line shows before it says how many more there are.
 const SHOWN: usize = 4;
@@ -200,18 +200,6 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
     }
 }
 
-/// Whoever holds these, each once. What stands on a base and is none itself: the steps of one build are a chain, and
-/// its end says enough.
-fn holders(group: &[&Kept]) -> Vec<String> {
-    let ids: HashSet<&str> = group.iter().map(|kept| &*kept.id).collect();
-    let is_base = |holder: &&Holder| matches!(holder, Holder::Child { id, .. } if ids.contains(&*id.to_string()));
-    let holders = group.iter().flat_map(|kept| &kept.holders).filter(|holder| !is_base(holder));
-    let mut ends: Vec<String> = holders.map(ToString::to_string).collect();
-    ends.sort();
-    ends.dedup();
-    ends
-}
-
 /// The thing itself, and who holds it.
 fn who(kept: &Kept) -> String {
     let name = short(kept);
@@ -222,12 +210,6 @@ fn who(kept: &Kept) -> String {
 
 fn short(kept: &Kept) -> String {
     kept.names.first().map_or_else(|| short_id(&kept.id).to_owned(), |name| shortened(name))
-}
-
-fn list(names: &[String], shown: usize) -> String {
-    let more = names.len().saturating_sub(shown);
-    let shown = names.iter().take(shown).cloned().collect::<Vec<_>>().join(", ");
-    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
 fn describe(step: &Step) -> String {
@@ -255,7 +237,7 @@ mod tests {
     use super::*;
     use crate::model::books_tests::id;
     use crate::model::image_tests::host;
-    use crate::model::{CacheUse, Deed, ImageGuard, ImageId, Name, Reason};
+    use crate::model::{CacheUse, Deed, Holder, ImageGuard, ImageId, Name, Reason};
 
     #[test]
     fn a_name_is_shown_as_it_is_and_a_reason_in_words() {

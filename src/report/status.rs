@@ -114,7 +114,7 @@ pub(crate) fn human(
     let engine = &plan.engine;
     let mut page = Page::new(style);
     page.heading(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
-    let table = Images::of(shown.iter().map(|shown| &shown.session), page.width(), verbose);
+    let table = Images::of(shown.iter().map(|shown| &shown.session), plan, page.width(), verbose);
     if shown.iter().any(|shown| !shown.session.images.is_empty()) {
         table.head(&mut page);
     }
@@ -130,7 +130,7 @@ pub(crate) fn human(
         let moments = Moments { last: session.last, now };
         let at_work = at_work(whose, (session.life, *builds), owner.as_ref(), session.cleaned, moments);
         page.wrapped(format_args!("session {}{here}: {at_work}", session.key.session), 2);
-        table.session(&mut page, session, now, verbose);
+        table.session(&mut page, session, now);
     }
     if shown.is_empty() {
         page.line("nothing here is ours");
@@ -334,6 +334,9 @@ fn told(Fate { plan, totals, .. }: &Fate) -> String {
         (reason, held) if held.is_empty() => words(reason).to_owned(),
         (KeptReason::ForeignTag, held) => {
             format!("{held} {} it", if kept.holders.len() == 1 { "names" } else { "name" })
+        }
+        (KeptReason::Base, held) => {
+            format!("{held} {} on it", if kept.holders.len() == 1 { "stands" } else { "stand" })
         }
         (reason, held) => format!("{}, {held}", words(reason)),
     });

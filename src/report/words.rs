@@ -1,8 +1,10 @@
 //! The words that every page has in common.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
-use crate::model::{Kept, KeptReason, Reason};
+use crate::model::{Holder, Kept, KeptReason, Reason};
 
 /// How much is to be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub(crate) fn words(reason: KeptReason) -> &'static str {
         KeptReason::LedgerDamaged => "ledger damaged",
         KeptReason::Pulled => "pulled",
         KeptReason::Inherited => "built on ours",
-        KeptReason::Base => "base of",
+        KeptReason::Base => "under",
         KeptReason::OtherSession => "other session",
         KeptReason::OtherCopy => "other working copy",
         KeptReason::OtherProject => "other project",
@@ -53,6 +55,25 @@ pub(crate) fn words(reason: KeptReason) -> &'static str {
 /// Whoever holds it, in one line.
 pub(crate) fn held_by(kept: &Kept) -> String {
     kept.holders.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The first of so many names and IDs, and how many more there are.
+pub(super) fn list(names: &[String], shown: usize) -> String {
+    let more = names.len().saturating_sub(shown);
+    let shown = names.iter().take(shown).cloned().collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
+/// Whoever holds these, each once. What stands on a base and is none itself: the steps of one build are a chain, and
+/// its end says enough.
+pub(super) fn holders(group: &[&Kept]) -> Vec<String> {
+    let ids: HashSet<&str> = group.iter().map(|kept| &*kept.id).collect();
+    let is_base = |holder: &&Holder| matches!(holder, Holder::Child { id, .. } if ids.contains(&*id.to_string()));
+    let holders = group.iter().flat_map(|kept| &kept.holders).filter(|holder| !is_base(holder));
+    let mut ends: Vec<String> = holders.map(ToString::to_string).collect();
+    ends.sort();
+    ends.dedup();
+    ends
 }
 
 /// A volume that nobody named has 64 digits for a name, of which a dozen say enough.
