@@ -39,7 +39,7 @@ Usage: dkb [FLAGS] VERB [ARG...]
   --json, --color WHEN, -q, -v    how results are printed
   -h, --help, -V, --version       also: dkb VERB --help
 
-docker's own flags go before VERB. Start with: dkb build .";
+docker's own flags go before VERB. First: dkb build -t app .";
 
 pub(super) const GUARD_USAGE: &str = "dkb guard [OPTIONS] -- COMMAND...";
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::table::Table;
-use super::words::{Loudness, held_by, holders, in_words, list, plural, short_id, shortened, why, words};
+use super::words::{
+    Loudness, NOTHING, at_most, held_by, holders, in_words, list, plural, short_id, shortened, why, words,
+};
 use super::{Page, Style, result};
 use crate::config::Settings;
 use crate::model::{Action, Kept, KeptReason, Kind, Outcome, Plan, Scope, Step, human_bytes, total};
@@ -46,9 +48,11 @@ pub(crate) fn json(plan: &Plan) -> Page {
     Page::json(plan)
 }
 
-/// Whose things a scope covers, seen from this project, in the words of the first line.
-pub(crate) fn whose(scope: &Scope, project: &str) -> String {
+/// Whose things a scope covers, seen from this project, in the words of the first line. `typed`: a flag names the
+/// project, which may be another one than that of this checkout.
+pub(crate) fn whose(scope: &Scope, project: &str, typed: bool) -> String {
     match scope {
+        Scope::Project { project: of } if typed => format!("{of} · named by --project"),
         Scope::Project { project: of } if of.as_str() == project => format!("{of} · this project"),
         Scope::Project { project: of } => format!("{of} · another project"),
         Scope::Session(key) => format!("{} · session {}", key.project, key.session),
@@ -60,7 +64,9 @@ pub(crate) fn whose(scope: &Scope, project: &str) -> String {
 pub(crate) fn human(plan: &Plan, whose: &str, done: bool, verbose: bool, style: Style) -> Page {
     let mut page = heading(plan, whose, style);
     let mut table = Table::default();
-    steps(&mut table, plan, done, SHOWN);
+    if !steps(&mut table, plan, done, SHOWN) {
+        page.line(NOTHING);
+    }
     kept(&mut table, plan, verbose);
     unfinished(&mut table, plan);
     table.write(&mut page);
@@ -96,13 +102,12 @@ fn heading(plan: &Plan, whose: &str, style: Style) -> Page {
     page
 }
 
-/// `shown`: so many names of a kind.
-fn steps(table: &mut Table, plan: &Plan, done: bool, shown: usize) {
+/// `shown`: so many names of a kind. Whether there was anything to do.
+fn steps(table: &mut Table, plan: &Plan, done: bool, shown: usize) -> bool {
     let ended = |step: &&Step, wanted: Outcome| !done || step.result == Some(wanted);
     let of = |kind: Kind, action: Action| -> Vec<&Step> {
         plan.steps.iter().filter(|step| step.kind() == kind && step.action() == action).collect()
     };
-    let mut anything = false;
     for (kind, action, what, did, would) in [
         (Kind::Container, Action::Stop, "container", "stopped", "would stop"),
         (Kind::Container, Action::Remove, "container", "removed", "would remove"),
@@ -117,31 +122,26 @@ fn steps(table: &mut Table, plan: &Plan, done: bool, shown: usize) {
         if steps.is_empty() {
             continue;
         }
-        anything = true;
         // A record has no name but its kind.
         let with_names: &[&Step] = if kind == Kind::BuildCache { &[] } else { &steps };
         let mut names: Vec<String> = with_names.iter().flat_map(|step| step.names()).map(shortened).collect();
         names.sort();
         let mut rest = if shown > 0 { list(&names, shown) } else { String::new() };
         if action == Action::Remove && matches!(kind, Kind::Image | Kind::Volume | Kind::BuildCache) {
-            let up_to = if plan.up_to && kind == Kind::Image { "up to " } else { "" };
             let bytes = total(steps.iter().map(|step| step.bytes));
-            let parts = [format!("{up_to}{}", human_bytes(bytes)), rest];
-            rest = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
+            rest = format!("{}  {rest}", at_most(plan.up_to && kind == Kind::Image, bytes)).trim_end().to_owned();
         }
         table.line(if done { did } else { would }, steps.len(), plural(steps.len(), what), rest);
         if (kind, action) == (Kind::Image, Action::Remove) && plan.totals().bytes_to_cache > 0 {
-            let up_to = if plan.up_to { "up to " } else { "" };
             let stays = if done { "stayed as build cache" } else { "would stay as build cache" };
-            table.more(format!("{up_to}{} more {stays}", human_bytes(plan.totals().bytes_to_cache)));
+            table.more(format!("{} more {stays}", at_most(plan.up_to, plan.totals().bytes_to_cache)));
         }
     }
     let gone = plan.steps.iter().filter(|step| step.result == Some(Outcome::AlreadyGone)).count();
     if gone > 0 {
         table.line("gone", gone, "already", "somebody else was quicker".to_owned());
-    } else if !anything && plan.steps.iter().all(|step| step.result.is_none()) {
-        table.line(if done { "removed" } else { "would remove" }, 0, "images", String::new());
     }
+    !plan.steps.is_empty()
 }
 
 fn unfinished(table: &mut Table, plan: &Plan) {
@@ -284,6 +284,20 @@ mod tests {
         ];
         assert_eq!(told(shared), ["kept 3 other session job-2, job-3"]);
         assert_eq!(told(vec![kept(1, project, &["tool"])]), ["kept 1 other project tool"]);
+    }
+
+    #[test]
+    fn a_project_is_this_one_unless_a_flag_names_it() {
+        let of = |name: &str| Scope::Project { project: Name::typed(name).expect(name) };
+        assert_eq!(whose(&of("app"), "app", false), "app · this project");
+        assert_eq!(whose(&of("nope"), "nope", true), "nope · named by --project");
+        assert_eq!(whose(&of("tool"), "app", false), "tool · another project");
+    }
+
+    #[test]
+    fn an_amount_is_no_upper_bound_of_nothing() {
+        use super::super::words::at_most;
+        assert_eq!([at_most(true, 0), at_most(false, 7), at_most(true, 7)], ["0 B", "7 B", "up to 7 B"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use crate::model::{Holder, Kept, KeptReason, Reason};
+use crate::model::{Holder, Kept, KeptReason, Reason, human_bytes};
 
 /// How much is to be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,15 @@ pub(super) fn shortened(name: &str) -> String {
 pub(crate) fn short_id(id: &str) -> &str {
     let digits = id.strip_prefix("sha256:").unwrap_or(id);
     digits.get(..12).unwrap_or(digits)
+}
+
+/// What a clean or a sweep says that finds nothing to take.
+pub(super) const NOTHING: &str = "nothing to remove";
+
+/// So many bytes, which may be fewer.
+pub(super) fn at_most(is_up_to: bool, bytes: u64) -> String {
+    let up_to = if is_up_to && bytes > 0 { "up to " } else { "" };
+    format!("{up_to}{}", human_bytes(bytes))
 }
 
 pub(crate) fn count(n: usize, what: &str) -> String {

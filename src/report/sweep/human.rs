@@ -55,8 +55,7 @@ fn heading(host: Option<&str>, plan: &Plan, style: Style) -> Page {
 }
 
 fn total(plan: &Plan) -> String {
-    let up_to = if plan.up_to { "up to " } else { "" };
-    format!("{up_to}{}", human_bytes(plan.totals().bytes))
+    words::at_most(plan.up_to, plan.totals().bytes)
 }
 
 /// Rows of one kind that a terminal shows before it says how many more there are.
@@ -121,14 +120,15 @@ fn totals(page: &mut Page, plan: &Plan, verb: &str, of: impl Fn(&&Step) -> bool)
         if steps.is_empty() {
             continue;
         }
-        let up_to = if plan.up_to && kind == Kind::Image { "up to " } else { "" };
         let bytes = sum(steps.iter().map(|step| step.bytes));
-        let bytes = if bytes > 0 { format!("{up_to}{}", human_bytes(bytes)) } else { String::new() };
+        let at_most = words::at_most(plan.up_to && kind == Kind::Image, bytes);
+        let bytes = if bytes > 0 { at_most } else { String::new() };
         let what = words::plural(steps.len(), singular(kind));
         table.line(if kinds == 0 { verb } else { "" }, steps.len(), what, bytes);
         kinds = kinds.saturating_add(1);
     }
     match kinds {
+        0 if plan.steps.is_empty() => page.line(words::NOTHING),
         0 => page.line(format_args!("{verb:<12}  nothing")),
         1 => {}
         _ => table.line("in all", plan.steps.iter().filter(&of).count(), "things", total(plan)),
@@ -216,6 +216,7 @@ fn kept(page: &mut Page, plan: &Plan, policy: &SweepPolicy, verbose: bool) {
         KeptReason::TooYoung => young(&format!("{n} younger than"), policy.until, nothing_goes, "--older-than"),
         KeptReason::Filtered => format!("{n} {}", filtered(&policy.filter)),
         KeptReason::Base => format!("{n} under what stays"),
+        KeptReason::Tagged if !policy.all_images => format!("{n} tagged (with --all-images these too)"),
         reason => format!("{n} {}", words(reason)),
     });
     let reasons: Vec<String> = reasons.collect();
