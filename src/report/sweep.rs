@@ -55,7 +55,6 @@ impl Voice {
                 format: seed.format.unwrap_or(LogFormat::Text),
                 level: seed.level,
                 quiet: seed.quiet || loudness == Loudness::Quiet,
-                engine: "Docker",
             })
         } else if loudness == Loudness::Quiet {
             Tongue::Ids
@@ -63,14 +62,6 @@ impl Voice {
             Tongue::Human { style: Style::for_stdout(settings.color), verbose: loudness == Loudness::Verbose }
         };
         Self { tongue, many, dry, asked: Cell::new(false) }
-    }
-
-    /// It is Podman that is cleaned.
-    pub(crate) fn of_podman(self) -> Self {
-        match self.tongue {
-            Tongue::Log(log) => Self { tongue: Tongue::Log(Log { engine: "Podman", ..log }), ..self },
-            tongue => Self { tongue, ..self },
-        }
     }
 
     /// Nothing on stdout but the one document.
@@ -83,9 +74,10 @@ impl Voice {
         self.many.then_some(host)
     }
 
-    pub(crate) fn starts(&self, host: &str) {
+    /// `engine`: as it calls itself.
+    pub(crate) fn starts(&self, host: &str, engine: &str) {
         if let Tongue::Log(log) = &self.tongue {
-            log.starts(host, self.dry);
+            log.starts(host, engine, self.dry);
         }
     }
 

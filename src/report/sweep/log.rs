@@ -73,14 +73,16 @@ fn to_cache(moved: u64, verb: &str) -> String {
 }
 
 impl Log {
-    pub(super) fn starts(&self, host: &str, dry: bool) {
+    pub(super) fn starts(&self, host: &str, engine: &str, dry: bool) {
+        // As people write it, and the docker-cleaner did.
+        let engine = if engine == "podman" { "Podman" } else { "Docker" };
         let dry_run = if dry { " (dry run: nothing is removed)" } else { "" };
         self.say(Line {
             level: LogLevel::Info,
             operation: "INIT",
             host: None,
-            text: format!("Starting {} cleanup on {host}{dry_run}", self.engine),
-            message: format!("Starting {} cleanup", self.engine),
+            text: format!("Starting {engine} cleanup on {host}{dry_run}"),
+            message: format!("Starting {engine} cleanup"),
             fields: fields(if dry {
                 json!({ "hostname": host, "dry_run": true })
             } else {
