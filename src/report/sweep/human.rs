@@ -1,5 +1,6 @@
 //! Tables for people.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -31,6 +32,11 @@ pub(super) fn why(reason: Reason) -> &'static str {
         Reason::Dangling => "dangling",
         _ => "unused",
     }
+}
+
+/// The same, where a name that nobody gave is cut short.
+fn shown_name(step: &Step) -> String {
+    if step.kind() == Kind::Volume { words::shortened(&name(step)) } else { name(step) }
 }
 
 /// By its name; a thing without one by its ID.
@@ -73,7 +79,9 @@ pub(super) fn plan(
     let Swept { plan, since } = swept;
     let mut page = heading(host, plan, style);
     for kind in Kind::ALL {
-        let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.kind() == kind).collect();
+        let mut steps: Vec<&Step> = plan.steps.iter().filter(|step| step.kind() == kind).collect();
+        // A plan has what stands on others first; whoever reads it wants to know what is large.
+        steps.sort_by_key(|step| (Reverse(step.bytes), shown_name(step)));
         // Whoever reads by a program, or wants it all, gets it all.
         let shown = if verbose || page.width().is_none() { steps.len() } else { steps.len().min(ROWS) };
         rows(&mut page, kind, &steps[..shown], since, plan.created);
@@ -95,7 +103,7 @@ fn rows(page: &mut Page, kind: Kind, steps: &[&Step], since: &Since, now: Timest
     if steps.is_empty() {
         return;
     }
-    let names: Vec<String> = steps.iter().map(|step| name(step)).collect();
+    let names: Vec<String> = steps.iter().map(|step| shown_name(step)).collect();
     let most = page.width().map_or(usize::MAX, |width| width.saturating_sub(BEHIND).max(12));
     let fits = |name: &&String| name.chars().count() <= most;
     let width = names.iter().filter(fits).map(|name| name.chars().count()).fold(12, usize::max);
@@ -194,7 +202,7 @@ fn kept(page: &mut Page, plan: &Plan, policy: &SweepPolicy, verbose: bool) {
     if verbose {
         for kept in &plan.kept {
             let named = kept.names.first().filter(|_| kept.kind != Kind::BuildCache);
-            let name = named.map_or_else(|| short_id(&kept.id), String::as_str);
+            let name = named.map_or_else(|| short_id(&kept.id).to_owned(), |name| words::shortened(name));
             let line = format!("kept     {} {name}: {} {}", plural(kept.kind), words(kept.reason), held_by(kept));
             page.line(line.trim_end());
         }
@@ -313,7 +321,7 @@ mod tests {
             format!("volumes       age              size  why\n{long}\n              ?                 7 B  unused\n");
         assert!(narrow.contains(&rest), "{narrow}");
         let end = "\
-net-19        ?                 0 B  unused
+net-4         ?                 0 B  unused
 and 5 more, 0 B (-v shows them)
 would remove   1 volume      7 B
               25 networks
@@ -325,6 +333,20 @@ in all        26 things      7 B
             assert!(all.contains("net-24") && !all.contains("more"), "{all}");
         }
         assert!(shown(false, Style::of_width(200)).contains(&format!("{long}  ?  ")), "a wide one has room");
+    }
+
+    #[test]
+    fn the_largest_stands_first_and_a_name_that_nobody_gave_breaks_no_row() {
+        let volume = |name: &str, bytes| {
+            let deed = Deed::RemoveVolume { name: name.to_owned(), created: None };
+            Step::new(deed, Reason::Unused, bytes)
+        };
+        let steps = vec![volume("b", 1), volume(&"ab".repeat(32), 7), volume("a", 1), volume("c", 9)];
+        let plan = Plan::new("sweep", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, steps, Vec::new());
+        let swept = Swept { plan, since: Since::new() };
+        let page = super::plan(None, &swept, (&day(), None), false, Style::of_width(60));
+        let names: Vec<&str> = page.as_str().lines().skip(2).filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(names[..4], ["c", "abababababab", "a", "b"], "{page:?}");
     }
 
     #[test]
