@@ -44,7 +44,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let code = match code {
         Ok(code) => code,
         Err(error) => {
-            report::say(&error);
+            report::fail(&error);
             error.kind.exit_code()
         }
     };
