@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::table::Table;
 use super::words::{
-    Loudness, NOTHING, at_most, held_by, holders, in_words, list, plural, short_id, shortened, why, words,
+    self, Loudness, NOTHING, at_most, held_by, holders, in_words, list, plural, short_id, shortened, why, words,
 };
 use super::{Page, Style, result};
 use crate::config::Settings;
@@ -108,15 +108,15 @@ fn steps(table: &mut Table, plan: &Plan, done: bool, shown: usize) -> bool {
     let of = |kind: Kind, action: Action| -> Vec<&Step> {
         plan.steps.iter().filter(|step| step.kind() == kind && step.action() == action).collect()
     };
-    for (kind, action, what, did, would) in [
-        (Kind::Container, Action::Stop, "container", "stopped", "would stop"),
-        (Kind::Container, Action::Remove, "container", "removed", "would remove"),
-        (Kind::Network, Action::Remove, "network", "removed", "would remove"),
-        (Kind::Image, Action::GiveBack, "tag", "gave back", "would give back"),
-        (Kind::Image, Action::Untag, "tag", "untagged", "would untag"),
-        (Kind::Image, Action::Remove, "image", "removed", "would remove"),
-        (Kind::Volume, Action::Remove, "volume", "removed", "would remove"),
-        (Kind::BuildCache, Action::Remove, "cache record", "removed", "would remove"),
+    for (kind, action, did, would) in [
+        (Kind::Container, Action::Stop, "stopped", "would stop"),
+        (Kind::Container, Action::Remove, "removed", "would remove"),
+        (Kind::Network, Action::Remove, "removed", "would remove"),
+        (Kind::Image, Action::GiveBack, "gave back", "would give back"),
+        (Kind::Image, Action::Untag, "untagged", "would untag"),
+        (Kind::Image, Action::Remove, "removed", "would remove"),
+        (Kind::Volume, Action::Remove, "removed", "would remove"),
+        (Kind::BuildCache, Action::Remove, "removed", "would remove"),
     ] {
         let steps: Vec<&Step> = of(kind, action).into_iter().filter(|step| ended(step, Outcome::Done)).collect();
         if steps.is_empty() {
@@ -129,9 +129,14 @@ fn steps(table: &mut Table, plan: &Plan, done: bool, shown: usize) -> bool {
         let mut rest = if shown > 0 { list(&names, shown) } else { String::new() };
         if action == Action::Remove && matches!(kind, Kind::Image | Kind::Volume | Kind::BuildCache) {
             let bytes = total(steps.iter().map(|step| step.bytes));
-            rest = format!("{}  {rest}", at_most(plan.up_to && kind == Kind::Image, bytes)).trim_end().to_owned();
+            let at_most = at_most(plan.up_to && kind == Kind::Image, bytes);
+            rest = if rest.is_empty() { at_most } else { format!("{at_most}  {rest}") };
         }
-        table.line(if done { did } else { would }, steps.len(), plural(steps.len(), what), rest);
+        let what = match action {
+            Action::GiveBack | Action::Untag => plural(steps.len(), "tag"),
+            Action::Remove | Action::Stop => words::kind(kind, steps.len()),
+        };
+        table.line(if done { did } else { would }, steps.len(), what, rest);
         if (kind, action) == (Kind::Image, Action::Remove) && plan.totals().bytes_to_cache > 0 {
             let stays = if done { "stayed as build cache" } else { "would stay as build cache" };
             table.more(format!("{} more {stays}", at_most(plan.up_to, plan.totals().bytes_to_cache)));

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::notice::words_of;
 use super::progress::Bar;
-use super::words::Loudness;
+use super::words::{Loudness, all_of};
 use super::{Style, err, ids, is_one_stream, out, say, warn, written};
 use crate::config::seed::{LogFormat, Seed};
 use crate::config::{Format, Settings, value::Source};
@@ -92,7 +92,7 @@ impl Voice {
         let (kind, words) = (gap.kind(), words_of(gap));
         match &self.tongue {
             Tongue::Log(log) => log.note(self.of(host), kind, &words.in_one_line()),
-            _ => say(words.under(format_args!("{}{}", self.prefix(host), human::plural(kind)))),
+            _ => say(words.under(format_args!("{}{}", self.prefix(host), all_of(kind)))),
         }
     }
 
@@ -128,7 +128,7 @@ impl Voice {
     pub(crate) fn failure(&self, host: &str, kind: Kind, error: &Error) {
         match &self.tongue {
             Tongue::Log(log) => log.failed(self.of(host), kind, &[error], 0, 0),
-            _ => say(error.under(format_args!("{}{} failed", self.prefix(host), human::plural(kind)))),
+            _ => say(error.under(format_args!("{}{} failed", self.prefix(host), all_of(kind)))),
         }
     }
 
@@ -151,11 +151,11 @@ impl Voice {
         }
         let errors: Vec<&Error> = part.unlisted.iter().copied().chain(part.errors).collect();
         for error in errors.iter().take(TOLD) {
-            say(error.under(format_args!("{}{}", self.prefix(host), human::plural(part.kind))));
+            say(error.under(format_args!("{}{}", self.prefix(host), all_of(part.kind))));
         }
         if errors.len() > TOLD {
             let more = errors.len().saturating_sub(TOLD);
-            say(format_args!("{}{}: and {more} more such errors", self.prefix(host), human::plural(part.kind)));
+            say(format_args!("{}{}: and {more} more such errors", self.prefix(host), all_of(part.kind)));
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use crate::model::{Holder, Kept, KeptReason, Reason, human_bytes};
+use crate::model::{Holder, Kept, KeptReason, Kind, Reason, human_bytes};
 
 /// How much is to be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,17 +100,37 @@ pub(crate) fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-pub(crate) fn plural(n: usize, what: &'static str) -> &'static str {
+pub(super) fn plural(n: usize, what: &'static str) -> &'static str {
     match (n, what) {
         (1, _) => what,
         (_, "image") => "images",
         (_, "tag") => "tags",
         (_, "step") => "steps",
-        (_, "container") => "containers",
-        (_, "network") => "networks",
-        (_, "volume") => "volumes",
-        (_, "cache record") => "cache records",
         _ => what,
+    }
+}
+
+/// So many of a kind; the number is said before it.
+pub(super) const fn kind(kind: Kind, n: usize) -> &'static str {
+    match (kind, n) {
+        (Kind::Container, 1) => "container",
+        (Kind::Container, _) => "containers",
+        (Kind::Image, 1) => "image",
+        (Kind::Image, _) => "images",
+        (Kind::Volume, 1) => "volume",
+        (Kind::Volume, _) => "volumes",
+        (Kind::Network, 1) => "network",
+        (Kind::Network, _) => "networks",
+        (Kind::BuildCache, 1) => "cache record",
+        (Kind::BuildCache, _) => "cache records",
+    }
+}
+
+/// A kind as a whole, as a heading or before an error.
+pub(super) const fn all_of(of: Kind) -> &'static str {
+    match of {
+        Kind::BuildCache => "build cache",
+        of => kind(of, 2),
     }
 }
 

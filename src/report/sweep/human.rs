@@ -16,16 +16,6 @@ use crate::model::{
 };
 use crate::plan::sweep::{SweepPolicy, Swept};
 
-pub(super) fn plural(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Container => "containers",
-        Kind::Image => "images",
-        Kind::Volume => "volumes",
-        Kind::Network => "networks",
-        Kind::BuildCache => "build cache",
-    }
-}
-
 pub(super) fn why(reason: Reason) -> &'static str {
     match reason {
         Reason::Stopped => "stopped",
@@ -107,7 +97,7 @@ fn rows(page: &mut Page, kind: Kind, steps: &[&Step], since: &Since, now: Timest
     let most = page.width().map_or(usize::MAX, |width| width.saturating_sub(BEHIND).max(12));
     let fits = |name: &&String| name.chars().count() <= most;
     let width = names.iter().filter(fits).map(|name| name.chars().count()).fold(12, usize::max);
-    page.bold(format_args!("{:<width$}  {:<10}  {:>9}  why", plural(kind), "age", "size"));
+    page.bold(format_args!("{:<width$}  {:<10}  {:>9}  why", words::all_of(kind), "age", "size"));
     for (step, name) in steps.iter().zip(&names) {
         let age = age(step, since, now).map_or_else(|| "?".to_owned(), human_duration);
         let fitting = Some(name).filter(fits);
@@ -131,7 +121,7 @@ fn totals(page: &mut Page, plan: &Plan, verb: &str, of: impl Fn(&&Step) -> bool)
         let bytes = sum(steps.iter().map(|step| step.bytes));
         let at_most = words::at_most(plan.up_to && kind == Kind::Image, bytes);
         let bytes = if bytes > 0 { at_most } else { String::new() };
-        let what = words::plural(steps.len(), singular(kind));
+        let what = words::kind(kind, steps.len());
         table.line(if kinds == 0 { verb } else { "" }, steps.len(), what, bytes);
         kinds = kinds.saturating_add(1);
     }
@@ -142,16 +132,6 @@ fn totals(page: &mut Page, plan: &Plan, verb: &str, of: impl Fn(&&Step) -> bool)
         _ => table.line("in all", plan.steps.iter().filter(&of).count(), "things", total(plan)),
     }
     table.write(page);
-}
-
-const fn singular(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Container => "container",
-        Kind::Image => "image",
-        Kind::Volume => "volume",
-        Kind::Network => "network",
-        Kind::BuildCache => "cache record",
-    }
 }
 
 /// `disk at 91%, above 85%: 12 GB are to go, down to 80%`.
@@ -203,7 +183,8 @@ fn kept(page: &mut Page, plan: &Plan, policy: &SweepPolicy, verbose: bool) {
         for kept in &plan.kept {
             let named = kept.names.first().filter(|_| kept.kind != Kind::BuildCache);
             let name = named.map_or_else(|| short_id(&kept.id).to_owned(), |name| words::shortened(name));
-            let line = format!("kept     {} {name}: {} {}", plural(kept.kind), words(kept.reason), held_by(kept));
+            let line =
+                format!("kept     {} {name}: {} {}", words::all_of(kept.kind), words(kept.reason), held_by(kept));
             page.line(line.trim_end());
         }
         return;
@@ -218,7 +199,7 @@ fn kept(page: &mut Page, plan: &Plan, policy: &SweepPolicy, verbose: bool) {
     let nothing_goes = plan.steps.is_empty();
     let reasons = reasons.into_iter().map(|((reason, is_cache), n)| match reason {
         KeptReason::TooYoung if is_cache => {
-            let of = if n == 1 { "cache record" } else { "cache records" };
+            let of = words::kind(Kind::BuildCache, n);
             young(&format!("{n} {of} used within"), policy.cache_until, nothing_goes, "--cache-until")
         }
         KeptReason::TooYoung => young(&format!("{n} younger than"), policy.until, nothing_goes, "--older-than"),
@@ -262,7 +243,8 @@ pub(super) fn summary(told: &[SweptHost], dry: bool, style: Style) -> Page {
         let line = match (&told.plan, &told.error) {
             (Some(plan), None) => {
                 let n = if dry { plan.totals().steps } else { told.removed() };
-                let failed = told.kinds.iter().filter(|kind| told.failed_at_all(**kind)).map(|kind| plural(*kind));
+                let failed =
+                    told.kinds.iter().filter(|kind| told.failed_at_all(**kind)).map(|kind| words::all_of(*kind));
                 let failed = failed.collect::<Vec<_>>().join(", ");
                 let failed = if failed.is_empty() { failed } else { format!("  failed: {failed}") };
                 format!(

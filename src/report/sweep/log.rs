@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::words::{held_by, short_id, words};
+use super::super::words::{all_of, held_by, kind, short_id, words};
 use super::human::{age, name, why};
 use super::line::{Line, Log, SUMMARY, fields};
 use super::told::{Part, Since, SweptHost, first_of, in_one_line};
@@ -32,16 +32,6 @@ fn things(kind: Kind, steps: &[Step]) -> &'static str {
     }
 }
 
-fn singular(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Container => "container",
-        Kind::Image => "image",
-        Kind::Volume => "volume",
-        Kind::Network => "network",
-        Kind::BuildCache => "build cache",
-    }
-}
-
 /// `Skipped volume data: in use by container web (running)`.
 fn skipped(kept: &Kept) -> String {
     let id = short_id(&kept.id).to_owned();
@@ -53,7 +43,8 @@ fn skipped(kept: &Kept) -> String {
         (_, KeptReason::Base) => format!("base of {holders}"),
         (_, reason) => words(reason).to_owned(),
     };
-    format!("Skipped {} {name}: {because}", singular(kept.kind))
+    let what = if kept.kind == Kind::BuildCache { all_of(kept.kind) } else { kind(kept.kind, 1) };
+    format!("Skipped {what} {name}: {because}")
 }
 
 /// `1.2 GB`, with how sure that is and how much of it comes back only when the build cache goes.
