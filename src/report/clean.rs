@@ -64,7 +64,9 @@ pub(crate) fn whose(scope: &Scope, project: &str, typed: bool) -> String {
 pub(crate) fn human(plan: &Plan, whose: &str, done: bool, verbose: bool, style: Style) -> Page {
     let mut page = heading(plan, whose, style);
     let mut table = Table::default();
-    if !steps(&mut table, plan, done, SHOWN) {
+    // Whoever reads what goes by a program gets all the names.
+    let shown = if page.width().is_none() { usize::MAX } else { SHOWN };
+    if !steps(&mut table, plan, done, shown) {
         page.line(NOTHING);
     }
     kept(&mut table, plan, verbose);
@@ -303,6 +305,17 @@ mod tests {
     fn an_amount_is_no_upper_bound_of_nothing() {
         use super::super::words::at_most;
         assert_eq!([at_most(true, 0), at_most(false, 7), at_most(true, 7)], ["0 B", "7 B", "up to 7 B"]);
+    }
+
+    #[test]
+    fn a_pipe_gets_every_name_that_goes_and_a_terminal_the_first() {
+        let names: Vec<String> = (0..9).map(|n| format!("app:{n}")).collect();
+        let deed = Deed::RemoveImage { id: id(1), guard: ImageGuard::Named { names } };
+        let steps = vec![Step::new(deed, Reason::Tagged, 0)];
+        let plan = Plan::new("clean", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, steps, Vec::new());
+        let shown = |style| human(&plan, "app", false, false, style).as_str().to_owned();
+        assert!(shown(Style::PLAIN).contains("app:7, app:8\n"), "{}", shown(Style::PLAIN));
+        assert!(shown(Style::of_width(80)).contains("app:3 and 5 more\n"), "{}", shown(Style::of_width(80)));
     }
 
     #[test]
