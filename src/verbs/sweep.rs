@@ -54,8 +54,10 @@ pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
         false if yes => Mode::Do,
         false if terminal => Mode::Ask,
         false => {
+            // In the words of whoever set it up.
+            let variable = if seed.speaks { "PRUNE_FORCE" } else { "DKB_YES" };
             return Err(Error::usage("sweeping this host", "there is nobody to ask")
-                .hint("say --yes or set DKB_YES=true, after a look at what --dry-run shows"));
+                .hint(format!("say --yes or set {variable}=true, after a look at what --dry-run shows")));
         }
     };
     let began = Instant::now();
