@@ -16,6 +16,7 @@ mod printing;
 pub(crate) mod seed;
 mod typed;
 pub(crate) mod value;
+pub(crate) mod variables;
 
 use std::path::PathBuf;
 use std::time::Duration;

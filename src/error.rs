@@ -89,8 +89,15 @@ impl Error {
     }
 }
 
-/// Engines and programs answer in several lines now and then.
-fn in_one_line(text: String) -> String {
+/// Engines and programs answer in several lines now and then, and the standard library puts the system's number for an
+/// error behind its words, which say the same.
+fn in_one_line(mut text: String) -> String {
+    const NUMBER: &str = " (os error ";
+    while let Some(at) = text.find(NUMBER)
+        && let Some(length) = text[at..].find(')')
+    {
+        text.replace_range(at..=at + length, "");
+    }
     if !text.contains('\n') {
         return text;
     }
@@ -108,3 +115,18 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_says_the_same_is_left_out() {
+        let missing = std::io::Error::from_raw_os_error(2);
+        let twice = format!("{missing}: {missing}");
+        assert_eq!(Error::failed("reading a", missing).what(), "reading a: No such file or directory");
+        let said = "reading a: No such file or directory: No such file or directory";
+        assert_eq!(Error::failed("reading a", twice).what(), said);
+        assert_eq!(Error::failed("a", "b (os error 2").what(), "a: b (os error 2");
+    }
+}

@@ -42,6 +42,19 @@ const WALLS: &[Wall] = &[
     Wall { rooms: &[""], but: &["engine/docker.rs"], never: &["bollard"] },
     // Who an engine is, only its own room asks. All others ask what it can do.
     Wall { rooms: &[""], but: &["engine/"], never: &["Flavour", "flavour", "containerd_store"] },
+    // Which docker program is called is for those who call one. The engine says who answers.
+    Wall {
+        rooms: &[""],
+        but: &[
+            "engine/",
+            "building/job.rs",
+            "building/builder_choice.rs",
+            "verbs/build.rs",
+            "verbs/compose.rs",
+            "verbs/doctor.rs",
+        ],
+        never: &["ProgramKind"],
+    },
     // Everything that a person or a program reads goes through one door, as a page of clean lines.
     Wall {
         rooms: &[""],

@@ -42,6 +42,17 @@ const VERBS: &[Reflex] = &[
         "yours: dkb status; all that there is: docker {}",
     ),
     (&["check", "diagnose", "info"], "that is doctor here", "run: dkb doctor"),
+    (
+        &["config set", "config unset", "config edit"],
+        "config shows, and a file says",
+        "settings stand in ~/.config/dkb/config.toml; what holds: dkb config",
+    ),
+    (
+        &["update", "upgrade", "self-update", "self update"],
+        "it is a program like any other",
+        "install it again, as at first: cargo install --path . --locked",
+    ),
+    (&["uninstall"], "it is a program like any other", "its links: dkb plugin uninstall; itself: cargo uninstall dkb"),
     (&["config list", "config show"], "config shows all of it", "run: dkb config"),
     (&["why", "explain"], "that is status here", "run: dkb status IMAGE"),
     (&["history"], "log tells what dkb took away", "run: dkb log; the layers of an image: docker history"),
@@ -66,6 +77,15 @@ const FLAGS: &[(&[&str], Reflex)] = &[
     (&["clean", "sweep"], (&["force", "f"], "nothing is forced: what is in use stays", "-y does not ask")),
     (&["sweep"], (&["all", "a"], "sweep is about the whole host anyway", "what would go: dkb sweep --dry-run")),
     (&["clean", "sweep"], (&["dry", "simulate", "what-if"], "that has another name here", "dkb {} --dry-run")),
+    (
+        &["clean"],
+        (
+            &["a"],
+            "that has another name here",
+            "every project: dkb clean --all -n; tagged images too: dkb clean --tagged -n",
+        ),
+    ),
+    (&["log"], (&["all", "a"], "log is of all projects anyway", "run: dkb log")),
     (&["status"], (&["a"], "that is a word here", "run: dkb status --all")),
     (&[], (&["list", "ls"], "that is status here", "run: dkb status")),
     (&[], (&["undo"], "what was removed is gone", "what it was, when and why: dkb log")),
@@ -89,6 +109,10 @@ pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[Stri
     for verb in verbs {
         at = at.find_subcommand(verb)?;
     }
+    if at.is_hide_set() {
+        let next = "dkb --help shows what is for people";
+        return Some(Error::usage(format!("dkb {}", at.get_name()), "dkb starts that by itself").hint(next));
+    }
     let tried = ["dkb"].into_iter().chain(verbs.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
     let typed = |kind| match refusal.get(kind) {
         Some(ContextValue::String(typed)) => Some(typed.as_str()),
@@ -100,6 +124,9 @@ pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[Stri
     match refusal.kind() {
         ErrorKind::InvalidSubcommand => {
             let typed = typed(ContextKind::InvalidSubcommand)?;
+            if let Some(habit) = of_verb(&[typed.into()], false) {
+                return Some(habit);
+            }
             let names = visible(at).map(Command::get_name);
             Some(Error::usage(format!("{tried} {typed}"), "there is no such verb").hint(meant(nearest(typed, names))))
         }
@@ -113,6 +140,10 @@ pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[Stri
             if let Some((happened, next)) = flag_reflex(verb, typed) {
                 return Some(Error::usage(format!("{tried} {typed}"), happened).hint(next.replace("{}", verb)));
             }
+            if verb == "clean" && !typed.starts_with('-') {
+                let next = format!("what would become of it: dkb status {typed}; to take it: docker rmi {typed}");
+                return Some(Error::usage(read, "it takes what was built here, and no names").hint(next));
+            }
             if !typed.starts_with('-') {
                 return Some(Error::usage(read, format!("it takes no word like '{typed}'")).hint(help));
             }
@@ -121,8 +152,45 @@ pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[Stri
             let nearest = nearest.map(|long| format!("--{long}"));
             Some(Error::usage(read, format!("there is no flag '{typed}'")).hint(meant(nearest)))
         }
+        ErrorKind::MissingRequiredArgument => {
+            let Some(ContextValue::Strings(missing)) = refusal.get(ContextKind::InvalidArg) else { return None };
+            let missing: Vec<&str> = missing.iter().map(|arg| bare(arg)).collect();
+            let usage = refusal.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+            let next = usage.trim().strip_prefix("Usage: ").map_or(help, |usage| format!("run: {usage}"));
+            Some(Error::usage(read, format!("{} is missing", missing.join(" "))).hint(next))
+        }
+        ErrorKind::InvalidValue => {
+            let (arg, value) = (bare(typed(ContextKind::InvalidArg)?), typed(ContextKind::InvalidValue)?);
+            let valid = match refusal.get(ContextKind::ValidValue) {
+                Some(ContextValue::Strings(valid)) if !valid.is_empty() => valid.join(", "),
+                _ => {
+                    return (value.is_empty()).then(|| Error::usage(read, format!("{arg} lacks its value")).hint(help));
+                }
+            };
+            let not = if value.is_empty() { String::new() } else { format!(", not '{value}'") };
+            Some(Error::usage(read, format!("{arg} takes {valid}{not}")).hint(help))
+        }
+        ErrorKind::ArgumentConflict => {
+            let prior = match refusal.get(ContextKind::PriorArg)? {
+                ContextValue::String(one) => bare(one),
+                ContextValue::Strings(all) => bare(all.first()?),
+                _ => return None,
+            };
+            let arg = bare(typed(ContextKind::InvalidArg)?);
+            let happened = if arg == prior {
+                format!("{arg} stands there twice")
+            } else {
+                format!("{arg} and {prior} don't go together")
+            };
+            Some(Error::usage(read, happened).hint(help))
+        }
         _ => None,
     }
+}
+
+/// An argument by its name, without what it takes: `--color <WHEN>`, `<SHELL>`.
+fn bare(arg: &str) -> &str {
+    arg.split(' ').next().unwrap_or(arg).trim_matches(['<', '>', '.', '[', ']'])
 }
 
 fn flag_reflex(verb: &str, typed: &str) -> Option<(&'static str, &'static str)> {
@@ -137,8 +205,14 @@ pub(super) fn visible(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|verb| !verb.is_hide_set())
 }
 
+/// What begins so, if nothing else does; else what is written nearly so.
 fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    let (_, name) = names.filter_map(|name| Some((slip(typed, name)?, name))).min()?;
+    let names: Vec<&str> = names.collect();
+    let mut begins = names.iter().filter(|name| typed.len() > 1 && name.starts_with(typed));
+    if let (Some(name), None) = (begins.next(), begins.next()) {
+        return Some((*name).to_owned());
+    }
+    let (_, name) = names.into_iter().filter_map(|name| Some((slip(typed, name)?, name))).min()?;
     Some(name.to_owned())
 }
 

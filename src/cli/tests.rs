@@ -136,7 +136,7 @@ fn help_behind_build_is_ours() {
     ] {
         let help = said(line);
         assert_eq!(help.exit_code(), 0, "{line:?}");
-        assert!(help.to_string().contains("flags stand before the verb"), "{help}");
+        assert!(help.to_string().contains("'docker build --help' tells of it"), "{help}");
     }
 }
 
@@ -184,9 +184,10 @@ fn the_session_before_the_verb_names_and_the_one_of_clean_is_the_scope() {
         assert_eq!(session, named.map(|named| words(&[named])).as_deref(), "{line:?}");
     }
     for line in [&["dkb", "clean", "--all", "--stale"][..], &["dkb", "clean", "--all", "--trust-stamp"]] {
-        assert_eq!(said(line).exit_code(), 2, "{line:?}");
+        refused(line);
     }
-    assert_eq!(said(&["dkb", "status", ""]).exit_code(), 2, "no image has no name");
+    // No image has no name.
+    refused(&["dkb", "status", ""]);
 }
 
 #[test]
@@ -214,7 +215,6 @@ fn guard_takes_its_command_behind_two_dashes_or_from_the_first_word_on() {
     assert!(refused(&["dkb", "guard", "just", "e2e", "--no-clean"]).ends_with(own));
     assert!(refused(&["dkb", "guard", "just", "--session=x"]).contains("may be the guard's, or of just"));
     assert!(refused(&["dkb", "guard", "--keep-taged", "just"]).ends_with("did you mean --keep-tagged?"));
-    assert_eq!(said(&["dkb", "guard"]).exit_code(), 2);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn json_is_short_for_its_format_and_dockers_behind_build() {
         let typed = Typed { id: "format", flag: "--json".into(), values: words(&["json"]) };
         assert_eq!(parsed(line).typed, [typed], "{line:?}");
     }
-    assert_eq!(said(&["dkb", "--json", "status", "--format", "human"]).exit_code(), 2);
+    refused(&["dkb", "--json", "status", "--format", "human"]);
     assert_eq!(build(&["dkb", "build", "--json"]).args, words(&["--json"]));
 }
 
@@ -269,7 +269,7 @@ fn dockers_other_verbs_are_dockers() {
         assert_eq!(got.to_string(), error);
         assert_eq!(got.kind.exit_code(), 2);
     }
-    assert_eq!(said(&["dkb", "--session"]).exit_code(), 2);
+    refused(&["dkb", "--session"]);
     assert_eq!(said(&["dkb"]).exit_code(), 2);
 }
 
@@ -302,14 +302,46 @@ fn habits_lead_to_the_verb_that_was_meant_and_to_none_that_takes_more() {
         (&["dkb", "cleam"], "did you mean clean?"),
         (&["dkb", "wach"], "dkb --help shows what there is"),
         (&["dkb", "clean", "--dry-rn"], "did you mean --dry-run?"),
-        (&["dkb", "clean", "--tag"], "dkb clean --help shows what there is"),
+        (&["dkb", "clean", "--tag"], "did you mean --tagged?"),
+        (&["dkb", "clean", "--older"], "did you mean --older-than?"),
+        (&["dkb", "clean", "--dr"], "did you mean --dry-run?"),
+        (&["dkb", "stat"], "did you mean status?"),
+        (&["dkb", "clean", "--keep-"], "did you mean --keep?"),
+        (&["dkb", "clean", "-a"], "every project: dkb clean --all -n; tagged images too: dkb clean --tagged -n"),
+        (&["dkb", "log", "--all"], "run: dkb log"),
+        (&["dkb", "config", "set", "keep", "x"], "settings stand in ~/.config/dkb/config.toml; what holds: dkb config"),
+        (&["dkb", "help", "prune"], "yours: dkb clean; the whole host: dkb sweep --dry-run"),
+        (&["dkb", "upgrade"], "install it again, as at first: cargo install --path . --locked"),
+        (&["dkb", "uninstall"], "its links: dkb plugin uninstall; itself: cargo uninstall dkb"),
+        (&["dkb", "watch"], "dkb --help shows what is for people"),
+        // What clap refuses, in our words.
+        (&["dkb", "guard"], "run: dkb guard [OPTIONS] -- COMMAND..."),
+        (&["dkb", "session", "end"], "run: dkb session end <ID>"),
+        (&["dkb", "completions", "foo"], "dkb completions --help shows what there is"),
+        (&["dkb", "status", "--color", "blue"], "dkb status --help shows what there is"),
+        (&["dkb", "clean", "--session", "--stale"], "dkb clean --help shows what there is"),
         (&["dkb", "status", "--force"], "dkb status --help shows what there is"),
         (&["dkb", "status", "--contxt", "x"], "did you mean --context?"),
         (&["dkb", "session", "start", "--tl", "1h"], "did you mean --ttl?"),
-        (&["dkb", "clean", "app"], "dkb clean --help shows what there is"),
+        (&["dkb", "clean", "app:dev"], "what would become of it: dkb status app:dev; to take it: docker rmi app:dev"),
     ] {
         let refused = refused(line);
         assert_eq!(refused.lines().last().map(str::trim), Some(next), "{refused}");
+    }
+    for (line, happened) in [
+        (&["dkb", "guard"][..], "dkb guard: COMMAND is missing"),
+        (&["dkb", "completions", "foo"], "dkb completions: SHELL takes bash, elvish, fish, powershell, zsh, not 'foo'"),
+        (&["dkb", "status", "--color", "blue"], "dkb status: --color takes auto, always, never, not 'blue'"),
+        (
+            &["dkb", "sweep", "--only", "image"],
+            "dkb sweep: --only takes containers, images, volumes, networks, cache, not 'image'",
+        ),
+        (&["dkb", "clean", "--session", "--stale"], "dkb clean: --session and --stale don't go together"),
+        (&["dkb", "clean", "--stale", "--stale"], "dkb clean: --stale stands there twice"),
+        (&["dkb", "log", "--since"], "dkb log: --since lacks its value"),
+    ] {
+        let refused = refused(line);
+        assert_eq!(refused.lines().next(), Some(happened), "{refused}");
     }
     assert_eq!(parsed(&["dkb", "status", "ls"]).cli.verb.name(), "status", "an image may have any name");
     let verbs = refused(&["dkb", "-q"]);

@@ -39,7 +39,7 @@ Usage: dkb [FLAGS] VERB [ARG...]
   --json, --color WHEN, -q, -v    how results are printed
   -h, --help, -V, --version       also: dkb VERB --help
 
-docker's own flags go before VERB. Start with: dkb build .";
+docker's own flags go before VERB. First: dkb build -t app .";
 
 pub(super) const GUARD_USAGE: &str = "dkb guard [OPTIONS] -- COMMAND...";
 
@@ -117,9 +117,8 @@ type HelpPage = (&'static str, &'static str);
 const BUILD: HelpPage = (
     "Build as docker build does, and take away what it leaves behind",
     "\
-Everything behind 'build' is docker's; 'dkb build --help' shows its own help below
-this. dkb's own flags stand before the verb. 'dkb image build',
-'dkb builder build' and 'dkb buildx build' are the same.
+Everything behind 'build' is docker's, and 'docker build --help' tells of it. dkb's own flags stand before the verb. \
+'dkb image build', 'dkb builder build' and 'dkb buildx build' are the same.
 
 Examples:
   dkb build -t app:dev .
@@ -130,8 +129,8 @@ Examples:
 const BAKE: HelpPage = (
     "Build many targets as docker buildx bake does, and tidy up after each",
     "\
-Everything behind 'bake' is docker's; 'dkb bake --help' is docker's page. dkb's own
-flags stand before the verb. 'dkb buildx bake' is the same.
+Everything behind 'bake' is docker's; 'dkb bake --help' is docker's page. dkb's own flags stand before the verb. \
+'dkb buildx bake' is the same.
 
 Examples:
   dkb bake
@@ -141,8 +140,8 @@ Examples:
 const COMPOSE: HelpPage = (
     "Run docker compose, and tidy up after what it builds",
     "\
-Everything behind 'compose' is docker's; 'dkb compose --help' is docker's page. dkb's
-own flags stand before the verb. Containers, networks and volumes are left to compose.
+Everything behind 'compose' is docker's; 'dkb compose --help' is docker's page. dkb's own flags stand before the verb. \
+Containers, networks and volumes are left to compose.
 
 Examples:
   dkb compose up --build
@@ -177,8 +176,8 @@ Examples:
 const GUARD: HelpPage = (
     "Run a command in a session of its own, and clean up after it however it ends",
     "\
-Images that it builds go, and containers of them. What else it makes goes by the
-label in DKB_LABEL, which it finds in its environment.
+Images that it builds go, and containers of them. What else it makes goes by the label in DKB_LABEL, which it finds in \
+its environment.
 
 Examples:
   dkb guard -- just e2e

@@ -55,6 +55,8 @@ impl Docker {
         let asker = Asker::new(&endpoint, limits.connect);
         let hello = asker.hello(limits.connect).await.map_err(|fault| {
             let lacking = if fault.is_denied() { socket::lacking(&endpoint) } else { None };
+            let is_missing = endpoint.socket().is_some_and(|path| !path.exists());
+            let fault = if is_missing { fault.for_want_of_a_socket() } else { fault };
             let error = fault.into_error(&tried);
             match lacking {
                 Some(next) => error.hint(next),
@@ -71,6 +73,11 @@ impl Docker {
         let client = Client::connect_with_custom_transport(send, Some(BASE), unlimited, bollard::API_DEFAULT_VERSION)
             .map_err(|error| Error::failed(&tried, error))?;
         Ok(Self { client, asker, endpoint, limits, hello })
+    }
+
+    /// `docker` or `podman`, for people.
+    pub fn name(&self) -> &'static str {
+        self.hello.flavour.name()
     }
 }
 

@@ -41,6 +41,16 @@ impl Fault {
         matches!(self, Self::Unreached { next, .. } if *next == DENIED)
     }
 
+    /// The same, where the system speaks of a file.
+    pub(super) fn for_want_of_a_socket(self) -> Self {
+        match self {
+            Self::Unreached { next, .. } if next != DENIED => {
+                Self::Unreached { why: "there is no socket".to_owned(), next }
+            }
+            other => other,
+        }
+    }
+
     /// Reads a connection that failed under way; what is no HTTP is rubbish.
     pub(super) fn lost(error: &(dyn StdError + 'static)) -> Self {
         let is_parse = chain(error).any(|error| error.downcast_ref().is_some_and(hyper::Error::is_parse));

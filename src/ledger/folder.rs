@@ -79,8 +79,17 @@ impl From<&Metadata> for Facts {
     }
 }
 
+/// Why a thing is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// For who owns it or may write to it.
+    Rights(String),
+    /// For what it is.
+    Thing(&'static str),
+}
+
 /// Whose the state folder is, or why it is refused.
-fn judge_root(root: Facts, me: u32, groups: &[u32]) -> Result<Access, String> {
+fn judge_root(root: Facts, me: u32, groups: &[u32]) -> Result<Access, Refusal> {
     // Whose group that is matters: its owner alone could have given the folder to a group that only they are in.
     let trusted = root.owner == me || root.owner == 0 || groups.contains(&root.group);
     if root.kind == Kind::Folder && root.mode & 0o2022 == 0o2020 && trusted {
@@ -95,22 +104,24 @@ fn groups() -> Vec<u32> {
     more.into_iter().chain([rustix::process::getegid()]).map(rustix::process::Gid::as_raw).collect()
 }
 
+const LINK: Refusal = Refusal::Thing("it is a link, and dkb follows none there");
+
 /// Why a thing that should be of this kind is refused.
-fn judge(thing: Facts, kind: Kind, me: u32, access: Access) -> Result<(), String> {
+fn judge(thing: Facts, kind: Kind, me: u32, access: Access) -> Result<(), Refusal> {
     // On most systems a user has a group of the same number, which nobody else is in.
     let private_group = access == Access::Private && thing.group == me;
     if thing.kind == Kind::Link {
-        Err("it is a link, and dkb follows none there".to_owned())
+        Err(LINK)
     } else if thing.kind != kind {
-        Err(format!("it is no {}", if kind == Kind::Folder { "folder" } else { "file" }))
+        Err(Refusal::Thing(if kind == Kind::Folder { "it is no folder" } else { "it is no file" }))
     } else if thing.mode & 0o002 != 0 {
-        Err("everybody may write to it".to_owned())
+        Err(Refusal::Rights("everybody may write to it".to_owned()))
     } else if access == Access::Private && thing.owner != me {
-        Err(format!("it belongs to another user, number {}", thing.owner))
+        Err(Refusal::Rights(format!("it belongs to another user, number {}", thing.owner)))
     } else if access == Access::Private && thing.mode & 0o020 != 0 && !private_group {
-        Err(format!("group {} may write to it", thing.group))
+        Err(Refusal::Rights(format!("group {} may write to it", thing.group)))
     } else if access == Access::Group && kind == Kind::File && thing.names > 1 {
-        Err("it has another name elsewhere".to_owned())
+        Err(Refusal::Thing("it has another name elsewhere"))
     } else {
         Ok(())
     }
@@ -236,9 +247,7 @@ impl Folder {
         let file = how.mode(0o600).custom_flags(flags.bits().cast_signed()).open(&path);
         let file = file.map_err(|error| match (error.kind(), fs::symlink_metadata(&path)) {
             (ErrorKind::NotFound, _) => Entry::Missing,
-            (_, Ok(link)) if link.is_symlink() => {
-                Entry::Failed(self.refused(&path, "it is a link, and dkb follows none there"))
-            }
+            (_, Ok(link)) if link.is_symlink() => Entry::Failed(self.refused(&path, &LINK)),
             _ => Entry::Failed(self.failed("opening", name, error)),
         })?;
         let metadata = file.metadata().map_err(|error| Entry::Failed(self.failed("opening", name, error)))?;
@@ -261,12 +270,20 @@ impl Folder {
         Error::failed(format!("{doing} {}", self.path().join(name).display()), error)
     }
 
-    fn refused(&self, path: &Path, why: &str) -> Error {
-        Error::failed(format!("opening {}", path.display()), why).hint(format!(
-            "dkb keeps its notes where nobody else can write: look who did that, then chown -R or chmod -R go-w {}, or \
-             point DKB_STATE_DIR at a folder of your own; a group shares one that is setgid and writable for it",
-            self.root.display()
-        ))
+    fn refused(&self, path: &Path, why: &Refusal) -> Error {
+        let tried = format!("opening {}", path.display());
+        let root = self.root.display();
+        match why {
+            Refusal::Rights(why) => Error::failed(tried, why).hint(format!(
+                "dkb keeps its notes where nobody else can write: look who did that, then chown -R or chmod -R go-w {root}, \
+                 or point DKB_STATE_DIR at a folder of your own; a group shares one that is setgid and writable for it"
+            )),
+            Refusal::Thing(why) if path == self.root => {
+                Error::failed(tried, why).hint("point DKB_STATE_DIR at a folder of your own")
+            }
+            Refusal::Thing(why) => Error::failed(tried, why)
+                .hint("dkb has not put it there: look who did, take it away, or point DKB_STATE_DIR at a folder of your own"),
+        }
     }
 }
 

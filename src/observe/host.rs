@@ -14,7 +14,7 @@ use super::unmatched::{self, Known};
 use crate::app::App;
 use crate::bookkeeping::{self, OpenBooks, open_books};
 use crate::config::here::machine;
-use crate::engine::{Docker, Endpoint, Engine, Limits};
+use crate::engine::{Docker, Engine};
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, State};
 use crate::model::{
@@ -53,10 +53,9 @@ pub(crate) struct HostObservation {
 
 impl HostObservation {
     /// `policy` may be wider than what the host's settings say, to check a plan from a file.
-    pub(crate) async fn look(app: &App, endpoint: Endpoint, policy: SweepPolicy, limits: Limits) -> Result<Self> {
+    pub(crate) async fn look(app: &App, engine: Docker, policy: SweepPolicy) -> Result<Self> {
         let state = app.state()?;
         state.check()?;
-        let engine = Docker::connect(endpoint, limits).await?;
         let info = engine.info().await?;
         let OpenBooks { ledger, books, damage } = open_books(&engine, &info, &state).await?;
         let mut seen = Self {

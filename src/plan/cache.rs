@@ -44,6 +44,8 @@ const NEW_VARIANTS: usize = 3;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CacheBytes {
     pub of: BTreeMap<SessionKey, u64>,
+    /// How much of a session's is another session's too.
+    pub shared: BTreeMap<SessionKey, u64>,
     /// That of all sessions, in which what two of them use is counted once.
     pub ours: u64,
     pub all: u64,
@@ -58,11 +60,17 @@ impl CacheBytes {
         for build in &books.builds {
             needs.entry(&build.of).or_default().extend(build.needs.iter().map(String::as_str));
         }
-        let ours = needs.values().flatten().copied().collect();
-        let bytes = |ids: BTreeSet<&str>| total(ids.into_iter().filter_map(|id| sizes.get(id).copied()));
+        let mut users: HashMap<&str, usize> = HashMap::new();
+        for id in needs.values().flatten() {
+            let users = users.entry(id).or_default();
+            *users = users.saturating_add(1);
+        }
+        let bytes = |ids: &mut dyn Iterator<Item = &&str>| total(ids.filter_map(|id| sizes.get(*id).copied()));
+        let shared = |ids: &BTreeSet<&str>| bytes(&mut ids.iter().filter(|id| users[**id] > 1));
         Self {
-            of: needs.into_iter().map(|(of, ids)| (of.clone(), bytes(ids))).collect(),
-            ours: bytes(ours),
+            of: needs.iter().map(|(of, ids)| ((*of).clone(), bytes(&mut ids.iter()))).collect(),
+            shared: needs.iter().map(|(of, ids)| ((*of).clone(), shared(ids))).collect(),
+            ours: bytes(&mut users.keys()),
             all: total(sizes.values().copied()),
             pending: false,
         }

@@ -47,6 +47,9 @@ pub struct Vendor {
     slot: &'static [&'static str],
     slot_also: &'static [&'static str],
     repository: Repository,
+    /// Its log makes annotations of lines such as `::warning::`, and the job has a page, the file of which this variable
+    /// names.
+    pub page: Option<&'static str>,
 }
 
 const NO_VENDOR: Vendor = Vendor {
@@ -60,6 +63,7 @@ const NO_VENDOR: Vendor = Vendor {
     slot: &[],
     slot_also: &[],
     repository: Repository::Unknown,
+    page: None,
 };
 
 /// Jenkins stands last: a machine that hosts it may set its variables for everybody.
@@ -76,6 +80,7 @@ pub static VENDORS: &[Vendor] = &[
         // Runners of two repositories on one machine often bear the machine's name, both.
         slot_also: &["GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "RUNNER_TEMP"],
         repository: Repository::Path("GITHUB_REPOSITORY"),
+        page: Some("GITHUB_STEP_SUMMARY"),
     },
     Vendor {
         name: "GitLab",
@@ -197,13 +202,19 @@ pub fn vendor(env: Variables) -> Option<&'static Vendor> {
 }
 
 impl Vendor {
+    /// Why the job can't be told from another one; `None` where it can.
+    pub fn blur(&self, env: Variables) -> Option<String> {
+        let blurs = self.blurred_by.iter().find(|name| get(env, name).is_some());
+        let lacks = || self.shown.iter().chain(self.hashed).find(|name| get(env, name).is_none());
+        blurs.map(|name| format!("{name} is set")).or_else(|| lacks().map(|name| format!("{name} is not set")))
+    }
+
     /// The session of the job that this is; `None` where it can't be told from another job.
     pub fn session(&self, env: Variables) -> Option<Name> {
-        if self.blurred_by.iter().any(|name| get(env, name).is_some()) {
+        if self.blur(env).is_some() {
             return None;
         }
         let shown = all(env, self.shown)?;
-        all(env, self.hashed)?;
         Some(name(self.prefix, &shown, &digest(env, &[self.shown, self.hashed, self.also])))
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct SessionSummary {
     pub images: Vec<Owned>,
     /// The build cache that its builds made or found, which others may have found too.
     pub cache: u64,
+    /// How much of that builds of other sessions made or found too.
+    pub shared_cache: u64,
 }
 
 /// An image that a build of the session produced.
@@ -37,6 +39,8 @@ pub(crate) struct Owned {
     pub size: u64,
     /// What no other image has, and so what comes back if it alone goes.
     pub frees: u64,
+    /// Its build ended in it: it is no step on the way.
+    pub result: bool,
 }
 
 impl SessionSummary {
@@ -70,7 +74,8 @@ pub(crate) fn every_session(
             let names = image.public_tags().map(ToString::to_string).collect();
             let size = image.size;
             let frees = size.saturating_sub(if below > 0 { below } else { image.shared.unwrap_or(0) });
-            owned.entry(&build.of).or_default().push(Owned { id: image.id, names, built: build.at, size, frees });
+            let (id, built, result) = (image.id, build.at, build.result == Some(image.id));
+            owned.entry(&build.of).or_default().push(Owned { id, names, built, size, frees, result });
         }
     }
     let summaries = look.books.sessions.values().filter(|entry| wanted(&entry.key)).map(|entry| {
@@ -79,9 +84,10 @@ pub(crate) fn every_session(
         images.sort_by(|a, b| (b.built, a.id).cmp(&(a.built, b.id)));
         let life = look.lives.get(&entry.key).copied().unwrap_or(Life::Unowned);
         let (key, here) = (entry.key.clone(), entry.key == look.here.key);
-        let cache = cache.of.get(&key).copied().unwrap_or(0);
+        let bytes = |of: &BTreeMap<SessionKey, u64>| of.get(&key).copied().unwrap_or(0);
+        let (cache, shared_cache) = (bytes(&cache.of), bytes(&cache.shared));
         let cleaned = entry.cleaned.filter(|_| entry.is_cleaned());
-        SessionSummary { key, here, life, last: entry.last, cleaned, images, cache }
+        SessionSummary { key, here, life, last: entry.last, cleaned, images, cache, shared_cache }
     });
     let mut found: Vec<SessionSummary> = summaries.collect();
     // The newest first, and all of one project together.

@@ -1,26 +1,35 @@
-//! What GitHub Actions shows well: warnings as annotations of the job, and a table on its page. Nothing of it elsewhere.
+//! What GitHub Actions shows well: warnings and errors as annotations of the job, and a table on its page. Nothing of it
+//! elsewhere; who else does stands in the table of vendors.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::page::{Page, clean};
+use crate::plan::ci::{Variables, vendor};
 
-/// The variables that GitHub's runner sets.
-type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
-
-/// Whether this is a job of GitHub Actions.
-pub(super) fn is_here(env: Env<'_>) -> bool {
-    env("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+/// Whether the log of the job that this is reads annotations.
+pub(super) fn is_here(env: Variables) -> bool {
+    vendor(env).is_some_and(|vendor| vendor.page.is_some())
 }
 
 /// Where the page of the job is written to.
-pub(super) fn summary_file(env: Env<'_>) -> Option<PathBuf> {
-    env("GITHUB_STEP_SUMMARY").filter(|path| is_here(env) && !path.is_empty()).map(PathBuf::from)
+pub(super) fn summary_file(env: Variables) -> Option<PathBuf> {
+    let path = env(vendor(env)?.page?)?;
+    Some(path).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// A warning as the runner reads it, in one line.
-pub(super) fn annotation(text: &str) -> Page {
-    Page::of(format_args!("::warning title=dkb::{}", clean(text).replace('%', "%25")))
+/// What the runner makes an annotation of, in one line.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Level {
+    Warning,
+    Error,
+}
+
+pub(super) fn annotation(level: Level, text: &str) -> Page {
+    let level = match level {
+        Level::Warning => "warning",
+        Level::Error => "error",
+    };
+    Page::of(format_args!("::{level} title=dkb::{}", clean(text).replace('%', "%25")))
 }
 
 /// A row of a table. What came from outside is text in it, and ends no cell.
@@ -45,8 +54,8 @@ pub(super) fn text(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn env<'a>(set: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<OsString> + 'a {
-        |name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+    fn env<'a>(set: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<String> + 'a {
+        |name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     }
 
     #[test]
@@ -63,7 +72,8 @@ mod tests {
 
     #[test]
     fn what_came_from_outside_is_text_there() {
-        assert_eq!(annotation("50% of\na").as_str(), "::warning title=dkb::50%25 of\\na\n");
+        assert_eq!(annotation(Level::Warning, "50% of\na").as_str(), "::warning title=dkb::50%25 of\\na\n");
+        assert_eq!(annotation(Level::Error, "a").as_str(), "::error title=dkb::a\n");
         let mut page = Page::default();
         row(&mut page, &["kept", "a|b <img src=x> `c` [d](e)"]);
         assert_eq!(page.as_str(), "| kept | a\\|b \\<img src\\=x\\> \\`c\\` \\[d\\](e) |\n");

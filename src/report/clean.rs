@@ -1,13 +1,15 @@
 //! What `dkb clean` says: a few lines for people, one document for programs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::table::Table;
-use super::words::{Loudness, held_by, in_words, plural, short_id, shortened, why, words};
+use super::words::{
+    self, Loudness, NOTHING, at_most, held_by, holders, in_words, list, plural, short_id, shortened, why, words,
+};
 use super::{Page, Style, result};
 use crate::config::Settings;
-use crate::model::{Action, Holder, Kept, KeptReason, Kind, Outcome, Plan, Scope, Step, human_bytes, total};
+use crate::model::{Action, Kept, KeptReason, Kind, Outcome, Plan, Scope, Step, human_bytes, total};
 
 /// Names and IDs that one line shows before it says how many more there are.
 const SHOWN: usize = 4;
@@ -46,9 +48,11 @@ pub(crate) fn json(plan: &Plan) -> Page {
     Page::json(plan)
 }
 
-/// Whose things a scope covers, seen from this project, in the words of the first line.
-pub(crate) fn whose(scope: &Scope, project: &str) -> String {
+/// Whose things a scope covers, seen from this project, in the words of the first line. `typed`: a flag names the
+/// project, which may be another one than that of this checkout.
+pub(crate) fn whose(scope: &Scope, project: &str, typed: bool) -> String {
     match scope {
+        Scope::Project { project: of } if typed => format!("{of} · named by --project"),
         Scope::Project { project: of } if of.as_str() == project => format!("{of} · this project"),
         Scope::Project { project: of } => format!("{of} · another project"),
         Scope::Session(key) => format!("{} · session {}", key.project, key.session),
@@ -60,7 +64,11 @@ pub(crate) fn whose(scope: &Scope, project: &str) -> String {
 pub(crate) fn human(plan: &Plan, whose: &str, done: bool, verbose: bool, style: Style) -> Page {
     let mut page = heading(plan, whose, style);
     let mut table = Table::default();
-    steps(&mut table, plan, done, SHOWN);
+    // Whoever reads what goes by a program gets all the names.
+    let shown = if page.width().is_none() { usize::MAX } else { SHOWN };
+    if !steps(&mut table, plan, done, shown) {
+        page.line(NOTHING);
+    }
     kept(&mut table, plan, verbose);
     unfinished(&mut table, plan);
     table.write(&mut page);
@@ -96,52 +104,51 @@ fn heading(plan: &Plan, whose: &str, style: Style) -> Page {
     page
 }
 
-/// `shown`: so many names of a kind.
-fn steps(table: &mut Table, plan: &Plan, done: bool, shown: usize) {
+/// `shown`: so many names of a kind. Whether there was anything to do.
+fn steps(table: &mut Table, plan: &Plan, done: bool, shown: usize) -> bool {
     let ended = |step: &&Step, wanted: Outcome| !done || step.result == Some(wanted);
     let of = |kind: Kind, action: Action| -> Vec<&Step> {
         plan.steps.iter().filter(|step| step.kind() == kind && step.action() == action).collect()
     };
-    let mut anything = false;
-    for (kind, action, what, did, would) in [
-        (Kind::Container, Action::Stop, "container", "stopped", "would stop"),
-        (Kind::Container, Action::Remove, "container", "removed", "would remove"),
-        (Kind::Network, Action::Remove, "network", "removed", "would remove"),
-        (Kind::Image, Action::GiveBack, "tag", "gave back", "would give back"),
-        (Kind::Image, Action::Untag, "tag", "untagged", "would untag"),
-        (Kind::Image, Action::Remove, "image", "removed", "would remove"),
-        (Kind::Volume, Action::Remove, "volume", "removed", "would remove"),
-        (Kind::BuildCache, Action::Remove, "cache record", "removed", "would remove"),
+    for (kind, action, did, would) in [
+        (Kind::Container, Action::Stop, "stopped", "would stop"),
+        (Kind::Container, Action::Remove, "removed", "would remove"),
+        (Kind::Network, Action::Remove, "removed", "would remove"),
+        (Kind::Image, Action::GiveBack, "gave back", "would give back"),
+        (Kind::Image, Action::Untag, "untagged", "would untag"),
+        (Kind::Image, Action::Remove, "removed", "would remove"),
+        (Kind::Volume, Action::Remove, "removed", "would remove"),
+        (Kind::BuildCache, Action::Remove, "removed", "would remove"),
     ] {
         let steps: Vec<&Step> = of(kind, action).into_iter().filter(|step| ended(step, Outcome::Done)).collect();
         if steps.is_empty() {
             continue;
         }
-        anything = true;
         // A record has no name but its kind.
         let with_names: &[&Step] = if kind == Kind::BuildCache { &[] } else { &steps };
         let mut names: Vec<String> = with_names.iter().flat_map(|step| step.names()).map(shortened).collect();
         names.sort();
         let mut rest = if shown > 0 { list(&names, shown) } else { String::new() };
         if action == Action::Remove && matches!(kind, Kind::Image | Kind::Volume | Kind::BuildCache) {
-            let up_to = if plan.up_to && kind == Kind::Image { "up to " } else { "" };
             let bytes = total(steps.iter().map(|step| step.bytes));
-            let parts = [format!("{up_to}{}", human_bytes(bytes)), rest];
-            rest = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
+            let at_most = at_most(plan.up_to && kind == Kind::Image, bytes);
+            rest = if rest.is_empty() { at_most } else { format!("{at_most}  {rest}") };
         }
-        table.line(if done { did } else { would }, steps.len(), plural(steps.len(), what), rest);
+        let what = match action {
+            Action::GiveBack | Action::Untag => plural(steps.len(), "tag"),
+            Action::Remove | Action::Stop => words::kind(kind, steps.len()),
+        };
+        table.line(if done { did } else { would }, steps.len(), what, rest);
         if (kind, action) == (Kind::Image, Action::Remove) && plan.totals().bytes_to_cache > 0 {
-            let up_to = if plan.up_to { "up to " } else { "" };
             let stays = if done { "stayed as build cache" } else { "would stay as build cache" };
-            table.more(format!("{up_to}{} more {stays}", human_bytes(plan.totals().bytes_to_cache)));
+            table.more(format!("{} more {stays}", at_most(plan.up_to, plan.totals().bytes_to_cache)));
         }
     }
     let gone = plan.steps.iter().filter(|step| step.result == Some(Outcome::AlreadyGone)).count();
     if gone > 0 {
         table.line("gone", gone, "already", "somebody else was quicker".to_owned());
-    } else if !anything && plan.steps.iter().all(|step| step.result.is_none()) {
-        table.line(if done { "removed" } else { "would remove" }, 0, "images", String::new());
     }
+    !plan.steps.is_empty()
 }
 
 fn unfinished(table: &mut Table, plan: &Plan) {
@@ -200,18 +207,6 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
     }
 }
 
-/// Whoever holds these, each once. What stands on a base and is none itself: the steps of one build are a chain, and
-/// its end says enough.
-fn holders(group: &[&Kept]) -> Vec<String> {
-    let ids: HashSet<&str> = group.iter().map(|kept| &*kept.id).collect();
-    let is_base = |holder: &&Holder| matches!(holder, Holder::Child { id, .. } if ids.contains(&*id.to_string()));
-    let holders = group.iter().flat_map(|kept| &kept.holders).filter(|holder| !is_base(holder));
-    let mut ends: Vec<String> = holders.map(ToString::to_string).collect();
-    ends.sort();
-    ends.dedup();
-    ends
-}
-
 /// The thing itself, and who holds it.
 fn who(kept: &Kept) -> String {
     let name = short(kept);
@@ -222,12 +217,6 @@ fn who(kept: &Kept) -> String {
 
 fn short(kept: &Kept) -> String {
     kept.names.first().map_or_else(|| short_id(&kept.id).to_owned(), |name| shortened(name))
-}
-
-fn list(names: &[String], shown: usize) -> String {
-    let more = names.len().saturating_sub(shown);
-    let shown = names.iter().take(shown).cloned().collect::<Vec<_>>().join(", ");
-    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
 fn describe(step: &Step) -> String {
@@ -255,7 +244,7 @@ mod tests {
     use super::*;
     use crate::model::books_tests::id;
     use crate::model::image_tests::host;
-    use crate::model::{CacheUse, Deed, ImageGuard, ImageId, Name, Reason};
+    use crate::model::{CacheUse, Deed, Holder, ImageGuard, ImageId, Name, Reason};
 
     #[test]
     fn a_name_is_shown_as_it_is_and_a_reason_in_words() {
@@ -302,6 +291,31 @@ mod tests {
         ];
         assert_eq!(told(shared), ["kept 3 other session job-2, job-3"]);
         assert_eq!(told(vec![kept(1, project, &["tool"])]), ["kept 1 other project tool"]);
+    }
+
+    #[test]
+    fn a_project_is_this_one_unless_a_flag_names_it() {
+        let of = |name: &str| Scope::Project { project: Name::typed(name).expect(name) };
+        assert_eq!(whose(&of("app"), "app", false), "app · this project");
+        assert_eq!(whose(&of("nope"), "nope", true), "nope · named by --project");
+        assert_eq!(whose(&of("tool"), "app", false), "tool · another project");
+    }
+
+    #[test]
+    fn an_amount_is_no_upper_bound_of_nothing() {
+        use super::super::words::at_most;
+        assert_eq!([at_most(true, 0), at_most(false, 7), at_most(true, 7)], ["0 B", "7 B", "up to 7 B"]);
+    }
+
+    #[test]
+    fn a_pipe_gets_every_name_that_goes_and_a_terminal_the_first() {
+        let names: Vec<String> = (0..9).map(|n| format!("app:{n}")).collect();
+        let deed = Deed::RemoveImage { id: id(1), guard: ImageGuard::Named { names } };
+        let steps = vec![Step::new(deed, Reason::Tagged, 0)];
+        let plan = Plan::new("clean", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, steps, Vec::new());
+        let shown = |style| human(&plan, "app", false, false, style).as_str().to_owned();
+        assert!(shown(Style::PLAIN).contains("app:7, app:8\n"), "{}", shown(Style::PLAIN));
+        assert!(shown(Style::of_width(80)).contains("app:3 and 5 more\n"), "{}", shown(Style::of_width(80)));
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(crate) fn human(findings: &[Finding], style: Style) -> Page {
     for Finding { what, health, found, next } in findings {
         let mark = match health {
             Health::Fine => "ok",
-            Health::Better => "better",
+            Health::Better => "tip",
             Health::Broken => "broken",
         };
         for (n, text) in wrapped(found, most.saturating_sub(indent), 0).iter().enumerate() {
@@ -88,7 +88,7 @@ mod tests {
 ok      engine        docker 28.5.2 at
                       unix:///var/run/docker.sock, by
                       docker's default
-better  plugin        not installed
+tip     plugin        not installed
                       for docker dkb build: dkb plugin
                         install
 broken  state folder  it is somebody else's

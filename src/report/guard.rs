@@ -1,24 +1,23 @@
 //! What a guard says when it has cleaned up: one line on stderr, since stdout is the command's.
 
-use super::words::{Loudness, held_by, plural, short_id, words};
+use super::words::{self, Loudness, held_by, short_id, words};
 use crate::model::{Action, Deed, Kept, KeptReason, Kind, Outcome, Plan, SessionKey};
 
 pub(crate) fn show(loudness: Loudness, plan: &Plan, key: &SessionKey) {
     if loudness == Loudness::Quiet {
         return;
     }
-    let gone = |kind: Kind, what: &'static str| {
+    let gone = |kind: Kind| {
         let went = |step: &&crate::model::Step| {
             step.kind() == kind
                 && step.action() == Action::Remove
                 && matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone))
         };
         let n = plan.steps.iter().filter(went).count();
-        (n > 0).then(|| format!("{n} {}", plural(n, what)))
+        (n > 0).then(|| format!("{n} {}", words::kind(kind, n)))
     };
-    let kinds =
-        [(Kind::Container, "container"), (Kind::Network, "network"), (Kind::Image, "image"), (Kind::Volume, "volume")];
-    let parts: Vec<String> = kinds.into_iter().filter_map(|(kind, what)| gone(kind, what)).collect();
+    let kinds = [Kind::Container, Kind::Network, Kind::Image, Kind::Volume];
+    let parts: Vec<String> = kinds.into_iter().filter_map(gone).collect();
     for step in plan.steps.iter().filter(|step| step.result == Some(Outcome::Done)) {
         if let Deed::GiveBack { name, to, .. } = &step.deed {
             super::say(format_args!("session {}: gave {name} back to {}", key.session, to.short()));

@@ -87,6 +87,8 @@ fn names(removal: &Removal) -> String {
 /// By which verb, and for whom.
 fn who(removal: &Removal) -> String {
     let by = match &*removal.by {
+        // It is of the whole host, and in nobody's name.
+        "sweep" => return "dkb sweep".to_owned(),
         "watch" => "a watcher".to_owned(),
         "session" => "dkb session end".to_owned(),
         verb => format!("dkb {verb}"),
@@ -112,14 +114,16 @@ mod tests {
             ..removal(2, &[])
         };
         let volume = Removal { kind: Kind::Volume, id: "data".into(), by: "watch".into(), ..removal(3, &["data"]) };
+        let swept = Removal { by: "sweep".into(), ..removal(5, &["app:3"]) };
         let perhaps = Removal { result: Outcome::Unknown, action: Action::Untag, ..removal(4, &["app:2"]) };
         let expected = "\
 1970-01-01T00:00:00Z  removed image           010101010101  app:1.4            7 B  superseded: dkb clean for p s
 1970-01-01T00:00:00Z  removed image           020202020202  (once app:1)       7 B  superseded: dkb build for p s
 1970-01-01T00:00:00Z  removed volume                        data               7 B  superseded: a watcher for p s
 1970-01-01T00:00:00Z  perhaps untagged image  040404040404  app:2              7 B  superseded: dkb clean for p s
+1970-01-01T00:00:00Z  removed image           050505050505  app:3              7 B  superseded: dkb sweep
 ";
-        assert_eq!(human_of(&[image, lost, volume, perhaps]), expected);
+        assert_eq!(human_of(&[image, lost, volume, perhaps, swept]), expected);
     }
 
     #[test]

@@ -80,15 +80,26 @@ pub(crate) fn say(words: impl Into<Words>) {
 }
 
 pub(crate) fn warn(words: impl Into<Words>) {
-    let words = words.into();
-    let is_annotated = actions::is_here(&|name| std::env::var_os(name));
-    err(&if is_annotated { actions::annotation(&words.in_one_line()) } else { words.page("dkb: warning: ") });
+    annotated(actions::Level::Warning, &words.into(), "dkb: warning: ");
+}
+
+/// Why dkb ends as it does.
+pub(crate) fn fail(words: impl Into<Words>) {
+    annotated(actions::Level::Error, &words.into(), "dkb: ");
+}
+
+fn annotated(level: actions::Level, words: &Words, before: &str) {
+    err(&if actions::is_here(&env) { actions::annotation(level, &words.in_one_line()) } else { words.page(before) });
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Adds to the page of the CI's job, where it has one. It is news and no result: where it can't be written, nothing is
 /// missing.
 fn add_to_summary(page: &Page) {
-    let Some(path) = actions::summary_file(&|name| std::env::var_os(name)) else { return };
+    let Some(path) = actions::summary_file(&env) else { return };
     if let Ok(file) = File::options().append(true).open(path) {
         let _ = write(file, page.as_bytes());
     }
@@ -98,7 +109,10 @@ fn add_to_summary(page: &Page) {
 pub(crate) fn asks(question: &'static str) -> bool {
     pass_on_stderr(question.as_bytes());
     let mut answer = String::new();
-    let _ = io::stdin().read_line(&mut answer);
+    // Whoever ends the input in place of an answer has not ended the line.
+    if !matches!(io::stdin().read_line(&mut answer), Ok(length) if length > 0) {
+        pass_on_stderr(b"\n");
+    }
     let yes = matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes");
     if !yes {
         say("nothing was removed");

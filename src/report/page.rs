@@ -193,7 +193,7 @@ impl Words {
     }
 
     pub(super) fn in_one_line(&self) -> String {
-        [&*self.line, self.next.as_deref().unwrap_or_default()].join(" ").trim_end().to_owned()
+        [Some(&*self.line), self.next.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -300,6 +300,8 @@ mod tests {
         let error = Error::failed("reading a\nb", "one\n  two\r\nthree\u{7}").hint("do\nthis");
         let expected = "dkb: reading a\\nb: one two three\\u{7}\n  do\\nthis\n";
         assert_eq!(Words::from(&error).page("dkb: ").as_str(), expected);
+        assert_eq!(Words::from(&error).in_one_line(), "reading a\nb: one two three\u{7}; do\nthis");
+        assert_eq!(Words::from("a").in_one_line(), "a");
         assert_eq!(Words::from(format_args!("a\nb")).page("").as_str(), "a\\nb\n");
     }
 

@@ -5,7 +5,7 @@ mod images;
 use jiff::Timestamp;
 use serde_json::{Value, json as document};
 
-use super::words::{count, held_by, plural, words};
+use super::words::{NOTHING, at_most, count, held_by, plural, words};
 use super::{Page, Style};
 use crate::model::Owner;
 use crate::model::{
@@ -114,7 +114,7 @@ pub(crate) fn human(
     let engine = &plan.engine;
     let mut page = Page::new(style);
     page.heading(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
-    let table = Images::of(shown.iter().map(|shown| &shown.session), page.width(), verbose);
+    let table = Images::of(shown.iter().map(|shown| &shown.session), plan, page.width(), verbose);
     if shown.iter().any(|shown| !shown.session.images.is_empty()) {
         table.head(&mut page);
     }
@@ -130,26 +130,18 @@ pub(crate) fn human(
         let moments = Moments { last: session.last, now };
         let at_work = at_work(whose, (session.life, *builds), owner.as_ref(), session.cleaned, moments);
         page.wrapped(format_args!("session {}{here}: {at_work}", session.key.session), 2);
-        table.session(&mut page, session, now, verbose);
+        table.session(&mut page, session, now);
     }
     if shown.is_empty() {
         page.line("nothing here is ours");
+        page.dim("what dkb build -t NAME . makes is; what docker build made is not on record");
         if cache.pending {
             page.line(PENDING);
         }
         return page;
     }
-    let going = |kind: Kind| plan.steps.iter().filter(|step| step.kind() == kind).count();
-    let (images, records) = (going(Kind::Image), going(Kind::BuildCache));
-    let up_to = if plan.up_to { "up to " } else { "" };
     let all = if whose == ALL { " --all" } else { "" };
-    let bytes = human_bytes(plan.totals().bytes);
-    let and = if records > 0 { format!(" and {}", count(records, "cache record")) } else { String::new() };
-    if images == 0 && records == 0 {
-        page.line(format_args!("dkb clean{all} would take nothing"));
-    } else {
-        page.line(format_args!("dkb clean{all} would free {up_to}{bytes} in {}{and}", count(images, "image")));
-    }
+    page.line(would_free(plan, all));
     if plan.totals().bytes_to_cache > 0 {
         page.line(format_args!("{} more would stay as build cache", human_bytes(plan.totals().bytes_to_cache)));
     }
@@ -161,15 +153,24 @@ pub(crate) fn human(
     page
 }
 
+fn would_free(plan: &Plan, all: &str) -> String {
+    let going = |kind: Kind| plan.steps.iter().filter(|step| step.kind() == kind).count();
+    let parts = [(going(Kind::Image), "image"), (going(Kind::BuildCache), "cache record")];
+    let parts: Vec<String> = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| count(n, what)).collect();
+    if parts.is_empty() {
+        return format!("dkb clean{all}: {NOTHING}");
+    }
+    format!("dkb clean{all} would free {} in {}", at_most(plan.up_to, plan.totals().bytes), parts.join(" and "))
+}
+
 fn rest_of_cache(page: &mut Page, cache: &CacheBytes) {
     let rest = cache.all.saturating_sub(cache.ours);
+    let not_read = if cache.pending { " or is not read yet" } else { "" };
     if cache.pending {
         page.line(PENDING);
-        if rest > 0 {
-            page.line(format_args!("with that, the rest of the engine's build cache takes {}", human_bytes(rest)));
-        }
-    } else if rest > 0 {
-        page.line(format_args!("the rest of the engine's build cache takes {}", human_bytes(rest)));
+    }
+    if rest > 0 {
+        page.line(format_args!("build cache of this engine that is not ours{not_read}: {}", human_bytes(rest)));
     }
 }
 
@@ -335,6 +336,9 @@ fn told(Fate { plan, totals, .. }: &Fate) -> String {
         (KeptReason::ForeignTag, held) => {
             format!("{held} {} it", if kept.holders.len() == 1 { "names" } else { "name" })
         }
+        (KeptReason::Base, held) => {
+            format!("{held} {} on it", if kept.holders.len() == 1 { "stands" } else { "stand" })
+        }
         (reason, held) => format!("{}, {held}", words(reason)),
     });
     let taken = names(Action::Untag);
@@ -345,10 +349,9 @@ fn told(Fate { plan, totals, .. }: &Fate) -> String {
             moved => format!(", {} more stay as build cache", human_bytes(moved)),
         };
         // What goes with it, too.
-        let up_to = if totals.up_to { "up to " } else { "" };
         let all = match totals.bytes {
             bytes if bytes == step.bytes => String::new(),
-            bytes => format!("; all that it takes is {up_to}{}", human_bytes(bytes)),
+            bytes => format!("; all that it takes is {}", at_most(totals.up_to, bytes)),
         };
         format!("removes it, {}{moved}{all}", human_bytes(step.bytes))
     } else if !taken.is_empty() {
@@ -375,10 +378,30 @@ mod tests {
             rest_of_cache(&mut page, &CacheBytes { all: 7, pending, ..CacheBytes::default() });
             page.as_str().to_owned()
         };
-        assert_eq!(said(false), "the rest of the engine's build cache takes 7 B\n");
+        assert_eq!(said(false), "build cache of this engine that is not ours: 7 B\n");
         let pending = "build cache of the last build: still being read\n\
-                       with that, the rest of the engine's build cache takes 7 B\n";
+                       build cache of this engine that is not ours or is not read yet: 7 B\n";
         assert_eq!(said(true), pending);
+    }
+
+    #[test]
+    fn what_a_clean_would_take_is_counted_by_what_there_is_of_it() {
+        let record = |id: &str| Deed::RemoveCache {
+            id: id.to_owned(),
+            kind: "regular".to_owned(),
+            last: crate::model::CacheUse::default(),
+        };
+        let image = Deed::RemoveImage { id: id(1), guard: ImageGuard::Untagged };
+        let said = |deeds: Vec<Deed>, up_to| {
+            let steps = deeds.into_iter().map(|deed| Step::new(deed, Reason::Leftover, 3)).collect();
+            let engine = host(Vec::new(), Vec::new()).engine;
+            let plan = Plan { up_to, ..Plan::new("clean", &engine, Timestamp::UNIX_EPOCH, steps, Vec::new()) };
+            would_free(&plan, "")
+        };
+        assert_eq!(said(vec![record("a"), record("b")], false), "dkb clean would free 6 B in 2 cache records");
+        let both = said(vec![image, record("a")], true);
+        assert_eq!(both, "dkb clean would free up to 6 B in 1 image and 1 cache record");
+        assert_eq!(said(Vec::new(), true), "dkb clean: nothing to remove");
     }
 
     #[test]

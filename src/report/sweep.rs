@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::notice::words_of;
 use super::progress::Bar;
-use super::words::Loudness;
+use super::words::{Loudness, all_of};
 use super::{Style, err, ids, is_one_stream, out, say, warn, written};
 use crate::config::seed::{LogFormat, Seed};
 use crate::config::{Format, Settings, value::Source};
@@ -55,7 +55,6 @@ impl Voice {
                 format: seed.format.unwrap_or(LogFormat::Text),
                 level: seed.level,
                 quiet: seed.quiet || loudness == Loudness::Quiet,
-                engine: "Docker",
             })
         } else if loudness == Loudness::Quiet {
             Tongue::Ids
@@ -63,14 +62,6 @@ impl Voice {
             Tongue::Human { style: Style::for_stdout(settings.color), verbose: loudness == Loudness::Verbose }
         };
         Self { tongue, many, dry, asked: Cell::new(false) }
-    }
-
-    /// It is Podman that is cleaned.
-    pub(crate) fn of_podman(self) -> Self {
-        match self.tongue {
-            Tongue::Log(log) => Self { tongue: Tongue::Log(Log { engine: "Podman", ..log }), ..self },
-            tongue => Self { tongue, ..self },
-        }
     }
 
     /// Nothing on stdout but the one document.
@@ -83,9 +74,10 @@ impl Voice {
         self.many.then_some(host)
     }
 
-    pub(crate) fn starts(&self, host: &str) {
+    /// `engine`: as it calls itself.
+    pub(crate) fn starts(&self, host: &str, engine: &str) {
         if let Tongue::Log(log) = &self.tongue {
-            log.starts(host, self.dry);
+            log.starts(host, engine, self.dry);
         }
     }
 
@@ -100,7 +92,7 @@ impl Voice {
         let (kind, words) = (gap.kind(), words_of(gap));
         match &self.tongue {
             Tongue::Log(log) => log.note(self.of(host), kind, &words.in_one_line()),
-            _ => say(words.under(format_args!("{}{}", self.prefix(host), human::plural(kind)))),
+            _ => say(words.under(format_args!("{}{}", self.prefix(host), all_of(kind)))),
         }
     }
 
@@ -136,7 +128,7 @@ impl Voice {
     pub(crate) fn failure(&self, host: &str, kind: Kind, error: &Error) {
         match &self.tongue {
             Tongue::Log(log) => log.failed(self.of(host), kind, &[error], 0, 0),
-            _ => say(error.under(format_args!("{}{} failed", self.prefix(host), human::plural(kind)))),
+            _ => say(error.under(format_args!("{}{} failed", self.prefix(host), all_of(kind)))),
         }
     }
 
@@ -159,11 +151,11 @@ impl Voice {
         }
         let errors: Vec<&Error> = part.unlisted.iter().copied().chain(part.errors).collect();
         for error in errors.iter().take(TOLD) {
-            say(error.under(format_args!("{}{}", self.prefix(host), human::plural(part.kind))));
+            say(error.under(format_args!("{}{}", self.prefix(host), all_of(part.kind))));
         }
         if errors.len() > TOLD {
             let more = errors.len().saturating_sub(TOLD);
-            say(format_args!("{}{}: and {more} more such errors", self.prefix(host), human::plural(part.kind)));
+            say(format_args!("{}{}: and {more} more such errors", self.prefix(host), all_of(part.kind)));
         }
     }
 

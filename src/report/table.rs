@@ -49,7 +49,7 @@ impl Table {
 
     /// The same for the page of a CI's job.
     pub(super) fn markdown(&self, page: &mut Page) {
-        row(page, &["", "", "", ""]);
+        row(page, &["outcome", "count", "what", "which"]);
         page.line("|---|--:|---|---|");
         for [verb, n, what, rest] in &self.0 {
             row(page, &[verb, n, what, rest]);

@@ -1,8 +1,10 @@
 //! The words that every page has in common.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
-use crate::model::{Kept, KeptReason, Reason};
+use crate::model::{Holder, Kept, KeptReason, Kind, Reason, human_bytes};
 
 /// How much is to be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub(crate) fn words(reason: KeptReason) -> &'static str {
         KeptReason::LedgerDamaged => "ledger damaged",
         KeptReason::Pulled => "pulled",
         KeptReason::Inherited => "built on ours",
-        KeptReason::Base => "base of",
+        KeptReason::Base => "under",
         KeptReason::OtherSession => "other session",
         KeptReason::OtherCopy => "other working copy",
         KeptReason::OtherProject => "other project",
@@ -55,6 +57,25 @@ pub(crate) fn held_by(kept: &Kept) -> String {
     kept.holders.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// The first of so many names and IDs, and how many more there are.
+pub(super) fn list(names: &[String], shown: usize) -> String {
+    let more = names.len().saturating_sub(shown);
+    let shown = names.iter().take(shown).cloned().collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
+/// Whoever holds these, each once. What stands on a base and is none itself: the steps of one build are a chain, and
+/// its end says enough.
+pub(super) fn holders(group: &[&Kept]) -> Vec<String> {
+    let ids: HashSet<&str> = group.iter().map(|kept| &*kept.id).collect();
+    let is_base = |holder: &&Holder| matches!(holder, Holder::Child { id, .. } if ids.contains(&*id.to_string()));
+    let holders = group.iter().flat_map(|kept| &kept.holders).filter(|holder| !is_base(holder));
+    let mut ends: Vec<String> = holders.map(ToString::to_string).collect();
+    ends.sort();
+    ends.dedup();
+    ends
+}
+
 /// A volume that nobody named has 64 digits for a name, of which a dozen say enough.
 pub(super) fn shortened(name: &str) -> String {
     let is_made_up = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -66,21 +87,50 @@ pub(crate) fn short_id(id: &str) -> &str {
     digits.get(..12).unwrap_or(digits)
 }
 
+/// What a clean or a sweep says that finds nothing to take.
+pub(super) const NOTHING: &str = "nothing to remove";
+
+/// So many bytes, which may be fewer.
+pub(super) fn at_most(is_up_to: bool, bytes: u64) -> String {
+    let up_to = if is_up_to && bytes > 0 { "up to " } else { "" };
+    format!("{up_to}{}", human_bytes(bytes))
+}
+
 pub(crate) fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-pub(crate) fn plural(n: usize, what: &'static str) -> &'static str {
+pub(super) fn plural(n: usize, what: &'static str) -> &'static str {
     match (n, what) {
         (1, _) => what,
         (_, "image") => "images",
         (_, "tag") => "tags",
         (_, "step") => "steps",
-        (_, "container") => "containers",
-        (_, "network") => "networks",
-        (_, "volume") => "volumes",
-        (_, "cache record") => "cache records",
         _ => what,
+    }
+}
+
+/// So many of a kind; the number is said before it.
+pub(super) const fn kind(kind: Kind, n: usize) -> &'static str {
+    match (kind, n) {
+        (Kind::Container, 1) => "container",
+        (Kind::Container, _) => "containers",
+        (Kind::Image, 1) => "image",
+        (Kind::Image, _) => "images",
+        (Kind::Volume, 1) => "volume",
+        (Kind::Volume, _) => "volumes",
+        (Kind::Network, 1) => "network",
+        (Kind::Network, _) => "networks",
+        (Kind::BuildCache, 1) => "cache record",
+        (Kind::BuildCache, _) => "cache records",
+    }
+}
+
+/// A kind as a whole, as a heading or before an error.
+pub(super) const fn all_of(of: Kind) -> &'static str {
+    match of {
+        Kind::BuildCache => "build cache",
+        of => kind(of, 2),
     }
 }
 

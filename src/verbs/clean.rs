@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::apply::Hand;
 use crate::cli::CleanFlags;
 use crate::config::here::machine;
+use crate::config::value::Source;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Life, Plan, Record, Scope, SessionKey};
 use crate::observe::{Observation, unknown};
@@ -157,10 +158,15 @@ async fn make(app: &App, seen: &mut Observation, policies: Vec<CleanPolicy>, fil
 }
 
 fn show(app: &App, seen: &Observation, plan: &Plan, policy: &CleanPolicy, done: bool) {
-    let whose = report::clean::whose(&policy.scope, app.key.project.as_str());
+    let whose = whose(app, policy);
     let all = app.settings.format.is_document() || app.verbose;
     let told = if all { plan.clone() } else { news(plan, &policy.scope, &seen.snapshot.images) };
     report::clean::show(&app.settings, app.loudness(), &told, &whose, done);
+}
+
+fn whose(app: &App, policy: &CleanPolicy) -> String {
+    let typed = matches!(app.settings.source("project"), Some(Source::Flag(_)));
+    report::clean::whose(&policy.scope, app.key.project.as_str(), typed)
 }
 
 fn wants_bar(app: &App) -> bool {
@@ -209,7 +215,6 @@ fn agreed(app: &App, plan: &Plan, policy: &CleanPolicy, what: String) -> Result<
             Error::usage(what, "there is nobody to ask").hint("say --yes, after a look at what --dry-run shows")
         );
     }
-    let whose = report::clean::whose(&policy.scope, app.key.project.as_str());
-    report::err(&report::clean::asked(plan, &whose, app.verbose, report::Style::for_stderr()));
+    report::err(&report::clean::asked(plan, &whose(app, policy), app.verbose, report::Style::for_stderr()));
     Ok(report::asks("Remove all this? [y/N] "))
 }

@@ -13,6 +13,8 @@ use crate::engine::endpoint::without_password;
 use crate::engine::{Engine, Limits, Program, ProgramKind};
 use crate::error::{Error, Result};
 use crate::plan::argv::Spelling;
+use crate::plan::ci::{self, Vendor};
+use crate::plan::identity::{CiJob, Origin};
 use crate::report;
 use crate::report::doctor::{Finding, Health};
 
@@ -34,7 +36,7 @@ pub(super) fn doctor(app: &App, settings: Option<&Error>) -> Result<u8> {
     });
     findings.extend([engine, names(app), state_folder(app)]);
     findings.extend(ledger);
-    findings.extend([ci(app), plugin(app.docker.config.as_deref())]);
+    findings.extend([ci_job(app), plugin(app.docker.config.as_deref())]);
     findings.extend(completions());
     findings.extend(hosts(app));
     let style = report::Style::for_stdout(app.settings.color);
@@ -113,12 +115,14 @@ fn state_folder(app: &App) -> Finding {
     let found = format!("{} ({from})", folder.display());
     let is_inside = ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists());
     let is_default = app.settings.source("state_dir").is_none_or(|source| *source == Source::Default);
-    if app.identity.ci.is_some() && is_inside && is_default {
+    let is_ci = vendor().is_some();
+    if is_ci && is_inside && is_default {
         let next = "it goes with this container: point DKB_STATE_DIR at a volume of the runner, or later jobs won't \
                     know what this one made";
         return Finding::better(WHAT, found, next);
     }
-    Finding::fine(WHAT, found)
+    let outlives = if is_ci && !is_inside { ": it outlives the job where this machine does" } else { "" };
+    Finding::fine(WHAT, format!("{found}{outlives}"))
 }
 
 async fn ledger(app: &App, identity: &str) -> Finding {
@@ -146,13 +150,38 @@ async fn ledger(app: &App, identity: &str) -> Finding {
     }
 }
 
-fn ci(app: &App) -> Finding {
-    let Some(job) = &app.identity.ci else { return Finding::fine("CI", "none: this is a working copy") };
-    let vendor = job.vendor;
-    match &job.slot {
-        Some(slot) => Finding::fine("CI", format!("{vendor}, slot {slot}: its next job ends what this one leaves")),
-        None => Finding::fine("CI", format!("{vendor}, of no known slot: what a job leaves is over after stale_after")),
+fn ci_job(app: &App) -> Finding {
+    const WHAT: &str = "CI";
+    let identity = &app.identity;
+    if let Some(CiJob { vendor, slot, .. }) = &identity.ci {
+        return Finding::fine(
+            WHAT,
+            match slot {
+                Some(slot) => format!("{vendor}, slot {slot}: its next job ends what this one leaves"),
+                None => format!("{vendor}, of no known slot: what a job leaves is over after stale_after"),
+            },
+        );
     }
+    let Some(vendor) = vendor() else { return Finding::fine(WHAT, "none: this is a working copy") };
+    let why = vendor.blur(&text).unwrap_or_default();
+    match &identity.session_from {
+        Origin::Given(by) => {
+            Finding::fine(WHAT, format!("{}, whose jobs can't be told apart ({why}): {by} does", vendor.name))
+        }
+        _ => Finding::better(
+            WHAT,
+            format!("{}, but its jobs can't be told apart ({why})", vendor.name),
+            "name the session in DKB_SESSION",
+        ),
+    }
+}
+
+fn text(name: &str) -> Option<String> {
+    env(name)?.into_string().ok()
+}
+
+fn vendor() -> Option<&'static Vendor> {
+    ci::vendor(&text)
 }
 
 fn plugin(docker_config: Option<&Path>) -> Finding {
@@ -188,7 +217,7 @@ fn completions() -> Option<Finding> {
     Some(match places.into_iter().find(|place| place.exists()) {
         Some(place) => Finding::fine("completions", format!("{shell} ({})", place.display())),
         None => {
-            Finding::better("completions", format!("{shell} finds none"), format!("dkb completions {shell} > ~/{own}"))
+            Finding::better("completions", format!("{shell} has none"), format!("dkb completions {shell} > ~/{own}"))
         }
     })
 }

@@ -20,7 +20,7 @@ use std::ffi::OsString;
 
 use crate::app::App;
 use crate::cli::{self, Cli, Invocation, Parsed, Verb};
-use crate::config::Typed;
+use crate::config::{Typed, variables};
 use crate::error::{Error, ErrorKind, Result};
 use crate::processes::signals;
 use crate::report;
@@ -44,7 +44,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let code = match code {
         Ok(code) => code,
         Err(error) => {
-            report::say(&error);
+            report::fail(&error);
             error.kind.exit_code()
         }
     };
@@ -99,6 +99,11 @@ fn run(parsed: Parsed) -> Result<u8> {
         Ok(app) => app,
         Err(error) => return without_settings(&cli, &typed, error),
     };
+    // What is for no person has nobody to tell.
+    if !matches!(cli.verb, Verb::Watch(_) | Verb::TidyCache) {
+        let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        variables::unknown(set).iter().for_each(report::warn);
+    }
     match cli.verb {
         verb @ (Verb::Build(_) | Verb::Bake(_) | Verb::Compose(_)) => build_by(&app, verb),
         Verb::Clean(clean) => clean::clean(&app, &clean),

@@ -15,7 +15,7 @@ use crate::app::{App, env};
 use crate::cli;
 use crate::config::seed::{self, Seed};
 use crate::config::value::Source;
-use crate::engine::ProgramKind;
+use crate::engine::Docker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Kind;
 use crate::observe::host::HostObservation;
@@ -54,16 +54,16 @@ pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
         false if yes => Mode::Do,
         false if terminal => Mode::Ask,
         false => {
+            // In the words of whoever set it up.
+            let variable = if seed.speaks { "PRUNE_FORCE" } else { "DKB_YES" };
             return Err(Error::usage("sweeping this host", "there is nobody to ask")
-                .hint("say --yes or set PRUNE_FORCE=true, after a look at what --dry-run shows"));
+                .hint(format!("say --yes or set {variable}=true, after a look at what --dry-run shows")));
         }
     };
     let began = Instant::now();
     let mut hosts = hosts::hosts(app, flags, seed.socket.as_deref())?;
     let seed = Seed { format: log, ..seed };
     let voice = Voice::new(&app.settings, app.loudness(), &seed, hosts.len() > 1, mode == Mode::Show);
-    let voice =
-        if app.program().is_ok_and(|program| program.kind == ProgramKind::Podman) { voice.of_podman() } else { voice };
     let as_document = flags.act.plan.as_deref().is_some_and(plan_file::is_the_result);
     let voice = if as_document { voice.into_document() } else { voice };
     app.runtime()?.block_on(async {
@@ -99,12 +99,15 @@ pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
 
 async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice, since: Instant) -> Result<Ready> {
     let began = Instant::now();
-    voice.starts(&host.name);
     wait::for_engine(host, voice, since).await?;
+    let engine = Docker::connect(host.endpoint.clone()?, LIMITS).await.map_err(|error| match &host.origin {
+        Some(origin) => error.by(origin),
+        None => error,
+    })?;
+    voice.starts(&host.name, engine.name());
     let (seen, swept, disk) = match &flags.act.apply {
         None => {
-            let mut seen =
-                HostObservation::look(app, host.endpoint.clone()?, host.sweep.policy.clone(), LIMITS).await?;
+            let mut seen = HostObservation::look(app, engine, host.sweep.policy.clone()).await?;
             let disk = match host.sweep.disk {
                 Some(marks) => Some(pressure::look(&mut seen, marks).await?),
                 None => None,
@@ -115,8 +118,7 @@ async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice,
         }
         Some(file) => {
             let plan = plan_file::read(file, "sweep")?;
-            let mut seen =
-                HostObservation::look(app, host.endpoint.clone()?, widest(app, host, &plan.steps), LIMITS).await?;
+            let mut seen = HostObservation::look(app, engine, widest(app, host, &plan.steps)).await?;
             plan.check(file, &seen.info)?;
             let mut swept = seen.plan().await;
             swept.plan = narrow(swept.plan, &plan.steps).plan;

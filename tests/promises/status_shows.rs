@@ -66,19 +66,19 @@ fn an_images_status_says_whose_it_is_and_why_it_is_kept(engine: &Engine) {
     let status = |image: &str| books.dkb(engine).args(["status", image]).run();
     let said = status("app:1").success().says("ours: built").says("session job-1").says("in use, e2e (exited)");
     assert!(said.out().lines().count() <= 6, "{said}");
-    said.says("dkb clean --session job-1 removes it");
+    said.says("dkb clean --session removes it");
     let (spare, tool) = (engine.image().tag("app:2").make(), engine.image().make());
     books.built(&key(PROJECT, SESSION), &spare, &["app:2"]);
     books.built(&key("tool", "t"), &tool, &[]);
     let said = status("app:2").success().says("dkb clean keeps it: tagged");
-    said.says("dkb clean --tagged removes it").says("dkb clean --session job-1 removes it");
+    said.says("dkb clean --tagged removes it").says("dkb clean --session removes it");
     engine.tag(&spare, "mine:1");
     // Podman says each name in full.
     let full = engine.is_podman();
     let (mine, app) = if full { ("docker.io/library/mine:1", "localhost/app:2") } else { ("mine:1", "app:2") };
     let said = status("app:2").success().says(&format!("dkb clean keeps it: {mine} names it"));
     let tag_only = format!("takes the tag {app}; the image stays, {mine} names it");
-    said.says(&format!("dkb clean --tagged {tag_only}")).says(&format!("dkb clean --session job-1 {tag_only}"));
+    said.says(&format!("dkb clean --tagged {tag_only}")).says(&format!("dkb clean --session {tag_only}"));
     let said = status(&tool.id).success().says("dkb clean --project tool removes it");
     let command = said.out().lines().find_map(|line| line.strip_prefix("dkb clean ")).expect("a command").to_owned();
     let words = command.split(" removes it").next().expect("the words").split(' ').map(str::to_owned);

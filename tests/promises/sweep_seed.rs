@@ -195,7 +195,7 @@ fn only_one_who_says_yes_or_stands_in_for_the_container_is_not_asked(engine: &En
     let there = |id: &str| engine.api().containers().iter().any(|known| known["Id"] == id);
     let sweep = || engine.dkb().args(["sweep", "--until", "0s"]);
     let container = engine.container("lab/base").created();
-    sweep().run().code(2).warns("--yes");
+    sweep().run().code(2).warns("--yes or set DKB_YES=true");
     sweep().env("PRUNE_ALL", "false").env("PRUNE_FORCE", "false").run().code(2).warns("PRUNE_FORCE");
     assert!(there(&container));
     for with in [sweep().arg("--yes"), sweep().env("PRUNE_FORCE", "true"), sweep().env("PRUNE_ALL", "false")] {

@@ -11,7 +11,7 @@ fn facts(kind: Kind, owner: u32, group: u32, mode: u32) -> Facts {
 #[test]
 fn a_state_folder_is_ours_alone_or_a_groups_on_purpose() {
     let private = Ok(Access::Private);
-    let refused = |why: &str| Err(why.to_owned());
+    let refused = |why: &str| Err(Refusal::Rights(why.to_owned()));
     for (owner, group, mode, verdict) in [
         (ME, 100, 0o700, private.clone()),
         (ME, 100, 0o755, private.clone()),
@@ -39,6 +39,19 @@ fn a_state_folder_is_ours_alone_or_a_groups_on_purpose() {
     // Neither does setgid make it a group's that only its owner is in.
     assert!(judge_root(facts(Kind::Folder, 7, 7, 0o2770), 0, &[0]).is_err());
     assert_eq!(judge_root(facts(Kind::Folder, 7, 7, 0o2770), ME, &[7]), Ok(Access::Group));
+}
+
+#[test]
+fn rights_are_the_cure_only_where_they_are_what_is_wrong() {
+    let place = tempfile::tempdir().expect("a folder");
+    let (file, open) = (place.path().join("file"), place.path().join("open"));
+    fs::write(&file, b"").expect("a file");
+    fs::create_dir(&open).expect("a folder");
+    set(&open, 0o777);
+    let next = |root: &Path| Folder::at(root.to_owned()).look().expect_err("refused").next().map(str::to_owned);
+    let (of_file, of_open) = (next(&file).expect("a hint"), next(&open).expect("a hint"));
+    assert_eq!(of_file, "point DKB_STATE_DIR at a folder of your own");
+    assert!(of_open.contains("chmod -R go-w"), "{of_open}");
 }
 
 #[test]

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{NEW_VARIANTS, look, must_wait, superseded};
+use super::{CacheBytes, NEW_VARIANTS, look, must_wait, superseded};
 use crate::model::books_tests::key;
-use crate::model::{BuildId, CacheBooks, CacheRecord, EndedBuild, PastBuild, PastStep, SessionKey, Stamp};
+use crate::model::{BuildId, CacheBooks, CacheRecord, CachedBuild, EndedBuild, PastBuild, PastStep, SessionKey, Stamp};
 
 /// What one build is of: how often each source was changed, the stage that it stops at, and what is new about it.
 #[derive(Clone, Debug)]
@@ -594,4 +594,28 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_two_sessions_use_is_counted_once_and_marked_in_each() {
+    let mut books = CacheBooks::default();
+    for (n, needs) in [(1, &["a", "b"][..]), (2, &["b"]), (3, &["c"])] {
+        books.builds.push(CachedBuild {
+            past: BTreeSet::new(),
+            build: None,
+            of: of(n),
+            key: "k".to_owned(),
+            variant: String::new(),
+            at: Timestamp::UNIX_EPOCH,
+            ok: true,
+            keep: 0,
+            needs: needs.iter().map(ToString::to_string).collect(),
+        });
+    }
+    let record = |(id, size): (&str, u64)| CacheRecord { id: id.to_owned(), size, ..CacheRecord::default() };
+    let bytes = CacheBytes::new(&books, &[("a", 1), ("b", 10), ("c", 100), ("d", 1000)].map(record));
+    assert_eq!((bytes.of[&of(1)], bytes.shared[&of(1)]), (11, 10));
+    assert_eq!((bytes.of[&of(2)], bytes.shared[&of(2)]), (10, 10));
+    assert_eq!((bytes.of[&of(3)], bytes.shared[&of(3)]), (100, 0));
+    assert_eq!((bytes.ours, bytes.all), (111, 1111));
 }

@@ -1,5 +1,6 @@
 //! Tables for people.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,22 +16,17 @@ use crate::model::{
 };
 use crate::plan::sweep::{SweepPolicy, Swept};
 
-pub(super) fn plural(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Container => "containers",
-        Kind::Image => "images",
-        Kind::Volume => "volumes",
-        Kind::Network => "networks",
-        Kind::BuildCache => "build cache",
-    }
-}
-
 pub(super) fn why(reason: Reason) -> &'static str {
     match reason {
         Reason::Stopped => "stopped",
         Reason::Dangling => "dangling",
         _ => "unused",
     }
+}
+
+/// The same, where a name that nobody gave is cut short.
+fn shown_name(step: &Step) -> String {
+    if step.kind() == Kind::Volume { words::shortened(&name(step)) } else { name(step) }
 }
 
 /// By its name; a thing without one by its ID.
@@ -55,8 +51,7 @@ fn heading(host: Option<&str>, plan: &Plan, style: Style) -> Page {
 }
 
 fn total(plan: &Plan) -> String {
-    let up_to = if plan.up_to { "up to " } else { "" };
-    format!("{up_to}{}", human_bytes(plan.totals().bytes))
+    words::at_most(plan.up_to, plan.totals().bytes)
 }
 
 /// Rows of one kind that a terminal shows before it says how many more there are.
@@ -74,7 +69,9 @@ pub(super) fn plan(
     let Swept { plan, since } = swept;
     let mut page = heading(host, plan, style);
     for kind in Kind::ALL {
-        let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.kind() == kind).collect();
+        let mut steps: Vec<&Step> = plan.steps.iter().filter(|step| step.kind() == kind).collect();
+        // A plan has what stands on others first; whoever reads it wants to know what is large.
+        steps.sort_by_key(|step| (Reverse(step.bytes), shown_name(step)));
         // Whoever reads by a program, or wants it all, gets it all.
         let shown = if verbose || page.width().is_none() { steps.len() } else { steps.len().min(ROWS) };
         rows(&mut page, kind, &steps[..shown], since, plan.created);
@@ -96,11 +93,11 @@ fn rows(page: &mut Page, kind: Kind, steps: &[&Step], since: &Since, now: Timest
     if steps.is_empty() {
         return;
     }
-    let names: Vec<String> = steps.iter().map(|step| name(step)).collect();
+    let names: Vec<String> = steps.iter().map(|step| shown_name(step)).collect();
     let most = page.width().map_or(usize::MAX, |width| width.saturating_sub(BEHIND).max(12));
     let fits = |name: &&String| name.chars().count() <= most;
     let width = names.iter().filter(fits).map(|name| name.chars().count()).fold(12, usize::max);
-    page.bold(format_args!("{:<width$}  {:<10}  {:>9}  why", plural(kind), "age", "size"));
+    page.bold(format_args!("{:<width$}  {:<10}  {:>9}  why", words::all_of(kind), "age", "size"));
     for (step, name) in steps.iter().zip(&names) {
         let age = age(step, since, now).map_or_else(|| "?".to_owned(), human_duration);
         let fitting = Some(name).filter(fits);
@@ -121,29 +118,20 @@ fn totals(page: &mut Page, plan: &Plan, verb: &str, of: impl Fn(&&Step) -> bool)
         if steps.is_empty() {
             continue;
         }
-        let up_to = if plan.up_to && kind == Kind::Image { "up to " } else { "" };
         let bytes = sum(steps.iter().map(|step| step.bytes));
-        let bytes = if bytes > 0 { format!("{up_to}{}", human_bytes(bytes)) } else { String::new() };
-        let what = words::plural(steps.len(), singular(kind));
+        let at_most = words::at_most(plan.up_to && kind == Kind::Image, bytes);
+        let bytes = if bytes > 0 { at_most } else { String::new() };
+        let what = words::kind(kind, steps.len());
         table.line(if kinds == 0 { verb } else { "" }, steps.len(), what, bytes);
         kinds = kinds.saturating_add(1);
     }
     match kinds {
+        0 if plan.steps.is_empty() => page.line(words::NOTHING),
         0 => page.line(format_args!("{verb:<12}  nothing")),
         1 => {}
         _ => table.line("in all", plan.steps.iter().filter(&of).count(), "things", total(plan)),
     }
     table.write(page);
-}
-
-const fn singular(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Container => "container",
-        Kind::Image => "image",
-        Kind::Volume => "volume",
-        Kind::Network => "network",
-        Kind::BuildCache => "cache record",
-    }
 }
 
 /// `disk at 91%, above 85%: 12 GB are to go, down to 80%`.
@@ -194,8 +182,9 @@ fn kept(page: &mut Page, plan: &Plan, policy: &SweepPolicy, verbose: bool) {
     if verbose {
         for kept in &plan.kept {
             let named = kept.names.first().filter(|_| kept.kind != Kind::BuildCache);
-            let name = named.map_or_else(|| short_id(&kept.id), String::as_str);
-            let line = format!("kept     {} {name}: {} {}", plural(kept.kind), words(kept.reason), held_by(kept));
+            let name = named.map_or_else(|| short_id(&kept.id).to_owned(), |name| words::shortened(name));
+            let line =
+                format!("kept     {} {name}: {} {}", words::all_of(kept.kind), words(kept.reason), held_by(kept));
             page.line(line.trim_end());
         }
         return;
@@ -210,12 +199,13 @@ fn kept(page: &mut Page, plan: &Plan, policy: &SweepPolicy, verbose: bool) {
     let nothing_goes = plan.steps.is_empty();
     let reasons = reasons.into_iter().map(|((reason, is_cache), n)| match reason {
         KeptReason::TooYoung if is_cache => {
-            let of = if n == 1 { "cache record" } else { "cache records" };
+            let of = words::kind(Kind::BuildCache, n);
             young(&format!("{n} {of} used within"), policy.cache_until, nothing_goes, "--cache-until")
         }
         KeptReason::TooYoung => young(&format!("{n} younger than"), policy.until, nothing_goes, "--older-than"),
         KeptReason::Filtered => format!("{n} {}", filtered(&policy.filter)),
         KeptReason::Base => format!("{n} under what stays"),
+        KeptReason::Tagged if !policy.all_images => format!("{n} tagged (with --all-images these too)"),
         reason => format!("{n} {}", words(reason)),
     });
     let reasons: Vec<String> = reasons.collect();
@@ -253,7 +243,8 @@ pub(super) fn summary(told: &[SweptHost], dry: bool, style: Style) -> Page {
         let line = match (&told.plan, &told.error) {
             (Some(plan), None) => {
                 let n = if dry { plan.totals().steps } else { told.removed() };
-                let failed = told.kinds.iter().filter(|kind| told.failed_at_all(**kind)).map(|kind| plural(*kind));
+                let failed =
+                    told.kinds.iter().filter(|kind| told.failed_at_all(**kind)).map(|kind| words::all_of(*kind));
                 let failed = failed.collect::<Vec<_>>().join(", ");
                 let failed = if failed.is_empty() { failed } else { format!("  failed: {failed}") };
                 format!(
@@ -312,7 +303,7 @@ mod tests {
             format!("volumes       age              size  why\n{long}\n              ?                 7 B  unused\n");
         assert!(narrow.contains(&rest), "{narrow}");
         let end = "\
-net-19        ?                 0 B  unused
+net-4         ?                 0 B  unused
 and 5 more, 0 B (-v shows them)
 would remove   1 volume      7 B
               25 networks
@@ -324,6 +315,20 @@ in all        26 things      7 B
             assert!(all.contains("net-24") && !all.contains("more"), "{all}");
         }
         assert!(shown(false, Style::of_width(200)).contains(&format!("{long}  ?  ")), "a wide one has room");
+    }
+
+    #[test]
+    fn the_largest_stands_first_and_a_name_that_nobody_gave_breaks_no_row() {
+        let volume = |name: &str, bytes| {
+            let deed = Deed::RemoveVolume { name: name.to_owned(), created: None };
+            Step::new(deed, Reason::Unused, bytes)
+        };
+        let steps = vec![volume("b", 1), volume(&"ab".repeat(32), 7), volume("a", 1), volume("c", 9)];
+        let plan = Plan::new("sweep", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, steps, Vec::new());
+        let swept = Swept { plan, since: Since::new() };
+        let page = super::plan(None, &swept, (&day(), None), false, Style::of_width(60));
+        let names: Vec<&str> = page.as_str().lines().skip(2).filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(names[..4], ["c", "abababababab", "a", "b"], "{page:?}");
     }
 
     #[test]

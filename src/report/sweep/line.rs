@@ -14,8 +14,6 @@ pub(super) struct Log {
     pub(super) level: LogLevel,
     /// Nothing but the summary and what is worth a warning.
     pub(super) quiet: bool,
-    /// As people call what is cleaned: Docker, or Podman.
-    pub(super) engine: &'static str,
 }
 
 /// A line, in both formats: the text has in words what JSON has in fields.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::words::{held_by, short_id, words};
+use super::super::words::{all_of, held_by, kind, short_id, words};
 use super::human::{age, name, why};
 use super::line::{Line, Log, SUMMARY, fields};
 use super::told::{Part, Since, SweptHost, first_of, in_one_line};
@@ -32,16 +32,6 @@ fn things(kind: Kind, steps: &[Step]) -> &'static str {
     }
 }
 
-fn singular(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Container => "container",
-        Kind::Image => "image",
-        Kind::Volume => "volume",
-        Kind::Network => "network",
-        Kind::BuildCache => "build cache",
-    }
-}
-
 /// `Skipped volume data: in use by container web (running)`.
 fn skipped(kept: &Kept) -> String {
     let id = short_id(&kept.id).to_owned();
@@ -53,7 +43,8 @@ fn skipped(kept: &Kept) -> String {
         (_, KeptReason::Base) => format!("base of {holders}"),
         (_, reason) => words(reason).to_owned(),
     };
-    format!("Skipped {} {name}: {because}", singular(kept.kind))
+    let what = if kept.kind == Kind::BuildCache { all_of(kept.kind) } else { kind(kept.kind, 1) };
+    format!("Skipped {what} {name}: {because}")
 }
 
 /// `1.2 GB`, with how sure that is and how much of it comes back only when the build cache goes.
@@ -73,14 +64,16 @@ fn to_cache(moved: u64, verb: &str) -> String {
 }
 
 impl Log {
-    pub(super) fn starts(&self, host: &str, dry: bool) {
+    pub(super) fn starts(&self, host: &str, engine: &str, dry: bool) {
+        // As people write it, and the docker-cleaner did.
+        let engine = if engine == "podman" { "Podman" } else { "Docker" };
         let dry_run = if dry { " (dry run: nothing is removed)" } else { "" };
         self.say(Line {
             level: LogLevel::Info,
             operation: "INIT",
             host: None,
-            text: format!("Starting {} cleanup on {host}{dry_run}", self.engine),
-            message: format!("Starting {} cleanup", self.engine),
+            text: format!("Starting {engine} cleanup on {host}{dry_run}"),
+            message: format!("Starting {engine} cleanup"),
             fields: fields(if dry {
                 json!({ "hostname": host, "dry_run": true })
             } else {

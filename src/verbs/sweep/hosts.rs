@@ -18,6 +18,8 @@ pub(super) struct Host {
     /// As the user knows it.
     pub(super) name: String,
     pub(super) endpoint: Result<Endpoint>,
+    /// Where the address came from, of a host that has no name of its own.
+    pub(super) origin: Option<String>,
     pub(super) sweep: SweepSettings,
 }
 
@@ -36,7 +38,7 @@ pub(super) fn hosts(app: &App, flags: &cli::SweepFlags, socket: Option<&Path>) -
         by_context(app, settings.contexts.clone())
     } else if let Some(socket) = socket.filter(|_| !set("DOCKER_HOST") && !set("DOCKER_CONTEXT")) {
         let (endpoint, sweep) = (Ok(Endpoint::unix(socket)), settings.sweep.clone());
-        vec![Host { name: "localhost".to_owned(), endpoint, sweep }]
+        vec![Host { name: "localhost".to_owned(), endpoint, origin: None, sweep }]
     } else if settings.hosts.is_empty() || set("DOCKER_HOST") || set("DOCKER_CONTEXT") {
         vec![alone(app)]
     } else {
@@ -64,7 +66,8 @@ fn alone(app: &App) -> Host {
         Some(("unix", _)) | None => "localhost".to_owned(),
         Some((_, place)) => place.to_owned(),
     };
-    Host { name, ..host }
+    let origin = Some(app.origin(app.program().ok().as_ref()));
+    Host { name, origin, ..host }
 }
 
 fn by_context(app: &App, mut names: Vec<String>) -> Vec<Host> {
@@ -81,7 +84,7 @@ fn overrides(app: &App, context: &str) -> SweepSettings {
 
 fn at(app: &App, name: String, flags: &DockerFlags, sweep: SweepSettings) -> Host {
     let program = app.program().ok();
-    Host { name, endpoint: Endpoint::resolve(flags, &env, program.as_ref()), sweep }
+    Host { name, endpoint: Endpoint::resolve(flags, &env, program.as_ref()), origin: None, sweep }
 }
 
 fn of_context(app: &App, name: &str) -> DockerFlags {
