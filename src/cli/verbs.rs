@@ -30,7 +30,7 @@ Usage: dkb [FLAGS] VERB [ARG...]
   sweep            Clean the whole host; --dry-run is exact
   session          Open and end sessions by hand
   config, doctor   Show the settings, and what is amiss here
-  plugin           Make it docker dkb and cargo dkb too
+  plugin           See every build, or be docker dkb too
   completions, man Print completions, or a manual page
 
   --project NAME, --session ID     name them, before VERB
@@ -221,10 +221,11 @@ Examples:
 );
 
 const PLUGIN: HelpPage = (
-    "Make dkb a plugin of docker and of cargo",
+    "Make dkb a plugin of docker and of cargo, or part of every build",
     "\
-Example:
-  dkb plugin install && docker dkb build .",
+Examples:
+  dkb plugin install && docker dkb build .
+  dkb plugin install --every-build && docker compose up --build",
 );
 
 const COMPLETIONS: HelpPage = (
@@ -510,12 +511,20 @@ pub enum Session {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Plugin {
-    /// Link dkb into docker's plugin folder and cargo's bin
-    Install,
-    /// Take these links away
-    Uninstall,
-    /// Say which links there are
+    /// Link dkb into docker's plugin folder and cargo's bin, or put it where it is told
+    #[command(after_help = "Examples:\n  dkb plugin install\n  dkb plugin install --every-build")]
+    Install(PluginPlaces),
+    /// Take all of that away again, or only what is told
+    Uninstall(PluginPlaces),
+    /// Say what there is of it
     Status,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct PluginPlaces {
+    /// Before docker's buildx: every build with BuildKit is seen, compose's and other tools' too, as if by dkb build
+    #[arg(long)]
+    pub every_build: bool,
 }

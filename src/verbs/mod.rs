@@ -21,15 +21,19 @@ use std::ffi::OsString;
 use crate::app::App;
 use crate::cli::{self, Cli, Invocation, Parsed, Verb};
 use crate::config::Typed;
+use crate::engine::program;
 use crate::error::{Error, ErrorKind, Result};
 use crate::processes::signals;
-use crate::report;
+use crate::report::{self, Page};
 use seat::Seat;
 
 /// Runs a whole command line, the program's own name first, and gives the exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
     signals::outlive_limits_of_files();
-    let code = if let Some(seat) = Seat::of(&args) {
+    let code = if seat::is_asked(&args) {
+        report::out(&Page::of(program::READY));
+        Ok(0)
+    } else if let Some(seat) = Seat::of(&args) {
         match seat.build() {
             Some((app, invocation)) => build_by(&app, invocation.cli.verb),
             None => Ok({
@@ -92,7 +96,7 @@ fn run(parsed: Parsed) -> Result<u8> {
         }
         Verb::Man { verb } => return completions::run_man(verb).map(|()| 0),
         Verb::PluginMetadata => return Ok(plugin::metadata()),
-        Verb::Plugin(verb) => return plugin::plugin(*verb, cli.docker.config.as_deref()),
+        Verb::Plugin(verb) => return plugin::plugin(verb, cli.docker.config.as_deref()),
         _ => {}
     }
     let app = match App::new(&cli, &typed) {
