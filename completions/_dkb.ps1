@@ -448,6 +448,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             break
         }
         'dkb;plugin;install' {
+            [CompletionResult]::new('--as-docker', '--as-docker', [CompletionResultType]::ParameterName, 'By the name docker in this folder, for tools that are told which docker to use: builds are dkb''s, all else docker''s')
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')
@@ -467,6 +468,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             break
         }
         'dkb;plugin;uninstall' {
+            [CompletionResult]::new('--as-docker', '--as-docker', [CompletionResultType]::ParameterName, 'By the name docker in this folder, for tools that are told which docker to use: builds are dkb''s, all else docker''s')
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')

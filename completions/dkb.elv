@@ -426,6 +426,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand status 'Say what there is of it'
         }
         &'dkb;plugin;install'= {
+            cand --as-docker 'By the name docker in this folder, for tools that are told which docker to use: builds are dkb''s, all else docker''s'
             cand -c 'Use this docker context; sweep takes several'
             cand --context 'Use this docker context; sweep takes several'
             cand -H 'Use the engine at this address'
@@ -444,6 +445,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --help 'Print help'
         }
         &'dkb;plugin;uninstall'= {
+            cand --as-docker 'By the name docker in this folder, for tools that are told which docker to use: builds are dkb''s, all else docker''s'
             cand -c 'Use this docker context; sweep takes several'
             cand --context 'Use this docker context; sweep takes several'
             cand -H 'Use the engine at this address'

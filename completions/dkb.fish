@@ -358,6 +358,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subc
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -f -a "install" -d 'Link dkb into docker\'s plugin folder and cargo\'s bin, or put it where it is told'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -f -a "uninstall" -d 'Take all of that away again, or only what is told'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -f -a "status" -d 'Say what there is of it'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -l as-docker -d 'By the name docker in this folder, for tools that are told which docker to use: builds are dkb\'s, all else docker\'s' -r -F
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s c -l context -d 'Use this docker context; sweep takes several' -r
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s H -l host -d 'Use the engine at this address' -r
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -l project -d 'Name the project; otherwise the repository\'s name' -r
@@ -372,6 +373,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcomma
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -l as-docker -d 'By the name docker in this folder, for tools that are told which docker to use: builds are dkb\'s, all else docker\'s' -r -F
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -s c -l context -d 'Use this docker context; sweep takes several' -r
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -s H -l host -d 'Use the engine at this address' -r
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -l project -d 'Name the project; otherwise the repository\'s name' -r

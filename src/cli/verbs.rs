@@ -225,7 +225,8 @@ const PLUGIN: HelpPage = (
     "\
 Examples:
   dkb plugin install && docker dkb build .
-  dkb plugin install --every-build && docker compose up --build",
+  dkb plugin install --every-build && docker compose up --build
+  dkb plugin install --as-docker ~/bin",
 );
 
 const COMPLETIONS: HelpPage = (
@@ -527,4 +528,7 @@ pub struct PluginPlaces {
     /// Before docker's buildx: every build with BuildKit is seen, compose's and other tools' too, as if by dkb build
     #[arg(long)]
     pub every_build: bool,
+    /// By the name docker in this folder, for tools that are told which docker to use: builds are dkb's, all else docker's
+    #[arg(long, value_name = "DIR")]
+    pub as_docker: Option<PathBuf>,
 }

@@ -71,7 +71,7 @@ impl Program {
             return Err(Error::new(ErrorKind::NotFound, &tried, what)
                 .hint("Take the empty part, or the relative one, out of PATH, or name the program in DKB_DOCKER."));
         }
-        if let Some(chain) = env(INSIDE).filter(|chain| env::split_paths(chain).any(|inside| inside == path)) {
+        if let Some(chain) = env(INSIDE).filter(|_| is_inside(&path, env)) {
             return Err(Error::usage(
                 &tried,
                 format!("{} starts dkb again, endlessly ({INSIDE}={})", path.display(), chain.display()),
@@ -148,6 +148,31 @@ pub(crate) fn behind(seat: &Path, plugins: &[PathBuf]) -> Option<PathBuf> {
 fn is_dkb(path: &Path) -> bool {
     let whole = fs::canonicalize(path).unwrap_or_default();
     whole.file_name().is_some_and(|name| name == "dkb") || is_this_one(path) || is_a_seat(path)
+}
+
+/// The docker behind a dkb that was called by that name: on PATH the next one, so that what stands before dkb there may
+/// well be a script around it.
+pub(crate) fn behind_docker(setting: Option<&OsStr>, env: Env<'_>) -> Result<Program> {
+    let find = |path: &OsStr| {
+        let path = path.to_owned();
+        Program::find(setting, &move |name| (name == "PATH").then(|| path.clone()))
+    };
+    let path = env("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = env::split_paths(&path).collect();
+    let at = folders.iter().position(|folder| is_this_one(&folder.join("docker")));
+    let behind = folders.iter().skip(at.map_or(0, |at| at.saturating_add(1)));
+    find(&env::join_paths(behind).unwrap_or_default()).or_else(|_| find(&path))
+}
+
+/// Whether dkb started that program, and this dkb was started by it.
+pub(crate) fn is_inside(path: &Path, env: Env<'_>) -> bool {
+    env(INSIDE).is_some_and(|chain| env::split_paths(&chain).any(|inside| inside == path))
+}
+
+/// Where PATH has this dkb by the name of docker.
+pub(crate) fn as_docker(env: Env<'_>) -> Option<PathBuf> {
+    let path = env("PATH").unwrap_or_default();
+    env::split_paths(&path).map(|folder| folder.join("docker")).find(|docker| is_this_one(docker))
 }
 
 /// Where this dkb is found, also by the next version of it: as PATH names it, else where it lies.

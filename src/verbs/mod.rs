@@ -1,5 +1,6 @@
 //! One short file a verb, and what they share.
 
+mod as_docker;
 mod build;
 mod clean;
 pub mod completions;
@@ -25,6 +26,7 @@ use crate::engine::program;
 use crate::error::{Error, ErrorKind, Result};
 use crate::processes::signals;
 use crate::report::{self, Page};
+use as_docker::{AsDocker, Call};
 use seat::Seat;
 
 /// Runs a whole command line, the program's own name first, and gives the exit code.
@@ -41,6 +43,12 @@ pub fn main(args: Vec<OsString>) -> u8 {
                 report::say(&error);
                 code
             }),
+        }
+    } else if let Some(docker) = AsDocker::of(&args) {
+        match docker.call() {
+            Call::Ours(line) => cli::parse(line).and_then(run),
+            Call::Build(call) => build_by(&call.0, call.1.cli.verb),
+            Call::Theirs => Err(docker.give_way()),
         }
     } else {
         cli::parse(args).and_then(run)

@@ -54,6 +54,9 @@ pub(super) fn plugin(verb: &Plugin, docker_config: Option<&Path>) -> Result<u8> 
     for place in places(docker_config).iter().filter(|_| links) {
         said.push((place.command, link(verb, place, &own)));
     }
+    if let Some(place) = as_docker(verb) {
+        said.push((place.command, docker(verb, &place, &own)));
+    }
     if every_build {
         said.push(("every build", seat(verb, docker_config, &own)));
     }
@@ -90,6 +93,32 @@ fn link(verb: &Plugin, place: &Place, own: &Path) -> Result<String> {
         Plugin::Uninstall(_) => uninstall(place, &there),
         Plugin::Status => Ok(state(place, &there)),
     }
+}
+
+/// Where dkb is called docker, or is to be: in the folder that was named, else where PATH has it.
+fn as_docker(verb: &Plugin) -> Option<Place> {
+    let named = match verb {
+        Plugin::Install(places) => Some(places.as_docker.as_ref()?),
+        Plugin::Uninstall(places) if *places != PluginPlaces::default() => Some(places.as_docker.as_ref()?),
+        Plugin::Uninstall(_) | Plugin::Status => None,
+    };
+    let link = match named {
+        Some(folder) => std::path::absolute(folder).unwrap_or_else(|_| folder.clone()).join("docker"),
+        None => program::as_docker(&env)?,
+    };
+    Some(Place { command: "as docker", link, wanted: true })
+}
+
+fn docker(verb: &Plugin, place: &Place, own: &Path) -> Result<String> {
+    if !matches!(verb, Plugin::Install(_)) {
+        return link(verb, place, own);
+    }
+    // Nothing is put in the place of a docker that is not there.
+    let real = program::behind_docker(env("DKB_DOCKER").as_deref(), &env)?;
+    let said = link(verb, place, own)?;
+    let found = program::as_docker(&env).is_some_and(|docker| docker == place.link);
+    let named = if found { String::new() } else { format!("\nnot by PATH: name {} to the tool", place.link.display()) };
+    Ok(format!("{said}, before {}{named}", real.path.display()))
 }
 
 /// dkb before docker's buildx.

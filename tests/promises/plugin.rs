@@ -1,4 +1,5 @@
-//! `dkb plugin install --every-build`: dkb before docker's buildx, put there and taken away again, and never in the way.
+//! `dkb plugin install --every-build` and `--as-docker`: dkb before docker's buildx, or docker itself, put there and taken
+//! away again, and never in the way.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -14,7 +15,10 @@ pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on(
             |engine| engine.starts_with("docker-28"),
-            promises![one_command_and_every_build_is_tidied_up_after_until_dkb_is_gone],
+            promises![
+                one_command_and_every_build_is_tidied_up_after_until_dkb_is_gone,
+                a_tool_that_is_told_which_docker_to_use_gets_all_of_it,
+            ],
         )
         .without_engine(promises![
             the_place_is_taken_and_given_back_to_the_byte,
@@ -24,6 +28,10 @@ pub(crate) fn promises() -> Promises {
             a_build_goes_to_dkb_and_all_else_to_the_real_one,
             a_dkb_that_is_gone_or_broken_or_too_old_is_passed_over,
             the_doctor_says_how_it_stands_with_the_place,
+            what_is_no_build_is_dockers_by_the_name_docker,
+            builds_are_ours_by_the_name_docker_and_so_is_docker_dkb,
+            docker_by_its_name_is_never_dkb_again,
+            a_link_by_the_name_docker_is_made_and_taken_away,
         ])
 }
 
@@ -329,4 +337,173 @@ fn one_command_and_every_build_is_tidied_up_after_until_dkb_is_gone(engine: &Eng
     maker.dkb().args(["plugin", "uninstall"]).run().success();
     let after = fs::read(maker.state.docker_config().join("config.json")).ok();
     assert!(before.is_none_or(|before| after == Some(before)));
+}
+
+/// A folder in which dkb is docker.
+fn docker_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    symlink(dkb_path(), folder.path().join("docker")).expect("a link");
+    folder
+}
+
+/// dkb by the name of docker, with these folders on PATH.
+fn as_docker(state: &State, link: &Path, path: &[&Path]) -> Command {
+    let dkb = state.dkb().to_std();
+    let mut command = Command::new(link).cwd(state.work());
+    for (key, value) in dkb.get_envs() {
+        command = command.env(key, value.unwrap_or_default());
+    }
+    let path: Vec<_> = path.iter().map(|folder| folder.display().to_string()).collect();
+    command.env("PATH", format!("{}:/usr/bin:/bin", path.join(":"))).project("p").session("s")
+}
+
+fn what_is_no_build_is_dockers_by_the_name_docker() {
+    let (real, state, folder) = (FakeDocker::new(), State::new(), docker_folder());
+    real.reply().stdout(b"said \xff\0").stderr("and more").code(125).reads_stdin();
+    let link = folder.path().join("docker");
+    for words in [
+        &["run", "--rm", "x", "build", "."][..],
+        &["--version"],
+        &["--config", "/c", "-D", "ps", "-a"],
+        &["buildx", "version"],
+        &["build", "--help"],
+        &["--project", "x", "build", "."],
+        &["--no-such-flag", "build", "."],
+        &["clean"],
+        &["pull", "x"],
+        &["plugin", "install", "x"],
+        &["system", "prune", "--force"],
+        &["__complete", "build", ""],
+        &[],
+    ] {
+        let output = as_docker(&state, &link, &[folder.path(), &real.bin()]).args(words.iter().copied());
+        let output = output.stdin("given").run().code(125);
+        assert_eq!((output.stdout.as_slice(), &*output.err()), (&b"said \xff\0"[..], "and more"), "{words:?}");
+        let call = real.calls().pop().expect("a call");
+        assert_eq!(call.words(), words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(call.stdin.as_deref(), Some(&b"given"[..]));
+    }
+    real.reply_to("kill").signal("TERM");
+    assert_eq!(as_docker(&state, &link, &[folder.path(), &real.bin()]).args(["kill", "x"]).run().signal(), Some(15));
+}
+
+fn builds_are_ours_by_the_name_docker_and_so_is_docker_dkb() {
+    let (real, state, folder) = (FakeDocker::new(), State::new(), docker_folder());
+    real.reply().code(4);
+    let link = folder.path().join("docker");
+    let run = || as_docker(&state, &link, &[folder.path(), &real.bin()]);
+    for words in [
+        &["build", "-t", "x", "."][..],
+        &["image", "build", "."],
+        &["-D", "--context", "default", "buildx", "build", "."],
+    ] {
+        run().args(words.iter().copied()).run().code(4);
+        let told = real.calls().pop().expect("a call").words();
+        assert!(told.contains(&"dev.dkb.project=p".to_owned()), "{told:?}");
+    }
+    run().args(["dkb", "--version"]).run().success().says("dkb ");
+    run().args(["--config", "/c", "dkb", "clean", "--help"]).run().success().says("Usage: docker dkb clean");
+    run().args(["dkb", "pull", "x"]).run().code(2).warns("docker does the rest");
+
+    // A docker that dkb has started, and that calls docker again.
+    let inside = run().env("DKB_INSIDE", real.program()).args(["build", "."]);
+    inside.run().code(4);
+    assert_eq!(real.calls().pop().expect("a call").words(), ["build", "."]);
+    let broken = state.work().join("dkb.toml");
+    fs::write(&broken, "no key of ours = 1\n").expect("a file");
+    run().args(["build", "."]).run().code(4).warns("what docker does now is not noted");
+    assert_eq!(real.calls().pop().expect("a call").words(), ["build", "."]);
+    assert!(run().args(["ps"]).run().code(4).err().is_empty());
+}
+
+fn docker_by_its_name_is_never_dkb_again() {
+    let (real, state, folder) = (FakeDocker::new(), State::new(), docker_folder());
+    real.reply().code(4);
+    let link = folder.path().join("docker");
+    let real_bin = real.bin();
+    let around = tempfile::tempdir().expect("a folder");
+    program(&around.path().join("docker"), &format!("exec {} \"$@\"", link.display()));
+    let another = tempfile::tempdir().expect("a folder");
+    program(&another.path().join("dkb"), "exit 99");
+    symlink(another.path().join("dkb"), another.path().join("docker")).expect("a link");
+    for path in [
+        &[folder.path(), around.path(), folder.path()][..],
+        &[around.path(), folder.path(), another.path()],
+        &[another.path(), folder.path()],
+        &[&real_bin, folder.path()],
+        &[],
+    ] {
+        let path: Vec<&Path> = path.iter().copied().chain([&*real_bin]).collect();
+        let is_endless = path.first() == Some(&folder.path());
+        let calls = || real.calls_of("ps").len() + real.calls_of("build").len();
+        let before = calls();
+        for words in [["ps", "-a"], ["build", "."]] {
+            let output = as_docker(&state, &link, &path).args(words).run();
+            if is_endless {
+                // The script stands behind dkb there, and calls it again.
+                output.code(2).warns("Name the real docker in DKB_DOCKER");
+            } else {
+                output.code(4);
+            }
+        }
+        assert_eq!(calls() - before, if is_endless { 0 } else { 2 }, "{path:?}");
+    }
+    let named = as_docker(&state, &link, &[folder.path(), around.path()]).env("DKB_DOCKER", real.program());
+    named.args(["ps"]).run().code(4);
+    let none = as_docker(&state, &link, &[folder.path(), another.path()]).args(["ps"]).run();
+    // Unless this machine has one.
+    if none.exit_code() == Some(127) {
+        none.warns("it is dkb itself");
+    }
+}
+
+fn a_link_by_the_name_docker_is_made_and_taken_away() {
+    let (real, state) = (FakeDocker::new(), State::new());
+    let folder = state.home().join("bin");
+    let path = format!("{}:{}:/usr/bin:/bin", folder.display(), real.bin().display());
+    let plugin = |words: &[&str]| {
+        let folder = folder.to_str().expect("a path");
+        let words = words.iter().map(|word| if *word == "DIR" { folder } else { word });
+        state.dkb().env("PATH", &path).arg("plugin").args(words).run()
+    };
+    let link = folder.join("docker");
+    plugin(&["install", "--as-docker", "DIR"]).success().says(&format!("before {}", real.program().display()));
+    assert_eq!(fs::canonicalize(&link).expect("a link"), fs::canonicalize(dkb_path()).expect("a path"));
+    plugin(&["install", "--as-docker", "DIR"]).success().never_says("not by PATH");
+    plugin(&["status"]).success().says(&format!("as docker   installed ({})", link.display()));
+    plugin(&["uninstall", "--as-docker", "DIR"]).success();
+    assert!(!link.exists());
+    plugin(&["install", "--as-docker", "DIR"]).success();
+    plugin(&["uninstall"]).success();
+    assert!(!link.exists());
+    program(&link, "theirs");
+    plugin(&["install", "--as-docker", "DIR"]).code(2).says("something else stands there");
+    plugin(&["uninstall", "--as-docker", "DIR"]).success();
+    assert_eq!(fs::read_to_string(&link).expect("the file"), "#!/bin/sh\ntheirs\n");
+}
+
+fn a_tool_that_is_told_which_docker_to_use_gets_all_of_it(engine: &Engine) {
+    let (maker, folder) = (Maker::new(engine, Builder::BuildKit), docker_folder());
+    let context = Context::from_base("COPY seed /seed").file("seed", "0");
+    let context = context.file("compose.yaml", "services:\n  web:\n    build: .\n    command: [\"true\"]\n");
+    let docker = |words: &[&str]| {
+        let mut docker = Command::new(folder.path().join("docker")).cwd(context.path());
+        for (key, value) in maker.dkb().to_std().get_envs() {
+            docker = docker.env(key, value.unwrap_or_default());
+        }
+        docker.env("COMPOSE_PROJECT_NAME", "compose").args(words.iter().copied())
+    };
+    for seed in ["1", "2", "3"] {
+        context.write("seed", seed);
+        docker(&["build", "-t", "built:dev", "."]).run().success();
+        maker.is_tidy("a build");
+        docker(&["compose", "up", "--build"]).run().success();
+        docker(&["compose", "down"]).run().success();
+        maker.is_tidy("compose");
+    }
+    docker(&["run", "--rm", "built:dev", "sh", "-c", "exit 7"]).run().code(7);
+    docker(&["version", "--format", "{{.Client.Version}}"]).run().success().says("28");
+    docker(&["no-such-verb"]).run().fails().warns("docker");
+    docker(&["dkb", "clean", "--session", "--yes"]).run().success();
+    assert_eq!(engine.images(), []);
 }
