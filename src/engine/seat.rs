@@ -113,7 +113,8 @@ impl Seat {
         let (settings, name) = (self.settings()?, self.name()?);
         let as_it_was = extra_dirs::without(&settings.text, &name).map_err(|why| settings.refused(&why))?;
         let text = extra_dirs::with(&settings.text, &name).map_err(|why| settings.refused(&why))?;
-        let others: Vec<String> = extra_dirs::named(&as_it_was);
+        let own = self.config_dir.join("cli-plugins").to_string_lossy().into_owned();
+        let others: Vec<String> = extra_dirs::named(&as_it_was).into_iter().chain([own]).collect();
         let failed = |error: io::Error| Error::failed(TRIED, error);
         let dkb =
             dkb.to_str().ok_or_else(|| Error::failed(TRIED, "the path of this dkb is not UTF-8, as a script is"))?;
@@ -241,7 +242,7 @@ fn replace(file: &Path, text: &str, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// `others`: the folders that docker is told to look into besides.
+/// `others`: the folders that docker looks into besides, before those of everybody.
 fn script(dkb: &str, others: &[String]) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let others: String = others.iter().map(|folder| quoted(folder) + " ").collect();
@@ -249,7 +250,7 @@ fn script(dkb: &str, others: &[String]) -> String {
         r#"{SEAT_MARK} Made by: dkb plugin install --every-build
 # Where dkb is gone, broken or DKB_SEAT=off, this is the buildx that docker would find without it.
 dkb={dkb}
-for folder in {others}"${{DOCKER_CONFIG:-${{HOME-}}/.docker}}/cli-plugins" {system}; do
+for folder in {others}{system}; do
 	buildx=$folder/{NAME}
 	[ -f "$buildx" ] && [ -x "$buildx" ] && break
 done

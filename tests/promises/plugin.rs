@@ -213,6 +213,9 @@ fn a_build_goes_to_dkb_and_all_else_to_the_real_one() {
     };
     let words = told(user.run(&user.script()));
     assert!(words.contains(&"dev.dkb.project=p".to_owned()), "{words:?}");
+    // As after `docker --config`: nothing but its own path says whose settings these are.
+    let elsewhere = user.run(&user.script()).no_env("DOCKER_CONFIG").no_env("HOME");
+    elsewhere.arg("docker-cli-plugin-metadata").run().code(9);
     let off = told(user.run(&user.script()).env("DKB_SEAT", "off"));
     assert_eq!(off, ["buildx", "build", "-t", "x", "."]);
 }
