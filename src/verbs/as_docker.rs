@@ -44,9 +44,9 @@ impl AsDocker {
         }
         let places = Places::new(std::env::current_dir().unwrap_or_default(), &env);
         // Whatever is wrong with dkb's settings, docker is there.
-        let setting = config::load(&places, &env, None, &[], Vec::new()).map(|settings| settings.docker).ok();
-        let setting = setting.map(Into::into).or_else(|| env("DKB_DOCKER"));
-        Some(Self { real: program::behind_docker(setting.as_deref(), &env), words: words.to_vec() })
+        let setting = config::load_what_can_be_read(&places, &env, &[]).map(|settings| settings.docker);
+        let setting = setting.as_ref().ok().map(|docker| docker.as_os_str());
+        Some(Self { real: program::behind_docker(setting, &env), words: words.to_vec() })
     }
 
     pub(super) fn call(&self) -> Call {
@@ -74,7 +74,7 @@ impl AsDocker {
                 Call::Build(Box::new((app, *invocation)))
             }
             Err(error) => {
-                report::warn(error.under("what docker does now is not noted"));
+                report::warn(error.under("this build was not noted"));
                 Call::Theirs
             }
         }

@@ -414,7 +414,7 @@ fn builds_are_ours_by_the_name_docker_and_so_is_docker_dkb() {
     assert_eq!(real.calls().pop().expect("a call").words(), ["build", "."]);
     let broken = state.work().join("dkb.toml");
     fs::write(&broken, "no key of ours = 1\n").expect("a file");
-    run().args(["build", "."]).run().code(4).warns("what docker does now is not noted");
+    run().args(["build", "."]).run().code(4).warns("this build was not noted");
     assert_eq!(real.calls().pop().expect("a call").words(), ["build", "."]);
     assert!(run().args(["ps"]).run().code(4).err().is_empty());
 }
