@@ -60,7 +60,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('session', 'session', [CompletionResultType]::ParameterValue, 'Open and end sessions by hand, for test harnesses that can''t be wrapped')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Show every setting that is in effect and where it comes from')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Show which engine, docker and ledger are used here and why, and what is amiss')
-            [CompletionResult]::new('plugin', 'plugin', [CompletionResultType]::ParameterValue, 'Make dkb a plugin of docker and of cargo')
+            [CompletionResult]::new('plugin', 'plugin', [CompletionResultType]::ParameterValue, 'Make dkb a plugin of docker and of cargo, or part of every build')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a shell''s completions')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a manual page')
             break
@@ -442,12 +442,13 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: each image and its reason')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('install', 'install', [CompletionResultType]::ParameterValue, 'Link dkb into docker''s plugin folder and cargo''s bin')
-            [CompletionResult]::new('uninstall', 'uninstall', [CompletionResultType]::ParameterValue, 'Take these links away')
-            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Say which links there are')
+            [CompletionResult]::new('install', 'install', [CompletionResultType]::ParameterValue, 'Link dkb into docker''s plugin folder and cargo''s bin, or put it where it is told')
+            [CompletionResult]::new('uninstall', 'uninstall', [CompletionResultType]::ParameterValue, 'Take all of that away again, or only what is told')
+            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Say what there is of it')
             break
         }
         'dkb;plugin;install' {
+            [CompletionResult]::new('--as-docker', '--as-docker', [CompletionResultType]::ParameterName, 'By the name docker in this folder, for tools that are told which docker to use: builds are dkb''s, all else docker''s')
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')
@@ -456,6 +457,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('--settings', '--settings', [CompletionResultType]::ParameterName, 'Read this file in place of ~/.config/dkb/config.toml')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Print results for people or for programs')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colour')
+            [CompletionResult]::new('--every-build', '--every-build', [CompletionResultType]::ParameterName, 'Before docker''s buildx: every build with BuildKit is seen, compose''s and other tools'' too, as if by dkb build')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'The same as --format json')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less')
@@ -466,6 +468,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             break
         }
         'dkb;plugin;uninstall' {
+            [CompletionResult]::new('--as-docker', '--as-docker', [CompletionResultType]::ParameterName, 'By the name docker in this folder, for tools that are told which docker to use: builds are dkb''s, all else docker''s')
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('--context', '--context', [CompletionResultType]::ParameterName, 'Use this docker context; sweep takes several')
             [CompletionResult]::new('-H', '-H ', [CompletionResultType]::ParameterName, 'Use the engine at this address')
@@ -474,6 +477,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('--settings', '--settings', [CompletionResultType]::ParameterName, 'Read this file in place of ~/.config/dkb/config.toml')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Print results for people or for programs')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Use colour')
+            [CompletionResult]::new('--every-build', '--every-build', [CompletionResultType]::ParameterName, 'Before docker''s buildx: every build with BuildKit is seen, compose''s and other tools'' too, as if by dkb build')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'The same as --format json')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say less')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say less')

@@ -778,12 +778,16 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__plugin__subcmd__install)
-            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help"
+            opts="-c -H -q -v -h --every-build --as-docker --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --as-docker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --context)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -870,12 +874,16 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__plugin__subcmd__uninstall)
-            opts="-c -H -q -v -h --context --host --project --settings --format --color --json --quiet --verbose --help"
+            opts="-c -H -q -v -h --every-build --as-docker --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --as-docker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --context)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -57,7 +57,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand session 'Open and end sessions by hand, for test harnesses that can''t be wrapped'
             cand config 'Show every setting that is in effect and where it comes from'
             cand doctor 'Show which engine, docker and ledger are used here and why, and what is amiss'
-            cand plugin 'Make dkb a plugin of docker and of cargo'
+            cand plugin 'Make dkb a plugin of docker and of cargo, or part of every build'
             cand completions 'Print a shell''s completions'
             cand man 'Print a manual page'
         }
@@ -421,11 +421,12 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --verbose 'Say more: each image and its reason'
             cand -h 'Print help'
             cand --help 'Print help'
-            cand install 'Link dkb into docker''s plugin folder and cargo''s bin'
-            cand uninstall 'Take these links away'
-            cand status 'Say which links there are'
+            cand install 'Link dkb into docker''s plugin folder and cargo''s bin, or put it where it is told'
+            cand uninstall 'Take all of that away again, or only what is told'
+            cand status 'Say what there is of it'
         }
         &'dkb;plugin;install'= {
+            cand --as-docker 'By the name docker in this folder, for tools that are told which docker to use: builds are dkb''s, all else docker''s'
             cand -c 'Use this docker context; sweep takes several'
             cand --context 'Use this docker context; sweep takes several'
             cand -H 'Use the engine at this address'
@@ -434,6 +435,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --settings 'Read this file in place of ~/.config/dkb/config.toml'
             cand --format 'Print results for people or for programs'
             cand --color 'Use colour'
+            cand --every-build 'Before docker''s buildx: every build with BuildKit is seen, compose''s and other tools'' too, as if by dkb build'
             cand --json 'The same as --format json'
             cand -q 'Say less'
             cand --quiet 'Say less'
@@ -443,6 +445,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --help 'Print help'
         }
         &'dkb;plugin;uninstall'= {
+            cand --as-docker 'By the name docker in this folder, for tools that are told which docker to use: builds are dkb''s, all else docker''s'
             cand -c 'Use this docker context; sweep takes several'
             cand --context 'Use this docker context; sweep takes several'
             cand -H 'Use the engine at this address'
@@ -451,6 +454,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --settings 'Read this file in place of ~/.config/dkb/config.toml'
             cand --format 'Print results for people or for programs'
             cand --color 'Use colour'
+            cand --every-build 'Before docker''s buildx: every build with BuildKit is seen, compose''s and other tools'' too, as if by dkb build'
             cand --json 'The same as --format json'
             cand -q 'Say less'
             cand --quiet 'Say less'

@@ -58,7 +58,7 @@ complete -c dkb -n "__fish_dkb_needs_command" -f -a "sweep" -d 'Clean the whole 
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "session" -d 'Open and end sessions by hand, for test harnesses that can\'t be wrapped'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "config" -d 'Show every setting that is in effect and where it comes from'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "doctor" -d 'Show which engine, docker and ledger are used here and why, and what is amiss'
-complete -c dkb -n "__fish_dkb_needs_command" -f -a "plugin" -d 'Make dkb a plugin of docker and of cargo'
+complete -c dkb -n "__fish_dkb_needs_command" -f -a "plugin" -d 'Make dkb a plugin of docker and of cargo, or part of every build'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "completions" -d 'Print a shell\'s completions'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "man" -d 'Print a manual page'
 complete -c dkb -n "__fish_dkb_using_subcommand build" -s c -l context -d 'Use this docker context; sweep takes several' -r
@@ -355,9 +355,10 @@ complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subc
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -s h -l help -d 'Print help'
-complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -f -a "install" -d 'Link dkb into docker\'s plugin folder and cargo\'s bin'
-complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -f -a "uninstall" -d 'Take these links away'
-complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -f -a "status" -d 'Say which links there are'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -f -a "install" -d 'Link dkb into docker\'s plugin folder and cargo\'s bin, or put it where it is told'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -f -a "uninstall" -d 'Take all of that away again, or only what is told'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and not __fish_seen_subcommand_from install uninstall status" -f -a "status" -d 'Say what there is of it'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -l as-docker -d 'By the name docker in this folder, for tools that are told which docker to use: builds are dkb\'s, all else docker\'s' -r -F
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s c -l context -d 'Use this docker context; sweep takes several' -r
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s H -l host -d 'Use the engine at this address' -r
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -l project -d 'Name the project; otherwise the repository\'s name' -r
@@ -367,10 +368,12 @@ json\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -l every-build -d 'Before docker\'s buildx: every build with BuildKit is seen, compose\'s and other tools\' too, as if by dkb build'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -l as-docker -d 'By the name docker in this folder, for tools that are told which docker to use: builds are dkb\'s, all else docker\'s' -r -F
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -s c -l context -d 'Use this docker context; sweep takes several' -r
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -s H -l host -d 'Use the engine at this address' -r
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -l project -d 'Name the project; otherwise the repository\'s name' -r
@@ -380,6 +383,7 @@ json\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -l color -d 'Use colour' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -l every-build -d 'Before docker\'s buildx: every build with BuildKit is seen, compose\'s and other tools\' too, as if by dkb build'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand plugin; and __fish_seen_subcommand_from uninstall" -s v -l verbose -d 'Say more: each image and its reason'

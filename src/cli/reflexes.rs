@@ -69,7 +69,11 @@ const VERBS: &[Reflex] = &[
         "run: dkb clean --dry-run; an image by its name: docker rmi …",
     ),
     (&["session stop", "session close", "session rm", "session clean"], "that is end here", "run: dkb session end ID"),
-    (&["install", "setup"], "dkb runs as it is", "to have docker dkb and cargo dkb too: dkb plugin install"),
+    (
+        &["install", "setup"],
+        "dkb runs as it is",
+        "for every build there is: dkb plugin install --every-build; to have docker dkb and cargo dkb too: dkb plugin install",
+    ),
 ];
 
 /// The same for flags without their dashes, with the verbs that they are typed at; without one, at any.

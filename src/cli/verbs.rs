@@ -30,7 +30,7 @@ Usage: dkb [FLAGS] VERB [ARG...]
   sweep            Clean the whole host; --dry-run is exact
   session          Open and end sessions by hand
   config, doctor   Show the settings, and what is amiss here
-  plugin           Make it docker dkb and cargo dkb too
+  plugin           See every build, or be docker dkb too
   completions, man Print completions, or a manual page
 
   --project NAME, --session ID     name them, before VERB
@@ -220,10 +220,12 @@ Examples:
 );
 
 const PLUGIN: HelpPage = (
-    "Make dkb a plugin of docker and of cargo",
+    "Make dkb a plugin of docker and of cargo, or part of every build",
     "\
-Example:
-  dkb plugin install && docker dkb build .",
+Examples:
+  dkb plugin install && docker dkb build .
+  dkb plugin install --every-build && docker compose up --build
+  dkb plugin install --as-docker ~/bin",
 );
 
 const COMPLETIONS: HelpPage = (
@@ -509,12 +511,23 @@ pub enum Session {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Plugin {
-    /// Link dkb into docker's plugin folder and cargo's bin
-    Install,
-    /// Take these links away
-    Uninstall,
-    /// Say which links there are
+    /// Link dkb into docker's plugin folder and cargo's bin, or put it where it is told
+    #[command(after_help = "Examples:\n  dkb plugin install\n  dkb plugin install --every-build")]
+    Install(PluginPlaces),
+    /// Take all of that away again, or only what is told
+    Uninstall(PluginPlaces),
+    /// Say what there is of it
     Status,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct PluginPlaces {
+    /// Before docker's buildx: every build with BuildKit is seen, compose's and other tools' too, as if by dkb build
+    #[arg(long)]
+    pub every_build: bool,
+    /// By the name docker in this folder, for tools that are told which docker to use: builds are dkb's, all else docker's
+    #[arg(long, value_name = "DIR")]
+    pub as_docker: Option<PathBuf>,
 }

@@ -153,19 +153,21 @@ impl BuildxFiles {
     }
 }
 
+/// Where docker looks for the plugins of everybody.
+pub(super) const SYSTEM_PLUGINS: [&str; 5] = [
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+    // Where Homebrew's docker looks.
+    "/opt/homebrew/lib/docker/cli-plugins",
+];
+
 /// What docker finds under the name of buildx where it looks for plugins, the one that it takes first.
 pub(crate) fn buildx_plugins(dir: Option<&Path>, config: &CliConfig) -> impl Iterator<Item = PathBuf> {
-    const SYSTEM: [&str; 5] = [
-        "/usr/local/lib/docker/cli-plugins",
-        "/usr/local/libexec/docker/cli-plugins",
-        "/usr/lib/docker/cli-plugins",
-        "/usr/libexec/docker/cli-plugins",
-        // Where Homebrew's docker looks.
-        "/opt/homebrew/lib/docker/cli-plugins",
-    ];
     let own = dir.map(|dir| dir.join("cli-plugins"));
     let extra: Vec<PathBuf> = config.cli_plugins_extra_dirs.iter().flatten().cloned().collect();
-    let dirs = extra.into_iter().chain(own).chain(SYSTEM.map(PathBuf::from));
+    let dirs = extra.into_iter().chain(own).chain(SYSTEM_PLUGINS.map(PathBuf::from));
     dirs.map(|dir| dir.join("docker-buildx")).filter(|plugin| plugin.is_file())
 }
 

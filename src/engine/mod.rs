@@ -2,7 +2,8 @@
 //!
 //! - [`endpoint`]: which engine is meant, decided as the Docker CLI decides it.
 //! - `program`: which docker program to run, and what it is.
-//! - `builder`: which builder that program is going to use; `cli_files`: docker's own settings.
+//! - `builder`: which builder that program is going to use; `cli_files`: docker's own settings; `seat`: dkb's place before
+//!   buildx, on disk, and `extra_dirs` the words by which docker comes by.
 //! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI.
 //! - `api`: the calls that dkb makes to any engine; `docker` and `inspect`: how a real one is asked them, Podman by the
 //!   same API, of which only some answers mean something else there.
@@ -25,6 +26,7 @@ pub(crate) mod cli_files;
 mod dial;
 mod docker;
 pub mod endpoint;
+mod extra_dirs;
 #[doc(hidden)]
 pub mod fake;
 mod fault;
@@ -40,6 +42,7 @@ mod past_builds;
 pub(crate) mod private_config;
 pub(crate) mod program;
 mod question;
+pub(crate) mod seat;
 pub(crate) mod socket;
 mod wire;
 mod working;

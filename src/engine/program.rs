@@ -16,6 +16,14 @@ use crate::error::{Error, ErrorKind, Result};
 /// path of the buildx behind it.
 pub(crate) const SEAT: &str = "DKB_SEAT";
 
+/// How the script begins that stands there.
+pub(super) const SEAT_MARK: &str = "#!/bin/sh\n# dkb before docker's buildx.";
+
+/// The first word by which that script calls dkb, the second being its own path, and how dkb answers where there is
+/// none: a dkb that can't is none for it.
+pub(crate) const SEATED: &str = "docker-buildx";
+pub(crate) const READY: &str = "ready";
+
 /// Set for every docker that dkb starts: the programs that have been started so, one within the other. A docker
 /// that is a script around dkb would otherwise start dkb, which starts docker, without end.
 pub(crate) const INSIDE: &str = "DKB_INSIDE";
@@ -53,10 +61,9 @@ impl Program {
                 "That is the name in DKB_DOCKER, or 'docker' in the settings. Install it, or name one that is there."
             })
         };
-        let own = env::current_exe().and_then(fs::metadata).ok();
         let found: Vec<Found> = search(name, &env("PATH").unwrap_or_default());
         let found_any = !found.is_empty();
-        let found = found.into_iter().find(|found| !own.as_ref().is_some_and(|own| is_same_file(&found.path, own)));
+        let found = found.into_iter().find(|found| !is_dkb(&found.path));
         let Found { path, by_chance } =
             found.ok_or_else(|| not_found(if found_any { "it is dkb itself" } else { "there is no such program" }))?;
         if by_chance {
@@ -64,7 +71,7 @@ impl Program {
             return Err(Error::new(ErrorKind::NotFound, &tried, what)
                 .hint("Take the empty part, or the relative one, out of PATH, or name the program in DKB_DOCKER."));
         }
-        if let Some(chain) = env(INSIDE).filter(|chain| env::split_paths(chain).any(|inside| inside == path)) {
+        if let Some(chain) = env(INSIDE).filter(|_| is_inside(&path, env)) {
             return Err(Error::usage(
                 &tried,
                 format!("{} starts dkb again, endlessly ({INSIDE}={})", path.display(), chain.display()),
@@ -131,15 +138,57 @@ pub(crate) fn become_bound(words: &[OsString]) -> io::Error {
 /// The buildx behind a dkb that was called in its place: the next one where docker looks, in its order, or the first
 /// where this place is none of those.
 pub(crate) fn behind(seat: &Path, plugins: &[PathBuf]) -> Option<PathBuf> {
-    let own = env::current_exe().and_then(fs::metadata).ok();
-    let is_dkb = |path: &Path| {
-        let whole = fs::canonicalize(path).unwrap_or_default();
-        own.as_ref().is_some_and(|own| is_same_file(path, own)) || whole.file_name().is_some_and(|name| name == "dkb")
-    };
     // Never one before it: that may be another dkb, behind which this one stands.
     let here = plugins.iter().position(|plugin| plugin == seat);
     let next = plugins.iter().skip(here.map_or(0, |here| here.saturating_add(1)));
     next.filter(|plugin| !is_dkb(plugin)).find(|plugin| is_executable(plugin)).cloned()
+}
+
+/// This dkb, another one, or what leads to one.
+fn is_dkb(path: &Path) -> bool {
+    let whole = fs::canonicalize(path).unwrap_or_default();
+    whole.file_name().is_some_and(|name| name == "dkb") || is_this_one(path) || is_a_seat(path)
+}
+
+/// The docker behind a dkb that was called by that name: on PATH the next one, so that what stands before dkb there may
+/// well be a script around it.
+pub(crate) fn behind_docker(setting: Option<&OsStr>, env: Env<'_>) -> Result<Program> {
+    let find = |path: &OsStr| {
+        let path = path.to_owned();
+        Program::find(setting, &move |name| (name == "PATH").then(|| path.clone()))
+    };
+    let path = env("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = env::split_paths(&path).collect();
+    let at = folders.iter().position(|folder| is_this_one(&folder.join("docker")));
+    let behind = folders.iter().skip(at.map_or(0, |at| at.saturating_add(1)));
+    find(&env::join_paths(behind).unwrap_or_default()).or_else(|_| find(&path))
+}
+
+/// Whether dkb started that program, and this dkb was started by it.
+pub(crate) fn is_inside(path: &Path, env: Env<'_>) -> bool {
+    env(INSIDE).is_some_and(|chain| env::split_paths(&chain).any(|inside| inside == path))
+}
+
+/// Where PATH has this dkb by the name of docker.
+pub(crate) fn as_docker(env: Env<'_>) -> Option<PathBuf> {
+    let path = env("PATH").unwrap_or_default();
+    env::split_paths(&path).map(|folder| folder.join("docker")).find(|docker| is_this_one(docker))
+}
+
+/// Where this dkb is found, also by the next version of it: as PATH names it, else where it lies.
+pub(crate) fn own_path() -> io::Result<PathBuf> {
+    let mut named = search(OsStr::new("dkb"), &env::var_os("PATH").unwrap_or_default()).into_iter();
+    let named = named.find(|found| !found.by_chance && is_this_one(&found.path)).map(|found| found.path);
+    named.map_or_else(|| env::current_exe().and_then(fs::canonicalize), Ok)
+}
+
+fn is_this_one(path: &Path) -> bool {
+    env::current_exe().and_then(fs::metadata).is_ok_and(|own| is_same_file(path, &own))
+}
+
+/// What dkb writes to stand before buildx.
+pub(super) fn is_a_seat(path: &Path) -> bool {
+    head(path).starts_with(SEAT_MARK.as_bytes())
 }
 
 fn is_executable(path: &Path) -> bool {

@@ -1,5 +1,6 @@
 //! A process of its own, which outlives whoever started it.
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -18,6 +19,8 @@ const HUNTED: [&str; 7] = [
 /// Another dkb that is to go on once this one is gone. It calls [`leave`] first of all.
 pub(crate) fn another_dkb() -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
+    // Where this one lies there as docker, say.
+    command.arg0("dkb");
     for name in HUNTED {
         command.env_remove(name);
     }

@@ -10,7 +10,8 @@ use crate::config::value::Source;
 use crate::engine::builder::BuilderKind;
 use crate::engine::cli_files::config_dir;
 use crate::engine::endpoint::without_password;
-use crate::engine::{Engine, Limits, Program, ProgramKind};
+use crate::engine::seat::{Seat, Standing};
+use crate::engine::{Engine, Limits, Program, ProgramKind, program};
 use crate::error::{Error, Result};
 use crate::plan::argv::Spelling;
 use crate::plan::ci::{self, Vendor};
@@ -37,6 +38,7 @@ pub(super) fn doctor(app: &App, settings: Option<&Error>) -> Result<u8> {
     findings.extend([engine, names(app), state_folder(app)]);
     findings.extend(ledger);
     findings.extend([ci_job(app), plugin(app.docker.config.as_deref())]);
+    findings.extend(every_build(app.docker.config.as_deref()));
     findings.extend(completions());
     findings.extend(hosts(app));
     let style = report::Style::for_stdout(app.settings.color);
@@ -196,6 +198,25 @@ fn plugin(docker_config: Option<&Path>) -> Finding {
         Ok(there) => Finding::better(WHAT, format!("docker dkb is another one: {}", there.display()), next),
         Err(_) => Finding::better(WHAT, "not installed", next),
     }
+}
+
+/// dkb before docker's buildx.
+fn every_build(docker_config: Option<&Path>) -> Option<Finding> {
+    const WHAT: &str = "every build";
+    let (again, next) = ("dkb plugin install --every-build", "for those of compose, bake and other tools too: ");
+    let seat = Seat::new(&config_dir(docker_config, &env)?);
+    let is_off = env(program::SEAT).is_some_and(|off| off == "off");
+    Some(match seat.standing() {
+        Standing::Absent => {
+            Finding::better(WHAT, "dkb sees those that are started by its name", next.to_owned() + again)
+        }
+        Standing::Taken(_) if is_off => Finding::better(WHAT, "not seen: off by DKB_SEAT", "unset it"),
+        Standing::Taken(buildx) => Finding::fine(WHAT, format!("seen by dkb, before {}", buildx.display())),
+        Standing::Lost(why) => Finding::broken(WHAT, format!("not seen any more: {why}"), Some(again)),
+        Standing::Empty(dkb) => {
+            Finding::broken(WHAT, format!("not seen: {} is gone, or does not work", dkb.display()), Some(again))
+        }
+    })
 }
 
 /// Of the user's own shell, in the places where shells look.

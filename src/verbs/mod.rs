@@ -1,5 +1,6 @@
 //! One short file a verb, and what they share.
 
+mod as_docker;
 mod build;
 mod clean;
 pub mod completions;
@@ -21,15 +22,20 @@ use std::ffi::OsString;
 use crate::app::App;
 use crate::cli::{self, Cli, Invocation, Parsed, Verb};
 use crate::config::{Typed, variables};
+use crate::engine::program;
 use crate::error::{Error, ErrorKind, Result};
 use crate::processes::signals;
-use crate::report;
+use crate::report::{self, Page};
+use as_docker::{AsDocker, Call};
 use seat::Seat;
 
 /// Runs a whole command line, the program's own name first, and gives the exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
     signals::outlive_limits_of_files();
-    let code = if let Some(seat) = Seat::of(&args) {
+    let code = if seat::is_asked(&args) {
+        report::out(&Page::of(program::READY));
+        Ok(0)
+    } else if let Some(seat) = Seat::of(&args) {
         match seat.build() {
             Some((app, invocation)) => build_by(&app, invocation.cli.verb),
             None => Ok({
@@ -37,6 +43,12 @@ pub fn main(args: Vec<OsString>) -> u8 {
                 report::say(&error);
                 code
             }),
+        }
+    } else if let Some(docker) = AsDocker::of(&args) {
+        match docker.call() {
+            Call::Ours(line) => cli::parse(line).and_then(run),
+            Call::Build(call) => build_by(&call.0, call.1.cli.verb),
+            Call::Theirs => Err(docker.give_way()),
         }
     } else {
         cli::parse(args).and_then(run)
@@ -92,7 +104,7 @@ fn run(parsed: Parsed) -> Result<u8> {
         }
         Verb::Man { verb } => return completions::run_man(verb).map(|()| 0),
         Verb::PluginMetadata => return Ok(plugin::metadata()),
-        Verb::Plugin(verb) => return plugin::plugin(*verb, cli.docker.config.as_deref()),
+        Verb::Plugin(verb) => return plugin::plugin(verb, cli.docker.config.as_deref()),
         _ => {}
     }
     let app = match App::new(&cli, &typed) {

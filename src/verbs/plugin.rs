@@ -1,12 +1,14 @@
-//! `dkb plugin`: the links by which docker and cargo find dkb as a verb of their own.
+//! `dkb plugin`: the links by which docker and cargo find dkb as a verb of their own, and its place before docker's buildx.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::app::env;
-use crate::cli::{self, Plugin};
+use crate::cli::{self, Plugin, PluginPlaces};
 use crate::engine::cli_files::config_dir;
+use crate::engine::program;
+use crate::engine::seat::{Changed, Seat, Standing};
 use crate::error::{Error, Result};
 use crate::report::{self, Page};
 
@@ -40,33 +42,130 @@ enum There {
     Foreign,
 }
 
-pub(super) fn plugin(verb: Plugin, docker_config: Option<&Path>) -> Result<u8> {
-    let own = std::env::current_exe()
-        .and_then(std::fs::canonicalize)
-        .map_err(|error| Error::failed("looking for the dkb that runs", error))?;
-    let places = places(docker_config);
-    let mut failed = 0;
-    let mut lines = Page::default();
-    for place in &places {
-        let there = look(&place.link, &own);
-        let said = match verb {
-            Plugin::Install if place.wanted => install(place, &there, &own),
-            Plugin::Install => Ok(format!("left out: there is no {}", folder_of(&place.link).display())),
-            Plugin::Uninstall => uninstall(place, &there),
-            Plugin::Status => Ok(state(place, &there)),
-        };
-        let said = said.unwrap_or_else(|error| {
-            failed += 1;
-            error.what()
-        });
-        lines.line(format_args!("{:<11} {said}", place.command));
+pub(super) fn plugin(verb: &Plugin, docker_config: Option<&Path>) -> Result<u8> {
+    let own = program::own_path().map_err(|error| Error::failed("looking for the dkb that runs", error))?;
+    let mut said: Vec<(&str, Result<String>)> = Vec::new();
+    // Where nothing is named it is about the links; what is taken away, or shown, is all of it.
+    let (links, every_build) = match verb {
+        Plugin::Install(places) => (*places == PluginPlaces::default(), places.every_build),
+        Plugin::Uninstall(places) if *places != PluginPlaces::default() => (false, places.every_build),
+        Plugin::Uninstall(_) | Plugin::Status => (true, true),
+    };
+    for place in places(docker_config).iter().filter(|_| links) {
+        said.push((place.command, link(verb, place, &own)));
     }
-    report::out(&lines);
+    if let Some(place) = as_docker(verb) {
+        said.push((place.command, docker(verb, &place, &own)));
+    }
+    if every_build {
+        said.push(("every build", seat(verb, docker_config, &own)));
+    }
+    let mut page = Page::default();
+    let failed = said.iter().filter(|(_, said)| said.is_err()).count();
+    for (command, said) in &said {
+        match said {
+            Ok(text) => {
+                for (n, line) in text.lines().enumerate() {
+                    page.line(format_args!("{:<11} {line}", if n == 0 { command } else { "" }));
+                }
+            }
+            Err(error) => {
+                page.line(format_args!("{command:<11} {}", error.what()));
+                if let Some(next) = error.next() {
+                    page.line(format_args!("{:<11} {next}", ""));
+                }
+            }
+        }
+    }
+    report::out(&page);
     Ok(match failed {
         0 => 0,
-        failed if failed == places.len() => 2,
+        failed if failed == said.len() => 2,
         _ => 1,
     })
+}
+
+fn link(verb: &Plugin, place: &Place, own: &Path) -> Result<String> {
+    let there = look(&place.link, own);
+    match verb {
+        Plugin::Install(_) if place.wanted => install(place, &there, own),
+        Plugin::Install(_) => Ok(format!("left out: there is no {}", folder_of(&place.link).display())),
+        Plugin::Uninstall(_) => uninstall(place, &there),
+        Plugin::Status => Ok(state(place, &there)),
+    }
+}
+
+/// Where dkb is called docker, or is to be: in the folder that was named, else where PATH has it.
+fn as_docker(verb: &Plugin) -> Option<Place> {
+    let named = match verb {
+        Plugin::Install(places) => Some(places.as_docker.as_ref()?),
+        Plugin::Uninstall(places) if *places != PluginPlaces::default() => Some(places.as_docker.as_ref()?),
+        Plugin::Uninstall(_) | Plugin::Status => None,
+    };
+    let link = match named {
+        Some(folder) => std::path::absolute(folder).unwrap_or_else(|_| folder.clone()).join("docker"),
+        None => program::as_docker(&env)?,
+    };
+    Some(Place { command: "as docker", link, wanted: true })
+}
+
+fn docker(verb: &Plugin, place: &Place, own: &Path) -> Result<String> {
+    if !matches!(verb, Plugin::Install(_)) {
+        return link(verb, place, own);
+    }
+    // Nothing is put in the place of a docker that is not there.
+    let real = program::behind_docker(env("DKB_DOCKER").as_deref(), &env)?;
+    let said = link(verb, place, own)?;
+    let found = program::as_docker(&env).is_some_and(|docker| docker == place.link);
+    let named = if found { String::new() } else { format!("\nnot by PATH: name {} to the tool", place.link.display()) };
+    Ok(format!("{said}, before {}{named}", real.path.display()))
+}
+
+/// dkb before docker's buildx.
+fn seat(verb: &Plugin, docker_config: Option<&Path>, own: &Path) -> Result<String> {
+    let dir = config_dir(docker_config, &env).ok_or_else(|| {
+        Error::failed("looking for docker's settings", "there is no home folder").hint("name them in DOCKER_CONFIG")
+    })?;
+    let seat = Seat::new(&dir);
+    match verb {
+        Plugin::Install(_) => {
+            let changed = seat.take(own)?;
+            Ok([taken(&seat.standing(), &seat), added(&changed, &seat)].join("\n"))
+        }
+        Plugin::Uninstall(_) => Ok(match seat.leave()? {
+            None => taken(&Standing::Absent, &seat),
+            Some(Changed { settings, whole: true, .. }) => {
+                format!("removed; {} is what it was, to the byte", settings.display())
+            }
+            Some(Changed { settings, .. }) => {
+                format!("removed; {} is as it was but for what others changed in it", settings.display())
+            }
+        }),
+        Plugin::Status => Ok(taken(&seat.standing(), &seat)),
+    }
+}
+
+fn taken(standing: &Standing, seat: &Seat) -> String {
+    let off = env(program::SEAT).is_some_and(|off| off == "off");
+    match standing {
+        Standing::Absent => format!("not installed ({})", seat.folder().display()),
+        Standing::Taken(buildx) if off => format!("installed, and off by {}: {}", program::SEAT, buildx.display()),
+        Standing::Taken(buildx) => format!("installed, before {}", buildx.display()),
+        Standing::Lost(why) => format!("lost: {why}"),
+        Standing::Empty(dkb) => format!("builds without dkb: {} is gone, or does not work", dkb.display()),
+    }
+}
+
+/// What was changed in the user's own file, and how it is changed back.
+fn added(changed: &Changed, seat: &Seat) -> String {
+    let (settings, folder) = (changed.settings.display(), seat.folder());
+    let before = changed.copy.as_ref().map_or(String::new(), |copy| format!("\nbefore: {}", copy.display()));
+    format!(
+        "{settings}: {} is first in cliPluginsExtraDirs, all else is as it was{before}\noff: {}=off, or for good: dkb \
+         plugin uninstall",
+        folder.display(),
+        program::SEAT
+    )
 }
 
 fn places(docker_config: Option<&Path>) -> Vec<Place> {
@@ -84,6 +183,7 @@ fn folder_of(link: &Path) -> &Path {
 }
 
 fn look(link: &Path, own: &Path) -> There {
+    let own = std::fs::canonicalize(own).unwrap_or_default();
     let Ok(target) = std::fs::read_link(link) else {
         return if link.exists() { There::Foreign } else { There::Nothing };
     };

@@ -21,6 +21,11 @@ const NAME: &str = "docker-buildx";
 /// Like a shell that finds no program.
 const NOT_FOUND: u8 = 127;
 
+/// The script asks whether there is a dkb that can do its part.
+pub(super) fn is_asked(args: &[OsString]) -> bool {
+    args.len() == 2 && args[1] == program::SEATED && Path::new(&args[0]).file_name().is_none_or(|name| name != NAME)
+}
+
 pub(super) struct Seat {
     real: Option<PathBuf>,
     /// Without the program's own name.
@@ -33,13 +38,15 @@ impl Seat {
     /// `None` for a dkb that was called by its own name.
     pub(super) fn of(args: &[OsString]) -> Option<Self> {
         let (called, words) = args.split_first()?;
-        let called = Path::new(called);
-        if called.as_os_str() == program::BOUND {
+        if called == program::BOUND {
             return Some(Self { real: None, words: words.to_vec(), bound: true });
         }
-        if called.file_name()? != NAME {
-            return None;
-        }
+        // By the script that stands there, or by a link.
+        let (called, words) = match words {
+            [seated, script, words @ ..] if seated == program::SEATED => (Path::new(script), words),
+            _ if Path::new(called).file_name()? == NAME => (Path::new(called), words),
+            _ => return None,
+        };
         let told = env(program::SEAT).map(PathBuf::from).filter(|path| path.is_absolute());
         let real = told.filter(|path| path.is_file()).or_else(|| {
             let dir = config_dir(config_flag(words).as_deref(), &env);

@@ -48,6 +48,7 @@ mod names;
 mod neighbours;
 mod outside_text;
 mod plan_files;
+mod plugin;
 mod readme;
 #[path = "../schema/mod.rs"]
 mod schema;
@@ -115,6 +116,7 @@ fn main() -> ExitCode {
         neighbours::promises(),
         outside_text::promises(),
         plan_files::promises(),
+        plugin::promises(),
         names::promises(),
         readme::promises(),
         seat::promises(),

@@ -72,17 +72,16 @@ impl<'e> Scene<'e> {
         docker.env("DOCKER_CONFIG", self.config(true)).env("COMPOSE_PROJECT_NAME", "compose")
     }
 
-    /// The user's own settings, with one folder more in front of those where plugins are.
+    /// The user's own settings, and dkb put into its place by them.
     fn config(&self, with_dkb: bool) -> PathBuf {
         let folder = self.place.path().join("config");
-        let there = std::fs::read(self.maker.engine.docker_config().join("config.json")).expect("settings");
-        let mut settings: serde_json::Value = serde_json::from_slice(&there).expect("JSON");
-        let place = self.place.path().to_str().expect("a path");
-        if with_dkb {
-            settings["cliPluginsExtraDirs"].as_array_mut().expect("a list").insert(0, place.into());
-        }
         std::fs::create_dir_all(&folder).expect("a folder");
-        std::fs::write(folder.join("config.json"), settings.to_string()).expect("settings");
+        std::fs::copy(self.maker.engine.docker_config().join("config.json"), folder.join("config.json"))
+            .expect("settings");
+        if with_dkb {
+            let install = self.maker.dkb().env("DOCKER_CONFIG", &folder);
+            install.args(["plugin", "install", "--every-build"]).run().success();
+        }
         folder
     }
 }

@@ -43,10 +43,15 @@ impl Spelling {
         }
     }
 
+    /// Where docker's global flags end and its verb begins. `None` where there is no verb, or a flag that docker has not.
+    pub fn behind_globals(words: &[OsString]) -> Option<usize> {
+        pflag::leading(&GLOBAL, words).map(|(_, at)| at)
+    }
+
     /// Where docker's global flags end and a build or a bake begins, in words that docker gave to buildx itself. `None`
     /// for all else.
     pub fn in_seat(words: &[OsString]) -> Option<usize> {
-        let (_, at) = pflag::leading(&GLOBAL, words)?;
+        let at = Self::behind_globals(words)?;
         let of_buildx = words[at] == "build" || words[at] == "bake" || words[at] == "buildx";
         let (is_build, is_bake) = (Self::read(&words[at..]).is_some(), Self::read_bake(&words[at..]).is_some());
         (of_buildx && (is_build || is_bake)).then_some(at)
