@@ -3,6 +3,7 @@
 //! - [`endpoint`]: which engine is meant, decided as the Docker CLI decides it.
 //! - `program`: which docker program to run, and what it is.
 //! - `builder`: which builder that program is going to use; `cli_files`: docker's own settings.
+//! - `buildkit`, `protobuf` and `past_builds`: what BuildKit remembers of builds, asked in its own language.
 //! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI.
 //! - `api`: the calls that dkb makes to any engine; `docker` and `inspect`: how a real one is asked them, Podman by the
 //!   same API, of which only some answers mean something else there.
@@ -20,6 +21,7 @@ mod answer_disk;
 mod api;
 mod ask;
 pub(crate) mod builder;
+mod buildkit;
 pub(crate) mod capabilities;
 pub(crate) mod cli_files;
 mod dial;
@@ -39,6 +41,7 @@ mod outcome;
 mod past_builds;
 pub(crate) mod private_config;
 pub(crate) mod program;
+mod protobuf;
 mod question;
 pub(crate) mod socket;
 mod wire;

@@ -34,6 +34,7 @@ pub(crate) fn promises() -> Promises {
                 a_session_that_is_cleaned_leaves_no_cache,
                 clean_takes_the_cache_that_it_is_asked_to_take,
                 what_two_projects_use_goes_with_the_last_that_is_cleaned,
+                an_engine_outlives_whoever_deletes_builds_from_its_history,
             ],
         )
         .on(without, promises![where_it_can_not_be_known_or_harms_others_the_cache_is_left_alone])
@@ -317,6 +318,33 @@ fn a_session_that_is_cleaned_leaves_no_cache(engine: &Engine) {
     scene.clean("job", &["--session", "--yes", "--keep-cache"]);
     assert!(scene.cache().1 > made.1 / 10, "it was asked to stay");
     assert_eq!(scene.found(&["-t", "app"]), 5);
+}
+
+/// BuildKit 0.20 to 0.28 breaks down, and the engine with it, over a list with a limit, as docker's program asks for it,
+/// once a build was deleted that somebody had asked for by its name.
+fn an_engine_outlives_whoever_deletes_builds_from_its_history(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.begin();
+    let delete_all = || engine.docker(["buildx", "history", "rm", "--all"]).run().success();
+    scene.change();
+    scene.build(&["-q", "-t", "app"]).success();
+    delete_all();
+    for _ in 0..2 {
+        scene.change();
+        scene.build(&["-q", "-t", "app"]).success();
+    }
+    // Docker's program asks by name itself, for what it writes there.
+    let file = scene.state.work().join("metadata");
+    let theirs = engine.docker(["build", "-q", "--metadata-file"]).arg(file).arg(scene.context.path());
+    theirs.env("DOCKER_BUILDKIT", "1").run().success();
+    delete_all();
+    for _ in 0..2 {
+        scene.change();
+        scene.build(&["-q", "-t", "app"]).success();
+    }
+    assert_eq!(scene.found(&["-t", "app"]), 5);
+    // It forgets whom it has been asked for.
+    engine.restart();
 }
 
 fn clean_takes_the_cache_that_it_is_asked_to_take(engine: &Engine) {
