@@ -1,7 +1,9 @@
 //! BuildKit's cache: what builds of ours replaced goes beside them, what the next build needs stays, and what anybody else
 //! has made or used is left to him.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -9,6 +11,9 @@ use dkb_lab::{Context, Engine, Promises, State, eventually, promises};
 
 /// Longer than a process takes that nobody waits for.
 const SETTLED: Duration = Duration::from_secs(60);
+
+/// Builds of a run and of a soak, which takes minutes.
+const ROUNDS: (usize, usize) = (5, 30);
 
 /// The engines that remember builds, and that forget nothing else when some of the cache goes.
 fn with_history(name: &str) -> bool {
@@ -45,6 +50,22 @@ fn new_source() -> Vec<u8> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("{} {number}\n", std::process::id()).repeat(10_000).into_bytes()
+}
+
+/// One beside which the engine's own books are small.
+fn large_source() -> Vec<u8> {
+    new_source().repeat(20)
+}
+
+/// What a folder takes of a disk.
+fn on_disk(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let each = entries.map(|entry| {
+        let own = entry.metadata().map_or(0, |metadata| metadata.blocks() * 512);
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        own + if is_folder { on_disk(&entry.path()) } else { 0 }
+    });
+    each.sum()
 }
 
 fn recipe(lines: &str) -> String {
@@ -120,37 +141,46 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// Changed sources, a step that changes now and then, builds that fail, and two targets.
+/// Changed sources, a step that changes now and then, builds that fail, and two targets; by the engine's own count, and on
+/// the disk.
 fn the_cache_of_many_builds_is_that_of_the_newest(engine: &Engine) {
     let scene = Scene::new(engine);
     scene.begin();
-    for round in 0..5 {
-        scene.change();
-        scene.context.write("Dockerfile", recipe(&format!("RUN echo tool {} >/tool", round / 2)));
+    let rounds = if std::env::var_os("DKB_SOAK").is_some() { ROUNDS.1 } else { ROUNDS.0 };
+    let disk = || on_disk(&engine.seen_from_here("/data/engine"));
+    let build_both = || {
         scene.build(&["-q", "-t", "app"]).success();
         scene.build(&["-q", "-t", "app-build", "--target", "build"]).success();
-        if round % 2 == 1 {
+    };
+    for round in 0..rounds {
+        scene.context.write("source", large_source());
+        scene.context.write("Dockerfile", recipe(&format!("RUN echo tool {} >/tool", round / 2)));
+        build_both();
+        if round % 3 == 1 {
             scene.context.write("Dockerfile", recipe("RUN echo tool >/tool; exit 1"));
             let output = scene.build(&["-q", "-t", "app"]);
             assert!(output.exit_code() != Some(0), "{output}");
         }
     }
-    scene.change();
+    scene.context.write("source", large_source());
     scene.context.write("Dockerfile", recipe("RUN echo tool >/tool"));
-    scene.build(&["-q", "-t", "app"]).success();
-    scene.build(&["-q", "-t", "app-build", "--target", "build"]).success();
-    let after = scene.cache();
+    build_both();
+    let (after, after_on_disk) = (scene.cache(), disk());
+    let log = engine.dkb_in(&scene.state).project("cache").args(["log", "--format", "json"]).run().success();
+    assert!(log.out().contains("build_cache"), "what went stands in the history\n{log}");
     assert_eq!(scene.found(&["-t", "app"]), 5, "an unchanged build finds every step");
     assert_eq!(scene.found(&["-t", "app", "--target", "build"]), 3);
 
-    scene.begin();
-    scene.dkb(&["-q", "-t", "app"]).success();
-    scene.dkb(&["-q", "-t", "app-build", "--target", "build"]).success();
-    let fresh = scene.cache();
-    scene.settle();
+    // What the engine remembers of each build stays, and is none of ours.
+    engine.wipe();
+    let empty_on_disk = disk();
+    build_both();
+    let (fresh, fresh_on_disk) = (scene.cache(), disk());
     assert!(after.1 * 100 <= fresh.1 * 115, "{after:?} after many builds, {fresh:?} after one");
-    let log = engine.dkb_in(&scene.state).project("cache").args(["log", "--format", "json"]).run().success();
-    assert!(log.out().contains("build_cache"), "what went stands in the history\n{log}");
+    let of_many = after_on_disk.saturating_sub(empty_on_disk);
+    let of_one = fresh_on_disk.saturating_sub(empty_on_disk);
+    assert!(of_one > 10_000_000, "{of_one} bytes on the disk after one");
+    assert!(of_many * 100 <= of_one * 115, "{of_many} bytes on the disk after many builds, {of_one} after one");
 }
 
 fn what_was_asked_to_be_kept_is_found_again(engine: &Engine) {
