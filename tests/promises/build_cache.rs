@@ -1,12 +1,11 @@
 //! BuildKit's cache: what builds of ours replaced goes beside them, what the next build needs stays, and what anybody else
 //! has made or used is left to him.
 
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::fs::File;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use dkb_lab::dkb::has_seen_the_cache;
 use dkb_lab::{Context, Engine, Promises, State, eventually, promises};
 
 /// Longer than a process takes that nobody waits for.
@@ -57,17 +56,6 @@ fn large_source() -> Vec<u8> {
     new_source().repeat(20)
 }
 
-/// What a folder takes of a disk.
-fn on_disk(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let each = entries.map(|entry| {
-        let own = entry.metadata().map_or(0, |metadata| metadata.blocks() * 512);
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        own + if is_folder { on_disk(&entry.path()) } else { 0 }
-    });
-    each.sum()
-}
-
 fn recipe(lines: &str) -> String {
     format!(
         "FROM lab/base AS build\nWORKDIR /src\nCOPY source /source\nRUN cat /source /source >/out\n\
@@ -109,15 +97,7 @@ impl<'a> Scene<'a> {
     }
 
     fn settle(&self) {
-        let settled = eventually(SETTLED, || {
-            let engines = std::fs::read_dir(self.state.state_dir().join("engines")).into_iter().flatten().flatten();
-            let mut folders = engines.map(|folder| folder.path());
-            folders.all(|folder| {
-                let nobody = File::open(folder.join("cache-turn")).is_ok_and(|turn| turn.try_lock().is_ok());
-                let seen = std::fs::read(folder.join("cache-ended.jsonl")).is_ok_and(|ended| ended.is_empty());
-                nobody && seen
-            })
-        });
+        let settled = eventually(SETTLED, || has_seen_the_cache(&self.state.state_dir()));
         assert!(settled, "the cache is looked at in the end");
     }
 
@@ -147,7 +127,6 @@ fn the_cache_of_many_builds_is_that_of_the_newest(engine: &Engine) {
     let scene = Scene::new(engine);
     scene.begin();
     let rounds = if std::env::var_os("DKB_SOAK").is_some() { ROUNDS.1 } else { ROUNDS.0 };
-    let disk = || on_disk(&engine.seen_from_here("/data/engine"));
     let build_both = || {
         scene.build(&["-q", "-t", "app"]).success();
         scene.build(&["-q", "-t", "app-build", "--target", "build"]).success();
@@ -165,7 +144,7 @@ fn the_cache_of_many_builds_is_that_of_the_newest(engine: &Engine) {
     scene.context.write("source", large_source());
     scene.context.write("Dockerfile", recipe("RUN echo tool >/tool"));
     build_both();
-    let (after, after_on_disk) = (scene.cache(), disk());
+    let (after, after_on_disk) = (scene.cache(), engine.on_disk());
     let log = engine.dkb_in(&scene.state).project("cache").args(["log", "--format", "json"]).run().success();
     assert!(log.out().contains("build_cache"), "what went stands in the history\n{log}");
     assert_eq!(scene.found(&["-t", "app"]), 5, "an unchanged build finds every step");
@@ -173,9 +152,9 @@ fn the_cache_of_many_builds_is_that_of_the_newest(engine: &Engine) {
 
     // What the engine remembers of each build stays, and is none of ours.
     engine.wipe();
-    let empty_on_disk = disk();
+    let empty_on_disk = engine.on_disk();
     build_both();
-    let (fresh, fresh_on_disk) = (scene.cache(), disk());
+    let (fresh, fresh_on_disk) = (scene.cache(), engine.on_disk());
     assert!(after.1 * 100 <= fresh.1 * 115, "{after:?} after many builds, {fresh:?} after one");
     let of_many = after_on_disk.saturating_sub(empty_on_disk);
     let of_one = fresh_on_disk.saturating_sub(empty_on_disk);

@@ -1,10 +1,10 @@
 //! Random days of builds on one engine, ours and strangers', who share stages with us and build before us, between our
 //! builds and beside them: what a stranger has built or found once he finds again.
 
-use std::fs::File;
 use std::thread;
 use std::time::Duration;
 
+use dkb_lab::dkb::has_seen_the_cache;
 use dkb_lab::{Builder, Command, Context, Engine, Promises, State, eventually, promises};
 
 use crate::soak::Seeds;
@@ -110,14 +110,7 @@ impl Scene<'_> {
 
     /// Until nobody looks after the cache any more.
     fn settle(&self) {
-        let settled = eventually(SETTLED, || {
-            let engines = std::fs::read_dir(self.state.state_dir().join("engines")).into_iter().flatten().flatten();
-            engines.map(|engine| engine.path()).all(|folder| {
-                let nobody = File::open(folder.join("cache-turn")).is_ok_and(|turn| turn.try_lock().is_ok());
-                let seen = std::fs::read(folder.join("cache-ended.jsonl")).is_ok_and(|ended| ended.is_empty());
-                nobody && seen
-            })
-        });
+        let settled = eventually(SETTLED, || has_seen_the_cache(&self.state.state_dir()));
         assert!(settled, "the cache is looked at in the end");
     }
 
