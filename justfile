@@ -21,6 +21,7 @@ soak HOSTS="10000" ON_ENGINES="400": && fuzz
     DKB_SOAK={{HOSTS}} cargo test --lib -- random two_things
     cargo test --test promises -- --include-ignored
     DKB_SOAK={{ON_ENGINES}} cargo test --test promises random -- --include-ignored
+    DKB_SOAK=1 cargo test --test promises the_cache_of_many_builds -- --include-ignored
 
 # Look for words that break a parser, so many seconds with each
 fuzz SECONDS="180":

@@ -8,6 +8,9 @@ const TAKES_ITS_NAMES: (u32, u32) = (1, 44);
 /// The first at which that store is known to answer a list by names as it should.
 const LISTS_BY_NAMES: (u32, u32) = (1, 51);
 
+/// Docker 28, the first whose history of builds is known to tell what a look at the cache needs.
+const TELLS_BUILDS: (u32, u32) = (1, 48);
+
 /// Where images go one at a time, the requests before a deletion are made beside the one before it.
 const BY_TURNS: usize = 4;
 /// The containerd store gathers the collections of requests that come together, and gains up to about so many.
@@ -89,7 +92,7 @@ pub(crate) const PODMAN: Capabilities = Capabilities {
 pub(super) fn of(flavour: Flavour, containerd_store: bool, api: Option<(u32, u32)>) -> Capabilities {
     match (flavour, containerd_store) {
         (Flavour::Podman, _) => PODMAN,
-        (Flavour::Docker, false) => GRAPHDRIVER,
+        (Flavour::Docker, false) => Capabilities { prune_leaves_cache: api >= Some(TELLS_BUILDS), ..GRAPHDRIVER },
         (Flavour::Docker, true) => Capabilities {
             names_nameless: api >= Some(TAKES_ITS_NAMES),
             lists_cost_by_answer: api >= Some(LISTS_BY_NAMES),
@@ -105,9 +108,11 @@ mod tests {
     #[test]
     fn each_engine_has_its_row_by_flavour_store_and_version() {
         let of_before = Capabilities { lists_cost_by_answer: false, ..CONTAINERD };
+        let untold = Capabilities { prune_leaves_cache: false, ..GRAPHDRIVER };
         let of_old = Capabilities { names_nameless: false, ..of_before };
         for (engine, flavour, containerd_store, api, row) in [
-            ("docker 20.10", Flavour::Docker, false, Some((1, 41)), GRAPHDRIVER),
+            ("docker 20.10", Flavour::Docker, false, Some((1, 41)), untold),
+            ("docker 26.1", Flavour::Docker, false, Some((1, 45)), untold),
             ("docker 28.5", Flavour::Docker, false, Some((1, 51)), GRAPHDRIVER),
             ("docker 24.0 on containerd", Flavour::Docker, true, Some((1, 43)), of_old),
             ("docker 25.0 on containerd", Flavour::Docker, true, Some((1, 44)), of_before),

@@ -4,6 +4,7 @@
 //! - `program`: which docker program to run, and what it is.
 //! - `builder`: which builder that program is going to use; `cli_files`: docker's own settings; `seat`: dkb's place before
 //!   buildx, on disk, and `extra_dirs` the words by which docker comes by.
+//! - `buildkit`, `protobuf` and `past_builds`: what BuildKit remembers of builds, asked in its own language.
 //! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI.
 //! - `api`: the calls that dkb makes to any engine; `docker` and `inspect`: how a real one is asked them, Podman by the
 //!   same API, of which only some answers mean something else there.
@@ -21,6 +22,7 @@ mod answer_disk;
 mod api;
 mod ask;
 pub(crate) mod builder;
+mod buildkit;
 pub(crate) mod capabilities;
 pub(crate) mod cli_files;
 mod dial;
@@ -41,6 +43,7 @@ mod outcome;
 mod past_builds;
 pub(crate) mod private_config;
 pub(crate) mod program;
+mod protobuf;
 mod question;
 pub(crate) mod seat;
 pub(crate) mod socket;

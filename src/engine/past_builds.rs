@@ -1,24 +1,22 @@
-//! The builds that an engine's BuildKit remembers, everybody's, as docker's own program tells them: `docker buildx history`.
-//! BuildKit itself is asked in a language of its own, which is the program's business.
+//! The builds that an engine's BuildKit remembers, everybody's.
+//!
+//! They are not asked for by `docker buildx history`, which asks for the newest fifty, and for one build by its name. In
+//! BuildKit 0.20 to 0.28 the second has the engine hold that build's record until it ends, and once such a record is
+//! deleted, by a person or by the engine itself after two days, the first is the end of the whole engine. A list without
+//! a limit, and the steps of a build, do neither.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
 
-use super::program;
+use super::buildkit::BuildKit;
+use super::protobuf::{Value, fields, text, yes};
 use crate::model::{PastBuild, PastStep, Stamp};
 
-const LIMIT: Duration = Duration::from_secs(30);
-/// What a build's steps printed is told with them.
-const MOST: u64 = 64 * 1024 * 1024;
+/// So many of the newest are told of; a busy engine remembers more.
+const NEWEST: usize = 50;
 
 /// The way to docker's program, and through it to the engine.
 #[derive(Clone, Copy, Debug)]
@@ -29,131 +27,90 @@ pub struct Buildx<'a> {
 }
 
 impl Buildx<'_> {
-    /// The builds that the engine remembers; `None` where it, or the program, is too old to say. Whose they are and what
-    /// steps they had is asked of those that `is_of_interest` means by when they began and ended.
+    /// The newest builds that the engine remembers; `None` where it, or the program, is too old to say. Whose they are
+    /// and what steps they had is told of those that `is_of_interest` means by when they began and ended, all of them.
     pub async fn past_builds(&self, is_of_interest: impl Fn(Timestamp, Timestamp) -> bool) -> Option<Vec<PastBuild>> {
-        let list = self.said(&["ls", "--format", "json"]).await?;
-        let mut builds = Vec::new();
-        for listed in lines::<Listed>(&list) {
-            let id = listed.id.rsplit('/').next().unwrap_or_default().to_owned();
-            let mut build = PastBuild {
-                id,
-                began: listed.created_at,
-                ended: listed.completed_at,
-                stamp: Stamp::default(),
-                steps: None,
-            };
-            // An ID is digits and letters: anything else would be read as a flag, or as an order, by the program.
-            let is_plain = !build.id.is_empty() && build.id.bytes().all(|digit| digit.is_ascii_alphanumeric());
+        let mut buildkit = BuildKit::dial(self.docker, self.flags).await?;
+        // And no more than there is now.
+        let list = buildkit.ask("ListenBuildHistory", &yes(3)).await?;
+        // One that ended meanwhile is told of twice.
+        let by_id: BTreeMap<String, PastBuild> =
+            list.iter().filter_map(|event| build(event)).map(|build| (build.id.clone(), build)).collect();
+        let mut builds: Vec<PastBuild> = by_id.into_values().collect();
+        builds.sort_by_key(|build| std::cmp::Reverse(build.began));
+        let mut told = Vec::new();
+        for (nth, mut build) in builds.into_iter().enumerate() {
             // One that runs would be listened to until it ends.
-            if is_plain
-                && build.ended.is_some_and(|ended| is_of_interest(build.began, ended))
-                && let Some(inspected) = self.said(&["inspect", &build.id, "--format", "json"]).await
-                && let Ok(detail) = serde_json::from_str::<Detail>(&inspected)
-            {
-                build.stamp = detail.stamp();
-                build.steps = self.said(&["logs", "--progress", "rawjson", &build.id]).await.map(|log| steps(&log));
+            if build.ended.is_some_and(|ended| is_of_interest(build.began, ended)) {
+                build.steps = buildkit.ask("Status", &text(1, &build.id)).await.map(|log| steps(&log));
+            } else if build.ended.is_none() || nth < NEWEST {
+                build.stamp = Stamp::default();
+            } else {
+                continue;
             }
-            builds.push(build);
+            told.push(build);
         }
-        Some(builds)
-    }
-
-    /// What the program says, on whichever of its streams. The engine's own builder is meant, whatever else is in use.
-    async fn said(&self, words: &[&str]) -> Option<String> {
-        let mut command = Command::new(self.docker);
-        program::as_child(command.as_std_mut(), self.docker);
-        command.args(self.flags).args(["buildx", "--builder", "default", "history"]).args(words);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().ok()?;
-        let (stdout, stderr) = (child.stdout.take()?, child.stderr.take()?);
-        let all = async {
-            let (stdout, stderr, status) = tokio::join!(text(stdout), text(stderr), child.wait());
-            status.ok().filter(std::process::ExitStatus::success)?;
-            Some(stdout? + &stderr?)
-        };
-        tokio::time::timeout(LIMIT, all).await.ok()?
+        Some(told)
     }
 }
 
-/// `None` for more than anybody has to say.
-async fn text(from: impl AsyncRead + Unpin) -> Option<String> {
-    let mut bytes = Vec::new();
-    from.take(MOST).read_to_end(&mut bytes).await.ok()?;
-    String::from_utf8(bytes).ok().filter(|text| (text.len() as u64) < MOST)
-}
-
-/// The lines that can be read; a warning may stand between them.
-fn lines<T: DeserializeOwned>(text: &str) -> impl Iterator<Item = T> {
-    text.lines().filter_map(|line| serde_json::from_str(line).ok())
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    #[serde(rename = "ref")]
-    id: String,
-    created_at: Timestamp,
-    completed_at: Option<Timestamp>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Detail {
-    #[serde(default)]
-    labels: Option<Vec<Pair>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Pair {
-    name: String,
-    #[serde(default)]
-    value: String,
-}
-
-impl Detail {
-    fn stamp(&self) -> Stamp {
-        let labels = self.labels.as_deref().unwrap_or_default();
-        // A later label is what the image bears.
-        Stamp::read(|key| labels.iter().rev().find(|label| label.name == key).map(|label| label.value.as_str()))
+/// A build out of an event: it has begun, or has ended.
+fn build(event: &[u8]) -> Option<PastBuild> {
+    const DELETED: Value<'_> = Value::Number(2);
+    let event = fields(event)?;
+    if event.contains(&(1, DELETED)) {
+        return None;
     }
+    let record = fields(last(&event, 2)?.bytes()?)?;
+    let attributes = record.iter().filter(|(number, _)| *number == 3);
+    let labels: BTreeMap<String, String> = attributes.filter_map(|(_, pair)| label(pair.bytes()?)).collect();
+    Some(PastBuild {
+        id: last(&record, 1)?.text().filter(|id| !id.is_empty())?,
+        began: last(&record, 6).and_then(moment)?,
+        ended: last(&record, 7).and_then(moment),
+        stamp: Stamp::read(|key| labels.get(key).map(String::as_str)),
+        steps: None,
+    })
 }
 
-#[derive(Deserialize)]
-struct Progress {
-    #[serde(default)]
-    vertexes: Vec<Vertex>,
+fn label(pair: &[u8]) -> Option<(String, String)> {
+    let pair = fields(pair)?;
+    let key = last(&pair, 1)?.text()?;
+    // An empty text is not written down.
+    let value = last(&pair, 2).map_or(Some(String::new()), Value::text)?;
+    Some((key.strip_prefix("label:")?.to_owned(), value))
 }
 
-#[derive(Deserialize)]
-struct Vertex {
-    digest: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    inputs: Vec<String>,
-    started: Option<Timestamp>,
-    completed: Option<Timestamp>,
-    #[serde(default)]
-    cached: bool,
+fn moment(value: Value<'_>) -> Option<Timestamp> {
+    let parts = fields(value.bytes()?)?;
+    let part = |number| last(&parts, number).map_or(Some(0), Value::number);
+    Timestamp::new(i64::try_from(part(1)?).ok()?, i32::try_from(part(2)?).ok()?).ok()
+}
+
+/// What is said twice holds as it is said last.
+fn last<'a>(fields: &[(u64, Value<'a>)], number: u64) -> Option<Value<'a>> {
+    fields.iter().rev().find_map(|(of, value)| (*of == number).then_some(*value))
 }
 
 /// The steps of a build. Each is told of as often as something became of it.
-fn steps(log: &str) -> Vec<PastStep> {
+fn steps(log: &[impl AsRef<[u8]>]) -> Vec<PastStep> {
     let mut steps: BTreeMap<String, PastStep> = BTreeMap::new();
-    for vertex in lines::<Progress>(log).flat_map(|progress| progress.vertexes) {
-        let step = steps.entry(vertex.digest).or_default();
-        if !vertex.inputs.is_empty() {
-            step.inputs = vertex.inputs;
+    for said in log.iter().filter_map(|message| fields(message.as_ref())) {
+        for vertex in said.into_iter().filter(|(number, _)| *number == 1) {
+            let Some(vertex) = vertex.1.bytes().and_then(fields) else { continue };
+            let Some(digest) = last(&vertex, 1).and_then(Value::text) else { continue };
+            let inputs: Vec<String> =
+                vertex.iter().filter(|(number, _)| *number == 2).filter_map(|(_, input)| input.text()).collect();
+            let step = steps.entry(digest.clone()).or_insert_with(|| PastStep { digest, ..PastStep::default() });
+            if !inputs.is_empty() {
+                step.inputs = inputs;
+            }
+            step.name = last(&vertex, 3).and_then(Value::text).unwrap_or_default();
+            step.cached |= last(&vertex, 4).and_then(Value::number).is_some_and(|cached| cached != 0);
+            if let (Some(began), Some(ended)) = (last(&vertex, 5).and_then(moment), last(&vertex, 6).and_then(moment)) {
+                step.ran.push((began, ended));
+            }
         }
-        step.name = vertex.name;
-        step.cached |= vertex.cached;
-        if let (Some(began), Some(ended)) = (vertex.started, vertex.completed) {
-            step.ran.push((began, ended));
-        }
-    }
-    for (digest, step) in &mut steps {
-        step.digest.clone_from(digest);
     }
     steps.into_values().collect()
 }
@@ -163,50 +120,72 @@ mod tests {
     use super::*;
     use crate::model::{PROJECT_LABEL, SESSION_LABEL};
 
-    const LOG: &str = concat!(
-        "a warning\n",
-        r#"{"vertexes":[{"digest":"sha256:b","name":"[2/2] RUN make","inputs":["sha256:a"]},{"digest":"sha256:a","name":"[1/2] COPY a /a"}]}"#,
-        "\n",
-        r#"{"vertexes":[{"digest":"sha256:a","name":"[1/2] COPY a /a","started":"2026-11-29T14:00:00Z","completed":"2026-11-29T14:00:00Z","cached":true},"#,
-        r#"{"digest":"sha256:b","name":"[2/2] RUN make","started":"2026-11-29T14:00:01Z"}],"logs":[{"vertex":"sha256:b","data":"eA=="}]}"#,
-        "\n",
-        r#"{"vertexes":[{"digest":"sha256:b","name":"[2/2] RUN make","started":"2026-11-29T14:00:01Z","completed":"2026-11-29T14:00:03Z","error":"it broke"}]}"#,
-        "\n",
-    );
+    fn within(number: u8, message: &[u8]) -> Vec<u8> {
+        text(number, std::str::from_utf8(message).expect("small numbers only"))
+    }
+
+    /// So many seconds after the epoch.
+    fn at(number: u8, second: u8) -> Vec<u8> {
+        within(number, &[0x08, second])
+    }
+
+    fn attribute(key: &str, value: &str) -> Vec<u8> {
+        within(3, &[text(1, key), text(2, value)].concat())
+    }
 
     #[test]
     fn a_step_is_put_together_from_all_that_is_said_of_it() {
-        let at = |second| format!("2026-11-29T14:00:0{second}Z").parse::<Timestamp>().expect("a time");
+        let vertex = |parts: &[Vec<u8>]| within(1, &parts.concat());
+        let (copy, make) =
+            ([text(1, "sha256:a"), text(3, "[1/2] COPY a /a")], [text(1, "sha256:b"), text(3, "RUN make")]);
+        let log = [
+            [vertex(&[make.concat(), text(2, "sha256:a")]), vertex(&copy)].concat(),
+            [
+                vertex(&[copy.concat(), yes(4), at(5, 7), at(6, 7)]),
+                vertex(&[make.concat(), at(5, 8)]),
+                text(3, "printed"),
+            ]
+            .concat(),
+            vertex(&[make.concat(), at(5, 8), at(6, 10), text(7, "it broke")]),
+            b"\xff".to_vec(),
+        ];
+        let second = |second| Timestamp::from_second(second).expect("a time");
         let copy = PastStep {
             digest: "sha256:a".to_owned(),
             name: "[1/2] COPY a /a".to_owned(),
-            ran: vec![(at(0), at(0))],
+            ran: vec![(second(7), second(7))],
             cached: true,
             ..PastStep::default()
         };
         let make = PastStep {
             digest: "sha256:b".to_owned(),
-            name: "[2/2] RUN make".to_owned(),
+            name: "RUN make".to_owned(),
             inputs: vec!["sha256:a".to_owned()],
-            ran: vec![(at(1), at(3))],
+            ran: vec![(second(8), second(10))],
             cached: false,
         };
-        assert_eq!(steps(LOG), [copy, make]);
+        assert_eq!(steps(&log), [copy, make]);
     }
 
     #[test]
-    fn a_stamp_is_read_from_the_labels_that_count() {
-        let detail = |text: &str| serde_json::from_str::<Detail>(text).expect("a build").stamp();
-        let label = |name: &str, value: &str| format!(r#"{{"Name":"{name}","Value":"{value}"}}"#);
-        let text = format!(
-            r#"{{"Name":"app","Labels":[{},{},{}]}}"#,
-            label(PROJECT_LABEL, "theirs"),
-            label(PROJECT_LABEL, "ours"),
-            label(SESSION_LABEL, "e2e")
-        );
-        let stamp = detail(&text);
-        assert_eq!(stamp.project.as_ref().map(crate::model::Name::as_str), Some("ours"));
-        assert_eq!(stamp.session.as_ref().map(crate::model::Name::as_str), Some("e2e"));
-        assert!(detail(r#"{"Name":"app"}"#).is_none());
+    fn a_build_is_read_with_its_labels() {
+        let record = [
+            text(1, "abc"),
+            attribute("label:other", "theirs"),
+            attribute(&format!("label:{PROJECT_LABEL}"), "ours"),
+            attribute(&format!("label:{SESSION_LABEL}"), "e2e"),
+            attribute(PROJECT_LABEL, "no label"),
+            at(6, 9),
+        ]
+        .concat();
+        let running = build(&within(2, &record)).expect("a build");
+        assert_eq!((running.id.as_str(), running.began.as_second(), running.ended), ("abc", 9, None));
+        assert_eq!(running.stamp.project.as_ref().map(crate::model::Name::as_str), Some("ours"));
+        assert_eq!(running.stamp.session.as_ref().map(crate::model::Name::as_str), Some("e2e"));
+        let ended = [vec![0x08, 1], within(2, &[record.clone(), at(7, 11)].concat())].concat();
+        assert_eq!(build(&ended).and_then(|build| build.ended).map(Timestamp::as_second), Some(11));
+        let deleted = [vec![0x08, 2], within(2, &record)].concat();
+        assert_eq!(build(&deleted), None);
+        assert_eq!(build(&within(2, &text(1, "abc"))), None, "without a beginning");
     }
 }

@@ -5,10 +5,14 @@ use std::fs::File;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use dkb_lab::dkb::has_seen_the_cache;
 use dkb_lab::{Context, Engine, Promises, State, eventually, promises};
 
 /// Longer than a process takes that nobody waits for.
 const SETTLED: Duration = Duration::from_secs(60);
+
+/// Builds of a run and of a soak, which takes minutes.
+const ROUNDS: (usize, usize) = (5, 30);
 
 /// The engines that remember builds, and that forget nothing else when some of the cache goes.
 fn with_history(name: &str) -> bool {
@@ -34,6 +38,7 @@ pub(crate) fn promises() -> Promises {
                 a_session_that_is_cleaned_leaves_no_cache,
                 clean_takes_the_cache_that_it_is_asked_to_take,
                 what_two_projects_use_goes_with_the_last_that_is_cleaned,
+                an_engine_outlives_whoever_deletes_builds_from_its_history,
             ],
         )
         .on(without, promises![where_it_can_not_be_known_or_harms_others_the_cache_is_left_alone])
@@ -44,6 +49,11 @@ fn new_source() -> Vec<u8> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("{} {number}\n", std::process::id()).repeat(10_000).into_bytes()
+}
+
+/// One beside which the engine's own books are small.
+fn large_source() -> Vec<u8> {
+    new_source().repeat(20)
 }
 
 fn recipe(lines: &str) -> String {
@@ -87,15 +97,7 @@ impl<'a> Scene<'a> {
     }
 
     fn settle(&self) {
-        let settled = eventually(SETTLED, || {
-            let engines = std::fs::read_dir(self.state.state_dir().join("engines")).into_iter().flatten().flatten();
-            let mut folders = engines.map(|folder| folder.path());
-            folders.all(|folder| {
-                let nobody = File::open(folder.join("cache-turn")).is_ok_and(|turn| turn.try_lock().is_ok());
-                let seen = std::fs::read(folder.join("cache-ended.jsonl")).is_ok_and(|ended| ended.is_empty());
-                nobody && seen
-            })
-        });
+        let settled = eventually(SETTLED, || has_seen_the_cache(&self.state.state_dir()));
         assert!(settled, "the cache is looked at in the end");
     }
 
@@ -119,37 +121,45 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// Changed sources, a step that changes now and then, builds that fail, and two targets.
+/// Changed sources, a step that changes now and then, builds that fail, and two targets; by the engine's own count, and on
+/// the disk.
 fn the_cache_of_many_builds_is_that_of_the_newest(engine: &Engine) {
     let scene = Scene::new(engine);
     scene.begin();
-    for round in 0..5 {
-        scene.change();
-        scene.context.write("Dockerfile", recipe(&format!("RUN echo tool {} >/tool", round / 2)));
+    let rounds = if std::env::var_os("DKB_SOAK").is_some() { ROUNDS.1 } else { ROUNDS.0 };
+    let build_both = || {
         scene.build(&["-q", "-t", "app"]).success();
         scene.build(&["-q", "-t", "app-build", "--target", "build"]).success();
-        if round % 2 == 1 {
+    };
+    for round in 0..rounds {
+        scene.context.write("source", large_source());
+        scene.context.write("Dockerfile", recipe(&format!("RUN echo tool {} >/tool", round / 2)));
+        build_both();
+        if round % 3 == 1 {
             scene.context.write("Dockerfile", recipe("RUN echo tool >/tool; exit 1"));
             let output = scene.build(&["-q", "-t", "app"]);
             assert!(output.exit_code() != Some(0), "{output}");
         }
     }
-    scene.change();
+    scene.context.write("source", large_source());
     scene.context.write("Dockerfile", recipe("RUN echo tool >/tool"));
-    scene.build(&["-q", "-t", "app"]).success();
-    scene.build(&["-q", "-t", "app-build", "--target", "build"]).success();
-    let after = scene.cache();
+    build_both();
+    let (after, after_on_disk) = (scene.cache(), engine.on_disk());
+    let log = engine.dkb_in(&scene.state).project("cache").args(["log", "--format", "json"]).run().success();
+    assert!(log.out().contains("build_cache"), "what went stands in the history\n{log}");
     assert_eq!(scene.found(&["-t", "app"]), 5, "an unchanged build finds every step");
     assert_eq!(scene.found(&["-t", "app", "--target", "build"]), 3);
 
-    scene.begin();
-    scene.dkb(&["-q", "-t", "app"]).success();
-    scene.dkb(&["-q", "-t", "app-build", "--target", "build"]).success();
-    let fresh = scene.cache();
-    scene.settle();
+    // What the engine remembers of each build stays, and is none of ours.
+    engine.wipe();
+    let empty_on_disk = engine.on_disk();
+    build_both();
+    let (fresh, fresh_on_disk) = (scene.cache(), engine.on_disk());
     assert!(after.1 * 100 <= fresh.1 * 115, "{after:?} after many builds, {fresh:?} after one");
-    let log = engine.dkb_in(&scene.state).project("cache").args(["log", "--format", "json"]).run().success();
-    assert!(log.out().contains("build_cache"), "what went stands in the history\n{log}");
+    let of_many = after_on_disk.saturating_sub(empty_on_disk);
+    let of_one = fresh_on_disk.saturating_sub(empty_on_disk);
+    assert!(of_one > 10_000_000, "{of_one} bytes on the disk after one");
+    assert!(of_many * 100 <= of_one * 115, "{of_many} bytes on the disk after many builds, {of_one} after one");
 }
 
 fn what_was_asked_to_be_kept_is_found_again(engine: &Engine) {
@@ -317,6 +327,33 @@ fn a_session_that_is_cleaned_leaves_no_cache(engine: &Engine) {
     scene.clean("job", &["--session", "--yes", "--keep-cache"]);
     assert!(scene.cache().1 > made.1 / 10, "it was asked to stay");
     assert_eq!(scene.found(&["-t", "app"]), 5);
+}
+
+/// BuildKit 0.20 to 0.28 breaks down, and the engine with it, over a list with a limit, as docker's program asks for it,
+/// once a build was deleted that somebody had asked for by its name.
+fn an_engine_outlives_whoever_deletes_builds_from_its_history(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.begin();
+    let delete_all = || engine.docker(["buildx", "history", "rm", "--all"]).run().success();
+    scene.change();
+    scene.build(&["-q", "-t", "app"]).success();
+    delete_all();
+    for _ in 0..2 {
+        scene.change();
+        scene.build(&["-q", "-t", "app"]).success();
+    }
+    // Docker's program asks by name itself, for what it writes there.
+    let file = scene.state.work().join("metadata");
+    let theirs = engine.docker(["build", "-q", "--metadata-file"]).arg(file).arg(scene.context.path());
+    theirs.env("DOCKER_BUILDKIT", "1").run().success();
+    delete_all();
+    for _ in 0..2 {
+        scene.change();
+        scene.build(&["-q", "-t", "app"]).success();
+    }
+    assert_eq!(scene.found(&["-t", "app"]), 5);
+    // It forgets whom it has been asked for.
+    engine.restart();
 }
 
 fn clean_takes_the_cache_that_it_is_asked_to_take(engine: &Engine) {

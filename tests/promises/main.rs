@@ -16,6 +16,7 @@ mod build_terminal;
 mod build_tilt;
 mod build_twice;
 mod building;
+mod cache_random;
 mod clean_aimed;
 mod clean_among_many;
 mod clean_at_a_terminal;
@@ -87,6 +88,7 @@ fn main() -> ExitCode {
         build_terminal::promises(),
         build_tilt::promises(),
         build_twice::promises(),
+        cache_random::promises(),
         clean_aimed::promises(),
         clean_among_many::promises(),
         clean_at_a_terminal::promises(),

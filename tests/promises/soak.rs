@@ -26,6 +26,11 @@ pub(crate) enum Seeds {
 
 impl Seeds {
     pub(crate) fn of_this_run() -> Self {
+        Self::of_this_run_or(USUAL.div_ceil(names().len() as u64))
+    }
+
+    /// So many in a usual run.
+    pub(crate) fn of_this_run_or(usual: u64) -> Self {
         let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         if let Ok(given) = std::env::var("DKB_SEED") {
             let (first, count) = given.split_once('+').unwrap_or((&given, "1"));
@@ -33,7 +38,7 @@ impl Seeds {
             return Self::These((number(first)..).take(usize::try_from(number(count)).expect("few")).collect());
         }
         let Some(all) = number("DKB_SOAK") else {
-            return Self::From { first: 1, count: USUAL.div_ceil(names().len() as u64), soak: false };
+            return Self::From { first: 1, count: usual, soak: false };
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_nanos();
         let first = u64::try_from(now % 1_000_000_000_000).expect("it fits");

@@ -1,5 +1,6 @@
 //! The program under test, in an environment that holds nothing of the machine it runs on.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -17,6 +18,15 @@ pub fn set_dkb(path: impl Into<PathBuf>) {
 
 pub fn dkb_path() -> &'static Path {
     DKB.get().expect("the test crate says set_dkb(env!(\"CARGO_BIN_EXE_dkb\")) first")
+}
+
+/// Whether nobody looks after the build cache any more: what dkb's builds left there has been looked at.
+pub fn has_seen_the_cache(state_dir: &Path) -> bool {
+    let engines = std::fs::read_dir(state_dir.join("engines")).into_iter().flatten().flatten();
+    engines.map(|engine| engine.path()).all(|folder| {
+        let nobody = File::open(folder.join("cache-turn")).map_or(true, |turn| turn.try_lock().is_ok());
+        nobody && std::fs::read(folder.join("cache-ended.jsonl")).map_or(true, |ended| ended.is_empty())
+    })
 }
 
 /// The home of one user on one machine: what dkb remembers between two calls lies in it.

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -223,6 +224,11 @@ impl Engine {
         PathBuf::from(format!("/proc/{}/root{path}", self.pid()))
     }
 
+    /// What its images, its cache and its books take of the disk.
+    pub fn on_disk(&self) -> u64 {
+        blocks_of(&self.seen_from_here("/data/engine"))
+    }
+
     pub(crate) fn busybox(&self) -> &Path {
         &self.inner.busybox
     }
@@ -373,6 +379,16 @@ impl Drop for Inner {
         let _ = runner.script.kill();
         let _ = runner.script.wait();
     }
+}
+
+fn blocks_of(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let each = entries.map(|entry| {
+        let own = entry.metadata().map_or(0, |metadata| metadata.blocks() * 512);
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        own + if is_folder { blocks_of(&entry.path()) } else { 0 }
+    });
+    each.sum()
 }
 
 /// Reads what the script says about its engine.

@@ -1,18 +1,26 @@
 //! dkb's main job, shown: the same day's builds by `docker build` and by `dkb build`, and what is left of them.
 //!
 //! `cargo demo` shows it on one private engine, or on the engine at hand where the lab can't run.
-//! `cargo demo --table` does it on every engine of the lab, and prints the README's table of what is left.
+//! `cargo demo --table` does it on every engine of the lab, and prints the table of what is left in docs/cleaning.md.
+//! `cargo demo --bytes` builds an image of 20 MB thirty times on each, and prints the README's table of bytes.
+
+mod bytes;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use dkb_lab::{Builder, Engine, engine};
+use dkb_lab::dkb::has_seen_the_cache;
+use dkb_lab::{Builder, Engine, engine, eventually};
 use tempfile::TempDir;
 
 const ENGINE: &str = "docker-28.5";
+
+/// Longer than it takes to tidy up after a build.
+const TIDYING: Duration = Duration::from_secs(60);
 
 /// A working day: builds of three versions, and between them two that break.
 const DAY: [Build; 5] = [Build::Works(1), Build::Breaks(2), Build::Works(2), Build::Breaks(3), Build::Works(3)];
@@ -20,7 +28,7 @@ const DAY: [Build; 5] = [Build::Works(1), Build::Breaks(2), Build::Works(2), Bui
 const DOCKERFILE: &str = "\
 FROM base AS libraries
 COPY libraries .
-RUN head -c 1000000 /dev/urandom >library
+RUN head -c 5000000 /dev/urandom >library
 
 FROM base AS compiled
 COPY --from=libraries library .
@@ -59,7 +67,8 @@ fn main() -> ExitCode {
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => demo(),
         ["--table"] => table(),
-        _ => Err(anyhow!("cargo demo takes --table, or nothing")),
+        ["--bytes"] => bytes::table(),
+        _ => Err(anyhow!("cargo demo takes --table, --bytes, or nothing")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -113,6 +122,9 @@ fn tell(place: &Place, builders: &[Option<Builder>]) -> Result<()> {
         for (what, count) in COUNTS {
             println!("  {what:<32}{:>14}{:>14}", count(&left.raw), count(&left.dkb));
         }
+        if let Some((raw, dkb)) = left.on_disk {
+            println!("  {:<32}{:>14}{:>14}", "on the disk, with the image", megabytes(raw), megabytes(dkb));
+        }
     }
     let raw = place.count(Side::Raw)?;
     place.say_and_run(&["status"])?;
@@ -148,15 +160,25 @@ fn table() -> Result<()> {
             let day = place.day(Some(*builder))?;
             place.dkb(["clean", "--quiet"])?;
             let cleaned = place.count(Side::Dkb)?;
-            let kind = if engine.is_podman() { "Podman" } else { "Docker" };
-            let version = engine.version().split('+').next().unwrap_or_default();
-            let store = if engine.is_containerd_store() { ", containerd store" } else { "" };
             let builder = if engine.is_podman() { "its own" } else { described(*builder) };
             let [raw, dkb, cleaned] = [day.raw, day.dkb, cleaned].map(Left::in_words);
-            println!("| {kind} {version}{store} | {builder} | {raw} | {dkb} | {cleaned} |");
+            println!("| {} | {builder} | {raw} | {dkb} | {cleaned} |", kind_of(&engine));
         }
     }
     Ok(())
+}
+
+fn kind_of(engine: &Engine) -> String {
+    let kind = if engine.is_podman() { "Podman" } else { "Docker" };
+    let version = engine.version().split('+').next().unwrap_or_default();
+    let store = if engine.is_containerd_store() { ", containerd store" } else { "" };
+    format!("{kind} {version}{store}")
+}
+
+/// As docker writes it.
+fn megabytes(bytes: u64) -> String {
+    let tenths = (bytes + 50_000) / 100_000;
+    if tenths < 1000 { format!("{}.{} MB", tenths / 10, tenths % 10) } else { format!("{} MB", tenths / 10) }
 }
 
 fn described(builder: Builder) -> &'static str {
@@ -244,6 +266,8 @@ const COUNTS: [(&str, Count); 3] = [
 struct Day {
     raw: Left,
     dkb: Left,
+    /// What each side left there, where the engine is the demo's own.
+    on_disk: Option<(u64, u64)>,
 }
 
 /// An engine, and the folder where the demo works.
@@ -253,6 +277,8 @@ struct Place {
     /// Where it is empty, the demo's own environment holds.
     env: Vec<(OsString, OsString)>,
     folder: TempDir,
+    /// Where it is the demo's own.
+    engine: Option<Engine>,
     /// A label of the base images and so of all that is built on them: nobody else's image has it.
     token: String,
     base_dockerfile: &'static str,
@@ -262,7 +288,7 @@ struct Place {
 impl Place {
     fn private(engine: &Engine, dkb: PathBuf) -> Result<Self> {
         let place = Self::new(dkb, engine.bin().join("docker"), "FROM lab/base\n", DOCKERFILE)?;
-        Ok(Self { env: engine.env(), ..place })
+        Ok(Self { env: engine.env(), engine: Some(engine.clone()), ..place })
     }
 
     fn at_hand(dkb: PathBuf) -> Result<Self> {
@@ -273,7 +299,7 @@ impl Place {
         let folder = tempfile::tempdir().context("a folder to work in")?;
         let token = folder.path().file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned();
         write(&folder.path().join("settings.toml"), "")?;
-        Ok(Self { dkb, docker, env: Vec::new(), folder, token, base_dockerfile, dockerfile })
+        Ok(Self { dkb, docker, env: Vec::new(), folder, engine: None, token, base_dockerfile, dockerfile })
     }
 
     fn label(&self, side: Side) -> String {
@@ -300,12 +326,33 @@ impl Place {
         Ok(())
     }
 
-    /// Both sides build the day through, at the same time. What another builder's day left does not count.
+    /// Both sides build the day through. What another builder's day left does not count.
     fn day(&self, builder: Option<Builder>) -> Result<Day> {
         let [raw_before, dkb_before] = [self.count(Side::Raw)?, self.count(Side::Dkb)?];
-        let (raw, dkb) = both(|| self.build_day(Side::Raw, builder), || self.build_day(Side::Dkb, builder))?;
-        raw.and(dkb)?;
-        Ok(Day { raw: self.count(Side::Raw)?.since(raw_before), dkb: self.count(Side::Dkb)?.since(dkb_before) })
+        let on_disk = if let Some(engine) = &self.engine {
+            // One after the other: whose the bytes are is told by when they came.
+            let before = engine.on_disk();
+            self.build_day(Side::Raw, builder)?;
+            let between = engine.on_disk();
+            self.build_day(Side::Dkb, builder)?;
+            eventually(TIDYING, || self.is_settled());
+            Some((between.saturating_sub(before), engine.on_disk().saturating_sub(between)))
+        } else {
+            let (raw, dkb) = both(|| self.build_day(Side::Raw, builder), || self.build_day(Side::Dkb, builder))?;
+            raw.and(dkb)?;
+            None
+        };
+        let [raw, dkb] = [self.count(Side::Raw)?.since(raw_before), self.count(Side::Dkb)?.since(dkb_before)];
+        Ok(Day { raw, dkb, on_disk })
+    }
+
+    fn state_dir(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Whether all is done that dkb does after a build.
+    fn is_settled(&self) -> bool {
+        has_seen_the_cache(&self.state_dir())
     }
 
     fn build_day(&self, side: Side, builder: Option<Builder>) -> Result<()> {
@@ -329,19 +376,23 @@ impl Place {
             } else if works.exists() {
                 std::fs::remove_file(&works)?;
             }
-            let program = if side == Side::Raw { &self.docker } else { &self.dkb };
-            let mut command = self.command(program);
-            command.args(["build", "-t", &tag]).arg(&context);
-            if let Some(builder) = builder {
-                command.env("DOCKER_BUILDKIT", builder.env());
-            }
-            let output = command.stdin(Stdio::null()).output().with_context(|| program.display().to_string())?;
-            if output.status.success() != (word == "works") {
-                let said = String::from_utf8_lossy(&output.stderr);
-                bail!("{}'s build of version {version} ({word}): {}\n{said}", side.name(), output.status);
+            let built = self.build(side, builder, &context, &tag);
+            if built.is_ok() != (word == "works") {
+                built?;
+                bail!("{}'s build of version {version} did not break", side.name());
             }
         }
         Ok(())
+    }
+
+    fn build(&self, side: Side, builder: Option<Builder>, context: &Path, tag: &str) -> Result<String> {
+        let program = if side == Side::Raw { &self.docker } else { &self.dkb };
+        let mut command = self.command(program);
+        command.args(["build", "-t", tag]).arg(context);
+        if let Some(builder) = builder {
+            command.env("DOCKER_BUILDKIT", builder.env());
+        }
+        output(&mut command)
     }
 
     /// A program on this engine. dkb keeps its books in the demo's folder.
@@ -356,7 +407,7 @@ impl Place {
         }
         command.env_remove("EXPECTED_REF").env("DKB_SETTINGS", self.folder.path().join("settings.toml"));
         command.env("DKB_PROJECT", "demo").env("DKB_SESSION", "demo");
-        command.env("DKB_STATE_DIR", self.folder.path().join("state"));
+        command.env("DKB_STATE_DIR", self.state_dir());
         command.current_dir(self.folder.path());
         command
     }
