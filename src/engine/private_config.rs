@@ -7,9 +7,10 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
@@ -108,15 +109,27 @@ fn lock(folder: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
-/// Those of a dkb that was killed.
+/// Those of a dkb that was killed, of this user's. Where everybody may write, others' folders may have such a name, and
+/// anything in them.
 fn forget_the_dead(place: &Path) {
     for entry in fs::read_dir(place).into_iter().flatten().flatten() {
         let is_one = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
-        // Nobody but their user can open this.
-        if is_one && File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
+        if is_one && is_own_folder(&entry.path()) && is_over(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
+}
+
+fn is_own_folder(path: &Path) -> bool {
+    let is_own = |folder: fs::Metadata| folder.is_dir() && folder.uid() == rustix::process::geteuid().as_raw();
+    fs::symlink_metadata(path).is_ok_and(is_own)
+}
+
+/// Nobody holds its lock, which is a plain file.
+fn is_over(folder: &Path) -> bool {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let lock = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(folder.join(LOCK));
+    lock.is_ok_and(|lock| lock.metadata().is_ok_and(|lock| lock.is_file()) && lock.try_lock().is_ok())
 }
 
 #[cfg(test)]
@@ -169,6 +182,35 @@ mod tests {
         write(&young.join("lock-to-be"), "");
         let (first, second) = (private(own.path(), place.path()), private(own.path(), place.path()));
         assert!(!dead.exists() && young.exists() && first.path().exists() && second.path().exists());
+    }
+
+    #[test]
+    fn what_others_put_there_is_neither_waited_for_nor_taken() {
+        let place = tempfile::tempdir().expect("a folder");
+        let there = |name: &str| place.path().join(PREFIX.to_owned() + name);
+        for name in ["pipe", "link", "theirs"] {
+            fs::create_dir(there(name)).expect("a folder");
+        }
+        let mode = rustix::fs::Mode::from_raw_mode(0o666);
+        rustix::fs::mkfifoat(rustix::fs::CWD, there("pipe").join(LOCK), mode).expect("a pipe");
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        write(&elsewhere.path().join(LOCK), "");
+        symlink(elsewhere.path().join(LOCK), there("link").join(LOCK)).expect("a link");
+        symlink(elsewhere.path(), there("folder")).expect("a link");
+        write(&there("theirs").join(LOCK), "");
+        // Only root can make what is somebody else's.
+        let is_theirs = std::os::unix::fs::chown(there("theirs"), Some(65534), None).is_ok();
+        let (looked, path) = (std::sync::mpsc::channel(), place.path().to_owned());
+        std::thread::spawn(move || {
+            forget_the_dead(&path);
+            looked.0.send(())
+        });
+        assert_eq!(looked.1.recv_timeout(std::time::Duration::from_secs(10)), Ok(()), "it waits for no writer");
+        for name in ["pipe", "link", "folder"] {
+            assert!(there(name).exists(), "{name}");
+        }
+        assert_eq!(there("theirs").exists(), is_theirs);
+        assert!(elsewhere.path().join(LOCK).exists());
     }
 
     #[test]
