@@ -68,12 +68,17 @@ impl Seat {
         Some((app, *invocation))
     }
 
-    /// Becomes the real one. Comes back only where there is none.
+    /// Becomes the real one. Comes back only where there is none. What was taken for it may be another dkb, or this very
+    /// one: that looks behind itself, and only there, so that whatever stands there, the real one's turn comes.
     pub(super) fn give_way(&self) -> (Error, u8) {
         let tried = "looking for the buildx in whose place dkb stands";
         let error = match &self.real {
             _ if self.bound => Error::new(ErrorKind::NotFound, "starting buildx", program::become_bound(&self.words)),
-            Some(real) => Error::new(ErrorKind::NotFound, tried, Command::new(real).args(&self.words).exec()),
+            Some(real) => {
+                let mut real = Command::new(real);
+                real.args(&self.words).env(program::SEAT, "off");
+                Error::new(ErrorKind::NotFound, tried, real.exec())
+            }
             None => Error::new(ErrorKind::NotFound, tried, "there is none behind it"),
         };
         (error.hint("install docker's buildx, or take dkb out of its place"), NOT_FOUND)
