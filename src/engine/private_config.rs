@@ -1,7 +1,8 @@
 //! docker's settings for one call, in which dkb stands before buildx: the user's own but for that, and gone afterwards.
 //!
 //! docker knows no other way: where it looks for plugins is said in `config.json`, and a plugin that is named there
-//! wins over all others. What else lies beside that file is linked, so that credentials, contexts and plugins are the
+//! wins over all others. Docker is told of this file by a flag, which goes no further than to its plugin: what a compose
+//! file asks of the environment, and what compose starts, is as without dkb. What else lies beside that file is linked, so that credentials, contexts and plugins are the
 //! user's own. The file itself is copied and may hold credentials: the copy is for its user alone, in memory where that
 //! can be had.
 
@@ -21,6 +22,8 @@ use crate::files;
 const PREFIX: &str = "dkb-docker-";
 const SETTINGS: &str = "config.json";
 const LOCK: &str = "lock";
+/// Beside dkb in its place, a link to the buildx behind it.
+const BEHIND: &str = "behind-dkb";
 const EXTRA: &str = "cliPluginsExtraDirs";
 const TRIED: &str = "preparing docker's settings";
 
@@ -34,13 +37,18 @@ pub(crate) struct PrivateConfig {
 }
 
 impl PrivateConfig {
-    /// `own`: the folder of the user's settings, `dkb`: what is to stand before buildx.
-    pub(crate) fn new(own: Option<PathBuf>, dkb: &Path, env: Env<'_>) -> Result<Self> {
+    /// `own`: the folder of the user's settings, `dkb`: what is to stand before `buildx`.
+    pub(crate) fn new(own: Option<PathBuf>, dkb: &Path, buildx: &Path, env: Env<'_>) -> Result<Self> {
         let settings = settings(own.as_deref())?;
-        Self::make(own, settings, dkb, &place(env)).map_err(|error| Error::failed(TRIED, error))
+        Self::make(own, settings, [dkb, buildx], &place(env)).map_err(|error| Error::failed(TRIED, error))
     }
 
-    fn make(own: Option<PathBuf>, mut settings: Map<String, Value>, dkb: &Path, place: &Path) -> io::Result<Self> {
+    fn make(
+        own: Option<PathBuf>,
+        mut settings: Map<String, Value>,
+        [dkb, buildx]: [&Path; 2],
+        place: &Path,
+    ) -> io::Result<Self> {
         forget_the_dead(place);
         let folder =
             tempfile::Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(0o700)).tempdir_in(place)?;
@@ -49,6 +57,7 @@ impl PrivateConfig {
         let seat = private.folder.path().join("seat");
         fs::create_dir(&seat)?;
         symlink(dkb, seat.join("docker-buildx"))?;
+        symlink(buildx, seat.join(BEHIND))?;
         fs::create_dir(private.path())?;
         let entries = private.own.as_ref().and_then(|own| fs::read_dir(own).ok()).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.file_name() != SETTINGS) {
@@ -80,6 +89,13 @@ impl PrivateConfig {
             }
         }
     }
+}
+
+/// The buildx behind a dkb that docker found in such a folder by this path.
+pub(crate) fn behind(seat: &Path) -> Option<PathBuf> {
+    // A bare name would mean the folder that docker builds in.
+    let buildx = seat.is_absolute().then(|| fs::read_link(seat.with_file_name(BEHIND)).ok())??;
+    (buildx.is_absolute() && buildx.is_file()).then_some(buildx)
 }
 
 /// What the user's file says. One that docker could not read either is not replaced by another.
@@ -143,7 +159,8 @@ mod tests {
 
     fn private(own: &Path, place: &Path) -> PrivateConfig {
         let settings = settings(Some(own)).expect("settings");
-        PrivateConfig::make(Some(own.to_owned()), settings, Path::new("/opt/dkb"), place).expect("settings")
+        let programs = [Path::new("/opt/dkb"), Path::new("/bin/sh")];
+        PrivateConfig::make(Some(own.to_owned()), settings, programs, place).expect("settings")
     }
 
     #[test]
@@ -158,6 +175,7 @@ mod tests {
         assert_eq!((&said["auths"]["r"]["auth"], &said["currentContext"]), (&"c2VjcmV0".into(), &"far".into()));
         let dirs = said[EXTRA].as_array().expect("a list");
         let seat = Path::new(dirs[0].as_str().expect("a path")).join("docker-buildx");
+        assert_eq!((behind(&seat), behind(Path::new("docker-buildx"))), (Some("/bin/sh".into()), None));
         assert_eq!((fs::read_link(seat).expect("a link"), &dirs[1]), ("/opt/dkb".into(), &"/x".into()));
         assert_eq!(fs::read_to_string(private.path().join("contexts/meta/a")).expect("a file"), "a context");
         let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;

@@ -229,6 +229,15 @@ fn program(path: &Path, script: &str) {
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
 }
 
+/// As `dkb compose` says what stands behind a place.
+fn behind(place: &Path, real: &Path) {
+    let link = place.join("behind-dkb");
+    let _ = std::fs::remove_file(&link);
+    if !real.as_os_str().is_empty() {
+        symlink(real, link).expect("a link");
+    }
+}
+
 /// dkb by the name of buildx, as docker's plugins are called.
 fn called(place: &Path, real: &Path) -> Command {
     let std = State::new().dkb().project("p").session("s").to_std();
@@ -236,7 +245,8 @@ fn called(place: &Path, real: &Path) -> Command {
     for (key, value) in std.get_envs() {
         command = command.env(key, value.unwrap_or_default());
     }
-    command.cwd(place).env("DKB_SEAT", real).env("DKB_STATE_DIR", place.join("state"))
+    behind(place, real);
+    command.cwd(place).env("DKB_STATE_DIR", place.join("state"))
 }
 
 fn the_real_one_gets_the_words_and_the_streams_as_they_are() {
@@ -300,9 +310,7 @@ fn a_copy_of_dkb_in_the_place_is_no_buildx_and_never_its_own() {
     let is_seen = |calls: &[Call]| calls.iter().any(|call| call.words().contains(&"dev.dkb.project=p".to_owned()));
     for words in words {
         // As compose calls what it takes for buildx.
-        docker
-            .reply_to("compose")
-            .script(&format!("timeout 20 \"$DOCKER_CONFIG\"/../seat/docker-buildx {words}; exit $?"));
+        docker.reply_to("compose").script(&format!("timeout 20 \"$2\"/../seat/docker-buildx {words}; exit $?"));
         let dkb = state.dkb().with_docker(&docker).project("p").session("s").arg("compose").arg("build");
         assert_eq!(dkb.run().code(9).out(), "said", "{words}");
     }
