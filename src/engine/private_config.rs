@@ -1,15 +1,17 @@
 //! docker's settings for one call, in which dkb stands before buildx: the user's own but for that, and gone afterwards.
 //!
 //! docker knows no other way: where it looks for plugins is said in `config.json`, and a plugin that is named there
-//! wins over all others. What else lies beside that file is linked, so that credentials, contexts and plugins are the
+//! wins over all others. Docker is told of this file by a flag, which goes no further than to its plugin: what a compose
+//! file asks of the environment, and what compose starts, is as without dkb. What else lies beside that file is linked, so that credentials, contexts and plugins are the
 //! user's own. The file itself is copied and may hold credentials: the copy is for its user alone, in memory where that
 //! can be had.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
@@ -20,6 +22,8 @@ use crate::files;
 const PREFIX: &str = "dkb-docker-";
 const SETTINGS: &str = "config.json";
 const LOCK: &str = "lock";
+/// Beside dkb in its place, a link to the buildx behind it.
+const BEHIND: &str = "behind-dkb";
 const EXTRA: &str = "cliPluginsExtraDirs";
 const TRIED: &str = "preparing docker's settings";
 
@@ -33,13 +37,18 @@ pub(crate) struct PrivateConfig {
 }
 
 impl PrivateConfig {
-    /// `own`: the folder of the user's settings, `dkb`: what is to stand before buildx.
-    pub(crate) fn new(own: Option<PathBuf>, dkb: &Path, env: Env<'_>) -> Result<Self> {
+    /// `own`: the folder of the user's settings, `dkb`: what is to stand before `buildx`.
+    pub(crate) fn new(own: Option<PathBuf>, dkb: &Path, buildx: &Path, env: Env<'_>) -> Result<Self> {
         let settings = settings(own.as_deref())?;
-        Self::make(own, settings, dkb, &place(env)).map_err(|error| Error::failed(TRIED, error))
+        Self::make(own, settings, [dkb, buildx], &place(env)).map_err(|error| Error::failed(TRIED, error))
     }
 
-    fn make(own: Option<PathBuf>, mut settings: Map<String, Value>, dkb: &Path, place: &Path) -> io::Result<Self> {
+    fn make(
+        own: Option<PathBuf>,
+        mut settings: Map<String, Value>,
+        [dkb, buildx]: [&Path; 2],
+        place: &Path,
+    ) -> io::Result<Self> {
         forget_the_dead(place);
         let folder =
             tempfile::Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(0o700)).tempdir_in(place)?;
@@ -48,6 +57,7 @@ impl PrivateConfig {
         let seat = private.folder.path().join("seat");
         fs::create_dir(&seat)?;
         symlink(dkb, seat.join("docker-buildx"))?;
+        symlink(buildx, seat.join(BEHIND))?;
         fs::create_dir(private.path())?;
         let entries = private.own.as_ref().and_then(|own| fs::read_dir(own).ok()).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.file_name() != SETTINGS) {
@@ -81,6 +91,13 @@ impl PrivateConfig {
     }
 }
 
+/// The buildx behind a dkb that docker found in such a folder by this path.
+pub(crate) fn behind(seat: &Path) -> Option<PathBuf> {
+    // A bare name would mean the folder that docker builds in.
+    let buildx = seat.is_absolute().then(|| fs::read_link(seat.with_file_name(BEHIND)).ok())??;
+    (buildx.is_absolute() && buildx.is_file()).then_some(buildx)
+}
+
 /// What the user's file says. One that docker could not read either is not replaced by another.
 fn settings(own: Option<&Path>) -> Result<Map<String, Value>> {
     const MOST: u64 = 64 << 20;
@@ -108,15 +125,27 @@ fn lock(folder: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
-/// Those of a dkb that was killed.
+/// Those of a dkb that was killed, of this user's. Where everybody may write, others' folders may have such a name, and
+/// anything in them.
 fn forget_the_dead(place: &Path) {
     for entry in fs::read_dir(place).into_iter().flatten().flatten() {
         let is_one = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
-        // Nobody but their user can open this.
-        if is_one && File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
+        if is_one && is_own_folder(&entry.path()) && is_over(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
+}
+
+fn is_own_folder(path: &Path) -> bool {
+    let is_own = |folder: fs::Metadata| folder.is_dir() && folder.uid() == rustix::process::geteuid().as_raw();
+    fs::symlink_metadata(path).is_ok_and(is_own)
+}
+
+/// Nobody holds its lock, which is a plain file.
+fn is_over(folder: &Path) -> bool {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let lock = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(folder.join(LOCK));
+    lock.is_ok_and(|lock| lock.metadata().is_ok_and(|lock| lock.is_file()) && lock.try_lock().is_ok())
 }
 
 #[cfg(test)]
@@ -130,7 +159,8 @@ mod tests {
 
     fn private(own: &Path, place: &Path) -> PrivateConfig {
         let settings = settings(Some(own)).expect("settings");
-        PrivateConfig::make(Some(own.to_owned()), settings, Path::new("/opt/dkb"), place).expect("settings")
+        let programs = [Path::new("/opt/dkb"), Path::new("/bin/sh")];
+        PrivateConfig::make(Some(own.to_owned()), settings, programs, place).expect("settings")
     }
 
     #[test]
@@ -145,6 +175,7 @@ mod tests {
         assert_eq!((&said["auths"]["r"]["auth"], &said["currentContext"]), (&"c2VjcmV0".into(), &"far".into()));
         let dirs = said[EXTRA].as_array().expect("a list");
         let seat = Path::new(dirs[0].as_str().expect("a path")).join("docker-buildx");
+        assert_eq!((behind(&seat), behind(Path::new("docker-buildx"))), (Some("/bin/sh".into()), None));
         assert_eq!((fs::read_link(seat).expect("a link"), &dirs[1]), ("/opt/dkb".into(), &"/x".into()));
         assert_eq!(fs::read_to_string(private.path().join("contexts/meta/a")).expect("a file"), "a context");
         let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
@@ -169,6 +200,35 @@ mod tests {
         write(&young.join("lock-to-be"), "");
         let (first, second) = (private(own.path(), place.path()), private(own.path(), place.path()));
         assert!(!dead.exists() && young.exists() && first.path().exists() && second.path().exists());
+    }
+
+    #[test]
+    fn what_others_put_there_is_neither_waited_for_nor_taken() {
+        let place = tempfile::tempdir().expect("a folder");
+        let there = |name: &str| place.path().join(PREFIX.to_owned() + name);
+        for name in ["pipe", "link", "theirs"] {
+            fs::create_dir(there(name)).expect("a folder");
+        }
+        let mode = rustix::fs::Mode::from_raw_mode(0o666);
+        rustix::fs::mkfifoat(rustix::fs::CWD, there("pipe").join(LOCK), mode).expect("a pipe");
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        write(&elsewhere.path().join(LOCK), "");
+        symlink(elsewhere.path().join(LOCK), there("link").join(LOCK)).expect("a link");
+        symlink(elsewhere.path(), there("folder")).expect("a link");
+        write(&there("theirs").join(LOCK), "");
+        // Only root can make what is somebody else's.
+        let is_theirs = std::os::unix::fs::chown(there("theirs"), Some(65534), None).is_ok();
+        let (looked, path) = (std::sync::mpsc::channel(), place.path().to_owned());
+        std::thread::spawn(move || {
+            forget_the_dead(&path);
+            looked.0.send(())
+        });
+        assert_eq!(looked.1.recv_timeout(std::time::Duration::from_secs(10)), Ok(()), "it waits for no writer");
+        for name in ["pipe", "link", "folder"] {
+            assert!(there(name).exists(), "{name}");
+        }
+        assert_eq!(there("theirs").exists(), is_theirs);
+        assert!(elsewhere.path().join(LOCK).exists());
     }
 
     #[test]

@@ -12,8 +12,7 @@ use std::process::{Command, Stdio};
 use super::Env;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What stands where docker looks for buildx: `off`, where dkb in that place is to be buildx and nothing more, or the
-/// path of the buildx behind it.
+/// `off`, where a dkb that stands in buildx's place is to be the next buildx behind it, and nothing more.
 pub(crate) const SEAT: &str = "DKB_SEAT";
 
 /// How the script begins that stands there.

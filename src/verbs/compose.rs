@@ -2,7 +2,7 @@
 //! for buildx, for this one call.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::app::{App, env};
 use crate::building::{become_docker, not_started};
@@ -21,7 +21,7 @@ pub(super) fn compose(app: &App, global: &[OsString], words: &[OsString]) -> Res
         // What compose builds without it goes past every seat.
         return Err(become_docker(&docker, global, words));
     };
-    let prepared = app.runtime().and_then(|runtime| Ok((runtime, told(app)?, private(app)?)));
+    let prepared = app.runtime().and_then(|runtime| Ok((runtime, told(app)?, private(app, &buildx)?)));
     let (runtime, told, private) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -31,17 +31,9 @@ pub(super) fn compose(app: &App, global: &[OsString], words: &[OsString]) -> Res
     };
     let mut command = docker.command();
     docker.tell(&mut command);
-    command.args(global);
-    if app.docker.config.is_some() {
-        // The last one counts.
-        command.arg("--config").arg(private.path());
-    }
-    command.args(words).envs(told).env("DOCKER_CONFIG", private.path()).env(program::SEAT, buildx);
-    // Where buildx keeps its own notes, which it may do for the first time.
-    let dir = config_dir(app.docker.config.as_deref(), &env);
-    if let Some(dir) = dir.filter(|_| env("BUILDX_CONFIG").is_none_or(|folder| folder.is_empty())) {
-        command.env("BUILDX_CONFIG", std::path::absolute(&dir).unwrap_or(dir).join("buildx"));
-    }
+    // The last one counts. A variable would be there for compose files too, and for all that compose starts.
+    command.args(global).arg("--config").arg(private.path()).args(words);
+    command.envs(told).env_remove(program::SEAT);
     let mut running =
         child::start(command, None, Stdout::Untouched, &[], None).map_err(|error| not_started(&docker, &error))?;
     let ended = runtime.block_on(running.ended());
@@ -60,9 +52,9 @@ fn buildx(app: &App, docker: &Program) -> Option<PathBuf> {
     std::path::absolute(buildx).ok()
 }
 
-fn private(app: &App) -> Result<PrivateConfig> {
+fn private(app: &App, buildx: &Path) -> Result<PrivateConfig> {
     let dkb = std::env::current_exe().map_err(|error| Error::failed("looking for the dkb that runs", error))?;
-    PrivateConfig::new(config_dir(app.docker.config.as_deref(), &env), &dkb, &env)
+    PrivateConfig::new(config_dir(app.docker.config.as_deref(), &env), &dkb, buildx, &env)
 }
 
 /// What was typed for this run, for the dkb that compose calls.

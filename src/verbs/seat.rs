@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::app::{App, env};
 use crate::cli::{self, Invocation, Parsed, Verb};
 use crate::engine::cli_files::{CliConfig, buildx_plugins, config_dir};
-use crate::engine::{Program, program};
+use crate::engine::{Program, private_config, program};
 use crate::error::{Error, ErrorKind};
 use crate::plan::argv::Spelling;
 
@@ -47,8 +47,8 @@ impl Seat {
             _ if Path::new(called).file_name()? == NAME => (Path::new(called), words),
             _ => return None,
         };
-        let told = env(program::SEAT).map(PathBuf::from).filter(|path| path.is_absolute());
-        let real = told.filter(|path| path.is_file()).or_else(|| {
+        let told = private_config::behind(called).filter(|_| !is_off());
+        let real = told.or_else(|| {
             let dir = config_dir(config_flag(words).as_deref(), &env);
             let plugins: Vec<PathBuf> = buildx_plugins(dir.as_deref(), &CliConfig::read(dir.as_deref())).collect();
             program::behind(called, &plugins)
@@ -59,7 +59,7 @@ impl Seat {
     /// A build that dkb is to see; `None` where the real one is to do it alone.
     pub(super) fn build(&self) -> Option<(App, Invocation)> {
         let at = Spelling::in_seat(&self.words).filter(|_| !self.bound)?;
-        if env(program::SEAT).is_some_and(|off| off == "off") {
+        if is_off() {
             return None;
         }
         let line = [OsString::from("dkb")].into_iter().chain(self.words.iter().cloned());
@@ -75,16 +75,25 @@ impl Seat {
         Some((app, *invocation))
     }
 
-    /// Becomes the real one. Comes back only where there is none.
+    /// Becomes the real one. Comes back only where there is none. What was taken for it may be another dkb, or this very
+    /// one: that looks behind itself, and only there, so that whatever stands there, the real one's turn comes.
     pub(super) fn give_way(&self) -> (Error, u8) {
         let tried = "looking for the buildx in whose place dkb stands";
         let error = match &self.real {
             _ if self.bound => Error::new(ErrorKind::NotFound, "starting buildx", program::become_bound(&self.words)),
-            Some(real) => Error::new(ErrorKind::NotFound, tried, Command::new(real).args(&self.words).exec()),
+            Some(real) => {
+                let mut real = Command::new(real);
+                real.args(&self.words).env(program::SEAT, "off");
+                Error::new(ErrorKind::NotFound, tried, real.exec())
+            }
             None => Error::new(ErrorKind::NotFound, tried, "there is none behind it"),
         };
         (error.hint("install docker's buildx, or take dkb out of its place"), NOT_FOUND)
     }
+}
+
+fn is_off() -> bool {
+    env(program::SEAT).is_some_and(|off| off == "off")
 }
 
 /// What docker was told of its settings.

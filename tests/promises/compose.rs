@@ -1,6 +1,6 @@
 //! `dkb compose`: docker's compose in all but what its builds leave behind.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dkb_lab::command::Command;
@@ -26,7 +26,11 @@ pub(crate) fn promises() -> Promises {
         )
         .on(
             |engine| engine == "docker-28.5",
-            promises![what_is_no_build_is_composes_own, two_services_of_one_image_leave_one],
+            promises![
+                what_is_no_build_is_composes_own,
+                what_a_compose_file_asks_for_is_as_without_dkb,
+                two_services_of_one_image_leave_one,
+            ],
         )
         .without_engine(promises![
             docker_gets_the_words_and_settings_that_lead_past_dkb,
@@ -166,6 +170,33 @@ fn what_is_no_build_is_composes_own(engine: &Engine) {
     scene.maker.is_tidy("at the end");
 }
 
+fn what_a_compose_file_asks_for_is_as_without_dkb(engine: &Engine) {
+    let scene = Scene::new(engine);
+    let asked = ["DOCKER_CONFIG", "BUILDX_CONFIG", "DKB_SEAT", "DKB_STATE_DIR"];
+    let asked = asked.map(|name| format!("{name}: \"${{{name}:-none}}\"")).join(", ");
+    let definition = format!(
+        "name: ours\nservices:\n  web:\n    build: .\n    command: [sleep, \"1000\"]\n    stop_signal: KILL\n    \
+         environment: {{{asked}}}\n"
+    );
+    scene.context.write("compose.yaml", definition);
+    scene.context.write("seed", "1");
+    let (words, state) = (["compose", "up", "-d"], &scene.maker.state);
+    let raw = || {
+        let raw = engine.docker(words).cwd(scene.context.path()).env("DOCKER_CONFIG", state.docker_config());
+        raw.env("DKB_STATE_DIR", state.state_dir()).run().success()
+    };
+    let container = || engine.docker(["ps", "--all", "--quiet", "--no-trunc"]).run().success().out();
+    scene.compose(&["up", "-d", "--build"]).run().success();
+    let made = container();
+    for what_comes_by in [1, 2] {
+        raw();
+        assert_eq!(container(), made, "{what_comes_by}");
+        scene.compose(&words[1..]).run().success();
+        assert_eq!(container(), made, "{what_comes_by}");
+    }
+    assert!(scene.maker.recorded().contains(&scene.maker.id("ours-web")));
+}
+
 fn plugin(folder: &Path) {
     let plugin = folder.join("cli-plugins/docker-buildx");
     std::fs::create_dir_all(plugin.parent().expect("a parent")).expect("folders");
@@ -178,17 +209,21 @@ fn docker_gets_the_words_and_settings_that_lead_past_dkb() {
     plugin(&state.docker_config());
     let secret = r#"{"auths": {"r": {"auth": "c2VjcmV0"}}}"#;
     std::fs::write(state.docker_config().join("config.json"), secret).expect("settings");
-    docker.reply_to("compose").reads_stdin().script("cat \"$DOCKER_CONFIG/config.json\"").code(5);
+    docker.reply_to("compose").reads_stdin().script("cat \"$3/config.json\"; readlink \"$3\"/../seat/*").code(5);
     let words = ["-D", "--project", "p", "compose", "--project", "x", "up", "--", "-q"];
     let output = state.dkb().with_docker(&docker).args(words).stdin("given").run().code(5);
     assert!(output.out().contains("c2VjcmV0") && output.out().contains("cliPluginsExtraDirs"), "{output}");
     let call = docker.calls().remove(0);
-    assert_eq!(call.words(), ["-D", "compose", "--project", "x", "up", "--", "-q"]);
+    let private = call.words().get(2).map(PathBuf::from).expect("a folder");
+    let config = private.display().to_string();
+    assert_eq!(call.words(), ["-D", "--config", &config, "compose", "--project", "x", "up", "--", "-q"]);
     assert_eq!(call.stdin.as_deref(), Some(&b"given"[..]));
     assert_eq!(call.var("DKB_PROJECT"), Some("p".as_ref()));
     let plugin = state.docker_config().join("cli-plugins/docker-buildx");
-    assert_eq!(call.var("DKB_SEAT"), Some(plugin.as_os_str()));
-    let private = call.var("DOCKER_CONFIG").map(Path::new).expect("a folder");
+    output.says(&plugin.display().to_string());
+    // For compose files, and for what compose starts, all is as the user has it.
+    assert_eq!([call.var("DKB_SEAT"), call.var("BUILDX_CONFIG")], [None; 2]);
+    assert_eq!(call.var("DOCKER_CONFIG"), Some(state.docker_config().as_os_str()));
     assert!(!private.exists() && private != state.docker_config(), "{}", private.display());
     assert_eq!(std::fs::read_to_string(state.docker_config().join("config.json")).expect("settings"), secret);
 }

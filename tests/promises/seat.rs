@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dkb_lab::command::{Command, Output};
 use dkb_lab::dkb::dkb_path;
+use dkb_lab::fake_docker::Call;
 use dkb_lab::{Builder, Context, Engine, FakeDocker, Promises, State, eventually, promises};
 use tempfile::TempDir;
 
@@ -34,6 +35,7 @@ pub(crate) fn promises() -> Promises {
         .without_engine(promises![
             the_real_one_gets_the_words_and_the_streams_as_they_are,
             a_seat_with_nothing_behind_it_says_so,
+            a_copy_of_dkb_in_the_place_is_no_buildx_and_never_its_own,
         ])
 }
 
@@ -221,6 +223,20 @@ fn a_dkb_that_can_not_do_its_part_breaks_no_build(engine: &Engine) {
     }
 }
 
+fn program(path: &Path, script: &str) {
+    std::fs::write(path, format!("#!/bin/sh\n{script}\n")).expect("a program");
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+}
+
+/// As `dkb compose` says what stands behind a place.
+fn behind(place: &Path, real: &Path) {
+    let link = place.join("behind-dkb");
+    let _ = std::fs::remove_file(&link);
+    if !real.as_os_str().is_empty() {
+        symlink(real, link).expect("a link");
+    }
+}
+
 /// dkb by the name of buildx, as docker's plugins are called.
 fn called(place: &Path, real: &Path) -> Command {
     let std = State::new().dkb().project("p").session("s").to_std();
@@ -228,7 +244,8 @@ fn called(place: &Path, real: &Path) -> Command {
     for (key, value) in std.get_envs() {
         command = command.env(key, value.unwrap_or_default());
     }
-    command.cwd(place).env("DKB_SEAT", real).env("DKB_STATE_DIR", place.join("state"))
+    behind(place, real);
+    command.cwd(place).env("DKB_STATE_DIR", place.join("state"))
 }
 
 fn the_real_one_gets_the_words_and_the_streams_as_they_are() {
@@ -267,4 +284,43 @@ fn a_seat_with_nothing_behind_it_says_so() {
     if output.exit_code() != Some(0) {
         output.code(127).warns("there is none behind it");
     }
+}
+
+/// Settings of docker's with these folders in front of all others.
+fn settings(config: &Path, folders: &[&Path]) {
+    std::fs::create_dir_all(config).expect("a folder");
+    let settings = serde_json::json!({ "cliPluginsExtraDirs": folders });
+    std::fs::write(config.join("config.json"), settings.to_string()).expect("settings");
+}
+
+fn a_copy_of_dkb_in_the_place_is_no_buildx_and_never_its_own() {
+    // Other files than the dkb that runs, as one is that was installed before it.
+    let copies = [(); 2].map(|()| {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::copy(dkb_path(), folder.path().join("docker-buildx")).expect("a copy");
+        folder
+    });
+    let (real, docker, state, buildx) = (FakeDocker::new(), FakeDocker::new(), State::new(), tempfile::tempdir());
+    let buildx = buildx.expect("a folder");
+    program(&buildx.path().join("docker-buildx"), &format!("exec {} \"$@\"", real.program().display()));
+    settings(&state.docker_config(), &[copies[0].path(), copies[1].path(), buildx.path()]);
+    real.reply().stdout("said").code(9);
+    let words = ["docker-cli-plugin-metadata", "buildx version", "buildx build -t x ."];
+    let is_seen = |calls: &[Call]| calls.iter().any(|call| call.words().contains(&"dev.dkb.project=p".to_owned()));
+    for words in words {
+        // As compose calls what it takes for buildx.
+        docker.reply_to("compose").script(&format!("timeout 20 \"$2\"/../seat/docker-buildx {words}; exit $?"));
+        let dkb = state.dkb().with_docker(&docker).project("p").session("s").arg("compose").arg("build");
+        assert_eq!(dkb.run().code(9).out(), "said", "{words}");
+    }
+    assert_eq!((real.calls().len(), is_seen(&real.calls())), (words.len(), true));
+    // Told of itself, or of the other one, which is told the same.
+    for told in &copies {
+        for (copy, words) in copies.iter().flat_map(|copy| words.map(|words| (copy, words))) {
+            let command =
+                called(copy.path(), &told.path().join("docker-buildx")).env("DOCKER_CONFIG", state.docker_config());
+            assert_eq!(command.args(words.split(' ')).run().code(9).out(), "said", "{words}");
+        }
+    }
+    assert_eq!(real.calls().len(), 5 * words.len());
 }
