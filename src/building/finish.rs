@@ -68,6 +68,7 @@ impl Job {
         }
         let in_cache = before.as_ref().ok().and_then(Option::as_ref).filter(|before| self.leaves_cache(before));
         let in_cache = in_cache.map(|before| before.identity.clone());
+        let engine = before.as_ref().ok().and_then(Option::as_ref).map(|before| before.identity.clone());
         let kept = match (before, self.state.clone()) {
             (Ok(Some(before)), Ok(state)) => {
                 let books = self.keep_books(app, ok, seen, &before, &state);
@@ -128,7 +129,9 @@ impl Job {
             report::warn(trouble.under("this build was not noted"));
         }
         let loudness = if app.verbose { Loudness::Normal } else { Loudness::Quiet };
-        let _ = tokio::time::timeout(LONGEST, dead::see_to_the_dead(app, &lives, loudness, enough())).await;
+        let _ =
+            tokio::time::timeout(LONGEST, dead::see_to_the_dead(app, &lives, engine.as_deref(), loudness, enough()))
+                .await;
     }
 
     async fn keep_books(

@@ -151,7 +151,7 @@ impl Job {
     pub(super) async fn look(&self, started: Instant, journals: Vec<Journal>) -> Result<Option<Before>> {
         let Some(of) = self.noted().next().map(|target| &target.intent.of) else { return Ok(None) };
         let endpoint = self.endpoint.clone()?;
-        let lends = self.state.as_ref().ok().filter(|state| state.session(of).owner().is_some());
+        let lends = self.state.as_ref().ok().filter(|state| state.session(of).owner(None).is_some());
         let lends = lends.map(|state| (state, of));
         let tags = self.noted().map(|target| target.words.tags.as_slice()).collect();
         let wanted = Questions { tags, may_be_old: (!self.classic).then_some(&self.stamp), lends };
@@ -166,7 +166,7 @@ impl Job {
             self.targets.iter_mut().filter(|target| target.makes_an_image(builder)).collect();
         let Some(of) = wanted.first().map(|target| target.intent.of.clone()) else { return };
         let opened = self.state.clone().and_then(|state| {
-            let hold = state.session(&of).hold(None)?;
+            let hold = state.session(&of).hold()?;
             for target in &mut wanted {
                 target.running = Some(state.begin(&target.intent)?);
             }

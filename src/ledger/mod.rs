@@ -44,7 +44,7 @@ pub use history::History;
 pub use id_file::{Made, read_iid, read_metadata};
 pub use removing::{CutOff, Removing};
 pub use running::{Intent, Journal, Running, Unfinished};
-pub use session::{Keeper, KeptBy, SessionFile, SessionHold};
+pub use session::{Keeper, KeptBy, OpeningFile, SessionFile, SessionHold};
 
 use crate::error::{Error, Result};
 use crate::model::SessionKey;

@@ -1,101 +1,41 @@
-//! Which sessions are at work: a file a session, whose lock says so.
+//! Which sessions are at work, and where: a file for the builds of a session, and one for each time that it was opened,
+//! whose locks say so.
 //!
-//! Every running build, guard and watcher holds the lock, shared. The kernel lets go of it when the last of
-//! them ends, however it ends, so nothing here ever guesses from a process number.
+//! A running build holds the lock of the session's own file, shared; a guard and its watcher that of their opening. The
+//! kernel lets go of it when the last of them ends, however it ends, so nothing here ever guesses from a process number.
+//!
+//! An opening notes the engine that it is for as soon as that is known, so what was cut off on one engine stays so there,
+//! whatever is opened and ended on another. Until then it counts for any engine.
 //!
 //! Whoever opened the session and will end it has a small file beside it, locked as long as it lives: a session may
-//! have several such keepers, and only the last of them ends it.
+//! have several such keepers on an engine, and only the last of them ends it there.
 
 mod keepers;
+mod opening;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use keepers::is_watched_at_most;
 pub use keepers::{Keeper, KeptBy};
+use opening::{Contents, is_at};
+pub use opening::{OpeningFile, SessionHold};
 
 use super::folder::Folder;
 use super::{State, lock_within_limit};
 use crate::error::Result;
 use crate::model::short_hash;
-use crate::model::{Life, Name, Opening, Owner, SessionKey};
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Contents {
-    #[serde(flatten)]
-    key: SessionKey,
-    #[serde(default)]
-    owner: Option<Owner>,
-    /// Since when somebody has kept it open, one after another.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    opened: Option<Timestamp>,
-    /// That it died has been said.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    told: bool,
-    /// It is over, and was left as it is for somebody to look at.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    left: bool,
-    /// It has been ended, but for what somebody still holds: its watcher goes, and a later clean finds it dead.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    ended: bool,
-    /// The engines that it was opened on, as far as they were heard of since.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    engines: BTreeSet<String>,
-    /// The working copies that have opened it since nobody answered for it.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    copies: BTreeSet<Name>,
-    /// dkb made up its name, so nobody else has come to the same one.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    made: bool,
-    /// What it was before, for whoever opened it and may not end it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    found: Option<Box<Found>>,
-}
-
-impl Contents {
-    /// Whether it was opened on this machine and not left for a look, where nobody holds it any more.
-    fn died(&self, machine: &str) -> bool {
-        !self.left && self.owner.as_ref().is_some_and(|owner| owner.machine == machine)
-    }
-
-    fn may_be_on(&self, engine: Option<&str>) -> bool {
-        self.engines.is_empty() || engine.is_some_and(|engine| self.engines.contains(engine))
-    }
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Found {
-    was: Contents,
-    last_beat: Option<Timestamp>,
-}
+use crate::model::{Life, Opening, Owner, SessionKey};
 
 #[derive(Clone, Debug)]
 pub struct SessionFile {
     key: SessionKey,
     folder: Folder,
     name: String,
-}
-
-/// The lock on a session, held as long as this lives. A child that inherited it holds it where this one is killed.
-#[derive(Debug)]
-pub struct SessionHold {
-    pub file: File,
-}
-
-impl Drop for SessionHold {
-    fn drop(&mut self) {
-        // A docker that has ended may have left something running that inherited the lock, and means nothing by it.
-        let _ = self.file.unlock();
-    }
 }
 
 /// A lock that only those take who ask who is alive.
@@ -107,21 +47,21 @@ impl State {
         SessionFile { folder: self.folder.join("sessions"), name, key: key.clone() }
     }
 
-    /// Every session that has a file, with its owner.
-    pub fn sessions(&self) -> Vec<(SessionKey, Option<Owner>)> {
+    /// Every session that has a file, and whether somebody has opened it and nobody has ended it.
+    pub fn sessions(&self) -> BTreeMap<SessionKey, bool> {
         let folder = self.folder.join("sessions");
         let names = folder.names().into_iter().filter_map(|name| name.into_string().ok());
-        names
-            .filter_map(|name| folder.read(&name).ok().flatten())
-            .filter_map(|text| serde_json::from_slice::<Contents>(&text).ok())
-            .map(|contents| (contents.key, contents.owner))
-            .collect()
+        let mut sessions = BTreeMap::new();
+        for contents in names.filter_map(|name| OpeningFile::named(&folder, name).contents()) {
+            *sessions.entry(contents.key).or_default() |= contents.owner.is_some();
+        }
+        sessions
     }
 
-    /// The sessions that somebody has opened and nobody has ended.
-    pub fn openings(&self) -> HashMap<SessionKey, Opening> {
-        let sessions = self.sessions().into_iter().filter(|(_, owner)| owner.is_some());
-        sessions.filter_map(|(key, _)| Some((key.clone(), self.session(&key).opening()?))).collect()
+    /// How the sessions stand that somebody has opened and nobody has ended: on this engine, or else on another.
+    pub fn openings(&self, engine: Option<&str>) -> HashMap<SessionKey, Opening> {
+        let open = self.sessions().into_iter().filter(|(_, is_open)| *is_open);
+        open.filter_map(|(key, _)| Some((key.clone(), self.session(&key).as_opened(engine)?))).collect()
     }
 
     /// The lives of these sessions, of which there may be very many that have no file.
@@ -133,11 +73,11 @@ impl State {
     ) -> HashMap<SessionKey, Life> {
         let folder = self.folder.join("sessions");
         let refused = folder.look().is_err();
-        let files: HashSet<OsString> = folder.names().into_iter().collect();
+        let names = folder.names().into_iter().filter_map(|name| name.into_string().ok());
+        let files: HashSet<String> = names.map(|name| opening::of(&name).to_owned()).collect();
         let life = |key: &SessionKey| {
             let unowned = files.is_empty() && !refused;
-            let file =
-                (!unowned).then(|| self.session(key)).filter(|file| refused || files.contains(OsStr::new(&file.name)));
+            let file = (!unowned).then(|| self.session(key)).filter(|file| refused || files.contains(&file.name));
             file.map_or(Life::Unowned, |file| file.life(machine, engine))
         };
         sessions.into_iter().map(|key| (key.clone(), life(key))).collect()
@@ -145,20 +85,21 @@ impl State {
 }
 
 impl SessionFile {
-    /// Takes the lock that says "alive". An owner, where one is given, is noted for the time after.
-    pub fn hold(&self, owner: Option<&Owner>) -> Result<SessionHold> {
+    /// Takes the lock that says "alive", on whatever engine: a build knows only later which one it is.
+    pub fn hold(&self) -> Result<SessionHold> {
+        let own = self.own();
         let file = loop {
             let file = self.folder.open_or_create(&self.name)?;
-            lock_within_limit(&self.path(), || file.try_lock_shared())?;
+            lock_within_limit(&own.path(), || file.try_lock_shared())?;
             // Somebody may have cleared the file away between the two: a lock on it would say nothing.
-            if is_at(&file, &self.path()) {
+            if is_at(&file, &own.path()) {
                 break file;
             }
         };
         {
             let _turn = self.turn()?;
-            if owner.is_some() || file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-                self.write(owner)?;
+            if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+                own.write(&Contents::nothing(&self.key))?;
             }
         }
         Ok(SessionHold { file })
@@ -166,172 +107,181 @@ impl SessionFile {
 
     /// Opens the session: it is alive, has an owner, and is not ended before this keeper is gone.
     pub fn open(&self, by: &KeptBy) -> Result<(SessionHold, Keeper)> {
-        let hold = self.hold(None)?;
         let _turn = self.turn()?;
+        let now = Timestamp::now();
         // Between two that do not meet nobody kept it open, and what was made then is nobody's.
-        let goes_on = !self.keepers_in_turn(None)?.is_empty();
-        let known = self.contents().filter(|known| known.owner.is_some());
-        let opened = known.as_ref().and_then(|known| known.opened).filter(|_| goes_on).unwrap_or_else(Timestamp::now);
-        let mut copies = known.as_ref().map(|known| known.copies.clone()).unwrap_or_default();
-        let engines = known.as_ref().filter(|_| goes_on).map(|known| known.engines.clone()).unwrap_or_default();
-        copies.extend(by.copy.clone());
-        let found = known.map(|mut was| {
-            // Of several who have it open at once, each gives it back as the first found it.
-            was.found.take().filter(|_| goes_on).unwrap_or_else(|| Box::new(Found { was, last_beat: self.last_beat() }))
-        });
+        let living = keepers::living(&self.folder, &self.name, None)?;
+        let opened = living.iter().filter_map(|(name, _)| self.opening(name).opened()).min().unwrap_or(now);
         let keeper = keepers::begin(&self.folder, &self.name, by)?;
-        let owner = Some(by.owner.clone());
-        self.write_all(&Contents {
+        let opening = self.opening(&keeper.name());
+        let file = self.folder.open_or_create(&opening.name)?;
+        lock_within_limit(&opening.path(), || file.try_lock_shared())?;
+        opening.write(&Contents {
+            owner: Some(by.owner.clone()),
+            came: Some(now),
             opened: Some(opened),
-            owner,
-            engines,
-            copies,
+            copies: by.copy.iter().cloned().collect(),
             made: by.made,
-            found,
-            ..self.nothing()
+            ..Contents::nothing(&self.key)
         })?;
-        Ok((hold, keeper))
+        Ok((SessionHold { file }, keeper))
     }
 
-    /// Who keeps the session open now, but for the keeper of this name. What cannot be found out keeps it open.
-    pub fn keepers(&self, but: Option<&str>) -> Result<Vec<KeptBy>> {
-        if self.file()?.is_none() {
+    /// What its keeper of this name opened.
+    pub fn opening(&self, keeper: &str) -> OpeningFile {
+        OpeningFile::of_keeper(&self.folder, &self.name, keeper)
+    }
+
+    /// Who keeps the session open now on this engine, or on any, but for the keeper of this name. What cannot be found
+    /// out keeps it open.
+    pub fn keepers(&self, but: Option<&str>, engine: Option<&str>) -> Result<Vec<KeptBy>> {
+        if self.names()?.is_empty() {
             return Ok(Vec::new());
         }
         let _turn = self.turn()?;
-        self.keepers_in_turn(but)
+        self.keepers_in_turn(but, engine)
     }
 
-    fn keepers_in_turn(&self, but: Option<&str>) -> Result<Vec<KeptBy>> {
-        keepers::living(&self.folder, &self.name, but)
+    fn keepers_in_turn(&self, but: Option<&str>, engine: Option<&str>) -> Result<Vec<KeptBy>> {
+        let is_meant = |name: &str| {
+            engine.is_none() || self.opening(name).contents().is_none_or(|contents| contents.may_be_on(engine))
+        };
+        let living = keepers::living(&self.folder, &self.name, but)?;
+        Ok(living.into_iter().filter(|(name, _)| is_meant(name)).map(|(_, by)| by).collect())
     }
 
-    /// From now on nobody answers for the session, unless somebody has come to keep it open meanwhile. A file that
-    /// says nothing and that nobody holds is cleared away.
-    pub fn disown(&self) -> Result<()> {
-        self.disown_if(<[KeptBy]>::is_empty)
+    /// Whether somebody is known to keep it open on just this engine.
+    pub fn is_kept_on(&self, engine: &str) -> bool {
+        let Ok(_turn) = self.turn() else { return false };
+        let living = keepers::living(&self.folder, &self.name, None).unwrap_or_default();
+        living.iter().any(|(name, _)| self.opening(name).engine().as_deref() == Some(engine))
     }
 
-    /// Whoever opened it last had no right to end it, or did nothing in it: it is again what it was before.
-    pub fn put_back(&self) -> Result<()> {
-        if self.file()?.is_none() {
+    /// From now on nobody answers for the session on this engine, unless somebody has come to keep it open meanwhile.
+    /// Files that say nothing and that nobody holds are cleared away.
+    pub fn disown(&self, engine: Option<&str>) -> Result<()> {
+        self.disown_if(engine, <[KeptBy]>::is_empty)
+    }
+
+    fn disown_if(&self, engine: Option<&str>, over: impl FnOnce(&[KeptBy]) -> bool) -> Result<()> {
+        if self.names()?.is_empty() {
             return Ok(());
         }
         {
             let _turn = self.turn()?;
-            if !self.keepers_in_turn(None)?.is_empty() {
+            if !over(&self.keepers_in_turn(None, engine)?) {
                 return Ok(());
             }
-            match self.contents().and_then(|contents| contents.found) {
-                Some(found) => {
-                    self.write_all(&found.was)?;
-                    self.set_last_beat(found.last_beat);
-                }
-                None => self.write(None)?,
+            for (file, contents) in self.here(engine) {
+                file.write_quietly(&contents.ended_on(engine))?;
             }
         }
         self.clear();
         Ok(())
     }
 
-    fn disown_if(&self, over: impl FnOnce(&[KeptBy]) -> bool) -> Result<()> {
-        if self.file()?.is_none() {
-            return Ok(());
-        }
-        {
-            let _turn = self.turn()?;
-            if !over(&self.keepers_in_turn(None)?) {
-                return Ok(());
-            }
-            self.write(None)?;
-        }
-        self.clear();
-        Ok(())
-    }
-
-    /// Whether somebody may end the session by its name: a watcher keeps it open for just that, and nobody else does.
-    pub fn ends_by_name(&self) -> Result<bool> {
-        Ok(is_watched_at_most(&self.keepers(None)?))
+    /// Whether somebody may end the session on this engine by its name: a watcher keeps it open for just that, and
+    /// nobody else does.
+    pub fn ends_by_name(&self, engine: Option<&str>) -> Result<bool> {
+        Ok(is_watched_at_most(&self.keepers(None, engine)?))
     }
 
     /// Whether somebody else keeps the session open than whoever is in it, by its name or in its one guard.
     pub fn is_shared(&self, in_its_guard: bool) -> Result<bool> {
-        let keepers = self.keepers(None)?;
+        let keepers = self.keepers(None, None)?;
         Ok(!(is_watched_at_most(&keepers) || in_its_guard && keepers.len() == 1))
     }
 
     /// It has been ended by its name; its watcher sees that nobody answers for it any more, and goes.
-    pub fn end_by_name(&self) -> Result<()> {
-        self.disown_if(is_watched_at_most)
+    pub fn end_by_name(&self, engine: Option<&str>) -> Result<()> {
+        self.disown_if(engine, is_watched_at_most)
     }
 
     /// It has been ended by its name, but for what somebody still holds. Nobody need hear that it was cut off.
-    pub fn end_but_for_a_rest(&self) -> Result<()> {
+    pub fn end_but_for_a_rest(&self, engine: Option<&str>) -> Result<()> {
         let _turn = self.turn()?;
-        let Some(contents) = self.contents().filter(|contents| contents.owner.is_some()) else { return Ok(()) };
-        if !is_watched_at_most(&self.keepers_in_turn(None)?) {
+        if !is_watched_at_most(&self.keepers_in_turn(None, engine)?) {
             return Ok(());
         }
-        self.write_all(&Contents { told: true, left: false, ended: true, ..contents })
+        for (file, contents) in self.here(engine) {
+            file.write(&Contents { told: true, left: false, ended: true, ..contents })?;
+        }
+        Ok(())
     }
 
-    /// Nobody answers for it any more. What cannot be found out now may be found out later.
-    pub fn is_ended(&self) -> bool {
-        // Somebody may be writing it just now.
-        let Ok(_turn) = self.turn() else { return false };
-        self.contents().is_none_or(|contents| contents.owner.is_none() || contents.ended)
-    }
-
-    /// Whether everything is to be left for a look where those who keep it open are cut off.
-    pub fn left_if_cut_off(&self, left: bool) -> Result<()> {
+    /// The session is over here, and everything is left as it is until somebody ends it by its name.
+    pub fn leave_for_a_look(&self, opening: &OpeningFile) -> Result<()> {
         let _turn = self.turn()?;
-        let changed = self.contents().filter(|contents| contents.left != left);
-        changed.map_or(Ok(()), |contents| self.write_all(&Contents { left, ..contents }))
-    }
-
-    /// What a watcher does in place of its guard.
-    pub fn stay_for_a_look(&self) -> Result<()> {
-        self.owner().map_or(Ok(()), |owner| self.leave_for_a_look(&owner))
-    }
-
-    /// The session is over, and everything is left as it is until somebody ends it by its name.
-    pub fn leave_for_a_look(&self, owner: &Owner) -> Result<()> {
-        let _turn = self.turn()?;
-        if !self.keepers_in_turn(None)?.is_empty() {
+        let Some(contents) = opening.contents() else { return Ok(()) };
+        let engine = opening.engine();
+        if !self.keepers_in_turn(None, engine.as_deref())?.is_empty() {
             return Ok(());
         }
-        let known = self.contents().unwrap_or_else(|| self.nothing());
-        let owner = Some(owner.clone());
-        self.write_all(&Contents { owner, told: false, left: true, ended: false, found: None, ..known })
+        let came = Some(Timestamp::now());
+        opening.write(&Contents { came, told: false, left: true, ended: false, ..contents })
     }
 
-    /// Whoever opened it works on this engine.
-    pub fn is_on(&self, engine: &str) -> Result<()> {
+    /// Others keep it open, and end it for whoever came with this opening too. Where no other one is known to be where
+    /// this one is, it stays on record, and is dead should they turn out to be on another engine.
+    pub fn leave_to_others(&self, opening: &OpeningFile) -> Result<()> {
         let _turn = self.turn()?;
-        match self.contents().filter(|contents| contents.owner.is_some() && !contents.engines.contains(engine)) {
+        let Some(own) = opening.contents() else { return Ok(()) };
+        let mut others = self.files();
+        others.retain(|(file, contents)| {
+            file.name != opening.name && contents.owner.is_some() && contents.engines == own.engines
+        });
+        if others.is_empty() {
+            return Ok(());
+        }
+        for (file, mut contents) in others {
+            contents.copies.extend(own.copies.iter().cloned());
+            file.write_quietly(&contents)?;
+        }
+        opening.write(&Contents { owner: None, ..own })
+    }
+
+    /// Whoever opened it had no right to end it, or did nothing in it: all is again as it was before.
+    pub fn withdraw(&self, opening: &OpeningFile) -> Result<()> {
+        let _turn = self.turn()?;
+        opening.contents().map_or(Ok(()), |contents| opening.write(&Contents { owner: None, ..contents }))
+    }
+
+    /// Whether everything is to be left for a look where those who have this opening are cut off.
+    pub fn left_if_cut_off(&self, opening: &OpeningFile, left: bool) -> Result<()> {
+        let _turn = self.turn()?;
+        let changed = opening.contents().filter(|contents| contents.left != left);
+        changed.map_or(Ok(()), |contents| opening.write(&Contents { left, ..contents }))
+    }
+
+    /// Whoever came with this opening works on this engine. What was noted first stands.
+    pub fn is_on(&self, opening: &OpeningFile, engine: &str) -> Result<()> {
+        let _turn = self.turn()?;
+        match opening.contents().filter(|contents| contents.owner.is_some() && contents.engines.is_empty()) {
             Some(mut contents) => {
                 contents.engines.insert(engine.to_owned());
-                self.write_all(&contents)
+                opening.write(&contents)
             }
             None => Ok(()),
         }
     }
 
-    /// Somebody opened it, and on another engine than this one.
+    /// Nobody answers for this opening any more. What cannot be found out now may be found out later.
+    pub fn is_ended(&self, opening: &OpeningFile) -> bool {
+        // Somebody may be writing it just now.
+        let Ok(_turn) = self.turn() else { return false };
+        opening.contents().is_none_or(|contents| contents.owner.is_none() || contents.ended)
+    }
+
+    /// Somebody opened it, and nobody on this engine.
     pub fn is_elsewhere(&self, engine: Option<&str>) -> bool {
-        self.contents().is_some_and(|contents| contents.owner.is_some() && !contents.may_be_on(engine))
+        let files = self.files();
+        let mut open = files.iter().filter(|(_, contents)| contents.owner.is_some()).peekable();
+        open.peek().is_some() && !open.any(|(_, contents)| contents.may_be_on(engine))
     }
 
-    /// Says that it is alive, for the time when it no longer is: the file's own date is the last sign of life.
-    pub fn beat(&self) {
-        if let Ok(Some(file)) = self.file() {
-            let _ = file.set_modified(SystemTime::now());
-        }
-    }
-
-    /// The last sign of life.
-    pub fn last_beat(&self) -> Option<Timestamp> {
-        self.file().ok()??.metadata().and_then(|file| file.modified()).ok()?.try_into().ok()
+    /// The last sign of life on this engine: the file's own date.
+    pub fn last_beat(&self, engine: Option<&str>) -> Option<Timestamp> {
+        self.newest(engine)?.0.last_beat()
     }
 
     /// One at a time looks at locks by taking them, or two of them would take each other's for a living session.
@@ -341,108 +291,105 @@ impl SessionFile {
         Ok(probe)
     }
 
-    /// Clears the file away where it says nothing: no owner, and nobody holds it.
+    /// Clears files away that say nothing: no owner, and nobody holds them.
     pub fn clear(&self) {
         let Ok(_turn) = self.turn() else { return };
-        if self.owner().is_none()
-            && let Ok(Some(file)) = self.file()
-            && file.try_lock().is_ok()
-            && is_at(&file, &self.path())
-        {
-            let _ = fs::remove_file(self.path());
+        for (file, contents) in self.files() {
+            if contents.owner.is_none() {
+                file.remove_if_free();
+            }
         }
     }
 
-    /// Whether nobody has said yet that this session died; from now on somebody has.
-    pub fn tell_once(&self) -> bool {
+    /// Whether nobody has said yet that this session died here; from now on somebody has.
+    pub fn tell_once(&self, engine: Option<&str>) -> bool {
         let Ok(_turn) = self.turn() else { return false };
-        let Some(contents) = self.contents().filter(|contents| !contents.told) else { return false };
-        let last = self.last_beat();
-        let told = self.write_all(&Contents { told: true, ..contents }).is_ok();
+        let Some((file, contents)) = self.newest(engine).filter(|(_, contents)| !contents.told) else { return false };
         // This is no sign of life.
-        self.set_last_beat(last);
-        told
+        file.write_quietly(&Contents { told: true, ..contents }).is_ok()
     }
 
-    fn set_last_beat(&self, last: Option<Timestamp>) {
-        if let (Some(last), Ok(Some(file))) = (last, self.file()) {
-            let _ = file.set_modified(last.into());
-        }
+    /// Since when somebody has kept it open, one after another: on this engine, or else on another.
+    pub fn opened(&self, engine: Option<&str>) -> Option<Timestamp> {
+        self.newest_anywhere(engine)?.1.opened
     }
 
-    fn write(&self, owner: Option<&Owner>) -> Result<()> {
-        self.write_all(&Contents { owner: owner.cloned(), ..self.nothing() })
+    /// Who opened it, as long as it is not over: on this engine, or else on another.
+    pub fn owner(&self, engine: Option<&str>) -> Option<Owner> {
+        self.newest_anywhere(engine)?.1.owner
     }
 
-    fn nothing(&self) -> Contents {
-        Contents {
-            key: self.key.clone(),
-            owner: None,
-            opened: None,
-            told: false,
-            left: false,
-            ended: false,
-            engines: BTreeSet::new(),
-            copies: BTreeSet::new(),
-            made: false,
-            found: None,
-        }
+    fn as_opened(&self, engine: Option<&str>) -> Option<Opening> {
+        let files = self.files();
+        let open = files.iter().filter(|(_, contents)| contents.owner.is_some());
+        // Who else is at work in it is asked on whatever engine.
+        let copies = open.flat_map(|(_, contents)| contents.copies.iter().cloned()).collect();
+        let contents = self.newest_anywhere(engine)?.1;
+        Some(Opening { since: contents.opened?, copies, made: contents.made })
     }
 
-    /// Since when somebody has kept it open, one after another.
-    pub fn opened(&self) -> Option<Timestamp> {
-        self.contents()?.opened
+    fn own(&self) -> OpeningFile {
+        OpeningFile::named(&self.folder, self.name.clone())
     }
 
-    fn opening(&self) -> Option<Opening> {
-        let Contents { opened, copies, made, .. } = self.contents()?;
-        Some(Opening { since: opened?, copies, made })
+    /// Its files: its own, which an earlier dkb wrote its openings to, and one for each opening.
+    fn names(&self) -> Result<Vec<OpeningFile>> {
+        self.folder.look()?;
+        let names = self.folder.names().into_iter().filter_map(|name| name.into_string().ok());
+        let ours = names.filter(|name| opening::of(name) == self.name);
+        Ok(ours.map(|name| OpeningFile::named(&self.folder, name)).collect())
     }
 
-    fn write_all(&self, contents: &Contents) -> Result<()> {
-        let text = serde_json::to_string(contents).unwrap_or_default();
-        // In place: a rename would leave the lock on a file that nobody finds any more.
-        self.folder.write(&self.name, text.as_bytes())
+    /// Those of them that can be read.
+    fn files(&self) -> Vec<(OpeningFile, Contents)> {
+        let files = self.names().unwrap_or_default().into_iter();
+        files.filter_map(|file| file.contents().map(|contents| (file, contents))).collect()
     }
 
-    /// Who opened it, as long as it is not over.
-    pub fn owner(&self) -> Option<Owner> {
-        self.contents()?.owner
+    /// What somebody opened and nobody has ended, if it may be on this engine.
+    fn here(&self, engine: Option<&str>) -> Vec<(OpeningFile, Contents)> {
+        let mut files = self.files();
+        files.retain(|(_, contents)| contents.owner.is_some() && contents.may_be_on(engine));
+        files
     }
 
-    fn contents(&self) -> Option<Contents> {
-        serde_json::from_slice(&self.folder.read(&self.name).ok()??).ok()
+    /// The one who came last says how it stands on this engine; what was before is so again once it has withdrawn.
+    fn newest(&self, engine: Option<&str>) -> Option<(OpeningFile, Contents)> {
+        newest(self.here(engine))
     }
 
-    fn path(&self) -> PathBuf {
-        self.folder.path().join(&self.name)
+    fn newest_anywhere(&self, engine: Option<&str>) -> Option<(OpeningFile, Contents)> {
+        self.newest(engine).or_else(|| newest(self.files()))
     }
 
-    fn file(&self) -> Result<Option<File>> {
-        self.folder.open(&self.name)
-    }
-
-    /// Whether somebody is at work in it. What cannot be found out counts as alive. On this engine it is dead only if
-    /// it was not opened on another one.
+    /// Whether somebody is at work in it. What cannot be found out counts as alive. On this engine it is dead if it was
+    /// opened here and died, whoever has opened it on another one.
     pub fn life(&self, machine: &str, engine: Option<&str>) -> Life {
-        match self.file() {
-            Ok(Some(_)) => {}
-            Ok(None) => return Life::Unowned,
+        match self.names() {
+            Ok(names) if names.is_empty() => return Life::Unowned,
+            Ok(_) => {}
             Err(_) => return Life::Alive,
         }
         let Ok(_turn) = self.turn() else { return Life::Alive };
-        let Ok(Some(file)) = self.file() else { return Life::Alive };
-        match file.try_lock() {
-            Ok(()) => match self.contents() {
-                Some(contents) if contents.died(machine) && contents.may_be_on(engine) => Life::Dead,
-                _ => Life::Unowned,
-            },
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => Life::Alive,
+        let Ok(files) = self.names() else { return Life::Alive };
+        let (here, elsewhere): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| {
+            file.name == self.name || file.contents().is_none_or(|contents| contents.may_be_on(engine))
+        });
+        let is_dead = || self.newest(engine).is_some_and(|(_, contents)| contents.died(machine));
+        if here.iter().any(OpeningFile::is_held) {
+            Life::Alive
+        } else if engine.is_some() && is_dead() {
+            Life::Dead
+        } else if elsewhere.iter().any(OpeningFile::is_held) {
+            Life::Alive
+        } else if is_dead() {
+            Life::Dead
+        } else {
+            Life::Unowned
         }
     }
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
-    let known = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    file.metadata().is_ok_and(|open| fs::symlink_metadata(path).is_ok_and(|there| known(there) == known(open)))
+fn newest(files: Vec<(OpeningFile, Contents)>) -> Option<(OpeningFile, Contents)> {
+    files.into_iter().filter(|(_, contents)| contents.owner.is_some()).max_by_key(|(_, contents)| contents.came)
 }

@@ -265,6 +265,6 @@ impl HostObservation {
 
 /// Every session that the books or the state folder know, and whether somebody is at work in it.
 fn lives(state: &State, books: &Books, engine: Option<&str>) -> HashMap<SessionKey, Life> {
-    let opened: Vec<SessionKey> = state.sessions().into_iter().map(|(key, _)| key).collect();
-    state.lives(opened.iter().chain(books.sessions.keys()), &machine(), engine)
+    let opened = state.sessions();
+    state.lives(opened.keys().chain(books.sessions.keys()), &machine(), engine)
 }

@@ -86,8 +86,10 @@ impl Observation {
         snapshot.add_dropped(|id| books.has(id));
         let lives = lives(&state, &books, info.identity.as_deref());
         let dead = lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key);
-        let beats = dead.filter_map(|key| Some((key.clone(), state.session(key).last_beat()?))).collect();
-        let opened = state.openings();
+        let beats = dead
+            .filter_map(|key| Some((key.clone(), state.session(key).last_beat(info.identity.as_deref())?)))
+            .collect();
+        let opened = state.openings(info.identity.as_deref());
         let at_work = at_work(&snapshot, &books);
         let running = bookkeeping::running(&state, &[]);
         let mut seen = Self {
@@ -219,7 +221,7 @@ async fn ask_for_names(engine: &impl Engine, books: &Books, containers: &mut [Co
 pub(crate) fn lives(state: &State, books: &Books, engine: Option<&str>) -> HashMap<SessionKey, Life> {
     let mut lives = state.lives(books.sessions.keys(), &machine(), engine);
     // Who is at work may not have come into the books. The dead may have died on another engine.
-    let mut others: Vec<SessionKey> = state.sessions().into_iter().map(|(key, _)| key).collect();
+    let mut others: Vec<SessionKey> = state.sessions().into_keys().collect();
     others.retain(|key| !lives.contains_key(key));
     lives.extend(state.lives(&others, &machine(), engine).into_iter().filter(|(_, life)| *life == Life::Alive));
     lives

@@ -14,7 +14,7 @@ pub(crate) async fn known(app: &App, seen: &mut Observation) -> Result<Known> {
     let Extras { networks, volumes } = seen.extras().await?;
     let mut known = Known::default();
     known.sessions.extend(seen.books.sessions.keys().chain(seen.lives.keys()).cloned());
-    known.sessions.extend(app.state()?.sessions().into_iter().map(|(key, _)| key));
+    known.sessions.extend(app.state()?.sessions().into_keys());
     for stamp in seen.snapshot.images.iter().map(Image::stamp) {
         known.projects.extend(stamp.project.clone());
         if let (Some(project), Some(session)) = (stamp.project, stamp.session) {

@@ -17,24 +17,24 @@ use crate::report;
 use crate::report::words::Loudness;
 
 /// Says, once for each, which sessions died with guard and watcher: nobody has cleaned up after them.
-pub(crate) fn tell_of_the_dead(app: &App, lives: &HashMap<SessionKey, Life>) {
-    tell(app, lives, false);
+pub(crate) fn tell_of_the_dead(app: &App, lives: &HashMap<SessionKey, Life>, engine: Option<&str>) {
+    tell(app, lives, engine, false);
 }
 
 /// Says it for as long as it is true, for whoever asks how things stand.
-pub(crate) fn tell_of_all_dead(app: &App, lives: &HashMap<SessionKey, Life>) {
-    tell(app, lives, true);
+pub(crate) fn tell_of_all_dead(app: &App, lives: &HashMap<SessionKey, Life>, engine: Option<&str>) {
+    tell(app, lives, engine, true);
 }
 
-fn tell(app: &App, lives: &HashMap<SessionKey, Life>, again: bool) {
+fn tell(app: &App, lives: &HashMap<SessionKey, Life>, engine: Option<&str>, again: bool) {
     let Ok(state) = app.state() else { return };
     let mut dead: Vec<&SessionKey> =
         lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key).collect();
     dead.sort();
     for key in dead {
         let session = state.session(key);
-        let Some(owner) = session.owner() else { continue };
-        let is_first = session.tell_once();
+        let Some(owner) = session.owner(engine) else { continue };
+        let is_first = session.tell_once(engine);
         if is_first || again {
             report::warn(&in_words(key, &owner, is_first, &app.key.project));
         }
@@ -57,6 +57,7 @@ fn in_words(key: &SessionKey, owner: &Owner, is_first: bool, here: &Name) -> Str
 pub(crate) async fn see_to_the_dead(
     app: &App,
     lives: &HashMap<SessionKey, Life>,
+    engine: Option<&str>,
     loudness: Loudness,
     stop: impl Future<Output = ()>,
 ) {
@@ -70,7 +71,7 @@ pub(crate) async fn see_to_the_dead(
             }
         }
     }
-    tell_of_the_dead(app, &others);
+    tell_of_the_dead(app, &others, engine);
 }
 
 /// Whether the session needs no word any more.
@@ -88,8 +89,7 @@ async fn end_dead(
         if seen.lives.get(key) != Some(&Life::Dead) {
             return Ok(None);
         }
-        let plan =
-            plan(app, &mut seen, key, Manner { keep_tagged: false, opened: true, by_name: false, own: false }).await?;
+        let plan = plan(app, &mut seen, key, Manner { keep_tagged: false, opened: true, own: false }).await?;
         Ok::<_, Error>(Some((seen, plan)))
     };
     let looked = tokio::select! {
@@ -97,7 +97,8 @@ async fn end_dead(
         () = stop.clone() => return Ok(false),
     };
     let Some((seen, mut plan)) = looked else { return Ok(true) };
-    let taken_over = || is_kept_open(&session, None);
+    let engine = seen.info.identity.as_deref();
+    let taken_over = || is_kept_open(&session, None, engine);
     carry_out(app, &seen, key, &mut plan, &taken_over, stop).await?;
     if taken_over() {
         return Ok(true);
@@ -106,7 +107,7 @@ async fn end_dead(
     report::guard::show(loudness, &news, key);
     let over = is_over(&plan);
     if over {
-        session.disown()?;
+        session.disown(engine)?;
     }
     Ok(over)
 }

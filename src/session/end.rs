@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::app::App;
 use crate::apply::{Hand, Report};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::SessionFile;
+use crate::ledger::{OpeningFile, SessionFile};
 use crate::model::{Books, Deed, Life, Name, Plan, Record, Scope, SessionEntry, SessionKey, Step};
 use crate::observe::Observation;
 use crate::plan::clean::{Breadth, CleanPolicy, Layers};
@@ -37,7 +37,9 @@ pub(crate) struct SessionEnd {
     pub(crate) known: bool,
     /// Every session that was known when the engine was looked at.
     pub(crate) lives: HashMap<SessionKey, Life>,
-    /// Other engines that it built on since it was opened.
+    /// The engine that it was ended on.
+    pub(crate) engine: Option<String>,
+    /// Other engines that it built on since it was opened, and where nobody keeps it open.
     pub(crate) elsewhere: Vec<String>,
 }
 
@@ -47,20 +49,20 @@ pub(crate) struct Manner {
     pub(crate) keep_tagged: bool,
     /// Somebody had opened it, so what it runs is stopped, and its containers' data goes with them.
     pub(crate) opened: bool,
-    /// Somebody asks for it by its name. Where it was opened on another engine, what it has on this one goes as that of
-    /// a session which nobody opened; otherwise nothing is touched.
-    pub(crate) by_name: bool,
     /// Its name was made for whoever asks, so nobody else was at work in it. Otherwise it must be in reach.
     pub(crate) own: bool,
 }
 
-/// Cleans one session and says what became of it; nothing, where somebody has come to keep it open. `stop` ends it
-/// early: before the first step as an error.
+/// Cleans one session on this engine and says what became of it; nothing, where somebody has come to keep it open here.
+/// Whoever opened it ends it where that was, and nothing is touched on another engine. Who asks for it by its name has
+/// no `opening`: what a session that was opened elsewhere has here goes as that of one which nobody opened. `stop` ends
+/// it early: before the first step as an error.
 pub(crate) async fn end(
     app: &App,
     key: &SessionKey,
     mut manner: Manner,
-    is_kept_open: impl Fn() -> bool,
+    opening: Option<&OpeningFile>,
+    is_kept_open: impl Fn(Option<&str>) -> bool,
     stop: impl Future<Output = ()>,
 ) -> Result<Option<SessionEnd>> {
     let mut stop = pin!(stop);
@@ -68,11 +70,13 @@ pub(crate) async fn end(
     let look = async {
         let mut seen = Observation::look(app, if app.tells_all() { Breadth::Stamped } else { Breadth::Ours }).await?;
         report::notice::tell(&seen.notices);
-        if manner.opened && session.is_elsewhere(seen.info.identity.as_deref()) {
-            if !manner.by_name {
+        let engine = seen.info.identity.as_deref();
+        match opening {
+            Some(opening) if opening.engine().is_some_and(|known| Some(known.as_str()) != engine) => {
                 return Err(opened_elsewhere(&seen.info.endpoint));
             }
-            manner.opened = false;
+            Some(opening) => engine.map_or(Ok(()), |engine| session.is_on(opening, engine))?,
+            None => manner.opened &= !session.is_elsewhere(engine),
         }
         let plan = plan(app, &mut seen, key, manner).await?;
         Ok::<_, Error>((seen, plan))
@@ -84,6 +88,8 @@ pub(crate) async fn end(
             return Err(Error::new(ErrorKind::Interrupted, tried, "it was asked to stop before it began"));
         }
     };
+    let engine = seen.info.identity.clone();
+    let is_kept_open = || is_kept_open(engine.as_deref());
     // Whoever has opened it since the look may already use what the plan takes.
     if is_kept_open() {
         return Ok(None);
@@ -91,7 +97,7 @@ pub(crate) async fn end(
     let known = seen.books.sessions.contains_key(key);
     if manner.opened && !known {
         // Or it would depend on how fast its watcher was whether anybody knows it later.
-        let session = introduction(app, key, &seen.books, session.opened().unwrap_or(seen.began));
+        let session = introduction(app, key, &seen.books, session.opened(engine.as_deref()).unwrap_or(seen.began));
         let _ = seen.ledger.append_aside(vec![session.clone()]).await;
         seen.books.apply(session);
     }
@@ -101,12 +107,13 @@ pub(crate) async fn end(
         return Ok(None);
     }
     let state = app.state()?;
-    let elsewhere = match session.opened() {
+    let mut elsewhere = match session.opened(engine.as_deref()) {
         Some(since) => state.built_elsewhere_aside(key, &seen.ledger, since).await,
         None => Vec::new(),
     };
+    elsewhere.retain(|engine| !session.is_kept_on(engine));
     let news = news(&plan, &Scope::Session(key.clone()), &seen.snapshot.images);
-    Ok(Some(SessionEnd { plan, news, report, opened: manner.opened, known, lives: seen.lives, elsewhere }))
+    Ok(Some(SessionEnd { plan, news, report, opened: manner.opened, known, lives: seen.lives, engine, elsewhere }))
 }
 
 /// The same way leads to another engine now: a socket was moved, or a context says another address.
@@ -198,9 +205,10 @@ fn say_what_is_waited_for(app: &App, runs: &BTreeMap<String, String>) {
     }
 }
 
-/// Whether somebody keeps the session open, but for the keeper of this name. What cannot be found out keeps it open.
-pub(crate) fn is_kept_open(session: &SessionFile, but: Option<&str>) -> bool {
-    session.keepers(but).map_or(true, |keepers| !keepers.is_empty())
+/// Whether somebody keeps the session open on this engine, or on any, but for the keeper of this name. What cannot be
+/// found out keeps it open.
+pub(crate) fn is_kept_open(session: &SessionFile, but: Option<&str>, engine: Option<&str>) -> bool {
+    session.keepers(but, engine).map_or(true, |keepers| !keepers.is_empty())
 }
 
 /// The last who keeps a session open ends it.

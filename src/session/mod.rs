@@ -10,8 +10,9 @@ use jiff::Timestamp;
 
 use crate::app::{App, guard_mark};
 use crate::config::here::machine;
+use crate::engine::{Engine, Limits};
 use crate::error::{Error, Result};
-use crate::ledger::State;
+use crate::ledger::{OpeningFile, SessionFile, State};
 use crate::model::short_hash;
 use crate::model::{Life, Name, SessionKey};
 use crate::observe::Observation;
@@ -36,6 +37,22 @@ pub(crate) fn is_made(app: &App, key: &SessionKey) -> bool {
     *key != app.key
 }
 
+/// What names the engine for good, where it answers.
+pub(crate) async fn engine_of(app: &App) -> Option<String> {
+    app.engine(Limits::default()).await.ok()?.info().await.ok()?.identity
+}
+
+/// Where others than the keeper of this name keep the session open it matters on which engine this opening is.
+pub(crate) fn settle(app: &App, session: &SessionFile, opening: &OpeningFile, own: Option<&str>) {
+    if opening.engine().is_none()
+        && end::is_kept_open(session, own, None)
+        && let Ok(runtime) = app.runtime()
+        && let Some(engine) = runtime.block_on(engine_of(app))
+    {
+        let _ = session.is_on(opening, &engine);
+    }
+}
+
 /// The guard that this process runs in, if it names a session that is alive.
 pub(crate) fn outer(state: &State, app: &App) -> Option<SessionKey> {
     let key = SessionKey { project: app.key.project.clone(), session: guard_mark()?.session };
@@ -45,7 +62,7 @@ pub(crate) fn outer(state: &State, app: &App) -> Option<SessionKey> {
 /// These sessions as they are shown: with who opened each, and whether a build of it runs.
 pub(crate) fn as_shown(state: &State, seen: &Observation, sessions: Vec<SessionSummary>) -> Vec<ShownSession> {
     let shown = |session: SessionSummary| ShownSession {
-        owner: state.session(&session.key).owner(),
+        owner: state.session(&session.key).owner(seen.info.identity.as_deref()),
         builds: seen.builds_in(&session.key),
         session,
     };

@@ -54,7 +54,7 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         }
         report::notice::tell(&seen.notices);
         if !policies.iter().any(|policy| matches!(policy.scope, Scope::Stale { .. })) {
-            dead::tell_of_the_dead(app, &seen.lives);
+            dead::tell_of_the_dead(app, &seen.lives, seen.info.identity.as_deref());
         }
         if let Some((path, file)) = &file {
             file.check(path, &seen.info)?;
@@ -118,7 +118,7 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
             }
         }
         show(app, &seen, &made, &policy, true);
-        tell_of_a_living_one(app, &policy)?;
+        tell_of_a_living_one(app, &seen, &policy)?;
         for error in report.errors.iter().take(TOLD) {
             report::say(error);
         }
@@ -174,10 +174,10 @@ fn wants_bar(app: &App) -> bool {
 }
 
 /// The session that was to be cleaned is left to those who keep it open.
-fn tell_of_a_living_one(app: &App, policy: &CleanPolicy) -> Result<()> {
+fn tell_of_a_living_one(app: &App, seen: &Observation, policy: &CleanPolicy) -> Result<()> {
     if let Scope::Session(key) = &policy.scope
         && (*key != app.key || app.here().shared)
-        && end::is_kept_open(&app.state()?.session(key), None)
+        && end::is_kept_open(&app.state()?.session(key), None, seen.info.identity.as_deref())
     {
         end::say_that_it_goes_on(key);
     }
@@ -190,21 +190,21 @@ fn end_sessions(app: &App, seen: &Observation, policy: &CleanPolicy, plan: &Plan
         return Ok(Vec::new());
     }
     let (state, layers, here) = (app.state()?, Layers::new(), app.here());
+    let engine = seen.info.identity.as_deref();
     let look = seen.as_look(&here, &layers);
     let whole = |key: &&SessionKey| is_one_cleaned(plan, key, &seen.books, &seen.snapshot);
     let whole: HashSet<&SessionKey> = sessions(&look, policy).filter(whole).collect();
     let cleaned = whole.iter().copied().filter(|key| !look.is_others(key)).filter_map(|key| {
         let cleaned = seen.cleaned(key)?;
-        if seen.lives.get(key) == Some(&Life::Dead)
-            && state.session(key).life(&machine(), seen.info.identity.as_deref()) == Life::Dead
-        {
-            let _ = state.session(key).disown();
+        if seen.lives.get(key) == Some(&Life::Dead) && state.session(key).life(&machine(), engine) == Life::Dead {
+            let _ = state.session(key).disown(engine);
         }
         Some(cleaned)
     });
     // What a guard keeps open may want it still, and leaves it at its own end.
-    let goes_on =
-        |key: &SessionKey| !whole.contains(key) || seen.builds_in(key) || end::is_kept_open(&state.session(key), None);
+    let goes_on = |key: &SessionKey| {
+        !whole.contains(key) || seen.builds_in(key) || end::is_kept_open(&state.session(key), None, engine)
+    };
     Ok(cleaned.chain(left_to_others(plan, seen.began, goes_on)).collect())
 }
 

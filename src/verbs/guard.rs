@@ -44,6 +44,9 @@ pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
         Some,
     );
     let code = run(app, &key, &flags.command, told, &mut opened)?;
+    if let Some(opened) = &opened {
+        opened.settle(app);
+    }
     if flags.no_clean || flags.keep_on_failure && code != 0 {
         if let Some(opened) = &mut opened {
             opened.step_down();
@@ -123,14 +126,15 @@ fn clean(app: &App, key: &SessionKey, flags: &GuardFlags, mut opened: Option<Ope
         opened.step_down();
     }
     let builds = || opened.as_ref().is_some_and(Opened::builds);
-    let is_kept_open = || opened.as_ref().is_some_and(Opened::is_kept_by_others);
-    if is_kept_open() {
+    if opened.as_ref().is_some_and(Opened::is_kept_by_others) {
         return leave_to_others(key, opened);
     }
+    let is_kept_open = |_: Option<&str>| opened.as_ref().is_some_and(Opened::is_kept_by_others);
+    let opening = opened.as_ref().map(Opened::opening);
     let stop = asked_to_stop(watched).boxed_local().shared();
     let built_before = builds();
-    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, by_name: false, own: is_made(app, key) };
-    let ended = runtime.block_on(end::end(app, key, manner, is_kept_open, stop.clone()));
+    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, own: is_made(app, key) };
+    let ended = runtime.block_on(end::end(app, key, manner, opening, is_kept_open, stop.clone()));
     let ended = match ended {
         Ok(None) => return leave_to_others(key, opened),
         Ok(Some(ended)) if ended.report.interrupted => return stopped(key, opened),
@@ -150,20 +154,20 @@ fn clean(app: &App, key: &SessionKey, flags: &GuardFlags, mut opened: Option<Ope
         hand_over(opened);
     } else {
         match opened {
-            Some(opened) if is_over(&ended.plan) => opened.leave(),
+            Some(opened) if is_over(&ended.plan) => opened.leave(ended.engine.as_deref()),
             Some(opened) => opened.leave_a_rest(),
             None => {}
         }
     }
     // This session has just been cleaned, or is in good hands.
     let others = ended.lives.into_iter().filter(|(other, _)| other != key).collect();
-    runtime.block_on(dead::see_to_the_dead(app, &others, app.loudness(), stop));
+    runtime.block_on(dead::see_to_the_dead(app, &others, ended.engine.as_deref(), app.loudness(), stop));
 }
 
 fn leave_to_others(key: &SessionKey, opened: Option<Opened>) {
     say_that_it_goes_on(key);
     if let Some(opened) = opened {
-        opened.give_up();
+        opened.leave_to_others();
     }
 }
 

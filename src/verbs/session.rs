@@ -21,7 +21,7 @@ use crate::processes::signals::asked_to_stop;
 use crate::report;
 use crate::session::end::{self, Manner, SessionEnd, say_that_it_goes_on};
 use crate::session::watcher::{self, Leaves, Until};
-use crate::session::{as_shown, dead, key_of};
+use crate::session::{as_shown, dead, engine_of, key_of};
 
 /// Longer than a watcher needs to see that its session was ended, and a stopped one is not waited for.
 const WATCHER_SEES: Duration = Duration::from_secs(3);
@@ -79,21 +79,30 @@ fn named(app: &App, id: &str) -> Result<SessionKey> {
 fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
     let key = named(app, id)?;
     let session = app.state()?.session(&key);
-    let is_kept_open = || !session.ends_by_name().unwrap_or(false);
-    if is_kept_open() {
-        say_that_it_goes_on(&key);
-        return Ok(0);
+    let is_kept_open = |engine: Option<&str>| !session.ends_by_name(engine).unwrap_or(false);
+    if is_kept_open(None) {
+        // That may be on another engine.
+        let engine = app.runtime()?.block_on(engine_of(app));
+        if engine.is_some() && session.is_elsewhere(engine.as_deref()) {
+            say_that_it_ends_elsewhere(&key);
+            return Ok(0);
+        }
+        if is_kept_open(engine.as_deref()) {
+            say_that_it_goes_on(&key);
+            return Ok(0);
+        }
     }
-    let opened = session.owner().is_some();
-    let manner = Manner { keep_tagged, opened, by_name: true, own: false };
-    let Some(ended) = app.runtime()?.block_on(end::end(app, &key, manner, is_kept_open, asked_to_stop()))? else {
+    let opened = session.owner(None).is_some();
+    let manner = Manner { keep_tagged, opened, own: false };
+    let Some(ended) = app.runtime()?.block_on(end::end(app, &key, manner, None, is_kept_open, asked_to_stop()))? else {
         say_that_it_goes_on(&key);
         return Ok(0);
     };
-    let SessionEnd { plan, news, report, opened: opened_here, mut lives, known, elsewhere } = ended;
+    let SessionEnd { plan, news, report, opened: opened_here, mut lives, known, engine, elsewhere } = ended;
+    let engine = engine.as_deref();
     let goes_on = opened && !opened_here;
     lives.remove(&key);
-    dead::tell_of_the_dead(app, &lives);
+    dead::tell_of_the_dead(app, &lives, engine);
     if !known && !opened && plan.steps.is_empty() {
         let known = Known { sessions: lives.into_keys().collect(), ..Known::default() };
         let tried = format!("ending session {}", key.session);
@@ -101,12 +110,12 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
     }
     let over = is_over(&plan);
     if goes_on {
-        report::say(format_args!("session {} goes on: it was opened on another engine, and ends there", key.session));
+        say_that_it_ends_elsewhere(&key);
     } else if over {
-        session.end_by_name()?;
+        session.end_by_name(engine)?;
     } else if opened && !report.interrupted {
-        session.end_but_for_a_rest()?;
-        wait_for_the_watcher(&session);
+        session.end_but_for_a_rest(engine)?;
+        wait_for_the_watcher(&session, engine);
     }
     let whose = format!("{} · session {}", key.project, key.session);
     let told = if app.settings.format.is_document() || app.verbose { &plan } else { &news };
@@ -121,10 +130,18 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
     Ok(report.exit_code(&plan))
 }
 
+fn say_that_it_ends_elsewhere(key: &SessionKey) {
+    report::say(format_args!(
+        "session {} goes on: it was opened on another engine, and ends there; if that engine is gone, so is what there \
+         was to end",
+        key.session
+    ));
+}
+
 /// It looks every second whether somebody has ended its session, which is alive until then.
-fn wait_for_the_watcher(session: &SessionFile) {
+fn wait_for_the_watcher(session: &SessionFile, engine: Option<&str>) {
     let began = Instant::now();
-    while end::is_kept_open(session, None) && began.elapsed() < WATCHER_SEES {
+    while end::is_kept_open(session, None, engine) && began.elapsed() < WATCHER_SEES {
         thread::sleep(Duration::from_millis(20));
     }
 }

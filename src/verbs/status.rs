@@ -26,7 +26,7 @@ pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
         let mut seen = Observation::look(app, breadth).await?;
         seen.recall_cache(app).await?;
         report::notice::tell(&seen.notices);
-        dead::tell_of_all_dead(app, &seen.lives);
+        dead::tell_of_all_dead(app, &seen.lives, seen.info.identity.as_deref());
         match &flags.image {
             Some(image) => named(app, &mut seen, image).await,
             None => all(app, &mut seen, flags.all).await,
@@ -126,7 +126,7 @@ async fn about<'a>(app: &App, seen: &mut Observation, image: &'a Image) -> Resul
     }
     let plan = plan.clone();
     let owner = match &of {
-        Some(of) => app.state()?.session(of).owner(),
+        Some(of) => app.state()?.session(of).owner(seen.info.identity.as_deref()),
         None => None,
     };
     let entry = of.as_ref().and_then(|of| seen.books.sessions.get(of)).filter(|entry| entry.is_cleaned());

@@ -15,11 +15,12 @@ use crate::app::App;
 use crate::config::here::machine;
 use crate::engine::{Engine, Limits};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{KeptBy, SessionFile, State};
+use crate::ledger::{KeptBy, OpeningFile, SessionFile, State};
 use crate::model::Owner;
 use crate::plan::over::is_over;
 use crate::processes::{apart, process_end};
 use crate::session::end::{self, Manner};
+use crate::session::settle;
 use crate::session::watcher::DONE;
 use crate::{cli, report};
 
@@ -36,12 +37,14 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
     let session = state.session(&key);
     let own = Owner { machine: machine(), since: Timestamp::now(), command: flags.command.clone() };
     // A guard keeps the session open itself.
-    let (hold, keeper) = if flags.keeper.is_some() {
-        (session.hold(None)?, None)
+    let (opening, hold, keeper) = if let Some(keeper) = &flags.keeper {
+        let opening = session.opening(keeper);
+        let hold = opening.hold()?;
+        (opening, hold, None)
     } else {
         let copy = Some(app.identity.copy.clone());
         let (hold, keeper) = session.open(&KeptBy { owner: own, guard: false, copy, made: flags.made })?;
-        (hold, Some(keeper))
+        (session.opening(&keeper.name()), Some(hold), Some(keeper))
     };
     let told = listen(flags)?;
     // Whoever waits for the word is to know if it can't watch.
@@ -49,12 +52,12 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
     report::pass_on_stdout(b"r");
     close_stdout();
     let to_do = runtime.block_on(async {
-        let mut over = pin!(over(told, &session));
+        let mut over = pin!(over(told, &session, &opening));
         // The session is made known on the engine, so that the next dkb finds it even if this one is killed too.
         // An engine that takes its time over that keeps nobody waiting.
         tokio::select! {
             over = over.as_mut() => over,
-            _ = introduce(app, &state) => over.await,
+            _ = introduce(app, &state, &opening) => over.await,
         }
     });
     if !to_do {
@@ -63,32 +66,40 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
         return Ok(0);
     }
     drop(keeper);
-    let is_kept_open = || end::is_kept_open(&session, flags.keeper.as_deref());
-    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, by_name: false, own: false };
+    let is_kept_open = |engine: Option<&str>| end::is_kept_open(&session, flags.keeper.as_deref(), engine);
+    let manner = Manner { keep_tagged: flags.keep_tagged, opened: true, own: false };
+    let leave_to_others = || {
+        let _ = session.leave_to_others(&opening);
+    };
     let deadline = Instant::now() + PATIENCE;
     loop {
         while state.builds_in(&key) {
             thread::sleep(Duration::from_millis(50));
         }
-        if is_kept_open() {
+        settle(app, &session, &opening, flags.keeper.as_deref());
+        if is_kept_open(opening.engine().as_deref()) {
+            leave_to_others();
             return Ok(0);
         }
         // What is noted is noted before the lock is free: between the two the session would be dead.
         if flags.keep_on_failure {
-            session.stay_for_a_look()?;
+            session.leave_for_a_look(&opening)?;
             drop(hold);
             return Ok(0);
         }
-        match runtime.block_on(end::end(app, &key, manner, is_kept_open, std::future::pending())) {
-            Ok(None) => return Ok(0),
+        match runtime.block_on(end::end(app, &key, manner, Some(&opening), is_kept_open, std::future::pending())) {
+            Ok(None) => {
+                leave_to_others();
+                return Ok(0);
+            }
             Ok(Some(ended)) if is_over(&ended.plan) => {
-                session.disown()?;
+                session.disown(ended.engine.as_deref())?;
                 drop(hold);
                 session.clear();
                 return Ok(0);
             }
             Err(error) if error.kind == ErrorKind::OutOfReach => {
-                session.put_back()?;
+                session.withdraw(&opening)?;
                 drop(hold);
                 session.clear();
                 return Ok(0);
@@ -103,13 +114,13 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
 }
 
 /// Waits for the end of what is watched; `false` where somebody else has ended the session.
-async fn over(mut told: oneshot::Receiver<End>, session: &SessionFile) -> bool {
+async fn over(mut told: oneshot::Receiver<End>, session: &SessionFile, opening: &OpeningFile) -> bool {
     loop {
         match tokio::time::timeout(LOOK, &mut told).await {
             Ok(Ok(End::Done)) => return false,
             Ok(_) => return true,
-            Err(_) if session.is_ended() => return false,
-            Err(_) => session.beat(),
+            Err(_) if session.is_ended(opening) => return false,
+            Err(_) => opening.beat(),
         }
     }
 }
@@ -157,13 +168,12 @@ fn listen(flags: &cli::WatchFlags) -> Result<oneshot::Receiver<End>> {
     Ok(told)
 }
 
-async fn introduce(app: &App, state: &State) -> Result<()> {
+async fn introduce(app: &App, state: &State, opening: &OpeningFile) -> Result<()> {
     let engine = app.engine(Limits::default()).await?;
     let Some(identity) = engine.info().await?.identity else { return Ok(()) };
-    let session = state.session(&app.key);
-    session.is_on(&identity)?;
+    state.session(&app.key).is_on(opening, &identity)?;
     let ledger = state.ledger(&identity);
     let (books, _) = ledger.read_aside().await?;
-    let opened = session.opened().unwrap_or_else(Timestamp::now);
+    let opened = opening.opened().unwrap_or_else(Timestamp::now);
     ledger.append_aside(vec![end::introduction(app, &app.key, &books, opened)]).await
 }

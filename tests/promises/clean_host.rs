@@ -118,7 +118,7 @@ impl Books {
 
     /// Somebody is at work in this session as long as the value lives.
     pub(crate) fn alive(&self, of: &SessionKey) -> dkb::ledger::SessionHold {
-        dkb::ledger::State::at(self.state.state_dir()).session(of).hold(None).expect("the session's lock")
+        dkb::ledger::State::at(self.state.state_dir()).session(of).hold().expect("the session's lock")
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sessions that died with guard and watcher: the next dkb says so once, and takes them away where it is told to.
 
-use dkb::ledger::State;
+use dkb::ledger::{KeptBy, State};
 use dkb::model::{Owner, Record, SessionEntry, SessionKey};
 use dkb_lab::promise::{docker, one_of_each_kind};
 use dkb_lab::{Command, Context, Engine, Placed, Promises, promises};
@@ -31,7 +31,8 @@ pub(crate) fn opened(books: &Books, of: &SessionKey) -> dkb::ledger::SessionHold
     let entry = SessionEntry::new(of.clone(), at);
     books.note(&[Record::Session(entry)]);
     let owner = Owner { machine: dkb::config::here::machine(), since: at, command: "just".to_owned() };
-    State::at(books.state.state_dir()).session(of).hold(Some(&owner)).expect("the session's lock")
+    let by = KeptBy { owner, guard: true, copy: None, made: false };
+    State::at(books.state.state_dir()).session(of).open(&by).expect("the session's lock").0
 }
 
 /// What a session left behind.
@@ -170,7 +171,7 @@ fn a_session_that_was_opened_again_is_left_alone(engine: &Engine) {
     // The build has ended, and the first of the looks that follow is for the dead.
     proxy.on("GET", "/containers/json").run(move |_| {
         let mut hold = hold.lock().expect("no test panics here");
-        hold.get_or_insert_with(|| state.session(&key(PROJECT, "again")).hold(None).expect("its lock"));
+        hold.get_or_insert_with(|| state.session(&key(PROJECT, "again")).hold().expect("its lock"));
     });
     let context = Context::from_base("RUN true");
     let command = build(engine, &books, &context).env("DKB_CLEAN_DEAD", "true").env("DOCKER_HOST", proxy.host());

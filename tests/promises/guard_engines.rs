@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use dkb_lab::promise::docker;
-use dkb_lab::{Command, Engine, Promises, promises};
+use dkb_lab::{Command, Context, Engine, Promises, State, eventually, promises};
 
-use crate::guard_scene::{Scene, inside, kill};
+use crate::guard_scene::{SOON, Scene, inside, kill, lose_power};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -15,6 +15,9 @@ pub(crate) fn promises() -> Promises {
                 a_guard_ends_where_it_was_opened_though_docker_has_moved_to_another_context,
                 a_guard_whose_socket_leads_to_another_engine_touches_nothing_there,
                 an_end_by_name_on_another_engine_leaves_the_session_where_it_was_opened,
+                guards_of_one_session_on_two_engines_end_it_each_on_their_own,
+                a_session_that_was_started_on_two_engines_ends_on_both,
+                what_was_cut_off_on_one_engine_is_found_there_though_its_name_was_used_on_another,
             ],
         )
         .on_one_engine()
@@ -119,4 +122,89 @@ fn an_end_by_name_on_another_engine_leaves_the_session_where_it_was_opened(engin
     assert!(scene.holds_something());
     end(&engine.host()).success();
     scene.is_clean();
+}
+
+/// What a session makes on this engine: an image, and a container that runs.
+fn work(context: &Context) -> String {
+    format!(
+        "{dkb} build -q -t app:latest {context} >/dev/null
+         docker run -d --stop-signal KILL --label \"$DKB_LABEL\" app:latest sleep 1000 >/dev/null",
+        dkb = dkb_lab::dkb::dkb_path().display(),
+        context = context.path().display(),
+    )
+}
+
+/// A guard of that session which works until it is told to go, and its name.
+fn guard(engine: &Engine, state: &State, context: &Context, name: &str) -> Command {
+    let script = format!("set -e; {}; touch at-{name}; until test -e go-{name}; do sleep 0.05; done", work(context));
+    engine.dkb_in(state).project("p").args(["guard", "--session", "s", "--", "sh", "-c", &script])
+}
+
+fn once_at_work(state: &State, name: &str) {
+    let ready = state.work().join(format!("at-{name}"));
+    assert!(eventually(SOON, || ready.exists()), "{name} never got to work");
+}
+
+fn go(state: &State, name: &str) {
+    std::fs::write(state.work().join(format!("go-{name}")), "").expect("a word");
+}
+
+/// What is there of the session.
+fn left(engine: &Engine) -> (usize, bool) {
+    (engine.api().containers().len(), engine.has("app:latest"))
+}
+
+fn guards_of_one_session_on_two_engines_end_it_each_on_their_own(engine: &Engine) {
+    let (other, state, context) = (Engine::start(engine.name()), State::new(), Context::from_base("RUN true"));
+    let first = guard(engine, &state, &context, "here").spawn();
+    let second = guard(&other, &state, &context, "there").spawn();
+    once_at_work(&state, "here");
+    once_at_work(&state, "there");
+    let end = |engine: &Engine| engine.dkb_in(&state).project("p").args(["session", "end", "s"]).run().success();
+    end(engine).warns("is still in use");
+    go(&state, "here");
+    first.wait().success().warns("removed 1 container, 1 image").never_warns("still in use").never_warns("session end");
+    assert_eq!((left(engine), left(&other)), ((0, false), (1, true)));
+    end(engine).warns("it was opened on another engine, and ends there");
+    go(&state, "there");
+    second.wait().success().warns("removed 1 container, 1 image").never_warns("another engine");
+    assert_eq!(left(&other), (0, false));
+}
+
+fn a_session_that_was_started_on_two_engines_ends_on_both(engine: &Engine) {
+    let (other, state, context) = (Engine::start(engine.name()), State::new(), Context::from_base("RUN true"));
+    let watched = || std::process::Command::new("sleep").arg("1000").spawn().expect("a process");
+    let mut watched = [(engine, watched()), (&other, watched())];
+    for (engine, process) in &watched {
+        let dkb = engine.dkb_in(&state).project("p").session("s");
+        let pid = process.id().to_string();
+        dkb.clone().args(["session", "start", "--watch-pid", &pid]).run().success();
+        inside(&dkb, "sh").env("DKB_LABEL", "dev.dkb.run=p:s").args(["-c", &work(&context)]).run().success();
+    }
+    for (engine, process) in &mut watched {
+        assert_eq!(left(engine), (1, true));
+        process.kill().and_then(|()| process.wait()).expect("it ends");
+        assert!(eventually(SOON, || left(engine) == (0, false)), "{}", engine.inventory());
+    }
+}
+
+fn what_was_cut_off_on_one_engine_is_found_there_though_its_name_was_used_on_another(engine: &Engine) {
+    let (other, state, context) = (Engine::start(engine.name()), State::new(), Context::from_base("RUN true"));
+    let mut cut_off = guard(engine, &state, &context, "here").spawn();
+    once_at_work(&state, "here");
+    lose_power(&state);
+    assert!(eventually(SOON, || !cut_off.is_running()));
+    let dkb = |engine: &Engine, verb: &[&str]| {
+        engine.dkb_in(&state).project("p").session("next").args(verb.iter().copied()).run().success()
+    };
+    dkb(engine, &["status"]).warns("session s of p (sh, since").warns("was cut off and not cleaned");
+    let again = guard(&other, &state, &context, "there").spawn();
+    once_at_work(&state, "there");
+    go(&state, "there");
+    again.wait().success().warns("removed 1 container, 1 image");
+    dkb(&other, &["clean", "--stale"]);
+    assert_eq!((left(engine), left(&other)), ((1, true), (0, false)));
+    dkb(engine, &["clean", "--stale"]);
+    assert_eq!(left(engine), (0, false), "{}", engine.inventory());
+    dkb(engine, &["status"]).never_warns("session s");
 }

@@ -111,7 +111,7 @@ fn a_guard_leaves_what_another_working_copy_has_in_its_session(engine: &Engine) 
     assert!(eventually(SOON, || hostile.join("ready").exists()));
     guard.signal("KILL");
     let session = dkb::ledger::State::at(state.state_dir()).session(&key("acme/payments", "e2e"));
-    assert!(eventually(SOON, || session.owner().is_none()), "the watcher never went");
+    assert!(eventually(SOON, || session.owner(None).is_none()), "the watcher never went");
     assert_eq!(there(), (true, 2), "by the watcher\n{}", engine.inventory());
     // Whoever says the name means it, and so does whoever is in the working copy that made it all.
     dkb(&hostile).args(["--project", "acme/payments", "guard", "--", "true"]).run().success();
@@ -153,7 +153,7 @@ fn who_opens_another_working_copys_dead_session_leaves_it_as_it_was(engine: &Eng
     assert!(eventually(SOON, || second.join("ready").exists()));
     guard.signal("KILL");
     let books = dkb::ledger::State::at(state.state_dir());
-    let openers = || books.openings().get(&key("acme/payments", "e2e")).map_or(0, |opening| opening.copies.len());
+    let openers = || books.openings(None).get(&key("acme/payments", "e2e")).map_or(0, |opening| opening.copies.len());
     assert!(eventually(SOON, || openers() == 1), "the watcher never went");
     dkb(&first).args(["clean", "--stale"]).run().success();
     let containers = || engine.api().containers().len();

@@ -1,6 +1,6 @@
 //! Status: what is ours, who is at work, what a clean would free, and why one image is kept.
 
-use dkb::ledger::State;
+use dkb::ledger::{KeptBy, State};
 use dkb::model::Owner;
 use dkb_lab::{Engine, Promises, promises};
 use jiff::Timestamp;
@@ -33,12 +33,16 @@ fn what_is_ours_is_shown_by_session_with_who_is_at_work(engine: &Engine) {
     let machine = dkb::config::here::machine();
     let owner =
         |command: &str| Owner { machine: machine.clone(), since: Timestamp::now(), command: command.to_owned() };
-    drop(state.session(&dead).hold(Some(&owner("just"))).expect("a lock"));
+    let open = |of, command| {
+        let by = KeptBy { owner: owner(command), guard: true, copy: None, made: false };
+        state.session(of).open(&by).expect("a lock").0
+    };
+    drop(open(&dead, "just"));
     // It built nothing, and what it ran may be there still.
     let ran = key(PROJECT, "ran-only");
     books.ci_session(&ran, "slot", std::time::Duration::ZERO);
-    drop(state.session(&ran).hold(Some(&owner("e2e"))).expect("a lock"));
-    let _alive = state.session(&here).hold(Some(&owner("make"))).expect("a lock");
+    drop(open(&ran, "e2e"));
+    let _alive = open(&here, "make");
 
     let said = books.dkb(engine).arg("status").run().success();
     let said = said.says("job-1, this one: at work for").says("(make)").says("job-0: left behind by just, opened");

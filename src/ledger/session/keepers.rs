@@ -67,8 +67,8 @@ pub(super) fn begin(folder: &Folder, session: &str, by: &KeptBy) -> Result<Keepe
     Ok(keeper)
 }
 
-/// Who keeps it open, but for the keeper of that name. Asked by whoever has the turn to look at locks.
-pub(super) fn living(folder: &Folder, session: &str, but: Option<&str>) -> Result<Vec<KeptBy>> {
+/// Who keeps it open, by name, but for the keeper of that one. Asked by whoever has the turn to look at locks.
+pub(super) fn living(folder: &Folder, session: &str, but: Option<&str>) -> Result<Vec<(String, KeptBy)>> {
     let mut keepers = Vec::new();
     for name in folder.names().into_iter().filter_map(|name| name.into_string().ok()) {
         let Some((of, keeper)) = name.split_once('.') else { continue };
@@ -82,7 +82,7 @@ pub(super) fn living(folder: &Folder, session: &str, but: Option<&str>) -> Resul
             continue;
         }
         let says = folder.read(&name)?.and_then(|text| serde_json::from_slice(&text).ok());
-        keepers.push(says.unwrap_or_else(|| KeptBy::somebody(keeper)));
+        keepers.push((keeper.to_owned(), says.unwrap_or_else(|| KeptBy::somebody(keeper))));
     }
     Ok(keepers)
 }
