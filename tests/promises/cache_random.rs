@@ -9,7 +9,8 @@ use dkb_lab::{Builder, Command, Context, Engine, Promises, State, eventually, pr
 
 use crate::soak::Seeds;
 
-const USUAL: u64 = 3;
+/// A day takes up to a minute, and `just soak` has all the time it needs.
+const USUAL: u64 = 1;
 const ACTS: u64 = 8;
 /// Longer than the process takes that looks after the cache, where it waits for who builds beside.
 const SETTLED: Duration = Duration::from_secs(100);
