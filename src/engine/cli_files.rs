@@ -153,6 +153,9 @@ impl BuildxFiles {
     }
 }
 
+/// The name of buildx among them.
+pub(crate) const BUILDX: &str = "docker-buildx";
+
 /// Where docker looks for the plugins of everybody.
 pub(super) const SYSTEM_PLUGINS: [&str; 5] = [
     "/usr/local/lib/docker/cli-plugins",
@@ -168,7 +171,7 @@ pub(crate) fn buildx_plugins(dir: Option<&Path>, config: &CliConfig) -> impl Ite
     let own = dir.map(|dir| dir.join("cli-plugins"));
     let extra: Vec<PathBuf> = config.cli_plugins_extra_dirs.iter().flatten().cloned().collect();
     let dirs = extra.into_iter().chain(own).chain(SYSTEM_PLUGINS.map(PathBuf::from));
-    dirs.map(|dir| dir.join("docker-buildx")).filter(|plugin| plugin.is_file())
+    dirs.map(|dir| dir.join(BUILDX)).filter(|plugin| plugin.is_file())
 }
 
 /// Whether docker finds buildx among its plugins.

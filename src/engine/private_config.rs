@@ -2,9 +2,9 @@
 //!
 //! docker knows no other way: where it looks for plugins is said in `config.json`, and a plugin that is named there
 //! wins over all others. Docker is told of this file by a flag, which goes no further than to its plugin: what a compose
-//! file asks of the environment, and what compose starts, is as without dkb. What else lies beside that file is linked, so that credentials, contexts and plugins are the
-//! user's own. The file itself is copied and may hold credentials: the copy is for its user alone, in memory where that
-//! can be had.
+//! file asks of the environment, and what compose starts, is as without dkb. What else lies beside that file is linked, so
+//! that credentials, contexts and plugins are the user's own. The file itself is copied and may hold credentials: the copy
+//! is for its user alone, in memory where that can be had.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -16,6 +16,8 @@ use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 use super::Env;
+use super::cli_files::BUILDX;
+use super::extra_dirs::KEY;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -24,7 +26,6 @@ const SETTINGS: &str = "config.json";
 const LOCK: &str = "lock";
 /// Beside dkb in its place, a link to the buildx behind it.
 const BEHIND: &str = "behind-dkb";
-const EXTRA: &str = "cliPluginsExtraDirs";
 const TRIED: &str = "preparing docker's settings";
 
 #[derive(Debug)]
@@ -56,16 +57,16 @@ impl PrivateConfig {
         let private = Self { folder, own, _lock: lock };
         let seat = private.folder.path().join("seat");
         fs::create_dir(&seat)?;
-        symlink(dkb, seat.join("docker-buildx"))?;
+        symlink(dkb, seat.join(BUILDX))?;
         symlink(buildx, seat.join(BEHIND))?;
         fs::create_dir(private.path())?;
         let entries = private.own.as_ref().and_then(|own| fs::read_dir(own).ok()).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| entry.file_name() != SETTINGS) {
             symlink(std::path::absolute(entry.path())?, private.path().join(entry.file_name()))?;
         }
-        let dirs = settings.remove(EXTRA).and_then(|dirs| dirs.as_array().cloned()).unwrap_or_default();
+        let dirs = settings.remove(KEY).and_then(|dirs| dirs.as_array().cloned()).unwrap_or_default();
         let dirs = [Value::from(seat.to_string_lossy())].into_iter().chain(dirs).collect();
-        settings.insert(EXTRA.to_owned(), dirs);
+        settings.insert(KEY.to_owned(), dirs);
         let file = private.path().join(SETTINGS);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
         file.write_all(&serde_json::to_vec(&settings)?)?;
@@ -173,7 +174,7 @@ mod tests {
         let said: Value =
             serde_json::from_slice(&fs::read(private.path().join(SETTINGS)).expect("a file")).expect("JSON");
         assert_eq!((&said["auths"]["r"]["auth"], &said["currentContext"]), (&"c2VjcmV0".into(), &"far".into()));
-        let dirs = said[EXTRA].as_array().expect("a list");
+        let dirs = said[KEY].as_array().expect("a list");
         let seat = Path::new(dirs[0].as_str().expect("a path")).join("docker-buildx");
         assert_eq!((behind(&seat), behind(Path::new("docker-buildx"))), (Some("/bin/sh".into()), None));
         assert_eq!((fs::read_link(seat).expect("a link"), &dirs[1]), ("/opt/dkb".into(), &"/x".into()));

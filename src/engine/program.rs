@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// `off`, where a dkb that stands in buildx's place is to be the next buildx behind it, and nothing more.
 pub(crate) const SEAT: &str = "DKB_SEAT";
+pub(crate) const OFF: &str = "off";
 
 /// How the script begins that stands there.
 pub(super) const SEAT_MARK: &str = "#!/bin/sh\n# dkb before docker's buildx.";
@@ -104,7 +105,7 @@ impl Program {
     pub(crate) fn tell(&self, command: &mut Command) {
         if self.seat {
             // What docker has told its plugin is for the real one.
-            command.env(SEAT, "off");
+            command.env(SEAT, OFF);
         } else {
             as_child(command, &self.path);
         }
@@ -141,6 +142,11 @@ pub(crate) fn behind(seat: &Path, plugins: &[PathBuf]) -> Option<PathBuf> {
     let here = plugins.iter().position(|plugin| plugin == seat);
     let next = plugins.iter().skip(here.map_or(0, |here| here.saturating_add(1)));
     next.filter(|plugin| !is_dkb(plugin)).find(|plugin| is_executable(plugin)).cloned()
+}
+
+/// Whether dkb is to do nothing in buildx's place.
+pub(crate) fn seat_is_off(env: Env<'_>) -> bool {
+    env(SEAT).is_some_and(|said| said == OFF)
 }
 
 /// This dkb, another one, or what leads to one.
@@ -253,7 +259,7 @@ pub(crate) fn as_child(command: &mut Command, docker: &Path) {
         command.env_remove(name);
     }
     // What it starts of buildx is seen already.
-    command.env(INSIDE, inside_mark(docker)).env(SEAT, "off");
+    command.env(INSIDE, inside_mark(docker)).env(SEAT, OFF);
 }
 
 /// What [`INSIDE`] is to say for this program.

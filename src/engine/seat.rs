@@ -11,18 +11,22 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::cli_files::{CliConfig, SYSTEM_PLUGINS, buildx_plugins};
+use super::cli_files::{BUILDX, CliConfig, SYSTEM_PLUGINS, buildx_plugins};
 use super::extra_dirs;
 use super::program::{self, READY, SEAT_MARK, SEATED, first_line};
 use crate::error::{Error, Result};
 use crate::files;
 
-const NAME: &str = "docker-buildx";
-
 /// The seat that belongs to one folder of docker's settings.
 #[derive(Clone, Debug)]
 pub(crate) struct Seat {
     config_dir: PathBuf,
+}
+
+/// The buildx that docker finds behind what stands there, by its settings in this folder.
+pub(crate) fn behind(seat: &Path, config_dir: Option<&Path>) -> Option<PathBuf> {
+    let plugins: Vec<PathBuf> = buildx_plugins(config_dir, &CliConfig::read(config_dir)).collect();
+    program::behind(seat, &plugins)
 }
 
 /// How it stands with it.
@@ -59,7 +63,7 @@ impl Seat {
     }
 
     fn script(&self) -> PathBuf {
-        self.folder().join(NAME)
+        self.folder().join(BUILDX)
     }
 
     fn copy(&self) -> PathBuf {
@@ -72,18 +76,15 @@ impl Seat {
         name.ok_or_else(|| Error::failed(format!("naming {}", folder.display()), "it is not UTF-8, as JSON is"))
     }
 
-    fn plugins(&self) -> Vec<PathBuf> {
-        buildx_plugins(Some(&self.config_dir), &CliConfig::read(Some(&self.config_dir))).collect()
-    }
-
     /// The buildx that docker would call without dkb.
     pub(crate) fn buildx(&self) -> Option<PathBuf> {
-        program::behind(&self.script(), &self.plugins())
+        behind(&self.script(), Some(&self.config_dir))
     }
 
     pub(crate) fn standing(&self) -> Standing {
-        let (plugins, script) = (self.plugins(), self.script());
-        let config = CliConfig::read(Some(&self.config_dir));
+        let (dir, script) = (Some(&*self.config_dir), self.script());
+        let config = CliConfig::read(dir);
+        let plugins: Vec<PathBuf> = buildx_plugins(dir, &config).collect();
         let is_named = config.cli_plugins_extra_dirs.is_some_and(|folders| folders.contains(&self.folder()));
         match (is_named, script.is_file()) {
             (false, false) => return Standing::Absent,
@@ -96,7 +97,9 @@ impl Seat {
         if let Some(first) = plugins.first().filter(|first| **first != script) {
             return Standing::Lost(format!("docker finds {} before it", first.display()));
         }
-        let Some(buildx) = self.buildx() else { return Standing::Lost("there is no buildx behind it".to_owned()) };
+        let Some(buildx) = program::behind(&script, &plugins) else {
+            return Standing::Lost("there is no buildx behind it".to_owned());
+        };
         match dkb_of(&script) {
             Some(dkb) if !answers(&dkb) => Standing::Empty(dkb),
             Some(_) => Standing::Taken(buildx),
@@ -251,7 +254,7 @@ fn script(dkb: &str, others: &[String]) -> String {
 # Where dkb is gone, broken or DKB_SEAT=off, this is the buildx that docker would find without it.
 dkb={dkb}
 for folder in {others}{system}; do
-	buildx=$folder/{NAME}
+	buildx=$folder/{BUILDX}
 	[ -f "$buildx" ] && [ -x "$buildx" ] && break
 done
 if [ "${{1-}}" != docker-cli-plugin-metadata ] && [ "${{DKB_SEAT-}}" != off ] && [ -x "$dkb" ] &&

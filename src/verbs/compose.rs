@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::app::{App, env};
 use crate::building::{become_docker, not_started};
 use crate::config::value::Source;
-use crate::engine::cli_files::{CliConfig, buildx_plugins, config_dir};
+use crate::engine::cli_files::config_dir;
 use crate::engine::private_config::PrivateConfig;
-use crate::engine::{Program, ProgramKind, program};
+use crate::engine::{Program, ProgramKind, program, seat};
 use crate::error::{Error, Result};
 use crate::processes::child::{self, Stdout, exit_code};
 use crate::report;
@@ -43,13 +43,11 @@ pub(super) fn compose(app: &App, global: &[OsString], words: &[OsString]) -> Res
 
 /// The buildx that compose would call.
 fn buildx(app: &App, docker: &Program) -> Option<PathBuf> {
-    if docker.kind != ProgramKind::Docker || env(program::SEAT).is_some_and(|off| off == "off") {
+    if docker.kind != ProgramKind::Docker || program::seat_is_off(&env) {
         return None;
     }
     let dir = config_dir(app.docker.config.as_deref(), &env);
-    let plugins: Vec<PathBuf> = buildx_plugins(dir.as_deref(), &CliConfig::read(dir.as_deref())).collect();
-    let buildx = program::behind("".as_ref(), &plugins)?;
-    std::path::absolute(buildx).ok()
+    std::path::absolute(seat::behind("".as_ref(), dir.as_deref())?).ok()
 }
 
 fn private(app: &App, buildx: &Path) -> Result<PrivateConfig> {

@@ -205,7 +205,7 @@ fn every_build(docker_config: Option<&Path>) -> Option<Finding> {
     const WHAT: &str = "every build";
     let (again, next) = ("dkb plugin install --every-build", "for those of compose, bake and other tools too: ");
     let seat = Seat::new(&config_dir(docker_config, &env)?);
-    let is_off = env(program::SEAT).is_some_and(|off| off == "off");
+    let is_off = program::seat_is_off(&env);
     Some(match seat.standing() {
         Standing::Absent => {
             Finding::better(WHAT, "dkb sees those that are started by its name", next.to_owned() + again)

@@ -146,7 +146,7 @@ fn seat(verb: &Plugin, docker_config: Option<&Path>, own: &Path) -> Result<Strin
 }
 
 fn taken(standing: &Standing, seat: &Seat) -> String {
-    let off = env(program::SEAT).is_some_and(|off| off == "off");
+    let off = program::seat_is_off(&env);
     match standing {
         Standing::Absent => format!("not installed ({})", seat.folder().display()),
         Standing::Taken(buildx) if off => format!("installed, and off by {}: {}", program::SEAT, buildx.display()),

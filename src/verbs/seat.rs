@@ -10,20 +10,17 @@ use std::process::Command;
 
 use crate::app::{App, env};
 use crate::cli::{self, Invocation, Parsed, Verb};
-use crate::engine::cli_files::{CliConfig, buildx_plugins, config_dir};
-use crate::engine::{Program, private_config, program};
+use crate::engine::cli_files::{BUILDX, config_dir};
+use crate::engine::{Program, private_config, program, seat};
 use crate::error::{Error, ErrorKind};
 use crate::plan::argv::Spelling;
-
-/// Where docker looks for it.
-const NAME: &str = "docker-buildx";
 
 /// Like a shell that finds no program.
 const NOT_FOUND: u8 = 127;
 
 /// The script asks whether there is a dkb that can do its part.
 pub(super) fn is_asked(args: &[OsString]) -> bool {
-    args.len() == 2 && args[1] == program::SEATED && Path::new(&args[0]).file_name().is_none_or(|name| name != NAME)
+    args.len() == 2 && args[1] == program::SEATED && Path::new(&args[0]).file_name().is_none_or(|name| name != BUILDX)
 }
 
 pub(super) struct Seat {
@@ -44,14 +41,13 @@ impl Seat {
         // By the script that stands there, or by a link.
         let (called, words) = match words {
             [seated, script, words @ ..] if seated == program::SEATED => (Path::new(script), words),
-            _ if Path::new(called).file_name()? == NAME => (Path::new(called), words),
+            _ if Path::new(called).file_name()? == BUILDX => (Path::new(called), words),
             _ => return None,
         };
-        let told = private_config::behind(called).filter(|_| !is_off());
+        let told = private_config::behind(called).filter(|_| !program::seat_is_off(&env));
         let real = told.or_else(|| {
             let dir = config_dir(config_flag(words).as_deref(), &env);
-            let plugins: Vec<PathBuf> = buildx_plugins(dir.as_deref(), &CliConfig::read(dir.as_deref())).collect();
-            program::behind(called, &plugins)
+            seat::behind(called, dir.as_deref())
         });
         Some(Self { real, words: words.to_vec(), bound: false })
     }
@@ -59,7 +55,7 @@ impl Seat {
     /// A build that dkb is to see; `None` where the real one is to do it alone.
     pub(super) fn build(&self) -> Option<(App, Invocation)> {
         let at = Spelling::in_seat(&self.words).filter(|_| !self.bound)?;
-        if is_off() {
+        if program::seat_is_off(&env) {
             return None;
         }
         let line = [OsString::from("dkb")].into_iter().chain(self.words.iter().cloned());
@@ -83,17 +79,13 @@ impl Seat {
             _ if self.bound => Error::new(ErrorKind::NotFound, "starting buildx", program::become_bound(&self.words)),
             Some(real) => {
                 let mut real = Command::new(real);
-                real.args(&self.words).env(program::SEAT, "off");
+                real.args(&self.words).env(program::SEAT, program::OFF);
                 Error::new(ErrorKind::NotFound, tried, real.exec())
             }
             None => Error::new(ErrorKind::NotFound, tried, "there is none behind it"),
         };
         (error.hint("install docker's buildx, or take dkb out of its place"), NOT_FOUND)
     }
-}
-
-fn is_off() -> bool {
-    env(program::SEAT).is_some_and(|off| off == "off")
 }
 
 /// What docker was told of its settings.

@@ -8,6 +8,7 @@ use dkb_lab::dkb::has_seen_the_cache;
 use dkb_lab::{Builder, Command, Context, Engine, Promises, State, eventually, promises};
 
 use crate::soak::Seeds;
+use crate::sweep_random::Dice;
 
 /// A day takes up to a minute, and `just soak` has all the time it needs.
 const USUAL: u64 = 1;
@@ -20,23 +21,11 @@ pub(crate) fn promises() -> Promises {
         .on(|name| name == "docker-28.5", promises![no_stranger_ever_loses_a_step_through_a_build_of_ours])
 }
 
-/// Small numbers from one seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 16) % sides
-    }
-}
-
 /// What one build is of. Ours and strangers' are drawn from the same few.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Work {
-    source: u64,
-    tool: u64,
+    source: usize,
+    tool: usize,
     only_first_stage: bool,
 }
 
@@ -91,7 +80,7 @@ struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    fn build(&self, work: Work, session: u64) -> Command {
+    fn build(&self, work: Work, session: usize) -> Command {
         work.write(&self.ours, self.seed);
         let dkb = self.engine.dkb_in(&self.state).project("ours").session(&format!("s{session}"));
         let tag = if work.only_first_stage { "ours-build" } else { "ours" };
@@ -132,7 +121,7 @@ fn no_stranger_ever_loses_a_step_through_a_build_of_ours(engine: &Engine) {
 }
 
 fn day(engine: &Engine, seed: u64) {
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut dice = Dice(seed);
     let scene = Scene { engine, seed, state: State::new(), ours: Context::new(), theirs: Context::new() };
     engine.docker(["builder", "prune", "-af"]).run().success();
     let mut theirs: Vec<Work> = Vec::new();
@@ -140,7 +129,7 @@ fn day(engine: &Engine, seed: u64) {
     for _ in 0..ACTS {
         let work = Work::new(&mut dice);
         let who = [Stranger::Build, Stranger::Build, Stranger::Bake, Stranger::Compose];
-        let who = who[usize::try_from(dice.roll(4)).expect("few")];
+        let who = who[dice.roll(4)];
         let act = dice.roll(10);
         match act {
             0..=4 => {
@@ -153,12 +142,13 @@ fn day(engine: &Engine, seed: u64) {
                 theirs.push(work);
             }
             _ => {
-                let (other, wait) = (Work::new(&mut dice), dice.roll(8) * 100);
-                acts.push(format!("ours {work:?}, {wait} ms later {who:?} {other:?}"));
+                let (other, steps) = (Work::new(&mut dice), dice.roll(8));
+                let wait = Duration::from_millis(100) * u32::try_from(steps).expect("few");
+                acts.push(format!("ours {work:?}, {wait:?} later {who:?} {other:?}"));
                 let (ours, stranger) = (scene.build(work, dice.roll(2)), scene.stranger(who, other));
                 thread::scope(|beside| {
                     let ours = beside.spawn(|| ours.run().success());
-                    thread::sleep(Duration::from_millis(wait));
+                    thread::sleep(wait);
                     stranger.run().success();
                     ours.join().expect("our build");
                 });

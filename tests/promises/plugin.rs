@@ -232,27 +232,24 @@ fn a_dkb_that_is_gone_or_broken_or_too_old_is_passed_over() {
         assert_eq!(call.stdin.as_deref(), Some(&b"given"[..]), "{what}");
     };
     let dkb = user.dkb();
-    let set = |text: &[u8], mode: u32| {
-        let _ = fs::remove_file(&dkb);
-        fs::write(&dkb, text).expect("a file");
-        fs::set_permissions(&dkb, fs::Permissions::from_mode(mode)).expect("a mode");
-    };
     fs::remove_file(&dkb).expect("no dkb");
     run("gone");
     symlink("/nowhere/dkb", &dkb).expect("a link");
     run("a link to nothing");
-    set(b"", 0o755);
-    run("a file that was never written");
-    set(b"\x7fELF\x02\x01\x01", 0o755);
-    run("half a file");
-    set(b"#!/nowhere/interpreter\n", 0o755);
-    run("for another machine");
-    set(b"x", 0o644);
-    run("no program");
-    set(b"#!/bin/sh\necho 'dkb: there is no such verb' >&2\nexit 2\n", 0o755);
-    run("an old one");
-    set(b"#!/bin/sh\nkill -SEGV $$\n", 0o755);
-    run("one that crashes");
+    let no_program: [(&str, &[u8], u32); 6] = [
+        ("a file that was never written", b"", 0o755),
+        ("half a file", b"\x7fELF\x02\x01\x01", 0o755),
+        ("for another machine", b"#!/nowhere/interpreter\n", 0o755),
+        ("no program", b"x", 0o644),
+        ("an old one", b"#!/bin/sh\necho 'dkb: there is no such verb' >&2\nexit 2\n", 0o755),
+        ("one that crashes", b"#!/bin/sh\nkill -SEGV $$\n", 0o755),
+    ];
+    for (what, text, mode) in no_program {
+        fs::remove_file(&dkb).expect("the former");
+        fs::write(&dkb, text).expect("a file");
+        fs::set_permissions(&dkb, fs::Permissions::from_mode(mode)).expect("a mode");
+        run(what);
+    }
     fs::remove_file(&dkb).expect("no dkb");
     fs::create_dir(&dkb).expect("a folder");
     run("a folder");

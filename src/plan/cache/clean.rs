@@ -180,21 +180,8 @@ mod tests {
     use crate::model::books_tests::{build, key};
     use crate::model::image_tests::host;
     use crate::model::{Books, CacheClaim, Record, SessionKey};
+    use crate::plan::cache::tests::cached;
     use crate::plan::clean::Here;
-
-    fn cached(of: &SessionKey, needs: &[&str]) -> CachedBuild {
-        CachedBuild {
-            past: BTreeSet::new(),
-            build: None,
-            of: of.clone(),
-            key: "k".to_owned(),
-            variant: String::new(),
-            at: Timestamp::UNIX_EPOCH,
-            ok: true,
-            keep: 0,
-            needs: needs.iter().map(ToString::to_string).collect(),
-        }
-    }
 
     /// What a clean of this session takes of the cache; then it gives up the rest, where it does.
     fn cleaned(books: &mut CacheBooks, of: &SessionKey, policy: &CleanPolicy) -> Vec<String> {

@@ -596,21 +596,26 @@ proptest! {
     }
 }
 
+/// A build that went well, and the records that it needs.
+pub(super) fn cached(of: &SessionKey, needs: &[&str]) -> CachedBuild {
+    CachedBuild {
+        past: BTreeSet::new(),
+        build: None,
+        of: of.clone(),
+        key: "k".to_owned(),
+        variant: String::new(),
+        at: Timestamp::UNIX_EPOCH,
+        ok: true,
+        keep: 0,
+        needs: needs.iter().map(ToString::to_string).collect(),
+    }
+}
+
 #[test]
 fn what_two_sessions_use_is_counted_once_and_marked_in_each() {
     let mut books = CacheBooks::default();
     for (n, needs) in [(1, &["a", "b"][..]), (2, &["b"]), (3, &["c"])] {
-        books.builds.push(CachedBuild {
-            past: BTreeSet::new(),
-            build: None,
-            of: of(n),
-            key: "k".to_owned(),
-            variant: String::new(),
-            at: Timestamp::UNIX_EPOCH,
-            ok: true,
-            keep: 0,
-            needs: needs.iter().map(ToString::to_string).collect(),
-        });
+        books.builds.push(cached(&of(n), needs));
     }
     let record = |(id, size): (&str, u64)| CacheRecord { id: id.to_owned(), size, ..CacheRecord::default() };
     let bytes = CacheBytes::new(&books, &[("a", 1), ("b", 10), ("c", 100), ("d", 1000)].map(record));
