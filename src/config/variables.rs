@@ -5,7 +5,8 @@ use crate::model::slip;
 
 /// What dkb reads or sets beside the variables of keys: what names a file, what is a mark between two of dkb's own
 /// processes, and what a command finds in its environment.
-const OTHERS: &[&str] = &["DKB_SETTINGS", "DKB_USER", "DKB_SEAT", "DKB_INSIDE", "DKB_GUARD", "DKB_LABEL"];
+const OTHERS: &[&str] =
+    &["DKB_SETTINGS", "DKB_USER", "DKB_SEAT", "DKB_INSIDE", "DKB_AS_DOCKER", "DKB_GUARD", "DKB_LABEL"];
 
 /// What the tests of dkb itself are told.
 const OF_TESTS: &[&str] = &["DKB_LAB", "DKB_SOAK", "DKB_SEED"];
@@ -32,7 +33,16 @@ mod tests {
     #[test]
     fn a_variable_that_nothing_reads_is_named_with_the_one_that_was_meant() {
         let said = |names: &[&str]| unknown(names.iter().map(ToString::to_string));
-        let known = ["PATH", "DKB_KEEP_LAST", "DKB_SWEEP_UNTIL", "DKB_LABEL", "DKB_SEAT", "DKB_LAB_CACHE", "DKBX"];
+        let known = [
+            "PATH",
+            "DKB_KEEP_LAST",
+            "DKB_SWEEP_UNTIL",
+            "DKB_LABEL",
+            "DKB_SEAT",
+            "DKB_AS_DOCKER",
+            "DKB_LAB_CACHE",
+            "DKBX",
+        ];
         assert_eq!(said(&known), [""; 0]);
         assert_eq!(
             said(&["DKB_KEEP_LSAT", "DKB_COLOUR_OF_IT"]),
