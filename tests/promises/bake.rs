@@ -184,10 +184,19 @@ fn of_two_targets_with_one_tag_none_is_left_nameless(engine: &Engine) {
         ["variable \"SEED\" { default = \"0\" }\n".to_owned(), target("a"), target("b"), target("c")].concat();
     scene.context.write("docker-bake.hcl", definition);
     for seed in ["1", "2", "3"] {
-        quiet(&scene.words(&["bake", "a", "b", "c"]).env("SEED", seed).run().success());
+        quiet(&bake_at_one_name(&scene, seed));
         assert!(dangling(engine).is_empty(), "{}", engine.inventory());
         assert!(scene.maker.recorded().contains(&scene.maker.id("same:dev")));
     }
+}
+
+/// Containerd's store now and then refuses one of several targets that take a name in the same moment, and docker
+/// ends with that. It is docker's own race: whoever meets it bakes again.
+fn bake_at_one_name(scene: &Scene, seed: &str) -> Output {
+    let bake = || scene.words(&["bake", "a", "b", "c"]).env("SEED", seed).run();
+    let refused = |output: &Output| output.err().contains("already exists");
+    let mut tries = (0..5).map(|_| bake());
+    tries.find(|output| !refused(output)).expect("five bakes in a row were refused a name").success()
 }
 
 fn what_goes_elsewhere_is_noted_as_nothing(engine: &Engine) {
