@@ -19,10 +19,10 @@ pub use engine::{answers, contexts};
 pub use settings::settings;
 
 /// Breaks where a law is broken; whether the parser made something of the bytes.
-pub type Target = fn(&[u8]) -> bool;
+pub type FuzzTarget = fn(&[u8]) -> bool;
 
 /// Each by the name that its file and its corpus in `fuzz/` have.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, FuzzTarget); 8] = [
     ("answers", answers),
     ("argv", argv),
     ("classic", classic),

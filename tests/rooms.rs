@@ -1,5 +1,6 @@
 //! Who knows whom: read off every path in the source, through re-exports to the file that has the thing. No arrow
-//! goes up, no verb names a verb, and no two files know each other, not even by way of others.
+//! goes up, no verb names a verb, no two files know each other, not even by way of others, and a type has a name of
+//! its own.
 
 mod source;
 
@@ -290,6 +291,30 @@ fn no_two_files_know_each_other() {
         })
         .collect();
     assert!(circles.is_empty(), "files in circles:\n{}", circles.join("\n"));
+}
+
+#[test]
+fn the_name_of_a_type_is_used_once() {
+    let house = House::read();
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    // What fuzzing puts together is read beside what it tries, and by nobody else.
+    for (module, file) in house.files.iter().filter(|(module, _)| !module.contains(&"fuzz".to_owned())) {
+        for item in &file.items {
+            let (name, attributes) = match item {
+                Item::Struct(item) => (&item.ident, &item.attrs),
+                Item::Enum(item) => (&item.ident, &item.attrs),
+                Item::Trait(item) => (&item.ident, &item.attrs),
+                Item::Type(item) => (&item.ident, &item.attrs),
+                _ => continue,
+            };
+            if !is_for_tests(attributes) {
+                places.entry(name.to_string()).or_default().push(written(module));
+            }
+        }
+    }
+    assert!(places.len() > 300, "{}", places.len());
+    places.retain(|_, places| places.len() > 1);
+    assert!(places.is_empty(), "names of several types: {places:#?}");
 }
 
 #[test]

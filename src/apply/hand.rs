@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use super::{Report, apply, image};
+use super::{Carried, apply, image};
 use crate::bookkeeping::{NeededByBuilds, Removals};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -44,7 +44,7 @@ impl<'a, E: Engine> Hand<'a, E> {
         plan: &mut Plan,
         stop: impl Future<Output = ()>,
         mut progress: impl FnMut(&Step),
-    ) -> Report {
+    ) -> Carried {
         let Snapshot { engine, images, .. } = self.snapshot;
         let told = self.removals.told(plan);
         let going = |id| self.removals.going(id);

@@ -31,7 +31,7 @@ use std::collections::HashSet;
 use tokio::sync::Mutex;
 
 use super::ended::{StepEnd, plainly};
-use crate::engine::{self, Engine, Removed, Target};
+use crate::engine::{self, Engine, Removed, ToDelete};
 use crate::error::{Error, Result};
 use crate::model::{Capabilities, ImageId, Outcome, Reference};
 
@@ -52,15 +52,15 @@ impl<'e, E: Engine> Door<'e, E> {
 
     /// Takes a name or a digest off an image that has others.
     async fn delete(&self, name: &Reference) -> Result<engine::Answer<Removed>> {
-        self.ask(Target::Name(name), None).await
+        self.ask(ToDelete::Name(name), None).await
     }
 
     /// Deletes an image by all that it has left.
-    async fn delete_image(&self, id: ImageId, target: Target<'_>) -> Result<engine::Answer<Removed>> {
+    async fn delete_image(&self, id: ImageId, target: ToDelete<'_>) -> Result<engine::Answer<Removed>> {
         self.ask(target, Some(id)).await
     }
 
-    async fn ask(&self, target: Target<'_>, going: Option<ImageId>) -> Result<engine::Answer<Removed>> {
+    async fn ask(&self, target: ToDelete<'_>, going: Option<ImageId>) -> Result<engine::Answer<Removed>> {
         let _alone = match &self.turn {
             Some(turn) => Some(turn.lock().await),
             None => None,
@@ -79,7 +79,7 @@ impl<'e, E: Engine> Door<'e, E> {
 /// Deletes an image that nobody named, by compare-and-swap.
 pub(super) async fn remove_untagged(door: &Door<'_, impl Engine>, id: ImageId) -> Result<StepEnd> {
     if door.can.names_nameless {
-        let target = Target::Nameless(id);
+        let target = ToDelete::Nameless(id);
         match door.delete_image(id, target).await? {
             // It is gone, or somebody has named it, or dkb itself once did: the long way tells.
             engine::Answer::Missing => {}
@@ -93,7 +93,7 @@ async fn remove_by_private_name(door: &Door<'_, impl Engine>, id: ImageId) -> Re
     let private = id.private_tag();
     match door.engine.tag(id, &private).await? {
         engine::Answer::Done(()) => {
-            let answer = door.delete_image(id, Target::Name(&private)).await?;
+            let answer = door.delete_image(id, ToDelete::Name(&private)).await?;
             judge(door, id, None, answer).await
         }
         other => settle(door, id, plainly(other, |()| Outcome::Done)).await,
@@ -143,7 +143,7 @@ pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, know
                 return remove_pushed(door, id, &[only.to_string()]).await;
             }
             ([only], []) => {
-                let answer = door.delete_image(id, Target::Id(id)).await?;
+                let answer = door.delete_image(id, ToDelete::Id(id)).await?;
                 return judge(door, id, Some(only), answer).await;
             }
             // Left from a deletion that was cut off. Our own name can't have been moved by anybody else.

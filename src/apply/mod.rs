@@ -37,7 +37,7 @@ const GRACE: Duration = Duration::from_millis(400);
 
 /// What became of a plan, besides the results that now stand in its steps.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
+pub(crate) struct Carried {
     /// Images that are gone from the engine, by our hand or another's.
     pub(crate) gone: Vec<ImageId>,
     /// What went wrong, each thing once.
@@ -47,7 +47,7 @@ pub(crate) struct Report {
     pub(crate) lost: bool,
 }
 
-impl Report {
+impl Carried {
     /// As a verb ends that carries out this plan: 1 where some of it failed, 2 where all of it did.
     pub(crate) fn exit_code(&self, plan: &Plan) -> u8 {
         let totals = plan.totals();
@@ -73,8 +73,8 @@ async fn apply(
     is_needed: impl Fn(&Step) -> bool,
     stop: impl Future<Output = ()>,
     mut progress: impl FnMut(&Step, Outcome),
-) -> Report {
-    let mut report = Report::default();
+) -> Carried {
+    let mut report = Carried::default();
     let mut stop = pin!(stop);
     let (mut held, mut stood_on) = (HashSet::new(), HashMap::new());
     let (can, is_needed) = (door.can, &is_needed);
@@ -92,7 +92,7 @@ async fn apply(
             (Kind::Image, ..) => can.images_at_once,
             _ => can.others_at_once,
         };
-        let mut carry_out = async |groups: &[&[Step]], report: &mut Report| {
+        let mut carry_out = async |groups: &[&[Step]], report: &mut Carried| {
             let perform = |group| perform_group(door, group, is_needed);
             side_by_side(groups, perform, at_once, stop.as_mut(), report, &mut progress).await
         };
@@ -156,7 +156,7 @@ async fn side_by_side<'s, P: Future<Output = Result<Vec<StepEnd>>>>(
     perform: impl Fn(&'s [Step]) -> P,
     at_once: usize,
     mut stop: Pin<&mut impl Future<Output = ()>>,
-    report: &mut Report,
+    report: &mut Carried,
     progress: &mut impl FnMut(&Step, Outcome),
 ) -> Vec<StepEnd> {
     let mut ended: Vec<Option<Vec<StepEnd>>> = groups.iter().map(|_| None).collect();

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Ledger, Removing, State};
-use crate::model::{Books, Doer, EngineInfo, ImageId, Notice, Outcome, Plan, Record, Removal, Step, Told};
+use crate::model::{Books, Doer, EngineInfo, ImageId, Notice, Outcome, Plan, Record, Removal, RemovalsOf, Step};
 use crate::plan::ended::never_went;
 
 /// How long somebody who asked to stop is kept waiting for the ledger's lock.
@@ -35,8 +35,8 @@ impl<'a> Removals<'a> {
         Self { state, ledger, books, doer, notes: OnceCell::new() }
     }
 
-    pub(crate) fn told(&self, plan: &Plan) -> Told<'a> {
-        Told::new(plan, self.books, self.doer)
+    pub(crate) fn told(&self, plan: &Plan) -> RemovalsOf<'a> {
+        RemovalsOf::new(plan, self.books, self.doer)
     }
 
     /// The engine is about to be asked to delete this image.
@@ -44,7 +44,7 @@ impl<'a> Removals<'a> {
         let _ = self.notes().as_ref().map(|notes| notes.going(image));
     }
 
-    pub(crate) fn ended(&self, step: &Step, outcome: Outcome, told: &Told) {
+    pub(crate) fn ended(&self, step: &Step, outcome: Outcome, told: &RemovalsOf) {
         let Ok(notes) = self.notes() else { return };
         if let Some(image) = step.removed_image() {
             match outcome {

@@ -16,7 +16,7 @@ use crate::bookkeeping::{self, home, recover, running};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
-use crate::ledger::{Intent, Made, Running, State, read_iid, read_metadata};
+use crate::ledger::{Intent, Running, State, TargetResult, read_iid, read_metadata};
 use crate::model::{Books, Build, BuildId, EndedBuild, ImageId, Life, Reference, SessionKey, Stamp};
 use crate::observe::lives;
 use crate::plan::argv::IdFile;
@@ -198,7 +198,7 @@ impl Job {
     }
 
     /// What docker says that the targets of a bake have become.
-    fn made(&self) -> BTreeMap<String, Made> {
+    fn made(&self) -> BTreeMap<String, TargetResult> {
         let own = self.own_file();
         let file = own.as_deref().or_else(|| self.written_by_docker()).filter(|_| self.is_bake());
         file.map(read_metadata).unwrap_or_default()
@@ -208,8 +208,8 @@ impl Job {
     async fn in_order<'a>(
         &'a self,
         before: &'a Before,
-        made: &'a BTreeMap<String, Made>,
-    ) -> Result<Vec<(&'a Target, &'a Names, Option<&'a Made>)>> {
+        made: &'a BTreeMap<String, TargetResult>,
+    ) -> Result<Vec<(&'a Target, &'a Names, Option<&'a TargetResult>)>> {
         let (mut first, mut last) = (Vec::new(), Vec::new());
         for (target, names) in self.noted().zip(&before.names) {
             let made = target.name.as_ref().and_then(|name| made.get(name));
@@ -232,7 +232,7 @@ impl Job {
     async fn result(
         &self,
         target: &Target,
-        made: Option<&Made>,
+        made: Option<&TargetResult>,
         seen: &SeenOutput,
         before: &Before,
         known: &Books,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use crate::engine::{Answer, Engine, Target};
+use crate::engine::{Answer, Engine, ToDelete};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::model::{Books, Build, ImageId, Record, Reference, SessionEntry, SessionKey};
@@ -107,7 +107,7 @@ impl TagLoan {
             if lost || others || is_awaited(&running) {
                 continue;
             }
-            let _ = engine.delete_image(Target::Name(name)).await?;
+            let _ = engine.delete_image(ToDelete::Name(name)).await?;
             // One that has begun in this moment may have found the name that went.
             if is_awaited(&beside()) {
                 let _ = engine.tag(*id, name).await?;

@@ -92,7 +92,7 @@ pub(super) struct Cut {
 
 pub(super) fn split(command: &Command, mut args: Vec<OsString>) -> Result<Cut> {
     drop_plugin_word(command, &mut args);
-    let before = Before::read(command, &args);
+    let before = BeforeVerb::read(command, &args);
     let Some(verb) = args.get(before.verb_at).and_then(|word| word.to_str()) else {
         return Ok(Cut { words: args, build: None, asks_for_help: false, verbs: Vec::new() });
     };
@@ -132,7 +132,7 @@ fn drop_plugin_word(command: &Command, args: &mut Vec<OsString>) {
         Some("cargo-dkb") => "cargo dkb",
         _ => return,
     };
-    let at = Before::read(command, args).verb_at;
+    let at = BeforeVerb::read(command, args).verb_at;
     if args.get(at).is_some_and(|word| word == "dkb") {
         args.remove(at);
         // That is what help calls it.
@@ -184,7 +184,7 @@ fn not_ours(words: &[OsString]) -> Error {
 
 /// The words before the verb.
 #[derive(Default)]
-struct Before {
+struct BeforeVerb {
     verb_at: usize,
     /// Flags that only stand before a verb.
     stay: Vec<OsString>,
@@ -194,7 +194,7 @@ struct Before {
     docker: Vec<OsString>,
 }
 
-impl Before {
+impl BeforeVerb {
     fn read(command: &Command, args: &[OsString]) -> Self {
         let mut before = Self { verb_at: args.len(), ..Self::default() };
         let mut at = 1;
@@ -222,7 +222,7 @@ impl Before {
 }
 
 /// One flag of a word: `-qD` has two.
-struct Flag<'a> {
+struct DockerFlag<'a> {
     /// Its ID, and whether it stands before the verb only; `None` for one that nobody knows.
     arg: Option<(&'a str, bool)>,
     /// The flag as it would be typed alone, with a value that hangs on it.
@@ -231,12 +231,12 @@ struct Flag<'a> {
     wants_next: bool,
 }
 
-fn flags_of<'a>(command: &'a Command, word: &OsStr) -> Vec<Flag<'a>> {
+fn flags_of<'a>(command: &'a Command, word: &OsStr) -> Vec<DockerFlag<'a>> {
     let Some(text) = word.to_str() else {
         // Only a value can be anything but UTF-8, so it hangs on the flag: `--context=…`.
         let name = word.to_string_lossy();
         let arg = name.split_once('=').and_then(|(name, _)| find(command, |arg| long(arg, name)));
-        return vec![Flag {
+        return vec![DockerFlag {
             arg: arg.map(|(arg, top)| (arg.get_id().as_str(), top)),
             alone: word.to_owned(),
             wants_next: false,
@@ -246,7 +246,7 @@ fn flags_of<'a>(command: &'a Command, word: &OsStr) -> Vec<Flag<'a>> {
         let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
         let arg = find(command, |arg| long(arg, name));
         let wants_next = value.is_none() && arg.is_some_and(|(arg, _)| wants_value(arg));
-        return vec![Flag {
+        return vec![DockerFlag {
             arg: arg.map(|(arg, top)| (arg.get_id().as_str(), top)),
             alone: word.to_owned(),
             wants_next,
@@ -258,7 +258,7 @@ fn flags_of<'a>(command: &'a Command, word: &OsStr) -> Vec<Flag<'a>> {
         let rest = &text[at + letter.len_utf8()..];
         let valued = arg.is_some_and(|(arg, _)| wants_value(arg));
         let hangs_on = valued && !rest.is_empty() || rest.starts_with('=');
-        flags.push(Flag {
+        flags.push(DockerFlag {
             arg: arg.map(|(arg, top)| (arg.get_id().as_str(), top)),
             alone: format!("-{letter}{}", if hangs_on { rest } else { "" }).into(),
             wants_next: valued && !hangs_on,

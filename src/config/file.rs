@@ -45,7 +45,7 @@ pub(crate) enum Whose<'a> {
 }
 
 pub(crate) fn read(text: &str, path: &Path, whose: Whose, home: Option<&Path>) -> Result<File> {
-    let reader = Reader { text, path, whose, home };
+    let reader = FileReader { text, path, whose, home };
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         reader.error(at, error.message().replace('\n', ", ")).hint("the file must be TOML: key = value, one a line")
@@ -79,14 +79,14 @@ fn in_order<'a>(table: &'a DeTable<'a>) -> Vec<(&'a str, usize, &'a Spanned<DeVa
     entries
 }
 
-struct Reader<'a> {
+struct FileReader<'a> {
     text: &'a str,
     path: &'a Path,
     whose: Whose<'a>,
     home: Option<&'a Path>,
 }
 
-impl Reader<'_> {
+impl FileReader<'_> {
     fn source(&self, at: usize) -> Source {
         let line = self.text.get(..at).unwrap_or_default().matches('\n').count() + 1;
         Source::File { path: self.path.to_owned(), line, checkout: self.whose != Whose::User }

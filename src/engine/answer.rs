@@ -288,7 +288,7 @@ pub(super) struct ImageEvent {
 /// A step in an image's history.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Step {
+pub(super) struct HistoryStep {
     pub(super) id: String,
     pub(super) tags: Option<Vec<String>>,
 }

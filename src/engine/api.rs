@@ -38,7 +38,7 @@ impl Default for Limits {
 
 /// What to delete: an ID, or one name of the image and nothing but that name.
 #[derive(Clone, Copy, Debug)]
-pub enum Target<'a> {
+pub enum ToDelete<'a> {
     Id(ImageId),
     Name(&'a Reference),
     /// The name that containerd's store gives to an image without one, and takes back when somebody names it.
@@ -89,7 +89,7 @@ pub trait Engine {
     async fn tag(&self, id: ImageId, name: &Reference) -> Result<Answer>;
 
     /// Deletes what is named and never its parents, never by force.
-    async fn delete_image(&self, target: Target<'_>) -> Result<Answer<Removed>>;
+    async fn delete_image(&self, target: ToDelete<'_>) -> Result<Answer<Removed>>;
 
     /// Removes a container that does not run. Its anonymous volumes stay: they may hold data, and are steps of their own.
     async fn remove_container(&self, id: &str) -> Result<Answer>;

@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::{self, Read, plain};
 use super::answer_disk;
-use super::api::{Engine, Limits, Target, nameless};
+use super::api::{Engine, Limits, ToDelete, nameless};
 use super::ask::{Asker, BASE, Flavour, Hello, clock, escaped, reached, segment};
 use super::capabilities;
 use super::endpoint::Endpoint;
@@ -174,11 +174,11 @@ impl Engine for Docker {
         self.change(&tried, self.client.tag_image(&id, Some(options))).await
     }
 
-    async fn delete_image(&self, target: Target<'_>) -> Result<Answer<Removed>> {
+    async fn delete_image(&self, target: ToDelete<'_>) -> Result<Answer<Removed>> {
         let (name, tried) = match target {
-            Target::Id(id) => (id.to_string(), format!("deleting {}", id.short())),
-            Target::Name(name) => (name.to_string(), format!("deleting {name}")),
-            Target::Nameless(id) => (nameless(id), format!("deleting {}", id.short())),
+            ToDelete::Id(id) => (id.to_string(), format!("deleting {}", id.short())),
+            ToDelete::Name(name) => (name.to_string(), format!("deleting {name}")),
+            ToDelete::Nameless(id) => (nameless(id), format!("deleting {}", id.short())),
         };
         let options = RemoveImageOptionsBuilder::default().force(false).noprune(true).build();
         let name = segment(&name, &tried)?;

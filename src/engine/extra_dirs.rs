@@ -12,10 +12,10 @@ use serde_json::{Map, Value, from_str, to_string};
 pub(super) const KEY: &str = "cliPluginsExtraDirs";
 
 /// Why a text can't be changed.
-pub(super) type Refusal = String;
+pub(super) type WhyNot = String;
 
 /// With this folder before all others. A text of nothing but spaces is no settings at all, as it is to docker.
-pub(super) fn with(text: &str, folder: &str) -> Result<String, Refusal> {
+pub(super) fn with(text: &str, folder: &str) -> Result<String, WhyNot> {
     let quoted = to_string(folder).map_err(|error| error.to_string())?;
     if text.trim().is_empty() {
         return Ok(format!("{{\n\t\"{KEY}\": [{quoted}]\n}}\n"));
@@ -44,7 +44,7 @@ pub(super) fn with(text: &str, folder: &str) -> Result<String, Refusal> {
 }
 
 /// Without this folder, and without the list where it named no other.
-pub(super) fn without(text: &str, folder: &str) -> Result<String, Refusal> {
+pub(super) fn without(text: &str, folder: &str) -> Result<String, WhyNot> {
     let Some(list) = List::of(text)? else { return Ok(text.to_owned()) };
     let is_it = |item: &Range<usize>| from_str::<String>(&text[item.clone()]).is_ok_and(|name| name == folder);
     let Some(at) = list.items.iter().position(is_it) else { return Ok(text.to_owned()) };
@@ -79,7 +79,7 @@ struct List {
 }
 
 impl List {
-    fn of(text: &str) -> Result<Option<Self>, Refusal> {
+    fn of(text: &str) -> Result<Option<Self>, WhyNot> {
         if text.trim().is_empty() {
             return Ok(None);
         }
@@ -96,7 +96,7 @@ impl List {
 }
 
 /// Where the list is to be named for the first time, and the words of it: before all other settings.
-fn member(text: &str, quoted: &str) -> Result<(Range<usize>, String), Refusal> {
+fn member(text: &str, quoted: &str) -> Result<(Range<usize>, String), WhyNot> {
     let start = text.find('{').ok_or("it is no object")?.saturating_add(1);
     let first = start.saturating_add(text[start..].len().saturating_sub(text[start..].trim_start().len()));
     if text[first..].starts_with('}') {
@@ -132,7 +132,7 @@ fn folders(settings: &Map<String, Value>) -> Option<Vec<Value>> {
 }
 
 /// What came of a change, if it is what was wanted. A list that names nothing is none.
-fn checked(before: &str, after: String, want: impl Fn(&mut Map<String, Value>)) -> Result<String, Refusal> {
+fn checked(before: &str, after: String, want: impl Fn(&mut Map<String, Value>)) -> Result<String, WhyNot> {
     let read = |text: &str| from_str::<Map<String, Value>>(text).map_err(|error| error.to_string());
     let bare = |mut settings: Map<String, Value>| {
         if folders(&settings).is_none_or(|folders| folders.is_empty()) {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::endpoint::{Endpoint, Way};
-use super::{Answer, Docker, Engine, Limits, Target};
+use super::{Answer, Docker, Engine, Limits, ToDelete};
 use crate::error::ErrorKind;
 use crate::model::ImageId;
 
@@ -50,7 +50,7 @@ async fn ask(answer: &'static [u8], more: &'static [u8], hang_up: bool) -> (Erro
     let engine = Docker::connect(Endpoint::unix(&socket), SHORT).await.expect("a hello");
     let error = engine.images(false).await.expect_err("no list");
     let id = ImageId::parse(&"0".repeat(64)).expect("an ID");
-    (error.kind, engine.delete_image(Target::Id(id)).await.expect("it was asked"))
+    (error.kind, engine.delete_image(ToDelete::Id(id)).await.expect("it was asked"))
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {

@@ -39,7 +39,7 @@ impl Docker {
     /// no history, or none for this platform, that says nothing, not even by a 404.
     pub(super) async fn names_of(&self, id: ImageId) -> Result<Option<Vec<Reference>>> {
         let tried = format!("asking for the names of {}", id.short());
-        match self.asker.get::<Vec<answer::Step>>(&format!("/images/{id}/history"), self.limits.ask).await {
+        match self.asker.get::<Vec<answer::HistoryStep>>(&format!("/images/{id}/history"), self.limits.ask).await {
             Ok((_, steps)) => {
                 if let Some(step) = steps.into_iter().next().filter(|step| ImageId::parse(&step.id) == Some(id)) {
                     return Ok(Some(answer::references(step.tags.as_deref())));
@@ -54,7 +54,7 @@ impl Docker {
     pub(super) async fn history(&self, name: &str) -> Result<Option<ImageId>> {
         let tried = format!("asking for the history of {name}");
         let path = format!("/images/{}/history", segment(name, &tried)?);
-        match self.asker.get::<Vec<answer::Step>>(&path, self.limits.ask).await {
+        match self.asker.get::<Vec<answer::HistoryStep>>(&path, self.limits.ask).await {
             Ok((_, steps)) => Ok(steps.first().and_then(|step| ImageId::parse(&step.id))),
             Err(Fault::Answered { .. } | Fault::Rubbish(_)) => Ok(None),
             Err(fault) => Err(fault.into_error(&self.tried(&tried))),

@@ -51,7 +51,7 @@ mod wire;
 mod working;
 
 pub(crate) use api::nameless;
-pub use api::{Engine, Limits, Target};
+pub use api::{Engine, Limits, ToDelete};
 pub use ask::Hello;
 pub use docker::{Docker, is_no_such_call};
 pub use endpoint::{DockerFlags, Endpoint};

@@ -12,7 +12,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::buildkit::BuildKit;
-use super::protobuf::{Value, fields, text, yes};
+use super::protobuf::{Field, fields, text, yes};
 use crate::model::{PastBuild, PastStep, Stamp};
 
 /// So many of the newest are told of; a busy engine remembers more.
@@ -56,7 +56,7 @@ impl Buildx<'_> {
 
 /// A build out of an event: it has begun, or has ended.
 fn build(event: &[u8]) -> Option<PastBuild> {
-    const DELETED: Value<'_> = Value::Number(2);
+    const DELETED: Field<'_> = Field::Number(2);
     let event = fields(event)?;
     if event.contains(&(1, DELETED)) {
         return None;
@@ -77,18 +77,18 @@ fn label(pair: &[u8]) -> Option<(String, String)> {
     let pair = fields(pair)?;
     let key = last(&pair, 1)?.text()?;
     // An empty text is not written down.
-    let value = last(&pair, 2).map_or(Some(String::new()), Value::text)?;
+    let value = last(&pair, 2).map_or(Some(String::new()), Field::text)?;
     Some((key.strip_prefix("label:")?.to_owned(), value))
 }
 
-fn moment(value: Value<'_>) -> Option<Timestamp> {
+fn moment(value: Field<'_>) -> Option<Timestamp> {
     let parts = fields(value.bytes()?)?;
-    let part = |number| last(&parts, number).map_or(Some(0), Value::number);
+    let part = |number| last(&parts, number).map_or(Some(0), Field::number);
     Timestamp::new(i64::try_from(part(1)?).ok()?, i32::try_from(part(2)?).ok()?).ok()
 }
 
 /// What is said twice holds as it is said last.
-fn last<'a>(fields: &[(u64, Value<'a>)], number: u64) -> Option<Value<'a>> {
+fn last<'a>(fields: &[(u64, Field<'a>)], number: u64) -> Option<Field<'a>> {
     fields.iter().rev().find_map(|(of, value)| (*of == number).then_some(*value))
 }
 
@@ -98,15 +98,15 @@ fn steps(log: &[impl AsRef<[u8]>]) -> Vec<PastStep> {
     for said in log.iter().filter_map(|message| fields(message.as_ref())) {
         for vertex in said.into_iter().filter(|(number, _)| *number == 1) {
             let Some(vertex) = vertex.1.bytes().and_then(fields) else { continue };
-            let Some(digest) = last(&vertex, 1).and_then(Value::text) else { continue };
+            let Some(digest) = last(&vertex, 1).and_then(Field::text) else { continue };
             let inputs: Vec<String> =
                 vertex.iter().filter(|(number, _)| *number == 2).filter_map(|(_, input)| input.text()).collect();
             let step = steps.entry(digest.clone()).or_insert_with(|| PastStep { digest, ..PastStep::default() });
             if !inputs.is_empty() {
                 step.inputs = inputs;
             }
-            step.name = last(&vertex, 3).and_then(Value::text).unwrap_or_default();
-            step.cached |= last(&vertex, 4).and_then(Value::number).is_some_and(|cached| cached != 0);
+            step.name = last(&vertex, 3).and_then(Field::text).unwrap_or_default();
+            step.cached |= last(&vertex, 4).and_then(Field::number).is_some_and(|cached| cached != 0);
             if let (Some(began), Some(ended)) = (last(&vertex, 5).and_then(moment), last(&vertex, 6).and_then(moment)) {
                 step.ran.push((began, ended));
             }

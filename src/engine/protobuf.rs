@@ -2,13 +2,13 @@
 
 /// What a field holds; the numbers of fixed width, which nothing here is told by, are passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Value<'a> {
+pub(super) enum Field<'a> {
     Number(u64),
     /// A text, some bytes, or a message within.
     Bytes(&'a [u8]),
 }
 
-impl<'a> Value<'a> {
+impl<'a> Field<'a> {
     pub(super) fn number(self) -> Option<u64> {
         if let Self::Number(number) = self { Some(number) } else { None }
     }
@@ -23,17 +23,17 @@ impl<'a> Value<'a> {
 }
 
 /// The fields by their numbers, in the order in which they stand. `None` for what is no message.
-pub(super) fn fields(mut message: &[u8]) -> Option<Vec<(u64, Value<'_>)>> {
+pub(super) fn fields(mut message: &[u8]) -> Option<Vec<(u64, Field<'_>)>> {
     let mut fields = Vec::new();
     while !message.is_empty() {
         let key = varint(&mut message)?;
         let number = key >> 3;
         match key & 7 {
-            0 => fields.push((number, Value::Number(varint(&mut message)?))),
+            0 => fields.push((number, Field::Number(varint(&mut message)?))),
             1 => drop(take(&mut message, 8)?),
             2 => {
                 let length = usize::try_from(varint(&mut message)?).ok()?;
-                fields.push((number, Value::Bytes(take(&mut message, length)?)));
+                fields.push((number, Field::Bytes(take(&mut message, length)?)));
             }
             5 => drop(take(&mut message, 4)?),
             _ => return None,
@@ -94,9 +94,9 @@ mod tests {
         ]
         .concat();
         let read = fields(&message).expect("a message");
-        assert_eq!(read[0], (1, Value::Number(150)));
+        assert_eq!(read[0], (1, Field::Number(150)));
         assert_eq!(read[1].1.text().as_deref(), Some("testing"));
-        assert_eq!(read[2].1.bytes().and_then(fields), Some(vec![(1, Value::Number(1))]));
+        assert_eq!(read[2].1.bytes().and_then(fields), Some(vec![(1, Field::Number(1))]));
         assert_eq!(fields(&message[..message.len() - 1]), None, "cut off");
         assert_eq!(fields(&[0x0b]), None, "a group");
         assert_eq!(fields(&[0xff; 11]), None, "a number without end");
@@ -107,7 +107,7 @@ mod tests {
         fn what_is_written_is_read_again(said in ".{0,300}") {
             let message = [text(2, &said), yes(3)].concat();
             let read = fields(&message).expect("a message");
-            prop_assert_eq!(read, vec![(2, Value::Bytes(said.as_bytes())), (3, Value::Number(1))]);
+            prop_assert_eq!(read, vec![(2, Field::Bytes(said.as_bytes())), (3, Field::Number(1))]);
         }
 
         #[test]

@@ -31,7 +31,7 @@ pub(crate) fn behind(seat: &Path, config_dir: Option<&Path>) -> Option<PathBuf> 
 
 /// How it stands with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum SeatStanding {
     Absent,
     /// Before this buildx.
     Taken(PathBuf),
@@ -81,29 +81,29 @@ impl Seat {
         behind(&self.script(), Some(&self.config_dir))
     }
 
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self) -> SeatStanding {
         let (dir, script) = (Some(&*self.config_dir), self.script());
         let config = CliConfig::read(dir);
         let plugins: Vec<PathBuf> = buildx_plugins(dir, &config).collect();
         let is_named = config.cli_plugins_extra_dirs.is_some_and(|folders| folders.contains(&self.folder()));
         match (is_named, script.is_file()) {
-            (false, false) => return Standing::Absent,
+            (false, false) => return SeatStanding::Absent,
             (false, true) => {
-                return Standing::Lost("docker's config.json does not name its folder any more".to_owned());
+                return SeatStanding::Lost("docker's config.json does not name its folder any more".to_owned());
             }
-            (true, false) => return Standing::Lost(format!("{} is gone", script.display())),
+            (true, false) => return SeatStanding::Lost(format!("{} is gone", script.display())),
             (true, true) => {}
         }
         if let Some(first) = plugins.first().filter(|first| **first != script) {
-            return Standing::Lost(format!("docker finds {} before it", first.display()));
+            return SeatStanding::Lost(format!("docker finds {} before it", first.display()));
         }
         let Some(buildx) = program::behind(&script, &plugins) else {
-            return Standing::Lost("there is no buildx behind it".to_owned());
+            return SeatStanding::Lost("there is no buildx behind it".to_owned());
         };
         match dkb_of(&script) {
-            Some(dkb) if !answers(&dkb) => Standing::Empty(dkb),
-            Some(_) => Standing::Taken(buildx),
-            None => Standing::Lost(format!("{} is not what dkb wrote", script.display())),
+            Some(dkb) if !answers(&dkb) => SeatStanding::Empty(dkb),
+            Some(_) => SeatStanding::Taken(buildx),
+            None => SeatStanding::Lost(format!("{} is not what dkb wrote", script.display())),
         }
     }
 
@@ -136,7 +136,7 @@ impl Seat {
 
     /// Gives the place back. `None` where dkb was not there.
     pub(crate) fn leave(&self) -> Result<Option<Changed>> {
-        if self.standing() == Standing::Absent && !self.copy().exists() {
+        if self.standing() == SeatStanding::Absent && !self.copy().exists() {
             return Ok(None);
         }
         let (settings, name) = (self.settings()?, self.name()?);
@@ -173,13 +173,13 @@ impl Seat {
     }
 
     /// docker's settings, through a link where they are one, if they are this user's.
-    fn settings(&self) -> Result<Settings> {
+    fn settings(&self) -> Result<DockerSettings> {
         let named = self.config_dir.join("config.json");
         let tried = || format!("reading docker's settings in {}", named.display());
         let target = match fs::canonicalize(&named) {
             Ok(target) => target,
             Err(error) if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(&named).is_err() => {
-                return Ok(Settings { file: named, text: String::new(), mode: None });
+                return Ok(DockerSettings { file: named, text: String::new(), mode: None });
             }
             Err(error) => return Err(Error::failed(tried(), error)),
         };
@@ -190,21 +190,21 @@ impl Seat {
             return Err(Error::failed(format!("changing docker's settings in {}", named.display()), whose)
                 .hint("run this as that user, or let DOCKER_CONFIG name a folder of your own"));
         }
-        Ok(Settings { file: target, text, mode: Some(meta.permissions().mode() & 0o7777) })
+        Ok(DockerSettings { file: target, text, mode: Some(meta.permissions().mode() & 0o7777) })
     }
 }
 
 /// What docker may have.
 const MOST: u64 = 64 << 20;
 
-struct Settings {
+struct DockerSettings {
     file: PathBuf,
     text: String,
     /// `None` where there is no such file yet.
     mode: Option<u32>,
 }
 
-impl Settings {
+impl DockerSettings {
     fn mode(&self) -> u32 {
         // As docker makes it: there may be credentials in it some day.
         self.mode.unwrap_or(0o600)

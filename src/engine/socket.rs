@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::endpoint::{Endpoint, Way};
 use crate::error::{Error, Result};
-use crate::model::{Door, SocketRights};
+use crate::model::{SocketDoor, SocketRights};
 
 impl Endpoint {
     /// The socket of an engine of this machine.
@@ -45,11 +45,11 @@ pub(super) fn lacking(endpoint: &Endpoint) -> Option<String> {
     let SocketRights { owner, group, mode } = rights;
     let of = format!("it is for user {owner} and group {group} (mode {mode:03o}), and this is user {user}");
     Some(match rights.door(user) {
-        Door::Group(group) => format!(
+        SocketDoor::Group(group) => format!(
             "{of} without that group: in a container add --group-add {group}, on a host add the user to the group"
         ),
-        Door::Shut => format!("{of}: only user {owner} may open it, in a container with --user {owner}"),
+        SocketDoor::Shut => format!("{of}: only user {owner} may open it, in a container with --user {owner}"),
         // Something else than its mode is in the way.
-        Door::Open => format!("{of}: is it a security module, such as SELinux or AppArmor, that forbids it?"),
+        SocketDoor::Open => format!("{of}: is it a security module, such as SELinux or AppArmor, that forbids it?"),
     })
 }

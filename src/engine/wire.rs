@@ -42,7 +42,7 @@ pub(super) struct Connector {
 }
 
 impl tower_service::Service<Uri> for Connector {
-    type Response = TokioIo<Line>;
+    type Response = TokioIo<Wire>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
@@ -54,7 +54,7 @@ impl tower_service::Service<Uri> for Connector {
         let Self { way, limit, words } = self.clone();
         Box::pin(async move {
             let connect = async {
-                Ok::<Box<dyn Stream>, io::Error>(match &*way {
+                Ok::<Box<dyn AnyStream>, io::Error>(match &*way {
                     Way::Unix(path) => Box::new(UnixStream::connect(path).await?),
                     Way::Tcp(address) => {
                         let stream = TcpStream::connect(address).await?;
@@ -67,28 +67,28 @@ impl tower_service::Service<Uri> for Connector {
             let stream = tokio::time::timeout(limit, connect).await.map_err(|_| {
                 io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {} s", limit.as_secs()))
             })??;
-            Ok(TokioIo::new(Line { stream, left: LONGEST_ANSWER }))
+            Ok(TokioIo::new(Wire { stream, left: LONGEST_ANSWER }))
         })
     }
 }
 
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+pub(super) trait AnyStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> AnyStream for S {}
 
 /// A stream on which every question buys the engine a number of bytes to answer with. The limit stands here,
 /// below HTTP, so that it holds for whoever reads the answer.
-pub(super) struct Line {
-    stream: Box<dyn Stream>,
+pub(super) struct Wire {
+    stream: Box<dyn AnyStream>,
     left: usize,
 }
 
-impl Connection for Line {
+impl Connection for Wire {
     fn connected(&self) -> Connected {
         Connected::new()
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -101,7 +101,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.left = LONGEST_ANSWER;
         Pin::new(&mut self.stream).poll_write(cx, buf)

@@ -11,7 +11,7 @@ use super::head;
 use crate::model::{ImageDetail, ImageId, Name, PROJECT_LABEL, Reference, SESSION_LABEL, Stamp};
 use crate::plan::argv::{self, BuildWords, Builder, Injection, Spelling, Tool};
 use crate::plan::attribution::{Evidence, verify};
-use crate::plan::classic::{Event, Reader};
+use crate::plan::classic::{ClassicReader, Event};
 use crate::processes::child::Notes;
 
 /// A word a line; the first line says whose words they are.
@@ -100,7 +100,7 @@ pub fn classic(data: &[u8]) -> bool {
 }
 
 fn events(output: &[u8], length: usize) -> Vec<Event> {
-    let (mut reader, mut events) = (Reader::default(), Vec::new());
+    let (mut reader, mut events) = (ClassicReader::default(), Vec::new());
     for piece in output.chunks(length) {
         reader.feed(piece, |event| events.push(event));
     }

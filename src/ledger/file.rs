@@ -164,18 +164,18 @@ impl Ledger {
 
     /// The file as it is now. Lines are only ever added, and a new file takes its place as a whole, so that it can be
     /// read to this length while nobody waits for the lock.
-    fn text(&self) -> Result<Option<Text>> {
+    fn text(&self) -> Result<Option<LedgerText>> {
         let tried = || format!("reading {}", self.path().display());
         let Some(file) = self.folder.open(FILE)? else { return Ok(None) };
         let length = file.metadata().map_err(|error| Error::failed(tried(), error))?.len();
         if length > LARGEST {
             return Err(Error::failed(tried(), "it is larger than any ledger").hint("move it away: it is damaged"));
         }
-        Ok(Some(Text { file, length }))
+        Ok(Some(LedgerText { file, length }))
     }
 
-    fn understand(&self, text: Option<Text>) -> Result<Contents> {
-        let Some(Text { file, length }) = text else { return Ok(Contents::default()) };
+    fn understand(&self, text: Option<LedgerText>) -> Result<Understood> {
+        let Some(LedgerText { file, length }) = text else { return Ok(Understood::default()) };
         let tried = || format!("reading {}", self.path().display());
         let number = number(&file);
         let mut tally = Tally::default();
@@ -208,10 +208,10 @@ impl Ledger {
             }
             line.clear();
         }
-        Ok(Contents { books: tally.books(), length, number, lines, damaged })
+        Ok(Understood { books: tally.books(), length, number, lines, damaged })
     }
 
-    fn compact(&self, contents: &Contents) -> Result<()> {
+    fn compact(&self, contents: &Understood) -> Result<()> {
         let lock = self.folder.open_or_create(LOCK)?;
         // Who has it is about to change what this would be made from.
         lock.try_lock().map_err(|error| Error::failed("locking the ledger", error))?;
@@ -226,7 +226,7 @@ impl Ledger {
         if contents.is_mostly_past() { self.write_anew(&contents) } else { Ok(()) }
     }
 
-    fn write_anew(&self, contents: &Contents) -> Result<()> {
+    fn write_anew(&self, contents: &Understood) -> Result<()> {
         let mut records = contents.books.records(&self.engine);
         self.folder.replace(FILE, |file| {
             let header = self.header(file, contents.books.id.clone());
@@ -254,13 +254,13 @@ fn record(line: &[u8]) -> Result<Record, Unread> {
         .map_err(|error| if error.is_eof() && !line.ends_with('}') { Unread::Torn } else { Unread::Lost })
 }
 
-struct Text {
+struct LedgerText {
     file: File,
     length: u64,
 }
 
 #[derive(Default)]
-struct Contents {
+struct Understood {
     books: Books,
     length: u64,
     number: Option<u64>,
@@ -268,7 +268,7 @@ struct Contents {
     damaged: usize,
 }
 
-impl Contents {
+impl Understood {
     fn is_mostly_past(&self) -> bool {
         let needed = 1 + self.books.sessions.len() + self.books.builds.len();
         self.length >= COMPACT_FROM && needed * 2 <= self.lines

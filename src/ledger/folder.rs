@@ -33,18 +33,18 @@ pub(super) enum Access {
 }
 
 impl Access {
-    fn mode(self, kind: Kind) -> u32 {
+    fn mode(self, kind: FileKind) -> u32 {
         match (self, kind) {
-            (Self::Private, Kind::File) => 0o600,
+            (Self::Private, FileKind::File) => 0o600,
             (Self::Private, _) => 0o700,
-            (Self::Group, Kind::File) => 0o660,
+            (Self::Group, FileKind::File) => 0o660,
             (Self::Group, _) => 0o2770,
         }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum FileKind {
     Folder,
     File,
     Link,
@@ -53,21 +53,21 @@ enum Kind {
 
 /// What the file system says of a thing.
 #[derive(Clone, Copy, Debug)]
-struct Facts {
-    kind: Kind,
+struct FileFacts {
+    kind: FileKind,
     owner: u32,
     group: u32,
     mode: u32,
     names: u64,
 }
 
-impl From<&Metadata> for Facts {
+impl From<&Metadata> for FileFacts {
     fn from(metadata: &Metadata) -> Self {
         let kind = match metadata.file_type() {
-            kind if kind.is_dir() => Kind::Folder,
-            kind if kind.is_file() => Kind::File,
-            kind if kind.is_symlink() => Kind::Link,
-            _ => Kind::Other,
+            kind if kind.is_dir() => FileKind::Folder,
+            kind if kind.is_file() => FileKind::File,
+            kind if kind.is_symlink() => FileKind::Link,
+            _ => FileKind::Other,
         };
         Self {
             kind,
@@ -81,7 +81,7 @@ impl From<&Metadata> for Facts {
 
 /// Why a thing is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Refusal {
+enum Distrust {
     /// For who owns it or may write to it.
     Rights(String),
     /// For what it is.
@@ -89,13 +89,13 @@ enum Refusal {
 }
 
 /// Whose the state folder is, or why it is refused.
-fn judge_root(root: Facts, me: u32, groups: &[u32]) -> Result<Access, Refusal> {
+fn judge_root(root: FileFacts, me: u32, groups: &[u32]) -> Result<Access, Distrust> {
     // Whose group that is matters: its owner alone could have given the folder to a group that only they are in.
     let trusted = root.owner == me || root.owner == 0 || groups.contains(&root.group);
-    if root.kind == Kind::Folder && root.mode & 0o2022 == 0o2020 && trusted {
+    if root.kind == FileKind::Folder && root.mode & 0o2022 == 0o2020 && trusted {
         return Ok(Access::Group);
     }
-    judge(root, Kind::Folder, me, Access::Private).map(|()| Access::Private)
+    judge(root, FileKind::Folder, me, Access::Private).map(|()| Access::Private)
 }
 
 /// The groups that this process is in.
@@ -104,24 +104,24 @@ fn groups() -> Vec<u32> {
     more.into_iter().chain([rustix::process::getegid()]).map(rustix::process::Gid::as_raw).collect()
 }
 
-const LINK: Refusal = Refusal::Thing("it is a link, and dkb follows none there");
+const LINK: Distrust = Distrust::Thing("it is a link, and dkb follows none there");
 
 /// Why a thing that should be of this kind is refused.
-fn judge(thing: Facts, kind: Kind, me: u32, access: Access) -> Result<(), Refusal> {
+fn judge(thing: FileFacts, kind: FileKind, me: u32, access: Access) -> Result<(), Distrust> {
     // On most systems a user has a group of the same number, which nobody else is in.
     let private_group = access == Access::Private && thing.group == me;
-    if thing.kind == Kind::Link {
+    if thing.kind == FileKind::Link {
         Err(LINK)
     } else if thing.kind != kind {
-        Err(Refusal::Thing(if kind == Kind::Folder { "it is no folder" } else { "it is no file" }))
+        Err(Distrust::Thing(if kind == FileKind::Folder { "it is no folder" } else { "it is no file" }))
     } else if thing.mode & 0o002 != 0 {
-        Err(Refusal::Rights("everybody may write to it".to_owned()))
+        Err(Distrust::Rights("everybody may write to it".to_owned()))
     } else if access == Access::Private && thing.owner != me {
-        Err(Refusal::Rights(format!("it belongs to another user, number {}", thing.owner)))
+        Err(Distrust::Rights(format!("it belongs to another user, number {}", thing.owner)))
     } else if access == Access::Private && thing.mode & 0o020 != 0 && !private_group {
-        Err(Refusal::Rights(format!("group {} may write to it", thing.group)))
-    } else if access == Access::Group && kind == Kind::File && thing.names > 1 {
-        Err(Refusal::Thing("it has another name elsewhere"))
+        Err(Distrust::Rights(format!("group {} may write to it", thing.group)))
+    } else if access == Access::Group && kind == FileKind::File && thing.names > 1 {
+        Err(Distrust::Thing("it has another name elsewhere"))
     } else {
         Ok(())
     }
@@ -145,17 +145,17 @@ impl Folder {
         let me = rustix::process::geteuid().as_raw();
         // How the user's own words lead to the state folder is the user's affair, links or not.
         let Some(root) = metadata(&self.root, fs::metadata(&self.root))? else { return Ok(None) };
-        let access = judge_root(Facts::from(&root), me, &groups()).map_err(|why| self.refused(&self.root, &why))?;
+        let access = judge_root(FileFacts::from(&root), me, &groups()).map_err(|why| self.refused(&self.root, &why))?;
         // What is more than dkb's is not dkb's to close.
         if access == Access::Private && root.mode() & 0o077 != 0 && self.holds_nothing_else() {
-            close(&self.root, &root, access, Kind::Folder);
+            close(&self.root, &root, access, FileKind::Folder);
         }
         let mut path = self.root.clone();
         for part in &self.below {
             path.push(part);
             let Some(folder) = metadata(&path, fs::symlink_metadata(&path))? else { return Ok(None) };
-            judge(Facts::from(&folder), Kind::Folder, me, access).map_err(|why| self.refused(&path, &why))?;
-            close(&path, &folder, access, Kind::Folder);
+            judge(FileFacts::from(&folder), FileKind::Folder, me, access).map_err(|why| self.refused(&path, &why))?;
+            close(&path, &folder, access, FileKind::Folder);
         }
         Ok(Some(access))
     }
@@ -186,8 +186,8 @@ impl Folder {
     pub(super) fn open(&self, name: &str) -> Result<Option<File>> {
         let Some(access) = self.look()? else { return Ok(None) };
         match self.enter(name, File::options().read(true), access) {
-            Err(Entry::Missing) => Ok(None),
-            Err(Entry::Failed(error)) => Err(error),
+            Err(NoEntry::Missing) => Ok(None),
+            Err(NoEntry::Failed(error)) => Err(error),
             Ok(file) => Ok(Some(file)),
         }
     }
@@ -221,7 +221,7 @@ impl Folder {
         let access = self.make()?;
         let failed = |error| self.failed("replacing", name, error);
         let mut new = tempfile::NamedTempFile::new_in(self.path()).map_err(failed)?;
-        new.as_file().set_permissions(Permissions::from_mode(access.mode(Kind::File))).map_err(failed)?;
+        new.as_file().set_permissions(Permissions::from_mode(access.mode(FileKind::File))).map_err(failed)?;
         fill(new.as_file_mut()).and_then(|()| new.as_file().sync_all()).map_err(failed)?;
         fs::rename(new.into_temp_path(), self.path().join(name)).map_err(failed)
     }
@@ -240,21 +240,21 @@ impl Folder {
         names
     }
 
-    fn enter(&self, name: &str, how: &mut OpenOptions, access: Access) -> Result<File, Entry> {
+    fn enter(&self, name: &str, how: &mut OpenOptions, access: Access) -> Result<File, NoEntry> {
         let path = self.path().join(name);
         // A pipe in its place must not keep dkb waiting.
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         let file = how.mode(0o600).custom_flags(flags.bits().cast_signed()).open(&path);
         let file = file.map_err(|error| match (error.kind(), fs::symlink_metadata(&path)) {
-            (ErrorKind::NotFound, _) => Entry::Missing,
-            (_, Ok(link)) if link.is_symlink() => Entry::Failed(self.refused(&path, &LINK)),
-            _ => Entry::Failed(self.failed("opening", name, error)),
+            (ErrorKind::NotFound, _) => NoEntry::Missing,
+            (_, Ok(link)) if link.is_symlink() => NoEntry::Failed(self.refused(&path, &LINK)),
+            _ => NoEntry::Failed(self.failed("opening", name, error)),
         })?;
-        let metadata = file.metadata().map_err(|error| Entry::Failed(self.failed("opening", name, error)))?;
+        let metadata = file.metadata().map_err(|error| NoEntry::Failed(self.failed("opening", name, error)))?;
         let me = rustix::process::geteuid().as_raw();
-        judge(Facts::from(&metadata), Kind::File, me, access)
-            .map_err(|why| Entry::Failed(self.refused(&path, &why)))?;
-        let mode = access.mode(Kind::File);
+        judge(FileFacts::from(&metadata), FileKind::File, me, access)
+            .map_err(|why| NoEntry::Failed(self.refused(&path, &why)))?;
+        let mode = access.mode(FileKind::File);
         if metadata.mode() & 0o7777 != mode && metadata.uid() == me {
             let _ = file.set_permissions(Permissions::from_mode(mode));
         }
@@ -270,34 +270,34 @@ impl Folder {
         Error::failed(format!("{doing} {}", self.path().join(name).display()), error)
     }
 
-    fn refused(&self, path: &Path, why: &Refusal) -> Error {
+    fn refused(&self, path: &Path, why: &Distrust) -> Error {
         let tried = format!("opening {}", path.display());
         let root = self.root.display();
         match why {
-            Refusal::Rights(why) => Error::failed(tried, why).hint(format!(
+            Distrust::Rights(why) => Error::failed(tried, why).hint(format!(
                 "dkb keeps its notes where nobody else can write: look who did that, then chown -R or chmod -R go-w {root}, \
                  or point DKB_STATE_DIR at a folder of your own; a group shares one that is setgid and writable for it"
             )),
-            Refusal::Thing(why) if path == self.root => {
+            Distrust::Thing(why) if path == self.root => {
                 Error::failed(tried, why).hint("point DKB_STATE_DIR at a folder of your own")
             }
-            Refusal::Thing(why) => Error::failed(tried, why)
+            Distrust::Thing(why) => Error::failed(tried, why)
                 .hint("dkb has not put it there: look who did, take it away, or point DKB_STATE_DIR at a folder of your own"),
         }
     }
 }
 
 /// Why a file is not open.
-enum Entry {
+enum NoEntry {
     Missing,
     Failed(Error),
 }
 
-impl From<Entry> for Error {
-    fn from(entry: Entry) -> Self {
+impl From<NoEntry> for Error {
+    fn from(entry: NoEntry) -> Self {
         match entry {
-            Entry::Missing => Self::failed("opening a file of the state folder", "its folder went away"),
-            Entry::Failed(error) => error,
+            NoEntry::Missing => Self::failed("opening a file of the state folder", "its folder went away"),
+            NoEntry::Failed(error) => error,
         }
     }
 }
@@ -311,7 +311,7 @@ fn metadata(path: &Path, found: std::io::Result<Metadata>) -> Result<Option<Meta
 }
 
 /// A file system that is read-only stays as it is: nobody can write there either.
-fn close(path: &Path, thing: &Metadata, access: Access, kind: Kind) {
+fn close(path: &Path, thing: &Metadata, access: Access, kind: FileKind) {
     let mode = access.mode(kind);
     if thing.mode() & 0o7777 != mode && thing.uid() == rustix::process::geteuid().as_raw() {
         let _ = fs::set_permissions(path, Permissions::from_mode(mode));

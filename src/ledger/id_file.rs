@@ -110,7 +110,7 @@ pub fn read_iid(path: &Path) -> Option<ImageId> {
 
 /// What `--metadata-file` says of one target of a bake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Made {
+pub struct TargetResult {
     /// By which of these an engine knows the image depends on its store.
     pub ids: Vec<ImageId>,
     /// The names that it got.
@@ -118,7 +118,7 @@ pub struct Made {
 }
 
 /// Reads what `--metadata-file` holds after a bake, by target. What can't be read says nothing.
-pub fn read_metadata(path: &Path) -> BTreeMap<String, Made> {
+pub fn read_metadata(path: &Path) -> BTreeMap<String, TargetResult> {
     /// Where a build came from is told in it too.
     const MOST: u64 = 64 << 20;
     let text = files::read(path, MOST).unwrap_or_default();
@@ -127,7 +127,7 @@ pub fn read_metadata(path: &Path) -> BTreeMap<String, Made> {
         let said = |key: &str| of.get(key).and_then(serde_json::Value::as_str);
         let ids = ["containerimage.digest", "containerimage.config.digest"];
         let names = said("image.name").unwrap_or_default().split(',');
-        Made {
+        TargetResult {
             ids: ids.into_iter().filter_map(|key| ImageId::parse(said(key)?)).collect(),
             names: names.filter_map(Reference::written).collect(),
         }
@@ -208,7 +208,7 @@ mod tests {
         let made = of(&text);
         assert_eq!(made["a"].ids, [ImageId::parse(ID).expect("an ID")]);
         assert_eq!(made["a"].names.iter().map(Reference::as_str).collect::<Vec<_>>(), ["docker.io/library/a:1", "b:2"]);
-        assert_eq!(made["base"], Made::default());
+        assert_eq!(made["base"], TargetResult::default());
         assert!(of("\n").is_empty() && of("[]").is_empty() && read_metadata(folder.path()).is_empty());
     }
 

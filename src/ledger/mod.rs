@@ -41,7 +41,7 @@ pub use cache::{CacheNotes, CacheTurn, EndedBuilds};
 pub use file::Ledger;
 use folder::Folder;
 pub use history::History;
-pub use id_file::{Made, read_iid, read_metadata};
+pub use id_file::{TargetResult, read_iid, read_metadata};
 pub use removing::{CutOff, Removing};
 pub use running::{Intent, Journal, Running, Unfinished};
 pub use session::{Keeper, KeptBy, OpeningFile, SessionFile, SessionHold};

@@ -27,7 +27,7 @@ const A_MOMENT: u64 = 60;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Note {
+enum RemovalNote {
     /// The engine is about to be asked to delete it, or it was found missing.
     Going(ImageId),
     /// It was asked, and the image is there still.
@@ -50,20 +50,20 @@ pub struct Removing {
 impl Removing {
     pub fn going(&self, image: ImageId) {
         self.going.borrow_mut().insert(image);
-        self.note(&Note::Going(image));
+        self.note(&RemovalNote::Going(image));
     }
 
     pub fn stays(&self, image: ImageId) {
         self.going.borrow_mut().remove(&image);
-        self.note(&Note::Stays(image));
+        self.note(&RemovalNote::Stays(image));
     }
 
     pub fn went(&self, removal: Removal) {
-        self.note(&Note::Went(Box::new(removal)));
+        self.note(&RemovalNote::Went(Box::new(removal)));
     }
 
     pub fn remembered(&self) {
-        self.note(&Note::Remembered);
+        self.note(&RemovalNote::Remembered);
     }
 
     /// It is all in the books, but for what the engine was asked for and did not answer: that is left to whoever looks
@@ -74,12 +74,12 @@ impl Removing {
             let _ = fs::remove_file(self.path);
         } else if self.file.set_len(0).is_ok() {
             for image in left {
-                self.note(&Note::Going(image));
+                self.note(&RemovalNote::Going(image));
             }
         }
     }
 
-    fn note(&self, note: &Note) {
+    fn note(&self, note: &RemovalNote) {
         let mut line = serde_json::to_vec(note).unwrap_or_default();
         line.push(b'\n');
         // A note that can't be written is missed only after a kill.
@@ -118,10 +118,10 @@ impl CutOff {
         // The last line may be torn.
         for note in text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()) {
             match note {
-                Note::Going(image) => gone.push(image),
-                Note::Stays(image) => gone.retain(|one| *one != image),
-                Note::Went(removal) => removals.push(*removal),
-                Note::Remembered => remembered = removals.len(),
+                RemovalNote::Going(image) => gone.push(image),
+                RemovalNote::Stays(image) => gone.retain(|one| *one != image),
+                RemovalNote::Went(removal) => removals.push(*removal),
+                RemovalNote::Remembered => remembered = removals.len(),
             }
         }
         let mut known = BTreeSet::new();

@@ -56,7 +56,7 @@ pub struct Intent {
 /// One line of the journal.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Note {
+enum BuildNote {
     /// The identity of the engine that docker talks to, and its clock when the build began.
     Engine {
         identity: String,
@@ -163,7 +163,7 @@ impl Running {
 
     /// Whether it was noted which engine this was.
     pub fn knows_engine(&self) -> bool {
-        notes(&self.folder).iter().any(|note| matches!(note, Note::Engine { .. }))
+        notes(&self.folder).iter().any(|note| matches!(note, BuildNote::Engine { .. }))
     }
 
     /// The books of this build are in the ledger.
@@ -175,30 +175,30 @@ impl Running {
 
 impl Journal {
     pub fn note_engine(&mut self, identity: &str, began: Timestamp) {
-        self.note(&Note::Engine { identity: identity.to_owned(), began });
+        self.note(&BuildNote::Engine { identity: identity.to_owned(), began });
     }
 
     pub fn note_before(&mut self, tag: &Reference, id: ImageId) {
-        self.note(&Note::Before { tag: tag.clone(), id });
+        self.note(&BuildNote::Before { tag: tag.clone(), id });
     }
 
     pub fn note_all(&mut self, images: impl IntoIterator<Item = ImageId>) {
-        self.note(&Note::All(images.into_iter().collect()));
+        self.note(&BuildNote::All(images.into_iter().collect()));
     }
 
     pub fn note_step(&mut self, stage: u32, step: u32) {
-        self.note(&Note::Step(stage, step));
+        self.note(&BuildNote::Step(stage, step));
     }
 
     pub fn note_container(&mut self, id: &str) {
-        self.note(&Note::Ran(id.to_owned()));
+        self.note(&BuildNote::Ran(id.to_owned()));
     }
 
     pub fn note_image(&mut self, image: &ShownImage) {
-        self.note(&Note::Image(image.clone()));
+        self.note(&BuildNote::Image(image.clone()));
     }
 
-    fn note(&mut self, note: &Note) {
+    fn note(&mut self, note: &BuildNote) {
         let mut line = serde_json::to_vec(note).unwrap_or_default();
         line.push(b'\n');
         // A journal that cannot be written costs the recovery after a crash, never the build.
@@ -236,12 +236,12 @@ impl Unfinished {
         };
         for note in notes(&unfinished.folder) {
             match note {
-                Note::Engine { identity, began } => unfinished.engine = Some((identity, began)),
-                Note::Before { tag, id } => unfinished.before.push((tag, id)),
-                Note::All(all) => unfinished.all = Some(all.into_iter().collect()),
-                Note::Step(stage, step) => (unfinished.shown.stage, unfinished.shown.step) = (stage, step),
-                Note::Ran(container) => unfinished.shown.ran = Some(container),
-                Note::Image(image) => {
+                BuildNote::Engine { identity, began } => unfinished.engine = Some((identity, began)),
+                BuildNote::Before { tag, id } => unfinished.before.push((tag, id)),
+                BuildNote::All(all) => unfinished.all = Some(all.into_iter().collect()),
+                BuildNote::Step(stage, step) => (unfinished.shown.stage, unfinished.shown.step) = (stage, step),
+                BuildNote::Ran(container) => unfinished.shown.ran = Some(container),
+                BuildNote::Image(image) => {
                     unfinished.shown.ran = None;
                     unfinished.shown.images.push(image);
                 }
@@ -264,7 +264,7 @@ impl Unfinished {
 }
 
 /// The lines of a journal that can be read: the last one may be torn.
-fn notes(folder: &Folder) -> Vec<Note> {
+fn notes(folder: &Folder) -> Vec<BuildNote> {
     let journal = folder.read(JOURNAL).ok().flatten().unwrap_or_default();
     journal.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }

@@ -58,7 +58,7 @@ pub struct Removal {
 impl Removal {
     /// All that went as this plan was carried out.
     pub fn all_of(plan: &Plan, books: &Books, doer: Doer<'_>, at: Timestamp) -> Vec<Self> {
-        let told = Told::new(plan, books, doer);
+        let told = RemovalsOf::new(plan, books, doer);
         Self::together(plan.steps.iter().filter_map(|step| told.of(step, step.result?, at)))
     }
 
@@ -130,13 +130,13 @@ impl Removal {
 }
 
 /// What is told alike of all that one plan takes away.
-pub struct Told<'a> {
+pub struct RemovalsOf<'a> {
     doer: Doer<'a>,
     engine: EngineLabel,
     built_as: HashMap<ImageId, Vec<Reference>>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> RemovalsOf<'a> {
     pub fn new(plan: &Plan, books: &Books, doer: Doer<'a>) -> Self {
         let built_as = tags_of(books, &plan.steps.iter().filter_map(Step::image).collect());
         Self { doer, engine: engine(&plan.engine), built_as }

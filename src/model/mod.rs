@@ -44,7 +44,7 @@ pub use guard_mark::GuardMark;
 pub use hash::short_hash;
 #[cfg(test)]
 pub(crate) use history::tests as history_tests;
-pub use history::{Doer, Removal, Told};
+pub use history::{Doer, Removal, RemovalsOf};
 pub use holder::{GoesOn, Holder};
 pub use id::ImageId;
 pub use kept::{Kept, KeptReason, Stays};
@@ -63,6 +63,6 @@ pub use session::{Life, Opening, Owner, SessionEntry, SessionKey, Taken};
 #[cfg(test)]
 pub(crate) use snapshot::tests as image_tests;
 pub use snapshot::{Container, ContainerState, EngineInfo, Image, ImageDetail, Snapshot};
-pub use socket::{Door, SocketRights};
+pub use socket::{SocketDoor, SocketRights};
 pub use stamp::{PROJECT_LABEL, RUN_LABEL, SESSION_LABEL, Stamp};
 pub use step::{Action, CacheUse, Deed, ImageGuard, Kind, Outcome, Reason, Step};

@@ -10,7 +10,7 @@ pub struct SocketRights {
 
 /// What a user who is not root needs of this socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum SocketDoor {
     /// Nothing more.
     Open,
     /// To be in this group.
@@ -21,19 +21,19 @@ pub enum Door {
 
 impl SocketRights {
     /// Who connects must be allowed to write. What the owner is allowed does not depend on the groups he is in.
-    pub const fn door(self, user: u32) -> Door {
+    pub const fn door(self, user: u32) -> SocketDoor {
         const OWNER: u32 = 0o200;
         const GROUP: u32 = 0o020;
         const OTHERS: u32 = 0o002;
         if user == self.owner {
-            return if self.mode & OWNER == 0 { Door::Shut } else { Door::Open };
+            return if self.mode & OWNER == 0 { SocketDoor::Shut } else { SocketDoor::Open };
         }
         if self.mode & OTHERS != 0 {
-            Door::Open
+            SocketDoor::Open
         } else if self.mode & GROUP != 0 {
-            Door::Group(self.group)
+            SocketDoor::Group(self.group)
         } else {
-            Door::Shut
+            SocketDoor::Shut
         }
     }
 }
@@ -45,15 +45,15 @@ mod tests {
     #[test]
     fn the_door_is_what_the_kernel_would_say() {
         for (owner, group, mode, user, door) in [
-            (0, 999, 0o660, 1000, Door::Group(999)),
-            (0, 999, 0o666, 1000, Door::Open),
-            (0, 0, 0o660, 1000, Door::Group(0)),
-            (0, 0, 0o600, 1000, Door::Shut),
+            (0, 999, 0o660, 1000, SocketDoor::Group(999)),
+            (0, 999, 0o666, 1000, SocketDoor::Open),
+            (0, 0, 0o660, 1000, SocketDoor::Group(0)),
+            (0, 0, 0o600, 1000, SocketDoor::Shut),
             // As dockerd makes it, before it is given to its group.
-            (0, 0, 0o000, 1000, Door::Shut),
-            (1000, 1000, 0o660, 1000, Door::Open),
-            (1000, 999, 0o060, 1000, Door::Shut),
-            (0, 999, 0o640, 1000, Door::Shut),
+            (0, 0, 0o000, 1000, SocketDoor::Shut),
+            (1000, 1000, 0o660, 1000, SocketDoor::Open),
+            (1000, 999, 0o060, 1000, SocketDoor::Shut),
+            (0, 999, 0o640, 1000, SocketDoor::Shut),
         ] {
             assert_eq!(SocketRights { owner, group, mode }.door(user), door, "{owner} {group} {mode:o} {user}");
         }

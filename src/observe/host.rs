@@ -10,7 +10,7 @@ use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
 use super::disk;
-use super::unmatched::{self, Known};
+use super::unmatched::{self, AlreadyListed};
 use crate::app::App;
 use crate::bookkeeping::{self, OpenBooks, open_books};
 use crate::config::here::machine;
@@ -243,7 +243,7 @@ impl HostObservation {
     pub(crate) async fn unmatched(&self) -> Vec<Unmatched> {
         let Snapshot { images, containers, .. } = &self.snapshot;
         let keep = if self.failed.is_empty() { &*self.policy.keep } else { &[] };
-        unmatched::find(&self.engine, keep, Known { images, all: self.policy.images, containers }).await
+        unmatched::find(&self.engine, keep, AlreadyListed { images, all: self.policy.images, containers }).await
     }
 
     /// What the engine holds, as it counts itself; volumes where some may go.

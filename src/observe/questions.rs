@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::unmatched::{self, Known};
+use super::unmatched::{self, AlreadyListed};
 use super::{AT_ONCE, Observation};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -53,7 +53,7 @@ impl Observation {
     /// The keep patterns that match nothing here.
     pub(crate) async fn unmatched(&self, keep: &[Pattern]) -> Vec<Unmatched> {
         let Snapshot { images, containers, .. } = &self.snapshot;
-        let known = Known { images, all: self.breadth == Breadth::Whole, containers };
+        let known = AlreadyListed { images, all: self.breadth == Breadth::Whole, containers };
         unmatched::find(&self.engine, keep, known).await
     }
 

@@ -5,7 +5,7 @@ use crate::model::{Container, Image, Pattern};
 use crate::plan::unmatched::{Named, Unmatched, unmatched};
 
 /// What is known already.
-pub(crate) struct Known<'a> {
+pub(crate) struct AlreadyListed<'a> {
     pub(crate) images: &'a [Image],
     /// There are no others.
     pub(crate) all: bool,
@@ -13,8 +13,8 @@ pub(crate) struct Known<'a> {
 }
 
 /// The rest is listed only where some pattern has matched nothing so far, and what can't be listed may match.
-pub(crate) async fn find(engine: &impl Engine, keep: &[Pattern], known: Known<'_>) -> Vec<Unmatched> {
-    let Known { images, all, containers } = known;
+pub(crate) async fn find(engine: &impl Engine, keep: &[Pattern], known: AlreadyListed<'_>) -> Vec<Unmatched> {
+    let AlreadyListed { images, all, containers } = known;
     let containers = || containers.iter().map(|one| Named { name: &one.name, id: &one.id });
     let known: Vec<Named> = containers().collect();
     if unmatched(keep, images, &known).is_empty() {

@@ -63,15 +63,15 @@ pub(crate) struct NamedImage {
 
 /// Takes the stream in pieces of any size, and gives the same events however it is cut.
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
+pub(crate) struct ClassicReader {
     line: Vec<u8>,
     /// The line was longer than what is kept of it.
     cut: bool,
-    step: Step,
+    step: StepRead,
 }
 
 #[derive(Debug, Default)]
-struct Step {
+struct StepRead {
     /// Where the builder is in its own count; what does not go on from there was printed by a step.
     count: Option<Count>,
     stage: u32,
@@ -79,11 +79,11 @@ struct Step {
     earlier: u32,
     from: bool,
     triggered: bool,
-    origin: Origin,
+    origin: StepOrigin,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-enum Origin {
+enum StepOrigin {
     #[default]
     Unsaid,
     Cache,
@@ -91,7 +91,7 @@ enum Origin {
     Run,
 }
 
-impl Reader {
+impl ClassicReader {
     pub(crate) fn feed(&mut self, mut bytes: &[u8], mut on: impl FnMut(Event)) {
         while let Some(end) = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
             self.keep(&bytes[..end]);
@@ -122,7 +122,7 @@ impl Reader {
     }
 }
 
-impl Step {
+impl StepRead {
     fn event(&mut self, line: &str, cut: bool) -> Option<Event> {
         if let Some(step) = step(line) {
             let (count, from) = step;
@@ -156,17 +156,17 @@ impl Step {
         }
         let (_, said) = line.rsplit_once("--> ")?;
         if let Some(id) = short(said) {
-            let (after_from, triggered, cached) = (self.from, self.triggered, self.origin == Origin::Cache);
+            let (after_from, triggered, cached) = (self.from, self.triggered, self.origin == StepOrigin::Cache);
             return Some(Event::Image(NamedImage { digits: id, after_from, triggered, cached }));
         }
         if let Some(container) = said.strip_prefix("Running in ").and_then(short) {
-            self.origin = Origin::Run;
+            self.origin = StepOrigin::Run;
             return Some(Event::RunningIn(container));
         }
-        if !said.starts_with("Using cache") || self.origin == Origin::Run {
+        if !said.starts_with("Using cache") || self.origin == StepOrigin::Run {
             return None;
         }
-        self.origin = Origin::Cache;
+        self.origin = StepOrigin::Cache;
         Some(Event::UsingCache)
     }
 }

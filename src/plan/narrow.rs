@@ -21,12 +21,12 @@ pub(crate) struct Wanted {
     id: String,
     names: Vec<String>,
     #[serde(default)]
-    guard: Made,
+    guard: MadeAt,
 }
 
 /// When a thing was made that may come anew under its old ID: a volume's is its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-struct Made {
+struct MadeAt {
     #[serde(default)]
     created: Option<Timestamp>,
 }

@@ -25,21 +25,21 @@ impl Known {
 
 /// What was named, and for what.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Named<'a> {
+pub(crate) enum Subject<'a> {
     Project(&'a Name),
     /// With the verb that takes it: another project may have a session of this name.
     Session(&'a SessionKey, &'a str),
 }
 
 /// What is to be said where nobody knows it.
-pub(crate) fn unknown(tried: &str, named: Named, known: &Known) -> Option<Error> {
+pub(crate) fn unknown(tried: &str, named: Subject, known: &Known) -> Option<Error> {
     let (happened, nearest, elsewhere) = match named {
-        Named::Project(project) if known.has_project(project) => return None,
-        Named::Session(key, _) if known.sessions.contains(key) => return None,
-        Named::Project(project) => {
+        Subject::Project(project) if known.has_project(project) => return None,
+        Subject::Session(key, _) if known.sessions.contains(key) => return None,
+        Subject::Project(project) => {
             (format!("nothing here is known of {project}"), nearest(project, known.all_projects()), None)
         }
-        Named::Session(key, verb) => {
+        Subject::Session(key, verb) => {
             let of_project = known.sessions.iter().filter(|other| other.project == key.project);
             let elsewhere = known.sessions.iter().find(|other| other.session == key.session);
             (
@@ -81,7 +81,7 @@ mod tests {
         let known = known(&[("shop", "e2e-tests"), ("shop", "job-41"), ("tool", "nightly")], &[]);
         let said = |project: &str, session: &str| {
             let key = key(project, session);
-            unknown("cleaning it", Named::Session(&key, "clean --session"), &known).map(|error| error.to_string())
+            unknown("cleaning it", Subject::Session(&key, "clean --session"), &known).map(|error| error.to_string())
         };
         assert_eq!(said("shop", "e2e-tests"), None);
         let all = "dkb status --all shows the sessions that there are";
@@ -104,13 +104,13 @@ mod tests {
         let known = known(&[("acme/shop", "x")], &["stamped"]);
         let said = |project: &str| {
             let project = Name::typed(project).expect(project);
-            unknown("cleaning it", Named::Project(&project), &known).map(|error| error.to_string())
+            unknown("cleaning it", Subject::Project(&project), &known).map(|error| error.to_string())
         };
         assert_eq!((said("acme/shop"), said("stamped")), (None, None));
         assert!(said("acme/shp").is_some_and(|said| said.ends_with("did you mean acme/shop?")));
         assert!(
             said("nosuch").is_some_and(|said| said.contains("nothing here is known of nosuch\n  dkb status --all"))
         );
-        assert!(unknown("cleaning it", Named::Project(&key("a", "b").project), &Known::default()).is_some());
+        assert!(unknown("cleaning it", Subject::Project(&key("a", "b").project), &Known::default()).is_some());
     }
 }

@@ -21,7 +21,7 @@ use super::stream::Stream;
 use super::tap::Tap;
 use crate::ledger::Journal;
 use crate::model::{ImageId, Shown, ShownImage};
-use crate::plan::classic::{Event, Reader};
+use crate::plan::classic::{ClassicReader, Event};
 use crate::report;
 
 /// What is kept in memory of a quiet build's output; more goes to a temporary file.
@@ -187,7 +187,7 @@ fn with_inheritable<T>(files: &[&File], act: impl FnOnce() -> T) -> T {
 
 /// Reads what docker writes as it comes, and passes it on, or holds it where there is nowhere to pass it to.
 fn watch(mut pipe: impl Read, pass: Option<fn(&[u8]) -> bool>, mut journal: Option<Journal>) -> SeenOutput {
-    let mut reader = Reader::default();
+    let mut reader = ClassicReader::default();
     let mut notes = Notes::default();
     let mut hold = pass.is_none().then(|| SpooledTempFile::new(IN_MEMORY));
     let mut buffer = vec![0; 16 * 1024];

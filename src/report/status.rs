@@ -124,8 +124,8 @@ pub(crate) fn human(
             project = Some(&session.key.project);
             page.bold(&session.key.project);
         }
-        let whose = Whose::of(&session.key, session.here);
-        let is_said = whose == Whose::ThisCopy && session.life == Life::Unowned;
+        let whose = WhoseSession::of(&session.key, session.here);
+        let is_said = whose == WhoseSession::ThisCopy && session.life == Life::Unowned;
         let here = if session.here && !is_said { ", this one" } else { "" };
         let moments = Moments { last: session.last, now };
         let at_work = at_work(whose, (session.life, *builds), owner.as_ref(), session.cleaned, moments);
@@ -184,7 +184,7 @@ pub(crate) fn list(shown: &[ShownSession], every: bool, now: Timestamp, style: S
         |key: &SessionKey| if every { format!("{}  {}", key.project, key.session) } else { key.session.to_string() };
     let width = shown.iter().map(|shown| name(&shown.session.key).chars().count()).max().unwrap_or(0);
     for ShownSession { session, owner, builds } in shown {
-        let whose = Whose::of(&session.key, session.here);
+        let whose = WhoseSession::of(&session.key, session.here);
         let moments = Moments { last: session.last, now };
         let at_work = at_work(whose, (session.life, *builds), owner.as_ref(), session.cleaned, moments);
         let images = count(session.images.len(), "image");
@@ -201,7 +201,7 @@ pub(crate) fn list_document(shown: &[ShownSession]) -> Value {
 /// `at work for 12 minutes (just)`, `left behind by just, opened 2 hours ago`, `this working copy, last at work …`, `nobody
 /// keeps it open, …`, `cleaned 5 minutes ago, …`.
 fn at_work(
-    of: Whose,
+    of: WhoseSession,
     (life, builds): (Life, bool),
     owner: Option<&Owner>,
     cleaned: Option<Timestamp>,
@@ -220,9 +220,9 @@ fn at_work(
         (Life::Unowned, _) => {
             let cleaned = cleaned.map(|at| format!("cleaned {}", ago(at, now)));
             let state = match of {
-                Whose::ThisCopy => Some("this working copy"),
-                Whose::AnotherCopy => Some("another working copy"),
-                Whose::Named => Some("nobody keeps it open").filter(|_| cleaned.is_none()),
+                WhoseSession::ThisCopy => Some("this working copy"),
+                WhoseSession::AnotherCopy => Some("another working copy"),
+                WhoseSession::Named => Some("nobody keeps it open").filter(|_| cleaned.is_none()),
             };
             let last = format!("last at work {}", ago(last, now));
             let parts = state.map(str::to_owned).into_iter().chain(cleaned).chain([last]);
@@ -233,14 +233,14 @@ fn at_work(
 
 /// A working copy has its own session, which nobody opens and nobody ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whose {
+enum WhoseSession {
     ThisCopy,
     AnotherCopy,
     /// By a user or a CI job.
     Named,
 }
 
-impl Whose {
+impl WhoseSession {
     fn of(key: &SessionKey, here: bool) -> Self {
         match (key.session.is_local(), here) {
             (true, true) => Self::ThisCopy,
@@ -290,7 +290,7 @@ fn about_one(page: &mut Page, about: &About, now: Timestamp) {
     page.bold(format_args!("{}  {names}", about.image.id.short()));
     if let (Some(of), Some(built)) = (&about.of, about.built) {
         let life = about.life.unwrap_or(Life::Unowned);
-        let whose = Whose::of(of, about.here);
+        let whose = WhoseSession::of(of, about.here);
         let at_work =
             at_work(whose, (life, about.builds), about.owner.as_ref(), about.cleaned, Moments { last: built, now });
         let said = format!("ours: built {} by {}, session {} ({at_work})", ago(built, now), of.project, of.session);
@@ -407,7 +407,8 @@ mod tests {
     #[test]
     fn who_is_alive_without_an_owner_builds_only_if_a_build_runs() {
         let (then, now) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(60).expect("a time"));
-        let at_work = |life, builds| at_work(Whose::Named, (life, builds), None, None, Moments { last: then, now });
+        let at_work =
+            |life, builds| at_work(WhoseSession::Named, (life, builds), None, None, Moments { last: then, now });
         assert_eq!(at_work(Life::Alive, true), "at work, a build is running");
         assert_eq!(at_work(Life::Alive, false), "at work, somebody begins or ends it");
         assert_eq!(at_work(Life::Unowned, false), "nobody keeps it open, last at work 1 minute ago");
@@ -443,7 +444,7 @@ mod tests {
             ("job-1", false, Life::Dead, Some(&owner), None, "left behind by just, opened 2 hours ago"),
             ("local-0a1b2c3d", true, Life::Alive, None, None, "at work, a build is running"),
         ] {
-            let whose = Whose::of(&key("app", session), here);
+            let whose = WhoseSession::of(&key("app", session), here);
             assert_eq!(at_work(whose, (life, true), owner, cleaned, moments), said);
         }
     }

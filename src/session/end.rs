@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::apply::{Hand, Report};
+use crate::apply::{Carried, Hand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{OpeningFile, SessionFile};
 use crate::model::{Books, Deed, Life, Name, Plan, Record, Scope, SessionEntry, SessionKey, Step};
@@ -30,7 +30,7 @@ pub(crate) struct SessionEnd {
     pub(crate) plan: Plan,
     /// What of it is news to whoever ends this session.
     pub(crate) news: Plan,
-    pub(crate) report: Report,
+    pub(crate) report: Carried,
     /// Somebody had opened it here, and it was ended as that.
     pub(crate) opened: bool,
     /// The session stood in the books.
@@ -157,7 +157,7 @@ pub(super) async fn carry_out(
     plan: &mut Plan,
     is_kept_open: &dyn Fn() -> bool,
     stop: impl Future<Output = ()>,
-) -> Result<Report> {
+) -> Result<Carried> {
     let state = app.state()?;
     let books = (&state, &seen.ledger, &seen.books);
     let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(key)).unless(is_kept_open);

@@ -28,7 +28,7 @@ pub(super) struct AsDocker {
 }
 
 /// What such a call comes to.
-pub(super) enum Call {
+pub(super) enum Called {
     /// As it would be typed to dkb.
     Ours(Vec<OsString>),
     Build(Box<(App, Invocation)>),
@@ -49,33 +49,33 @@ impl AsDocker {
         Some(Self { real: program::behind_docker(setting, &env), words: words.to_vec() })
     }
 
-    pub(super) fn call(&self) -> Call {
-        let (Some(at), Ok(real)) = (Spelling::behind_globals(&self.words), &self.real) else { return Call::Theirs };
+    pub(super) fn call(&self) -> Called {
+        let (Some(at), Ok(real)) = (Spelling::behind_globals(&self.words), &self.real) else { return Called::Theirs };
         let line = |name: &str| [OsString::from(name)].into_iter().chain(self.words.iter().cloned());
         if self.words[at] == "dkb" {
-            return Call::Ours(line("docker-dkb").collect());
+            return Called::Ours(line("docker-dkb").collect());
         }
         // A docker that dkb has started sees to its own.
         if program::is_inside(&real.path, &env) {
-            return Call::Theirs;
+            return Called::Theirs;
         }
-        let Ok(Parsed::Run(invocation)) = cli::parse(line("dkb")) else { return Call::Theirs };
+        let Ok(Parsed::Run(invocation)) = cli::parse(line("dkb")) else { return Called::Theirs };
         // Whatever it read of these words, they are handed on as they are.
         let is_whole = match &invocation.cli.verb {
             Verb::Build(build) | Verb::Bake(build) | Verb::Compose(build) => build.docker == self.words[..at],
             _ => false,
         };
         if !is_whole {
-            return Call::Theirs;
+            return Called::Theirs;
         }
         match App::new(&invocation.cli, &invocation.typed) {
             Ok(mut app) => {
                 app.settings.docker.clone_from(&real.path);
-                Call::Build(Box::new((app, *invocation)))
+                Called::Build(Box::new((app, *invocation)))
             }
             Err(error) => {
                 report::warn(error.under("this build was not noted"));
-                Call::Theirs
+                Called::Theirs
             }
         }
     }

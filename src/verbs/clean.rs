@@ -59,7 +59,8 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         if let Some((path, file)) = &file {
             file.check(path, &seen.info)?;
         }
-        let Made { policy, plan: mut made, whole } = make(app, &mut seen, policies, file.map(|(_, file)| file)).await?;
+        let Planned { policy, plan: mut made, whole } =
+            make(app, &mut seen, policies, file.map(|(_, file)| file)).await?;
         if app.verbose && at_first < seen.breadth && seen.breadth == Breadth::Whole {
             let many = seen.snapshot.images.len();
             report::say(format_args!("looked at all {many} images of this engine, on which something of it hangs"));
@@ -130,7 +131,7 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
 }
 
 /// The plan, and what it was made by.
-struct Made {
+struct Planned {
     policy: CleanPolicy,
     plan: Plan,
     /// It is all that would go.
@@ -138,8 +139,13 @@ struct Made {
 }
 
 /// Makes the plan that these policies ask for; of several the one that has most of what the file has.
-async fn make(app: &App, seen: &mut Observation, policies: Vec<CleanPolicy>, file: Option<PlanFile>) -> Result<Made> {
-    let mut best: Option<Made> = None;
+async fn make(
+    app: &App,
+    seen: &mut Observation,
+    policies: Vec<CleanPolicy>,
+    file: Option<PlanFile>,
+) -> Result<Planned> {
+    let mut best: Option<Planned> = None;
     for policy in policies {
         let mut plan = seen.plan(&app.here(), &policy).await?;
         plan.scope = Some(scope::asked(&policy));
@@ -151,7 +157,7 @@ async fn make(app: &App, seen: &mut Observation, policies: Vec<CleanPolicy>, fil
             None => Narrowed { plan, whole: true },
         };
         if best.as_ref().is_none_or(|best| plan.steps.len() > best.plan.steps.len()) {
-            best = Some(Made { policy, plan, whole });
+            best = Some(Planned { policy, plan, whole });
         }
     }
     best.ok_or_else(|| Error::usage("making a plan", "nothing was asked for"))

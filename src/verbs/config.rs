@@ -35,7 +35,7 @@ fn no_such_key(key: &str, known: Vec<String>) -> Error {
 }
 
 /// For a script: a value a line, none where nothing is set.
-fn values(row: &Row) -> Page {
+fn values(row: &SettingRow) -> Page {
     let mut page = Page::default();
     match &row.value {
         Json::Null => {}
@@ -50,7 +50,7 @@ fn values(row: &Row) -> Page {
 }
 
 /// One key and what holds for it.
-struct Row {
+struct SettingRow {
     key: String,
     /// `null` where nothing is set.
     value: Json,
@@ -83,8 +83,8 @@ impl From {
     }
 }
 
-fn rows(settings: &Settings, identity: &Identity) -> Vec<Row> {
-    let derived = |key: &str, name: &dyn ToString, from: &Origin| Row {
+fn rows(settings: &Settings, identity: &Identity) -> Vec<SettingRow> {
+    let derived = |key: &str, name: &dyn ToString, from: &Origin| SettingRow {
         key: key.to_owned(),
         value: name.to_string().into(),
         text: name.to_string(),
@@ -101,7 +101,7 @@ fn rows(settings: &Settings, identity: &Identity) -> Vec<Row> {
                 let ci = identity.ci.as_ref();
                 let from = ci.map_or(From::Source(Source::Default), |job| From::Origin(Origin::CiJob(job.vendor)));
                 let on = ci.is_some();
-                Row {
+                SettingRow {
                     key: "clean_dead".into(),
                     value: on.into(),
                     text: on.to_string(),
@@ -120,7 +120,7 @@ fn rows(settings: &Settings, identity: &Identity) -> Vec<Row> {
             HostAddress::Context(name) => ("context", name.clone()),
             HostAddress::Host(url) => ("host", without_password(url)),
         };
-        rows.push(Row {
+        rows.push(SettingRow {
             key: format!("hosts.{}.{key}", host.name),
             value: at.as_str().into(),
             text: at,
@@ -135,8 +135,8 @@ fn rows(settings: &Settings, identity: &Identity) -> Vec<Row> {
     rows
 }
 
-fn row(key: String, one: &Effective) -> Row {
-    Row {
+fn row(key: String, one: &Effective) -> SettingRow {
+    SettingRow {
         key,
         value: one.value.as_ref().map_or(Json::Null, Value::to_json),
         text: one.value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
@@ -145,9 +145,10 @@ fn row(key: String, one: &Effective) -> Row {
     }
 }
 
-fn human(rows: &[Row]) -> Page {
-    let width =
-        |text: fn(&Row) -> &str, most| rows.iter().map(|row| text(row).chars().count()).max().unwrap_or(0).min(most);
+fn human(rows: &[SettingRow]) -> Page {
+    let width = |text: fn(&SettingRow) -> &str, most| {
+        rows.iter().map(|row| text(row).chars().count()).max().unwrap_or(0).min(most)
+    };
     let (keys, values) = (width(|row| &row.key, 40), width(|row| &row.text, 36));
     let mut page = Page::default();
     for row in rows {
@@ -160,7 +161,7 @@ fn human(rows: &[Row]) -> Page {
     page
 }
 
-fn document(rows: &[Row]) -> Json {
+fn document(rows: &[SettingRow]) -> Json {
     let settings: Vec<_> = rows
         .iter()
         .map(|row| {

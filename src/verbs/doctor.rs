@@ -10,7 +10,7 @@ use crate::config::value::Source;
 use crate::engine::builder::BuilderKind;
 use crate::engine::cli_files::config_dir;
 use crate::engine::endpoint::without_password;
-use crate::engine::seat::{Seat, Standing};
+use crate::engine::seat::{Seat, SeatStanding};
 use crate::engine::{Engine, Limits, Program, ProgramKind, program};
 use crate::error::{Error, Result};
 use crate::plan::argv::Spelling;
@@ -207,13 +207,13 @@ fn every_build(docker_config: Option<&Path>) -> Option<Finding> {
     let seat = Seat::new(&config_dir(docker_config, &env)?);
     let is_off = program::seat_is_off(&env);
     Some(match seat.standing() {
-        Standing::Absent => {
+        SeatStanding::Absent => {
             Finding::better(WHAT, "dkb sees those that are started by its name", next.to_owned() + again)
         }
-        Standing::Taken(_) if is_off => Finding::better(WHAT, "not seen: off by DKB_SEAT", "unset it"),
-        Standing::Taken(buildx) => Finding::fine(WHAT, format!("seen by dkb, before {}", buildx.display())),
-        Standing::Lost(why) => Finding::broken(WHAT, format!("not seen any more: {why}"), Some(again)),
-        Standing::Empty(dkb) => {
+        SeatStanding::Taken(_) if is_off => Finding::better(WHAT, "not seen: off by DKB_SEAT", "unset it"),
+        SeatStanding::Taken(buildx) => Finding::fine(WHAT, format!("seen by dkb, before {}", buildx.display())),
+        SeatStanding::Lost(why) => Finding::broken(WHAT, format!("not seen any more: {why}"), Some(again)),
+        SeatStanding::Empty(dkb) => {
             Finding::broken(WHAT, format!("not seen: {} is gone, or does not work", dkb.display()), Some(again))
         }
     })

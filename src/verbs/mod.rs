@@ -26,8 +26,8 @@ use crate::engine::program;
 use crate::error::{Error, ErrorKind, Result};
 use crate::processes::signals;
 use crate::report::{self, Page};
-use as_docker::{AsDocker, Call};
-use seat::Seat;
+use as_docker::{AsDocker, Called};
+use seat::SeatCall;
 
 /// Runs a whole command line, the program's own name first, and gives the exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
@@ -35,7 +35,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let code = if seat::is_asked(&args) {
         report::out(&Page::of(program::READY));
         Ok(0)
-    } else if let Some(seat) = Seat::of(&args) {
+    } else if let Some(seat) = SeatCall::of(&args) {
         match seat.build() {
             Some((app, invocation)) => build_by(&app, invocation.cli.verb),
             None => Ok({
@@ -46,9 +46,9 @@ pub fn main(args: Vec<OsString>) -> u8 {
         }
     } else if let Some(docker) = AsDocker::of(&args) {
         match docker.call() {
-            Call::Ours(line) => cli::parse(line).and_then(run),
-            Call::Build(call) => build_by(&call.0, call.1.cli.verb),
-            Call::Theirs => Err(docker.give_way()),
+            Called::Ours(line) => cli::parse(line).and_then(run),
+            Called::Build(call) => build_by(&call.0, call.1.cli.verb),
+            Called::Theirs => Err(docker.give_way()),
         }
     } else {
         cli::parse(args).and_then(run)

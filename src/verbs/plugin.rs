@@ -8,7 +8,7 @@ use crate::app::env;
 use crate::cli::{self, Plugin, PluginPlaces};
 use crate::engine::cli_files::config_dir;
 use crate::engine::program;
-use crate::engine::seat::{Changed, Seat, Standing};
+use crate::engine::seat::{Changed, Seat, SeatStanding};
 use crate::error::{Error, Result};
 use crate::report::{self, Page};
 
@@ -25,7 +25,7 @@ pub(super) fn metadata() -> u8 {
 }
 
 /// A place where a link makes dkb somebody's verb.
-struct Place {
+struct LinkPlace {
     command: &'static str,
     link: PathBuf,
     /// Whose verb it becomes has to be there.
@@ -85,7 +85,7 @@ pub(super) fn plugin(verb: &Plugin, docker_config: Option<&Path>) -> Result<u8> 
     })
 }
 
-fn link(verb: &Plugin, place: &Place, own: &Path) -> Result<String> {
+fn link(verb: &Plugin, place: &LinkPlace, own: &Path) -> Result<String> {
     let there = look(&place.link, own);
     match verb {
         Plugin::Install(_) if place.wanted => install(place, &there, own),
@@ -96,7 +96,7 @@ fn link(verb: &Plugin, place: &Place, own: &Path) -> Result<String> {
 }
 
 /// Where dkb is called docker, or is to be: in the folder that was named, else where PATH has it.
-fn as_docker(verb: &Plugin) -> Option<Place> {
+fn as_docker(verb: &Plugin) -> Option<LinkPlace> {
     let named = match verb {
         Plugin::Install(places) => Some(places.as_docker.as_ref()?),
         Plugin::Uninstall(places) if *places != PluginPlaces::default() => Some(places.as_docker.as_ref()?),
@@ -106,10 +106,10 @@ fn as_docker(verb: &Plugin) -> Option<Place> {
         Some(folder) => std::path::absolute(folder).unwrap_or_else(|_| folder.clone()).join("docker"),
         None => program::as_docker(&env)?,
     };
-    Some(Place { command: "as docker", link, wanted: true })
+    Some(LinkPlace { command: "as docker", link, wanted: true })
 }
 
-fn docker(verb: &Plugin, place: &Place, own: &Path) -> Result<String> {
+fn docker(verb: &Plugin, place: &LinkPlace, own: &Path) -> Result<String> {
     if !matches!(verb, Plugin::Install(_)) {
         return link(verb, place, own);
     }
@@ -133,7 +133,7 @@ fn seat(verb: &Plugin, docker_config: Option<&Path>, own: &Path) -> Result<Strin
             Ok([taken(&seat.standing(), &seat), added(&changed, &seat)].join("\n"))
         }
         Plugin::Uninstall(_) => Ok(match seat.leave()? {
-            None => taken(&Standing::Absent, &seat),
+            None => taken(&SeatStanding::Absent, &seat),
             Some(Changed { settings, whole: true, .. }) => {
                 format!("removed; {} is what it was, to the byte", settings.display())
             }
@@ -145,14 +145,14 @@ fn seat(verb: &Plugin, docker_config: Option<&Path>, own: &Path) -> Result<Strin
     }
 }
 
-fn taken(standing: &Standing, seat: &Seat) -> String {
+fn taken(standing: &SeatStanding, seat: &Seat) -> String {
     let off = program::seat_is_off(&env);
     match standing {
-        Standing::Absent => format!("not installed ({})", seat.folder().display()),
-        Standing::Taken(buildx) if off => format!("installed, and off by {}: {}", program::SEAT, buildx.display()),
-        Standing::Taken(buildx) => format!("installed, before {}", buildx.display()),
-        Standing::Lost(why) => format!("lost: {why}"),
-        Standing::Empty(dkb) => format!("builds without dkb: {} is gone, or does not work", dkb.display()),
+        SeatStanding::Absent => format!("not installed ({})", seat.folder().display()),
+        SeatStanding::Taken(buildx) if off => format!("installed, and off by {}: {}", program::SEAT, buildx.display()),
+        SeatStanding::Taken(buildx) => format!("installed, before {}", buildx.display()),
+        SeatStanding::Lost(why) => format!("lost: {why}"),
+        SeatStanding::Empty(dkb) => format!("builds without dkb: {} is gone, or does not work", dkb.display()),
     }
 }
 
@@ -168,13 +168,13 @@ fn added(changed: &Changed, seat: &Seat) -> String {
     )
 }
 
-fn places(docker_config: Option<&Path>) -> Vec<Place> {
+fn places(docker_config: Option<&Path>) -> Vec<LinkPlace> {
     let home = env("HOME").map(PathBuf::from);
     let docker = config_dir(docker_config, &env).map(|dir| dir.join("cli-plugins/docker-dkb"));
     let cargo = env("CARGO_HOME").map(PathBuf::from).or_else(|| Some(home?.join(".cargo")));
     let cargo = cargo.map(|dir| dir.join("bin/cargo-dkb"));
-    let docker = docker.map(|link| Place { command: "docker dkb", link, wanted: true });
-    let cargo = cargo.map(|link| Place { command: "cargo dkb", wanted: folder_of(&link).is_dir(), link });
+    let docker = docker.map(|link| LinkPlace { command: "docker dkb", link, wanted: true });
+    let cargo = cargo.map(|link| LinkPlace { command: "cargo dkb", wanted: folder_of(&link).is_dir(), link });
     docker.into_iter().chain(cargo).collect()
 }
 
@@ -194,7 +194,7 @@ fn look(link: &Path, own: &Path) -> There {
     }
 }
 
-fn state(place: &Place, there: &There) -> String {
+fn state(place: &LinkPlace, there: &There) -> String {
     let link = place.link.display();
     match there {
         There::Nothing => format!("not installed ({link})"),
@@ -204,7 +204,7 @@ fn state(place: &Place, there: &There) -> String {
     }
 }
 
-fn install(place: &Place, there: &There, own: &Path) -> Result<String> {
+fn install(place: &LinkPlace, there: &There, own: &Path) -> Result<String> {
     let tried = || format!("linking {}", place.link.display());
     match there {
         There::Ours => return Ok(state(place, there)),
@@ -219,7 +219,7 @@ fn install(place: &Place, there: &There, own: &Path) -> Result<String> {
     Ok(state(place, &There::Ours))
 }
 
-fn uninstall(place: &Place, there: &There) -> Result<String> {
+fn uninstall(place: &LinkPlace, there: &There) -> Result<String> {
     match there {
         There::Ours | There::AnotherDkb(_) => remove(&place.link)
             .map(|()| format!("removed ({})", place.link.display()))
@@ -245,7 +245,7 @@ mod tests {
         let own = folder.path().join("dkb");
         std::fs::write(&own, "").expect("a file");
         let own = std::fs::canonicalize(own).expect("a path");
-        let place = |name: &str| Place { command: "x", link: folder.path().join(name), wanted: true };
+        let place = |name: &str| LinkPlace { command: "x", link: folder.path().join(name), wanted: true };
         let fresh = place("plugins/docker-dkb");
         install(&fresh, &look(&fresh.link, &own), &own).expect("a link");
         assert_eq!(look(&fresh.link, &own), There::Ours);

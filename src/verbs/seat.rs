@@ -23,7 +23,7 @@ pub(super) fn is_asked(args: &[OsString]) -> bool {
     args.len() == 2 && args[1] == program::SEATED && Path::new(&args[0]).file_name().is_none_or(|name| name != BUILDX)
 }
 
-pub(super) struct Seat {
+pub(super) struct SeatCall {
     real: Option<PathBuf>,
     /// Without the program's own name.
     words: Vec<OsString>,
@@ -31,7 +31,7 @@ pub(super) struct Seat {
     bound: bool,
 }
 
-impl Seat {
+impl SeatCall {
     /// `None` for a dkb that was called by its own name.
     pub(super) fn of(args: &[OsString]) -> Option<Self> {
         let (called, words) = args.split_first()?;

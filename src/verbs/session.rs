@@ -15,7 +15,7 @@ use crate::plan::cache::CacheBytes;
 use crate::plan::clean::{Breadth, Layers};
 use crate::plan::over::is_over;
 use crate::plan::status::every_session;
-use crate::plan::unknown::{Known, Named, unknown};
+use crate::plan::unknown::{Known, Subject, unknown};
 use crate::processes::process_end;
 use crate::processes::signals::asked_to_stop;
 use crate::report;
@@ -106,7 +106,7 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
     if !known && !opened && plan.steps.is_empty() {
         let known = Known { sessions: lives.into_keys().collect(), ..Known::default() };
         let tried = format!("ending session {}", key.session);
-        unknown(&tried, Named::Session(&key, "session end"), &known).map_or(Ok(()), Err)?;
+        unknown(&tried, Subject::Session(&key, "session end"), &known).map_or(Ok(()), Err)?;
     }
     let over = is_over(&plan);
     if goes_on {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dkb::engine::fake::{Fake, Loaded, Store, container_of};
-use dkb::engine::{Answer, Docker, DockerFlags, Endpoint, Engine as _, Limits, Removed, Target};
+use dkb::engine::{Answer, Docker, DockerFlags, Endpoint, Engine as _, Limits, Removed, ToDelete};
 use dkb::model::{ContainerState, Image, ImageId, Network, Reference, Volume};
 use dkb_lab::{Engine, Placed, Promises, promises};
 use jiff::Timestamp;
@@ -131,17 +131,17 @@ impl<'e> Both<'e> {
             }
             (3 | 4, _) => {
                 self.log.push(format!("delete {name}"));
-                let target = Target::Name(&name);
+                let target = ToDelete::Name(&name);
                 (self.removal(self.real.delete_image(target).await), self.removal(self.fake.delete_image(target).await))
             }
             (5 | 6, _) => {
                 self.log.push(format!("delete {image}"));
-                let target = Target::Id(image);
+                let target = ToDelete::Id(image);
                 (self.removal(self.real.delete_image(target).await), self.removal(self.fake.delete_image(target).await))
             }
             (7, _) => {
                 self.log.push(format!("delete nameless {image}"));
-                let target = Target::Nameless(image);
+                let target = ToDelete::Nameless(image);
                 (self.removal(self.real.delete_image(target).await), self.removal(self.fake.delete_image(target).await))
             }
             (8 | 9, _) => {
@@ -189,7 +189,7 @@ impl<'e> Both<'e> {
         let mut made = container_of("", of, ContainerState::Created, 0);
         // Whether they are still there is not what is asked here: an engine makes a volume that is missing.
         if dice.one_in(3) && self.fake.world().volumes.contains_key(VOLUME) {
-            spec["HostConfig"]["Mounts"] = json!([{ "Type": "volume", "Source": VOLUME, "Target": "/volume" }]);
+            spec["HostConfig"]["Mounts"] = json!([{ "Type": "volume", "Source": VOLUME, "ToDelete": "/volume" }]);
             made.volumes.push(VOLUME.to_owned());
         }
         if dice.one_in(3) && self.fake.world().networks.contains_key(&self.network) {
@@ -200,7 +200,7 @@ impl<'e> Both<'e> {
             if dice.one_in(2) { NAMES[dice.roll(2)].to_owned() } else { self.images[dice.roll(4)].to_string() };
         if self.engine.mounts_images() && dice.one_in(4) && self.fake.world().find_image(&mounted).is_some() {
             let mounts = spec["HostConfig"]["Mounts"].as_array_mut().expect("a list from the start");
-            mounts.push(json!({ "Type": "image", "Source": mounted, "Target": "/image" }));
+            mounts.push(json!({ "Type": "image", "Source": mounted, "ToDelete": "/image" }));
             made.image_mounts.push(mounted);
         }
         self.log.push(format!("create of {of} with {:?} {:?} {:?}", made.volumes, made.networks, made.image_mounts));

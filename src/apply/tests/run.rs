@@ -9,7 +9,7 @@ use std::task::Poll;
 use super::laws::Watch;
 use super::scenes::Staged;
 use super::stranger::Meddling;
-use crate::apply::{Report, apply, image};
+use crate::apply::{Carried, apply, image};
 use crate::engine::fake::{Fake, Trouble};
 use crate::model::{Plan, Step};
 
@@ -41,7 +41,7 @@ impl Between {
 pub(super) struct Ran {
     pub(super) fake: Fake,
     pub(super) plan: Plan,
-    pub(super) report: Report,
+    pub(super) report: Carried,
     pub(super) watch: Watch,
 }
 
@@ -68,7 +68,7 @@ pub(super) fn run(staged: &Staged, between: &Between) -> Ran {
     Ran { fake, plan, report, watch }
 }
 
-fn carry_out(fake: &Fake, staged: &Staged, between: &Between, watch: &Rc<RefCell<Watch>>) -> (Report, Plan) {
+fn carry_out(fake: &Fake, staged: &Staged, between: &Between, watch: &Rc<RefCell<Watch>>) -> (Carried, Plan) {
     let mut plan = staged.plan.clone();
     let meddling = Rc::clone(watch);
     fake.between(move |request, world| meddling.borrow_mut().at(request, world));

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::api::{Engine, Target};
+use super::api::{Engine, ToDelete};
 use super::ask::{Flavour, Hello};
 use super::capabilities;
 use super::endpoint::Endpoint;
@@ -316,11 +316,11 @@ impl Engine for Fake {
         sort(self.ask(Request::Tag(id, name.clone()), |world| world.tag(id, name.as_str())).await, "tagging")
     }
 
-    async fn delete_image(&self, target: Target<'_>) -> Result<Answer<Removed>> {
+    async fn delete_image(&self, target: ToDelete<'_>) -> Result<Answer<Removed>> {
         let name = match target {
-            Target::Id(id) => id.to_string(),
-            Target::Name(name) => name.to_string(),
-            Target::Nameless(id) => World::nameless(id),
+            ToDelete::Id(id) => id.to_string(),
+            ToDelete::Name(name) => name.to_string(),
+            ToDelete::Nameless(id) => World::nameless(id),
         };
         Ok(match sort(self.delete(name).await, "deleting")? {
             // As the real client reads it.

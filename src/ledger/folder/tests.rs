@@ -4,14 +4,14 @@ use super::*;
 
 const ME: u32 = 1000;
 
-fn facts(kind: Kind, owner: u32, group: u32, mode: u32) -> Facts {
-    Facts { kind, owner, group, mode, names: 1 }
+fn facts(kind: FileKind, owner: u32, group: u32, mode: u32) -> FileFacts {
+    FileFacts { kind, owner, group, mode, names: 1 }
 }
 
 #[test]
 fn a_state_folder_is_ours_alone_or_a_groups_on_purpose() {
     let private = Ok(Access::Private);
-    let refused = |why: &str| Err(Refusal::Rights(why.to_owned()));
+    let refused = |why: &str| Err(Distrust::Rights(why.to_owned()));
     for (owner, group, mode, verdict) in [
         (ME, 100, 0o700, private.clone()),
         (ME, 100, 0o755, private.clone()),
@@ -30,15 +30,15 @@ fn a_state_folder_is_ours_alone_or_a_groups_on_purpose() {
         (0, 100, 0o2777, refused("everybody may write to it")),
         (ME, 100, 0o2777, refused("everybody may write to it")),
     ] {
-        let root = facts(Kind::Folder, owner, group, mode);
+        let root = facts(FileKind::Folder, owner, group, mode);
         assert_eq!(judge_root(root, ME, &[100]), verdict, "{owner}:{group} {mode:o}");
     }
-    assert!(judge_root(facts(Kind::File, ME, 100, 0o2770), ME, &[100]).is_err());
+    assert!(judge_root(facts(FileKind::File, ME, 100, 0o2770), ME, &[100]).is_err());
     // Root may do everything, and for that very reason uses nobody else's: what it left there nobody else could use.
-    assert!(judge_root(facts(Kind::Folder, ME, ME, 0o700), 0, &[0]).is_err());
+    assert!(judge_root(facts(FileKind::Folder, ME, ME, 0o700), 0, &[0]).is_err());
     // Neither does setgid make it a group's that only its owner is in.
-    assert!(judge_root(facts(Kind::Folder, 7, 7, 0o2770), 0, &[0]).is_err());
-    assert_eq!(judge_root(facts(Kind::Folder, 7, 7, 0o2770), ME, &[7]), Ok(Access::Group));
+    assert!(judge_root(facts(FileKind::Folder, 7, 7, 0o2770), 0, &[0]).is_err());
+    assert_eq!(judge_root(facts(FileKind::Folder, 7, 7, 0o2770), ME, &[7]), Ok(Access::Group));
 }
 
 #[test]
@@ -58,28 +58,28 @@ fn rights_are_the_cure_only_where_they_are_what_is_wrong() {
 fn what_lies_in_it_is_of_its_kind_and_nobody_elses() {
     use Access::{Group, Private};
     for (access, kind, owner, group, mode, fine) in [
-        (Private, Kind::File, ME, 100, 0o600, true),
-        (Private, Kind::File, ME, 100, 0o644, true),
-        (Private, Kind::File, ME, ME, 0o664, true),
-        (Private, Kind::File, ME, 100, 0o664, false),
-        (Private, Kind::File, ME, 100, 0o666, false),
-        (Private, Kind::File, 0, 100, 0o600, false),
-        (Private, Kind::Link, ME, 100, 0o777, false),
-        (Private, Kind::Folder, ME, 100, 0o700, false),
-        (Private, Kind::Other, ME, 100, 0o600, false),
-        (Group, Kind::File, 7, 100, 0o660, true),
-        (Group, Kind::File, 7, 100, 0o640, true),
-        (Group, Kind::File, 7, 100, 0o666, false),
-        (Group, Kind::Link, ME, 100, 0o777, false),
+        (Private, FileKind::File, ME, 100, 0o600, true),
+        (Private, FileKind::File, ME, 100, 0o644, true),
+        (Private, FileKind::File, ME, ME, 0o664, true),
+        (Private, FileKind::File, ME, 100, 0o664, false),
+        (Private, FileKind::File, ME, 100, 0o666, false),
+        (Private, FileKind::File, 0, 100, 0o600, false),
+        (Private, FileKind::Link, ME, 100, 0o777, false),
+        (Private, FileKind::Folder, ME, 100, 0o700, false),
+        (Private, FileKind::Other, ME, 100, 0o600, false),
+        (Group, FileKind::File, 7, 100, 0o660, true),
+        (Group, FileKind::File, 7, 100, 0o640, true),
+        (Group, FileKind::File, 7, 100, 0o666, false),
+        (Group, FileKind::Link, ME, 100, 0o777, false),
     ] {
-        let verdict = judge(facts(kind, owner, group, mode), Kind::File, ME, access);
+        let verdict = judge(facts(kind, owner, group, mode), FileKind::File, ME, access);
         assert_eq!(verdict.is_ok(), fine, "{access:?} {kind:?} {owner}:{group} {mode:o}: {verdict:?}");
     }
     // A hard link to a file elsewhere, which one of a group could have made.
-    let linked = Facts { names: 2, ..facts(Kind::File, 7, 100, 0o660) };
-    assert!(judge(linked, Kind::File, ME, Group).is_err());
+    let linked = FileFacts { names: 2, ..facts(FileKind::File, 7, 100, 0o660) };
+    assert!(judge(linked, FileKind::File, ME, Group).is_err());
     assert!(
-        judge(Facts { owner: ME, mode: 0o600, ..linked }, Kind::File, ME, Private).is_ok(),
+        judge(FileFacts { owner: ME, mode: 0o600, ..linked }, FileKind::File, ME, Private).is_ok(),
         "a backup by hard links"
     );
 }

@@ -12,7 +12,7 @@ use crate::model::{BuildId, ImageId, LedgerId, Name, Reference, Taken};
 
 /// Every field of every kind.
 #[derive(Deserialize)]
-struct Line<'a> {
+struct RecordLine<'a> {
     #[serde(borrow)]
     t: Cow<'a, str>,
     v: Option<u32>,
@@ -55,13 +55,13 @@ struct Line<'a> {
 
 impl<'de> Deserialize<'de> for Record {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let line = Line::deserialize(deserializer)?;
+        let line = RecordLine::deserialize(deserializer)?;
         let kind = line.t.clone();
         line.record().ok_or_else(|| de::Error::custom(format_args!("no record of the kind '{kind}'")))
     }
 }
 
-impl Line<'_> {
+impl RecordLine<'_> {
     /// `None` for a kind that nobody here knows, and where something is missing.
     fn record(self) -> Option<Record> {
         Some(match &*self.t {

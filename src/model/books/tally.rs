@@ -10,46 +10,46 @@ use super::{Books, Build, More, Record, SessionEntry, SessionKey};
 use crate::model::{BuildId, ImageId, LedgerId, Name, Taken};
 
 /// Where a record stands among all.
-type Place = usize;
+type Position = usize;
 
 /// Things are found again by their hash, with a seed that nobody outside knows.
-type Key = u64;
+type HashKey = u64;
 
-type ByKey<T> = HashMap<Key, T, BuildHasherDefault<AsItIs>>;
+type ByKey<T> = HashMap<HashKey, T, BuildHasherDefault<AsItIs>>;
 
 /// A key is a hash already.
 #[derive(Default)]
-struct AsItIs(Key);
+struct AsItIs(HashKey);
 
 impl Hasher for AsItIs {
-    fn write_u64(&mut self, key: Key) {
+    fn write_u64(&mut self, key: HashKey) {
         self.0 = key;
     }
 
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ Key::from(*byte);
+            self.0 = self.0.rotate_left(8) ^ HashKey::from(*byte);
         }
     }
 
-    fn finish(&self) -> Key {
+    fn finish(&self) -> HashKey {
         self.0
     }
 }
 
 /// What ended claims on images.
 #[derive(Default)]
-struct Ended {
+struct Endings {
     /// The last record that ended an image.
-    gone: HashMap<ImageId, Place>,
+    gone: HashMap<ImageId, Position>,
     /// The last record by which a session left an image to another, and until when it had built.
-    left: HashMap<(usize, ImageId), (Place, Timestamp)>,
+    left: HashMap<(usize, ImageId), (Position, Timestamp)>,
 }
 
-impl Ended {
+impl Endings {
     /// Whether the claim has ended that this record of a session made, of a build that ended then.
-    fn has(&self, id: ImageId, record: Place, of: usize, at: Timestamp) -> bool {
-        let left = |(left, by): &(Place, Timestamp)| *left > record && *by >= at;
+    fn has(&self, id: ImageId, record: Position, of: usize, at: Timestamp) -> bool {
+        let left = |(left, by): &(Position, Timestamp)| *left > record && *by >= at;
         self.gone.get(&id).is_some_and(|gone| *gone > record)
             || !self.left.is_empty() && self.left.get(&(of, id)).is_some_and(left)
     }
@@ -61,26 +61,26 @@ pub struct Tally {
     /// Where each session stands among these.
     numbers: HashMap<SessionKey, usize>,
     /// The last record of each session at work.
-    at_work: Vec<Place>,
+    at_work: Vec<Position>,
     copied: bool,
     damaged: bool,
     /// The last line that could not be read, and how many builds stand before it.
-    lost: Place,
+    lost: Position,
     doubted: usize,
     id: Option<LedgerId>,
     /// Each build at the place of its record; what another one stands for is empty.
-    builds: Vec<Option<(Place, Build)>>,
+    builds: Vec<Option<(Position, Build)>>,
     /// What stands before its build.
     parts: HashMap<BuildId, More>,
     by_name: ByKey<usize>,
     by_work: ByKey<usize>,
-    ended: Ended,
-    missed: HashMap<ImageId, Place>,
+    ended: Endings,
+    missed: HashMap<ImageId, Position>,
     /// The last record by which a session made an image.
-    made: HashMap<(usize, ImageId), Place>,
+    made: HashMap<(usize, ImageId), Position>,
     /// The tags that each session has taken from what was not known to be its own, in that order.
-    took: HashMap<usize, Vec<(Place, Taken)>>,
-    place: Place,
+    took: HashMap<usize, Vec<(Position, Taken)>>,
+    place: Position,
     seed: RandomState,
 }
 
@@ -299,8 +299,9 @@ impl Tally {
 
     /// Only the last owner of a tag counts: that is whom it goes back to. An earlier one lost it to that one. Whoever
     /// turned out to be the session itself, whose builds at once are not noted in the order in which they tagged, is none.
-    fn last_owners(&self, session: usize, took: Vec<(Place, Taken)>) -> Vec<Taken> {
-        let is_foreign = |place: Place, from: ImageId| self.made.get(&(session, from)).is_none_or(|made| *made < place);
+    fn last_owners(&self, session: usize, took: Vec<(Position, Taken)>) -> Vec<Taken> {
+        let is_foreign =
+            |place: Position, from: ImageId| self.made.get(&(session, from)).is_none_or(|made| *made < place);
         let mut seen = HashSet::new();
         let mut last: Vec<Taken> = took
             .into_iter()

@@ -22,7 +22,7 @@ pub(super) enum Takes {
 }
 
 /// Names with blanks between them; of a pair `a=b`, `a` is another spelling of `b`.
-pub(super) struct Table {
+pub(super) struct FlagTable {
     values: &'static str,
     switches: &'static str,
     maybe_values: &'static str,
@@ -30,7 +30,7 @@ pub(super) struct Table {
     aliases: &'static str,
 }
 
-impl Table {
+impl FlagTable {
     pub(super) fn long(&self, name: &[u8]) -> Option<(&'static str, Takes)> {
         let name = stands_for(self.aliases, name).map_or(name, str::as_bytes);
         [(self.values, Takes::Value), (self.switches, Takes::Switch), (self.maybe_values, Takes::MaybeValue)]
@@ -52,7 +52,7 @@ fn stands_for(pairs: &'static str, spelling: &[u8]) -> Option<&'static str> {
 }
 
 impl Tool {
-    pub(super) fn build_flags(self) -> &'static Table {
+    pub(super) fn build_flags(self) -> &'static FlagTable {
         match self {
             Self::Docker => &DOCKER,
             Self::Podman => &PODMAN,
@@ -62,7 +62,7 @@ impl Tool {
 
 /// The classic builder and buildx, from the Docker CLI 20.10 and buildx 0.13 on. Which of them runs is decided
 /// elsewhere, so this is both; a flag that both know takes a value in both or in neither.
-static DOCKER: Table = Table {
+static DOCKER: FlagTable = FlagTable {
     values: "\
         add-host allow annotation attest build-arg build-context builder cache-from cache-to call \
         cgroup-parent cpu-period cpu-quota cpu-shares cpuset-cpus cpuset-mems file iidfile isolation label \
@@ -77,7 +77,7 @@ static DOCKER: Table = Table {
 };
 
 /// `podman build`, 4.x to 5.x, with the flags that every Podman command takes.
-static PODMAN: Table = Table {
+static PODMAN: FlagTable = FlagTable {
     values: "\
         add-host annotation arch authfile blob-cache build-arg build-arg-file build-context cache-from \
         cache-to cache-ttl cap-add cap-drop cdi-config-dir cdi-spec-dir cert-dir cgroup-manager \
@@ -105,11 +105,16 @@ static PODMAN: Table = Table {
 };
 
 /// What stands between `buildx` (or `builder`) and its verb.
-pub(super) static BUILDX: Table =
-    Table { values: "builder", switches: "debug help", maybe_values: "", shorthands: "D=debug h=help", aliases: "" };
+pub(super) static BUILDX: FlagTable = FlagTable {
+    values: "builder",
+    switches: "debug help",
+    maybe_values: "",
+    shorthands: "D=debug h=help",
+    aliases: "",
+};
 
 /// docker's global flags, which stand before its verb and reach its plugins.
-pub(super) static GLOBAL: Table = Table {
+pub(super) static GLOBAL: FlagTable = FlagTable {
     values: "config context host log-level tlscacert tlscert tlskey",
     switches: "debug tls tlsverify",
     maybe_values: "",
@@ -118,7 +123,7 @@ pub(super) static GLOBAL: Table = Table {
 };
 
 /// The flags of `bake`, of buildx 0.13 on. Where a value need not be given, it hangs on the flag.
-pub(super) static BAKE: Table = Table {
+pub(super) static BAKE: FlagTable = FlagTable {
     values: "allow builder call file metadata-file progress provenance sbom set",
     switches: "check debug help list-targets list-variables load no-cache print pull push",
     maybe_values: "list",

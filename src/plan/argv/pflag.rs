@@ -13,7 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
-use super::flags::{Table, Takes};
+use super::flags::{FlagTable, Takes};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Token<'w> {
@@ -39,16 +39,16 @@ impl Flag<'_> {
 }
 
 /// The tokens, or the first word that docker would refuse, or that this table does not know.
-pub(super) fn tokens<'w>(table: &Table, words: &'w [OsString]) -> Result<Vec<Token<'w>>, &'w OsStr> {
-    let mut reader = Reader { table, words, next: 0 };
+pub(super) fn tokens<'w>(table: &FlagTable, words: &'w [OsString]) -> Result<Vec<Token<'w>>, &'w OsStr> {
+    let mut reader = FlagReader { table, words, next: 0 };
     let mut tokens = Vec::with_capacity(words.len());
     while reader.read(&mut tokens)? {}
     Ok(tokens)
 }
 
 /// The flags in front of the first plain word, and where that word stands.
-pub(super) fn leading<'w>(table: &Table, words: &'w [OsString]) -> Option<(Vec<Flag<'w>>, usize)> {
-    let mut reader = Reader { table, words, next: 0 };
+pub(super) fn leading<'w>(table: &FlagTable, words: &'w [OsString]) -> Option<(Vec<Flag<'w>>, usize)> {
+    let mut reader = FlagReader { table, words, next: 0 };
     let mut flags = Vec::new();
     loop {
         let at = reader.next;
@@ -75,13 +75,13 @@ pub(crate) fn parse_bool(text: &[u8]) -> Option<bool> {
     }
 }
 
-struct Reader<'t, 'w> {
-    table: &'t Table,
+struct FlagReader<'t, 'w> {
+    table: &'t FlagTable,
     words: &'w [OsString],
     next: usize,
 }
 
-impl<'w> Reader<'_, 'w> {
+impl<'w> FlagReader<'_, 'w> {
     fn word(&mut self) -> Option<&'w OsStr> {
         let word = self.words.get(self.next)?;
         self.next += 1;

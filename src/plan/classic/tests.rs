@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn events(pieces: &[&[u8]]) -> Vec<Event> {
-    let (mut reader, mut events) = (Reader::default(), Vec::new());
+    let (mut reader, mut events) = (ClassicReader::default(), Vec::new());
     for piece in pieces {
         reader.feed(piece, |event| events.push(event));
     }
@@ -193,7 +193,7 @@ fn a_long_line_is_known_by_its_beginning_and_costs_no_more_memory() {
     let long = "x".repeat(10 * LONGEST_LINE);
     let stream = format!("Step 1/2 : RUN {long} ---> a1a1a1a1a1a1\n{long} ---> a1a1a1a1a1a1\n ---> b2b2b2b2b2b2");
     assert_eq!(told(&stream), ["step 1", "b2"]);
-    let mut reader = Reader::default();
+    let mut reader = ClassicReader::default();
     reader.feed(stream.as_bytes(), |_| {});
     assert!(reader.line.capacity() <= 2 * LONGEST_LINE);
 }

@@ -20,7 +20,7 @@ const LEAST: usize = 12;
 const NAMES: usize = 16;
 
 /// One line of a session.
-enum Row {
+enum ImageRow {
     Image {
         id: String,
         /// The shortest first.
@@ -78,10 +78,10 @@ impl<'a> Images<'a> {
         }
     }
 
-    fn row(&self, page: &mut Page, row: &Row) {
+    fn row(&self, page: &mut Page, row: &ImageRow) {
         let (names, below) = (self.names, self.width.is_some());
         match row {
-            Row::Image { id, names: all, size, frees, age, why } => {
+            ImageRow::Image { id, names: all, size, frees, age, why } => {
                 let shown = self.cell(all).filter(|name| name.chars().count() <= names || !below);
                 let rest = all.iter().skip(usize::from(shown.is_some()));
                 let name = shown.unwrap_or_default();
@@ -93,11 +93,11 @@ impl<'a> Images<'a> {
                     page.wrapped(format_args!("{:NAMES$}{why}", ""), NAMES.saturating_add(2));
                 }
             }
-            Row::Sum { what, size, frees } => {
+            ImageRow::Sum { what, size, frees } => {
                 let width = names.saturating_add(14);
                 page.line(format!("  {what:<width$}  {size:>8}  {frees:>8}").trim_end());
             }
-            Row::Note(what) => page.wrapped(format_args!("  {what}"), 4),
+            ImageRow::Note(what) => page.wrapped(format_args!("  {what}"), 4),
         }
     }
 
@@ -132,13 +132,13 @@ impl<'a> Images<'a> {
         }
     }
 
-    fn rows(&self, session: &SessionSummary, now: Timestamp) -> Vec<Row> {
+    fn rows(&self, session: &SessionSummary, now: Timestamp) -> Vec<ImageRow> {
         let (listed, more, nameless) = self.listed(session);
         let frees = |images: &[&Owned]| human_bytes(total(images.iter().map(|image| self.frees(image))));
-        let sum = |what: String, frees: String| Row::Sum { what, size: String::new(), frees };
-        let mut rows: Vec<Row> = listed
+        let sum = |what: String, frees: String| ImageRow::Sum { what, size: String::new(), frees };
+        let mut rows: Vec<ImageRow> = listed
             .into_iter()
-            .map(|image| Row::Image {
+            .map(|image| ImageRow::Image {
                 id: image.id.short(),
                 names: names_of(image, session.last),
                 size: human_bytes(image.size),
@@ -155,7 +155,7 @@ impl<'a> Images<'a> {
         if !going.is_empty() {
             rows.push(sum(count(going.len(), "leftover"), frees(&going)));
         }
-        rows.extend(self.staying(&staying).into_iter().map(Row::Note));
+        rows.extend(self.staying(&staying).into_iter().map(ImageRow::Note));
         if session.cache > 0 {
             let shared = match session.shared_cache {
                 0 => String::new(),
@@ -163,7 +163,7 @@ impl<'a> Images<'a> {
                 shared => format!(", {} shared", human_bytes(shared)),
             };
             let (what, size) = (format!("build cache{shared}"), human_bytes(session.cache));
-            rows.push(Row::Sum { what, size, frees: String::new() });
+            rows.push(ImageRow::Sum { what, size, frees: String::new() });
         }
         rows
     }

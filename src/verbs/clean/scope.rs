@@ -8,7 +8,7 @@ use crate::config::value::Source;
 use crate::error::Result;
 use crate::model::{Asked, Kind, Plan, Scope, SessionKey, Step};
 use crate::plan::clean::{CacheWish, CleanPolicy};
-use crate::plan::unknown::Named;
+use crate::plan::unknown::Subject;
 
 pub(super) fn of_flags(app: &App, flags: &CleanFlags) -> Result<CleanPolicy> {
     let scope = flags.scope(&app.key)?;
@@ -57,19 +57,19 @@ pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> V
 }
 
 /// What was typed to say whose things are meant, and so may be a slip of the pen.
-pub(super) fn named<'a>(app: &App, flags: &CleanFlags, policy: &'a CleanPolicy) -> Option<(String, Named<'a>)> {
+pub(super) fn named<'a>(app: &App, flags: &CleanFlags, policy: &'a CleanPolicy) -> Option<(String, Subject<'a>)> {
     let typed = |key: &str| matches!(app.settings.source(key), Some(Source::Flag(_)));
     if flags.act.apply.is_some() {
         return None;
     }
     match &policy.scope {
         Scope::Session(key) if typed("session") || *key != app.key => {
-            Some((format!("cleaning session {}", key.session), Named::Session(key, "clean --session")))
+            Some((format!("cleaning session {}", key.session), Subject::Session(key, "clean --session")))
         }
         Scope::Project { project } | Scope::Stale { project } | Scope::Session(SessionKey { project, .. })
             if typed("project") =>
         {
-            Some((format!("cleaning project {project}"), Named::Project(project)))
+            Some((format!("cleaning project {project}"), Subject::Project(project)))
         }
         _ => None,
     }

@@ -9,7 +9,7 @@ use super::wait::STEP;
 use crate::config::seed::User;
 use crate::engine::socket;
 use crate::error::{Error, Result};
-use crate::model::{Door, SocketRights};
+use crate::model::{SocketDoor, SocketRights};
 use crate::processes::user::become_user;
 use crate::report::sweep::Voice;
 
@@ -87,7 +87,7 @@ async fn to(
 async fn there(path: &Path, account: &Account, until: Instant) -> Result<SocketRights> {
     loop {
         let rights = socket::rights(path);
-        let usable = rights.as_ref().is_ok_and(|rights| rights.door(account.user) != Door::Shut);
+        let usable = rights.as_ref().is_ok_and(|rights| rights.door(account.user) != SocketDoor::Shut);
         if usable || Instant::now() >= until {
             return rights;
         }
@@ -98,9 +98,9 @@ async fn there(path: &Path, account: &Account, until: Instant) -> Result<SocketR
 /// The group that opens this socket to the user, if it takes one.
 fn group(path: &Path, rights: SocketRights, user: u32) -> Result<Option<u32>> {
     match rights.door(user) {
-        Door::Open => Ok(None),
-        Door::Group(group) => Ok(Some(group)),
-        Door::Shut => {
+        SocketDoor::Open => Ok(None),
+        SocketDoor::Group(group) => Ok(Some(group)),
+        SocketDoor::Shut => {
             let SocketRights { owner, group, mode } = rights;
             let tried = format!("opening {} as user {user}", path.display());
             let why = format!("it is for user {owner} alone (group {group}, mode {mode:03o})");
