@@ -18,6 +18,7 @@ use crate::model::{Doer, GuardMark, Name, Scope, SessionKey, Stamp};
 use crate::plan::clean::{CacheWish, CleanPolicy, Here};
 use crate::plan::identity::{Identity, Origin};
 use crate::report::words::Loudness;
+use crate::runtime::LateRuntime;
 
 pub(crate) struct App {
     pub(crate) settings: Settings,
@@ -35,58 +36,7 @@ pub(crate) struct App {
     pub(crate) verbose: bool,
     /// The buildx in whose place dkb was called.
     pub(crate) seat: Option<Program>,
-    runtime: OnceCell<Runtime>,
-}
-
-/// Docker's global flags, as the docker that is started gets them and as dkb's own look goes by them.
-fn docker_flags(cli: &Cli) -> engine::DockerFlags {
-    let docker = &cli.docker;
-    let words = match &cli.verb {
-        Verb::Build(build) | Verb::Bake(build) | Verb::Compose(build) => build.docker.clone(),
-        _ => written_again(cli),
-    };
-    let tls = [docker.tlscacert.is_some(), docker.tlscert.is_some(), docker.tlskey.is_some()];
-    engine::DockerFlags {
-        words,
-        config: docker.config.clone(),
-        context: cli.common.context.last().cloned(),
-        hosts: cli.common.host.clone(),
-        tls: tls.contains(&true) || docker.tls.is_some() || docker.tlsverify.is_some(),
-    }
-}
-
-/// The flags that lead a docker, or another dkb, to the same engine.
-fn written_again(cli: &Cli) -> Vec<OsString> {
-    let docker = &cli.docker;
-    let path = |path: &Option<PathBuf>| path.clone().map(PathBuf::into_os_string);
-    let text = |text: &Option<String>| text.clone().map(OsString::from);
-    let hosts = cli.common.host.iter().map(|host| ("--host", Some(host.into())));
-    let flags = [
-        ("--config", path(&docker.config)),
-        ("--context", cli.common.context.last().map(Into::into)),
-        ("--tls", text(&docker.tls)),
-        ("--tlscacert", path(&docker.tlscacert)),
-        ("--tlscert", path(&docker.tlscert)),
-        ("--tlskey", path(&docker.tlskey)),
-        ("--tlsverify", text(&docker.tlsverify)),
-    ];
-    let joined = |(flag, value): (&str, Option<OsString>)| {
-        let mut word = OsString::from(flag);
-        word.push("=");
-        word.push(value?);
-        Some(word)
-    };
-    flags.into_iter().chain(hosts).filter_map(joined).collect()
-}
-
-/// The most handles that dkb has open beside those that it was started with, with room to spare.
-const HANDLES: usize = 40;
-
-/// Whether so many more can be had.
-fn has_handles(wanted: usize) -> std::io::Result<()> {
-    let stdin = std::io::stdin();
-    let handles: Result<Vec<_>, _> = (0..wanted).map(|_| rustix::io::fcntl_dupfd_cloexec(&stdin, 0)).collect();
-    handles.map(drop).map_err(Into::into)
+    runtime: LateRuntime,
 }
 
 /// The environment of this process.
@@ -103,15 +53,6 @@ pub(crate) fn guard_mark() -> Option<GuardMark> {
 fn is_own_word() -> bool {
     let is_inside = env(GuardMark::VARIABLE).is_some_and(|mark| !mark.is_empty());
     !is_inside || guard_mark().is_some_and(|mark| mark.vouched)
-}
-
-/// Whoever still waits for a lock then is not waited for.
-impl Drop for App {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 impl App {
@@ -136,7 +77,7 @@ impl App {
         let identity = here::identity(&settings, places, &env);
         Self {
             key: SessionKey { project: identity.project.clone(), session: identity.session.clone() },
-            docker: docker_flags(cli),
+            docker: cli.docker_flags(),
             settled: OnceCell::new(),
             settings_file: cli.common.settings.clone(),
             verb: cli.verb.name(),
@@ -145,24 +86,12 @@ impl App {
             settings,
             identity,
             seat: None,
-            runtime: OnceCell::new(),
+            runtime: LateRuntime::default(),
         }
     }
 
-    /// Made when it is first needed, and once: a watcher first closes every handle that it was started with. One thread
-    /// is enough, since dkb waits most of the time.
     pub(crate) fn runtime(&self) -> Result<&Runtime> {
-        if let Some(runtime) = self.runtime.get() {
-            return Ok(runtime);
-        }
-        // Where these are missing tokio panics, and dkb would leave a docker alone that it has started.
-        has_handles(HANDLES).map_err(|error| {
-            Error::failed("starting", error)
-                .hint(format!("dkb wants {HANDLES} handles to spare; ulimit -n says how many there may be"))
-        })?;
-        let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let made = made.map_err(|error| Error::failed("starting", error))?;
-        Ok(self.runtime.get_or_init(|| made))
+        self.runtime.get()
     }
 
     /// The user's own settings file, for what is to read it again, wherever that runs.

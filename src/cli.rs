@@ -3,6 +3,7 @@
 //! The words behind `build` are docker's and must arrive there byte for byte, so the command line is cut at the
 //! verb by hand (`split_at_verb`) before clap sees it. dkb's own flags may stand on either side of a verb that knows them.
 
+mod docker_flags;
 mod key_flags;
 mod reflexes;
 mod split_at_verb;

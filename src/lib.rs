@@ -7,7 +7,7 @@
 //! - `session`: how a session is named, kept open, watched and ended. `building`: one `dkb build`.
 //! - `observe`: what there is. `apply`: doing what a plan says.
 //! - `bookkeeping`: what a build made, written down. `plan_file`: a plan on disk. `processes`: other programs.
-//! - `app`: the settings, who we are, and the way to the engine and the books.
+//! - `app`: the settings, who we are, and the way to the engine and the books. `runtime`: what waits for answers.
 //! - `engine`: the only door to Docker. `ledger`: dkb's own notes, and who is at work. `config`: flags,
 //!   environment and files, made into settings once. `report`: plans and what became of them, shown to people and
 //!   to programs. `files`: how files that others wrote are read.
@@ -47,6 +47,7 @@ pub mod plan;
 mod plan_file;
 mod processes;
 mod report;
+mod runtime;
 mod session;
 pub mod verbs;
 

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use super::record::{BuildFacts, lost, record, records};
-use super::removals::tell_what_was_cut_off;
+use super::removals::{is_older_than, tell_what_was_cut_off};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Intent, Ledger, State, Unfinished};
@@ -23,7 +23,7 @@ pub(crate) async fn recover(engine: &impl Engine, info: &EngineInfo, state: &Sta
         }
         let done = recover_one(engine, info, ledger, &unfinished).await;
         match done {
-            Ok(false) | Err(_) if !is_long_past(&unfinished.intent) => failed = failed.or(done.err()),
+            Ok(false) | Err(_) if !is_older_than(7, unfinished.intent.started) => failed = failed.or(done.err()),
             _ => {
                 recovered = recovered.saturating_add(1);
                 unfinished.finish();
@@ -83,9 +83,4 @@ async fn recover_one(
 /// which fewer images count as new.
 fn began(info: &EngineInfo, intent: &Intent) -> Timestamp {
     intent.started.checked_add(info.ahead).map_or(info.now, |began| began.max(intent.started))
-}
-
-fn is_long_past(intent: &Intent) -> bool {
-    const WEEK: i64 = 7 * 24 * 3600;
-    Timestamp::now().duration_since(intent.started).as_secs() > WEEK
 }

@@ -97,9 +97,9 @@ impl<'a> Removals<'a> {
     }
 }
 
-fn is_long_past(began: Option<Timestamp>) -> bool {
-    const DAY: i64 = 24 * 3600;
-    began.is_none_or(|began| Timestamp::now().duration_since(began).as_secs() > DAY)
+/// What was cut off so long ago is given up where the engine tells nothing of it.
+pub(super) fn is_older_than(days: i64, began: Timestamp) -> bool {
+    Timestamp::now().duration_since(began).as_hours() >= days.saturating_mul(24)
 }
 
 /// Notes what those took away who were killed before they had said so, or stopped before the engine had. What it was
@@ -120,7 +120,7 @@ pub(crate) async fn tell_what_was_cut_off(
             let image = match engine.image(&id.to_string()).await {
                 Ok(image) => image,
                 // It may never say anything of it.
-                Err(_) if is_long_past(cut_off.began) => None,
+                Err(_) if cut_off.began.is_none_or(|began| is_older_than(1, began)) => None,
                 // Nobody may go on as if it had.
                 Err(error) => return Err(error),
             };

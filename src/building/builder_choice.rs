@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::app::{App, env};
 use crate::engine::builder::{self, BuilderFacts, BuilderKind};
 use crate::engine::cli_files::{BuildxFiles, CliConfig, config_dir, has_buildx};
+use crate::engine::endpoint::variable;
 use crate::engine::{Docker, Engine, Limits, Program, ProgramKind, endpoint};
 use crate::ledger::State;
 use crate::plan::argv::{Builder, Spelling, Tool};
@@ -23,10 +24,9 @@ pub(super) fn result_in(
     named: Option<&OsStr>,
 ) -> Builder {
     let dir = config_dir(app.docker.config.as_deref(), &env);
-    let text = |name| env(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty());
     let flag = named.or(spelling.builder()).map(|name| name.to_string_lossy().into_owned());
     let config = CliConfig::read(dir.as_deref());
-    let named = flag.or_else(|| text("BUILDX_BUILDER"));
+    let named = flag.or_else(|| variable(&env, "BUILDX_BUILDER"));
     let follows_current = program.seat || spelling.is_buildx() || config.has_builder_alias();
     if tool == Tool::Podman || named.is_none() && !follows_current {
         return Builder::Engine;
@@ -46,7 +46,7 @@ pub(crate) fn builder_of(app: &App, program: &Program, spelling: &Spelling, stat
     let facts = BuilderFacts {
         podman: program.kind == ProgramKind::Podman,
         buildx_verb: program.seat || spelling.is_buildx(),
-        docker_buildkit: env("DOCKER_BUILDKIT").map(|value| value.to_string_lossy().into_owned()),
+        docker_buildkit: variable(&env, "DOCKER_BUILDKIT"),
         builder_alias: config.has_builder_alias(),
         buildx_plugin: has_buildx(dir.as_deref(), &config),
         cli_major: None,
@@ -54,7 +54,7 @@ pub(crate) fn builder_of(app: &App, program: &Program, spelling: &Spelling, stat
     };
     // Only where nothing else tells is the program asked, and what it said is remembered.
     let told = facts.podman || facts.buildx_verb || facts.builder_alias;
-    if told || facts.docker_buildkit.as_deref().is_some_and(|value| !value.is_empty()) {
+    if told || facts.docker_buildkit.is_some() {
         return builder::builder_kind(&facts);
     }
     let cli_major = cli_version(program, state);

@@ -86,7 +86,7 @@ pub(super) fn hand_over(app: &App, identity: &str, builds: &[EndedBuild]) -> Res
 }
 
 /// Enters the builds that ended, and takes away what they superseded. Whether that must wait.
-pub(crate) async fn tidy(
+pub(crate) async fn take_superseded_cache(
     doer: Doer<'_>,
     state: &State,
     turn: CacheTurn,

@@ -10,6 +10,6 @@ mod tag_loan;
 mod target;
 mod tidy;
 
-pub(crate) use cache::tidy as tidy_cache;
+pub(crate) use cache::take_superseded_cache;
 pub(crate) use job::Job;
 pub(crate) use run::{become_docker, not_started, run};

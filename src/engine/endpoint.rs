@@ -67,7 +67,7 @@ impl Endpoint {
         let (host, context) = match choose(flags, env, &CliConfig::read(dir.as_deref()).current_context)? {
             Choice::Context(name) => (read_context(dir.as_deref(), &name)?, Some(name)),
             Choice::Host(host) => {
-                let asked = ["DOCKER_TLS_VERIFY", "DOCKER_TLS"].iter().any(|name| set(env, name).is_some());
+                let asked = ["DOCKER_TLS_VERIFY", "DOCKER_TLS"].iter().any(|name| variable(env, name).is_some());
                 (ContextHost { host, tls: flags.tls || asked }, None)
             }
         };
@@ -157,7 +157,8 @@ enum Choice {
     Host(String),
 }
 
-fn set(env: Env<'_>, name: &str) -> Option<String> {
+/// What a variable says. An empty one is as good as none.
+pub(crate) fn variable(env: Env<'_>, name: &str) -> Option<String> {
     env(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }
 
@@ -177,11 +178,11 @@ fn choose(flags: &DockerFlags, env: Env<'_>, current: &str) -> Result<Choice> {
         (_, [host]) => Some(host.clone()),
         (_, []) => None,
     };
-    let asked = host.or_else(|| set(env, "DOCKER_HOST"));
+    let asked = host.or_else(|| variable(env, "DOCKER_HOST"));
     let context = match &flags.context {
         Some(name) if !name.is_empty() => name.clone(),
         _ if asked.is_some() => String::new(),
-        _ => set(env, "DOCKER_CONTEXT").unwrap_or_else(|| current.to_owned()),
+        _ => variable(env, "DOCKER_CONTEXT").unwrap_or_else(|| current.to_owned()),
     };
     // The context named `default` is what there is without contexts.
     Ok(match context.as_str() {
@@ -231,7 +232,12 @@ pub(crate) fn without_password(host: &str) -> String {
 }
 
 fn podman(flags: &DockerFlags, env: Env<'_>, program: &Program) -> Result<Endpoint> {
-    let named = flags.hosts.first().cloned().or_else(|| set(env, "CONTAINER_HOST")).or_else(|| set(env, "DOCKER_HOST"));
+    let named = flags
+        .hosts
+        .first()
+        .cloned()
+        .or_else(|| variable(env, "CONTAINER_HOST"))
+        .or_else(|| variable(env, "DOCKER_HOST"));
     if let Some(host) = named {
         return direct(&ContextHost { host: host.clone(), tls: false }).map(Endpoint::new).ok_or_else(|| {
             Error::usage(
@@ -244,7 +250,7 @@ fn podman(flags: &DockerFlags, env: Env<'_>, program: &Program) -> Result<Endpoi
     if cfg!(target_os = "macos") {
         return Ok(Endpoint::unix(program::podman_machine_socket(&program.path)?));
     }
-    Ok(Endpoint::unix(podman_socket(rustix::process::geteuid().as_raw(), set(env, "XDG_RUNTIME_DIR").as_deref())))
+    Ok(Endpoint::unix(podman_socket(rustix::process::geteuid().as_raw(), variable(env, "XDG_RUNTIME_DIR").as_deref())))
 }
 
 fn podman_socket(user: u32, runtime_dir: Option<&str>) -> PathBuf {

@@ -10,6 +10,7 @@ use std::process::Command;
 use crate::app::{App, env};
 use crate::building::{Job, become_docker, not_started, run};
 use crate::cli::{BuildFlags, Invocation, Verb};
+use crate::engine::endpoint::variable;
 use crate::engine::{Program, ProgramKind, answer, program};
 use crate::error::{Error, Result};
 use crate::plan::argv::{self, Spelling, Tool};
@@ -54,8 +55,7 @@ pub(crate) fn bake(app: &App, global: &[OsString], words: &[OsString]) -> Result
         Ok(runtime) => runtime,
         Err(error) => return Err(unnoted(&program, global, &words, &error)),
     };
-    let text = |name| env(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty());
-    let separator = text("BUILDX_BAKE_PATH_SEPARATOR").unwrap_or_else(|| ":".to_owned());
+    let separator = variable(&env, "BUILDX_BAKE_PATH_SEPARATOR").unwrap_or_else(|| ":".to_owned());
     let stdin = if bake.reads_stdin(env("BUILDX_BAKE_FILE").as_deref(), &separator) {
         Some(Stdin::read().map_err(|error| Error::failed("reading the definition on stdin", error))?)
     } else {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::bookkeeping::SOON;
-use crate::building::tidy_cache as tidy;
+use crate::building::take_superseded_cache;
 use crate::engine::{Buildx, Engine, Limits};
 use crate::error::Result;
 use crate::model::Doer;
@@ -37,7 +37,8 @@ pub(super) fn tidy_cache(app: &App) -> Result<u8> {
                 break;
             }
             let buildx = Buildx { docker: &program.path, flags: &app.docker.words };
-            if tidy(Doer { verb: "build", of: &app.key }, &state, turn, &engine, &info, buildx).await? {
+            if take_superseded_cache(Doer { verb: "build", of: &app.key }, &state, turn, &engine, &info, buildx).await?
+            {
                 tokio::time::sleep(PAUSE).await;
             }
         }
