@@ -15,8 +15,9 @@ const TELLS_BUILDS: (u32, u32) = (1, 48);
 const BY_TURNS: usize = 4;
 /// The containerd store gathers the collections of requests that come together, and gains up to about so many.
 const GATHERED: usize = 32;
-/// Podman gains nothing, and the more it was asked for the longer it works on when somebody wants it to end.
-const PODMANS: usize = 4;
+/// Podman gains nothing, and the more it was asked for the longer it works on when somebody wants it to end. What it is
+/// asked beside a deletion makes the moment longer between its look at an image's names and the deletion.
+const PODMANS: usize = 1;
 
 /// Docker with a storage driver of its own.
 pub(crate) const GRAPHDRIVER: Capabilities = Capabilities {
