@@ -1,5 +1,6 @@
 //! How one step ends.
 
+use crate::bookkeeping::Need;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::model::Outcome;
@@ -22,8 +23,14 @@ impl StepEnd {
         Self { outcome, why: None, lost: false, by_build: false, for_others: Vec::new() }
     }
 
-    pub(super) fn held() -> Self {
-        Self { by_build: true, ..Self::plainly(Outcome::Kept) }
+    /// What is needed by now is not tried.
+    pub(super) fn of_need(need: Need) -> Option<Self> {
+        let by_build = match need {
+            Need::None => return None,
+            Need::Build => true,
+            Need::Since => false,
+        };
+        Some(Self { by_build, ..Self::plainly(Outcome::Kept) })
     }
 
     /// For the sake of what may have gone by then, or for a reason that the engine did not give.

@@ -25,7 +25,7 @@ impl<'a, E: Engine> Hand<'a, E> {
         (state, ledger, books): (&'a State, &'a Ledger, &'a Books),
         doer: Doer<'a>,
     ) -> Self {
-        let builds = NeededByBuilds::new(state, books);
+        let builds = NeededByBuilds::new(state, ledger, books);
         Self { engine, snapshot, builds, removals: Removals::new(state, ledger, books, doer) }
     }
 
@@ -34,8 +34,8 @@ impl<'a, E: Engine> Hand<'a, E> {
         Self { builds: self.builds.but_for(builds), ..self }
     }
 
-    /// That of a session's end, which is over once somebody opens it again.
-    pub(crate) fn unless(self, taken_over: &'a dyn Fn() -> bool) -> Self {
+    /// What somebody has come to use since the look stays.
+    pub(crate) fn unless(self, taken_over: &'a dyn Fn(&Step) -> bool) -> Self {
         Self { builds: self.builds.unless(taken_over), ..self }
     }
 
@@ -54,7 +54,7 @@ impl<'a, E: Engine> Hand<'a, E> {
         };
         let door = image::Door::of(self.engine, engine.can, &going);
         let depths = order::depths(images.iter());
-        apply(&door, plan, &depths, |step| self.builds.need(step), stop, ended).await
+        apply(&door, plan, &depths, async |step| self.builds.need(step).await, stop, ended).await
     }
 
     /// Notes what went, and `more` with it.

@@ -20,6 +20,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use ended::{StepEnd, plainly};
 pub(crate) use hand::Hand;
 
+use crate::bookkeeping::Need;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Action, Deed, ImageGuard, ImageId, Kind, Outcome, Plan, Step};
@@ -70,14 +71,14 @@ async fn apply(
     door: &image::Door<'_, impl Engine>,
     plan: &mut Plan,
     depths: &HashMap<ImageId, usize>,
-    is_needed: impl Fn(&Step) -> bool,
+    need: impl AsyncFn(&Step) -> Need,
     stop: impl Future<Output = ()>,
     mut progress: impl FnMut(&Step, Outcome),
 ) -> Carried {
     let mut report = Carried::default();
     let mut stop = pin!(stop);
     let (mut held, mut stood_on) = (HashSet::new(), HashMap::new());
-    let (can, is_needed) = (door.can, &is_needed);
+    let (can, need) = (door.can, &need);
     let mut from = 0;
     while from < plan.steps.len() && !report.is_over() {
         let wave = wave(&plan.steps[from], depths);
@@ -93,7 +94,7 @@ async fn apply(
             _ => can.others_at_once,
         };
         let mut carry_out = async |groups: &[&[Step]], report: &mut Carried| {
-            let perform = |group| perform_group(door, group, is_needed);
+            let perform = |group| perform_group(door, group, need);
             side_by_side(groups, perform, at_once, stop.as_mut(), report, &mut progress).await
         };
         let mut ended = carry_out(&steps.chunks(together).collect::<Vec<_>>(), &mut report).await;
@@ -140,12 +141,15 @@ async fn apply(
 async fn perform_group(
     door: &image::Door<'_, impl Engine>,
     group: &[Step],
-    is_needed: &impl Fn(&Step) -> bool,
+    need: &impl AsyncFn(&Step) -> Need,
 ) -> Result<Vec<StepEnd>> {
     match group {
-        [one, ..] if one.kind() == Kind::BuildCache => spare::remove_cache(door.engine, group, is_needed).await,
-        [one, ..] if !is_needed(one) => perform(door, one).await.map(|end| vec![end]),
-        _ => Ok(vec![StepEnd::held()]),
+        [one, ..] if one.kind() == Kind::BuildCache => spare::remove_cache(door.engine, group, need).await,
+        [one, ..] => match StepEnd::of_need(need(one).await) {
+            Some(end) => Ok(vec![end]),
+            None => perform(door, one).await.map(|end| vec![end]),
+        },
+        [] => Ok(Vec::new()),
     }
 }
 

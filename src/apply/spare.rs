@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::ended::{StepEnd, plainly, settle};
+use crate::bookkeeping::Need;
 use crate::engine::{self, Engine, is_no_such_call};
 use crate::error::{Error, Result};
 use crate::model::{CacheRecord, Capabilities, Deed, Network, Outcome, Step};
@@ -63,7 +64,7 @@ async fn is_connected(engine: &impl Engine, id: &str, name: &str) -> Result<bool
 pub(super) async fn remove_cache(
     engine: &impl Engine,
     steps: &[Step],
-    is_needed: impl Fn(&Step) -> bool,
+    need: &impl AsyncFn(&Step) -> Need,
 ) -> Result<Vec<StepEnd>> {
     let no_call = || {
         let why = Error::failed("deleting build cache", "the engine, or a proxy before it, has no such call");
@@ -72,14 +73,16 @@ pub(super) async fn remove_cache(
     let Some(records) = engine.cache().await? else { return Ok(steps.iter().map(|_| no_call()).collect()) };
     let now: HashMap<&str, &CacheRecord> = records.iter().map(|record| (record.id.as_str(), record)).collect();
     let stays = |step: &Step| match (&step.deed, now.get(&*step.id())) {
-        _ if is_needed(step) => Some(StepEnd::held()),
         (_, None) => Some(StepEnd::plainly(Outcome::AlreadyGone)),
         (Deed::RemoveCache { last, .. }, Some(record)) => {
             (record.in_use || record.last_use() != *last).then(|| StepEnd::plainly(Outcome::Kept))
         }
         _ => Some(StepEnd::plainly(Outcome::Kept)),
     };
-    let ends: Vec<Option<StepEnd>> = steps.iter().map(stays).collect();
+    let mut ends: Vec<Option<StepEnd>> = Vec::with_capacity(steps.len());
+    for step in steps {
+        ends.push(StepEnd::of_need(need(step).await).or_else(|| stays(step)));
+    }
     let free = steps.iter().zip(&ends).filter(|(_, end)| end.is_none()).map(|(step, _)| step.id().into_owned());
     let ids: Vec<String> = free.collect();
     let answer = if ids.is_empty() { engine::Answer::Done(Vec::new()) } else { engine.delete_cache(&ids).await? };

@@ -1,25 +1,36 @@
-//! Builds that run now, and those that begin while a plan is carried out: what they may need stays, although the
+//! Builds that run now, and those that begin or end while a plan is carried out: what they may need stays, although the
 //! look did not see them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::OsString;
 
-use crate::ledger::State;
-use crate::model::{Books, BuildId, Deed, ImageId, Kind, Step};
+use crate::error::Result;
+use crate::ledger::{Ledger, Mark, State};
+use crate::model::{Books, Build, BuildId, Deed, ImageId, Kind, Step};
 use crate::plan::clean::{RunningBuild, needed_by_builds};
 
-/// Asked before every step, so it reads no more than a folder's names while no build comes or goes.
+/// Asked before every step, so it reads no more than names and a length while nobody comes or goes.
 pub(crate) struct NeededByBuilds<'a> {
     state: &'a State,
+    ledger: &'a Ledger,
     books: &'a Books,
     /// The builds that ask, if any do: they need nothing of what they take away themselves.
     own: &'a [BuildId],
-    /// Whether somebody has come to use all of it, which may take seconds to find out where a lock is held. Who has come
-    /// once is not asked about again.
-    taken_over: Option<&'a dyn Fn() -> bool>,
-    is_taken_over: Cell<bool>,
+    /// Whether somebody has come to use what a step is about, which may take seconds to find out where a lock is held.
+    taken_over: Option<&'a dyn Fn(&Step) -> bool>,
     now: RefCell<Now>,
+    noted: RefCell<Noted>,
+}
+
+/// For what a step's thing is needed by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    None,
+    /// A build that runs may rely on it.
+    Build,
+    /// Somebody has built it, or has come to use it, since the plan was made.
+    Since,
 }
 
 /// What was found behind these names.
@@ -30,30 +41,52 @@ struct Now {
     needed: HashSet<ImageId>,
 }
 
+/// What builds have made that ended since the books were read, as of a later mark.
+struct Noted {
+    mark: Option<Mark>,
+    made: HashSet<ImageId>,
+}
+
 impl<'a> NeededByBuilds<'a> {
-    pub(crate) fn new(state: &'a State, books: &'a Books) -> Self {
-        Self { state, books, own: &[], taken_over: None, is_taken_over: Cell::new(false), now: RefCell::default() }
+    /// `books` are what this ledger said when it was last read.
+    pub(crate) fn new(state: &'a State, ledger: &'a Ledger, books: &'a Books) -> Self {
+        let noted = Noted { mark: ledger.as_read(), made: HashSet::new() };
+        Self { state, ledger, books, own: &[], taken_over: None, now: RefCell::default(), noted: RefCell::new(noted) }
     }
 
     pub(crate) fn but_for(self, own: &'a [BuildId]) -> Self {
         Self { own, ..self }
     }
 
-    pub(crate) fn unless(self, taken_over: &'a dyn Fn() -> bool) -> Self {
+    pub(crate) fn unless(self, taken_over: &'a dyn Fn(&Step) -> bool) -> Self {
         Self { taken_over: Some(taken_over), ..self }
     }
 
-    /// Whether a build that runs now may rely on what this step takes away.
-    pub(crate) fn need(&self, step: &Step) -> bool {
-        if !self.is_taken_over.get() {
-            self.is_taken_over.set(self.taken_over.is_some_and(|taken_over| taken_over()));
-        }
-        if self.is_taken_over.get() {
-            return true;
+    /// Whether anybody may rely by now on what this step takes away.
+    pub(crate) async fn need(&self, step: &Step) -> Need {
+        if self.taken_over.is_some_and(|taken_over| taken_over(step)) {
+            return Need::Since;
         }
         if step.kind() != Kind::Image {
-            return false;
+            return Need::None;
         }
+        // In this order: a build is noted before it ends.
+        if self.is_of_running(step) {
+            return Need::Build;
+        }
+        let image = match &step.deed {
+            Deed::GiveBack { from, .. } => Some(*from),
+            _ => step.image(),
+        };
+        match self.made_since().await {
+            Ok(()) if image.is_some_and(|id| self.noted.borrow().made.contains(&id)) => Need::Since,
+            Ok(()) => Need::None,
+            // What can't be read may say so.
+            Err(_) => Need::Since,
+        }
+    }
+
+    fn is_of_running(&self, step: &Step) -> bool {
         let mut now = self.now.borrow_mut();
         let folders = self.state.build_folders();
         if now.folders.as_ref() != Some(&folders) {
@@ -75,6 +108,19 @@ impl<'a> NeededByBuilds<'a> {
             _ => false,
         }
     }
+
+    /// Reads the ledger if anything was written since it was read.
+    async fn made_since(&self) -> Result<()> {
+        let mark = self.ledger.mark()?;
+        if self.noted.borrow().mark == Some(mark) {
+            return Ok(());
+        }
+        let (books, _) = self.ledger.read_aside().await?;
+        let known: HashSet<&BuildId> = self.books.builds.iter().map(|build| &build.build).chain(self.own).collect();
+        let made = books.builds.iter().filter(|build| !known.contains(&build.build)).flat_map(Build::images);
+        *self.noted.borrow_mut() = Noted { mark: Some(mark), made: made.collect() };
+        Ok(())
+    }
 }
 
 /// Builds that run now, but for these.
@@ -90,15 +136,31 @@ mod tests {
 
     use super::*;
     use crate::ledger::Intent;
-    use crate::model::books_tests::{id, key};
-    use crate::model::{ImageGuard, Reason, Reference};
+    use crate::model::books_tests::{build, id, key};
+    use crate::model::{ImageGuard, Reason, Record, Reference, SessionKey};
+
+    fn tag(name: &str) -> Reference {
+        Reference::written(name).expect("a name")
+    }
+
+    fn step(deed: Deed, reason: Reason) -> Step {
+        Step::new(deed, reason, 0)
+    }
+
+    fn remove(image: u8) -> Step {
+        step(Deed::RemoveImage { id: id(image), guard: ImageGuard::Untagged }, Reason::OfSession)
+    }
+
+    fn needs<const N: usize>(builds: &NeededByBuilds, steps: &[Step; N]) -> [Need; N] {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        steps.each_ref().map(|step| runtime.block_on(builds.need(step)))
+    }
 
     #[test]
     fn what_a_build_needs_that_began_since_the_plan_stays() {
         let folder = tempfile::tempdir().expect("a folder");
         let (state, books) = (State::at(folder.path()), Books::default());
-        let tag = |name: &str| Reference::written(name).expect("a name");
-        let step = |deed, reason| Step::new(deed, reason, 0);
+        let ledger = state.ledger("engine");
         let give_back = |name: &str| {
             step(Deed::GiveBack { name: tag(name), from: id(1), to: id(2), hold: None }, Reason::OfSession)
         };
@@ -107,10 +169,10 @@ mod tests {
             give_back("app:other"),
             step(Deed::Untag { image: id(2), name: tag("dkb.invalid/held:1") }, Reason::OwnName),
             step(Deed::Untag { image: id(2), name: tag("app:dev") }, Reason::OfSession),
-            step(Deed::RemoveImage { id: id(1), guard: ImageGuard::Untagged }, Reason::OfSession),
+            remove(1),
         ];
-        let builds = NeededByBuilds::new(&state, &books);
-        let needed = || steps.iter().map(|step| builds.need(step)).collect::<Vec<_>>();
+        let builds = NeededByBuilds::new(&state, &ledger, &books);
+        let needed = || needs(&builds, &steps).map(|need| need == Need::Build);
         assert_eq!(needed(), [false; 5]);
         let intent = Intent {
             build: BuildId::parse("1").expect("an ID"),
@@ -131,5 +193,49 @@ mod tests {
         assert_eq!(needed(), [true, false, true, false, false]);
         running.finish();
         assert_eq!(needed(), [false; 5]);
+    }
+
+    #[test]
+    fn what_was_built_again_since_the_books_were_read_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = State::at(folder.path());
+        let ledger = state.ledger("engine");
+        let note = |name: &str, of: &SessionKey, result, steps: &[u8]| {
+            ledger.append(&[Record::Build(build(name, of, result, steps))]).expect("a note");
+        };
+        let (of, other) = (key("p", "s"), key("p", "other"));
+        note("1", &of, 1, &[2]);
+        note("2", &of, 3, &[]);
+        let (books, _) = ledger.read().expect("books");
+        let own = [BuildId::parse("4").expect("an ID")];
+        let builds = NeededByBuilds::new(&state, &ledger, &books).but_for(&own);
+        let untag = |image| step(Deed::Untag { image: id(image), name: tag("app:dev") }, Reason::OfSession);
+        let back = Deed::GiveBack { name: tag("app:dev"), from: id(3), to: id(4), hold: None };
+        let steps = [remove(1), remove(2), remove(3), untag(3), step(back, Reason::TakenTag), remove(4)];
+        assert_eq!(needs(&builds, &steps), [Need::None; 6]);
+        // By another one, and by the same session, which says nothing new but its time.
+        note("3", &other, 1, &[]);
+        let since = |stays: [bool; 6]| stays.map(|stays| if stays { Need::Since } else { Need::None });
+        assert_eq!(needs(&builds, &steps), since([true, false, false, false, false, false]));
+        note("5", &of, 3, &[]);
+        assert_eq!(needs(&builds, &steps), since([true, false, true, true, true, false]));
+        // What asks is no such build.
+        note("4", &of, 4, &[2]);
+        assert_eq!(needs(&builds, &steps), since([true, false, true, true, true, false]));
+        // What can't be read may say more.
+        let newer = Record::Ledger { v: 99, engine: "engine".to_owned(), file: None, id: None, whole: None };
+        std::fs::write(ledger.path(), serde_json::to_string(&newer).expect("its words")).expect("a newer one");
+        assert_eq!(needs(&builds, &steps), [Need::Since; 6]);
+    }
+
+    #[test]
+    fn what_somebody_has_come_to_use_stays_whatever_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (state, books) = (State::at(folder.path()), Books::default());
+        let ledger = state.ledger("engine");
+        let taken_over = |step: &Step| step.kind() == Kind::Volume;
+        let builds = NeededByBuilds::new(&state, &ledger, &books).unless(&taken_over);
+        let volume = step(Deed::RemoveVolume { name: "v".to_owned(), created: None }, Reason::OfSession);
+        assert_eq!(needs(&builds, &[volume, remove(1)]), [Need::Since, Need::None]);
     }
 }

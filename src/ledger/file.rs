@@ -8,6 +8,7 @@ use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
@@ -35,11 +36,17 @@ const LOCK: &str = "lock";
 pub struct Ledger {
     pub(super) folder: Folder,
     engine: String,
+    /// How it stood when it was last read by this one or a copy of it.
+    read: Arc<Mutex<Option<Mark>>>,
 }
+
+/// The ledger's length, and the number of its file: lines are only ever added, so one of the same mark says the same.
+/// `None` while there is none.
+pub type Mark = Option<(u64, Option<u64>)>;
 
 impl Ledger {
     pub(super) fn new(folder: Folder, engine: &str) -> Self {
-        Self { folder, engine: engine.to_owned() }
+        Self { folder, engine: engine.to_owned(), read: Arc::default() }
     }
 
     /// The ledger in this folder, by its own word, if anything was written to it since then.
@@ -49,7 +56,7 @@ impl Ledger {
         let mut first = String::new();
         BufReader::new(file).take(LONGEST_LINE as u64).read_line(&mut first).ok()?;
         match serde_json::from_str(&first).ok()? {
-            Record::Ledger { engine, .. } if changed >= since => Some(Self { folder, engine }),
+            Record::Ledger { engine, .. } if changed >= since => Some(Self { folder, engine, read: Arc::default() }),
             _ => None,
         }
     }
@@ -66,6 +73,22 @@ impl Ledger {
     /// What the ledger says. A ledger that is not there says nothing; damaged lines are counted, and put what
     /// stands before them in doubt.
     pub fn read(&self) -> Result<(Books, usize)> {
+        let contents = self.read_quietly()?;
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some(contents.mark);
+        Ok((contents.books, contents.damaged))
+    }
+
+    /// How it stood when it was last read.
+    pub fn as_read(&self) -> Option<Mark> {
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How it stands now.
+    pub fn mark(&self) -> Result<Mark> {
+        Ok(self.text()?.map(|text| text.mark()))
+    }
+
+    fn read_quietly(&self) -> Result<Understood> {
         let text = match self.folder.open(LOCK)? {
             Some(lock) => {
                 lock_within_limit(&self.lock_path(), || lock.try_lock_shared())?;
@@ -79,7 +102,7 @@ impl Ledger {
             // Whoever reads it next is spared that. One that can't be written stays as it is.
             let _ = self.compact(&contents);
         }
-        Ok((contents.books, contents.damaged))
+        Ok(contents)
     }
 
     /// Adds records, all in one write, so that they are seen together or not at all.
@@ -94,7 +117,7 @@ impl Ledger {
 
     /// What its holds on images are called by. It is made up when it is asked for first, and a copy makes up its own.
     pub fn id(&self) -> Result<LedgerId> {
-        let known = || self.read().map(|(books, _)| books.id);
+        let known = || self.read_quietly().map(|contents| contents.books.id);
         if let Some(id) = known()? {
             return Ok(id);
         }
@@ -175,8 +198,10 @@ impl Ledger {
     }
 
     fn understand(&self, text: Option<LedgerText>) -> Result<Understood> {
-        let Some(LedgerText { file, length }) = text else { return Ok(Understood::default()) };
+        let Some(text) = text else { return Ok(Understood::default()) };
         let tried = || format!("reading {}", self.path().display());
+        let mark = text.mark();
+        let LedgerText { file, length } = text;
         let number = number(&file);
         let mut tally = Tally::default();
         let (mut lines, mut damaged) = (0, 0);
@@ -208,16 +233,14 @@ impl Ledger {
             }
             line.clear();
         }
-        Ok(Understood { books: tally.books(), length, number, lines, damaged })
+        Ok(Understood { books: tally.books(), mark: Some(mark), lines, damaged })
     }
 
     fn compact(&self, contents: &Understood) -> Result<()> {
         let lock = self.folder.open_or_create(LOCK)?;
         // Who has it is about to change what this would be made from.
         lock.try_lock().map_err(|error| Error::failed("locking the ledger", error))?;
-        let now = self.folder.open(FILE)?.and_then(|file| Some((file.metadata().ok()?.len(), number(&file))));
-        // Lines are only ever added, so a file of the same length is as it was read.
-        if now == Some((contents.length, contents.number)) { self.write_anew(contents) } else { Ok(()) }
+        if self.mark()? == contents.mark { self.write_anew(contents) } else { Ok(()) }
     }
 
     /// Writes the ledger anew if most of its lines are past. The lock must be held.
@@ -259,11 +282,16 @@ struct LedgerText {
     length: u64,
 }
 
+impl LedgerText {
+    fn mark(&self) -> (u64, Option<u64>) {
+        (self.length, number(&self.file))
+    }
+}
+
 #[derive(Default)]
 struct Understood {
     books: Books,
-    length: u64,
-    number: Option<u64>,
+    mark: Mark,
     lines: usize,
     damaged: usize,
 }
@@ -271,7 +299,7 @@ struct Understood {
 impl Understood {
     fn is_mostly_past(&self) -> bool {
         let needed = 1 + self.books.sessions.len() + self.books.builds.len();
-        self.length >= COMPACT_FROM && needed * 2 <= self.lines
+        self.mark.is_some_and(|(length, _)| length >= COMPACT_FROM) && needed * 2 <= self.lines
     }
 }
 

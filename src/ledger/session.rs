@@ -16,6 +16,7 @@ mod opening;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsString;
 use std::fs::File;
 
 use jiff::Timestamp;
@@ -62,6 +63,26 @@ impl State {
     pub fn openings(&self, engine: Option<&str>) -> HashMap<SessionKey, Opening> {
         let open = self.sessions().into_iter().filter(|(_, is_open)| *is_open);
         open.filter_map(|(key, _)| Some((key.clone(), self.session(&key).as_opened(engine)?))).collect()
+    }
+
+    /// The names of all files here: whoever opens a session adds one.
+    pub fn session_files(&self) -> Vec<OsString> {
+        self.folder.join("sessions").names()
+    }
+
+    /// Those of these sessions that somebody keeps open on this engine. What cannot be found out is kept open.
+    pub fn kept_open<'a>(
+        &self,
+        sessions: impl IntoIterator<Item = &'a SessionKey>,
+        engine: Option<&str>,
+    ) -> HashSet<&'a SessionKey> {
+        let names = self.session_files().into_iter().filter_map(|name| name.into_string().ok());
+        let kept: HashSet<String> = names.filter_map(|name| Some(name.split_once('.')?.0.to_owned())).collect();
+        let is_kept = |key: &&SessionKey| {
+            let session = self.session(key);
+            kept.contains(&session.name) && session.keepers(None, engine).map_or(true, |keepers| !keepers.is_empty())
+        };
+        sessions.into_iter().filter(is_kept).collect()
     }
 
     /// The lives of these sessions, of which there may be very many that have no file.

@@ -1,6 +1,7 @@
 //! What there is: one look at an engine and the books, before anything is decided. This one is what the clean-up of
 //! our own things starts from; [`host`] is that of a whole host.
 
+mod come;
 mod disk;
 mod ended;
 pub(crate) mod host;
@@ -12,6 +13,7 @@ pub(crate) mod unknown;
 pub(crate) mod unmatched;
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -52,6 +54,8 @@ pub(crate) struct Observation {
     pub(crate) seen_cache: Option<SeenCache>,
     /// Builds have ended whose cache nobody has looked at yet.
     cache_pending: bool,
+    /// The sessions' files by name, before their lives were looked at.
+    session_files: Vec<OsString>,
     pub(crate) lives: HashMap<SessionKey, Life>,
     /// The last sign of life of those that are dead.
     beats: HashMap<SessionKey, Timestamp>,
@@ -84,6 +88,7 @@ impl Observation {
         let mut snapshot = Snapshot { engine: info.clone(), images, containers };
         notices.extend(end_records(&engine, &ledger, &mut books, &snapshot, ahead).await);
         snapshot.add_dropped(|id| books.has(id));
+        let session_files = state.session_files();
         let lives = lives(&state, &books, info.identity.as_deref());
         let dead = lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key);
         let beats = dead
@@ -103,6 +108,7 @@ impl Observation {
             cache,
             seen_cache: None,
             cache_pending: false,
+            session_files,
             lives,
             beats,
             opened,

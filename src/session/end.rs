@@ -1,6 +1,6 @@
 //! The end of a session: all that it left in the engine goes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::pin;
@@ -160,7 +160,13 @@ pub(super) async fn carry_out(
 ) -> Result<Carried> {
     let state = app.state()?;
     let books = (&state, &seen.ledger, &seen.books);
-    let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(key)).unless(is_kept_open);
+    // Who has come once is not asked about again.
+    let has_come = Cell::new(false);
+    let taken_over = |_: &Step| {
+        has_come.set(has_come.get() || is_kept_open());
+        has_come.get()
+    };
+    let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(key)).unless(&taken_over);
     let stop = stop.shared();
     let runs = RefCell::new(running(plan));
     let stopped = |step: &Step| {

@@ -13,10 +13,10 @@ use crate::cli::CleanFlags;
 use crate::config::here::machine;
 use crate::config::value::Source;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Life, Plan, Record, Scope, SessionKey};
+use crate::model::{Life, Plan, Record, Scope, SessionKey, Step};
 use crate::observe::{Observation, unknown};
 use crate::plan::cache::give_up;
-use crate::plan::clean::{Breadth, CacheWish, CleanPolicy, Layers, sessions};
+use crate::plan::clean::{Breadth, CacheWish, CleanPolicy, Here, Layers, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
 use crate::plan::news::news;
 use crate::plan::over::{is_one_cleaned, left_to_others};
@@ -45,6 +45,7 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
             (None, true) => Breadth::Stamped,
             (None, false) => Breadth::Ours,
         };
+        let here = app.here();
         let mut seen = Observation::look(app, breadth).await?;
         let at_first = seen.breadth;
         if policies.iter().any(|policy| policy.cache != CacheWish::Leave)
@@ -60,7 +61,7 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
             file.check(path, &seen.info)?;
         }
         let Planned { policy, plan: mut made, whole } =
-            make(app, &mut seen, policies, file.map(|(_, file)| file)).await?;
+            make(&here, &mut seen, policies, file.map(|(_, file)| file)).await?;
         if app.verbose && at_first < seen.breadth && seen.breadth == Breadth::Whole {
             let many = seen.snapshot.images.len();
             report::say(format_args!("looked at all {many} images of this engine, on which something of it hangs"));
@@ -97,13 +98,14 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         };
         let cache = seen.seen_cache.take();
         let books = (&state, &seen.ledger, &seen.books);
-        let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(of));
+        let is_opened = |step: &Step| seen.is_opened_since(app, &here, &policy, step);
+        let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(of)).unless(&is_opened);
         let stop = asked_to_stop().boxed_local().shared();
         let mut report = hand.carry_out(&mut made, stop.clone(), |_| bar.step()).await;
         bar.end();
         if let Some(mut cache) = cache {
             if whole && !report.interrupted {
-                let (here, layers) = (app.here(), Layers::new());
+                let layers = Layers::new();
                 give_up(&mut cache.books, &made, &seen.as_look(&here, &layers), &policy);
             }
             if let Err(error) = cache.forget(&made) {
@@ -140,14 +142,14 @@ struct Planned {
 
 /// Makes the plan that these policies ask for; of several the one that has most of what the file has.
 async fn make(
-    app: &App,
+    here: &Here,
     seen: &mut Observation,
     policies: Vec<CleanPolicy>,
     file: Option<PlanFile>,
 ) -> Result<Planned> {
     let mut best: Option<Planned> = None;
     for policy in policies {
-        let mut plan = seen.plan(&app.here(), &policy).await?;
+        let mut plan = seen.plan(here, &policy).await?;
         plan.scope = Some(scope::asked(&policy));
         let Narrowed { plan, whole } = match &file {
             Some(file) => {

@@ -1,6 +1,10 @@
 //! Sessions that died with guard and watcher: the next dkb says so once, and takes them away where it is told to.
 
-use dkb::ledger::{KeptBy, State};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use dkb::ledger::{Keeper, KeptBy, SessionHold, State};
 use dkb::model::{Owner, Record, SessionEntry, SessionKey};
 use dkb_lab::promise::{docker, one_of_each_kind};
 use dkb_lab::{Command, Context, Engine, Placed, Promises, promises};
@@ -12,7 +16,12 @@ pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on(
             one_of_each_kind,
-            promises![a_dead_session_is_cleaned_by_builds_and_guards_that_are_told_to, only_the_dead_are_cleaned],
+            promises![
+                a_dead_session_is_cleaned_by_builds_and_guards_that_are_told_to,
+                only_the_dead_are_cleaned,
+                who_opens_a_session_while_it_is_cleaned_keeps_what_is_left_of_it,
+                what_is_built_again_while_it_is_cleaned_stays,
+            ],
         )
         .on(
             docker,
@@ -26,13 +35,15 @@ pub(crate) fn promises() -> Promises {
 }
 
 /// Notes a session as one of this engine, opened here.
-pub(crate) fn opened(books: &Books, of: &SessionKey) -> dkb::ledger::SessionHold {
-    let at = Timestamp::now();
-    let entry = SessionEntry::new(of.clone(), at);
-    books.note(&[Record::Session(entry)]);
-    let owner = Owner { machine: dkb::config::here::machine(), since: at, command: "just".to_owned() };
+pub(crate) fn opened(books: &Books, of: &SessionKey) -> SessionHold {
+    books.note(&[Record::Session(SessionEntry::new(of.clone(), Timestamp::now()))]);
+    open(&books.state.state_dir(), of).0
+}
+
+fn open(state: &Path, of: &SessionKey) -> (SessionHold, Keeper) {
+    let owner = Owner { machine: dkb::config::here::machine(), since: Timestamp::now(), command: "just".to_owned() };
     let by = KeptBy { owner, guard: true, copy: None, made: false };
-    State::at(books.state.state_dir()).session(of).open(&by).expect("the session's lock").0
+    State::at(state).session(of).open(&by).expect("the session's lock")
 }
 
 /// What a session left behind.
@@ -167,7 +178,7 @@ fn a_session_that_was_opened_again_is_left_alone(engine: &Engine) {
     let (books, proxy) = (Books::of(engine), engine.proxy());
     let reopened = dead(engine, &books, "again");
     let state = State::at(books.state.state_dir());
-    let hold = std::sync::Mutex::new(None);
+    let hold = Mutex::new(None);
     // The build has ended, and the first of the looks that follow is for the dead.
     proxy.on("GET", "/containers/json").run(move |_| {
         let mut hold = hold.lock().expect("no test panics here");
@@ -178,4 +189,46 @@ fn a_session_that_was_opened_again_is_left_alone(engine: &Engine) {
     command.run().success();
     assert!(proxy.count("GET", "/containers/json") > 0, "the dead were looked at");
     assert_eq!(reopened.there(), [true; 3]);
+}
+
+/// While the engine waits for a container to stop there is time for very much.
+fn who_opens_a_session_while_it_is_cleaned_keeps_what_is_left_of_it(engine: &Engine) {
+    for verb in [&["clean", "--stale"] as &[&str], &["clean", "--session", "again"]] {
+        let (books, proxy) = (Books::of(engine), engine.proxy());
+        let reopened = dead(engine, &books, "again");
+        let folder = books.state.state_dir();
+        let hold = Mutex::new(None);
+        proxy.on("POST", "/stop").run(move |_| {
+            let mut hold = hold.lock().expect("no test panics here");
+            hold.get_or_insert_with(|| open(&folder, &key(PROJECT, "again")));
+        });
+        // Whoever names a session leaves running what he did not open, and finds the time with a container that ended.
+        if verb.len() > 2 {
+            engine.api().post(&format!("/containers/{}/stop?t=0", reopened.container), &serde_json::Value::Null);
+            let folder = books.state.state_dir();
+            let hold = Mutex::new(None);
+            proxy.on_request(|request| request.method == "DELETE").run(move |_| {
+                let mut hold = hold.lock().expect("no test panics here");
+                hold.get_or_insert_with(|| open(&folder, &key(PROJECT, "again")));
+            });
+        }
+        let output = books.dkb(engine).args(verb.iter().copied()).env("DOCKER_HOST", proxy.host()).run();
+        let [image, _, volume] = reopened.there();
+        assert!(image && volume, "{verb:?}\n{output}\n{}", engine.inventory());
+        output.says("changed since");
+        drop(proxy);
+        books.dkb(engine).args(["clean", "--stale"]).run().success();
+        assert_eq!(reopened.there(), [false; 3], "{verb:?}, once nobody keeps it open\n{}", engine.inventory());
+    }
+}
+
+fn what_is_built_again_while_it_is_cleaned_stays(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let (again, other) = (dead(engine, &books, "again"), dead(engine, &books, "other"));
+    let build = books.build(&key(PROJECT, "again"), &again.image.id, &["app:again"], Duration::ZERO);
+    let ledger = books.ledger.clone();
+    proxy.on("POST", "/stop").first(1).run(move |_| ledger.append(&[Record::Build(build.clone())]).expect("a note"));
+    let output = books.dkb(engine).args(["clean", "--stale"]).env("DOCKER_HOST", proxy.host()).run();
+    assert!(again.there()[0] && !other.there()[0], "{output}\n{}", engine.inventory());
+    output.says("changed since");
 }

@@ -6,6 +6,7 @@ use super::run::{Between, Ran, block_on, run};
 use super::scenes::{self, Scene, Staged};
 use super::stranger;
 use crate::apply::{apply, image};
+use crate::bookkeeping::Need;
 use crate::engine::fake::{Fake, Request, Store, Trouble};
 use crate::model::{Action, Deed, KeptReason, Outcome};
 
@@ -27,7 +28,7 @@ fn again(scene: &Scene, staged: &Staged, ran: &Ran) -> Fake {
     block_on(async {
         let (mut plan, depths, can) = scenes::plan(&fake, &books, scene.verb).await;
         let door = image::Door::of(&fake, can, &|_| {});
-        apply(&door, &mut plan, &depths, |_| false, std::future::pending(), |_, _| {}).await;
+        apply(&door, &mut plan, &depths, async |_| Need::None, std::future::pending(), |_, _| {}).await;
         let undone = plan.steps.iter().find(|step| !matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone)));
         assert!(undone.is_none(), "{}: {undone:#?}\n{}", scene.called, ran.log());
     });

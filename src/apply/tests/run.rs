@@ -10,6 +10,7 @@ use super::laws::Watch;
 use super::scenes::Staged;
 use super::stranger::Meddling;
 use crate::apply::{Carried, apply, image};
+use crate::bookkeeping::Need;
 use crate::engine::fake::{Fake, Trouble};
 use crate::model::{Plan, Step};
 
@@ -77,6 +78,7 @@ fn carry_out(fake: &Fake, staged: &Staged, between: &Between, watch: &Rc<RefCell
     let going = |image| watch.borrow_mut().going(image);
     let door = image::Door::of(fake, staged.can, &going);
     let ended = |step: &Step, outcome| watch.borrow_mut().ended(step, outcome);
-    let report = block_on(apply(&door, &mut plan, &staged.depths, |_| came(between.needed), stop, ended));
+    let need = async |_: &Step| if came(between.needed) { Need::Build } else { Need::None };
+    let report = block_on(apply(&door, &mut plan, &staged.depths, need, stop, ended));
     (report, plan)
 }
