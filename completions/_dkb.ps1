@@ -214,7 +214,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             break
         }
         'dkb;sweep' {
-            [CompletionResult]::new('--only', '--only', [CompletionResultType]::ParameterName, 'Sweep these kinds and no other: containers, images, volumes, networks, cache')
+            [CompletionResult]::new('--only', '--only', [CompletionResultType]::ParameterName, 'Sweep these kinds and no other: containers, images, volumes, builder-state, networks, cache')
             [CompletionResult]::new('--skip', '--skip', [CompletionResultType]::ParameterName, 'Leave these kinds out')
             [CompletionResult]::new('--filter', '--filter', [CompletionResultType]::ParameterName, 'Sweep only what this lets through: label=K, label=K=V, label!=K, label!=K=V; may be repeated')
             [CompletionResult]::new('--keep', '--keep', [CompletionResultType]::ParameterName, 'Keep what matches; may be repeated')

@@ -1215,11 +1215,11 @@ _dkb() {
             fi
             case "${prev}" in
                 --only)
-                    COMPREPLY=($(compgen -W "containers images volumes networks cache" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "containers images volumes builder-state networks cache" -- "${cur}"))
                     return 0
                     ;;
                 --skip)
-                    COMPREPLY=($(compgen -W "containers images volumes networks cache" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "containers images volumes builder-state networks cache" -- "${cur}"))
                     return 0
                     ;;
                 --filter)

@@ -203,7 +203,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --help 'Print help'
         }
         &'dkb;sweep'= {
-            cand --only 'Sweep these kinds and no other: containers, images, volumes, networks, cache'
+            cand --only 'Sweep these kinds and no other: containers, images, volumes, builder-state, networks, cache'
             cand --skip 'Leave these kinds out'
             cand --filter 'Sweep only what this lets through: label=K, label=K=V, label!=K, label!=K=V; may be repeated'
             cand --keep 'Keep what matches; may be repeated'

@@ -174,14 +174,16 @@ complete -c dkb -n "__fish_dkb_using_subcommand guard" -l json -d 'The same as -
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand guard" -s h -l help -d 'Print help'
-complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l only -d 'Sweep these kinds and no other: containers, images, volumes, networks, cache' -r -f -a "containers\t''
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l only -d 'Sweep these kinds and no other: containers, images, volumes, builder-state, networks, cache' -r -f -a "containers\t''
 images\t''
 volumes\t''
+builder-state\t''
 networks\t''
 cache\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l skip -d 'Leave these kinds out' -r -f -a "containers\t''
 images\t''
 volumes\t''
+builder-state\t''
 networks\t''
 cache\t''"
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l filter -d 'Sweep only what this lets through: label=K, label=K=V, label!=K, label!=K=V; may be repeated' -r

@@ -184,6 +184,7 @@ fn policy(all: &Merged) -> SweepPolicy {
         containers: all.is("sweep.containers"),
         images: all.is("sweep.images"),
         volumes: all.is("sweep.volumes"),
+        builder_state: all.is("sweep.builder_state"),
         networks: all.is("sweep.networks"),
         cache: all.is("sweep.build_cache"),
         all_images: all.is("sweep.all_images"),

@@ -229,6 +229,7 @@ async fn perform(door: &image::Door<'_, impl Engine>, step: &Step) -> Result<Ste
         Deed::Untag { image, name } => image::untag(door, *image, name).await,
         Deed::GiveBack { name, from, to, hold } => image::give_back(door, *from, *to, name, hold.as_ref()).await,
         Deed::RemoveVolume { name, created } => spare::remove_volume(engine, name, *created).await,
+        Deed::RemoveBuilderState { name, created } => spare::remove_builder_state(engine, name, *created).await,
         Deed::RemoveNetwork { id, name } => spare::remove_network(engine, door.can, id, name).await,
         // Goes in its group.
         Deed::RemoveCache { .. } => Ok(StepEnd::plainly(Outcome::NotTried)),

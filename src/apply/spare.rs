@@ -24,6 +24,18 @@ pub(super) async fn remove_volume(engine: &impl Engine, name: &str, created: Opt
     settle(outcome, async || engine.volume(name).await.map(|volume| volume.is_none())).await
 }
 
+/// The builder may have come back meanwhile, and not use the volume yet.
+pub(super) async fn remove_builder_state(
+    engine: &impl Engine,
+    name: &str,
+    created: Option<Timestamp>,
+) -> Result<StepEnd> {
+    if engine.containers().await?.iter().any(|container| container.holds_state(name)) {
+        return Ok(StepEnd::plainly(Outcome::Kept));
+    }
+    remove_volume(engine, name, created).await
+}
+
 /// An engine guards a network only for containers that run, so those that do not are looked for here. Where it
 /// guards it only under its name, that must still mean this network.
 pub(super) async fn remove_network(engine: &impl Engine, can: Capabilities, id: &str, name: &str) -> Result<StepEnd> {

@@ -9,4 +9,5 @@ mod laws;
 mod races;
 mod run;
 mod scenes;
+mod spare;
 mod stranger;

@@ -225,6 +225,7 @@ fn sweep_names_its_kinds() {
         ("sweep.containers", "false"),
         ("sweep.images", "true"),
         ("sweep.volumes", "false"),
+        ("sweep.builder_state", "false"),
         ("sweep.networks", "false"),
         ("sweep.build_cache", "false"),
     ];
@@ -334,7 +335,7 @@ fn habits_lead_to_the_verb_that_was_meant_and_to_none_that_takes_more() {
         (&["dkb", "status", "--color", "blue"], "dkb status: --color takes auto, always, never, not 'blue'"),
         (
             &["dkb", "sweep", "--only", "image"],
-            "dkb sweep: --only takes containers, images, volumes, networks, cache, not 'image'",
+            "dkb sweep: --only takes containers, images, volumes, builder-state, networks, cache, not 'image'",
         ),
         (&["dkb", "clean", "--session", "--stale"], "dkb clean: --session and --stale don't go together"),
         (&["dkb", "clean", "--stale", "--stale"], "dkb clean: --stale stands there twice"),

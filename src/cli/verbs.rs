@@ -411,13 +411,14 @@ pub const SWEEP_KINDS: &[(&str, &str)] = &[
     ("containers", "sweep.containers"),
     ("images", "sweep.images"),
     ("volumes", "sweep.volumes"),
+    ("builder-state", "sweep.builder_state"),
     ("networks", "sweep.networks"),
     ("cache", "sweep.build_cache"),
 ];
 
 #[derive(Debug, Args)]
 pub struct SweepFlags {
-    /// Sweep these kinds and no other: containers, images, volumes, networks, cache
+    /// Sweep these kinds and no other: containers, images, volumes, builder-state, networks, cache
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds(), hide_possible_values = true, help_heading = "What goes")]
     pub only: Vec<String>,
     /// Leave these kinds out

@@ -138,6 +138,7 @@ pub static KEYS: &[Key] = {
         key("sweep.containers", "", Bool, User, "true", "sweep stopped containers"),
         key("sweep.images", "", Bool, User, "true", "sweep images"),
         key("sweep.volumes", "volumes", Bool, User, "false", "sweep unused volumes, named ones too"),
+        key("sweep.builder_state", "", Bool, User, "false", "sweep what builders of buildx that are gone left in volumes"),
         key("sweep.networks", "", Bool, User, "true", "sweep unused networks"),
         key("sweep.build_cache", "", Bool, User, "true", "sweep the build cache"),
         key("sweep.all_images", "all_images", Bool, User, "false", "all unused images, not only untagged ones"),

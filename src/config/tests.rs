@@ -24,6 +24,7 @@ fn without_any_settings_the_defaults_hold() {
         containers: true,
         images: true,
         volumes: false,
+        builder_state: false,
         networks: true,
         cache: true,
         all_images: false,
@@ -60,6 +61,7 @@ fn every_key_reaches_the_settings() {
         containers = false
         images = false
         volumes = true
+        builder_state = true
         networks = false
         build_cache = false
         all_images = true
@@ -87,6 +89,7 @@ fn every_key_reaches_the_settings() {
         containers: false,
         images: false,
         volumes: true,
+        builder_state: true,
         networks: false,
         cache: false,
         all_images: true,

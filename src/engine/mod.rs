@@ -4,6 +4,7 @@
 //! - `program`: which docker program to run, and what it is.
 //! - `builder`: which builder that program is going to use; `cli_files`: docker's own settings; `seat`: dkb's place before
 //!   buildx, on disk, and `extra_dirs` the words by which docker comes by.
+//! - `builder_lists`: which builders buildx knows, of everybody whose list can be read.
 //! - `buildkit`, `protobuf` and `past_builds`: what BuildKit remembers of builds, asked in its own language.
 //! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI.
 //! - `api`: the calls that dkb makes to any engine; `docker` and `inspect`: how a real one is asked them, Podman by the
@@ -22,6 +23,7 @@ mod answer_disk;
 mod api;
 mod ask;
 pub(crate) mod builder;
+pub(crate) mod builder_lists;
 mod buildkit;
 pub(crate) mod capabilities;
 pub(crate) mod cli_files;

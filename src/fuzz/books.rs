@@ -209,6 +209,10 @@ impl WrittenStep {
                 Some(Deed::RemoveVolume { name: id(), created: Some(*created) })
             }
             (Action::Remove, Kind::Volume, _) => Some(Deed::RemoveVolume { name: id(), created: None }),
+            (Action::Remove, Kind::BuilderState, WrittenGuard::UnusedSince { created }) => {
+                Some(Deed::RemoveBuilderState { name: id(), created: Some(*created) })
+            }
+            (Action::Remove, Kind::BuilderState, _) => Some(Deed::RemoveBuilderState { name: id(), created: None }),
             (Action::Remove, Kind::Network, _) => Some(Deed::RemoveNetwork { id: id(), name: name()? }),
             (Action::Remove, Kind::BuildCache, _) => Some(Deed::RemoveCache {
                 id: id(),

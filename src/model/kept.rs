@@ -57,6 +57,8 @@ pub enum KeptReason {
     MayHoldData,
     /// The engine's own.
     BuiltIn,
+    /// A builder of that name is in a list of buildx's.
+    BuilderKnown,
     /// Build cache whose bytes belong to an image too.
     Shared,
     /// Build cache in which the next build finds its steps.
@@ -110,6 +112,7 @@ impl KeptReason {
             | R::Filtered
             | R::MayHoldData
             | R::BuiltIn
+            | R::BuilderKnown
             | R::Shared
             | R::NextBuild
             | R::UsedByOthers

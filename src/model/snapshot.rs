@@ -141,6 +141,7 @@ impl Container {
         match what {
             Deed::StopContainer { id, .. } | Deed::RemoveContainer { id, .. } => self.id == *id,
             Deed::RemoveVolume { name, .. } => self.volumes.contains(name),
+            Deed::RemoveBuilderState { name, .. } => self.holds_state(name),
             Deed::RemoveNetwork { id, name } => self.networks.iter().any(|of| of == id || of == name),
             Deed::RemoveImage { .. } | Deed::Untag { .. } | Deed::GiveBack { .. } | Deed::RemoveCache { .. } => false,
         }

@@ -28,13 +28,15 @@ pub enum Kind {
     Container,
     Image,
     Volume,
+    BuilderState,
     Network,
     BuildCache,
 }
 
 impl Kind {
     /// In the order in which a sweep takes them and a person reads of them.
-    pub const ALL: [Self; 5] = [Self::Container, Self::Image, Self::Volume, Self::Network, Self::BuildCache];
+    pub const ALL: [Self; 6] =
+        [Self::Container, Self::Image, Self::Volume, Self::BuilderState, Self::Network, Self::BuildCache];
 }
 
 /// Why something is in the plan.
@@ -71,6 +73,8 @@ pub enum Reason {
     Dangling,
     /// No container uses it.
     Unused,
+    /// A volume of buildx's, whose builder is in no list of buildx's and has no container.
+    BuilderGone,
     /// Build cache, as `--cache` asks for.
     AskedFor,
     /// Build cache of images that go, or that are not there any more.
@@ -126,6 +130,11 @@ pub enum Deed {
     /// If no container refers to it and it is the one that was made then, where that is known: a name alone may mean
     /// another one by now.
     RemoveVolume {
+        name: String,
+        created: Option<Timestamp>,
+    },
+    /// The same of the volume of a builder of buildx's, and if no container of that builder is there.
+    RemoveBuilderState {
         name: String,
         created: Option<Timestamp>,
     },
@@ -189,6 +198,7 @@ impl Step {
             Deed::RemoveContainer { .. }
             | Deed::RemoveImage { .. }
             | Deed::RemoveVolume { .. }
+            | Deed::RemoveBuilderState { .. }
             | Deed::RemoveNetwork { .. }
             | Deed::RemoveCache { .. } => Action::Remove,
         }
@@ -199,6 +209,7 @@ impl Step {
             Deed::StopContainer { .. } | Deed::RemoveContainer { .. } => Kind::Container,
             Deed::RemoveImage { .. } | Deed::Untag { .. } | Deed::GiveBack { .. } => Kind::Image,
             Deed::RemoveVolume { .. } => Kind::Volume,
+            Deed::RemoveBuilderState { .. } => Kind::BuilderState,
             Deed::RemoveNetwork { .. } => Kind::Network,
             Deed::RemoveCache { .. } => Kind::BuildCache,
         }
@@ -226,6 +237,7 @@ impl Step {
             Deed::StopContainer { id, .. }
             | Deed::RemoveContainer { id, .. }
             | Deed::RemoveVolume { name: id, .. }
+            | Deed::RemoveBuilderState { name: id, .. }
             | Deed::RemoveNetwork { id, .. }
             | Deed::RemoveCache { id, .. } => id.into(),
         }
@@ -240,6 +252,7 @@ impl Step {
             Deed::StopContainer { name, .. }
             | Deed::RemoveContainer { name, .. }
             | Deed::RemoveVolume { name, .. }
+            | Deed::RemoveBuilderState { name, .. }
             | Deed::RemoveNetwork { name, .. } => vec![name],
             Deed::RemoveCache { kind, .. } => Some(kind.as_str()).filter(|kind| !kind.is_empty()).into_iter().collect(),
         }

@@ -11,15 +11,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::disk;
 use super::unmatched::{self, AlreadyListed};
-use crate::app::App;
+use crate::app::{App, env};
 use crate::bookkeeping::{self, OpenBooks, open_books};
 use crate::config::here::machine;
-use crate::engine::{Docker, Engine};
+use crate::engine::{Docker, Engine, builder_lists};
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, State};
 use crate::model::{
-    Books, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, Gap, ImageId, Kind, Life, Network,
-    Notice, SessionKey, Snapshot, Volume, total,
+    Books, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, Gap, ImageId, Kind, KnownBuilders,
+    Life, Network, Notice, SessionKey, Snapshot, Volume, node_of, total,
 };
 use crate::plan::clean::RunningBuild;
 use crate::plan::sweep::{SweepLook, SweepPolicy, Swept, needs_first_sight, plan};
@@ -44,6 +44,7 @@ pub(crate) struct HostObservation {
     running: Vec<RunningBuild>,
     ended: HashMap<String, Ended>,
     volumes: Vec<Volume>,
+    builders: KnownBuilders,
     networks: Vec<Network>,
     cache: Vec<CacheRecord>,
     layers: HashMap<ImageId, Vec<String>>,
@@ -73,6 +74,7 @@ impl HostObservation {
             notices: damage.into_iter().collect(),
             ended: HashMap::new(),
             volumes: Vec::new(),
+            builders: KnownBuilders::default(),
             networks: Vec::new(),
             cache: Vec::new(),
             layers: HashMap::new(),
@@ -80,6 +82,12 @@ impl HostObservation {
             first_seen: HashMap::new(),
         };
         seen.list().await;
+        if seen.policy.builder_state {
+            match known_builders(app) {
+                Ok(known) => seen.builders = known,
+                Err(error) => seen.fail(Kind::BuilderState, error),
+            }
+        }
         seen.look_into_containers().await;
         let ids: Vec<_> = seen.snapshot.images.iter().filter(|image| needs_first_sight(image)).map(|i| i.id).collect();
         if seen.policy.images {
@@ -97,11 +105,14 @@ impl HostObservation {
         let (containers, images, volumes, networks, cache) = tokio::join!(
             engine.containers(),
             async { if policy.images { engine.images(true).await } else { Ok(Vec::new()) } },
-            async { if policy.volumes { engine.volumes().await } else { Ok(Vec::new()) } },
+            async { if policy.volumes || policy.builder_state { engine.volumes().await } else { Ok(Vec::new()) } },
             async { if policy.networks { engine.networks().await } else { Ok(Vec::new()) } },
             async { if policy.cache || policy.images { engine.cache().await } else { Ok(None) } },
         );
         self.snapshot.images = self.or_fail(Kind::Image, images);
+        if let Err(error) = &volumes {
+            self.fail(Kind::BuilderState, error.clone());
+        }
         self.volumes = self.or_fail(Kind::Volume, volumes);
         self.networks = self.or_fail(Kind::Network, networks);
         match cache {
@@ -117,7 +128,7 @@ impl HostObservation {
             Ok(containers) => self.snapshot.containers = containers,
             // Without them nobody can say what is used.
             Err(error) => {
-                for kind in [Kind::Container, Kind::Image, Kind::Volume, Kind::Network] {
+                for kind in [Kind::Container, Kind::Image, Kind::Volume, Kind::BuilderState, Kind::Network] {
                     self.fail(kind, error.clone());
                 }
             }
@@ -137,6 +148,7 @@ impl HostObservation {
             Kind::Container => &mut policy.containers,
             Kind::Image => &mut policy.images,
             Kind::Volume => &mut policy.volumes,
+            Kind::BuilderState => &mut policy.builder_state,
             Kind::Network => &mut policy.networks,
             Kind::BuildCache => &mut policy.cache,
         };
@@ -177,7 +189,7 @@ impl HostObservation {
     pub(crate) async fn plan(&mut self) -> Swept {
         let rough = self.plan_now();
         let takes = |kind| rough.plan.steps.iter().any(|step| step.kind() == kind);
-        if takes(Kind::Volume) {
+        if takes(Kind::Volume) || takes(Kind::BuilderState) {
             self.measure_volumes().await;
         }
         if takes(Kind::Image) {
@@ -220,6 +232,7 @@ impl HostObservation {
             snapshot: &self.snapshot,
             ended: &self.ended,
             volumes: &self.volumes,
+            builders: &self.builders,
             networks: &self.networks,
             cache: &self.cache,
             layers: &self.layers,
@@ -248,11 +261,12 @@ impl HostObservation {
 
     /// What the engine holds, as it counts itself; volumes where some may go.
     pub(crate) async fn disk(&mut self) -> Result<u64> {
-        if self.policy.volumes {
+        if self.policy.volumes || self.policy.builder_state {
             self.measure_volumes().await;
         }
         let DiskUsage { layers, containers, cache } = self.engine.disk_usage().await?;
-        let volumes = total(self.volumes.iter().filter_map(|volume| volume.size));
+        let may_go = |volume: &&Volume| self.policy.volumes || node_of(volume).is_some();
+        let volumes = total(self.volumes.iter().filter(may_go).filter_map(|volume| volume.size));
         let rest = if self.info.can.layers_count_all { [0, 0] } else { [containers, cache] };
         Ok(total([layers, volumes].into_iter().chain(rest)))
     }
@@ -261,6 +275,11 @@ impl HostObservation {
     pub(crate) fn is_root_here(&self) -> bool {
         self.info.can.marks_its_root && disk::is_root_here(&self.info, &self.snapshot.images)
     }
+}
+
+/// The builders in buildx's lists.
+pub(crate) fn known_builders(app: &App) -> Result<KnownBuilders> {
+    builder_lists::known_builders(app.docker.config.as_deref(), &env)
 }
 
 /// Every session that the books or the state folder know, and whether somebody is at work in it.

@@ -66,7 +66,8 @@ impl Observation {
         let Extras { networks, volumes } = if asks { self.extras().await? } else { Extras::default() };
         there.extend(networks.into_iter().map(|network| (Kind::Network, network.id)));
         there.extend(volumes.into_iter().map(|volume| (Kind::Volume, volume.name)));
-        Ok(move |kind, id: &str| kind != Kind::BuildCache && !there.contains(&(kind, id.to_owned())))
+        let asked = |kind| !matches!(kind, Kind::BuildCache | Kind::BuilderState);
+        Ok(move |kind, id: &str| asked(kind) && !there.contains(&(kind, id.to_owned())))
     }
 
     pub(super) async fn layers(&self, here: &Here, policy: &CleanPolicy) -> Result<Layers> {

@@ -46,7 +46,10 @@ impl Wanted {
 }
 
 fn same(step: &Step) -> Same<'_> {
-    let created = if let Deed::RemoveVolume { created, .. } = step.deed { created } else { None };
+    let created = match step.deed {
+        Deed::RemoveVolume { created, .. } | Deed::RemoveBuilderState { created, .. } => created,
+        _ => None,
+    };
     (step.action(), step.kind(), step.id(), sorted(step.names()), created)
 }
 

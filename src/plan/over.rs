@@ -39,7 +39,7 @@ pub(crate) fn is_one_cleaned(plan: &Plan, key: &SessionKey, books: &Books, snaps
             let image = container.and_then(|one| one.image).filter(|id| books.has(*id));
             image.is_some_and(images_of) || labelled.as_ref() == Some(key) || labelled.is_none() && image.is_none()
         }
-        Kind::Volume | Kind::Network | Kind::BuildCache => true,
+        Kind::Volume | Kind::BuilderState | Kind::Network | Kind::BuildCache => true,
     };
     plan.totals().failed == 0 && longest(plan.kept.iter().filter(is_of)) == Stays::Always
 }

@@ -7,6 +7,7 @@
 //! 1. What is at work stays: a container that was not only created, has not exited and is not dead, build cache
 //!    in use. What the engine made for itself stays.
 //! 2. What a container that stays uses, whatever its state, stays: images, mounted ones too, volumes, networks.
+//!    What a builder of buildx's left stays, as that, while any container of the builder is there, even one that goes.
 //! 3. What belongs to a dkb session that lives, or what a build that is running may need, stays. While there are such,
 //!    so does what a line of the ledger may have said that of, if it is lost.
 //! 4. Every filter on labels must let it through. Build cache bears no labels.
@@ -15,7 +16,8 @@
 //!    date and our note of its build, and one dated before 2000 from when it was first seen. Build cache goes by
 //!    its last use and `cache_until`. What does not say how old it is is young.
 //! 7. Without `all_images` an image with a name stays, and build cache whose bytes are an image's too. With it,
-//!    `keep_last` keeps the newest of every repository.
+//!    `keep_last` keeps the newest of every repository. What a builder left stays if a list of buildx's names the builder.
+//!    With `volumes` it goes as a volume all the same.
 //! 8. What something that stays is built on stays: an image's parent, a record's parents.
 //! 9. `cache_keep` bytes of build cache stay, those used last.
 //! 10. Where only so many bytes are needed, what was unused longest goes first, then what is largest, and
@@ -24,6 +26,7 @@
 // What an engine says may be any number.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+mod builder_state;
 mod cache;
 mod containers;
 mod disk;
@@ -59,6 +62,7 @@ pub(crate) fn plan(look: &SweepLook, policy: &SweepPolicy) -> Swept {
     containers::sort(&rules, &mut sorted);
     images::sort(&rules, &mut sorted);
     spare::sort_volumes(&rules, &mut sorted);
+    builder_state::sort(&rules, &mut sorted);
     spare::sort_networks(&rules, &mut sorted);
     cache::sort(&rules, &mut sorted);
     if let Some(need) = policy.need {

@@ -64,7 +64,7 @@ fn what(removal: &Removal) -> String {
 /// A volume has nothing but its name.
 fn id(removal: &Removal, whole: bool) -> String {
     match removal.kind {
-        Kind::Volume => String::new(),
+        Kind::Volume | Kind::BuilderState => String::new(),
         _ if whole => removal.id.clone(),
         _ => short_id(&removal.id).to_owned(),
     }

@@ -147,6 +147,7 @@ fn widest(app: &App, host: &Host, steps: &[Wanted]) -> SweepPolicy {
         containers: takes(Kind::Container),
         images: takes(Kind::Image),
         volumes: takes(Kind::Volume),
+        builder_state: takes(Kind::BuilderState),
         networks: takes(Kind::Network),
         cache: takes(Kind::BuildCache),
         all_images: true,

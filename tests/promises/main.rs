@@ -57,6 +57,7 @@ mod seat;
 mod session_ends;
 mod soak;
 mod status_shows;
+mod sweep_builders;
 mod sweep_docs;
 mod sweep_faults;
 mod sweep_hosts;
@@ -124,6 +125,7 @@ fn main() -> ExitCode {
         seat::promises(),
         session_ends::promises(),
         status_shows::promises(),
+        sweep_builders::promises(),
         sweep_docs::promises(),
         sweep_faults::promises(),
         sweep_hosts::promises(),

@@ -76,6 +76,8 @@ fn furnish(world: &mut World, dice: &mut Dice) -> Books {
     if dice.one_in(2) {
         world.put_network(scenes::network("ours"));
         world.put_volume(scenes::volume("data"));
+        let left = scenes::volume("buildx_buildkit_gone0_state");
+        world.put_volume(crate::model::Volume { labels: std::collections::HashMap::new(), ..left });
     }
     books
 }

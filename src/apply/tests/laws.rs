@@ -163,7 +163,9 @@ pub(super) enum Thing {
 
 fn thing_of(step: &Step) -> Thing {
     let image = ImageId::parse(&step.id()).filter(|_| step.kind() == Kind::Image);
-    image.map_or_else(|| Thing::Other(step.kind(), step.id().into_owned()), Thing::Image)
+    // What a builder left lies in a volume.
+    let kind = if step.kind() == Kind::BuilderState { Kind::Volume } else { step.kind() };
+    image.map_or_else(|| Thing::Other(kind, step.id().into_owned()), Thing::Image)
 }
 
 /// Whether what a step was to take is there.

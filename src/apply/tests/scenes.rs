@@ -10,8 +10,9 @@ use crate::engine::Engine as _;
 use crate::engine::fake::{Fake, Loaded, Store, World, container_of};
 use crate::model::books_tests::{build, id, key};
 use crate::model::{
-    Books, Build, CacheRecord, Capabilities, Container, ContainerState, Ended, ImageId, Life, Name, Network, Opening,
-    Plan, RUN_LABEL, Record, Reference, Scope, SessionEntry, Snapshot, Taken, VERSION, Volume, ledger,
+    Books, Build, CacheRecord, Capabilities, Container, ContainerState, Ended, ImageId, KnownBuilders, Life, Name,
+    Network, Opening, Plan, RUN_LABEL, Record, Reference, Scope, SessionEntry, Snapshot, Taken, VERSION, Volume,
+    ledger,
 };
 use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
@@ -352,6 +353,7 @@ fn swept(snapshot: &Snapshot, extras: &Extras, cache: &[CacheRecord], books: &Bo
         containers: true,
         images: true,
         volumes: true,
+        builder_state: true,
         networks: true,
         cache: true,
         all_images: false,
@@ -368,6 +370,7 @@ fn swept(snapshot: &Snapshot, extras: &Extras, cache: &[CacheRecord], books: &Bo
         snapshot,
         ended: &snapshot.containers.iter().map(ended).collect(),
         volumes: &extras.volumes,
+        builders: &KnownBuilders::default(),
         networks: &extras.networks,
         cache,
         layers: &HashMap::new(),

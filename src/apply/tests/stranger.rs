@@ -69,7 +69,9 @@ pub(super) fn all(scene: &Scene, staged: &Staged) -> Vec<Meddling> {
             Kind::Container => {
                 all.extend([ThingAct::Start, ThingAct::Remove].map(|act| Meddling::Container(act, id())));
             }
-            Kind::Volume => all.extend([ThingAct::Remove, ThingAct::Use].map(|act| Meddling::Volume(act, id()))),
+            Kind::Volume | Kind::BuilderState => {
+                all.extend([ThingAct::Remove, ThingAct::Use].map(|act| Meddling::Volume(act, id())));
+            }
             Kind::Network => {
                 for name in step.names() {
                     all.extend([ThingAct::Remove, ThingAct::Use].map(|act| Meddling::Network(act, name.to_owned())));

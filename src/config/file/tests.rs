@@ -34,13 +34,13 @@ fn an_error_names_the_line_the_key_and_what_is_accepted() {
         (
             "[sweep]\nall-images = true",
             "/c.toml:2: unknown key 'all-images' in this table\n  did you mean 'all_images'? accepted here: \
-             containers, images, volumes, networks, build_cache, all_images, until, filter, keep, keep_last, \
+             containers, images, volumes, builder_state, networks, build_cache, all_images, until, filter, keep, keep_last, \
              cache_keep, cache_until, when_disk_above, down_to, wait",
         ),
         (
             "[hosts.nas]\ncontext = \"nas\"\nqwertyuiop = 1",
             "/c.toml:3: unknown key 'qwertyuiop' in this table\n  accepted here: context, host, containers, images, \
-             volumes, networks, build_cache, all_images, until, filter, keep, keep_last, cache_keep, cache_until, \
+             volumes, builder_state, networks, build_cache, all_images, until, filter, keep, keep_last, cache_keep, cache_until, \
              when_disk_above, down_to, wait",
         ),
         (

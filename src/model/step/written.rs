@@ -50,10 +50,12 @@ impl<'a> Still<'a> {
             Deed::RemoveImage { guard: ImageGuard::Pushed { digests }, .. } => Self::Pushed { digests },
             Deed::RemoveImage { guard: ImageGuard::Named { names }, .. } => Self::Named { names },
             Deed::Untag { image: id, .. } | Deed::GiveBack { from: id, .. } => Self::NameOf { id: *id },
-            Deed::RemoveVolume { created: Some(created), .. } => Self::UnusedSince { created: *created },
-            Deed::RemoveVolume { created: None, .. } | Deed::RemoveNetwork { .. } | Deed::RemoveCache { .. } => {
-                Self::Unused
-            }
+            Deed::RemoveVolume { created: Some(created), .. }
+            | Deed::RemoveBuilderState { created: Some(created), .. } => Self::UnusedSince { created: *created },
+            Deed::RemoveVolume { created: None, .. }
+            | Deed::RemoveBuilderState { created: None, .. }
+            | Deed::RemoveNetwork { .. }
+            | Deed::RemoveCache { .. } => Self::Unused,
         }
     }
 }

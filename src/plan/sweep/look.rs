@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::{
-    Books, CacheRecord, Ended, ImageId, Kind, LabelFilter, Life, Network, Pattern, SessionKey, Snapshot, Volume,
+    Books, CacheRecord, Ended, ImageId, Kind, KnownBuilders, LabelFilter, Life, Network, Pattern, SessionKey, Snapshot,
+    Volume,
 };
 use crate::plan::clean::RunningBuild;
 
@@ -17,6 +18,8 @@ pub(crate) struct SweepPolicy {
     pub containers: bool,
     pub images: bool,
     pub volumes: bool,
+    /// What is left of builders that are gone. `volumes` takes it too, as any that nothing uses.
+    pub builder_state: bool,
     pub networks: bool,
     pub cache: bool,
     pub all_images: bool,
@@ -36,6 +39,7 @@ impl SweepPolicy {
             Kind::Container => self.containers,
             Kind::Image => self.images,
             Kind::Volume => self.volumes,
+            Kind::BuilderState => self.builder_state,
             Kind::Network => self.networks,
             Kind::BuildCache => self.cache,
         }
@@ -47,6 +51,8 @@ pub(crate) struct SweepLook<'a> {
     pub snapshot: &'a Snapshot,
     pub ended: &'a HashMap<String, Ended>,
     pub volumes: &'a [Volume],
+    /// Asked for only where the state of builders may go.
+    pub builders: &'a KnownBuilders,
     pub networks: &'a [Network],
     pub cache: &'a [CacheRecord],
     /// The layers of every image, lowest first.

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::builder_state;
 use super::rules::{SweepRules, Thing};
 use super::sorted::{self, Removable, Sorted};
 use crate::model::{Container, Deed, Holder, Kept, KeptReason, Kind, Network, Pattern, Reason, Step, Volume};
@@ -23,7 +24,8 @@ pub(super) fn sort_volumes(rules: &SweepRules, sorted: &mut Sorted) {
     if !rules.policy.volumes {
         return;
     }
-    let mut volumes: Vec<&Volume> = rules.look.volumes.iter().collect();
+    let others = rules.look.volumes.iter().filter(|volume| !builder_state::goes(rules, volume));
+    let mut volumes: Vec<&Volume> = others.collect();
     volumes.sort_by(|a, b| a.name.cmp(&b.name));
     for volume in volumes {
         let spare = Spare {

@@ -6,8 +6,8 @@ use super::*;
 use crate::model::books_tests::{build, id, key, with_a_line_lost};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
-    Books, CacheRecord, Ended, ImageId, KeptReason, Kind, LabelFilter, Life, Network, Pattern, SessionKey, Snapshot,
-    Volume,
+    Books, CacheRecord, Ended, ImageId, KeptReason, Kind, KnownBuilders, LabelFilter, Life, Network, Pattern,
+    SessionKey, Snapshot, Volume, node_of,
 };
 use crate::model::{Container, ContainerState, Image, Record, SessionEntry, ledger};
 use crate::plan::clean::RunningBuild;
@@ -26,6 +26,7 @@ struct Case {
     snapshot: Snapshot,
     ended: HashMap<String, Ended>,
     volumes: Vec<Volume>,
+    builders: KnownBuilders,
     networks: Vec<Network>,
     cache: Vec<CacheRecord>,
     layers: HashMap<ImageId, Vec<String>>,
@@ -42,6 +43,7 @@ fn policy() -> SweepPolicy {
         containers: true,
         images: true,
         volumes: true,
+        builder_state: false,
         networks: true,
         cache: true,
         all_images: false,
@@ -108,6 +110,7 @@ fn case(images: Vec<Image>, containers: Vec<Container>) -> Case {
         snapshot: host(images, containers),
         ended,
         volumes: Vec::new(),
+        builders: KnownBuilders::default(),
         networks: Vec::new(),
         cache: Vec::new(),
         layers: HashMap::new(),
@@ -129,6 +132,7 @@ impl Case {
             snapshot: &self.snapshot,
             ended: &self.ended,
             volumes: &self.volumes,
+            builders: &self.builders,
             networks: &self.networks,
             cache: &self.cache,
             layers: &self.layers,
@@ -147,10 +151,16 @@ impl Case {
         let all = seen(Kind::Container, self.snapshot.containers.len())
             + seen(Kind::Image, self.snapshot.images.len())
             + seen(Kind::Volume, self.volumes.len())
+            + seen(Kind::BuilderState, self.states(policy))
             + seen(Kind::Network, self.networks.len())
             + seen(Kind::BuildCache, self.cache.len());
         assert_eq!(plan.steps.len() + plan.kept.len(), all, "everything seen is a step or is kept");
         plan
+    }
+
+    /// The volumes that are told of as what a builder left.
+    fn states(&self, policy: &SweepPolicy) -> usize {
+        if policy.volumes { 0 } else { self.volumes.iter().filter(|volume| node_of(volume).is_some()).count() }
     }
 
     fn goes(&self, policy: &SweepPolicy) -> Vec<String> {
@@ -388,6 +398,53 @@ fn rule_7_the_newest_of_every_repository_stay() {
     let apart = [aged(image(1).tag("app:1").done(), 2 * DAY), tagged(2, "localhost/app:1")];
     let apart = Case { snapshot: host(apart.to_vec(), vec![]), ..case };
     assert_eq!(apart.goes(&keep(1)), [""; 0], "two repositories");
+}
+
+#[test]
+fn what_a_builder_that_is_gone_left_goes_by_name_only() {
+    let state = |node: &str| volume(&format!("buildx_buildkit_{node}_state"));
+    let mut young = state("young0");
+    young.created = Some(ago(60));
+    let mut stopped = container("buildx_buildkit_stopped0", 1, ContainerState::Exited);
+    let mut running = container("buildx_buildkit_running0", 2, ContainerState::Running);
+    let mut other = container("else", 3, ContainerState::Exited);
+    stopped.volumes = vec![state("stopped0").name];
+    running.volumes = Vec::new();
+    other.volumes = vec![state("used0").name];
+    let mut case = case(vec![], vec![stopped, running, other]);
+    case.volumes = ["gone0", "stopped0", "running0", "used0", "mine0", "kept0"].map(state).to_vec();
+    case.volumes.extend([young, volume("data")]);
+    case.builders.add("mine", ["mine0"]);
+    let named = |name: &str| format!("buildx_buildkit_{name}_state");
+    let keep = vec![Pattern::new("*_kept0_*").expect("a pattern")];
+    let alone = SweepPolicy { volumes: false, builder_state: true, keep, ..policy() };
+    let goes = |case: &Case, policy: &SweepPolicy, kind: Kind| -> Vec<String> {
+        let steps = case.plan(policy).steps.into_iter().filter(|step| step.kind() == kind);
+        steps.map(|step| step.id().into_owned()).collect()
+    };
+    assert_eq!(goes(&case, &alone, Kind::BuilderState), [named("gone0")]);
+    let plan = case.plan(&alone);
+    let why = |name: &str| {
+        let kept = plan.kept.iter().find(|kept| kept.id == named(name)).expect(name);
+        (kept.kind, kept.reason, kept.holders.len())
+    };
+    let stays = |reason, holders| (Kind::BuilderState, reason, holders);
+    assert_eq!(why("stopped0"), stays(KeptReason::InUse, 1), "its container goes, and may come back");
+    assert_eq!(why("running0"), stays(KeptReason::InUse, 1), "by its name");
+    assert_eq!(why("used0"), stays(KeptReason::InUse, 1));
+    assert_eq!(why("mine0"), stays(KeptReason::BuilderKnown, 0));
+    assert_eq!(why("kept0"), stays(KeptReason::KeepPattern, 0));
+    assert_eq!(why("young0"), stays(KeptReason::TooYoung, 0));
+    // Nothing else asks for it, and whoever asks for all volumes gets all that nothing uses.
+    let neither = SweepPolicy { builder_state: false, ..alone.clone() };
+    assert!(case.plan(&neither).steps.iter().all(|step| step.kind() == Kind::Container));
+    let volumes = |also| SweepPolicy { volumes: true, builder_state: also, ..alone.clone() };
+    let all = ["gone0", "mine0", "running0", "stopped0", "used0"].map(named);
+    assert_eq!(goes(&case, &volumes(false), Kind::Volume), [&all[..], &["data".to_owned()]].concat());
+    assert_eq!(goes(&case, &volumes(true), Kind::Volume), [&all[1..], &["data".to_owned()]].concat());
+    assert_eq!(goes(&case, &volumes(true), Kind::BuilderState), all[..1]);
+    case.volumes[0].labels = labelled("keep", "true");
+    assert_eq!(goes(&case, &alone, Kind::BuilderState), [""; 0], "buildx gives no label");
 }
 
 #[test]

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
-    Action, Books, Build, CacheRecord, Container, ContainerState, Deed, Holder, Image, KeptReason, Kind, Life, Name,
-    Network, Pattern, Plan, RUN_LABEL, Record, Scope, SessionEntry, Snapshot, Step, Volume,
+    Action, Books, Build, CacheRecord, Container, ContainerState, Deed, Holder, Image, KeptReason, Kind, KnownBuilders,
+    Life, Name, Network, Pattern, Plan, RUN_LABEL, Record, Scope, SessionEntry, Snapshot, Step, Volume,
 };
 use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
@@ -250,6 +250,7 @@ impl Scene {
             containers: true,
             images: true,
             volumes: true,
+            builder_state: true,
             networks: true,
             cache: true,
             all_images: false,
@@ -265,6 +266,7 @@ impl Scene {
             snapshot: &self.snapshot,
             ended: &HashMap::new(),
             volumes: &self.extras.volumes,
+            builders: &KnownBuilders::default(),
             networks: &self.extras.networks,
             cache: &self.cache,
             layers: &HashMap::new(),

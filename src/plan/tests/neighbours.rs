@@ -292,6 +292,7 @@ fn may(step: &Step, plan: &Plan, world: &App, look: &CleanLook, policy: &CleanPo
             check(one.name.len() == 64 && one.labels.is_empty(), "somebody named it")?;
             check(!users.is_empty() && users.iter().all(|user| removed(Kind::Container, &user.id)), "it is used")
         }
+        Kind::BuilderState => Err("what builders left is for the sweep"),
         Kind::BuildCache => Err("cache is for the sweep"),
     }
 }

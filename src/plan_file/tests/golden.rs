@@ -11,8 +11,9 @@ use super::super::{PlanFile, read};
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
-    Asked, Books, Build, CacheRecord, Container, ContainerState, Ended, Holder, Image, Kept, KeptReason, Kind, Life,
-    Network, Outcome, Pattern, Plan, RUN_LABEL, Record, Reference, Scope, SessionEntry, Snapshot, Taken, Volume,
+    Asked, Books, Build, CacheRecord, Container, ContainerState, Ended, Holder, Image, Kept, KeptReason, Kind,
+    KnownBuilders, Life, Network, Outcome, Pattern, Plan, RUN_LABEL, Record, Reference, Scope, SessionEntry, Snapshot,
+    Taken, Volume,
 };
 use crate::plan::clean::{CleanLook, CleanPolicy, Here, anonymous, share_with_cache};
 use crate::plan::narrow::narrow;
@@ -206,6 +207,7 @@ fn kept() -> Plan {
         kept(Kind::Volume, "data", Because::Filtered, &[]),
         kept(Kind::Volume, "data", Because::MayHoldData, &[]),
         kept(Kind::Network, "bridge", Because::BuiltIn, &[]),
+        kept(Kind::BuilderState, "farm0", Because::BuilderKnown, &[]),
         kept(Kind::BuildCache, "record", Because::Shared, &[]),
         kept(Kind::BuildCache, "record", Because::CacheKeep, &[]),
         kept(Kind::Volume, "data", Because::Enough, &[]),
@@ -242,6 +244,7 @@ fn swept() -> Plan {
         volume("used", None, HashMap::new()),
         volume("free", Some(at(NOW - 7200)), HashMap::new()),
         volume("keep", Some(at(NOW - 7200)), HashMap::new()),
+        volume("buildx_buildkit_gone0_state", Some(at(NOW - 7200)), HashMap::new()),
     ];
     let networks = ["bridge", "busy", "idle"].map(|name| network(name, HashMap::new()));
     let cache = [
@@ -254,6 +257,7 @@ fn swept() -> Plan {
         snapshot: &host(images, containers),
         ended: &ended,
         volumes: &volumes,
+        builders: &KnownBuilders::default(),
         networks: &networks,
         cache: &cache,
         layers: &HashMap::new(),
@@ -268,6 +272,7 @@ fn swept() -> Plan {
         containers: true,
         images: true,
         volumes: true,
+        builder_state: true,
         networks: true,
         cache: true,
         all_images: true,

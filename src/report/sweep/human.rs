@@ -20,6 +20,7 @@ pub(super) fn why(reason: Reason) -> &'static str {
     match reason {
         Reason::Stopped => "stopped",
         Reason::Dangling => "dangling",
+        Reason::BuilderGone => "builder gone",
         _ => "unused",
     }
 }
@@ -275,6 +276,7 @@ mod tests {
             containers: true,
             images: true,
             volumes: false,
+            builder_state: false,
             networks: true,
             cache: true,
             all_images: false,

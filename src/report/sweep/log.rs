@@ -15,6 +15,7 @@ const fn operation(kind: Kind) -> &'static str {
         Kind::Container => "CONTAINER",
         Kind::Image => "IMAGE",
         Kind::Volume => "VOLUME",
+        Kind::BuilderState => "BUILDER_STATE",
         Kind::Network => "NETWORK",
         Kind::BuildCache => "BUILD_CACHE",
     }
@@ -27,6 +28,7 @@ fn things(kind: Kind, steps: &[Step]) -> &'static str {
         Kind::Image if steps.iter().any(|step| !step.names().is_empty()) => "unused images",
         Kind::Image => "dangling images",
         Kind::Volume => "unused volumes",
+        Kind::BuilderState => "builder states",
         Kind::Network => "unused networks",
         Kind::BuildCache => "build cache records",
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::app::App;
 use crate::apply::Hand;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{DiskUse, Kept, Kind, Plan, Step};
-use crate::observe::host::HostObservation;
+use crate::model::{DiskUse, Kept, KeptReason, Kind, Plan, Step};
+use crate::observe::host::{HostObservation, known_builders};
 use crate::plan::sweep::Swept;
 use crate::report;
 use crate::report::sweep::{Part, SweptHost, Voice};
@@ -61,6 +61,11 @@ pub(super) async fn carry_out(
             continue;
         }
         let began = Instant::now();
+        let own = if kind == Kind::BuilderState && !own.is_empty() {
+            still_gone(app, own, &mut plan.kept, &mut told.failed)
+        } else {
+            own
+        };
         let mut part = part(&plan, own);
         let report = hand.carry_out(&mut part, stop.clone(), |_| bar.step()).await;
         gone.extend(report.gone);
@@ -95,6 +100,21 @@ pub(super) async fn carry_out(
     told.seconds = (looked + began.elapsed()).as_secs_f64();
     voice.host_done(&told);
     told
+}
+
+/// Whoever was asked may have taken his time, and made a builder meanwhile: those that no list names now either.
+fn still_gone(app: &App, steps: Vec<Step>, kept: &mut Vec<Kept>, failed: &mut Vec<(Kind, Error)>) -> Vec<Step> {
+    let known = match known_builders(app) {
+        Ok(known) => known,
+        Err(error) => {
+            failed.push((Kind::BuilderState, error));
+            kept.extend(steps.iter().map(|step| Kept::instead_of(step, KeptReason::Failed)));
+            return Vec::new();
+        }
+    };
+    let (back, gone): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| known.have_that_of(&step.id()));
+    kept.extend(back.iter().map(|step| Kept::instead_of(step, KeptReason::BuilderKnown)));
+    gone
 }
 
 /// A plan of these steps, under the same heading.
