@@ -40,6 +40,15 @@ pub(super) fn result_in(
     }
 }
 
+/// The builder to which `docker buildx build` goes here, if that is not the engine's own.
+pub(crate) fn apart(app: &App) -> Option<String> {
+    let dir = config_dir(app.docker.config.as_deref(), &env);
+    let named = env("BUILDX_BUILDER").map(|name| name.to_string_lossy().into_owned()).filter(|name| !name.is_empty());
+    let files = BuildxFiles::read(env("BUILDX_CONFIG").map(Into::into), dir.as_deref());
+    let context = endpoint::context_name(&app.docker, &env);
+    builder::apart(named.as_deref(), context.as_deref(), &files).map(str::to_owned)
+}
+
 pub(crate) fn builder_of(app: &App, program: &Program, spelling: &Spelling, state: Option<&State>) -> BuilderKind {
     let dir = config_dir(app.docker.config.as_deref(), &env);
     let config = CliConfig::read(dir.as_deref());

@@ -65,11 +65,15 @@ pub(crate) fn builder_kind(facts: &BuilderFacts) -> BuilderKind {
 /// 3. Where nothing is named, what `docker buildx use` noted counts. For which engine it was noted is not looked
 ///    at: if it is an instance, the result may be anywhere.
 pub(crate) fn is_the_engines_own(named: Option<&str>, context: Option<&str>, files: &BuildxFiles) -> bool {
-    let Some(context) = context else { return false };
-    let own = |name: &str| !files.instances.contains(name) && (name == "default" || name == context);
+    context.is_some() && apart(named, context, files).is_none()
+}
+
+/// The builder that buildx chooses, where that is not the engine's own.
+pub(crate) fn apart<'a>(named: Option<&'a str>, context: Option<&str>, files: &'a BuildxFiles) -> Option<&'a str> {
+    let own = |name: &str| !files.instances.contains(name) && (name == "default" || Some(name) == context);
     match named {
-        Some(name) => own(name),
-        None => !files.used.iter().any(|name| files.instances.contains(name)),
+        Some(name) => Some(name).filter(|name| !own(name)),
+        None => files.used.iter().find(|name| files.instances.contains(*name)).map(String::as_str),
     }
 }
 
@@ -151,6 +155,10 @@ mod tests {
             let got = is_the_engines_own(named, Some(context), &files(instances, used));
             assert_eq!(got, want, "{named:?} {context} {instances:?} {used:?}");
         }
+        let used = files(&["farm"], &["farm"]);
+        assert_eq!(apart(None, Some("default"), &used), Some("farm"));
+        assert_eq!(apart(Some("else"), Some("default"), &used), Some("else"));
+        assert_eq!(apart(Some("default"), Some("default"), &used), None);
         assert!(!is_the_engines_own(None, None, &files(&[], &[])), "the context could not be read");
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::app::{App, env};
-use crate::building::builder_choice::builder_of;
+use crate::building::builder_choice::{apart, builder_of};
 use crate::config::HostAddress;
 use crate::config::value::Source;
 use crate::engine::builder::BuilderKind;
@@ -73,7 +73,18 @@ fn builder(app: &App, program: &Program) -> Option<Finding> {
     let words = [OsString::from("build")];
     let (spelling, _) = Spelling::read(&words)?;
     Some(match builder_of(app, program, &spelling, None) {
-        BuilderKind::BuildKit => Finding::fine("builder", "BuildKit"),
+        BuilderKind::BuildKit => match apart(app) {
+            None => Finding::fine("builder", "BuildKit"),
+            Some(name) => Finding::better(
+                "builder",
+                format!(
+                    "BuildKit, and docker buildx builds in {name}, which keeps what it makes to itself: dkb leaves that alone"
+                ),
+                format!(
+                    "docker buildx prune --builder {name} clears its cache; docker buildx use default builds on the engine"
+                ),
+            ),
+        },
         BuilderKind::Podman => Finding::fine("builder", "Podman's own"),
         BuilderKind::Classic if env("DOCKER_BUILDKIT").is_some_and(|value| !value.is_empty()) => {
             Finding::fine("builder", "the classic one, by DOCKER_BUILDKIT")

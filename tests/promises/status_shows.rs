@@ -2,7 +2,7 @@
 
 use dkb::ledger::{KeptBy, State};
 use dkb::model::Owner;
-use dkb_lab::{Engine, Promises, promises};
+use dkb_lab::{Builder, Engine, Promises, promises};
 use jiff::Timestamp;
 
 use crate::clean_host::{Books, PROJECT, SESSION, key, reason, steps};
@@ -147,6 +147,11 @@ fn the_doctor_says_what_is_used_and_what_is_broken(engine: &Engine) {
     assert!(!well.out().contains("broken"), "{well}");
     let document = doctor().arg("--json").run().success().json();
     assert!(document["findings"].as_array().is_some_and(|all| all.iter().all(|one| one["state"] != "broken")));
+    if engine.builders().contains(&Builder::BuildKit) {
+        let elsewhere = doctor().env("DOCKER_BUILDKIT", "1").env("BUILDX_BUILDER", "farm").run().success();
+        elsewhere.says("docker buildx builds in farm").says("docker buildx prune --builder farm");
+        assert!(!well.out().contains("docker buildx prune"), "{well}");
+    }
     let gone = doctor().env("DOCKER_HOST", "unix:///nowhere.sock").run().code(1);
     gone.says("broken  engine").says("connecting to unix:///nowhere.sock (DOCKER_HOST)");
     let gone = books.dkb(engine).args(["--host", "unix:///nowhere.sock", "status"]).no_env("DOCKER_HOST").run().code(2);
