@@ -1,0 +1,56 @@
+//! What a release gives away, and how it gets onto a machine. What can't be tried on this one is counted as ignored.
+
+mod made;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output};
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    let linux = cfg!(target_os = "linux");
+    let tests = [
+        // GNU's tar makes the archives.
+        test("each_archive_is_where_cargo_binstall_looks", linux, made::each_archive_is_where_cargo_binstall_looks),
+        test("the_same_binaries_make_the_same_bytes", linux, made::the_same_binaries_make_the_same_bytes),
+        test("a_tag_that_is_no_release_is_refused", true, made::a_tag_that_is_no_release_is_refused),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), tests.into()).exit_code()
+}
+
+fn test(name: &str, can_run: bool, body: fn()) -> Trial {
+    let run = move || {
+        body();
+        Ok(())
+    };
+    Trial::test(name, run).with_ignored_flag(!can_run)
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+/// What stands in Cargo.toml.
+fn manifest() -> toml::Value {
+    let text = std::fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
+    toml::from_str(&text).expect("TOML")
+}
+
+fn version() -> String {
+    manifest()["package"]["version"].as_str().expect("a version").to_owned()
+}
+
+fn run(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What it said, where it did well.
+fn said(command: &mut Command) -> String {
+    let output = run(command);
+    assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
