@@ -1,6 +1,7 @@
 //! What a release gives away, and how it gets onto a machine. What can't be tried on this one is counted as ignored.
 
 mod made;
+mod workflow;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
@@ -14,6 +15,8 @@ fn main() -> ExitCode {
         test("each_archive_is_where_cargo_binstall_looks", linux, made::each_archive_is_where_cargo_binstall_looks),
         test("the_same_binaries_make_the_same_bytes", linux, made::the_same_binaries_make_the_same_bytes),
         test("a_tag_that_is_no_release_is_refused", true, made::a_tag_that_is_no_release_is_refused),
+        test("it_builds_for_every_target", true, workflow::it_builds_for_every_target_that_is_given_away),
+        test("its_actions_are_pinned", true, workflow::its_actions_are_pinned_and_only_the_draft_may_write),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests.into()).exit_code()
 }
