@@ -12,14 +12,14 @@ pub(super) const TARGETS: [&str; 4] =
     ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl", "x86_64-apple-darwin", "aarch64-apple-darwin"];
 
 /// A release of programs that only say which dkb they would be.
-pub(super) fn make(out: &Path) {
+pub(super) fn make(out: &Path, repository: &str) {
     let binaries = tempfile::tempdir().expect("a folder");
     for target in TARGETS {
         let folder = binaries.path().join(target);
         fs::create_dir(&folder).expect("a folder");
         fs::write(folder.join("dkb"), stand_in(target)).expect("a program");
     }
-    said(Command::new(root().join("packaging/make")).arg(binaries.path()).arg(out));
+    said(Command::new(root().join("packaging/make")).arg(binaries.path()).arg(repository).arg(out));
 }
 
 pub(super) fn stand_in(target: &str) -> String {
@@ -28,7 +28,7 @@ pub(super) fn stand_in(target: &str) -> String {
 
 pub(super) fn each_archive_is_where_cargo_binstall_looks() {
     let out = tempfile::tempdir().expect("a folder");
-    make(out.path());
+    make(out.path(), "https://github.com/acme/dkb");
     let version = version();
     let binstall = &manifest()["package"]["metadata"]["binstall"];
     let filled = |key: &str, target: &str| {
@@ -62,7 +62,7 @@ pub(super) fn each_archive_is_where_cargo_binstall_looks() {
 pub(super) fn the_same_binaries_make_the_same_bytes() {
     let sums = [(), ()].map(|()| {
         let out = tempfile::tempdir().expect("a folder");
-        make(out.path());
+        make(out.path(), "https://github.com/acme/dkb");
         fs::read_to_string(out.path().join("SHA256SUMS")).expect("the sums")
     });
     assert_eq!(sums[0], sums[1]);

@@ -1,6 +1,8 @@
 //! What a release gives away, and how it gets onto a machine. What can't be tried on this one is counted as ignored.
 
+mod install;
 mod made;
+mod server;
 mod workflow;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +12,8 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     let linux = cfg!(target_os = "linux");
+    let has = |program: &str| which::which(program).is_ok();
+    let fetches = has("curl") || has("wget");
     let tests = [
         // GNU's tar makes the archives.
         test("each_archive_is_where_cargo_binstall_looks", linux, made::each_archive_is_where_cargo_binstall_looks),
@@ -17,6 +21,21 @@ fn main() -> ExitCode {
         test("a_tag_that_is_no_release_is_refused", true, made::a_tag_that_is_no_release_is_refused),
         test("it_builds_for_every_target", true, workflow::it_builds_for_every_target_that_is_given_away),
         test("its_actions_are_pinned", true, workflow::its_actions_are_pinned_and_only_the_draft_may_write),
+        test("it_installs_with_whatever_fetches", fetches, install::it_installs_with_whatever_fetches),
+        test(
+            "what_it_can_not_hold_to_its_release_is_refused_and_leaves_nothing",
+            fetches,
+            install::what_it_can_not_hold_to_its_release_is_refused_and_leaves_nothing,
+        ),
+        test("a_machine_that_it_can_not_serve_is_told_why", true, install::a_machine_that_it_can_not_serve_is_told_why),
+        test(
+            "a_folder_that_can_not_be_written_to_is_told",
+            fetches,
+            install::a_folder_that_can_not_be_written_to_is_told,
+        ),
+        test("what_is_interrupted_leaves_nothing", has("curl"), install::what_is_interrupted_leaves_nothing),
+        test("a_release_installs_itself", linux && fetches, install::a_release_installs_itself),
+        test("the_scripts_pass_shellcheck", has("shellcheck"), install::the_scripts_pass_shellcheck),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests.into()).exit_code()
 }
