@@ -1,6 +1,7 @@
 //! What a release gives away, and how it gets onto a machine. What can't be tried on this one is counted as ignored.
 
 mod deb;
+mod elsewhere;
 mod install;
 mod made;
 mod server;
@@ -43,6 +44,16 @@ fn main() -> ExitCode {
         ),
         test("what_is_interrupted_leaves_nothing", has("curl"), install::what_is_interrupted_leaves_nothing),
         test("a_release_installs_itself", makes && fetches, install::a_release_installs_itself),
+        test(
+            "homebrew_takes_each_archive_with_its_checksum",
+            makes && has("ruby"),
+            elsewhere::homebrew_takes_each_archive_with_its_checksum,
+        ),
+        test(
+            "nix_reads_the_flake_as_cargo_has_it",
+            has("nix-instantiate"),
+            elsewhere::nix_reads_the_flake_as_cargo_has_it,
+        ),
         test("the_scripts_pass_shellcheck", has("shellcheck"), install::the_scripts_pass_shellcheck),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests.into()).exit_code()
