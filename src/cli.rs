@@ -12,6 +12,7 @@ mod verbs;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use crate::config::Typed;
@@ -40,7 +41,7 @@ pub struct Cli {
 
 /// Flags that every verb takes.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = EVERYWHERE)]
 pub struct Common {
     /// Use this docker context; sweep takes several
     #[arg(short = 'c', long, global = true, value_name = "NAME")]
@@ -98,6 +99,21 @@ pub struct DockerGlobals {
     pub tlsverify: Option<String>,
 }
 
+/// The heading of the flags that every verb takes, and what `-h` says of them.
+const EVERYWHERE: &str = "Everywhere";
+const IN_ONE_LINE: &str = "Everywhere, as --help says: -c -H --project --settings --json --color -q -v";
+
+/// With the help that `-h` shows: those flags in one line. Clap's own short help would make the long one twice as long.
+fn short(command: clap::Command) -> clap::Command {
+    let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let after = format!("{IN_ONE_LINE}\n\n{examples}");
+    let command = command.mut_args(|flag| {
+        let is_everywhere = flag.get_help_heading() == Some(EVERYWHERE);
+        flag.hide_short_help(is_everywhere)
+    });
+    command.after_help(after.trim_end().to_owned()).mut_subcommands(short)
+}
+
 /// A whole command line.
 #[derive(Debug)]
 pub struct Invocation {
@@ -130,6 +146,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
     let matches = match command.try_get_matches_from_mut(&cut.words) {
         Ok(matches) => matches,
         Err(refusal) => {
+            let is_short = refusal.kind() == ErrorKind::DisplayHelp && cut.words.iter().any(|word| word == "-h");
+            if let Some(help) =
+                is_short.then(|| short(command.clone()).try_get_matches_from(&cut.words).err()).flatten()
+            {
+                return Ok(Parsed::Say(help));
+            }
             return reflexes::of_refusal(&refusal, &command, &cut.verbs).map_or(Ok(Parsed::Say(refusal)), Err);
         }
     };

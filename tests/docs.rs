@@ -27,6 +27,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo test", ".ci/run"),
     ("cargo bench", "just bench; .ci/run compiles it"),
     ("cargo install --path . --locked", "just install; .ci/run builds and packages the same"),
+    ("apt install ./dkb_*_amd64.deb", "tests/release/deb.rs, by dpkg into a root of its own"),
+    ("sh install.sh", "tests/release/install.rs"),
+    ("sh install.sh --to /usr/local/bin", "tests/release/install.rs, to another folder"),
 ];
 
 const KINDS: &[&str] = &[

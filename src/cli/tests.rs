@@ -57,6 +57,29 @@ fn help_fits_on_a_screen_and_names_every_verb() {
 }
 
 #[test]
+fn the_short_help_has_the_flags_of_every_verb_in_one_line() {
+    let lines = [&["dkb", "clean"][..], &["dkb", "sweep"], &["dkb", "session"], &["dkb", "session", "start"]];
+    for line in lines.into_iter().chain([&["docker-dkb", "dkb", "status"][..]]) {
+        let with = |flag| said(&[line, &[flag]].concat()).to_string();
+        let (short, long) = (with("-h"), with("--help"));
+        assert_eq!(short.lines().filter(|line| *line == IN_ONE_LINE).count(), 1, "{short}");
+        assert!(!short.contains("Say less") && short.lines().count() < long.lines().count() - 8, "{short}");
+        assert!(!long.contains(IN_ONE_LINE) && long.contains("\nEverywhere:\n"), "{long}");
+        assert_eq!(short.contains("Example"), long.contains("Example"), "{short}");
+        assert!(short.ends_with('\n') && !short.ends_with("\n\n"), "{short}");
+        assert_eq!(short.lines().nth(2), long.lines().nth(2), "the usage is the same");
+    }
+    assert!(IN_ONE_LINE.len() < 80);
+    for flag in command().get_arguments().filter(|flag| flag.get_help_heading() == Some(EVERYWHERE)) {
+        let names =
+            [flag.get_long().map(|long| format!(" --{long}")), flag.get_short().map(|short| format!(" -{short}"))];
+        let is_there = names.iter().flatten().any(|name| IN_ONE_LINE.contains(name));
+        // Its one value has a flag of its own.
+        assert!(is_there || flag.get_id() == "format", "{}", flag.get_id());
+    }
+}
+
+#[test]
 fn a_plugin_is_called_as_it_was_typed() {
     for (line, usage) in [
         (&["/x/docker-dkb", "dkb", "status", "--help"][..], "Usage: docker dkb status "),

@@ -50,6 +50,8 @@ pub struct Vendor {
     /// Its log makes annotations of lines such as `::warning::`, and the job has a page, the file of which this variable
     /// names.
     pub page: Option<&'static str>,
+    /// Its log folds what stands between two marks.
+    pub folds: bool,
 }
 
 const NO_VENDOR: Vendor = Vendor {
@@ -64,6 +66,7 @@ const NO_VENDOR: Vendor = Vendor {
     slot_also: &[],
     repository: Repository::Unknown,
     page: None,
+    folds: false,
 };
 
 /// Jenkins stands last: a machine that hosts it may set its variables for everybody.
@@ -81,6 +84,7 @@ pub static VENDORS: &[Vendor] = &[
         slot_also: &["GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "RUNNER_TEMP"],
         repository: Repository::Path("GITHUB_REPOSITORY"),
         page: Some("GITHUB_STEP_SUMMARY"),
+        folds: false,
     },
     Vendor {
         name: "GitLab",
@@ -91,6 +95,7 @@ pub static VENDORS: &[Vendor] = &[
         slot: &["CI_RUNNER_ID", "CI_CONCURRENT_ID"],
         slot_also: &["CI_SERVER_URL"],
         repository: Repository::Path("CI_PROJECT_PATH"),
+        folds: true,
         ..NO_VENDOR
     },
     Vendor {

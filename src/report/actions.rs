@@ -1,7 +1,9 @@
-//! What GitHub Actions shows well: warnings and errors as annotations of the job, and a table on its page. Nothing of it
-//! elsewhere; who else does stands in the table of vendors.
+//! What a CI shows well: in GitHub Actions warnings and errors as annotations of the job, and a table on its page; in
+//! GitLab a result that can be folded. Nothing of it elsewhere; who else does stands in the table of vendors.
 
 use std::path::PathBuf;
+
+use jiff::Timestamp;
 
 use super::page::{Page, clean};
 use crate::plan::ci::{Variables, vendor};
@@ -15,6 +17,14 @@ pub(super) fn is_here(env: Variables) -> bool {
 pub(super) fn summary_file(env: Variables) -> Option<PathBuf> {
     let path = env(vendor(env)?.page?)?;
     Some(path).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// A result as the log of the job that this is shows it: folded to its first line by whoever wants it so. On a terminal
+/// there is nobody to fold it.
+pub(super) fn foldable(env: Variables, page: Page, began: Timestamp, now: Timestamp) -> Page {
+    let folds = vendor(env).is_some_and(|vendor| vendor.folds) && page.width().is_none();
+    // The engine's clock may be ahead.
+    if folds { page.folded(began.min(now), now) } else { page }
 }
 
 /// What the runner makes an annotation of, in one line.
@@ -53,6 +63,7 @@ pub(super) fn text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Style;
 
     fn env<'a>(set: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<String> + 'a {
         |name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
@@ -68,6 +79,30 @@ mod tests {
             assert_eq!(summary_file(&env(other)), None, "{other:?}");
         }
         assert!(is_here(&env(&job)) && !is_here(&env(&[("CI", "true")])));
+    }
+
+    #[test]
+    fn only_the_log_of_a_job_of_gitlab_gets_its_marks() {
+        let (began, now) = (Timestamp::new(1_700_000_000, 0), Timestamp::new(1_700_000_007, 0));
+        let (began, now) = (began.expect("a time"), now.expect("a time"));
+        let folded = |env_of: &[(&str, &str)], width, began| {
+            let mut page = Page::new(Style { width, ..Style::default() });
+            page.line("app · this project");
+            page.line("removed 2 images");
+            foldable(&env(env_of), page, began, now).as_str().to_owned()
+        };
+        let plain = "app · this project\nremoved 2 images\n";
+        let job = [("GITLAB_CI", "true")];
+        assert_eq!(
+            folded(&job, None, began),
+            "\u{1b}[0Ksection_start:1700000000:dkb_1700000000000\r\u{1b}[0Kapp · this project\nremoved 2 images\n\
+             \u{1b}[0Ksection_end:1700000007:dkb_1700000000000\r\u{1b}[0K\n"
+        );
+        assert!(folded(&job, None, now + jiff::SignedDuration::from_mins(5)).contains("start:1700000007:"), "a clock");
+        assert_eq!(folded(&job, Some(80), began), plain);
+        for other in [&[][..], &[("CI", "true")], &[("GITHUB_ACTIONS", "true")], &[("GITLAB_CI", "")]] {
+            assert_eq!(folded(other, None, began), plain, "{other:?}");
+        }
     }
 
     #[test]

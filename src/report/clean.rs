@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use jiff::Timestamp;
+
+use super::actions::foldable;
 use super::table::Table;
 use super::words::{
     self, Loudness, NOTHING, at_most, held_by, holders, in_words, list, plural, short_id, shortened, why, words,
@@ -15,9 +18,13 @@ use crate::model::{Action, Kept, KeptReason, Kind, Outcome, Plan, Scope, Step, h
 const SHOWN: usize = 4;
 
 pub(crate) fn show(settings: &Settings, loudness: Loudness, plan: &Plan, whose: &str, done: bool) {
-    let for_people = || match loudness {
-        Loudness::Quiet => super::ids::of(plan),
-        _ => human(plan, whose, done, loudness == Loudness::Verbose, Style::for_stdout(settings.color)),
+    let for_people = || {
+        if loudness == Loudness::Quiet {
+            return super::ids::of(plan);
+        }
+        let style = Style::for_stdout(settings.color);
+        let page = human(plan, whose, done, loudness == Loudness::Verbose, style);
+        foldable(&super::env, page, plan.created, Timestamp::now())
     };
     result(settings.format, for_people, || plan);
     if done {
@@ -239,8 +246,6 @@ fn describe(step: &Step) -> String {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::model::books_tests::id;
     use crate::model::image_tests::host;

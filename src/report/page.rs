@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write as _};
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::style::Style;
@@ -91,6 +92,14 @@ impl Page {
         for line in wrapped(&text.to_string(), self.width().unwrap_or(usize::MAX), 2) {
             self.dim(line);
         }
+    }
+
+    /// The same between the marks by which GitLab's log folds it to its first line, and says how long it took.
+    pub(super) fn folded(mut self, began: Timestamp, ended: Timestamp) -> Self {
+        let name = began.as_millisecond();
+        let mark = |what: &str, at: Timestamp| format!("\x1b[0Ksection_{what}:{}:dkb_{name}\r\x1b[0K", at.as_second());
+        self.text = format!("{}{}{}\n", mark("start", began), self.text, mark("end", ended));
+        self
     }
 
     /// The columns that there are; none where it is no terminal.

@@ -14,6 +14,7 @@ pub(crate) fn promises() -> Promises {
         a_status_takes_the_words_of_a_log_and_a_number_means_one_thing,
         the_doctor_says_what_is_used_and_what_is_broken,
         a_job_of_github_gets_annotations_and_a_table,
+        a_job_of_gitlab_gets_a_result_that_folds,
     ]);
     promises.on_one_engine()
 }
@@ -178,4 +179,29 @@ fn a_job_of_github_gets_annotations_and_a_table(engine: &Engine) {
     build("shop:2");
     clean().args(["--keep", "shopp"]).run().success().warns("dkb: warning: the keep pattern");
     assert_eq!(written(), page, "elsewhere nothing is written");
+}
+
+fn a_job_of_gitlab_gets_a_result_that_folds(engine: &Engine) {
+    let books = Books::of(engine);
+    let clean = |flags: &[&str]| books.dkb(engine).args(["clean", "--tagged"]).args(flags);
+    let build = || {
+        let image = engine.image().tag("shop:1").make();
+        books.built(&key(PROJECT, SESSION), &image, &["shop:1"]);
+    };
+    build();
+    let in_a_job = |flags: &[&str]| clean(flags).env("GITLAB_CI", "true").run().success().out();
+    for flags in [&["-n", "-q"][..], &["-n", "--json"]] {
+        assert!(!in_a_job(flags).contains("section_"), "{flags:?} is for programs");
+    }
+    let told = in_a_job(&[]);
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].starts_with("\u{1b}[0Ksection_start:") && lines[0].contains("\r\u{1b}[0K"), "{told}");
+    assert!(
+        lines[1..lines.len() - 1].iter().any(|line| line.starts_with("removed ") && line.contains("shop:1")),
+        "{told}"
+    );
+    let end = lines.last().copied().unwrap_or_default();
+    assert!(end.starts_with("\u{1b}[0Ksection_end:") && end.ends_with("\r\u{1b}[0K"), "{told}");
+    build();
+    assert!(!clean(&[]).run().success().out().contains("section_"), "elsewhere nothing is written");
 }
