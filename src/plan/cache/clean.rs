@@ -220,6 +220,31 @@ mod tests {
     }
 
     #[test]
+    fn what_two_of_composes_projects_use_goes_with_the_last_that_asks() {
+        let of = key("p", "s");
+        let compose = |name: &str| crate::model::Name::typed(name).ok();
+        let made = |name: &str, needs: &[&str]| CachedBuild {
+            compose: compose(name),
+            key: name.to_owned(),
+            ..cached(&of, needs)
+        };
+        let mut books = CacheBooks {
+            builds: vec![made("dev", &["both", "own"]), made("test", &["both", "theirs"]), made("", &["plain"])],
+            records: ["both", "own", "theirs", "plain", "nobodys"]
+                .map(|id| (id.to_owned(), CacheClaim::default()))
+                .into(),
+        };
+        let leftovers = CleanPolicy { cache: CacheWish::With, ..crate::plan::clean::tests::leftovers() };
+        let asked = |name: &str, policy: &CleanPolicy| CleanPolicy { compose: compose(name), ..policy.clone() };
+        assert_eq!(cleaned(&mut books, &of, &asked("dev", &leftovers)), [""; 0], "what nobody needs was made for any");
+        let whole = CleanPolicy { tags: true, ..leftovers.clone() };
+        assert_eq!(cleaned(&mut books, &of, &asked("none", &whole)), [""; 0]);
+        assert_eq!(cleaned(&mut books, &of, &asked("dev", &whole)), ["own"]);
+        assert_eq!(cleaned(&mut books, &of, &asked("test", &whole)), ["both", "theirs"]);
+        assert_eq!(cleaned(&mut books, &of, &leftovers), ["nobodys"]);
+    }
+
+    #[test]
     fn what_two_projects_use_goes_with_the_last_that_asks() {
         let (one, other) = (key("p", "s"), key("q", "t"));
         let whole = CleanPolicy { tags: true, cache: CacheWish::With, ..crate::plan::clean::tests::leftovers() };
