@@ -115,6 +115,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
         }
         'dkb;clean' {
             [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Clean this session of the project, with its tags and what bears its run label: stopped containers, networks, volumes and their data')
+            [CompletionResult]::new('--compose', '--compose', [CompletionResultType]::ParameterName, 'Of that only what docker compose built for this project of its own, whose name is compose''s -p')
             [CompletionResult]::new('--cache-keep', '--cache-keep', [CompletionResultType]::ParameterName, 'Keep this much build cache')
             [CompletionResult]::new('--stale-after', '--stale-after', [CompletionResultType]::ParameterName, 'Let a CI session that nobody keeps open be over this long after its last build, 10 minutes at the least')
             [CompletionResult]::new('--keep', '--keep', [CompletionResultType]::ParameterName, 'Keep what matches; may be repeated')

@@ -274,13 +274,17 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__clean)
-            opts="-n -y -c -H -q -v -h --session --stale --all --tagged --keep-tagged --keep-containers --volumes --cache --keep-cache --cache-keep --trust-stamp --stale-after --keep --keep-last --until --older-than --dry-run --yes --plan --apply --context --host --project --settings --format --color --json --quiet --verbose --help"
+            opts="-n -y -c -H -q -v -h --session --stale --all --compose --tagged --keep-tagged --keep-containers --volumes --cache --keep-cache --cache-keep --trust-stamp --stale-after --keep --keep-last --until --older-than --dry-run --yes --plan --apply --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --session)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --compose)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -108,6 +108,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
         }
         &'dkb;clean'= {
             cand --session 'Clean this session of the project, with its tags and what bears its run label: stopped containers, networks, volumes and their data'
+            cand --compose 'Of that only what docker compose built for this project of its own, whose name is compose''s -p'
             cand --cache-keep 'Keep this much build cache'
             cand --stale-after 'Let a CI session that nobody keeps open be over this long after its last build, 10 minutes at the least'
             cand --keep 'Keep what matches; may be repeated'

@@ -98,6 +98,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand compose" -l json -d 'The same as
 complete -c dkb -n "__fish_dkb_using_subcommand compose" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand compose" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l session -d 'Clean this session of the project, with its tags and what bears its run label: stopped containers, networks, volumes and their data' -r
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l compose -d 'Of that only what docker compose built for this project of its own, whose name is compose\'s -p' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l cache-keep -d 'Keep this much build cache' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l stale-after -d 'Let a CI session that nobody keeps open be over this long after its last build, 10 minutes at the least' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep -d 'Keep what matches; may be repeated' -r

@@ -181,6 +181,7 @@ impl App {
     pub(crate) fn clean_policy(&self, scope: Scope, tags: bool) -> CleanPolicy {
         let settings = &self.settings;
         CleanPolicy {
+            compose: None,
             tags,
             containers: scope.is_of_sessions(),
             stops: matches!(scope, Scope::Stale { .. }),

@@ -248,6 +248,7 @@ fn note_of(build: impl std::fmt::Display, image: &str) -> Build {
         steps: Vec::new(),
         took: Vec::new(),
         tilt: false,
+        compose: None,
         home: None,
         doubted: false,
     }

@@ -67,6 +67,7 @@ pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &BuildFac
         steps,
         took,
         tilt: facts.intent.tilt,
+        compose: facts.intent.compose.clone(),
         home: Some(home(engine)),
         doubted: false,
     })

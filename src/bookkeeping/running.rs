@@ -188,6 +188,7 @@ mod tests {
             copy: None,
             socket: None,
             beside: Vec::new(),
+            compose: None,
         };
         let running = state.begin(&intent).expect("a build");
         assert_eq!(needed(), [true, false, true, false, false]);

@@ -56,6 +56,7 @@ impl Target {
             of: self.intent.of.clone(),
             key: self.intent.key.clone(),
             variant: self.variant(),
+            compose: self.intent.compose.clone(),
             stamp: self.intent.stamp.clone(),
             began: self.intent.started,
             ended,

@@ -123,6 +123,7 @@ impl Job {
             copy: Some(app.identity.copy.clone()),
             socket: self.endpoint.as_ref().ok().and_then(Endpoint::socket_mark),
             beside: Vec::new(),
+            compose: None,
         }
     }
 

@@ -26,13 +26,14 @@ impl Target {
     pub(super) fn of_bake(targets: Vec<BakeTarget>, intent: &Intent) -> Vec<Self> {
         let tags: Vec<(String, Vec<Reference>)> =
             targets.iter().map(|target| (target.name.clone(), names(&target.words))).collect();
-        let target = |(nth, BakeTarget { name, words, stamp }): (usize, BakeTarget)| {
+        let target = |(nth, BakeTarget { name, words, stamp, compose }): (usize, BakeTarget)| {
             let others = tags.iter().filter(|(other, _)| *other != name);
             let intent = Intent {
                 build: intent.build.nth(nth),
                 tags: names(&words),
                 key: key(&words),
                 beside: others.flat_map(|(_, tags)| tags).cloned().collect(),
+                compose,
                 ..intent.clone()
             };
             // Where a word of the user's puts another stamp on it, nothing would prove that it is ours.

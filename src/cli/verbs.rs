@@ -271,6 +271,9 @@ pub struct CleanFlags {
     /// Clean every project
     #[arg(long, group = "scope", help_heading = "Scope")]
     pub all: bool,
+    /// Of that only what docker compose built for this project of its own, whose name is compose's -p
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), help_heading = "Scope")]
+    pub compose: Option<String>,
     /// Take away tags too, those that dkb's builds gave
     #[arg(long, conflicts_with = "keep_tagged", help_heading = "What goes")]
     pub tagged: bool,

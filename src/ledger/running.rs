@@ -51,6 +51,9 @@ pub struct Intent {
     /// The names that the other targets of this bake give.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<Reference>,
+    /// The project of compose's that it is built for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compose: Option<Name>,
 }
 
 /// One line of the journal.

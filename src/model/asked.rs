@@ -10,6 +10,9 @@ use super::{Name, SessionKey, Stamp};
 pub struct Asked {
     #[serde(flatten)]
     pub of: Scope,
+    /// Of that only what was built for this project of compose's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compose: Option<Name>,
     /// Tags too, those that our builds gave.
     pub tagged: bool,
     /// Containers of what goes too.
@@ -77,10 +80,12 @@ mod tests {
             (Scope::Stale { project: name("app") }, true, r#"{"of":"stale","project":"app","#),
             (Scope::All, false, r#"{"of":"all","#),
         ] {
-            let asked = Asked { of, tagged, containers: tagged, cache: false };
-            let text = serde_json::to_string(&asked).expect("plain data");
-            assert_eq!(text, format!(r#"{written}"tagged":{tagged},"containers":{tagged}}}"#));
-            assert_eq!(serde_json::from_str::<Asked>(&text).expect(&text), asked);
+            for (compose, said) in [(None, ""), (Some(name("dev")), r#""compose":"dev","#)] {
+                let asked = Asked { of: of.clone(), compose, tagged, containers: tagged, cache: false };
+                let text = serde_json::to_string(&asked).expect("plain data");
+                assert_eq!(text, format!(r#"{written}{said}"tagged":{tagged},"containers":{tagged}}}"#));
+                assert_eq!(serde_json::from_str::<Asked>(&text).expect(&text), asked);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildId, ImageId, Reference, SessionKey, Taken};
+use super::{BuildId, ImageId, Name, Reference, SessionKey, Taken};
 
 /// One build and what it produced. Of the build's words only its tags and a hash are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Build {
     /// Made under Tilt, which adds a tag of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tilt: bool,
+    /// The project of compose's that it was built for, as compose called it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compose: Option<Name>,
     /// What tells the way to the engine that built it from the way to a copy of that engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<String>,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildId, SessionKey, Stamp};
+use super::{BuildId, Name, SessionKey, Stamp};
 
 /// A build of ours that has ended, and whose cache nobody has looked at yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub struct EndedBuild {
     /// Which of its variants: a hash of its tags or, without any, of its context and platforms.
     #[serde(default)]
     pub variant: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compose: Option<Name>,
     pub stamp: Stamp,
     pub began: Timestamp,
     pub ended: Timestamp,
@@ -73,6 +75,8 @@ pub struct CachedBuild {
     pub key: String,
     #[serde(default)]
     pub variant: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compose: Option<Name>,
     pub at: Timestamp,
     pub ok: bool,
     pub keep: usize,

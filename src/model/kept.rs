@@ -26,6 +26,8 @@ pub enum KeptReason {
     Base,
     /// Another session of the project built it.
     OtherSession,
+    /// It was built for another project of compose's, or for none.
+    OtherCompose,
     /// Another working copy built it, and this one's project is named by nobody but the checkout itself.
     OtherCopy,
     /// Another project built it.
@@ -101,6 +103,7 @@ impl KeptReason {
             | R::Pulled
             | R::Inherited
             | R::OtherSession
+            | R::OtherCompose
             | R::OtherCopy
             | R::OtherProject
             | R::SessionAlive

@@ -18,7 +18,8 @@ impl Observation {
                 let plan = Plan::new("clean", &self.info, now, Vec::new(), Vec::new());
                 self.weighed(plan, &self.as_look(here, &layers), policy).await
             }
-            Scope::Session(_) | Scope::Stale { .. } if policy.containers => {
+            // What a session runs goes with its end.
+            Scope::Session(_) | Scope::Stale { .. } if policy.containers && policy.ends_sessions() => {
                 let extras = self.extras().await?;
                 self.plan_end(here, policy, &extras).await
             }

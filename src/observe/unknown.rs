@@ -15,6 +15,9 @@ pub(crate) async fn known(app: &App, seen: &mut Observation) -> Result<Known> {
     let mut known = Known::default();
     known.sessions.extend(seen.books.sessions.keys().chain(seen.lives.keys()).cloned());
     known.sessions.extend(app.state()?.sessions().into_keys());
+    let composes =
+        seen.books.builds.iter().filter_map(|build| Some((build.of.project.clone(), build.compose.clone()?)));
+    known.composes.extend(composes);
     for stamp in seen.snapshot.images.iter().map(Image::stamp) {
         known.projects.extend(stamp.project.clone());
         if let (Some(project), Some(session)) = (stamp.project, stamp.session) {

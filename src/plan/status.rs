@@ -41,6 +41,8 @@ pub(crate) struct Owned {
     pub frees: u64,
     /// Its build ended in it: it is no step on the way.
     pub result: bool,
+    /// The project of compose's that it was built for.
+    pub compose: Option<Name>,
 }
 
 impl SessionSummary {
@@ -75,7 +77,15 @@ pub(crate) fn every_session(
             let size = image.size;
             let frees = size.saturating_sub(if below > 0 { below } else { image.shared.unwrap_or(0) });
             let (id, built, result) = (image.id, build.at, build.result == Some(image.id));
-            owned.entry(&build.of).or_default().push(Owned { id, names, built, size, frees, result });
+            owned.entry(&build.of).or_default().push(Owned {
+                id,
+                names,
+                built,
+                size,
+                frees,
+                result,
+                compose: build.compose.clone(),
+            });
         }
     }
     let summaries = look.books.sessions.values().filter(|entry| wanted(&entry.key)).map(|entry| {

@@ -11,6 +11,8 @@ use crate::model::{Name, SessionKey, slip};
 pub(crate) struct Known {
     pub sessions: BTreeSet<SessionKey>,
     pub projects: BTreeSet<Name>,
+    /// Projects of compose's, each with the project that they were built in.
+    pub composes: BTreeSet<(Name, Name)>,
 }
 
 impl Known {
@@ -29,6 +31,8 @@ pub(crate) enum Subject<'a> {
     Project(&'a Name),
     /// With the verb that takes it: another project may have a session of this name.
     Session(&'a SessionKey, &'a str),
+    /// A project of compose's, in a project or in any.
+    Compose(Option<&'a Name>, &'a Name),
 }
 
 /// What is to be said where nobody knows it.
@@ -36,6 +40,20 @@ pub(crate) fn unknown(tried: &str, named: Subject, known: &Known) -> Option<Erro
     let (happened, nearest, elsewhere) = match named {
         Subject::Project(project) if known.has_project(project) => return None,
         Subject::Session(key, _) if known.sessions.contains(key) => return None,
+        Subject::Compose(of, name) => {
+            let is_in = |(project, _): &&(Name, Name)| of.is_none_or(|of| of == project);
+            let (here, elsewhere): (Vec<_>, Vec<_>) = known.composes.iter().partition(is_in);
+            if here.iter().any(|(_, other)| other == name) {
+                return None;
+            }
+            let elsewhere = elsewhere.into_iter().find(|(_, other)| other == name);
+            let whose = of.map_or("of what is on record nothing".to_owned(), |of| format!("of {of} nothing on record"));
+            (
+                format!("{whose} was built for it"),
+                nearest(name, here.into_iter().map(|(_, other)| other)),
+                elsewhere.map(|(project, _)| format!("dkb --project {project} clean --compose {name}")),
+            )
+        }
         Subject::Project(project) => {
             (format!("nothing here is known of {project}"), nearest(project, known.all_projects()), None)
         }
@@ -73,6 +91,30 @@ mod tests {
         Known {
             sessions: sessions.iter().map(|(project, session)| key(project, session)).collect(),
             projects: projects.iter().map(|name| Name::typed(name).expect(name)).collect(),
+            ..Known::default()
+        }
+    }
+
+    #[test]
+    fn a_compose_project_that_nobody_knows_is_told_with_the_one_that_was_meant() {
+        let name = |text: &str| Name::typed(text).expect("a name");
+        let composes = [("shop", "shop-test"), ("tool", "nightly")];
+        let composes = composes.map(|(project, compose)| (name(project), name(compose))).into();
+        let known = Known { composes, ..Known::default() };
+        let said = |of: Option<&str>, compose: &str| {
+            let (of, compose) = (of.map(name), name(compose));
+            unknown("cleaning it", Subject::Compose(of.as_ref(), &compose), &known).map(|error| error.to_string())
+        };
+        assert_eq!([said(Some("shop"), "shop-test"), said(None, "nightly")], [None, None]);
+        let all = "dkb status --all shows the sessions that there are";
+        for (of, compose, happened, next) in [
+            (Some("shop"), "shop-tests", "of shop nothing on record", "did you mean shop-test?"),
+            (Some("shop"), "nightly", "of shop nothing on record", "dkb --project tool clean --compose nightly"),
+            (Some("shop"), "else", "of shop nothing on record", all),
+            (None, "nightli", "of what is on record nothing", "did you mean nightly?"),
+        ] {
+            let expected = format!("cleaning it: {happened} was built for it\n  {next}");
+            assert_eq!(said(of, compose), Some(expected), "{compose}");
         }
     }
 

@@ -12,7 +12,7 @@ use super::words::{
 };
 use super::{Page, Style, result};
 use crate::config::Settings;
-use crate::model::{Action, Kept, KeptReason, Kind, Outcome, Plan, Scope, Step, human_bytes, total};
+use crate::model::{Action, Kept, KeptReason, Kind, Name, Outcome, Plan, Scope, Step, human_bytes, total};
 
 /// Names and IDs that one line shows before it says how many more there are.
 const SHOWN: usize = 4;
@@ -57,15 +57,16 @@ pub(crate) fn json(plan: &Plan) -> Page {
 
 /// Whose things a scope covers, seen from this project, in the words of the first line. `typed`: a flag names the
 /// project, which may be another one than that of this checkout.
-pub(crate) fn whose(scope: &Scope, project: &str, typed: bool) -> String {
-    match scope {
+pub(crate) fn whose(scope: &Scope, compose: Option<&Name>, project: &str, typed: bool) -> String {
+    let whose = match scope {
         Scope::Project { project: of } if typed => format!("{of} · named by --project"),
         Scope::Project { project: of } if of.as_str() == project => format!("{of} · this project"),
         Scope::Project { project: of } => format!("{of} · another project"),
         Scope::Session(key) => format!("{} · session {}", key.project, key.session),
         Scope::Stale { project: of } => format!("{of} · sessions that are over"),
         Scope::All => "all projects".to_owned(),
-    }
+    };
+    compose.map_or(whose.clone(), |name| format!("{whose} · compose project {name}"))
 }
 
 pub(crate) fn human(plan: &Plan, whose: &str, done: bool, verbose: bool, style: Style) -> Page {
@@ -181,7 +182,8 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
         groups.entry(kept.reason).or_default().push(kept);
     }
     for (reason, group) in groups {
-        let elsewhere = matches!(reason, KeptReason::OtherProject | KeptReason::OtherSession);
+        let elsewhere =
+            matches!(reason, KeptReason::OtherProject | KeptReason::OtherSession | KeptReason::OtherCompose);
         let (verb, word) = match reason {
             KeptReason::Failed => ("failed", plural(group.len(), "step")),
             KeptReason::AlreadyGone => ("gone", "already"),
@@ -301,9 +303,11 @@ mod tests {
     #[test]
     fn a_project_is_this_one_unless_a_flag_names_it() {
         let of = |name: &str| Scope::Project { project: Name::typed(name).expect(name) };
-        assert_eq!(whose(&of("app"), "app", false), "app · this project");
-        assert_eq!(whose(&of("nope"), "nope", true), "nope · named by --project");
-        assert_eq!(whose(&of("tool"), "app", false), "tool · another project");
+        assert_eq!(whose(&of("app"), None, "app", false), "app · this project");
+        assert_eq!(whose(&of("nope"), None, "nope", true), "nope · named by --project");
+        assert_eq!(whose(&of("tool"), None, "app", false), "tool · another project");
+        let compose = Name::typed("dev").ok();
+        assert_eq!(whose(&Scope::All, compose.as_ref(), "app", false), "all projects · compose project dev");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::words::{NOTHING, at_most, count, held_by, plural, words};
 use super::{Page, Style};
 use crate::model::Owner;
 use crate::model::{
-    Action, Image, KeptReason, Kind, Life, Plan, Reference, SCHEMA, SessionKey, Stamp, Step, Totals, human_bytes,
+    Action, Image, KeptReason, Kind, Life, Name, Plan, Reference, SCHEMA, SessionKey, Stamp, Step, Totals, human_bytes,
     human_duration,
 };
 use crate::plan::cache::CacheBytes;
@@ -40,6 +40,8 @@ pub(crate) struct About<'a> {
     pub gave: Vec<Reference>,
     pub built: Option<Timestamp>,
     pub of: Option<SessionKey>,
+    /// The project of compose's that it was built for.
+    pub compose: Option<Name>,
     /// That is the session that this run is in.
     pub here: bool,
     pub life: Option<Life>,
@@ -84,7 +86,10 @@ fn session_json(ShownSession { session, owner, .. }: &ShownSession) -> Value {
         .map(|image| {
             let (id, built) = (image.id.to_string(), image.built.to_string());
             let (size, frees) = (image.size, image.frees);
-            document!({ "id": id, "names": image.names, "built": built, "bytes": size, "frees": frees })
+            let compose = image.compose.as_ref().map(Name::as_str);
+            document!({
+                "id": id, "names": image.names, "built": built, "compose": compose, "bytes": size, "frees": frees
+            })
         })
         .collect();
     document!({
@@ -293,7 +298,9 @@ fn about_one(page: &mut Page, about: &About, now: Timestamp) {
         let whose = WhoseSession::of(of, about.here);
         let at_work =
             at_work(whose, (life, about.builds), about.owner.as_ref(), about.cleaned, Moments { last: built, now });
-        let said = format!("ours: built {} by {}, session {} ({at_work})", ago(built, now), of.project, of.session);
+        let compose = about.compose.as_ref().map(|name| format!(", compose project {name}")).unwrap_or_default();
+        let when = ago(built, now);
+        let said = format!("ours: built {when} by {}{compose}, session {} ({at_work})", of.project, of.session);
         page.wrapped(said, 2);
     } else {
         let why = match about.fates.first().and_then(|fate| fate.plan.kept.first()).map(|kept| kept.reason) {
@@ -305,8 +312,7 @@ fn about_one(page: &mut Page, about: &About, now: Timestamp) {
         let stamp = match (&about.stamp.project, &about.stamp.session) {
             (None, None) => String::new(),
             (project, session) => {
-                let part =
-                    |name: &Option<crate::model::Name>| name.as_ref().map_or("-".to_owned(), ToString::to_string);
+                let part = |name: &Option<Name>| name.as_ref().map_or("-".to_owned(), ToString::to_string);
                 format!(", though stamped {} {}", part(project), part(session))
             }
         };

@@ -26,6 +26,7 @@ pub(crate) fn words(reason: KeptReason) -> &'static str {
         KeptReason::Inherited => "built on ours",
         KeptReason::Base => "under",
         KeptReason::OtherSession => "other session",
+        KeptReason::OtherCompose => "other compose project",
         KeptReason::OtherCopy => "other working copy",
         KeptReason::OtherProject => "other project",
         KeptReason::SessionAlive => "session at work",

@@ -36,7 +36,7 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         if let Some(path) = &flags.act.apply {
             let read = plan_file::read(path, "clean")?;
             if !flags.names_scope() {
-                policies = scope::of_file(app, flags, read.asked.as_ref());
+                policies = scope::of_file(app, flags, read.asked.as_ref())?;
             }
             file = Some((path, read));
         }
@@ -67,11 +67,15 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
             report::say(format_args!("looked at all {many} images of this engine, on which something of it hangs"));
         }
         seen.unmatched(&policy.keep).await.iter().for_each(|one| report::warn(format_args!("{one}")));
-        if let Some((tried, named)) = scope::named(app, flags, &policy).filter(|_| made.steps.is_empty())
-            && let Some(error) = unknown(&tried, named, &unknown::known(app, &mut seen).await?)
-        {
+        let named = if made.steps.is_empty() { scope::named(app, flags, &policy) } else { Vec::new() };
+        if !named.is_empty() {
+            let known = unknown::known(app, &mut seen).await?;
             // A job that has built nothing yet may be cleaned, so this is no failure.
-            report::warn(error);
+            named
+                .into_iter()
+                .find_map(|(tried, named)| unknown(&tried, named, &known))
+                .into_iter()
+                .for_each(report::warn);
         }
         if let Some(path) = &flags.act.plan {
             plan_file::write(path, &made)?;
@@ -174,7 +178,7 @@ fn show(app: &App, seen: &Observation, plan: &Plan, policy: &CleanPolicy, done: 
 
 fn whose(app: &App, policy: &CleanPolicy) -> String {
     let typed = matches!(app.settings.source("project"), Some(Source::Flag(_)));
-    report::clean::whose(&policy.scope, app.key.project.as_str(), typed)
+    report::clean::whose(&policy.scope, policy.compose.as_ref(), app.key.project.as_str(), typed)
 }
 
 fn wants_bar(app: &App) -> bool {
@@ -194,7 +198,7 @@ fn tell_of_a_living_one(app: &App, seen: &Observation, policy: &CleanPolicy) -> 
 
 /// Sessions that were cleaned whole are over, each by what stays of it.
 fn end_sessions(app: &App, seen: &Observation, policy: &CleanPolicy, plan: &Plan) -> Result<Vec<Record>> {
-    if !policy.tags || !policy.scope.is_of_sessions() {
+    if !policy.tags || !policy.ends_sessions() {
         return Ok(Vec::new());
     }
     let (state, layers, here) = (app.state()?, Layers::new(), app.here());

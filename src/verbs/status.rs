@@ -109,7 +109,8 @@ async fn find(seen: &Observation, name: &str) -> Result<Vec<Image>> {
 }
 
 async fn about<'a>(app: &App, seen: &mut Observation, image: &'a Image) -> Result<(About<'a>, Plan)> {
-    let of = seen.books.claims(image.id).max_by_key(|build| build.at).map(|build| build.of.clone());
+    let last = seen.books.claims(image.id).max_by_key(|build| build.at);
+    let (of, compose) = (last.map(|build| build.of.clone()), last.and_then(|build| build.compose.clone()));
     let mut fates = fates(app, seen, of.as_ref(), image.id).await?;
     let builds = seen.books.claims(image.id);
     let plan = &mut fates[0].plan;
@@ -147,6 +148,7 @@ async fn about<'a>(app: &App, seen: &mut Observation, image: &'a Image) -> Resul
         builds: of.as_ref().is_some_and(|of| seen.builds_in(of)),
         here: of.as_ref() == Some(&app.key),
         of,
+        compose,
         owner,
         fates,
     };

@@ -101,6 +101,7 @@ fn home() -> State {
             steps: Vec::new(),
             took: Vec::new(),
             tilt: false,
+            compose: None,
             home: None,
             doubted: false,
         })

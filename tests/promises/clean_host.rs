@@ -68,6 +68,7 @@ impl Books {
             steps: Vec::new(),
             took: Vec::new(),
             tilt: false,
+            compose: None,
             home: None,
             doubted: false,
         }

@@ -263,6 +263,7 @@ fn a_build_that_begins_meanwhile_keeps_what_it_may_need(engine: &Engine) {
         copy: None,
         socket: None,
         beside: Vec::new(),
+        compose: None,
     };
     let state = dkb::ledger::State::at(books.state.state_dir());
     let running = Mutex::new(None);

@@ -22,6 +22,7 @@ pub(crate) fn promises() -> Promises {
                 ten_changing_builds_of_compose_leave_nothing_behind,
                 other_compose_projects_beside_it_lose_nothing,
                 a_compose_in_a_guard_goes_with_the_session,
+                a_clean_by_the_name_of_composes_project_takes_that_one_alone,
             ],
         )
         .on(
@@ -130,6 +131,55 @@ fn a_compose_in_a_guard_goes_with_the_session(engine: &Engine) {
     let script = format!("{0} compose build && {0} compose run --rm web", dkb_lab::dkb::dkb_path().display());
     dkb.args(["guard", "--", "sh", "-c", &script]).run().success();
     assert_eq!(engine.images(), []);
+}
+
+fn a_clean_by_the_name_of_composes_project_takes_that_one_alone(engine: &Engine) {
+    let scene = Scene::new(engine);
+    // A stranger's, of the very name.
+    let theirs = "services:\n  theirs:\n    build: .\n  more:\n    build: .\n    image: theirs:1\n";
+    scene.context.write("theirs.yaml", theirs);
+    let raw = engine.docker(["compose", "-f", "theirs.yaml", "-p", "dev", "build"]);
+    raw.cwd(scene.context.path()).run().success();
+    scene.compose(&["-p", "dev", "up", "--build"]).run().success();
+    scene.compose(&["-p", "dev", "down"]).run().success();
+    // By the variable, and by the definition's own name.
+    scene.compose(&["build", "web"]).env("COMPOSE_PROJECT_NAME", "test").run().success();
+    scene.compose(&["build", "web"]).run().success();
+    scene.maker.build(&Context::from_base("RUN echo plain >/x"), &["-t", "plain:1"]).success();
+    let books = scene.maker.books();
+    for (tag, compose) in
+        [("dev-web", "dev"), ("dev-db", "dev"), ("test-web", "test"), ("ours-web", "ours"), ("plain:1", "")]
+    {
+        let id = scene.maker.id(tag);
+        let noted: Vec<_> =
+            books.builds.iter().filter(|build| build.images().any(|made| made.to_string() == id)).collect();
+        let composes: Vec<&str> =
+            noted.iter().map(|build| build.compose.as_ref().map_or("", |name| name.as_str())).collect();
+        assert_eq!(composes, [compose], "{tag}");
+    }
+    let before: Vec<String> = engine.images().into_iter().map(|image| image.id).collect();
+    let clean = |words: &[&str]| scene.maker.dkb().arg("clean").args(words.iter().copied()).run().success();
+    clean(&["--compose", "tests", "--tagged", "--yes"]).warns("did you mean test?");
+    clean(&["--compose", "dev", "--tagged", "--dry-run"]).says("compose project dev");
+    clean(&["--compose", "dev", "--yes"]);
+    assert_eq!(engine.images().len(), before.len(), "names stay without --tagged");
+    // Whatever else is asked for, it goes by that name.
+    let plan = scene.context.join("plan.json");
+    let plan = plan.to_str().expect("a path");
+    clean(&["--compose", "dev", "--session", "--plan", plan]);
+    clean(&["--apply", plan, "--keep", "dev-db", "--yes"]);
+    let has = |tags: &[&str]| tags.iter().all(|tag| engine.has(tag));
+    assert!(!engine.has("dev-web") && !engine.has("dev-worker") && has(&["dev-db"]), "{}", engine.inventory());
+    clean(&["--compose", "dev", "--tagged", "--yes"]);
+    assert!(!engine.has("dev-db"), "{}", engine.inventory());
+    let stays = ["test-web", "ours-web", "plain:1", "dev-theirs", "theirs:1"];
+    assert!(has(&stays), "{}", engine.inventory());
+    assert_eq!(engine.images().len(), before.len() - 3, "{}", engine.inventory());
+    let status = scene.maker.dkb().args(["status", "test-web"]).run().success();
+    status.says("compose project test");
+    // The session goes on, and so its end finds the rest.
+    scene.maker.clean();
+    assert!(!has(&["test-web"]) && !has(&["ours-web"]) && has(&["dev-theirs", "theirs:1"]), "{}", engine.inventory());
 }
 
 fn two_services_of_one_image_leave_one(engine: &Engine) {

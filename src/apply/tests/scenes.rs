@@ -318,6 +318,7 @@ pub(super) async fn plan(fake: &Fake, books: &Books, verb: Verb) -> (Plan, HashM
     };
     let ends = verb == Verb::End;
     let policy = CleanPolicy {
+        compose: None,
         scope: if ends { Scope::Session(own) } else { Scope::Project { project: Name::typed("p").expect("a name") } },
         tags: verb != Verb::Clean,
         containers: ends,

@@ -16,6 +16,7 @@ fn intent(build: &str) -> Intent {
         copy: None,
         socket: None,
         beside: Vec::new(),
+        compose: None,
     }
 }
 
@@ -28,6 +29,10 @@ fn what_a_build_means_to_do_is_written_and_read_as_ever() {
     let written = format!(r#"{{{head},"key":"k",{rest},"ci":true,"slot":"runner","copy":"local-1","socket":null}}"#);
     assert_eq!(serde_json::to_string(&full).expect("plain data"), written);
     assert_eq!(serde_json::from_str::<Intent>(&written).expect("an intent"), full);
+    let of_compose = Intent { compose: Name::derived("dev"), ..full };
+    let written = written.replace(r#""socket":null"#, r#""socket":null,"compose":"dev""#);
+    assert_eq!(serde_json::to_string(&of_compose).expect("plain data"), written);
+    assert_eq!(serde_json::from_str::<Intent>(&written).expect("an intent"), of_compose);
 }
 
 #[test]

@@ -39,6 +39,7 @@ struct RecordLine<'a> {
     copies: BTreeSet<Name>,
     #[serde(default)]
     tilt: bool,
+    compose: Option<Name>,
     home: Option<String>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
@@ -94,6 +95,7 @@ impl RecordLine<'_> {
                 steps: self.steps,
                 took: self.took,
                 tilt: self.tilt,
+                compose: self.compose,
                 home: self.home,
                 doubted: self.doubted,
             }),

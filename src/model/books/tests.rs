@@ -24,6 +24,7 @@ pub(crate) fn build(name: &str, of: &SessionKey, result: u8, steps: &[u8]) -> Bu
         steps: steps.iter().copied().map(id).collect(),
         took: Vec::new(),
         tilt: false,
+        compose: None,
         home: None,
         doubted: false,
     }
@@ -47,6 +48,7 @@ fn any_build() -> impl Strategy<Value = Build> {
         at: Timestamp::from_second(at).expect("a time"),
         tags: tags.into_iter().map(tag_number).collect(),
         took,
+        compose: [None, Name::typed("dev").ok()][usize::from(name % 2)].clone(),
         ..build(&name.to_string(), &of, result, &steps)
     })
 }
@@ -383,6 +385,20 @@ fn a_line_that_is_lost_puts_in_doubt_what_was_noted_before_it() {
         again.apply(later);
         assert_eq!((doubt(&again), again.damaged), (want, books.damaged), "{what}, and then a build");
     }
+}
+
+#[test]
+fn the_same_work_for_two_projects_of_composes_counts_for_each() {
+    let of = key("p", "s");
+    let made =
+        |name: &str, compose| Record::Build(Build { compose: Name::typed(compose).ok(), ..build(name, &of, 1, &[]) });
+    let mut books = Books::default();
+    for one in [made("1", "dev"), made("2", "test"), made("3", "dev"), made("4", "")] {
+        books.apply(one);
+    }
+    let composes: Vec<Option<&str>> =
+        books.claims(id(1)).map(|build| build.compose.as_ref().map(Name::as_str)).collect();
+    assert_eq!(composes, [Some("test"), Some("dev"), None]);
 }
 
 #[test]

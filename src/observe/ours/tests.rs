@@ -10,8 +10,8 @@ use super::*;
 use crate::engine::fake::{Fake, Loaded, Request, Store, World, container_of};
 use crate::model::books_tests::{build, id, key, with_a_line_lost};
 use crate::model::{
-    Build, ContainerState, Deed, KeptReason, Name, Pattern, Plan, Record, SESSION_LABEL, Scope, SessionEntry,
-    SessionKey, Taken, ledger,
+    Build, ContainerState, Deed, KeptReason, Kind, Name, Pattern, Plan, Record, SESSION_LABEL, Scope, SessionEntry,
+    SessionKey, Step, Taken, ledger,
 };
 use crate::plan::clean::{self, CacheWish, CleanLook, CleanPolicy, Here, Layers, wanted, wants_layers};
 use crate::plan::session_end::{self, Extras};
@@ -121,7 +121,9 @@ fn books(world: &World, dice: &mut Dice) -> Books {
         let from = if dice.one_in(2) { 100 } else { some(dice) };
         let tag = Reference::written(TAGS[usize::from(dice.roll(3))]).expect("a name");
         let took = if dice.one_in(4) { vec![Taken { tag, from: id(from) }] } else { Vec::new() };
-        books.apply(Record::Build(Build { at: world.now(), tags, took, ..build(&n.to_string(), &of, result, &steps) }));
+        let compose = dice.one_in(2).then(|| Name::typed(["dev", "test"][usize::from(dice.roll(2))]).expect("a name"));
+        let made = build(&n.to_string(), &of, result, &steps);
+        books.apply(Record::Build(Build { at: world.now(), tags, took, compose, ..made }));
     }
     if dice.one_in(10) { with_a_line_lost(books) } else { books }
 }
@@ -138,6 +140,7 @@ fn policy(dice: &mut Dice) -> CleanPolicy {
     let ends = scope.is_of_sessions() && !dice.one_in(4);
     let patterns = ["app:*", "theirs", "x3:1", "far*"];
     CleanPolicy {
+        compose: dice.one_in(3).then(|| name("dev")),
         tags: ends || dice.one_in(2),
         containers: ends,
         stops: ends && dice.one_in(2),
@@ -176,7 +179,7 @@ async fn plan(fake: &Fake, books: &Books, here: &Here, policy: &CleanPolicy, at_
         let bare = CleanLook { now, ..CleanLook::of(&snapshot, books, here) };
         let layers = layers(fake, &bare, policy).await;
         let look = CleanLook { layers: &layers, ..bare };
-        let plan = if policy.scope.is_of_sessions() && policy.containers {
+        let plan = if policy.ends_sessions() && policy.containers {
             session_end::plan(&look, &Extras::default(), policy)
         } else {
             clean::plan(&look, policy)
@@ -202,6 +205,34 @@ fn kept(plan: &Plan, books: &Books) -> BTreeSet<(String, KeptReason)> {
     plan.kept.iter().filter(|kept| recorded(&kept.id)).map(|kept| (kept.id.clone(), kept.reason)).collect()
 }
 
+/// What a clean of one of compose's projects takes: nothing that was built for no such project, and nothing that a clean
+/// without that name would leave.
+fn is_part_of(part: &Plan, all: &Plan, books: &Books, compose: Option<&Name>) -> Result<(), String> {
+    let things = |plan: &Plan| -> BTreeSet<String> {
+        let gone = plan.steps.iter().filter(|step| !matches!(step.deed, Deed::Untag { .. } | Deed::GiveBack { .. }));
+        gone.map(|step| format!("{:?} {}", step.kind(), step.id())).collect()
+    };
+    let names = |plan: &Plan| -> BTreeSet<String> {
+        let named = |step: &Step| step.names().into_iter().map(str::to_owned).collect::<Vec<_>>();
+        plan.steps.iter().filter(|step| step.kind() == Kind::Image).flat_map(named).collect()
+    };
+    for step in &part.steps {
+        let is_about = |id| books.claims(id).any(|build| build.compose.as_ref() == compose);
+        match &step.deed {
+            Deed::RemoveImage { id, .. } | Deed::Untag { image: id, .. } if !is_about(*id) => {
+                return Err(format!("{id} was not built for it"));
+            }
+            Deed::GiveBack { .. } | Deed::RemoveNetwork { .. } | Deed::RemoveVolume { .. } => {
+                return Err(format!("{:?} comes with the end of a session", step.deed));
+            }
+            _ => {}
+        }
+    }
+    let more: Vec<String> = things(part).difference(&things(all)).cloned().collect();
+    let more_names: Vec<String> = names(part).difference(&names(all)).cloned().collect();
+    if more.is_empty() && more_names.is_empty() { Ok(()) } else { Err(format!("{more:?} {more_names:?} would stay")) }
+}
+
 /// How much had to be seen, and whether anything went.
 fn try_one(seed: u64) -> (Breadth, bool) {
     let mut dice = Dice(seed);
@@ -220,6 +251,12 @@ fn try_one(seed: u64) -> (Breadth, bool) {
         let shown = || format!("seed {seed}, {policy:#?}\n{books:#?}\n{:#?}", fake.world());
         assert_eq!(deeds(&narrow), deeds(&whole), "{}", shown());
         assert_eq!(kept(&narrow, &books), kept(&whole, &books), "{}", shown());
+        if policy.compose.is_some() {
+            let all = CleanPolicy { compose: None, ..policy.clone() };
+            let (all, _) = plan(&fake, &books, &here, &all, Breadth::Whole).await;
+            is_part_of(&whole, &all, &books, policy.compose.as_ref())
+                .unwrap_or_else(|why| panic!("{why}: {}", shown()));
+        }
         let removes = |plan: &Plan| plan.steps.iter().any(|step| matches!(step.deed, Deed::RemoveImage { .. }));
         (breadth, removes(&whole))
     })

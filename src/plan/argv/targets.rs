@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::key::is_remote;
 use super::output::Output;
 use super::{BuildWords, names};
-use crate::model::Stamp;
+use crate::model::{Name, Stamp};
 
 /// One of the targets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct BakeTarget {
     pub words: BuildWords,
     /// What its labels say.
     pub stamp: Stamp,
+    /// The project of compose's that it is built for.
+    pub compose: Option<Name>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +57,7 @@ pub fn targets(printed: &[u8]) -> Result<Vec<BakeTarget>, serde_json::Error> {
 impl PrintedTarget {
     fn read(self, name: String) -> BakeTarget {
         let stamp = Stamp::read(|label| self.labels.get(label)?.as_deref());
+        let compose = self.compose();
         let inline = self.dockerfile_inline.is_some();
         let mut words = BuildWords {
             raw_tags: self.tags.iter().map(OsString::from).collect(),
@@ -71,7 +74,13 @@ impl PrintedTarget {
             ..BuildWords::default()
         };
         words.tags = names(&words);
-        BakeTarget { name, words, stamp }
+        BakeTarget { name, words, stamp, compose }
+    }
+
+    /// By the label that compose itself puts on each of its targets, over one of the user's own. What the image will
+    /// inherit does not stand here.
+    fn compose(&self) -> Option<Name> {
+        Name::typed(self.labels.get("com.docker.compose.project")?.as_deref()?).ok()
     }
 
     /// The Dockerfile from where docker was started. In a definition it is named from its context.
@@ -133,7 +142,7 @@ mod tests {
             app.words.tags.iter().map(ToString::to_string).collect::<Vec<_>>(),
             ["app:dev", "docker.io/library/app:2"]
         );
-        assert_eq!(app.stamp, key("p", "s").into());
+        assert_eq!((&app.stamp, &app.compose), (&key("p", "s").into(), &None));
         assert_eq!(targets["base"].stamp, Stamp::default());
         assert_eq!(targets["files"].words.target.as_deref(), Some(OsStr::new("run")));
         for (name, builder, what) in [
@@ -145,6 +154,19 @@ mod tests {
             ("pushed", Builder::Apart, IdFile::No(NoIdFile::Pushed)),
         ] {
             assert_eq!(id_file(&targets[name].words, builder), what, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_project_of_composes_is_the_one_that_compose_says_in_its_definition() {
+        let of = |labels: &str| {
+            printed(&format!(r#"{{"target": {{"a": {{"labels": {{{labels}}}}}}}}}"#))["a"].compose.clone()
+        };
+        let label =
+            |name: &str| format!(r#""com.docker.compose.project": {name}, "com.docker.compose.service": "web""#);
+        assert_eq!(of(&label(r#""shop_dev-1""#)).as_ref().map(Name::as_str), Some("shop_dev-1"));
+        for none in [label("null"), label("\"\""), label("\"-x y\""), String::new()] {
+            assert_eq!(of(&none), None, "{none}");
         }
     }
 

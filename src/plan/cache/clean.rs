@@ -32,7 +32,7 @@ pub(crate) fn clean(
     }
     let (own, others): (Vec<&CachedBuild>, Vec<&CachedBuild>) =
         books.builds.iter().partition(|build| is_own(look, policy, build));
-    let mut stays = needed_elsewhere(&own, &others);
+    let mut stays = needed_elsewhere(look, policy, &own, &others);
     for build in staying(plan, look, policy, &own) {
         stays.extend(build.needs.iter().map(|id| (id.as_str(), KeptReason::NextBuild)));
     }
@@ -78,27 +78,42 @@ pub(crate) fn give_up(books: &mut CacheBooks, plan: &Plan, look: &CleanLook, pol
     if policy.cache_keep.is_some() {
         return;
     }
-    let elsewhere = |kept: &&Kept| {
-        kept.kind == Kind::BuildCache && matches!(kept.reason, KeptReason::OtherProject | KeptReason::OtherSession)
-    };
+    let elsewhere = |kept: &&Kept| kept.kind == Kind::BuildCache && is_elsewhere(kept.reason);
     let left: HashSet<&str> = plan.kept.iter().filter(elsewhere).map(|kept| kept.id.as_str()).collect();
     for build in books.builds.iter_mut().filter(|build| is_own(look, policy, build)) {
         build.needs.retain(|id| !left.contains(id.as_str()));
     }
 }
 
+const fn is_elsewhere(reason: KeptReason) -> bool {
+    matches!(reason, KeptReason::OtherProject | KeptReason::OtherSession | KeptReason::OtherCompose)
+}
+
 /// Whether the clean is about this build.
 fn is_own(look: &CleanLook, policy: &CleanPolicy, build: &CachedBuild) -> bool {
+    is_covered(look, policy, build) && policy.is_about(build.compose.as_ref())
+}
+
+fn is_covered(look: &CleanLook, policy: &CleanPolicy, build: &CachedBuild) -> bool {
     covers(look, policy, &build.of) && !look.is_others(&build.of)
 }
 
 /// What the newest versions of builds need that the clean is not about.
-fn needed_elsewhere<'a>(own: &[&CachedBuild], others: &[&'a CachedBuild]) -> BTreeMap<&'a str, KeptReason> {
+fn needed_elsewhere<'a>(
+    look: &CleanLook,
+    policy: &CleanPolicy,
+    own: &[&CachedBuild],
+    others: &[&'a CachedBuild],
+) -> BTreeMap<&'a str, KeptReason> {
     let projects: HashSet<&str> = own.iter().map(|build| build.of.project.as_str()).collect();
     let mut needed = BTreeMap::new();
     for build in latest(others.iter().copied(), |_| false) {
         let is_of_ours = projects.contains(build.of.project.as_str());
-        let reason = if is_of_ours { KeptReason::OtherSession } else { KeptReason::OtherProject };
+        let reason = match is_of_ours {
+            true if is_covered(look, policy, build) => KeptReason::OtherCompose,
+            true => KeptReason::OtherSession,
+            false => KeptReason::OtherProject,
+        };
         needed.extend(build.needs.iter().map(|id| (id.as_str(), reason)));
     }
     needed
@@ -144,10 +159,11 @@ fn noted<'a>(look: &CleanLook<'a>, build: &CachedBuild) -> impl Iterator<Item = 
     only.into_iter().chain(rest)
 }
 
-/// The records that builds in the scope need, and without tags those that no build needs any more.
+/// The records that builds in the scope need, and without tags those that no build needs any more, which were made for
+/// nobody knows which of compose's projects.
 fn in_scope<'a>(policy: &CleanPolicy, books: &'a CacheBooks, own: &[&'a CachedBuild]) -> BTreeSet<&'a str> {
     let mut all: BTreeSet<&str> = own.iter().flat_map(|build| &build.needs).map(String::as_str).collect();
-    if policy.cache == CacheWish::With && !policy.tags {
+    if policy.cache == CacheWish::With && !policy.tags && policy.compose.is_none() {
         let needed: HashSet<&str> = books.builds.iter().flat_map(|build| &build.needs).map(String::as_str).collect();
         all.extend(books.records.keys().map(String::as_str).filter(|id| !needed.contains(id)));
     }
@@ -201,6 +217,31 @@ mod tests {
         gone.sort();
         books.forget(|id| gone.iter().any(|other| other == id));
         gone
+    }
+
+    #[test]
+    fn what_two_of_composes_projects_use_goes_with_the_last_that_asks() {
+        let of = key("p", "s");
+        let compose = |name: &str| crate::model::Name::typed(name).ok();
+        let made = |name: &str, needs: &[&str]| CachedBuild {
+            compose: compose(name),
+            key: name.to_owned(),
+            ..cached(&of, needs)
+        };
+        let mut books = CacheBooks {
+            builds: vec![made("dev", &["both", "own"]), made("test", &["both", "theirs"]), made("", &["plain"])],
+            records: ["both", "own", "theirs", "plain", "nobodys"]
+                .map(|id| (id.to_owned(), CacheClaim::default()))
+                .into(),
+        };
+        let leftovers = CleanPolicy { cache: CacheWish::With, ..crate::plan::clean::tests::leftovers() };
+        let asked = |name: &str, policy: &CleanPolicy| CleanPolicy { compose: compose(name), ..policy.clone() };
+        assert_eq!(cleaned(&mut books, &of, &asked("dev", &leftovers)), [""; 0], "what nobody needs was made for any");
+        let whole = CleanPolicy { tags: true, ..leftovers.clone() };
+        assert_eq!(cleaned(&mut books, &of, &asked("none", &whole)), [""; 0]);
+        assert_eq!(cleaned(&mut books, &of, &asked("dev", &whole)), ["own"]);
+        assert_eq!(cleaned(&mut books, &of, &asked("test", &whole)), ["both", "theirs"]);
+        assert_eq!(cleaned(&mut books, &of, &leftovers), ["nobodys"]);
     }
 
     #[test]

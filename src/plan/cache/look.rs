@@ -46,6 +46,7 @@ pub(crate) fn look(books: &mut CacheBooks, ended: &[EndedBuild], history: &[Past
             of: build.of.clone(),
             key: build.key.clone(),
             variant: build.variant.clone(),
+            compose: build.compose.clone(),
             at: build.ended,
             ok: build.ok,
             keep: build.keep,

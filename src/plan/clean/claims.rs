@@ -124,7 +124,7 @@ impl<'a> Claims<'a> {
             return Standing::Ours(claim);
         }
         if let Some(build) = self.builds(image.id).next_back() {
-            let (reason, holders) = self.why_not(&build.of);
+            let (reason, holders) = self.why_not(build);
             return Standing::NotOurs(reason, holders);
         }
         let stamp = image.stamp();
@@ -160,12 +160,12 @@ impl<'a> Claims<'a> {
     fn recorded_claim(&self, image: &Image) -> Option<Claim<'a>> {
         let (builds, elsewhere): (Vec<&Build>, Vec<&Build>) = self
             .builds(image.id)
-            .partition(|build| covers(self.look, self.policy, &build.of) && !self.look.is_others(&build.of));
+            .partition(|build| self.is_covered(&build.of) && self.policy.is_about(build.compose.as_ref()));
         let at = builds.iter().map(|build| build.at).max()?;
         Some(Claim {
             image: image.id,
             intermediate: builds.iter().all(|build| build.result != Some(image.id)),
-            shared_with: elsewhere.last().map(|build| self.shared_with(&build.of)),
+            shared_with: elsewhere.last().map(|build| self.shared_with(build)),
             at,
             adopted: false,
             doubted: !self.is_sure(image.id) && !self.is_let_in(image),
@@ -189,6 +189,10 @@ impl<'a> Claims<'a> {
 
     /// The two doors. Both ask for the stamp of a session in the scope, and for no evidence against it.
     fn is_let_in(&self, image: &Image) -> bool {
+        // No stamp says for which of compose's projects it was built.
+        if self.policy.compose.is_some() {
+            return false;
+        }
         let stamp = image.stamp();
         let (Some(project), Some(session), false) = (stamp.project, stamp.session, image.is_tagged()) else {
             return false;
@@ -214,14 +218,22 @@ impl<'a> Claims<'a> {
         self.givers.gave_to(image).then_some(KeptReason::Inherited)
     }
 
-    /// Why what a session built is not in the scope, and the session, where it goes on.
-    fn why_not(&self, key: &SessionKey) -> (KeptReason, Vec<Holder>) {
+    /// Whether the scope reaches what a session built.
+    fn is_covered(&self, key: &SessionKey) -> bool {
+        covers(self.look, self.policy, key) && !self.look.is_others(key)
+    }
+
+    /// Why what a build made is not in the scope, and the session, where it goes on.
+    fn why_not(&self, build: &Build) -> (KeptReason, Vec<Holder>) {
+        let key = &build.of;
         let reason = if self.policy.scope.project().is_some_and(|project| *project != key.project) {
             KeptReason::OtherProject
         } else if self.policy.scope != Scope::All && is_meant(self.look, self.policy, key) && !self.look.reaches(key) {
             KeptReason::OtherCopy
         } else if self.look.is_others(key) {
             KeptReason::SessionAlive
+        } else if self.is_covered(key) {
+            KeptReason::OtherCompose
         } else if let Some(goes_on) = self.goes_on(key) {
             let reason = match goes_on {
                 GoesOn::Built { .. } | GoesOn::Runs => KeptReason::MayBeAtWork,
@@ -235,10 +247,14 @@ impl<'a> Claims<'a> {
     }
 
     /// Why what another session built too stays, and who that is.
-    fn shared_with(&self, key: &SessionKey) -> (KeptReason, Vec<Holder>) {
-        let (reason, mut holders) = self.why_not(key);
+    fn shared_with(&self, build: &Build) -> (KeptReason, Vec<Holder>) {
+        let (key, (reason, mut holders)) = (&build.of, self.why_not(build));
         if holders.is_empty() {
-            let who = if reason == KeptReason::OtherProject { &key.project } else { &key.session };
+            let who = match (reason, &build.compose) {
+                (KeptReason::OtherProject, _) => &key.project,
+                (KeptReason::OtherCompose, Some(compose)) => compose,
+                _ => &key.session,
+            };
             holders.push(Holder::Maker(who.clone()));
         }
         (reason, holders)

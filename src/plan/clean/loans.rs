@@ -13,7 +13,7 @@ use crate::model::{
 /// The sessions that this clean ends: one that leaves them their tags, but at their own end, does not. Nor does any where
 /// a build of theirs still runs: docker may have moved the tag, and nobody has noted yet from where.
 fn ending<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Item = &'a SessionEntry> {
-    let ends = policy.scope.is_of_sessions() && (policy.tags || policy.stops);
+    let ends = policy.ends_sessions() && (policy.tags || policy.stops);
     let entries = look.books.sessions.values().filter(move |entry| ends && !builds_in(look.running, &entry.key));
     entries.filter(|entry| covers(look, policy, &entry.key) && !look.is_others(&entry.key))
 }
@@ -23,11 +23,13 @@ fn ends<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> HashSet<&'a Session
 }
 
 /// Whether a session that this clean does not end owes somebody one of its tags. Of one that nobody opened nobody waits
-/// for the end, unless it was to end now and a build of it runs.
+/// for the end, unless it was to end now and a build of it runs, or a part of it is to go before its end.
 fn is_owing<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Fn(&SessionKey) -> bool + use<'a> {
     let ends = ends(look, policy);
     let is_put_off = |key: &SessionKey| builds_in(look.running, key) && covers(look, policy, key);
-    move |key| !ends.contains(key) && (look.life(key) != Life::Unowned || is_put_off(key))
+    let is_cleaned_in_part =
+        move |key: &SessionKey| policy.scope.is_of_sessions() && !policy.ends_sessions() && covers(look, policy, key);
+    move |key| !ends.contains(key) && (look.life(key) != Life::Unowned || is_put_off(key) || is_cleaned_in_part(key))
 }
 
 /// The names of our images that such a session took and will give back: where one went, nothing could come back by it,

@@ -32,6 +32,8 @@ pub(crate) enum CacheWish {
 #[derive(Clone, Debug)]
 pub(crate) struct CleanPolicy {
     pub scope: Scope,
+    /// Of what the scope covers only what was built for this project of compose's.
+    pub compose: Option<Name>,
     /// Tags that our builds gave go too.
     pub tags: bool,
     /// The sessions' own containers of what goes are taken first, those that do not run.
@@ -51,6 +53,16 @@ pub(crate) struct CleanPolicy {
 }
 
 impl CleanPolicy {
+    /// Whether it asks for what was built for this project of compose's, or for none.
+    pub(crate) fn is_about(&self, compose: Option<&Name>) -> bool {
+        self.compose.is_none() || self.compose.as_ref() == compose
+    }
+
+    /// Only a whole session has an end, and what was built for one project of compose's may be a part of it.
+    pub(crate) const fn ends_sessions(&self) -> bool {
+        self.scope.is_of_sessions() && self.compose.is_none()
+    }
+
     /// Whether it asks for what is older than that.
     pub(crate) fn is_too_young(&self, now: Timestamp, at: Timestamp) -> bool {
         self.older_than.is_some_and(|age| at > now || now.duration_since(at).unsigned_abs() < age)

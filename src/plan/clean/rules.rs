@@ -137,7 +137,7 @@ impl<'a> CleanRules<'a> {
                 || stay.reason == KeptReason::ForeignTag
                 || stay.reason == KeptReason::Lent && !is_lent
         };
-        self.policy.scope.is_of_sessions()
+        self.policy.ends_sessions()
             && sharers.is_some()
             && names_go
             && self.users(image).is_empty()

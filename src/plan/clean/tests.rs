@@ -12,6 +12,7 @@ use crate::model::image_tests::{container, host, image};
 use crate::model::{Books, Life, Name, Opening, Pattern, Reference, Scope, SessionEntry, SessionKey, Snapshot, ledger};
 use crate::model::{Build, Container, ContainerState, Deed, Image, ImageGuard, RUN_LABEL, Record, Taken};
 
+mod compose;
 mod doubted;
 mod loans;
 mod names;
@@ -41,6 +42,7 @@ fn reference(text: &str) -> Reference {
 /// A policy that takes the leftovers of project `p`.
 pub(in crate::plan) fn leftovers() -> CleanPolicy {
     CleanPolicy {
+        compose: None,
         scope: Scope::Project { project: name("p") },
         tags: false,
         containers: false,

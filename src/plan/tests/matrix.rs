@@ -211,6 +211,7 @@ impl Scene {
             ..CleanLook::of(&self.snapshot, &self.books, &here)
         };
         let policy = CleanPolicy {
+            compose: None,
             scope: match verb {
                 Verb::Clean | Verb::Tagged => Scope::Project { project: name("p") },
                 Verb::Stale => Scope::Stale { project: name("p") },

@@ -160,6 +160,7 @@ fn world(dice: &mut Dice) -> App {
 fn policy(dice: &mut Dice, scope: Scope) -> CleanPolicy {
     let ends = matches!(scope, Scope::Session(_) | Scope::Stale { .. });
     CleanPolicy {
+        compose: None,
         tags: dice.one_in(2),
         containers: ends && !dice.one_in(4),
         stops: ends && dice.one_in(2),

@@ -139,6 +139,7 @@ fn of_session() -> Plan {
         ..CleanLook::of(&snapshot, &books, &here)
     };
     let policy = CleanPolicy {
+        compose: None,
         scope: Scope::Session(own.clone()),
         tags: true,
         containers: true,
@@ -153,7 +154,7 @@ fn of_session() -> Plan {
         cache_keep: None,
     };
     let mut plan = session_end::plan(&look, &extras, &policy);
-    plan.scope = Some(Asked { of: Scope::Session(own), tagged: true, containers: true, cache: false });
+    plan.scope = Some(Asked { of: Scope::Session(own), compose: None, tagged: true, containers: true, cache: false });
     let cache = [CacheRecord { shared: true, size: 150, ..record("layer", &[]) }];
     share_with_cache(&mut plan, &books, &cache);
     anonymous(look.snapshot, &extras.volumes, &mut plan, &policy);
@@ -215,7 +216,7 @@ fn kept() -> Plan {
         kept(Kind::Network, "net", Because::Failed, &[]),
     ];
     let mut plan = Plan::new("clean", &host(Vec::new(), Vec::new()).engine, at(NOW), Vec::new(), kept);
-    plan.scope = Some(Asked { of: Scope::All, tagged: false, containers: false, cache: false });
+    plan.scope = Some(Asked { of: Scope::All, compose: None, tagged: false, containers: false, cache: false });
     plan
 }
 

@@ -1,13 +1,13 @@
 //! The images of sessions as one table, whose columns fit the terminal. No name is cut: it may be copied.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::super::Page;
 use super::super::words::{count, held_by, holders, in_words, list, words};
-use crate::model::{ImageId, Kept, KeptReason, Plan, Step, human_bytes, human_duration, total};
+use crate::model::{ImageId, Kept, KeptReason, Name, Plan, Step, human_bytes, human_duration, total};
 use crate::plan::status::{Owned, SessionSummary};
 
 /// Images of one session that a terminal names before the rest is counted, and names of what others stand under.
@@ -156,6 +156,12 @@ impl<'a> Images<'a> {
             rows.push(sum(count(going.len(), "leftover"), frees(&going)));
         }
         rows.extend(self.staying(&staying).into_iter().map(ImageRow::Note));
+        let composes: BTreeSet<&Name> = session.images.iter().filter_map(|image| image.compose.as_ref()).collect();
+        if !composes.is_empty() {
+            let names: Vec<String> = composes.iter().map(ToString::to_string).collect();
+            let what = if names.len() == 1 { "compose project" } else { "compose projects" };
+            rows.push(ImageRow::Note(format!("of the {what} {}", list(&names, SHOWN))));
+        }
         if session.cache > 0 {
             let shared = match session.shared_cache {
                 0 => String::new(),
@@ -219,7 +225,7 @@ mod tests {
     fn owned(n: u8, names: &[&str], frees: u64) -> Owned {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         let built = Timestamp::from_second(i64::from(n) * 3600).expect("a time");
-        Owned { id: id(n), names, built, size: 123_400_000, frees, result: n != 4 && n != 3 }
+        Owned { id: id(n), names, built, size: 123_400_000, frees, result: n != 4 && n != 3, compose: None }
     }
 
     fn kept(n: u8, reason: KeptReason, holders: Vec<Holder>) -> Kept {

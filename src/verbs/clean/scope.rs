@@ -5,8 +5,8 @@ use std::io::IsTerminal;
 use crate::app::App;
 use crate::cli::CleanFlags;
 use crate::config::value::Source;
-use crate::error::Result;
-use crate::model::{Asked, Kind, Plan, Scope, SessionKey, Step};
+use crate::error::{Error, Result};
+use crate::model::{Asked, Kind, Name, Plan, Scope, SessionKey, Step};
 use crate::plan::clean::{CacheWish, CleanPolicy};
 use crate::plan::unknown::Subject;
 
@@ -15,7 +15,13 @@ pub(super) fn of_flags(app: &App, flags: &CleanFlags) -> Result<CleanPolicy> {
     let tags = flags.tagged || scope.is_of_sessions() && !flags.keep_tagged;
     let containers = scope.is_of_sessions() && !flags.keep_containers;
     let (cache, cache_keep) = (cache(flags, false), flags.cache_keep);
-    Ok(CleanPolicy { containers, volumes: flags.volumes, cache, cache_keep, ..app.clean_policy(scope, tags) })
+    let compose = compose(flags)?;
+    Ok(CleanPolicy { compose, containers, volumes: flags.volumes, cache, cache_keep, ..app.clean_policy(scope, tags) })
+}
+
+fn compose(flags: &CleanFlags) -> Result<Option<Name>> {
+    let typed = flags.compose.as_deref().map(Name::typed).transpose();
+    typed.map_err(|wrong| Error::usage("reading --compose", wrong))
 }
 
 const fn cache(flags: &CleanFlags, only: bool) -> CacheWish {
@@ -29,10 +35,13 @@ const fn cache(flags: &CleanFlags, only: bool) -> CacheWish {
 /// By which of these a plan from a file was made. The file says for what it was asked and nothing else: what is
 /// kept, and what is believed, the settings say today as ever. Where a file of before does not say it, it is one
 /// of all that could have been asked for.
-pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> Vec<CleanPolicy> {
+pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> Result<Vec<CleanPolicy>> {
+    // Whoever names one here too narrows the file by it.
+    let compose = compose(flags)?.or_else(|| asked?.compose.clone());
     let policy = |scope: Scope, tagged: bool, containers: bool, only_cache: bool| {
         let policy = app.clean_policy(scope, (tagged || flags.tagged) && !flags.keep_tagged);
         CleanPolicy {
+            compose: compose.clone(),
             containers: policy.containers && containers && !flags.keep_containers,
             // Whoever lets data go says so each time.
             volumes: flags.volumes,
@@ -43,8 +52,8 @@ pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> V
             ..policy
         }
     };
-    if let Some(Asked { of, tagged, containers, cache }) = asked {
-        return vec![policy(of.clone(), *tagged, *containers, *cache)];
+    if let Some(Asked { of, tagged, containers, cache, .. }) = asked {
+        return Ok(vec![policy(of.clone(), *tagged, *containers, *cache)]);
     }
     let project = || app.key.project.clone();
     let all = [
@@ -53,16 +62,16 @@ pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> V
         Scope::Stale { project: project() },
         Scope::All,
     ];
-    all.into_iter().map(|scope| policy(scope, true, true, false)).collect()
+    Ok(all.into_iter().map(|scope| policy(scope, true, true, false)).collect())
 }
 
 /// What was typed to say whose things are meant, and so may be a slip of the pen.
-pub(super) fn named<'a>(app: &App, flags: &CleanFlags, policy: &'a CleanPolicy) -> Option<(String, Subject<'a>)> {
+pub(super) fn named<'a>(app: &App, flags: &CleanFlags, policy: &'a CleanPolicy) -> Vec<(String, Subject<'a>)> {
     let typed = |key: &str| matches!(app.settings.source(key), Some(Source::Flag(_)));
     if flags.act.apply.is_some() {
-        return None;
+        return Vec::new();
     }
-    match &policy.scope {
+    let whose = match &policy.scope {
         Scope::Session(key) if typed("session") || *key != app.key => {
             Some((format!("cleaning session {}", key.session), Subject::Session(key, "clean --session")))
         }
@@ -72,12 +81,16 @@ pub(super) fn named<'a>(app: &App, flags: &CleanFlags, policy: &'a CleanPolicy) 
             Some((format!("cleaning project {project}"), Subject::Project(project)))
         }
         _ => None,
-    }
+    };
+    let of = policy.scope.project();
+    let compose = policy.compose.as_ref();
+    let compose = compose.map(|name| (format!("cleaning the compose project {name}"), Subject::Compose(of, name)));
+    whose.into_iter().chain(compose).collect()
 }
 
 pub(super) fn asked(policy: &CleanPolicy) -> Asked {
-    let of = policy.scope.clone();
-    Asked { of, tagged: policy.tags, containers: policy.containers, cache: policy.cache == CacheWish::Only }
+    let (of, compose) = (policy.scope.clone(), policy.compose.clone());
+    Asked { of, compose, tagged: policy.tags, containers: policy.containers, cache: policy.cache == CacheWish::Only }
 }
 
 /// Whose things go, where somebody else may still want them: those of every project or, from a file, of another
@@ -119,6 +132,7 @@ mod tests {
     fn policy(scope: Scope, tags: bool, containers: bool) -> CleanPolicy {
         let (keep, stale_after) = (Vec::new(), Duration::ZERO);
         CleanPolicy {
+            compose: None,
             scope,
             tags,
             containers,

@@ -60,13 +60,14 @@ fn every_line() -> Vec<(&'static str, Record)> {
             Record::Build(bare()),
         ),
         (
-            r#"{"t":"build","build":"18a-7","project":"p","session":"job-1","at":"1970-01-01T00:00:00Z","tags":["app:latest"],"key":"k","ok":false,"steps":["<2>","<5>"],"took":[{"tag":"app:dev","from":"<3>"}],"tilt":true,"home":"here","doubted":true}"#,
+            r#"{"t":"build","build":"18a-7","project":"p","session":"job-1","at":"1970-01-01T00:00:00Z","tags":["app:latest"],"key":"k","ok":false,"steps":["<2>","<5>"],"took":[{"tag":"app:dev","from":"<3>"}],"tilt":true,"compose":"dev","home":"here","doubted":true}"#,
             Record::Build(Build {
                 ok: false,
                 result: None,
                 steps: vec![id(2), id(5)],
                 took: taken(),
                 tilt: true,
+                compose: Some(name("dev")),
                 home: Some("here".to_owned()),
                 doubted: true,
                 ..bare()

@@ -69,6 +69,7 @@ impl Scene {
         };
         let policy = CleanPolicy {
             scope,
+            compose: None,
             tags: self.tags,
             containers: true,
             stops: !matches!(end, End::Clean | End::ByName),
@@ -307,6 +308,7 @@ fn the_session_of_another_working_copy_ended_with_its_last_build() {
     let here = Here { alone: true, ..Here::somebody(key("p", "local-00000001")) };
     let policy = CleanPolicy {
         scope: Scope::Session(theirs),
+        compose: None,
         tags: true,
         containers: true,
         stops: false,
