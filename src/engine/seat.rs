@@ -85,7 +85,7 @@ impl Seat {
         let (dir, script) = (Some(&*self.config_dir), self.script());
         let config = CliConfig::read(dir);
         let plugins: Vec<PathBuf> = buildx_plugins(dir, &config).collect();
-        let is_named = config.cli_plugins_extra_dirs.is_some_and(|folders| folders.contains(&self.folder()));
+        let is_named = config.cli_plugins_extra_dirs.contains(&self.folder());
         match (is_named, script.is_file()) {
             (false, false) => return SeatStanding::Absent,
             (false, true) => {

@@ -35,6 +35,7 @@ pub(crate) fn promises() -> Promises {
         .without_engine(promises![
             the_real_one_gets_the_words_and_the_streams_as_they_are,
             a_seat_with_nothing_behind_it_says_so,
+            a_quiet_build_stays_quiet_where_docker_has_a_buildx_that_dkb_does_not_find,
             a_copy_of_dkb_in_the_place_is_no_buildx_and_never_its_own,
         ])
 }
@@ -283,6 +284,17 @@ fn a_seat_with_nothing_behind_it_says_so() {
         called(place.path(), Path::new("")).env("DOCKER_CONFIG", place.path()).args(["buildx", "version"]).run();
     if output.exit_code() != Some(0) {
         output.code(127).warns("there is none behind it");
+    }
+}
+
+fn a_quiet_build_stays_quiet_where_docker_has_a_buildx_that_dkb_does_not_find() {
+    for (said, is_kept) in [("github.com/docker/buildx v0.29.1", true), ("", false)] {
+        let (docker, state) = (FakeDocker::new(), State::new());
+        docker.reply_to("buildx").stdout(said);
+        state.dkb().with_docker(&docker).project("p").session("s").args(["build", "-q", "."]).run().success();
+        let words = docker.calls_of("build").pop().expect("a build").words();
+        // Unless this machine has one for everybody.
+        assert!(words.contains(&"-q".to_owned()) || !is_kept, "{words:?}");
     }
 }
 
