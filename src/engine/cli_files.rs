@@ -38,12 +38,9 @@ impl CliConfig {
             if is_named(&name, "currentContext") {
                 config.current_context = from_str(value).unwrap_or(config.current_context);
             } else if is_named(&name, EXTRA_DIRS) {
-                match from_str::<Option<Vec<&RawValue>>>(value) {
-                    Ok(dirs) => {
-                        let dirs = dirs.into_iter().flatten().filter_map(|dir| from_str(dir.get()).ok());
-                        config.cli_plugins_extra_dirs = dirs.collect();
-                    }
-                    Err(_) => {}
+                if let Ok(dirs) = from_str::<Option<Vec<&RawValue>>>(value) {
+                    let dirs = dirs.into_iter().flatten().filter_map(|dir| from_str(dir.get()).ok());
+                    config.cli_plugins_extra_dirs = dirs.collect();
                 }
             } else if is_named(&name, "aliases") {
                 let aliases = members(value).unwrap_or_default().into_iter().filter(|(name, _)| name == "builder");

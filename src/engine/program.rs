@@ -281,7 +281,7 @@ pub(super) fn first_line(command: &mut Command) -> io::Result<String> {
 
 fn first_line_within(command: &mut Command, patience: Duration) -> io::Result<String> {
     const LONGEST: u64 = 4096;
-    let (until, late) = (Instant::now() + patience, || io::Error::from(io::ErrorKind::TimedOut));
+    let (began, late) = (Instant::now(), || io::Error::from(io::ErrorKind::TimedOut));
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let (said, heard) = mpsc::channel();
     if let Some(stdout) = child.stdout.take() {
@@ -292,7 +292,7 @@ fn first_line_within(command: &mut Command, patience: Duration) -> io::Result<St
         });
     }
     let line = heard.recv_timeout(patience).unwrap_or_else(|_| Err(late()));
-    while line.is_ok() && Instant::now() < until {
+    while line.is_ok() && began.elapsed() < patience {
         if child.try_wait()?.is_some() {
             return Ok(String::from_utf8_lossy(&line?).trim().to_owned());
         }

@@ -233,6 +233,9 @@ fn replace(file: &Path, text: &str, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// How many seconds a dkb may take to say that it is there: fewer than it takes until the script itself counts as lost.
+const ANSWERS_WITHIN: u64 = 5;
+
 /// `buildx`: the one that docker finds without dkb by now.
 fn script(dkb: &str, buildx: &str) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
@@ -277,7 +280,7 @@ find_buildx <"$settings"
 exec "$buildx" "$@"
 "#,
         dkb = quoted(dkb),
-        seconds = files::PATIENCE.as_secs(),
+        seconds = ANSWERS_WITHIN,
         key = EXTRA_DIRS.chars().map(letter).collect::<String>(),
         system = SYSTEM_PLUGINS.join(" "),
         buildx = quoted(buildx),
