@@ -306,7 +306,8 @@ fn root_puts_nothing_into_the_settings_of_somebody_else() {
     let user = User::new();
     let before = user.files();
     // Only root can make it somebody else's.
-    if chown(user.state.docker_config(), Some(12_345), None).is_ok() {
+    let folders = [user.state.docker_config(), user.state.docker_config().join("cli-plugins")];
+    if folders.iter().all(|folder| chown(folder, Some(12_345), None).is_ok()) {
         let refused = user.plugin(&["install", "--every-build"]).run().code(2);
         refused.says("belongs to somebody else").says("run this as that user");
         user.plugin(&["install"]).run().code(1).says("belongs to somebody else");
