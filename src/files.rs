@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
@@ -14,6 +14,13 @@ use rustix::fs::OFlags;
 pub(crate) const SETTINGS: u64 = 1 << 20;
 /// How long a pipe that the user named may keep silent, or go on, or have nobody at its other end.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether root would make this in a folder of somebody else, who could not change it there: with his `HOME`, by
+/// `sudo -E`.
+pub(crate) fn is_anothers_for_root(path: &Path) -> bool {
+    let folder = path.ancestors().find_map(|folder| folder.metadata().ok());
+    rustix::process::geteuid().is_root() && folder.is_some_and(|folder| folder.uid() != 0)
+}
 
 /// Reads a plain file of no more than so many bytes. A pipe, a device or a folder in its place is an error.
 pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {

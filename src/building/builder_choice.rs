@@ -43,13 +43,20 @@ pub(super) fn result_in(
 /// The builder to which `docker buildx build` goes here, if that is not the engine's own.
 pub(crate) fn apart(app: &App) -> Option<String> {
     let dir = config_dir(app.docker.config.as_deref(), &env);
-    let named = env("BUILDX_BUILDER").map(|name| name.to_string_lossy().into_owned()).filter(|name| !name.is_empty());
+    let named = variable(&env, "BUILDX_BUILDER");
     let files = BuildxFiles::read(env("BUILDX_CONFIG").map(Into::into), dir.as_deref());
     let context = endpoint::context_name(&app.docker, &env);
     builder::apart(named.as_deref(), context.as_deref(), &files).map(str::to_owned)
 }
 
-pub(crate) fn builder_of(app: &App, program: &Program, spelling: &Spelling, state: Option<&State>) -> BuilderKind {
+/// `is_asked`: much hangs on it, so docker itself is asked before it is taken to have no buildx.
+pub(crate) fn builder_of(
+    app: &App,
+    program: &Program,
+    spelling: &Spelling,
+    state: Option<&State>,
+    is_asked: bool,
+) -> BuilderKind {
     let dir = config_dir(app.docker.config.as_deref(), &env);
     let config = CliConfig::read(dir.as_deref());
     let facts = BuilderFacts {
@@ -69,7 +76,10 @@ pub(crate) fn builder_of(app: &App, program: &Program, spelling: &Spelling, stat
     let cli_major = cli_version(program, state);
     let engine_builder =
         cli_major.filter(|major| *major < builder::BUILDX_BY_DEFAULT).and_then(|_| preference(app, program));
-    builder::builder_kind(&BuilderFacts { cli_major, engine_builder, ..facts })
+    let is_new = cli_major.is_none_or(|major| major >= builder::BUILDX_BY_DEFAULT);
+    let buildx_plugin =
+        facts.buildx_plugin || is_asked && is_new && builder::finds_buildx(&program.path, app.docker.config.as_deref());
+    builder::builder_kind(&BuilderFacts { cli_major, engine_builder, buildx_plugin, ..facts })
 }
 
 /// The year of the docker program, remembered as long as the program is the same file.

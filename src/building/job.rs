@@ -52,7 +52,9 @@ pub(crate) struct Job {
 
 impl Job {
     pub(crate) fn new(app: &App, program: Program, spelling: Spelling, words: BuildWords) -> Self {
-        let kind = builder_choice::builder_of(app, &program, &spelling, app.state().as_ref().ok());
+        // A builder that turns out to be another one must not have lost its `-q`.
+        let state = app.state();
+        let kind = builder_choice::builder_of(app, &program, &spelling, state.as_ref().ok(), words.quiet);
         let builder = builder_choice::result_in(app, &program, &spelling, words.tool, words.builder.as_deref());
         let (quiet, call) = (words.quiet, Call::Build(words.clone()));
         let mut job = Self::begin(app, program, spelling, call, builder, kind != BuilderKind::BuildKit);

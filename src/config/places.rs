@@ -39,6 +39,10 @@ impl Places {
         let below_home = |folder: &str| home.as_ref().map(|home| home.join(folder));
         let config = absolute("XDG_CONFIG_HOME").or_else(|| below_home(".config"));
         let state = absolute("XDG_STATE_HOME").or_else(|| below_home(".local/state"));
+        // What root notes does not get into the home of somebody else, whose `HOME` it may go by.
+        let state = state.map(|state| {
+            if files::is_anothers_for_root(&state.join("dkb")) { roots_home().join(".local/state") } else { state }
+        });
         let own = config.map(|config| config.join("dkb/config.toml"));
         Self { folder, own, state: state.map(|state| state.join("dkb")), home }
     }
@@ -51,6 +55,13 @@ impl Places {
     fn checkout_file(&self) -> Option<PathBuf> {
         self.folder.ancestors().map(|folder| folder.join(CHECKOUT_FILE)).find(|path| is_there(path))
     }
+}
+
+/// By passwd.
+fn roots_home() -> PathBuf {
+    let users = files::read_text(Path::new("/etc/passwd"), files::SETTINGS).unwrap_or_default();
+    let root = users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|user| user.get(2) == Some(&"0"));
+    root.and_then(|user| Some(PathBuf::from(user.get(5)?))).filter(|home| home.is_absolute()).unwrap_or("/root".into())
 }
 
 /// Reads all there is and makes settings of it. `settings_flag` is `--settings`; `borrowed` are variables of

@@ -1,5 +1,6 @@
 //! Which builder a `docker build` is going to use, known before it says its first word.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
@@ -83,6 +84,14 @@ pub(crate) fn cli_major(docker: &Path) -> Option<u32> {
     let mut command = Command::new(docker);
     program::as_child(&mut command, docker);
     major_of(&program::first_line(command.arg("--version")).ok()?)
+}
+
+/// Asks the program whether it has buildx, of which it may know elsewhere than dkb does. One that does not answer has.
+pub(crate) fn finds_buildx(docker: &Path, config: Option<&Path>) -> bool {
+    let mut command = Command::new(docker);
+    program::as_child(&mut command, docker);
+    command.args(config.map(|config| [OsStr::new("--config"), config.as_os_str()]).into_iter().flatten());
+    program::first_line(command.args(["buildx", "version"])).map_or(true, |said| said.contains("buildx"))
 }
 
 fn major_of(version_line: &str) -> Option<u32> {

@@ -8,39 +8,58 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::from_str;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::Env;
+use super::docker_json::{is_named, members};
 use crate::error::{Error, Result};
 use crate::files;
 
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CliConfig {
     pub current_context: String,
-    pub cli_plugins_extra_dirs: Option<Vec<PathBuf>>,
-    aliases: Option<Aliases>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(default)]
-struct Aliases {
-    builder: Option<String>,
+    pub cli_plugins_extra_dirs: Vec<PathBuf>,
+    builder_alias: bool,
 }
 
 impl CliConfig {
     /// As docker does, a file that is missing or can't be read counts as empty; docker itself warns about it.
     pub(crate) fn read(dir: Option<&Path>) -> Self {
-        dir.and_then(|dir| read(&dir.join("config.json")).ok())
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default()
+        dir.and_then(|dir| read(&dir.join("config.json")).ok()).and_then(|text| Self::parse(&text)).unwrap_or_default()
+    }
+
+    /// What is of another kind than it should be is passed over, and all else counts.
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        let (text, mut config) = (String::from_utf8_lossy(text), Self::default());
+        for (name, value) in members(&text).ok()? {
+            let value = value.get();
+            if is_named(&name, "currentContext") {
+                config.current_context = from_str(value).unwrap_or(config.current_context);
+            } else if is_named(&name, EXTRA_DIRS) {
+                if let Ok(dirs) = from_str::<Option<Vec<&RawValue>>>(value) {
+                    let dirs = dirs.into_iter().flatten().filter_map(|dir| from_str(dir.get()).ok());
+                    config.cli_plugins_extra_dirs = dirs.collect();
+                }
+            } else if is_named(&name, "aliases") {
+                let aliases = members(value).unwrap_or_default().into_iter().filter(|(name, _)| name == "builder");
+                for (_, verb) in aliases {
+                    config.builder_alias = from_str::<String>(verb.get()).is_ok_and(|verb| !verb.is_empty());
+                }
+            }
+        }
+        Some(config)
     }
 
     /// `docker buildx install` makes buildx the builder by an alias.
-    pub(crate) fn has_builder_alias(&self) -> bool {
-        self.aliases.as_ref().is_some_and(|aliases| aliases.builder.as_ref().is_some_and(|name| !name.is_empty()))
+    pub(crate) const fn has_builder_alias(&self) -> bool {
+        self.builder_alias
     }
 }
+
+/// The key of docker's `config.json` by which it looks for plugins elsewhere too.
+pub(super) const EXTRA_DIRS: &str = "cliPluginsExtraDirs";
 
 /// What docker may have, dkb reads: it would choose another engine without.
 const LARGEST: u64 = 64 << 20;
@@ -169,7 +188,7 @@ pub(super) const SYSTEM_PLUGINS: [&str; 5] = [
 /// What docker finds under the name of buildx where it looks for plugins, the one that it takes first.
 pub(crate) fn buildx_plugins(dir: Option<&Path>, config: &CliConfig) -> impl Iterator<Item = PathBuf> {
     let own = dir.map(|dir| dir.join("cli-plugins"));
-    let extra: Vec<PathBuf> = config.cli_plugins_extra_dirs.iter().flatten().cloned().collect();
+    let extra = config.cli_plugins_extra_dirs.clone();
     let dirs = extra.into_iter().chain(own).chain(SYSTEM_PLUGINS.map(PathBuf::from));
     dirs.map(|dir| dir.join(BUILDX)).filter(|plugin| plugin.is_file())
 }
@@ -209,6 +228,30 @@ mod tests {
     }
 
     #[test]
+    fn settings_are_read_as_docker_reads_them() {
+        for (text, folders) in [
+            (r#"{"cliPluginsExtraDirs": ["/x"]} and more"#, &["/x"][..]),
+            ("{\"cliPluginsExtraDirs\": [\"/x\"]}\n\n{}", &["/x"]),
+            (r#"{"CLIPluginsExtraDirs": ["/x"]}"#, &["/x"]),
+            ("{\"CLIPLUGIN\u{17f}EXTRADIR\u{17f}\": [\"/x\"]}", &["/x"]),
+            (r#"{"cliPluginsExtraDirs": ["/x"], "cliPluginsExtraDirs": ["/y", "/z"]}"#, &["/y", "/z"]),
+            (r#"{"cliPluginsExtraDirs": null, "clipluginsextradirs": ["/x"]}"#, &["/x"]),
+            (r#"{"clipluginsextradirs": ["/x"], "cliPluginsExtraDirs": null}"#, &[]),
+            (r#"{"cliPluginsExtraDirs": ["/x"], "clipluginsextradirs": "/y", "currentContext": 1}"#, &["/x"]),
+            (r#"{"a": "\ud800", "b": 1e999, "cliPluginsExtraDirs": ["/x", 1]}"#, &["/x"]),
+            (r#"{"a": {"cliPluginsExtraDirs": ["/x"]}}"#, &[]),
+            (r#"{"cliPluginsExtraDirs": ["/x"],}"#, &[]),
+        ] {
+            let config = CliConfig::parse(text.as_bytes()).unwrap_or_default();
+            assert_eq!(config.cli_plugins_extra_dirs, folders.iter().map(PathBuf::from).collect::<Vec<_>>(), "{text}");
+        }
+        let config =
+            CliConfig::parse(b"{\"CURRENTCONTEXT\": \"far\", \"a\": \"\xff\", \"Aliases\": {\"builder\": \"x\"}}");
+        let config = config.expect("settings");
+        assert!(config.has_builder_alias() && config.current_context == "far");
+    }
+
+    #[test]
     fn a_context_lies_below_the_hash_of_its_name() {
         let dir = folder();
         let hash = hex::encode(Sha256::digest("far"));
@@ -227,7 +270,7 @@ mod tests {
     #[test]
     fn buildx_is_found_where_docker_looks() {
         let dir = folder();
-        let config = CliConfig { cli_plugins_extra_dirs: Some(vec![dir.path().join("extra")]), ..CliConfig::default() };
+        let config = CliConfig { cli_plugins_extra_dirs: vec![dir.path().join("extra")], ..CliConfig::default() };
         write(&dir.path().join("extra/docker-buildx"), "");
         assert!(has_buildx(None, &config));
         write(&dir.path().join("home/cli-plugins/docker-buildx"), "");

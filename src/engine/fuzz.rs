@@ -91,7 +91,7 @@ pub(crate) fn address(host: &str) {
 
 /// Of docker's settings nothing is kept that was not asked for.
 pub(crate) fn docker_files(text: &[u8]) -> bool {
-    let config = json::<CliConfig>(text);
+    let config = CliConfig::parse(text);
     if let Some(config) = &config {
         let kept = format!("{config:?}").len();
         assert!(kept <= text.len().saturating_mul(12).saturating_add(200), "{kept} bytes of {}", text.len());

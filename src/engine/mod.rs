@@ -2,7 +2,8 @@
 //!
 //! - [`endpoint`]: which engine is meant, decided as the Docker CLI decides it.
 //! - `program`: which docker program to run, and what it is.
-//! - `builder`: which builder that program is going to use; `cli_files`: docker's own settings; `seat`: dkb's place before
+//! - `builder`: which builder that program is going to use; `cli_files`: docker's own settings, and
+//!   `docker_json` how docker reads them; `seat`: dkb's place before
 //!   buildx, on disk, and `extra_dirs` the words by which docker comes by.
 //! - `builder_lists`: which builders buildx knows, of everybody whose list can be read.
 //! - `buildkit`, `protobuf` and `past_builds`: what BuildKit remembers of builds, asked in its own language.
@@ -29,6 +30,7 @@ pub(crate) mod capabilities;
 pub(crate) mod cli_files;
 mod dial;
 mod docker;
+mod docker_json;
 pub mod endpoint;
 mod extra_dirs;
 #[doc(hidden)]

@@ -12,12 +12,11 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 use super::Env;
 use super::cli_files::BUILDX;
-use super::extra_dirs::KEY;
+use super::extra_dirs;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -41,15 +40,10 @@ impl PrivateConfig {
     /// `own`: the folder of the user's settings, `dkb`: what is to stand before `buildx`.
     pub(crate) fn new(own: Option<PathBuf>, dkb: &Path, buildx: &Path, env: Env<'_>) -> Result<Self> {
         let settings = settings(own.as_deref())?;
-        Self::make(own, settings, [dkb, buildx], &place(env)).map_err(|error| Error::failed(TRIED, error))
+        Self::make(own, &settings, [dkb, buildx], &place(env)).map_err(|error| Error::failed(TRIED, error))
     }
 
-    fn make(
-        own: Option<PathBuf>,
-        mut settings: Map<String, Value>,
-        [dkb, buildx]: [&Path; 2],
-        place: &Path,
-    ) -> io::Result<Self> {
+    fn make(own: Option<PathBuf>, settings: &str, [dkb, buildx]: [&Path; 2], place: &Path) -> io::Result<Self> {
         forget_the_dead(place);
         let folder =
             tempfile::Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(0o700)).tempdir_in(place)?;
@@ -64,12 +58,10 @@ impl PrivateConfig {
         for entry in entries.filter(|entry| entry.file_name() != SETTINGS) {
             symlink(std::path::absolute(entry.path())?, private.path().join(entry.file_name()))?;
         }
-        let dirs = settings.remove(KEY).and_then(|dirs| dirs.as_array().cloned()).unwrap_or_default();
-        let dirs = [Value::from(seat.to_string_lossy())].into_iter().chain(dirs).collect();
-        settings.insert(KEY.to_owned(), dirs);
+        let settings = extra_dirs::with(settings, &seat.to_string_lossy()).map_err(io::Error::other)?;
         let file = private.path().join(SETTINGS);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-        file.write_all(&serde_json::to_vec(&settings)?)?;
+        file.write_all(settings.as_bytes())?;
         Ok(private)
     }
 
@@ -100,14 +92,15 @@ pub(crate) fn behind(seat: &Path) -> Option<PathBuf> {
 }
 
 /// What the user's file says. One that docker could not read either is not replaced by another.
-fn settings(own: Option<&Path>) -> Result<Map<String, Value>> {
+fn settings(own: Option<&Path>) -> Result<String> {
     const MOST: u64 = 64 << 20;
-    let Some(file) = own.map(|own| own.join(SETTINGS)).filter(|file| file.exists()) else { return Ok(Map::new()) };
+    let Some(file) = own.map(|own| own.join(SETTINGS)).filter(|file| file.exists()) else { return Ok(String::new()) };
     let text = files::read(&file, MOST).map_err(|error| Error::failed(TRIED, error))?;
-    if text.trim_ascii().is_empty() {
-        return Ok(Map::new());
+    let text = String::from_utf8_lossy(&text).into_owned();
+    match extra_dirs::with(&text, "/") {
+        Ok(_) => Ok(text),
+        Err(why) => Err(Error::failed(TRIED, format!("{}: {why}", file.display()))),
     }
-    serde_json::from_slice(&text).map_err(|error| Error::failed(TRIED, format!("{}: {error}", file.display())))
 }
 
 /// A folder that is gone with the machine's next start, or with the user's next login.
@@ -151,7 +144,10 @@ fn is_over(folder: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::engine::cli_files::EXTRA_DIRS;
 
     fn write(path: &Path, text: &str) {
         fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
@@ -161,7 +157,7 @@ mod tests {
     fn private(own: &Path, place: &Path) -> PrivateConfig {
         let settings = settings(Some(own)).expect("settings");
         let programs = [Path::new("/opt/dkb"), Path::new("/bin/sh")];
-        PrivateConfig::make(Some(own.to_owned()), settings, programs, place).expect("settings")
+        PrivateConfig::make(Some(own.to_owned()), &settings, programs, place).expect("settings")
     }
 
     #[test]
@@ -174,7 +170,7 @@ mod tests {
         let said: Value =
             serde_json::from_slice(&fs::read(private.path().join(SETTINGS)).expect("a file")).expect("JSON");
         assert_eq!((&said["auths"]["r"]["auth"], &said["currentContext"]), (&"c2VjcmV0".into(), &"far".into()));
-        let dirs = said[KEY].as_array().expect("a list");
+        let dirs = said[EXTRA_DIRS].as_array().expect("a list");
         let seat = Path::new(dirs[0].as_str().expect("a path")).join("docker-buildx");
         assert_eq!((behind(&seat), behind(Path::new("docker-buildx"))), (Some("/bin/sh".into()), None));
         assert_eq!((fs::read_link(seat).expect("a link"), &dirs[1]), ("/opt/dkb".into(), &"/x".into()));
@@ -235,7 +231,7 @@ mod tests {
     #[test]
     fn settings_that_can_not_be_read_are_not_replaced() {
         let own = tempfile::tempdir().expect("a folder");
-        assert_eq!(settings(Some(own.path())).expect("none"), Map::new());
+        assert_eq!(settings(Some(own.path())).expect("none"), "");
         write(&own.path().join(SETTINGS), "{");
         assert!(settings(Some(own.path())).expect_err("damage").to_string().contains(SETTINGS));
     }

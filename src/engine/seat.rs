@@ -11,11 +11,14 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::cli_files::{BUILDX, CliConfig, SYSTEM_PLUGINS, buildx_plugins};
+use super::cli_files::{BUILDX, CliConfig, EXTRA_DIRS, SYSTEM_PLUGINS, buildx_plugins};
 use super::extra_dirs;
 use super::program::{self, READY, SEAT_MARK, SEATED, first_line};
 use crate::error::{Error, Result};
 use crate::files;
+
+/// The name of its folder.
+const SEAT_FOLDER: &str = "dkb-seat";
 
 /// The seat that belongs to one folder of docker's settings.
 #[derive(Clone, Debug)]
@@ -25,8 +28,12 @@ pub(crate) struct Seat {
 
 /// The buildx that docker finds behind what stands there, by its settings in this folder.
 pub(crate) fn behind(seat: &Path, config_dir: Option<&Path>) -> Option<PathBuf> {
-    let plugins: Vec<PathBuf> = buildx_plugins(config_dir, &CliConfig::read(config_dir)).collect();
-    program::behind(seat, &plugins)
+    let plugins = |dir: Option<&Path>| -> Vec<PathBuf> { buildx_plugins(dir, &CliConfig::read(dir)).collect() };
+    let told = plugins(config_dir);
+    // A plugin that is asked what it is hears nothing of `docker --config`: where it lies says it.
+    let beside = seat.parent().and_then(Path::parent).filter(|_| !told.iter().any(|plugin| plugin == seat));
+    let beside = beside.map(|dir| plugins(Some(dir))).filter(|plugins| plugins.iter().any(|plugin| plugin == seat));
+    program::behind(seat, &beside.unwrap_or(told))
 }
 
 /// How it stands with it.
@@ -41,17 +48,6 @@ pub(crate) enum SeatStanding {
     Empty(PathBuf),
 }
 
-/// What was changed for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Changed {
-    /// docker's settings, the file itself.
-    pub(crate) settings: PathBuf,
-    /// How they were before, where there were any and they had to be changed.
-    pub(crate) copy: Option<PathBuf>,
-    /// They say, or say again, byte for byte, what they would without dkb.
-    pub(crate) whole: bool,
-}
-
 impl Seat {
     pub(crate) fn new(config_dir: &Path) -> Self {
         Self { config_dir: std::path::absolute(config_dir).unwrap_or_else(|_| config_dir.to_owned()) }
@@ -59,15 +55,11 @@ impl Seat {
 
     /// What docker is told to look into.
     pub(crate) fn folder(&self) -> PathBuf {
-        self.config_dir.join("dkb-seat")
+        self.config_dir.join(SEAT_FOLDER)
     }
 
     fn script(&self) -> PathBuf {
         self.folder().join(BUILDX)
-    }
-
-    fn copy(&self) -> PathBuf {
-        self.config_dir.join("config.json.before-dkb")
     }
 
     fn name(&self) -> Result<String> {
@@ -81,12 +73,15 @@ impl Seat {
         behind(&self.script(), Some(&self.config_dir))
     }
 
+    /// Whether docker is told of its folder.
+    fn is_named(&self) -> bool {
+        CliConfig::read(Some(&self.config_dir)).cli_plugins_extra_dirs.contains(&self.folder())
+    }
+
     pub(crate) fn standing(&self) -> SeatStanding {
         let (dir, script) = (Some(&*self.config_dir), self.script());
-        let config = CliConfig::read(dir);
-        let plugins: Vec<PathBuf> = buildx_plugins(dir, &config).collect();
-        let is_named = config.cli_plugins_extra_dirs.is_some_and(|folders| folders.contains(&self.folder()));
-        match (is_named, script.is_file()) {
+        let plugins: Vec<PathBuf> = buildx_plugins(dir, &CliConfig::read(dir)).collect();
+        match (self.is_named(), script.is_file()) {
             (false, false) => return SeatStanding::Absent,
             (false, true) => {
                 return SeatStanding::Lost("docker's config.json does not name its folder any more".to_owned());
@@ -101,75 +96,65 @@ impl Seat {
             return SeatStanding::Lost("there is no buildx behind it".to_owned());
         };
         match dkb_of(&script) {
+            None => SeatStanding::Lost(format!("{} is not what dkb wrote", script.display())),
+            Some(_) if !is_a_plugin(&script) => {
+                SeatStanding::Lost(format!("docker asks {} what it is, and gets no answer", script.display()))
+            }
             Some(dkb) if !answers(&dkb) => SeatStanding::Empty(dkb),
             Some(_) => SeatStanding::Taken(buildx),
-            None => SeatStanding::Lost(format!("{} is not what dkb wrote", script.display())),
         }
     }
 
-    /// Puts this dkb there.
-    pub(crate) fn take(&self, dkb: &Path) -> Result<Changed> {
+    /// Puts this dkb there, and says in which file docker is told so.
+    pub(crate) fn take(&self, dkb: &Path) -> Result<PathBuf> {
         const TRIED: &str = "taking the place before docker's buildx";
-        if self.buildx().is_none() {
+        let Some(buildx) = self.buildx() else {
             return Err(Error::failed(TRIED, "docker has no buildx here").hint("install docker's buildx plugin first"));
+        };
+        if files::is_anothers_for_root(&self.folder()) {
+            let whose = format!("{} belongs to somebody else", self.config_dir.display());
+            return Err(Error::failed(TRIED, whose).hint(AS_OWNER));
         }
         let (settings, name) = (self.settings()?, self.name()?);
-        let as_it_was = extra_dirs::without(&settings.text, &name).map_err(|why| settings.refused(&why))?;
         let text = extra_dirs::with(&settings.text, &name).map_err(|why| settings.refused(&why))?;
-        let own = self.config_dir.join("cli-plugins").to_string_lossy().into_owned();
-        let others: Vec<String> = extra_dirs::named(&as_it_was).into_iter().chain([own]).collect();
         let failed = |error: io::Error| Error::failed(TRIED, error);
-        let dkb =
-            dkb.to_str().ok_or_else(|| Error::failed(TRIED, "the path of this dkb is not UTF-8, as a script is"))?;
+        let utf8 = |path: &Path| {
+            let text = path.to_str().map(str::to_owned);
+            text.ok_or_else(|| Error::failed(TRIED, format!("{} is not UTF-8, as a script is", path.display())))
+        };
+        let script = script(&utf8(dkb)?, &utf8(&buildx)?);
         fs::create_dir_all(self.folder()).map_err(failed)?;
-        replace(&self.script(), &script(dkb, &others), 0o755).map_err(failed)?;
-        let mut copy = None;
+        replace(&self.script(), &script, 0o755).map_err(failed)?;
         if text != settings.text {
-            if settings.mode.is_some() {
-                replace(&self.copy(), &as_it_was, settings.mode()).map_err(failed)?;
-                copy = Some(self.copy());
-            }
             settings.replace(&text)?;
         }
-        Ok(Changed { settings: settings.file, copy, whole: false })
+        Ok(settings.file)
     }
 
-    /// Gives the place back. `None` where dkb was not there.
-    pub(crate) fn leave(&self) -> Result<Option<Changed>> {
-        if self.standing() == SeatStanding::Absent && !self.copy().exists() {
+    /// Gives the place back, and says where docker was told of it. `None` where dkb was not there.
+    pub(crate) fn leave(&self) -> Result<Option<PathBuf>> {
+        if !self.is_named() && !self.script().exists() {
             return Ok(None);
         }
         let (settings, name) = (self.settings()?, self.name()?);
-        let copy = files::read_text(&self.copy(), MOST).ok();
-        let is_untouched = |before: &str| extra_dirs::with(before, &name).is_ok_and(|text| text == settings.text);
-        let whole = match &copy {
-            Some(copy) if is_untouched(copy) => {
-                settings.replace(copy)?;
-                true
+        // There was no such file, or nothing in it.
+        if extra_dirs::with("", &name).is_ok_and(|text| text == settings.text) {
+            fs::remove_file(&settings.file).map_err(|error| settings.failed(error))?;
+        } else {
+            let text = extra_dirs::without(&settings.text, &name).map_err(|why| settings.refused(&why))?;
+            if text != settings.text {
+                settings.replace(&text)?;
             }
-            None if is_untouched("") => {
-                fs::remove_file(&settings.file).map_err(|error| settings.failed(error))?;
-                true
+        }
+        match fs::remove_file(self.script()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::failed(format!("removing {}", self.script().display()), error));
             }
-            _ => {
-                let text = extra_dirs::without(&settings.text, &name).map_err(|why| settings.refused(&why))?;
-                if text != settings.text {
-                    settings.replace(&text)?;
-                }
-                false
-            }
-        };
-        for file in [self.script(), self.copy()] {
-            match fs::remove_file(&file) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(Error::failed(format!("removing {}", file.display()), error));
-                }
-                _ => {}
-            }
+            _ => {}
         }
         // Whatever else lies in it is not dkb's.
         let _ = fs::remove_dir(self.folder());
-        Ok(Some(Changed { settings: settings.file, copy: None, whole }))
+        Ok(Some(settings.file))
     }
 
     /// docker's settings, through a link where they are one, if they are this user's.
@@ -187,12 +172,15 @@ impl Seat {
         let text = files::read_text(&target, MOST).map_err(|error| Error::failed(tried(), error))?;
         if meta.uid() != rustix::process::geteuid().as_raw() {
             let whose = format!("{} belongs to somebody else", target.display());
-            return Err(Error::failed(format!("changing docker's settings in {}", named.display()), whose)
-                .hint("run this as that user, or let DOCKER_CONFIG name a folder of your own"));
+            return Err(
+                Error::failed(format!("changing docker's settings in {}", named.display()), whose).hint(AS_OWNER)
+            );
         }
         Ok(DockerSettings { file: target, text, mode: Some(meta.permissions().mode() & 0o7777) })
     }
 }
+
+const AS_OWNER: &str = "run this as that user, or let DOCKER_CONFIG name a folder of your own";
 
 /// What docker may have.
 const MOST: u64 = 64 << 20;
@@ -245,27 +233,63 @@ fn replace(file: &Path, text: &str, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// `others`: the folders that docker looks into besides, before those of everybody.
-fn script(dkb: &str, others: &[String]) -> String {
+/// How many seconds a dkb may take to say that it is there: fewer than it takes until the script itself counts as lost.
+const ANSWERS_WITHIN: u64 = 5;
+
+/// `buildx`: the one that docker finds without dkb by now.
+fn script(dkb: &str, buildx: &str) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-    let others: String = others.iter().map(|folder| quoted(folder) + " ").collect();
+    let letter = |c: char| format!("[{}{}]", c.to_ascii_lowercase(), c.to_ascii_uppercase());
     format!(
         r#"{SEAT_MARK} Made by: dkb plugin install --every-build
 # Where dkb is gone, broken or DKB_SEAT=off, this is the buildx that docker would find without it.
 dkb={dkb}
-for folder in {others}{system}; do
-	buildx=$folder/{BUILDX}
-	[ -f "$buildx" ] && [ -x "$buildx" ] && break
-done
-if [ "${{1-}}" != docker-cli-plugin-metadata ] && [ "${{DKB_SEAT-}}" != off ] && [ -x "$dkb" ] &&
-	{{ [ "$("$dkb" {SEATED} </dev/null)" = {READY} ]; }} 2>/dev/null; then
+command -v timeout >/dev/null && limit='timeout {seconds}' || limit=
+if [ "${{DKB_SEAT-}}" != off ] && [ -x "$dkb" ] &&
+	{{ [ "$($limit "$dkb" {SEATED} </dev/null)" = {READY} ]; }} 2>/dev/null; then
 	exec "$dkb" {SEATED} "$0" "$@"
 fi
+here=${{0%/*}}
+config=${{here%/*}}
+set -f
+# The folders that config.json names: what stands between quotes behind that word, up to the end of the list.
+find_buildx() {{
+	is_in=
+	while IFS= read -r line || [ -n "$line" ]; do
+		IFS='"'
+		for word in $line; do
+			case $word in
+			{key}) set -- && is_in=yes ;;
+			/*) [ -z "$is_in" ] || set -- "$@" "$word" ;;
+			*]* | *}}* | *null*) is_in= ;;
+			esac
+		done
+		unset IFS
+	done
+	for folder in "$@" "$config/cli-plugins" {system}; do
+		# Never itself, nor another one of these.
+		case ${{folder%/}} in "$here" | */{SEAT_FOLDER}) continue ;; esac
+		buildx=$folder/{BUILDX}
+		[ -f "$buildx" ] && [ -x "$buildx" ] && return
+	done
+	buildx={buildx}
+}}
+settings=$config/config.json
+[ -f "$settings" ] && [ -r "$settings" ] || settings=/dev/null
+find_buildx <"$settings"
 exec "$buildx" "$@"
 "#,
         dkb = quoted(dkb),
+        seconds = ANSWERS_WITHIN,
+        key = EXTRA_DIRS.chars().map(letter).collect::<String>(),
         system = SYSTEM_PLUGINS.join(" "),
+        buildx = quoted(buildx),
     )
+}
+
+/// Whether docker would take it for a plugin.
+fn is_a_plugin(script: &Path) -> bool {
+    first_line(Command::new(script).arg("docker-cli-plugin-metadata")).is_ok_and(|said| said.starts_with('{'))
 }
 
 /// The dkb that such a script calls.

@@ -72,7 +72,7 @@ fn docker(program: &Result<Program>) -> Finding {
 fn builder(app: &App, program: &Program) -> Option<Finding> {
     let words = [OsString::from("build")];
     let (spelling, _) = Spelling::read(&words)?;
-    Some(match builder_of(app, program, &spelling, None) {
+    Some(match builder_of(app, program, &spelling, None, true) {
         BuilderKind::BuildKit => match apart(app) {
             None => Finding::fine("builder", "BuildKit"),
             Some(name) => Finding::better(

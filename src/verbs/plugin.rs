@@ -8,8 +8,9 @@ use crate::app::env;
 use crate::cli::{self, Plugin, PluginPlaces};
 use crate::engine::cli_files::config_dir;
 use crate::engine::program;
-use crate::engine::seat::{Changed, Seat, SeatStanding};
+use crate::engine::seat::{Seat, SeatStanding};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::report::{self, Page};
 
 /// What docker asks a plugin before it lists it.
@@ -129,17 +130,12 @@ fn seat(verb: &Plugin, docker_config: Option<&Path>, own: &Path) -> Result<Strin
     let seat = Seat::new(&dir);
     match verb {
         Plugin::Install(_) => {
-            let changed = seat.take(own)?;
-            Ok([taken(&seat.standing(), &seat), added(&changed, &seat)].join("\n"))
+            let settings = seat.take(own)?;
+            Ok([taken(&seat.standing(), &seat), added(&settings, &seat)].join("\n"))
         }
         Plugin::Uninstall(_) => Ok(match seat.leave()? {
             None => taken(&SeatStanding::Absent, &seat),
-            Some(Changed { settings, whole: true, .. }) => {
-                format!("removed; {} is what it was, to the byte", settings.display())
-            }
-            Some(Changed { settings, .. }) => {
-                format!("removed; {} is as it was but for what others changed in it", settings.display())
-            }
+            Some(settings) => format!("removed; all else in {} is as it was, to the byte", settings.display()),
         }),
         Plugin::Status => Ok(taken(&seat.standing(), &seat)),
     }
@@ -157,13 +153,11 @@ fn taken(standing: &SeatStanding, seat: &Seat) -> String {
 }
 
 /// What was changed in the user's own file, and how it is changed back.
-fn added(changed: &Changed, seat: &Seat) -> String {
-    let (settings, folder) = (changed.settings.display(), seat.folder());
-    let before = changed.copy.as_ref().map_or(String::new(), |copy| format!("\nbefore: {}", copy.display()));
+fn added(settings: &Path, seat: &Seat) -> String {
     format!(
-        "{settings}: {} is first in cliPluginsExtraDirs, all else is as it was{before}\noff: {}=off, or for good: dkb \
-         plugin uninstall",
-        folder.display(),
+        "{}: {} is first in cliPluginsExtraDirs, all else is as it was\noff: {}=off, or for good: dkb plugin uninstall",
+        settings.display(),
+        seat.folder().display(),
         program::SEAT
     )
 }
@@ -212,6 +206,10 @@ fn install(place: &LinkPlace, there: &There, own: &Path) -> Result<String> {
             return Err(Error::failed(tried(), "something else stands there").hint("move it away, if it is not needed"));
         }
         There::Nothing | There::AnotherDkb(_) => {}
+    }
+    if files::is_anothers_for_root(&place.link) {
+        let whose = format!("{} belongs to somebody else", folder_of(&place.link).display());
+        return Err(Error::failed(tried(), whose).hint("run this as that user"));
     }
     std::fs::create_dir_all(folder_of(&place.link)).map_err(|error| Error::failed(tried(), error))?;
     remove(&place.link).map_err(|error| Error::failed(tried(), error))?;

@@ -27,6 +27,8 @@ pub(crate) fn promises() -> Promises {
             settings_are_changed_where_a_link_leads,
             a_build_goes_to_dkb_and_all_else_to_the_real_one,
             a_dkb_that_is_gone_or_broken_or_too_old_is_passed_over,
+            docker_is_answered_wherever_its_buildx_went,
+            root_puts_nothing_into_the_settings_of_somebody_else,
             the_doctor_says_how_it_stands_with_the_place,
             what_is_no_build_is_dockers_by_the_name_docker,
             builds_are_ours_by_the_name_docker_and_so_is_docker_dkb,
@@ -34,6 +36,9 @@ pub(crate) fn promises() -> Promises {
             a_link_by_the_name_docker_is_made_and_taken_away,
         ])
 }
+
+/// What docker asks each plugin first.
+const METADATA: &str = "docker-cli-plugin-metadata";
 
 /// A user who has docker's buildx, and dkb on PATH.
 struct User {
@@ -49,6 +54,7 @@ impl User {
         let plugins = user.state.docker_config().join("cli-plugins");
         fs::create_dir(&plugins).expect("a folder");
         program(&plugins.join("docker-buildx"), &format!("exec {} \"$@\"", user.buildx.program().display()));
+        user.buildx.reply_to(METADATA).stdout("{}");
         user
     }
 
@@ -106,22 +112,22 @@ fn the_place_is_taken_and_given_back_to_the_byte() {
         "{\n\t\"auths\": {\n\t\t\"r\": {\n\t\t\t\"auth\": \"c2VjcmV0\"\n\t\t}\n\t},\n\t\"credsStore\": \"x\"\n}\n",
         "{}",
         "{\"cliPluginsExtraDirs\":[\"/x\",\n\"/y\"], \"currentContext\" : \"far\"}  ",
-        "{\"cliPluginsExtraDirs\": []}",
-        "",
+        "{ \"CLIPluginsExtraDirs\" : [\"/x\"] }\nand more",
     ];
-    for (text, mode_of_it) in texts.into_iter().zip([0o600, 0o644, 0o640, 0o400, 0o600]) {
+    for (text, mode_of_it) in texts.into_iter().zip([0o600, 0o644, 0o640, 0o400]) {
         let user = User::new();
+        // A name that dkb once gave its copy, and that is the user's own.
+        fs::write(user.config().with_file_name("config.json.before-dkb"), "theirs").expect("a file");
         fs::write(user.config(), text).expect("settings");
         fs::set_permissions(user.config(), fs::Permissions::from_mode(mode_of_it)).expect("a mode");
         let before = user.files();
         user.install();
         let installed = fs::read_to_string(user.config()).expect("settings");
-        let settings: serde_json::Value = serde_json::from_str(&installed).expect("JSON");
         let folder = user.script().parent().expect("a folder").display().to_string();
-        assert_eq!(settings["cliPluginsExtraDirs"][0], folder);
+        assert!(installed.contains(&format!("[\"{folder}\"")), "{installed}");
         assert_eq!(mode(&user.config()), mode_of_it);
-        let copy = user.state.docker_config().join("config.json.before-dkb");
-        assert_eq!((fs::read_to_string(&copy).expect("a copy"), mode(&copy)), (text.to_owned(), mode_of_it));
+        // No second file holds the credentials.
+        assert!(user.files().iter().all(|name| before.contains(name) || name == "dkb-seat"), "{:?}", user.files());
 
         user.install();
         assert_eq!(fs::read_to_string(user.config()).expect("settings"), installed, "once is enough");
@@ -135,6 +141,7 @@ fn the_place_is_taken_and_given_back_to_the_byte() {
     let user = User::new();
     let before = user.files();
     user.install();
+    // There may be credentials in it some day.
     assert_eq!(mode(&user.config()), 0o600);
     user.plugin(&["uninstall", "--every-build"]).run().success();
     assert_eq!(user.files(), before, "where there were no settings there are none again");
@@ -149,7 +156,7 @@ fn what_others_changed_meanwhile_stays() {
     let mut settings: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     settings["auths"] = serde_json::json!({"r": {}});
     fs::write(user.config(), serde_json::to_string_pretty(&settings).expect("JSON")).expect("settings");
-    user.plugin(&["uninstall"]).run().success().never_says("to the byte");
+    user.plugin(&["uninstall"]).run().success().says("all else in");
     let text = fs::read_to_string(user.config()).expect("settings");
     assert_eq!(text, "{\n  \"auths\": {\n    \"r\": {}\n  },\n  \"credsStore\": \"x\"\n}");
     assert_eq!(user.files(), ["cli-plugins", "config.json"]);
@@ -199,8 +206,10 @@ fn settings_are_changed_where_a_link_leads() {
 fn a_build_goes_to_dkb_and_all_else_to_the_real_one() {
     let user = User::new();
     user.install();
-    user.buildx.reply().stdout(b"said \xff\0").stderr("and more").code(9).reads_stdin();
-    for words in [&["docker-cli-plugin-metadata"][..], &["buildx", "version"], &["buildx", "bake", "--print"], &[]] {
+    for reply in [user.buildx.reply(), user.buildx.reply_to(METADATA)] {
+        reply.stdout(b"said \xff\0").stderr("and more").code(9).reads_stdin();
+    }
+    for words in [&[METADATA][..], &["buildx", "version"], &["buildx", "bake", "--print"], &[]] {
         let output = user.run(&user.script()).args(words.iter().copied()).stdin("given").run().code(9);
         assert_eq!((output.stdout.as_slice(), &*output.err()), (&b"said \xff\0"[..], "and more"));
         let call = user.buildx.calls().pop().expect("a call");
@@ -215,7 +224,7 @@ fn a_build_goes_to_dkb_and_all_else_to_the_real_one() {
     assert!(words.contains(&"dev.dkb.project=p".to_owned()), "{words:?}");
     // As after `docker --config`: nothing but its own path says whose settings these are.
     let elsewhere = user.run(&user.script()).no_env("DOCKER_CONFIG").no_env("HOME");
-    elsewhere.arg("docker-cli-plugin-metadata").run().code(9);
+    elsewhere.arg(METADATA).run().code(9);
     let off = told(user.run(&user.script()).env("DKB_SEAT", "off"));
     assert_eq!(off, ["buildx", "build", "-t", "x", "."]);
 }
@@ -236,12 +245,13 @@ fn a_dkb_that_is_gone_or_broken_or_too_old_is_passed_over() {
     run("gone");
     symlink("/nowhere/dkb", &dkb).expect("a link");
     run("a link to nothing");
-    let no_program: [(&str, &[u8], u32); 6] = [
+    let no_program: [(&str, &[u8], u32); 7] = [
         ("a file that was never written", b"", 0o755),
         ("half a file", b"\x7fELF\x02\x01\x01", 0o755),
         ("for another machine", b"#!/nowhere/interpreter\n", 0o755),
         ("no program", b"x", 0o644),
         ("an old one", b"#!/bin/sh\necho 'dkb: there is no such verb' >&2\nexit 2\n", 0o755),
+        ("one that hangs", b"#!/bin/sh\nexec sleep 1000\n", 0o755),
         ("one that crashes", b"#!/bin/sh\nkill -SEGV $$\n", 0o755),
     ];
     for (what, text, mode) in no_program {
@@ -253,6 +263,56 @@ fn a_dkb_that_is_gone_or_broken_or_too_old_is_passed_over() {
     fs::remove_file(&dkb).expect("no dkb");
     fs::create_dir(&dkb).expect("a folder");
     run("a folder");
+}
+
+fn docker_is_answered_wherever_its_buildx_went() {
+    let user = User::new();
+    user.install();
+    let settings = fs::read_to_string(user.config()).expect("settings");
+    let there = user.state.docker_config().join("cli-plugins/docker-buildx");
+    let elsewhere = user.state.docker_config().join("else where");
+    fs::create_dir(&elsewhere).expect("a folder");
+    let moved = elsewhere.join("docker-buildx");
+    fs::rename(&there, &moved).expect("moved");
+    let seat = user.script().parent().expect("a folder").display().to_string();
+    for text in [
+        settings.replace("\"]", &format!("\", \"{}\"]", elsewhere.display())),
+        format!(
+            "{{\"a\": [\"/x\"],\n\"CLIPluginsExtraDirs\":\n[\n\"{seat}\",\n\"{}\"\n]}}\nand more",
+            elsewhere.display()
+        ),
+    ] {
+        fs::write(user.config(), &text).expect("settings");
+        let dkb = user.dkb();
+        for (is_there, off) in [(true, ""), (true, "off"), (false, "")] {
+            if !is_there {
+                fs::remove_file(&dkb).expect("no dkb");
+            }
+            // As after `docker --config`.
+            let script = user.run(&user.script()).env("DKB_SEAT", off).no_env("DOCKER_CONFIG").no_env("HOME");
+            assert_eq!(script.arg(METADATA).run().success().out(), "{}", "{text} {is_there} {off}");
+        }
+        symlink(dkb_path(), &dkb).expect("a link");
+        user.plugin(&["status"]).run().success().says(&format!("every build installed, before {}", moved.display()));
+    }
+    // It is there, and says nothing.
+    user.buildx.reply_to(METADATA).stdout("").code(1);
+    user.plugin(&["status"]).run().success().says("every build lost: ");
+    let doctor = user.run(dkb_path()).arg("doctor").run();
+    doctor.says("not seen any more: docker asks");
+}
+
+fn root_puts_nothing_into_the_settings_of_somebody_else() {
+    let user = User::new();
+    let before = user.files();
+    // Only root can make it somebody else's.
+    let folders = [user.state.docker_config(), user.state.docker_config().join("cli-plugins")];
+    if folders.iter().all(|folder| chown(folder, Some(12_345), None).is_ok()) {
+        let refused = user.plugin(&["install", "--every-build"]).run().code(2);
+        refused.says("belongs to somebody else").says("run this as that user");
+        user.plugin(&["install"]).run().code(1).says("belongs to somebody else");
+        assert_eq!(user.files(), before);
+    }
 }
 
 fn the_doctor_says_how_it_stands_with_the_place() {
@@ -277,7 +337,7 @@ fn the_doctor_says_how_it_stands_with_the_place() {
     says("broken", "does not name its folder any more");
     let other = user.state.docker_config().join("other");
     fs::create_dir(&other).expect("a folder");
-    program(&other.join("docker-buildx"), "true");
+    program(&other.join("docker-buildx"), "echo {}");
     fs::write(user.config(), settings.replace("[\"", &format!("[\"{}\", \"", other.display()))).expect("settings");
     says("broken", "before it");
     user.install();

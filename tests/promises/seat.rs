@@ -35,6 +35,7 @@ pub(crate) fn promises() -> Promises {
         .without_engine(promises![
             the_real_one_gets_the_words_and_the_streams_as_they_are,
             a_seat_with_nothing_behind_it_says_so,
+            before_a_quiet_build_docker_is_asked_whether_it_has_a_buildx_that_dkb_does_not_find,
             a_copy_of_dkb_in_the_place_is_no_buildx_and_never_its_own,
         ])
 }
@@ -283,6 +284,22 @@ fn a_seat_with_nothing_behind_it_says_so() {
         called(place.path(), Path::new("")).env("DOCKER_CONFIG", place.path()).args(["buildx", "version"]).run();
     if output.exit_code() != Some(0) {
         output.code(127).warns("there is none behind it");
+    }
+}
+
+fn before_a_quiet_build_docker_is_asked_whether_it_has_a_buildx_that_dkb_does_not_find() {
+    for (flag, is_asked) in [("-q", true), ("--no-cache", false)] {
+        let (docker, state) = (FakeDocker::new(), State::new());
+        state.dkb().with_docker(&docker).project("p").session("s").args(["build", flag, "."]).run().success();
+        assert!(docker.calls_of("build").iter().any(|build| build.words().contains(&flag.to_owned())));
+        let asked =
+            docker.calls().iter().filter(|call| call.words().ends_with(&["buildx".into(), "version".into()])).count();
+        // Unless this machine has one for everybody.
+        assert!(asked <= usize::from(is_asked), "{flag}: {asked}");
+        let has_one = ["lib", "libexec"]
+            .iter()
+            .any(|dir| Path::new(&format!("/usr/{dir}/docker/cli-plugins/docker-buildx")).exists());
+        assert!(has_one || asked == usize::from(is_asked), "{flag}: {asked}");
     }
 }
 

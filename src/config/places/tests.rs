@@ -214,3 +214,21 @@ fn the_ledger_stands_where_xdg_says() {
     let own = Desk::new().var("DKB_STATE_DIR", "rel");
     assert_eq!(state(&own), own.top.path().join("shop/a/b/rel"));
 }
+
+#[test]
+fn root_notes_nothing_in_the_home_of_somebody_else() {
+    let home = tempfile::tempdir().expect("a folder");
+    let state = |key: &'static str| {
+        let home = home.path().to_owned();
+        let places = Places::new("/".into(), &move |name| (name == key).then(|| home.clone().into_os_string()));
+        places.state.expect("a folder")
+    };
+    assert!(state("HOME").starts_with(fs::canonicalize(home.path()).expect("a path")));
+    assert!(state("XDG_STATE_HOME").starts_with(home.path()));
+    // Only root can make it somebody else's.
+    if std::os::unix::fs::chown(home.path(), Some(12_345), None).is_ok() {
+        for key in ["HOME", "XDG_STATE_HOME"] {
+            assert_eq!(state(key), super::roots_home().join(".local/state/dkb"));
+        }
+    }
+}
