@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 
 use crate::error::Result;
-use crate::ledger::{Ledger, Mark, State};
+use crate::ledger::{Ledger, LedgerMark, State};
 use crate::model::{Books, Build, BuildId, Deed, ImageId, Kind, Step};
 use crate::plan::clean::{RunningBuild, needed_by_builds};
 
@@ -20,7 +20,7 @@ pub(crate) struct NeededByBuilds<'a> {
     /// Whether somebody has come to use what a step is about, which may take seconds to find out where a lock is held.
     taken_over: Option<&'a dyn Fn(&Step) -> bool>,
     now: RefCell<Now>,
-    noted: RefCell<Noted>,
+    noted: RefCell<NotedSince>,
 }
 
 /// For what a step's thing is needed by now.
@@ -42,15 +42,15 @@ struct Now {
 }
 
 /// What builds have made that ended since the books were read, as of a later mark.
-struct Noted {
-    mark: Option<Mark>,
+struct NotedSince {
+    mark: Option<LedgerMark>,
     made: HashSet<ImageId>,
 }
 
 impl<'a> NeededByBuilds<'a> {
     /// `books` are what this ledger said when it was last read.
     pub(crate) fn new(state: &'a State, ledger: &'a Ledger, books: &'a Books) -> Self {
-        let noted = Noted { mark: ledger.as_read(), made: HashSet::new() };
+        let noted = NotedSince { mark: ledger.as_read(), made: HashSet::new() };
         Self { state, ledger, books, own: &[], taken_over: None, now: RefCell::default(), noted: RefCell::new(noted) }
     }
 
@@ -118,7 +118,7 @@ impl<'a> NeededByBuilds<'a> {
         let (books, _) = self.ledger.read_aside().await?;
         let known: HashSet<&BuildId> = self.books.builds.iter().map(|build| &build.build).chain(self.own).collect();
         let made = books.builds.iter().filter(|build| !known.contains(&build.build)).flat_map(Build::images);
-        *self.noted.borrow_mut() = Noted { mark: Some(mark), made: made.collect() };
+        *self.noted.borrow_mut() = NotedSince { mark: Some(mark), made: made.collect() };
         Ok(())
     }
 }

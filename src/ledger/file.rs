@@ -37,12 +37,12 @@ pub struct Ledger {
     pub(super) folder: Folder,
     engine: String,
     /// How it stood when it was last read by this one or a copy of it.
-    read: Arc<Mutex<Option<Mark>>>,
+    read: Arc<Mutex<Option<LedgerMark>>>,
 }
 
 /// The ledger's length, and the number of its file: lines are only ever added, so one of the same mark says the same.
 /// `None` while there is none.
-pub type Mark = Option<(u64, Option<u64>)>;
+pub type LedgerMark = Option<(u64, Option<u64>)>;
 
 impl Ledger {
     pub(super) fn new(folder: Folder, engine: &str) -> Self {
@@ -79,12 +79,12 @@ impl Ledger {
     }
 
     /// How it stood when it was last read.
-    pub fn as_read(&self) -> Option<Mark> {
+    pub fn as_read(&self) -> Option<LedgerMark> {
         *self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How it stands now.
-    pub fn mark(&self) -> Result<Mark> {
+    pub fn mark(&self) -> Result<LedgerMark> {
         Ok(self.text()?.map(|text| text.mark()))
     }
 
@@ -291,7 +291,7 @@ impl LedgerText {
 #[derive(Default)]
 struct Understood {
     books: Books,
-    mark: Mark,
+    mark: LedgerMark,
     lines: usize,
     damaged: usize,
 }

@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 pub use cache::{CacheNotes, CacheTurn, EndedBuilds};
-pub use file::{Ledger, Mark};
+pub use file::{Ledger, LedgerMark};
 use folder::Folder;
 pub use history::History;
 pub use id_file::{TargetResult, read_iid, read_metadata};
