@@ -79,7 +79,7 @@ pub(crate) fn builder_of(
     let is_new = cli_major.is_none_or(|major| major >= builder::BUILDX_BY_DEFAULT);
     let buildx_plugin =
         facts.buildx_plugin || is_asked && is_new && builder::finds_buildx(&program.path, app.docker.config.as_deref());
-    builder::builder_kind(&BuilderFacts { cli_major, engine_builder, buildx_plugin, ..facts })
+    builder::builder_kind(&BuilderFacts { buildx_plugin, cli_major, engine_builder, ..facts })
 }
 
 /// The year of the docker program, remembered as long as the program is the same file.

@@ -31,109 +31,118 @@ const TOLD: usize = 5;
 
 pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
     app.runtime()?.block_on(async {
-        let mut policies = vec![scope::of_flags(app, flags)?];
-        let mut file = None;
-        if let Some(path) = &flags.act.apply {
-            let read = plan_file::read(path, "clean")?;
-            if !flags.names_scope() {
-                policies = scope::of_file(app, flags, read.asked.as_ref())?;
-            }
-            file = Some((path, read));
-        }
-        let breadth = match (&file, app.tells_all() || flags.act.dry_run || flags.act.plan.is_some()) {
-            (Some(_), _) => Breadth::Whole,
-            (None, true) => Breadth::Stamped,
-            (None, false) => Breadth::Ours,
-        };
         let here = app.here();
-        let mut seen = Observation::look(app, breadth).await?;
-        let at_first = seen.breadth;
-        if policies.iter().any(|policy| policy.cache != CacheWish::Leave)
-            && let Err(error) = seen.look_at_cache(app).await
-        {
-            report::warn(error.under("the build cache is left alone"));
-        }
-        report::notice::tell(&seen.notices);
-        if !policies.iter().any(|policy| matches!(policy.scope, Scope::Stale { .. })) {
-            dead::tell_of_the_dead(app, &seen.lives, seen.info.identity.as_deref());
-        }
-        if let Some((path, file)) = &file {
-            file.check(path, &seen.info)?;
-        }
-        let Planned { policy, plan: mut made, whole } =
-            make(&here, &mut seen, policies, file.map(|(_, file)| file)).await?;
-        if app.verbose && at_first < seen.breadth && seen.breadth == Breadth::Whole {
-            let many = seen.snapshot.images.len();
-            report::say(format_args!("looked at all {many} images of this engine, on which something of it hangs"));
-        }
-        seen.unmatched(&policy.keep).await.iter().for_each(|one| report::warn(format_args!("{one}")));
-        let named = if made.steps.is_empty() { scope::named(app, flags, &policy) } else { Vec::new() };
-        if !named.is_empty() {
-            let known = unknown::known(app, &mut seen).await?;
-            // A job that has built nothing yet may be cleaned, so this is no failure.
-            named
-                .into_iter()
-                .find_map(|(tried, named)| unknown(&tried, named, &known))
-                .into_iter()
-                .for_each(report::warn);
-        }
+        let (mut seen, planned) = look_and_plan(app, flags, &here).await?;
+        let Planned { policy, plan: made, .. } = &planned;
         if let Some(path) = &flags.act.plan {
-            plan_file::write(path, &made)?;
+            plan_file::write(path, made)?;
             if plan_file::is_the_result(path) {
-                report::out(&report::clean::json(&made));
+                report::out(&report::clean::json(made));
                 return Ok(0);
             }
         }
         if flags.act.plan.is_some() || flags.act.dry_run {
-            show(app, &seen, &made, &policy, false);
+            show(app, &seen, made, policy, false);
             return Ok(0);
         }
-        let asks = scope::must_ask(&policy, &app.key, &made).filter(|_| !app.settings.yes);
+        let asks = scope::must_ask(policy, &app.key, made).filter(|_| !app.settings.yes);
         if let Some(what) = asks
-            && !agreed(app, &made, &policy, what)?
+            && !agreed(app, made, policy, what)?
         {
             return Ok(0);
         }
-        let bar = report::progress::Bar::new(wants_bar(app), made.steps.len());
-        let state = app.state()?;
-        let of = match &policy.scope {
-            Scope::Session(key) => key,
-            _ => &app.key,
-        };
-        let cache = seen.seen_cache.take();
-        let books = (&state, &seen.ledger, &seen.books);
-        let is_opened = |step: &Step| seen.is_opened_since(app, &here, &policy, step);
-        let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(of)).unless(&is_opened);
-        let stop = asked_to_stop().boxed_local().shared();
-        let mut report = hand.carry_out(&mut made, stop.clone(), |_| bar.step()).await;
-        bar.end();
-        if let Some(mut cache) = cache {
-            if whole && !report.interrupted {
-                let layers = Layers::new();
-                give_up(&mut cache.books, &made, &seen.as_look(&here, &layers), &policy);
-            }
-            if let Err(error) = cache.forget(&made) {
-                report::warn(error);
-            }
-        }
-        let ended = if whole { end_sessions(app, &seen, &policy, &made)? } else { Vec::new() };
-        match hand.note(&made, report.gone.clone(), ended, stop).await {
-            Ok(notices) => report::notice::tell(&notices),
-            Err(error) => {
-                report.interrupted |= error.kind == ErrorKind::Interrupted;
-                report::warn(error);
-            }
-        }
-        show(app, &seen, &made, &policy, true);
-        tell_of_a_living_one(app, &seen, &policy)?;
-        for error in report.errors.iter().take(TOLD) {
-            report::say(error);
-        }
-        if report.errors.len() > TOLD {
-            report::say(format_args!("and {} more such errors", report.errors.len() - TOLD));
-        }
-        Ok(report.exit_code(&made))
+        take_away(app, &here, &mut seen, planned).await
     })
+}
+
+/// The one look, and the plan of it.
+async fn look_and_plan(app: &App, flags: &CleanFlags, here: &Here) -> Result<(Observation, Planned)> {
+    let mut policies = vec![scope::of_flags(app, flags)?];
+    let mut file = None;
+    if let Some(path) = &flags.act.apply {
+        let read = plan_file::read(path, "clean")?;
+        if !flags.names_scope() {
+            policies = scope::of_file(app, flags, read.asked.as_ref())?;
+        }
+        file = Some((path, read));
+    }
+    let breadth = match (&file, app.tells_all() || flags.act.dry_run || flags.act.plan.is_some()) {
+        (Some(_), _) => Breadth::Whole,
+        (None, true) => Breadth::Stamped,
+        (None, false) => Breadth::Ours,
+    };
+    let mut seen = Observation::look(app, breadth).await?;
+    let at_first = seen.breadth;
+    if policies.iter().any(|policy| policy.cache != CacheWish::Leave)
+        && let Err(error) = seen.look_at_cache(app).await
+    {
+        report::warn(error.under("the build cache is left alone"));
+    }
+    report::notice::tell(&seen.notices);
+    if !policies.iter().any(|policy| matches!(policy.scope, Scope::Stale { .. })) {
+        dead::tell_of_the_dead(app, &seen.lives, seen.info.identity.as_deref());
+    }
+    if let Some((path, file)) = &file {
+        file.check(path, &seen.info)?;
+    }
+    let planned = make(here, &mut seen, policies, file.map(|(_, file)| file)).await?;
+    if app.verbose && at_first < seen.breadth && seen.breadth == Breadth::Whole {
+        let many = seen.snapshot.images.len();
+        report::say(format_args!("looked at all {many} images of this engine, on which something of it hangs"));
+    }
+    seen.unmatched(&planned.policy.keep).await.iter().for_each(|one| report::warn(format_args!("{one}")));
+    let named = if planned.plan.steps.is_empty() { scope::named(app, flags, &planned.policy) } else { Vec::new() };
+    if !named.is_empty() {
+        let known = unknown::known(app, &mut seen).await?;
+        // A job that has built nothing yet may be cleaned, so this is no failure.
+        named.into_iter().find_map(|(tried, named)| unknown(&tried, named, &known)).into_iter().for_each(report::warn);
+    }
+    Ok((seen, planned))
+}
+
+/// Does what the plan says, notes it, and says so.
+async fn take_away(app: &App, here: &Here, seen: &mut Observation, planned: Planned) -> Result<u8> {
+    let Planned { policy, plan: mut made, whole } = planned;
+    let bar = report::progress::Bar::new(wants_bar(app), made.steps.len());
+    let state = app.state()?;
+    let of = match &policy.scope {
+        Scope::Session(key) => key,
+        _ => &app.key,
+    };
+    let cache = seen.seen_cache.take();
+    let seen = &*seen;
+    let books = (&state, &seen.ledger, &seen.books);
+    let is_opened = |step: &Step| seen.is_opened_since(app, here, &policy, step);
+    let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(of)).unless(&is_opened);
+    let stop = asked_to_stop().boxed_local().shared();
+    let mut report = hand.carry_out(&mut made, stop.clone(), |_| bar.step()).await;
+    bar.end();
+    if let Some(mut cache) = cache {
+        if whole && !report.interrupted {
+            let layers = Layers::new();
+            give_up(&mut cache.books, &made, &seen.as_look(here, &layers), &policy);
+        }
+        if let Err(error) = cache.forget(&made) {
+            report::warn(error);
+        }
+    }
+    let ended = if whole { end_sessions(app, seen, &policy, &made)? } else { Vec::new() };
+    match hand.note(&made, report.gone.clone(), ended, stop).await {
+        Ok(notices) => report::notice::tell(&notices),
+        Err(error) => {
+            report.interrupted |= error.kind == ErrorKind::Interrupted;
+            report::warn(error);
+        }
+    }
+    show(app, seen, &made, &policy, true);
+    tell_of_a_living_one(app, seen, &policy)?;
+    for error in report.errors.iter().take(TOLD) {
+        report::say(error);
+    }
+    if report.errors.len() > TOLD {
+        report::say(format_args!("and {} more such errors", report.errors.len() - TOLD));
+    }
+    Ok(report.exit_code(&made))
 }
 
 /// The plan, and what it was made by.
