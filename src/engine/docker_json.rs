@@ -9,8 +9,8 @@ use serde_json::{Deserializer, Result};
 
 /// What the object says, in its order: each name, and the words of its value.
 pub(super) fn members(text: &str) -> Result<Vec<(String, &RawValue)>> {
-    struct Members;
-    impl<'t> Visitor<'t> for Members {
+    struct ObjectMembers;
+    impl<'t> Visitor<'t> for ObjectMembers {
         type Value = Vec<(String, &'t RawValue)>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,7 +25,7 @@ pub(super) fn members(text: &str) -> Result<Vec<(String, &RawValue)>> {
             Ok(members)
         }
     }
-    Deserializer::from_str(text).deserialize_map(Members)
+    Deserializer::from_str(text).deserialize_map(ObjectMembers)
 }
 
 pub(super) fn is_named(written: &str, name: &str) -> bool {
