@@ -189,7 +189,7 @@ impl<'e> Both<'e> {
         let mut made = container_of("", of, ContainerState::Created, 0);
         // Whether they are still there is not what is asked here: an engine makes a volume that is missing.
         if dice.one_in(3) && self.fake.world().volumes.contains_key(VOLUME) {
-            spec["HostConfig"]["Mounts"] = json!([{ "Type": "volume", "Source": VOLUME, "ToDelete": "/volume" }]);
+            spec["HostConfig"]["Mounts"] = json!([{ "Type": "volume", "Source": VOLUME, "Target": "/volume" }]);
             made.volumes.push(VOLUME.to_owned());
         }
         if dice.one_in(3) && self.fake.world().networks.contains_key(&self.network) {
@@ -200,7 +200,7 @@ impl<'e> Both<'e> {
             if dice.one_in(2) { NAMES[dice.roll(2)].to_owned() } else { self.images[dice.roll(4)].to_string() };
         if self.engine.mounts_images() && dice.one_in(4) && self.fake.world().find_image(&mounted).is_some() {
             let mounts = spec["HostConfig"]["Mounts"].as_array_mut().expect("a list from the start");
-            mounts.push(json!({ "Type": "image", "Source": mounted, "ToDelete": "/image" }));
+            mounts.push(json!({ "Type": "image", "Source": mounted, "Target": "/image" }));
             made.image_mounts.push(mounted);
         }
         self.log.push(format!("create of {of} with {:?} {:?} {:?}", made.volumes, made.networks, made.image_mounts));
