@@ -299,6 +299,8 @@ fn what_another_dkb_deletes_is_gone_and_no_failure(engine: &Engine) {
 fn a_name_of_ours_that_a_crash_left_goes_with_the_next_clean(engine: &Engine) {
     let (books, proxy) = (Books::of(engine), engine.proxy());
     let images = engine.many(2, |n, image| image.label("n", &n.to_string()));
+    // On Podman one goes after the other.
+    let at_once = if engine.is_podman() { 1 } else { 2 };
     books.built_many(&key(PROJECT, SESSION), images.iter().map(|image| &*image.id));
     if engine.is_containerd_store() {
         // There dkb needs a name of its own only to hold what a session took a tag from.
@@ -306,10 +308,10 @@ fn a_name_of_ours_that_a_crash_left_goes_with_the_next_clean(engine: &Engine) {
             engine.tag(image, &id(image).private_tag().to_string());
         }
     } else {
-        // Each has been given our name, and no deletion gets through before the end.
+        // Each that has its turn has been given our name, and no deletion gets through before the end.
         proxy.on("DELETE", "/images/").delay(Duration::from_secs(100));
         let dkb = books.dkb(engine).env("DOCKER_HOST", proxy.host()).arg("clean").spawn();
-        let are_named = || engine.images().iter().flat_map(|image| &image.tags).count() == 2;
+        let are_named = || engine.images().iter().flat_map(|image| &image.tags).count() == at_once;
         assert!(eventually(Duration::from_secs(30), are_named));
         dkb.signal("KILL");
         drop(dkb.wait());
@@ -318,9 +320,17 @@ fn a_name_of_ours_that_a_crash_left_goes_with_the_next_clean(engine: &Engine) {
         let tags: Vec<String> = engine.images().into_iter().flat_map(|image| image.tags).collect();
         tags.into_iter().filter(|tag| tag.contains("dkb.invalid")).count()
     };
-    assert_eq!(own_names(), 2);
-    engine.tag(&images[0], "theirs:1");
+    assert_eq!(own_names(), at_once);
+    let is_named = |image: &&Placed| engine.images().iter().any(|one| one.id == image.id && !one.tags.is_empty());
+    let named = images.iter().find(is_named).expect("one of them");
+    engine.tag(named, "theirs:1");
     books.dkb(engine).arg("clean").run().success();
     assert_eq!(own_names(), 0, "{}", engine.inventory());
-    assert!(engine.has("theirs:1") && !engine.has(&images[1]));
+    assert_eq!(
+        images.iter().map(|image| engine.has(image)).filter(|there| *there).count(),
+        1,
+        "{}",
+        engine.inventory()
+    );
+    assert!(engine.has("theirs:1"), "{}", engine.inventory());
 }
