@@ -1,6 +1,7 @@
 //! Which builder docker is going to use, and where its result will lie, known before docker says a word.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::app::{App, env};
@@ -31,8 +32,7 @@ pub(super) fn result_in(
     if tool == Tool::Podman || named.is_none() && !follows_current {
         return Builder::Engine;
     }
-    let files = BuildxFiles::read(env("BUILDX_CONFIG").map(Into::into), dir.as_deref());
-    let context = endpoint::context_name(&app.docker, &env);
+    let (files, context) = known_to_buildx(app, dir.as_deref());
     if builder::is_the_engines_own(named.as_deref(), context.as_deref(), &files) {
         Builder::Engine
     } else {
@@ -40,12 +40,17 @@ pub(super) fn result_in(
     }
 }
 
+/// The builders that buildx knows, and the context that it goes by.
+fn known_to_buildx(app: &App, dir: Option<&Path>) -> (BuildxFiles, Option<String>) {
+    let files = BuildxFiles::read(env("BUILDX_CONFIG").map(Into::into), dir);
+    (files, endpoint::context_name(&app.docker, &env))
+}
+
 /// The builder to which `docker buildx build` goes here, if that is not the engine's own.
 pub(crate) fn apart(app: &App) -> Option<String> {
     let dir = config_dir(app.docker.config.as_deref(), &env);
     let named = variable(&env, "BUILDX_BUILDER");
-    let files = BuildxFiles::read(env("BUILDX_CONFIG").map(Into::into), dir.as_deref());
-    let context = endpoint::context_name(&app.docker, &env);
+    let (files, context) = known_to_buildx(app, dir.as_deref());
     builder::apart(named.as_deref(), context.as_deref(), &files).map(str::to_owned)
 }
 

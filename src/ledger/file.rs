@@ -56,7 +56,7 @@ impl Ledger {
         let mut first = String::new();
         BufReader::new(file).take(LONGEST_LINE as u64).read_line(&mut first).ok()?;
         match serde_json::from_str(&first).ok()? {
-            Record::Ledger { engine, .. } if changed >= since => Some(Self { folder, engine, read: Arc::default() }),
+            Record::Ledger { engine, .. } if changed >= since => Some(Self::new(folder, &engine)),
             _ => None,
         }
     }
@@ -201,11 +201,10 @@ impl Ledger {
         let Some(text) = text else { return Ok(Understood::default()) };
         let tried = || format!("reading {}", self.path().display());
         let mark = text.mark();
-        let LedgerText { file, length } = text;
-        let number = number(&file);
+        let (length, number) = mark;
         let mut tally = Tally::default();
         let (mut lines, mut damaged) = (0, 0);
-        let mut reader = BufReader::with_capacity(READ_AT_ONCE, file.take(length));
+        let mut reader = BufReader::with_capacity(READ_AT_ONCE, text.file.take(length));
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).map_err(|error| Error::failed(tried(), error))? > 0 {
             let text = line.trim_ascii();
