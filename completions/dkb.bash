@@ -274,7 +274,7 @@ _dkb() {
             return 0
             ;;
         dkb__subcmd__clean)
-            opts="-n -y -c -H -q -v -h --session --stale --all --compose --tagged --keep-tagged --keep-containers --volumes --cache --keep-cache --cache-keep --trust-stamp --stale-after --keep --keep-last --until --older-than --dry-run --yes --plan --apply --context --host --project --settings --format --color --json --quiet --verbose --help"
+            opts="-n -y -c -H -q -v -h --session --stale --all --compose --tagged --keep-tagged --keep-containers --volumes --cache --cache-mounts --keep-cache --cache-keep --trust-stamp --stale-after --keep --keep-last --until --older-than --dry-run --yes --plan --apply --context --host --project --settings --format --color --json --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -14,7 +14,7 @@ use crate::engine::origin::origin;
 use crate::engine::{self, Docker, Endpoint, Limits, Program};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::State;
-use crate::model::{Doer, GuardMark, Name, Scope, SessionKey, Stamp};
+use crate::model::{Doer, GuardMark, MountNamespace, Name, Scope, SessionKey, Stamp};
 use crate::plan::clean::{CacheWish, CleanPolicy, Here};
 use crate::plan::identity::{Identity, Origin};
 use crate::report::words::Loudness;
@@ -193,8 +193,14 @@ impl App {
             trust_stamp: settings.trust_stamp && scope != Scope::All,
             cache: CacheWish::Leave,
             cache_keep: None,
+            mounts: None,
             scope,
         }
+    }
+
+    /// What the cache mounts of this project's builds in this working copy are called by, where they are its own.
+    pub(crate) fn mounts(&self) -> MountNamespace {
+        MountNamespace::of(&self.key.project, &self.identity.copy)
     }
 
     pub(crate) fn program(&self) -> Result<Program> {

@@ -149,8 +149,8 @@ fn every_line_reaches_the_tool_word_for_word() {
     for line in corpus() {
         let words = line.words();
         let (spelling, rest) = Spelling::read(&words).expect("a build");
-        let injection = Injection { stamp: &Stamp::default(), id_file: None, without_quiet: false };
-        let argv = argv::inject(&spelling, &argv::read(line.tool(), rest), &injection);
+        let nothing = Stamp::default();
+        let argv = argv::inject(&spelling, &argv::read(line.tool(), rest), &Injection::of(&nothing));
         // --force-rm would beat the user's own word.
         let keeps = rest.iter().any(|word| word == "--rm=false");
         let ours: &[OsString] = if keeps { &["--rm".into()] } else { &["--rm".into(), "--force-rm".into()] };

@@ -18,7 +18,7 @@ use crate::engine::builder::BuilderKind;
 use crate::engine::{Endpoint, Program, ProgramKind};
 use crate::error::{Error, Result};
 use crate::ledger::{Intent, Journal, Running, SessionHold, State};
-use crate::model::{BuildId, Stamp};
+use crate::model::{BuildId, MountNamespace, Stamp};
 use crate::plan::argv::{self, BakeTarget, BakeWords, BuildWords, Builder, IdFile, Injection, Spelling, Tool};
 use crate::processes::child::Stdout;
 
@@ -36,6 +36,8 @@ pub(crate) struct Job {
     call: Call,
     pub(super) builder: Builder,
     pub(super) stamp: Stamp,
+    /// What its cache mounts are called by, where they are its own.
+    mounts: Option<MountNamespace>,
     pub(super) classic: bool,
     pub(crate) stdout: Stdout,
     pub(super) state: Result<State>,
@@ -95,6 +97,8 @@ impl Job {
             call,
             builder,
             stamp: app.stamp(),
+            // No other builder has such mounts; the classic one would ask what the argument is for.
+            mounts: (!classic && app.settings.own_cache_mounts).then(|| app.mounts()),
             classic,
             stdout: Stdout::Untouched,
             state: app.state(),
@@ -248,10 +252,11 @@ impl Job {
         let file = self.own_file();
         let mut command = self.program.command();
         command.args(global);
+        let without_quiet = self.stdout == Stdout::Held;
+        let mounts = self.mounts.as_ref();
+        let injection = Injection { stamp: &self.stamp, mounts, id_file: file.as_deref(), without_quiet };
         match &self.call {
             Call::Build(words) => {
-                let without_quiet = self.stdout == Stdout::Held;
-                let injection = Injection { stamp: &self.stamp, id_file: file.as_deref(), without_quiet };
                 command.args(argv::inject(&self.spelling, words, &injection));
             }
             // Whether a label can be given to what nobody could name is not known either.
@@ -259,7 +264,7 @@ impl Job {
                 command.args(words.untouched(&self.spelling));
             }
             Call::Bake(words) => {
-                command.args(words.inject(&self.spelling, &self.stamp, file.as_deref()));
+                command.args(words.inject(&self.spelling, &injection));
                 if file.is_some() {
                     // What nobody reads need not be worked out, nor room be found for it.
                     command.env("BUILDX_METADATA_PROVENANCE", "disabled");

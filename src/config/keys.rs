@@ -123,6 +123,7 @@ pub static KEYS: &[Key] = {
         key("session", "session", Name, Run, "", "the stretch of work that this run belongs to"),
         key("stamp", "", Choice(STAMPS), Anyone, "full", "which labels a built image gets"),
         key("keep_superseded", "", Count, Narrowing, "0", "how many versions of an image, and of its cache, are kept for going back"),
+        key("own_cache_mounts", "", Bool, Anyone, "false", "builds share their cache mounts with nobody, so that clean --cache-mounts can take them"),
         key("keep", "keep", Patterns, Anyone, "", "images whose names match are never deleted"),
         key("keep_last", "keep_last", Count, Narrowing, "", "the newest N of every repository stay"),
         key("older_than", "older_than", Duration, Narrowing, "", "only what was built or made longer ago is deleted"),
@@ -195,7 +196,16 @@ mod tests {
     fn a_checkout_sets_only_what_names_keeps_or_narrows() {
         let allowed: Vec<_> =
             KEYS.iter().filter(|key| matches!(key.by, By::Anyone | By::Narrowing)).map(|key| key.name).collect();
-        let expected = ["project", "stamp", "keep_superseded", "keep", "keep_last", "older_than", "stale_after"];
+        let expected = [
+            "project",
+            "stamp",
+            "keep_superseded",
+            "own_cache_mounts",
+            "keep",
+            "keep_last",
+            "older_than",
+            "stale_after",
+        ];
         assert_eq!(allowed, expected);
     }
 }

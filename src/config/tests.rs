@@ -46,6 +46,7 @@ fn every_key_reaches_the_settings() {
         project = "acme/shop"
         stamp = "none"
         keep_superseded = 1
+        own_cache_mounts = true
         keep = ["a"]
         keep_last = 2
         older_than = "3h"
@@ -78,6 +79,7 @@ fn every_key_reaches_the_settings() {
     let got = settings(own).expect("settings");
     assert_eq!(got.project.as_ref().map(Name::as_str), Some("acme/shop"));
     assert_eq!((got.stamp, got.keep_superseded, got.keep_last), (StampLevel::None, 1, Some(2)));
+    assert!(got.own_cache_mounts);
     let hours = |n: u64| Duration::from_secs(n * 3600);
     assert_eq!((got.older_than, got.stale_after), (Some(hours(3)), hours(4)));
     assert_eq!((got.docker.to_str(), got.state_dir.as_deref()), (Some("podman"), Some(Path::new("/state"))));

@@ -29,7 +29,7 @@ pub fn argv(data: &[u8]) -> bool {
     let _ = argv::build_key(&read, Path::new("/work"));
 
     let stamp = stamp();
-    let ours = Injection { stamp: &stamp, id_file: Some(Path::new("/dkb/id")), without_quiet: false };
+    let ours = Injection { id_file: Some(Path::new("/dkb/id")), ..Injection::of(&stamp) };
     let given = argv::inject(&spelling, &read, &ours);
     assert!(given.starts_with(spelling.words()) && given.ends_with(users), "{given:?}");
     let again = argv::read(tool, &given[spelling.words().len()..]);

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::Observation;
+use crate::engine::Engine as _;
 use crate::error::Result;
 use crate::model::{Kind, Plan, Scope};
 use crate::plan::cache;
@@ -55,6 +56,9 @@ impl Observation {
     async fn weighed(&self, mut plan: Plan, look: &CleanLook<'_>, policy: &CleanPolicy) -> Result<Plan> {
         if let Some(seen) = &self.seen_cache {
             cache::clean(&mut plan, look, policy, &seen.books, &seen.records);
+        }
+        if let Some(own) = policy.mounts.as_ref().filter(|_| self.info.can.prune_leaves_cache) {
+            cache::add_mounts(&mut plan, look, policy, own, &self.engine.cache().await?.unwrap_or_default());
         }
         self.count_bytes(&mut plan).await?;
         self.add_anonymous_volumes(&mut plan, policy).await?;

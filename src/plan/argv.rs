@@ -21,7 +21,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::model::{Reference, Stamp};
+use crate::model::{MountNamespace, Reference, Stamp};
 
 pub use bake::{BakeWords, read_bake};
 pub use flags::Tool;
@@ -188,6 +188,8 @@ fn names(words: &BuildWords) -> Vec<Reference> {
 pub struct Injection<'a> {
     /// A label is added for each half that is there: the setting `stamp` decides which are.
     pub stamp: &'a Stamp,
+    /// What the build's cache mounts are called by, where they are to be its own.
+    pub mounts: Option<&'a MountNamespace>,
     /// dkb's own `--iidfile`, where [`id_file`] allows one.
     pub id_file: Option<&'a Path>,
     /// Leaves `--quiet` out, so that the classic builder shows its steps. Whoever asks for this owes the user
@@ -202,6 +204,13 @@ pub struct Injection<'a> {
     pub without_quiet: bool,
 }
 
+impl<'a> Injection<'a> {
+    /// The labels alone.
+    pub const fn of(stamp: &'a Stamp) -> Self {
+        Self { stamp, mounts: None, id_file: None, without_quiet: false }
+    }
+}
+
 /// What the tool is started with, its own name and global flags left to the caller.
 pub fn inject(spelling: &Spelling, words: &BuildWords, injection: &Injection<'_>) -> Vec<OsString> {
     let mut argv = spelling.words().to_vec();
@@ -210,6 +219,9 @@ pub fn inject(spelling: &Spelling, words: &BuildWords, injection: &Injection<'_>
     argv.extend(ours.iter().map(OsString::from));
     for (label, value) in injection.stamp.labels() {
         argv.extend(["--label".into(), format!("{label}={value}").into()]);
+    }
+    if let Some(mounts) = injection.mounts {
+        argv.extend(["--build-arg".into(), mounts.argument().into()]);
     }
     if let Some(file) = injection.id_file {
         argv.extend(["--iidfile".into(), file.into()]);

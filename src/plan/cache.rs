@@ -25,7 +25,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-pub(crate) use clean::{clean, give_up};
+pub(crate) use clean::{add_mounts, clean, give_up};
 use jiff::{SignedDuration, Timestamp};
 pub(crate) use look::{look, must_wait};
 

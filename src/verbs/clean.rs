@@ -78,6 +78,15 @@ async fn look_and_plan(app: &App, flags: &CleanFlags, here: &Here) -> Result<(Ob
     {
         report::warn(error.under("the build cache is left alone"));
     }
+    if flags.cache_mounts && !seen.info.can.prune_leaves_cache {
+        report::warn("the cache mounts stay: what this engine gives up of its cache costs other builds their steps");
+    }
+    if flags.cache_mounts && !app.settings.own_cache_mounts {
+        report::say(
+            "builds here share their cache mounts with everybody's, so these stay; own_cache_mounts = true in dkb.toml \
+             gives them their own",
+        );
+    }
     report::notice::tell(&seen.notices);
     if !policies.iter().any(|policy| matches!(policy.scope, Scope::Stale { .. })) {
         dead::tell_of_the_dead(app, &seen.lives, seen.info.identity.as_deref());

@@ -221,6 +221,7 @@ project                acme/shop                  the git remote origin
 session                local-12345678             this working copy on this machine
 stamp                  full                       default
 keep_superseded        0                          default
+own_cache_mounts       false                      default
 keep                   app:*, db                  /work/dkb.toml:1, /home/me/config.toml:1
 keep_last              3                          /home/me/config.toml:2
                        (/work/dkb.toml:2 asks for 1, which keeps less: not taken)

@@ -37,6 +37,7 @@ pub(crate) fn promises() -> Promises {
                 a_stranger_keeps_what_he_found_while_we_built,
                 a_session_that_is_cleaned_leaves_no_cache,
                 clean_takes_the_cache_that_it_is_asked_to_take,
+                cache_mounts_of_our_own_go_where_they_are_asked_for,
                 what_two_projects_use_goes_with_the_last_that_is_cleaned,
                 an_engine_outlives_whoever_deletes_builds_from_its_history,
             ],
@@ -391,6 +392,48 @@ fn clean_takes_the_cache_that_it_is_asked_to_take(engine: &Engine) {
     assert!(engine.docker(["image", "inspect", "app"]).run().exit_code() == Some(0), "images stay");
     assert_eq!(other.found(&["-t", "other"]), 5, "another's cache stays");
     assert!(scene.found(&["-t", "app"]) < 3, "what only we had is gone");
+}
+
+fn cache_mounts_of_our_own_go_where_they_are_asked_for(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.begin();
+    let recipe =
+        "FROM lab/base\nCOPY source /source\nRUN --mount=type=cache,target=/c echo more >>/c/log; cp /c/log /log\n";
+    scene.context.write("Dockerfile", recipe);
+    let mounts = || {
+        let usage = engine.api().get("/system/df?type=build-cache").json();
+        let records = usage["BuildCache"].as_array().cloned().unwrap_or_default();
+        records.iter().filter(|record| record["Type"] == "exec.cachemount").count()
+    };
+    let lines = |tag: &str| {
+        let output = engine.docker(["run", "--rm", tag, "cat", "/log"]).run().success();
+        output.out().lines().count()
+    };
+    scene.change();
+    let docker = engine.docker(["build", "-q", "-t", "theirs"]).env("DOCKER_BUILDKIT", "1");
+    docker.arg(scene.context.path()).run().success();
+    let own = |project: &str, verb: &str| {
+        let dkb = engine.dkb_in(&scene.state).project(project).session("s").env("DOCKER_BUILDKIT", "1");
+        dkb.env("DKB_OWN_CACHE_MOUNTS", "true").arg(verb)
+    };
+    let built = |project: &str| {
+        scene.change();
+        own(project, "build").args(["-q", "-t", project]).arg(scene.context.path()).run().success();
+        scene.settle();
+        lines(project)
+    };
+    assert_eq!((built("one"), built("one"), built("other")), (1, 2, 1), "each project goes on with its own");
+    scene.change();
+    scene.build(&["-q", "-t", "plain"]).success();
+    assert_eq!((lines("plain"), mounts()), (2, 3), "and without the setting with everybody's");
+    own("one", "clean").args(["--tagged"]).run().success();
+    assert_eq!(mounts(), 3, "nobody asked for them");
+    let asked = own("one", "clean").args(["--cache", "--cache-mounts"]).run().success();
+    assert_eq!(mounts(), 2, "{asked}");
+    assert_eq!((built("one"), built("other")), (1, 2), "the other's is his");
+    let shared = scene.clean("s", &["--cache", "--cache-mounts"]);
+    assert!(shared.err().contains("own_cache_mounts = true"), "{shared}");
+    assert_eq!(mounts(), 3);
 }
 
 fn what_two_projects_use_goes_with_the_last_that_is_cleaned(engine: &Engine) {

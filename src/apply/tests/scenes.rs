@@ -331,6 +331,7 @@ pub(super) async fn plan(fake: &Fake, books: &Books, verb: Verb) -> (Plan, HashM
         trust_stamp: false,
         cache: crate::plan::clean::CacheWish::Leave,
         cache_keep: None,
+        mounts: None,
     };
     let mut plan = match verb {
         Verb::Clean | Verb::Tagged => clean::plan(&look, &policy),

@@ -28,7 +28,7 @@ fn an_error_names_the_line_the_key_and_what_is_accepted() {
         (
             "\nkeeplast = 2",
             "/c.toml:2: unknown key 'keeplast'\n  did you mean 'keep_last'? accepted here: project, stamp, \
-             keep_superseded, keep, keep_last, older_than, stale_after, docker, state_dir, yes, clean_dead, format, \
+             keep_superseded, own_cache_mounts, keep, keep_last, older_than, stale_after, docker, state_dir, yes, clean_dead, format, \
              color, context",
         ),
         (

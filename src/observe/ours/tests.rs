@@ -156,6 +156,7 @@ fn policy(dice: &mut Dice) -> CleanPolicy {
         trust_stamp: dice.one_in(6),
         cache: CacheWish::Leave,
         cache_keep: None,
+        mounts: None,
         scope,
     }
 }

@@ -5,12 +5,12 @@
 //! the user's wins.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
 
+use super::Injection;
 use super::flags::BAKE;
 use super::pflag::{self, Token};
 use super::spelling::Spelling;
-use crate::model::Stamp;
+use crate::model::{MountNamespace, Stamp};
 
 /// What docker will make of the words behind `bake`, as far as dkb must know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,16 +62,16 @@ impl BakeWords {
 
     /// With the labels, and docker's answer in place of a build.
     pub fn question(&self, spelling: &Spelling, stamp: &Stamp) -> Vec<OsString> {
-        let mut argv = labelled(spelling, stamp);
+        let mut argv = with_ours(spelling, stamp, None);
         argv.push("--print".into());
         argv.extend(self.words.iter().cloned());
         argv
     }
 
-    /// What docker is started with. `metadata`: dkb's own file, where the user has none.
-    pub fn inject(&self, spelling: &Spelling, stamp: &Stamp, metadata: Option<&Path>) -> Vec<OsString> {
-        let mut argv = labelled(spelling, stamp);
-        if let Some(file) = metadata {
+    /// What docker is started with, dkb's own metadata file where the user has none.
+    pub fn inject(&self, spelling: &Spelling, injection: &Injection<'_>) -> Vec<OsString> {
+        let mut argv = with_ours(spelling, injection.stamp, injection.mounts);
+        if let Some(file) = injection.id_file {
             argv.extend(["--metadata-file".into(), file.into()]);
         }
         argv.extend(self.words.iter().cloned());
@@ -80,21 +80,27 @@ impl BakeWords {
 
     /// As it was typed.
     pub fn untouched(&self, spelling: &Spelling) -> Vec<OsString> {
-        self.inject(spelling, &Stamp::default(), None)
+        spelling.words().iter().chain(&self.words).cloned().collect()
     }
 }
 
-fn labelled(spelling: &Spelling, stamp: &Stamp) -> Vec<OsString> {
+fn with_ours(spelling: &Spelling, stamp: &Stamp, mounts: Option<&MountNamespace>) -> Vec<OsString> {
     let mut argv = spelling.words().to_vec();
     for (label, value) in stamp.labels() {
         argv.extend(["--set".into(), format!("*.labels.{label}={value}").into()]);
+    }
+    if let Some(mounts) = mounts {
+        argv.extend(["--set".into(), format!("*.args.{}", mounts.argument()).into()]);
     }
     argv
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::model::Name;
     use crate::model::books_tests::key;
 
     fn words(line: &str) -> Vec<OsString> {
@@ -115,8 +121,13 @@ mod tests {
         let users = "-f a.hcl --set *.labels.k=v app";
         let spelt = "buildx --builder x bake";
         assert_eq!(bake.question(&spelling, &stamp), words(&format!("{spelt} {ours} --print {users}")));
+        let injection = Injection { id_file: Some(Path::new("/m")), ..Injection::of(&stamp) };
         let told = words(&format!("{spelt} {ours} --metadata-file /m {users}"));
-        assert_eq!(bake.inject(&spelling, &stamp, Some(Path::new("/m"))), told);
+        assert_eq!(bake.inject(&spelling, &injection), told);
+        let name = |text| Name::typed(text).expect("a name");
+        let mounts = MountNamespace::of(&name("p"), &name("local-1"));
+        let told = words(&format!("{spelt} {ours} --set *.args.{} {users}", mounts.argument()));
+        assert_eq!(bake.inject(&spelling, &Injection { mounts: Some(&mounts), ..Injection::of(&stamp) }), told);
         assert_eq!(bake.untouched(&spelling), all);
     }
 

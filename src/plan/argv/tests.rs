@@ -30,13 +30,13 @@ fn injected(line: &str, injection: &Injection<'_>) -> String {
 fn dkbs_words_stand_right_behind_build() {
     let stamp = stamp();
     let file = PathBuf::from("/tmp/id");
-    let injection = Injection { stamp: &stamp, id_file: Some(&file), without_quiet: false };
+    let injection = Injection { id_file: Some(&file), ..Injection::of(&stamp) };
     assert_eq!(
         injected("-t x .", &injection),
         "build --rm --force-rm --label dev.dkb.project=me/app --label dev.dkb.session=local-1 --iidfile /tmp/id -t x ."
     );
     let project = Stamp { session: None, ..stamp };
-    let injection = Injection { stamp: &project, id_file: None, without_quiet: false };
+    let injection = Injection::of(&project);
     assert_eq!(injected(".", &injection), "build --rm --force-rm --label dev.dkb.project=me/app .");
     let injection = Injection { stamp: &Stamp::default(), ..injection };
     assert_eq!(injected("--nonsense .", &injection), "build --rm --force-rm --nonsense .");
@@ -142,7 +142,7 @@ fn podman_has_words_of_its_own() {
 #[test]
 fn quiet_is_left_out_of_every_shape_and_nothing_else_is() {
     let stamp = Stamp::default();
-    let injection = Injection { stamp: &stamp, id_file: None, without_quiet: true };
+    let injection = Injection { without_quiet: true, ..Injection::of(&stamp) };
     for (line, rest) in [
         ("-q .", "."),
         ("--quiet .", "."),

@@ -6,7 +6,8 @@
 //! 4. Whatever is asked for, what stays stays: what a build outside the scope needs, or one that runs; what a keep
 //!    pattern or `--keep-last` means; what was used too short a while ago; and so much as `--cache-keep` says, the last
 //!    used first.
-//! 5. What stays for another's sake alone these builds need no more ([`give_up`]): it goes with the last that asks.
+//! 5. With `--cache-mounts` also the mounts that bear this working copy's own namespace.
+//! 6. What stays for another's sake alone these builds need no more ([`give_up`]): it goes with the last that asks.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -15,7 +16,8 @@ use jiff::Timestamp;
 
 use super::{going, latest, versions};
 use crate::model::{
-    Build, CacheBooks, CacheRecord, CachedBuild, ImageId, Kept, KeptReason, Kind, Plan, Reason, Step, total,
+    Build, CacheBooks, CacheRecord, CachedBuild, ImageId, Kept, KeptReason, Kind, MountNamespace, Plan, Reason, Step,
+    total,
 };
 use crate::plan::clean::{CacheWish, CleanLook, CleanPolicy, covers};
 
@@ -69,6 +71,29 @@ pub(crate) fn clean(
         };
         record.kept(reason, Vec::new())
     }));
+}
+
+/// Adds the cache mounts that only these builds have.
+pub(crate) fn add_mounts(
+    plan: &mut Plan,
+    look: &CleanLook,
+    policy: &CleanPolicy,
+    own: &MountNamespace,
+    records: &[CacheRecord],
+) {
+    let builds = look.running.iter().any(|build| build.of.project == look.here.key.project);
+    for record in records.iter().filter(|record| own.has(record)) {
+        let stays = match touched(record) {
+            _ if record.in_use => Some(KeptReason::InUse),
+            _ if builds => Some(KeptReason::BuildRunning),
+            at if policy.is_too_young(look.now, at.unwrap_or(Timestamp::MAX)) => Some(KeptReason::TooYoung),
+            _ => None,
+        };
+        match stays {
+            Some(reason) => plan.kept.push(record.kept(reason, Vec::new())),
+            None => plan.steps.push(record.removal(Reason::AskedFor, look.snapshot.engine.can)),
+        }
+    }
 }
 
 /// Notes that builds in the scope have no more use for what this plan would have taken, had others not needed it too:
@@ -197,7 +222,7 @@ mod tests {
     use crate::model::image_tests::host;
     use crate::model::{Books, CacheClaim, Record, SessionKey};
     use crate::plan::cache::tests::cached;
-    use crate::plan::clean::Here;
+    use crate::plan::clean::{Here, RunningBuild};
 
     /// What a clean of this session takes of the cache; then it gives up the rest, where it does.
     fn cleaned(books: &mut CacheBooks, of: &SessionKey, policy: &CleanPolicy) -> Vec<String> {
@@ -242,6 +267,43 @@ mod tests {
         assert_eq!(cleaned(&mut books, &of, &asked("dev", &whole)), ["own"]);
         assert_eq!(cleaned(&mut books, &of, &asked("test", &whole)), ["both", "theirs"]);
         assert_eq!(cleaned(&mut books, &of, &leftovers), ["nobodys"]);
+    }
+
+    #[test]
+    fn mounts_of_our_own_go_where_they_are_asked_for_and_nobody_is_at_work_with_them() {
+        let of = key("p", "s");
+        let name = |text| crate::model::Name::typed(text).expect("a name");
+        let own = MountNamespace::of(&name("p"), &name("local-00000001"));
+        let mount = |id: &str, namespace: &str, in_use: bool| CacheRecord {
+            id: id.to_owned(),
+            kind: "exec.cachemount".to_owned(),
+            description: format!("cached mount /c from exec make with id \"{namespace}//c\""),
+            in_use,
+            created: Some(Timestamp::UNIX_EPOCH),
+            ..CacheRecord::default()
+        };
+        let records = [
+            mount("own", &own.to_string(), false),
+            mount("used", &own.to_string(), true),
+            mount("another's", "shop", false),
+            mount("everybody's", "", false),
+        ];
+        let (snapshot, books, here) = (host(Vec::new(), Vec::new()), Books::default(), Here::somebody(of.clone()));
+        let planned = |older_than, running: &[RunningBuild]| {
+            let look = CleanLook { running, ..CleanLook::of(&snapshot, &books, &here) };
+            let policy = CleanPolicy { older_than, ..crate::plan::clean::tests::leftovers() };
+            let mut plan = Plan::new("clean", &snapshot.engine, look.now, Vec::new(), Vec::new());
+            add_mounts(&mut plan, &look, &policy, &own, &records);
+            let goes: Vec<String> = plan.steps.iter().map(|step| step.id().into_owned()).collect();
+            (goes, plan.kept.into_iter().map(|kept| kept.reason).collect::<Vec<_>>())
+        };
+        assert_eq!(planned(None, &[]), (vec!["own".to_owned()], vec![KeptReason::InUse]));
+        let an_hour = Some(std::time::Duration::from_secs(3600));
+        assert_eq!(planned(an_hour, &[]), (Vec::new(), vec![KeptReason::TooYoung, KeptReason::InUse]));
+        let builds = |of| [RunningBuild { of, key: String::new(), tags: Vec::new() }];
+        let stays = vec![KeptReason::BuildRunning, KeptReason::InUse];
+        assert_eq!(planned(None, &builds(key("p", "t"))), (Vec::new(), stays));
+        assert_eq!(planned(None, &builds(key("q", "s"))).0, ["own"]);
     }
 
     #[test]

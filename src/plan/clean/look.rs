@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
-    Books, GoesOn, ImageId, Life, Name, Opening, Pattern, Reference, Scope, SessionEntry, SessionKey, Snapshot,
+    Books, GoesOn, ImageId, Life, MountNamespace, Name, Opening, Pattern, Reference, Scope, SessionEntry, SessionKey,
+    Snapshot,
 };
 
 /// The layers of those images for which they were asked, lowest first.
@@ -50,6 +51,8 @@ pub(crate) struct CleanPolicy {
     pub cache: CacheWish,
     /// So much of the cache stays.
     pub cache_keep: Option<u64>,
+    /// The cache mounts of these go too.
+    pub mounts: Option<MountNamespace>,
 }
 
 impl CleanPolicy {

@@ -55,6 +55,7 @@ pub(in crate::plan) fn leftovers() -> CleanPolicy {
         trust_stamp: false,
         cache: crate::plan::clean::CacheWish::Leave,
         cache_keep: None,
+        mounts: None,
     }
 }
 

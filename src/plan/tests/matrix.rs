@@ -228,6 +228,7 @@ impl Scene {
             trust_stamp: false,
             cache: crate::plan::clean::CacheWish::Leave,
             cache_keep: None,
+            mounts: None,
         };
         let mut plan = match verb {
             Verb::Build => {

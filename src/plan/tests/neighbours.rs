@@ -172,6 +172,7 @@ fn policy(dice: &mut Dice, scope: Scope) -> CleanPolicy {
         trust_stamp: false,
         cache: crate::plan::clean::CacheWish::Leave,
         cache_keep: None,
+        mounts: None,
         scope,
     }
 }

@@ -152,6 +152,7 @@ fn of_session() -> Plan {
         trust_stamp: false,
         cache: crate::plan::clean::CacheWish::Leave,
         cache_keep: None,
+        mounts: None,
     };
     let mut plan = session_end::plan(&look, &extras, &policy);
     plan.scope = Some(Asked { of: Scope::Session(own), compose: None, tagged: true, containers: true, cache: false });

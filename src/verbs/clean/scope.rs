@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::cli::CleanFlags;
 use crate::config::value::Source;
 use crate::error::{Error, Result};
-use crate::model::{Asked, Kind, Name, Plan, Scope, SessionKey, Step};
+use crate::model::{Asked, Kind, MountNamespace, Name, Plan, Scope, SessionKey, Step};
 use crate::plan::clean::{CacheWish, CleanPolicy};
 use crate::plan::unknown::Subject;
 
@@ -16,12 +16,17 @@ pub(super) fn of_flags(app: &App, flags: &CleanFlags) -> Result<CleanPolicy> {
     let containers = scope.is_of_sessions() && !flags.keep_containers;
     let (cache, cache_keep) = (cache(flags, false), flags.cache_keep);
     let compose = compose(flags)?;
-    Ok(CleanPolicy { compose, containers, volumes: flags.volumes, cache, cache_keep, ..app.clean_policy(scope, tags) })
+    let (volumes, mounts) = (flags.volumes, mounts(app, flags));
+    Ok(CleanPolicy { compose, containers, volumes, cache, cache_keep, mounts, ..app.clean_policy(scope, tags) })
 }
 
 fn compose(flags: &CleanFlags) -> Result<Option<Name>> {
     let typed = flags.compose.as_deref().map(Name::typed).transpose();
     typed.map_err(|wrong| Error::usage("reading --compose", wrong))
+}
+
+fn mounts(app: &App, flags: &CleanFlags) -> Option<MountNamespace> {
+    flags.cache_mounts.then(|| app.mounts())
 }
 
 const fn cache(flags: &CleanFlags, only: bool) -> CacheWish {
@@ -49,6 +54,7 @@ pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> R
             trust_stamp: policy.trust_stamp && policy.scope.project() == Some(&app.key.project),
             cache: cache(flags, only_cache),
             cache_keep: flags.cache_keep,
+            mounts: mounts(app, flags),
             ..policy
         }
     };
@@ -145,6 +151,7 @@ mod tests {
             trust_stamp: false,
             cache: crate::plan::clean::CacheWish::Leave,
             cache_keep: None,
+            mounts: None,
         }
     }
 

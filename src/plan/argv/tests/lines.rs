@@ -118,7 +118,7 @@ proptest! {
         let (stamp, file) = (stamp(), PathBuf::from("/id"));
         let id_file = with_id_file.then_some(file.as_path());
         let words = read(tool, &line);
-        let argv = inject(&spelling, &words, &Injection { stamp: &stamp, id_file, without_quiet: false });
+        let argv = inject(&spelling, &words, &Injection { id_file, ..Injection::of(&stamp) });
         let added = if with_id_file { 8 } else { 6 } - usize::from(words.leaves_containers);
         let (front, users) = argv.split_at(spelling.words().len() + added);
         prop_assert_eq!(users, line.as_slice());
@@ -141,7 +141,7 @@ proptest! {
     fn without_quiet_the_line_means_the_same_but_for_quiet(line in any_line()) {
         let before = read(Tool::Docker, &line);
         let stamp = Stamp::default();
-        let argv = inject(&plain(), &before, &Injection { stamp: &stamp, id_file: None, without_quiet: true });
+        let argv = inject(&plain(), &before, &Injection { without_quiet: true, ..Injection::of(&stamp) });
         let after = read(Tool::Docker, &argv[3 - usize::from(before.leaves_containers)..]);
         if before.quiet {
             let loud = BuildWords { quiet: false, quiet_at: Vec::new(), raw: after.raw.clone(), ..before };

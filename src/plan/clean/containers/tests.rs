@@ -81,6 +81,7 @@ impl Scene {
             trust_stamp: false,
             cache: crate::plan::clean::CacheWish::Leave,
             cache_keep: None,
+            mounts: None,
         };
         let beats = if let End::Dead(beat) = end { HashMap::from([(own.clone(), at(beat))]) } else { HashMap::new() };
         let look = CleanLook {
@@ -320,6 +321,7 @@ fn the_session_of_another_working_copy_ended_with_its_last_build() {
         trust_stamp: false,
         cache: crate::plan::clean::CacheWish::Leave,
         cache_keep: None,
+        mounts: None,
     };
     let look = CleanLook { now: at(NOW), ..CleanLook::of(&scene.snapshot, &scene.books, &here) };
     assert_eq!(crate::plan::clean::plan(&look, &policy).steps, [], "a colleague may have made it since");
