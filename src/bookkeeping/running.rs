@@ -100,7 +100,7 @@ impl<'a> NeededByBuilds<'a> {
         match &step.deed {
             // dkb's own name may hold an image for a build that is about to take its tag.
             Deed::RemoveImage { .. } | Deed::Untag { .. } if step.is_of_own_name() => !now.running.is_empty(),
-            Deed::RemoveImage { id, .. } => now.needed.contains(id),
+            Deed::RemoveImage { id, .. } | Deed::Untag { image: id, .. } => now.needed.contains(id),
             // It would take the name again, from an image that nothing holds any more.
             Deed::GiveBack { name, .. } => {
                 now.running.iter().flat_map(|build| &build.tags).any(|tag| tag.names_the_same(name))
@@ -194,6 +194,13 @@ mod tests {
         assert_eq!(needed(), [true, false, true, false, false]);
         running.finish();
         assert_eq!(needed(), [false; 5]);
+        // What it may need keeps its names, too.
+        let mut books = Books::default();
+        books.apply(Record::Build(Build { key: "k".to_owned(), ..build("0", &key("p", "s"), 2, &[]) }));
+        let builds = NeededByBuilds::new(&state, &ledger, &books);
+        let running = state.begin(&intent).expect("a build");
+        assert_eq!(needs(&builds, &steps).map(|need| need == Need::Build), [true, false, true, true, false]);
+        running.finish();
     }
 
     #[test]

@@ -105,7 +105,9 @@ impl<'a> CleanRules<'a> {
         if let Some(Stay { reason, holders, names }) = self.stays(image, claim).next() {
             // With its last name it would go too.
             let is_left = !others.is_empty() || image.tags.iter().any(Reference::is_hold);
-            let loses = names == OurNames::Go && policy.tags && is_left && self.retained(image, claim).is_none();
+            // What is told first may let them go where what comes later does not.
+            let all_let_go = || self.stays(image, claim).all(|stay| stay.names != OurNames::Stay);
+            let loses = names == OurNames::Go && policy.tags && is_left && all_let_go();
             return Verdict::Keep { reason, holders, untag: if loses { ours } else { Vec::new() } };
         }
         let reason = match (&policy.scope, ours.is_empty()) {

@@ -31,6 +31,19 @@ fn rule_3_an_image_that_another_session_built_too_stays() {
 }
 
 #[test]
+fn rule_4_what_a_build_needs_that_runs_keeps_its_names_though_another_session_built_it_too() {
+    let (of, other) = (key("p", "s"), key("p", "t"));
+    let mut case = case(
+        vec![image(2).tag("app").tag("other").done()],
+        vec![build("a", &of, 2, &[]), Build { tags: vec![reference("other")], ..build("b", &other, 2, &[]) }],
+    );
+    assert_eq!(case.steps(&end_of_session()), ["untag 2 app:latest"]);
+    case.running = vec![RunningBuild { of, key: "k".to_owned(), tags: Vec::new() }];
+    assert_eq!(case.steps(&end_of_session()), [""; 0]);
+    assert_eq!(case.kept(&end_of_session()), [(2, KeptReason::OtherSession)], "that is told first");
+}
+
+#[test]
 fn rule_3_what_a_cleaned_session_left_to_another_goes_with_that_one() {
     let (of, other) = (key("p", "s"), key("p", "t"));
     let images =
