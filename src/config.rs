@@ -18,6 +18,7 @@ mod typed;
 pub(crate) mod value;
 pub(crate) mod variables;
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -112,8 +113,8 @@ impl Settings {
         }
         let hosts = hosts.iter().map(|host| HostSettings::new(host, layers, base)).collect::<Result<_>>()?;
         Ok(Self {
-            project: all.name("project"),
-            session: all.name("session"),
+            project: all.name("project")?,
+            session: all.name("session")?,
             stamp: match all.text("stamp").as_str() {
                 "project" => StampLevel::Project,
                 "none" => StampLevel::None,
@@ -121,7 +122,7 @@ impl Settings {
             },
             keep_superseded: all.count("keep_superseded").unwrap_or(0),
             own_cache_mounts: all.is("own_cache_mounts"),
-            keep: all.patterns("keep"),
+            keep: all.patterns("keep")?,
             keep_last: all.count("keep_last"),
             older_than: all.duration("older_than"),
             stale_after: all.duration("stale_after").unwrap_or_default(),
@@ -168,21 +169,21 @@ impl SweepSettings {
                 &format!("{wrong} when_disk_above"),
                 "both are shares or both are sizes, down_to the lower one",
             )),
-            None => Ok(Self { policy: policy(all), disk, wait: all.duration("sweep.wait").unwrap_or_default() }),
+            None => Ok(Self { policy: policy(all)?, disk, wait: all.duration("sweep.wait").unwrap_or_default() }),
         }
     }
 }
 
 /// The patterns of `keep` hold for a sweep too.
-fn policy(all: &Merged) -> SweepPolicy {
+fn policy(all: &Merged) -> Result<SweepPolicy> {
     let until = all.duration("sweep.until").unwrap_or_default();
-    let mut keep = all.patterns("keep");
-    for pattern in all.patterns("sweep.keep") {
+    let mut keep = all.patterns("keep")?;
+    for pattern in all.patterns("sweep.keep")? {
         if !keep.contains(&pattern) {
             keep.push(pattern);
         }
     }
-    SweepPolicy {
+    Ok(SweepPolicy {
         containers: all.is("sweep.containers"),
         images: all.is("sweep.images"),
         volumes: all.is("sweep.volumes"),
@@ -191,13 +192,15 @@ fn policy(all: &Merged) -> SweepPolicy {
         cache: all.is("sweep.build_cache"),
         all_images: all.is("sweep.all_images"),
         until,
-        filter: all.list("sweep.filter").iter().filter_map(|text| LabelFilter::parse(text)).collect(),
+        filter: all.read("sweep.filter", &all.list("sweep.filter"), |text| {
+            LabelFilter::parse(text).ok_or("no filter on labels")
+        })?,
         keep,
         keep_last: all.count("sweep.keep_last"),
         cache_keep: all.size("sweep.cache_keep"),
         cache_until: all.duration("sweep.cache_until").unwrap_or(until),
         need: None,
-    }
+    })
 }
 
 impl HostSettings {
@@ -260,8 +263,8 @@ impl Merged {
         if let Some(Value::Text(value)) = self.get(name) { value.clone() } else { String::new() }
     }
 
-    fn name(&self, name: &str) -> Option<Name> {
-        Name::typed(&self.text(name)).ok()
+    fn name(&self, name: &str) -> Result<Option<Name>> {
+        Ok(self.read(name, &[self.text(name)], Name::typed)?.pop())
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {
@@ -272,8 +275,15 @@ impl Merged {
         if let Some(Value::List(value)) = self.get(name) { value.clone() } else { Vec::new() }
     }
 
-    fn patterns(&self, name: &str) -> Vec<Pattern> {
-        self.list(name).iter().filter_map(|text| Pattern::new(text).ok()).collect()
+    fn patterns(&self, name: &str) -> Result<Vec<Pattern>> {
+        self.read(name, &self.list(name), Pattern::new)
+    }
+
+    /// What was let through as text. A word that is nothing after all must not be left out: more would go without it.
+    fn read<T, E: Display>(&self, name: &str, texts: &[String], read: impl Fn(&str) -> Result<T, E>) -> Result<Vec<T>> {
+        let set = texts.iter().filter(|text| !text.is_empty());
+        set.map(|text| read(text).map_err(|wrong| self.error(name, &format!("can't be '{text}'"), &wrong.to_string())))
+            .collect()
     }
 }
 
