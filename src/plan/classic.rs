@@ -130,9 +130,9 @@ impl StepRead {
                 return None;
             }
             let again = count.platform && self.count.as_ref().is_some_and(|last| last.stage > count.stage);
-            let earlier = self.earlier + if again { MOST_STAGES } else { 0 };
+            let earlier = self.earlier.saturating_add(if again { MOST_STAGES } else { 0 });
             let stage = match (count.podman, from) {
-                (true, _) => earlier + count.stage,
+                (true, _) => earlier.saturating_add(count.stage),
                 (false, true) => count.number,
                 (false, false) => self.stage,
             };
@@ -199,7 +199,7 @@ impl Count {
     fn leads_to(&self, next: &Self) -> bool {
         // Podman counts the triggers of a base as steps of their own, once it has seen the base.
         let same_length = self.of == next.of || self.podman && self.number == 1 && self.of < next.of;
-        let goes_on = self.stage == next.stage && same_length && self.number + 1 == next.number;
+        let goes_on = self.stage == next.stage && same_length && self.number.checked_add(1) == Some(next.number);
         let new_stage = next.podman && self.stage < next.stage && next.number == 1;
         self.podman == next.podman
             && (self.platform && next.platform || self.stages == next.stages && (goes_on || new_stage))

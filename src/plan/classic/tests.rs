@@ -56,6 +56,21 @@ Successfully tagged x:latest
 ";
 
 #[test]
+fn no_count_of_steps_is_too_large() {
+    let largest = u32::MAX;
+    for stream in [
+        format!("[linux/arm64] STEP {largest}/9: x\n[linux/arm64] STEP {largest}/9: x\n"),
+        format!("STEP {largest}/{largest}: x\nSTEP 0/{largest}: x\n"),
+        format!(
+            "[linux/arm64] [{largest}/2] STEP 1/2: FROM x\n[linux/arm64] [1/2] STEP 1/2: FROM x\n\
+             [linux/arm64] [{largest}/2] STEP 1/2: FROM x\n"
+        ),
+    ] {
+        assert!(!told(&stream).is_empty(), "{stream}");
+    }
+}
+
+#[test]
 fn a_step_that_does_not_follow_was_printed_by_one() {
     let stream = "Step 1/3 : FROM a\n ---> a1a1a1a1a1a1\nStep 2/3 : RUN x\nStep 9/9 : FROM b\nStep 3/4 : RUN y\n\
         Step 1/3 : FROM c\nSTEP 3/3: RUN z\n ---> b2b2b2b2b2b2\nStep 3/3 : RUN y\n";
