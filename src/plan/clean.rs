@@ -1,6 +1,7 @@
 //! What `dkb clean` takes and what it leaves.
 //!
-//! The rules, in the order in which they are asked; the first that holds decides:
+//! The rules, by number. The first that holds decides; they are asked in the order 1, 3, 4 (`claims` says whose an image
+//! is), 2, 3, 4, 5, 6, 7, 9 (`rules`), 8 (`bases`), 10:
 //!
 //! 1. An image that the ledger does not know is not ours, whatever its labels say. Two doors are open: the
 //!    session of the CI job that this process is in, where the ledger has never heard of it, and `--trust-stamp`.
