@@ -290,7 +290,7 @@ pub struct CleanFlags {
     /// Take the build cache of these builds, and nothing else
     #[arg(long, conflicts_with_all = ["tagged", "keep_tagged", "keep_containers", "clean_volumes", "keep_cache"], help_heading = "What goes")]
     pub cache: bool,
-    /// Take the cache mounts that only this working copy's builds have: those under the setting own_cache_mounts
+    /// Take the cache mounts that only this working copy's builds have: those under the setting `own_cache_mounts`
     #[arg(long, conflicts_with = "keep_cache", help_heading = "What goes")]
     pub cache_mounts: bool,
     /// Leave the build cache

@@ -39,8 +39,9 @@ impl Observation {
         if !wanted.is_empty() {
             leave_bases(plan, &self.snapshot, &self.layers_of(wanted).await?);
         }
-        let records = self.seen_cache.as_ref().map_or(&self.cache, |seen| &seen.records);
-        share_with_cache(plan, &self.books, records);
+        let seen = self.seen_cache.as_ref();
+        let records = seen.map_or(&self.cache, |seen| &seen.records);
+        share_with_cache(plan, &self.books, records, seen.map(|seen| &seen.books));
         Ok(())
     }
 

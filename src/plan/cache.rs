@@ -21,7 +21,7 @@
 mod clean;
 mod look;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

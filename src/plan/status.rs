@@ -37,7 +37,7 @@ pub(crate) struct Owned {
     pub built: Timestamp,
     /// As docker lists it, with what it shares.
     pub size: u64,
-    /// What no other image has, and so what comes back if it alone goes.
+    /// What no other image has, and so what comes back if it goes, and with it what build cache holds the same.
     pub frees: u64,
     /// Its build ended in it: it is no step on the way.
     pub result: bool,

@@ -379,6 +379,7 @@ fn clean_takes_the_cache_that_it_is_asked_to_take(engine: &Engine) {
     let status = engine.dkb_in(&scene.state).project("cache").arg("status").run().success();
     assert!(status.out().contains("  build cache "), "{status}");
     let all = scene.clean("s", &["--tagged", "--dry-run", "--format", "json"]).json();
+    assert_eq!(all["totals"]["bytes_to_cache"], 0, "another's cache holds nothing of it\n{all:#}");
     let all = dkb::model::human_bytes(all["totals"]["bytes"].as_u64().expect("bytes"));
     let status = engine.dkb_in(&scene.state).project("cache").args(["status", "app"]).run().success();
     let told =

@@ -598,7 +598,7 @@ proptest! {
 }
 
 /// A build that went well, and the records that it needs.
-pub(super) fn cached(of: &SessionKey, needs: &[&str]) -> CachedBuild {
+pub(in crate::plan) fn cached(of: &SessionKey, needs: &[&str]) -> CachedBuild {
     CachedBuild {
         past: BTreeSet::new(),
         build: None,

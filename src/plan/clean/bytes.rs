@@ -12,11 +12,10 @@
 //! that there is nothing. There an image that names no parent counts whole but for what is known to be shared, and the
 //! sum is an upper bound.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::look::Layers;
-use crate::model::{Books, CacheRecord, EngineInfo, Image, ImageId, Kind, Plan, Snapshot, Step, total};
+use crate::model::{Books, BuildId, CacheBooks, CacheRecord, EngineInfo, Image, ImageId, Kind, Plan, Snapshot, total};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Freed {
@@ -119,21 +118,48 @@ fn goes_with_parent(image: &Image, goes: &HashSet<ImageId>) -> bool {
 
 /// Of what `BuildKit` built, the cache holds the layers too: they leave the images and stay on the disk until the
 /// cache goes. Those bytes are counted apart. The classic builder's images are their own cache.
-pub(crate) fn share_with_cache(plan: &mut Plan, books: &Books, cache: &[CacheRecord]) {
-    let goes: HashSet<Cow<str>> =
-        plan.steps.iter().filter(|step| step.kind() == Kind::BuildCache).map(Step::id).collect();
-    let stays = cache.iter().filter(|record| record.shared && !goes.contains(record.id.as_str()));
-    let mut held = total(stays.map(|record| record.size));
+///
+/// Which record holds which layer no engine tells. Where the books of the cache know the image's build, it is one that
+/// this build needs; what else the image has may be in anybody's, and then the sum is an upper bound. Where they do not,
+/// it may be any that is no larger.
+pub(crate) fn share_with_cache(plan: &mut Plan, books: &Books, cache: &[CacheRecord], known: Option<&CacheBooks>) {
+    let goes: HashSet<String> =
+        plan.steps.iter().filter(|step| step.kind() == Kind::BuildCache).map(|step| step.id().into_owned()).collect();
+    let shared: Vec<&CacheRecord> = cache.iter().filter(|record| record.shared).collect();
+    let mut staying: Vec<(&CacheRecord, u64)> =
+        shared.iter().filter(|record| !goes.contains(&record.id)).map(|record| (*record, record.size)).collect();
     let by_buildkit: HashSet<ImageId> = built_by_buildkit(books).collect();
     for step in &mut plan.steps {
         let Some(id) = step.removed_image().filter(|id| by_buildkit.contains(id)) else { continue };
-        let stays = step.bytes.min(held);
-        if stays > 0 {
-            held = held.saturating_sub(stays);
-            step.bytes = step.bytes.saturating_sub(stays);
-            plan.to_cache.insert(id, stays);
+        let needs = known.and_then(|known| needs(books, known, id));
+        let is_needed = |record: &CacheRecord| needs.as_ref().is_none_or(|needs| needs.contains(record.id.as_str()));
+        let bytes = step.bytes;
+        let mut left = bytes;
+        for (record, rest) in &mut staying {
+            if record.size <= bytes && is_needed(record) {
+                let held = left.min(*rest);
+                (left, *rest) = (left.saturating_sub(held), rest.saturating_sub(held));
+            }
+        }
+        if needs.is_some() {
+            let told = total(shared.iter().filter(|record| is_needed(record)).map(|record| record.size));
+            let may_hold = |record: &CacheRecord| record.size <= bytes && !is_needed(record);
+            plan.up_to |= told < bytes && left > 0 && staying.iter().any(|(record, _)| may_hold(record));
+        }
+        if left < bytes {
+            step.bytes = left;
+            plan.to_cache.insert(id, bytes.saturating_sub(left));
         }
     }
+}
+
+/// The records of ours that the builds of this image need; `None` where the books of the cache know none of these builds.
+fn needs<'a>(books: &Books, known: &'a CacheBooks, image: ImageId) -> Option<HashSet<&'a str>> {
+    let made: HashSet<&BuildId> =
+        books.claims(image).filter(|build| build.result == Some(image)).map(|build| &build.build).collect();
+    let cached = known.builds.iter().filter(|cached| cached.build.as_ref().is_some_and(|build| made.contains(build)));
+    let needs: HashSet<&str> = cached.flat_map(|cached| &cached.needs).map(String::as_str).collect();
+    (!needs.is_empty()).then_some(needs)
 }
 
 /// Whether anything that was built may share its bytes with the build cache.
@@ -149,9 +175,10 @@ fn built_by_buildkit(books: &Books) -> impl Iterator<Item = ImageId> + '_ {
 mod tests {
     use super::*;
     use crate::engine::capabilities::CONTAINERD;
-    use crate::model::books_tests::id;
+    use crate::model::books_tests::{build, id, key};
     use crate::model::image_tests::{host, image};
-    use crate::model::{Deed, Reason};
+    use crate::model::{CachedBuild, Deed, Reason, Record, Step};
+    use crate::plan::cache::tests::cached;
     use jiff::Timestamp;
 
     fn freed<'a>(all: &'a [Image], going: impl Iterator<Item = &'a Image> + Clone) -> Freed {
@@ -213,5 +240,34 @@ mod tests {
     fn an_engine_that_does_not_say_what_is_shared_gives_an_upper_bound() {
         let all = [Image { shared: None, ..sized(1, 100, 0) }];
         assert_eq!(freed(&all, all.iter()), Freed { each: vec![100], up_to: true });
+    }
+
+    #[test]
+    fn what_stays_as_cache_is_what_the_builds_of_the_image_need_of_it() {
+        let of = key("p", "s");
+        let mut books = Books::default();
+        books.apply(Record::Build(build("a", &of, 1, &[])));
+        let shared = |id: &str, size| CacheRecord { id: id.to_owned(), size, shared: true, ..CacheRecord::default() };
+        let records = [shared("own", 60), shared("base", 40), shared("theirs", 60), shared("large", 500)];
+        let counted = |goes: &[&str], needs: Option<&[&str]>| {
+            let guard = crate::model::ImageGuard::Untagged;
+            let mut steps = vec![Step::new(Deed::RemoveImage { id: id(1), guard }, Reason::Leftover, 100)];
+            let can = host(Vec::new(), Vec::new()).engine.can;
+            let going = records.iter().filter(|record| goes.contains(&record.id.as_str()));
+            steps.extend(going.map(|record| record.removal(Reason::ImagesGo, can)));
+            let engine = host(Vec::new(), Vec::new()).engine;
+            let mut plan = Plan::new("clean", &engine, Timestamp::UNIX_EPOCH, steps, Vec::new());
+            let cached = needs.map(|needs| CachedBuild { build: BuildId::parse("a"), ..cached(&of, needs) });
+            let known = cached.map(|cached| CacheBooks { builds: vec![cached], ..CacheBooks::default() });
+            share_with_cache(&mut plan, &books, &records, known.as_ref());
+            (plan.steps[0].bytes, plan.totals().bytes_to_cache, plan.up_to)
+        };
+        let own: &[&str] = &["own", "base"];
+        assert_eq!(counted(own, Some(own)), (100, 0, false), "another's cache of that size holds nothing of it");
+        assert_eq!(counted(&["own"], Some(own)), (60, 40, false));
+        assert_eq!(counted(&[], Some(own)), (0, 100, false));
+        assert_eq!(counted(&["own"], Some(&["own"])), (100, 0, true), "the rest may be in anybody's");
+        assert_eq!(counted(&[], None), (0, 100, false), "nothing is known of its build");
+        assert_eq!(counted(&["own", "base", "theirs"], None), (100, 0, false), "what is larger is no layer of it");
     }
 }

@@ -156,8 +156,8 @@ fn of_session() -> Plan {
     };
     let mut plan = session_end::plan(&look, &extras, &policy);
     plan.scope = Some(Asked { of: Scope::Session(own), compose: None, tagged: true, containers: true, cache: false });
-    let cache = [CacheRecord { shared: true, size: 150, ..record("layer", &[]) }];
-    share_with_cache(&mut plan, &books, &cache);
+    let cache = [100, 50].map(|size| CacheRecord { shared: true, size, ..record("layer", &[]) });
+    share_with_cache(&mut plan, &books, &cache, None);
     anonymous(look.snapshot, &extras.volumes, &mut plan, &policy);
     plan
 }
