@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::State;
 use crate::model::{Doer, GuardMark, MountNamespace, Name, Scope, SessionKey, Stamp};
 use crate::plan::clean::{CacheWish, CleanPolicy, Here};
-use crate::plan::identity::{Identity, Origin};
+use crate::plan::identity::{Identity, NamedBy, Origin, is_vouched};
 use crate::report::words::Loudness;
 use crate::runtime::LateRuntime;
 
@@ -49,10 +49,10 @@ pub(crate) fn guard_mark() -> Option<GuardMark> {
     GuardMark::parse(env(GuardMark::VARIABLE)?.to_str()?)
 }
 
-/// Whether the name of the project in the environment is somebody's own word, and not what a guard handed on.
-fn is_own_word() -> bool {
+/// Whether the guard that this process runs in, if it runs in one, could vouch for the project that it handed on.
+fn vouched_by_guard() -> Option<bool> {
     let is_inside = env(GuardMark::VARIABLE).is_some_and(|mark| !mark.is_empty());
-    !is_inside || guard_mark().is_some_and(|mark| mark.vouched)
+    is_inside.then(|| guard_mark().is_some_and(|mark| mark.vouched))
 }
 
 impl App {
@@ -127,15 +127,15 @@ impl App {
             slot: self.slot(),
             copy: self.identity.copy.clone(),
             shared: self.is_shared(),
-            vouched: match self.identity.project_from {
-                Origin::Given(_) => match self.settings.source("project") {
-                    Some(Source::File { checkout, .. }) => !checkout,
-                    Some(Source::Variable(_)) => is_own_word(),
-                    _ => true,
-                },
-                Origin::CiVariable(_) => true,
-                _ => false,
-            },
+            vouched: is_vouched(&self.identity.project_from, self.project_named_by()),
+        }
+    }
+
+    fn project_named_by(&self) -> NamedBy {
+        match self.settings.source("project") {
+            Some(Source::File { checkout: true, .. }) => NamedBy::Checkout,
+            Some(Source::Variable(_)) => NamedBy::Variable { vouched: vouched_by_guard() },
+            _ => NamedBy::User,
         }
     }
 

@@ -7,8 +7,9 @@ use std::ffi::OsString;
 
 use crate::error::Result;
 use crate::ledger::{Ledger, LedgerMark, State};
+use crate::model::RunningBuild;
 use crate::model::{Books, Build, BuildId, Deed, ImageId, Kind, Step};
-use crate::plan::clean::{RunningBuild, needed_by_builds};
+use crate::plan::uses::needed_by_builds;
 
 /// Asked before every step, so it reads no more than names and a length while nobody comes or goes.
 pub(crate) struct NeededByBuilds<'a> {

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use crate::engine::{Answer, Engine, ToDelete};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
+use crate::model::RunningBuild;
 use crate::model::{Books, Build, ImageId, Record, Reference, SessionEntry, SessionKey};
-use crate::plan::clean::RunningBuild;
 use crate::report;
 
 /// What a build has done for the images that its tags meant before.

@@ -87,7 +87,25 @@ pub enum Verb {
     PluginMetadata,
 }
 
+/// A verb of docker's, which dkb hands on with its words as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DockersVerb {
+    Build,
+    Bake,
+    Compose,
+}
+
 impl Verb {
+    /// Which of docker's verbs it is, and what was typed to it.
+    pub fn into_dockers(self) -> Option<(DockersVerb, BuildFlags)> {
+        match self {
+            Self::Build(flags) => Some((DockersVerb::Build, flags)),
+            Self::Bake(flags) => Some((DockersVerb::Bake, flags)),
+            Self::Compose(flags) => Some((DockersVerb::Compose, flags)),
+            _ => None,
+        }
+    }
+
     /// As it is typed.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -242,12 +242,9 @@ impl Unfinished {
                 BuildNote::Engine { identity, began } => unfinished.engine = Some((identity, began)),
                 BuildNote::Before { tag, id } => unfinished.before.push((tag, id)),
                 BuildNote::All(all) => unfinished.all = Some(all.into_iter().collect()),
-                BuildNote::Step(stage, step) => (unfinished.shown.stage, unfinished.shown.step) = (stage, step),
+                BuildNote::Step(stage, step) => unfinished.shown.begin_step(stage, step),
                 BuildNote::Ran(container) => unfinished.shown.ran = Some(container),
-                BuildNote::Image(image) => {
-                    unfinished.shown.ran = None;
-                    unfinished.shown.images.push(image);
-                }
+                BuildNote::Image(image) => unfinished.shown.add(image),
             }
         }
         Some(unfinished)

@@ -57,6 +57,14 @@ impl Build {
     }
 }
 
+/// A build that is running now, on any engine.
+#[derive(Clone, Debug)]
+pub struct RunningBuild {
+    pub of: SessionKey,
+    pub key: String,
+    pub tags: Vec<Reference>,
+}
+
 /// An image that the classic builder's output named. It is believed only once the engine confirms it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShownImage {
@@ -89,6 +97,16 @@ pub struct Shown {
 }
 
 impl Shown {
+    pub fn begin_step(&mut self, stage: u32, step: u32) {
+        (self.stage, self.step) = (stage, step);
+    }
+
+    /// An image was named, behind all that ran for it.
+    pub fn add(&mut self, image: ShownImage) {
+        self.ran = None;
+        self.images.push(image);
+    }
+
     /// Whether any container ran at all: before that every line is the builder's own.
     pub fn was_running(&self) -> bool {
         self.ran.is_some() || self.images.iter().any(|image| image.ran.is_some())

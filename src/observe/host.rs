@@ -17,11 +17,11 @@ use crate::config::here::machine;
 use crate::engine::{Docker, Engine, builder_lists};
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, State};
+use crate::model::RunningBuild;
 use crate::model::{
     Books, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, Gap, ImageId, Kind, KnownBuilders,
     Life, Network, Notice, SessionKey, Snapshot, Volume, node_of, total,
 };
-use crate::plan::clean::RunningBuild;
 use crate::plan::sweep::{SweepLook, SweepPolicy, Swept, needs_first_sight, plan};
 use crate::plan::unmatched::Unmatched;
 

@@ -29,11 +29,11 @@ use crate::engine::{Buildx, Docker, Engine, Limits};
 use crate::error::Result;
 use crate::ledger::{CacheNotes, Ledger, State};
 use crate::model::{
-    Books, Build, CacheBooks, CacheRecord, Container, EngineInfo, ImageId, Life, Notice, Opening, Record, SessionKey,
-    Snapshot,
+    Books, Build, CacheBooks, CacheRecord, Container, EngineInfo, ImageId, Life, Notice, Opening, Record, RunningBuild,
+    SessionKey, Snapshot,
 };
 use crate::plan::cache::CacheBytes;
-use crate::plan::clean::{Breadth, CleanLook, Here, Layers, RunningBuild, at_work, builds_in, may_share_with_cache};
+use crate::plan::clean::{Breadth, CleanLook, Here, Layers, at_work, builds_in, may_share_with_cache};
 
 /// Images that are asked for their layers at the same time.
 const AT_ONCE: usize = 8;

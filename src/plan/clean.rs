@@ -43,7 +43,6 @@ mod look;
 mod made;
 mod rules;
 pub(crate) mod steps;
-mod uses;
 mod volumes;
 
 use std::collections::HashSet;
@@ -60,12 +59,9 @@ pub(crate) use containers::at_work;
 use decide::{Decided, decide};
 pub(crate) use layers::wants_layers;
 use loans::LoanEnd;
-pub(crate) use look::{
-    CLOCKS_DIFFER, CacheWish, CleanLook, CleanPolicy, Here, Layers, RunningBuild, builds_in, covers, sessions,
-};
+pub(crate) use look::{CLOCKS_DIFFER, CacheWish, CleanLook, CleanPolicy, Here, Layers, builds_in, covers, sessions};
 pub(crate) use made::stays_by_age;
 use steps::Going;
-pub(crate) use uses::{needed_by_builds, users};
 pub(crate) use volumes::{anonymous, may_be_anonymous};
 
 /// Makes the plan: everything that was seen and carries our stamp or stands in the ledger is a step or is kept.

@@ -121,6 +121,28 @@ impl Identity {
     }
 }
 
+/// Who named the project that was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NamedBy {
+    /// A flag, or the user's own file.
+    User,
+    /// A variable, which a guard may have handed on: whether that could vouch for the name, where this is in one.
+    Variable {
+        vouched: Option<bool>,
+    },
+    Checkout,
+}
+
+/// Whether the user or the CI said which project this is, and not the checkout, which may call itself anything: then it
+/// may be cleaned wherever it was built.
+pub(crate) const fn is_vouched(from: &Origin, by: NamedBy) -> bool {
+    match (from, by) {
+        (Origin::Given(_), NamedBy::Checkout | NamedBy::Variable { vouched: Some(false) }) => false,
+        (Origin::Given(_) | Origin::CiVariable(_), _) => true,
+        _ => false,
+    }
+}
+
 impl Facts<'_> {
     fn is_nowhere(&self, folder: &Path) -> bool {
         folder.parent().is_none() || self.home == Some(folder)

@@ -22,6 +22,7 @@ pub(crate) mod sweep;
 pub(crate) mod taken;
 pub(crate) mod unknown;
 pub(crate) mod unmatched;
+pub(crate) mod uses;
 
 #[cfg(test)]
 mod tests;

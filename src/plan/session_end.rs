@@ -71,24 +71,14 @@ pub(crate) fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> P
     steps.extend(containers);
     steps.sort_by(|a, b| (a.action(), a.id()).cmp(&(b.action(), b.id())));
     let mut kept = images.kept;
-    let is_in_doubt = |container: &&Container| {
-        is_own(container) && ending.is_in_doubt(container) && !steps.iter().any(|step| step.id() == container.id)
-    };
-    kept.extend(after.containers.iter().filter(is_in_doubt).map(|container| Kept {
-        holders: vec![Holder::Itself(container.state.clone())],
-        ..Kept::instead_of(&Step::new(container.removal(), Reason::OfSession, 0), KeptReason::ImageGone)
-    }));
-    let at_work = after.containers.iter().filter(|one| is_own(one) && ending.labelled_is_at_work(one));
-    kept.extend(at_work.map(|container| Kept {
-        holders: vec![Holder::from(container)],
-        ..Kept::instead_of(&Step::new(container.removal(), Reason::OfSession, 0), KeptReason::InUse)
-    }));
-    let of_another_age = after.containers.iter().filter(|one| is_own(one));
-    kept.extend(of_another_age.filter_map(|container| {
-        let reason = ending.labelled_stays(container)?;
-        Some(Kept::instead_of(&Step::new(container.removal(), Reason::OfSession, 0), reason))
-    }));
+    // One that goes with its image needs no word of its label.
     let goes: HashSet<String> = steps.iter().map(|step| step.id().into_owned()).collect();
+    let staying = after.containers.iter().filter(|one| is_own(one) && !goes.contains(&one.id));
+    kept.extend(staying.filter_map(|container| {
+        let (reason, holders) = ending.keeps_labelled(container)?;
+        let step = Step::new(container.removal(), Reason::OfSession, 0);
+        Some(Kept { holders, ..Kept::instead_of(&step, reason) })
+    }));
     let staying: Vec<&Container> =
         look.snapshot.containers.iter().filter(|container| !goes.contains(&container.id)).collect();
     let mut add = |steps: &mut Vec<Step>, deed: Deed, name: &str, stays: Option<KeptReason>| {

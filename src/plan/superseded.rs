@@ -18,8 +18,10 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::argv::{is_one_file, may_be_one_file};
-use super::clean::{RunningBuild, build_gave, needed_by_builds, users};
+use super::clean::build_gave;
 use super::order;
+use super::uses::{needed_by_builds, users};
+use crate::model::RunningBuild;
 use crate::model::{Books, Build, Deed, Image, ImageGuard, ImageId, Pattern, Reason, Reference, Snapshot, Step};
 
 /// Tilt goes back to the version before when a deploy fails.

@@ -242,7 +242,7 @@ impl Notes {
         match event {
             Event::Step { number, stage, podman, .. } => {
                 self.podman |= podman;
-                (shown.stage, shown.step) = (stage, number);
+                shown.begin_step(stage, number);
                 if let Some(journal) = &mut journal {
                     journal.note_step(stage, number);
                 }
@@ -267,7 +267,7 @@ impl Notes {
                 if let Some(journal) = &mut journal {
                     journal.note_image(&image);
                 }
-                shown.images.push(image);
+                shown.add(image);
             }
             Event::Built(id) => self.id = ImageId::parse(&id),
             Event::UsingCache | Event::RunningIn(_) => {}

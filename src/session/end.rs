@@ -129,7 +129,7 @@ fn opened_elsewhere(endpoint: &str) -> Error {
 pub(super) async fn plan(app: &App, seen: &mut Observation, key: &SessionKey, manner: Manner) -> Result<Plan> {
     let scope = Scope::Session(key.clone());
     let Manner { keep_tagged, opened, own, .. } = manner;
-    let mut here = app.here();
+    let here = app.here();
     let extras = seen.extras().await?;
     if !own && !seen.as_look(&here, &Layers::new()).reaches(key) {
         note_what_was_made(app, seen, key, &extras).await?;
@@ -141,12 +141,7 @@ pub(super) async fn plan(app: &App, seen: &mut Observation, key: &SessionKey, ma
     }
     let policy =
         CleanPolicy { trust_stamp: false, stops: opened, volumes: opened, ..app.clean_policy(scope, !keep_tagged) };
-    // Whoever ends a session speaks for it, alive or not.
-    here.alone &= here.key == *key;
-    here.key = key.clone();
-    here.vouched = true;
-    here.shared = false;
-    seen.plan_end(&here, &policy, &extras).await
+    seen.plan_end(&here.ending(key), &policy, &extras).await
 }
 
 /// Does what the plan says, and notes it. The session counts as cleaned once nothing more could go.

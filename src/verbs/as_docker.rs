@@ -6,8 +6,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use super::dockers_call::DockersCall;
 use crate::app::{App, env};
-use crate::cli::{self, Invocation, Parsed, Verb};
+use crate::cli::{self, BuildFlags, Parsed};
 use crate::config::{self, Places};
 use crate::engine::{Program, program};
 use crate::error::{Error, Result};
@@ -31,7 +32,7 @@ pub(super) struct AsDocker {
 pub(super) enum Called {
     /// As it would be typed to dkb.
     Ours(Vec<OsString>),
-    Build(Box<(App, Invocation)>),
+    Build(Box<DockersCall>),
     Theirs,
 }
 
@@ -60,18 +61,16 @@ impl AsDocker {
             return Called::Theirs;
         }
         let Ok(Parsed::Run(invocation)) = cli::parse(line("dkb")) else { return Called::Theirs };
+        let app = App::new(&invocation.cli, &invocation.typed);
         // Whatever it read of these words, they are handed on as they are.
-        let is_whole = match &invocation.cli.verb {
-            Verb::Build(build) | Verb::Bake(build) | Verb::Compose(build) => build.docker == self.words[..at],
-            _ => false,
-        };
-        if !is_whole {
+        let is_whole = |flags: &BuildFlags| flags.docker == self.words[..at];
+        let Some((verb, flags)) = invocation.cli.verb.into_dockers().filter(|(_, flags)| is_whole(flags)) else {
             return Called::Theirs;
-        }
-        match App::new(&invocation.cli, &invocation.typed) {
+        };
+        match app {
             Ok(mut app) => {
                 app.settings.docker.clone_from(&real.path);
-                Called::Build(Box::new((app, *invocation)))
+                Called::Build(Box::new(DockersCall { app, verb, flags }))
             }
             Err(error) => {
                 report::warn(error.under("this build was not noted"));

@@ -135,7 +135,7 @@ async fn take_away(app: &App, here: &Here, seen: &mut Observation, planned: Plan
             report::warn(error);
         }
     }
-    let ended = if whole { end_sessions(app, seen, &policy, &made)? } else { Vec::new() };
+    let ended = if whole { end_sessions(app, here, seen, &policy, &made)? } else { Vec::new() };
     match hand.note(&made, report.gone.clone(), ended, stop).await {
         Ok(notices) => report::notice::tell(&notices),
         Err(error) => {
@@ -215,27 +215,31 @@ fn tell_of_a_living_one(app: &App, seen: &Observation, policy: &CleanPolicy) -> 
 }
 
 /// Sessions that were cleaned whole are over, each by what stays of it.
-fn end_sessions(app: &App, seen: &Observation, policy: &CleanPolicy, plan: &Plan) -> Result<Vec<Record>> {
+fn end_sessions(app: &App, here: &Here, seen: &Observation, policy: &CleanPolicy, plan: &Plan) -> Result<Vec<Record>> {
     if !policy.tags || !policy.ends_sessions() {
         return Ok(Vec::new());
     }
-    let (state, layers, here) = (app.state()?, Layers::new(), app.here());
+    let (state, layers) = (app.state()?, Layers::new());
     let engine = seen.info.identity.as_deref();
-    let look = seen.as_look(&here, &layers);
+    let look = seen.as_look(here, &layers);
     let whole = |key: &&SessionKey| is_one_cleaned(plan, key, &seen.books, &seen.snapshot);
     let whole: HashSet<&SessionKey> = sessions(&look, policy).filter(whole).collect();
-    let cleaned = whole.iter().copied().filter(|key| !look.is_others(key)).filter_map(|key| {
-        let cleaned = seen.cleaned(key)?;
-        if seen.lives.get(key) == Some(&Life::Dead) && state.session(key).life(&machine(), engine) == Life::Dead {
+    let mut ended = Vec::new();
+    for key in whole.iter().copied().filter(|key| !look.is_others(key)) {
+        ended.extend(seen.cleaned(key));
+        if !seen.builds_in(key)
+            && seen.lives.get(key) == Some(&Life::Dead)
+            && state.session(key).life(&machine(), engine) == Life::Dead
+        {
             let _ = state.session(key).disown(engine);
         }
-        Some(cleaned)
-    });
+    }
     // What a guard keeps open may want it still, and leaves it at its own end.
     let goes_on = |key: &SessionKey| {
         !whole.contains(key) || seen.builds_in(key) || end::is_kept_open(&state.session(key), None, engine)
     };
-    Ok(cleaned.chain(left_to_others(plan, seen.began, goes_on)).collect())
+    ended.extend(left_to_others(plan, seen.began, goes_on));
+    Ok(ended)
 }
 
 /// Shows what would go on stderr, since stdout is for the result, and asks.

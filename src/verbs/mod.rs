@@ -6,6 +6,7 @@ mod clean;
 pub mod completions;
 mod compose;
 mod config;
+mod dockers_call;
 mod doctor;
 mod guard;
 mod log;
@@ -20,13 +21,14 @@ mod watch;
 use std::ffi::OsString;
 
 use crate::app::App;
-use crate::cli::{self, Cli, Invocation, Parsed, Verb};
+use crate::cli::{self, Cli, DockersVerb, Invocation, Parsed, Verb};
 use crate::config::{Typed, variables};
 use crate::engine::program;
 use crate::error::{Error, ErrorKind, Result};
 use crate::processes::signals;
 use crate::report::{self, Page};
 use as_docker::{AsDocker, Called};
+use dockers_call::DockersCall;
 use seat::SeatCall;
 
 /// Runs a whole command line, the program's own name first, and gives the exit code.
@@ -37,7 +39,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Ok(0)
     } else if let Some(seat) = SeatCall::of(&args) {
         match seat.build() {
-            Some((app, invocation)) => build_by(&app, invocation.cli.verb),
+            Some(call) => run_dockers(call),
             None => Ok({
                 let (error, code) = seat.give_way();
                 report::say(&error);
@@ -47,7 +49,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     } else if let Some(docker) = AsDocker::of(&args) {
         match docker.call() {
             Called::Ours(line) => cli::parse(line).and_then(run),
-            Called::Build(call) => build_by(&call.0, call.1.cli.verb),
+            Called::Build(call) => run_dockers(*call),
             Called::Theirs => Err(docker.give_way()),
         }
     } else {
@@ -64,17 +66,13 @@ pub fn main(args: Vec<OsString>) -> u8 {
     if report::is_cut() { code.max(ErrorKind::Failed.exit_code()) } else { code }
 }
 
-/// The verbs that are docker's own.
-fn build_by(app: &App, verb: Verb) -> Result<u8> {
-    type Run = fn(&App, &[OsString], &[OsString]) -> Result<u8>;
-    let (run, flags) = match verb {
-        Verb::Build(flags) => (build::build as Run, flags),
-        Verb::Bake(flags) => (build::bake as Run, flags),
-        Verb::Compose(flags) => (compose::compose as Run, flags),
-        _ => return Ok(0),
-    };
+fn run_dockers(DockersCall { app, verb, flags }: DockersCall) -> Result<u8> {
     let words: Vec<OsString> = flags.spelling.into_iter().chain(flags.args).collect();
-    run(app, &flags.docker, &words)
+    match verb {
+        DockersVerb::Build => build::build(&app, &flags.docker, &words),
+        DockersVerb::Bake => build::bake(&app, &flags.docker, &words),
+        DockersVerb::Compose => compose::compose(&app, &flags.docker, &words),
+    }
 }
 
 /// Settings that can't be read break no build, and are what `dkb doctor` is asked about. All else waits until it is known
@@ -117,7 +115,9 @@ fn run(parsed: Parsed) -> Result<u8> {
         variables::unknown(set).iter().for_each(report::warn);
     }
     match cli.verb {
-        verb @ (Verb::Build(_) | Verb::Bake(_) | Verb::Compose(_)) => build_by(&app, verb),
+        Verb::Build(flags) => run_dockers(DockersCall { app, verb: DockersVerb::Build, flags }),
+        Verb::Bake(flags) => run_dockers(DockersCall { app, verb: DockersVerb::Bake, flags }),
+        Verb::Compose(flags) => run_dockers(DockersCall { app, verb: DockersVerb::Compose, flags }),
         Verb::Clean(clean) => clean::clean(&app, &clean),
         Verb::Sweep(sweep) => sweep::sweep(&app, &sweep),
         Verb::Guard(guard) => guard::guard(&app, &guard),

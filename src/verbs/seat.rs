@@ -8,8 +8,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::dockers_call::DockersCall;
 use crate::app::{App, env};
-use crate::cli::{self, Invocation, Parsed, Verb};
+use crate::cli::{self, DockersVerb, Parsed};
 use crate::engine::cli_files::{BUILDX, config_dir};
 use crate::engine::{Program, private_config, program, seat};
 use crate::error::{Error, ErrorKind};
@@ -53,22 +54,22 @@ impl SeatCall {
     }
 
     /// A build that dkb is to see; `None` where the real one is to do it alone.
-    pub(super) fn build(&self) -> Option<(App, Invocation)> {
+    pub(super) fn build(&self) -> Option<DockersCall> {
         let at = Spelling::in_seat(&self.words).filter(|_| !self.bound)?;
         if program::seat_is_off(&env) {
             return None;
         }
         let line = [OsString::from("dkb")].into_iter().chain(self.words.iter().cloned());
         let Ok(Parsed::Run(invocation)) = cli::parse(line) else { return None };
+        let mut app = App::new(&invocation.cli, &invocation.typed).ok()?;
+        let (verb, flags) = invocation.cli.verb.into_dockers().filter(|(verb, _)| *verb != DockersVerb::Compose)?;
         // Whatever it read of these words, they are handed on as they are.
-        let is_whole = match &invocation.cli.verb {
-            Verb::Build(build) | Verb::Bake(build) => build.docker == self.words[..at],
-            _ => false,
-        };
-        let mut app = App::new(&invocation.cli, &invocation.typed).ok().filter(|_| is_whole)?;
+        if flags.docker != self.words[..at] {
+            return None;
+        }
         let real = Program::find(Some(self.real.as_ref()?.as_os_str()), &env).ok()?;
         app.seat = Some(Program { seat: true, ..real });
-        Some((app, *invocation))
+        Some(DockersCall { app, verb, flags })
     }
 
     /// Becomes the real one. Comes back only where there is none. What was taken for it may be another dkb, or this very

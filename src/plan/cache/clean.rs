@@ -217,12 +217,13 @@ fn touched(record: &CacheRecord) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RunningBuild;
     use crate::model::Scope;
     use crate::model::books_tests::{build, key};
     use crate::model::image_tests::host;
     use crate::model::{Books, CacheClaim, Record, SessionKey};
     use crate::plan::cache::tests::cached;
-    use crate::plan::clean::{Here, RunningBuild};
+    use crate::plan::clean::Here;
 
     /// What a clean of this session takes of the cache; then it gives up the rest, where it does.
     fn cleaned(books: &mut CacheBooks, of: &SessionKey, policy: &CleanPolicy) -> Vec<String> {

@@ -23,7 +23,7 @@ use super::claims::Claim;
 use super::look::{CLOCKS_DIFFER, CleanLook, CleanPolicy, SETTLED, covers};
 use super::made::stays_by_age;
 use crate::model::{
-    Books, Container, ContainerState, Image, ImageId, KeptReason, Life, Pattern, RUN_LABEL, Reference, Scope,
+    Books, Container, ContainerState, Holder, Image, ImageId, KeptReason, Life, Pattern, RUN_LABEL, Reference, Scope,
     SessionKey, Snapshot,
 };
 
@@ -55,10 +55,17 @@ impl<'a> Ending<'a> {
             .is_some_and(|key| self.takes_of(&key, container) && self.stays_by_age(&key, container).is_none())
     }
 
-    /// Why it stays that would go by its own label, had it been made at another time.
-    pub(crate) fn labelled_stays(&self, container: &Container) -> Option<KeptReason> {
+    /// Why one stays that bears the run label of a session that ends, and for whom.
+    pub(crate) fn keeps_labelled(&self, container: &Container) -> Option<(KeptReason, Vec<Holder>)> {
+        if self.is_in_doubt(container) {
+            return Some((KeptReason::ImageGone, vec![Holder::Itself(container.state.clone())]));
+        }
+        if self.is_at_work(container) {
+            return Some((KeptReason::InUse, vec![Holder::from(container)]));
+        }
+        // It would go, had it been made at another time.
         let key = self.runs_in(container).filter(|key| self.takes_of(key, container))?;
-        self.stays_by_age(&key, container)
+        Some((self.stays_by_age(&key, container)?, Vec::new()))
     }
 
     fn stays_by_age(&self, key: &SessionKey, container: &Container) -> Option<KeptReason> {
@@ -66,7 +73,7 @@ impl<'a> Ending<'a> {
     }
 
     /// Whether it bears the label itself and stays for what it does.
-    pub(crate) fn labelled_is_at_work(&self, container: &Container) -> bool {
+    fn is_at_work(&self, container: &Container) -> bool {
         let is_its_own = |key: &SessionKey| match container.state {
             // Its image is Podman's own.
             ContainerState::Pod(_) => SessionKey::running(&container.labels).as_ref() == Some(key),
@@ -82,7 +89,7 @@ impl<'a> Ending<'a> {
     }
 
     /// Whether it would go by its label, could its image be asked whether that bears the label too.
-    pub(crate) fn is_in_doubt(&self, container: &Container) -> bool {
+    fn is_in_doubt(&self, container: &Container) -> bool {
         let label = container.labels.get(RUN_LABEL).filter(|_| self.image_to_ask(container).is_none());
         label.and_then(|label| SessionKey::of_run_label(label)).is_some_and(|key| self.takes_of(&key, container))
     }

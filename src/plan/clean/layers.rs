@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use super::super::uses::users;
 use super::claims::Claims;
 use super::decide::{Decided, decide};
 use super::look::{CleanLook, CleanPolicy};
 use super::steps::Going;
-use super::uses::users;
 use crate::model::{Image, ImageId, Stamp};
 
 /// The images whose layers the plan needs. They cost one question each, so the plan is first made without them:

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::super::uses::users;
 use super::claims::{Claims, build_gave};
 use super::look::{CleanLook, CleanPolicy, builds_in, covers};
 use super::steps::{Going, Return, keep, own_name_step};
-use super::uses::users;
 use crate::model::{
     Holder, Image, ImageId, Kept, KeptReason, Life, Pattern, Reason, Reference, SessionEntry, SessionKey, Step, Taken,
 };

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
-    Books, GoesOn, ImageId, Life, MountNamespace, Name, Opening, Pattern, Reference, Scope, SessionEntry, SessionKey,
-    Snapshot,
+    Books, GoesOn, ImageId, Life, MountNamespace, Name, Opening, Pattern, RunningBuild, Scope, SessionEntry,
+    SessionKey, Snapshot,
 };
 
 /// The layers of those images for which they were asked, lowest first.
@@ -90,6 +90,13 @@ pub(crate) struct Here {
     pub shared: bool,
 }
 
+impl Here {
+    /// Whoever ends this session, which speaks for it, alive or not.
+    pub(crate) fn ending(self, key: &SessionKey) -> Self {
+        Self { alone: self.alone && self.key == *key, key: key.clone(), vouched: true, shared: false, ..self }
+    }
+}
+
 #[cfg(test)]
 impl Here {
     /// Somebody in this session, in a working copy of his own, whose project the user has named.
@@ -102,14 +109,6 @@ impl Here {
 /// Whether a build of this session runs now.
 pub(crate) fn builds_in(running: &[RunningBuild], session: &SessionKey) -> bool {
     running.iter().any(|build| build.of == *session)
-}
-
-/// A build that is running now, on any engine.
-#[derive(Clone, Debug)]
-pub(crate) struct RunningBuild {
-    pub of: SessionKey,
-    pub key: String,
-    pub tags: Vec<Reference>,
 }
 
 /// All that the plan is made from.

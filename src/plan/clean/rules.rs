@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::super::newest::newest_of_each_repository;
+use super::super::uses::{needed_by_builds, users};
+use super::claims::build_gave;
 use super::claims::{Claim, Claims};
 use super::containers::Ending;
 use super::loans::{is_given_by_others, lent, on_loan, returns};
 use super::look::{CleanLook, CleanPolicy};
 use super::steps::{Going, Return};
-use super::uses::{needed_by_builds, newest, users};
 use crate::model::{Container, Holder, Image, ImageId, KeptReason, Pattern, Reason, Reference, Scope};
 
 pub(super) enum Verdict<'a> {
@@ -240,4 +242,16 @@ pub(crate) fn tag_reason(policy: &CleanPolicy) -> Reason {
         Scope::Session(_) | Scope::Stale { .. } => Reason::SessionOver,
         Scope::Project { .. } | Scope::All => Reason::Tagged,
     }
+}
+
+/// The newest N images of every repository that our builds named, by when dkb built them. What others called a step of
+/// theirs is no version of it.
+fn newest(look: &CleanLook, n: usize) -> HashSet<ImageId> {
+    let given =
+        |image: &'_ Image, tag: &Reference| look.books.claims(image.id).any(|build| build_gave(build, image.id, tag));
+    let ours = look.snapshot.images.iter().filter_map(|image| {
+        let names = image.public_tags().filter(|tag| given(image, tag)).collect();
+        Some((image.id, names, look.books.built(image.id)?))
+    });
+    newest_of_each_repository(ours, n)
 }

@@ -10,7 +10,7 @@ use crate::engine::capabilities::{CONTAINERD, PODMAN};
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{Books, Life, Name, Opening, Pattern, Reference, Scope, SessionEntry, SessionKey, Snapshot, ledger};
-use crate::model::{Build, Container, ContainerState, Deed, Image, ImageGuard, RUN_LABEL, Record, Taken};
+use crate::model::{Build, Container, ContainerState, Deed, Image, ImageGuard, RUN_LABEL, Record, RunningBuild, Taken};
 
 mod compose;
 mod doubted;

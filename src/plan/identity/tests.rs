@@ -139,3 +139,23 @@ proptest::proptest! {
         proptest::prop_assert!(got.session.is_local());
     }
 }
+
+#[test]
+fn a_checkout_vouches_for_no_name_of_its_own() {
+    let given = || Origin::Given("somewhere".to_owned());
+    let variable = |vouched| NamedBy::Variable { vouched };
+    for (from, by, vouched) in [
+        (given(), NamedBy::User, true),
+        (given(), NamedBy::Checkout, false),
+        (given(), variable(None), true),
+        (given(), variable(Some(true)), true),
+        (given(), variable(Some(false)), false),
+        (Origin::CiVariable("CI_PROJECT_PATH"), NamedBy::User, true),
+        (Origin::Remote, NamedBy::User, false),
+        (Origin::MainWorktree, NamedBy::User, false),
+        (Origin::Folder, NamedBy::User, false),
+        (Origin::Nothing, NamedBy::User, false),
+    ] {
+        assert_eq!(is_vouched(&from, by), vouched, "{from:?} {by:?}");
+    }
+}

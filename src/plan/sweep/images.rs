@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::super::clean::users;
 use super::super::newest::newest_of_each_repository;
 use super::super::order;
+use super::super::uses::users;
 use super::rules::{SweepRules, Thing};
 use super::sorted::{self, Removable, Sorted, ThingKey};
 use crate::model::{

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::model::RunningBuild;
 use crate::model::{
     Books, CacheRecord, Ended, ImageId, Kind, KnownBuilders, LabelFilter, Life, Network, Pattern, SessionKey, Snapshot,
     Volume,
 };
-use crate::plan::clean::RunningBuild;
 
 /// What goes, for one host.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::clean::needed_by_builds;
+use super::super::uses::needed_by_builds;
 use super::look::{SweepLook, SweepPolicy};
 use crate::model::{Build, Container, Image, ImageId, KeptReason, Life, Reference, SessionKey, Stamp};
 

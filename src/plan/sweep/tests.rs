@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::model::RunningBuild;
 use crate::model::books_tests::{build, id, key, with_a_line_lost};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
@@ -10,7 +11,6 @@ use crate::model::{
     SessionKey, Snapshot, Volume, node_of,
 };
 use crate::model::{Container, ContainerState, Image, Record, SessionEntry, ledger};
-use crate::plan::clean::RunningBuild;
 
 mod model;
 

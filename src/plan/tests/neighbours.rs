@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::model::RunningBuild;
 use crate::model::books_tests::{build, id, key};
 use crate::model::image_tests::{container, host, image};
 use crate::model::{
     Action, Books, Build, Container, ContainerState, Deed, Image, ImageId, Kind, Life, Network, Plan, RUN_LABEL,
     Record, Reference, Scope, SessionEntry, SessionKey, Snapshot, Step, Volume,
 };
-use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, RunningBuild, anonymous, at_work};
+use crate::plan::clean::{self, CleanLook, CleanPolicy, Here, anonymous, at_work};
 use crate::plan::session_end::{self, Extras};
 
 const NOW: i64 = 1_800_000_000;

@@ -2,11 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::claims::build_gave;
-use super::look::{CleanLook, RunningBuild};
-use crate::model::{Books, Build, Container, Image, ImageId, Pattern, Reference, Snapshot};
-use crate::plan::argv::may_be_one_file;
-use crate::plan::newest::newest_of_each_repository;
+use super::argv::may_be_one_file;
+use crate::model::{Books, Build, Container, Image, ImageId, Pattern, Reference, RunningBuild, Snapshot};
 
 /// Who uses which image. A container holds the image it was made from, and images that are mounted into it.
 pub(crate) fn users(snapshot: &Snapshot) -> HashMap<ImageId, Vec<&Container>> {
@@ -47,18 +44,6 @@ impl<'a> Users<'a> for HashMap<ImageId, Vec<&'a Container>> {
             self.entry(id).or_default().push(container);
         }
     }
-}
-
-/// The newest N images of every repository that our builds named, by when dkb built them. What others called a step of
-/// theirs is no version of it.
-pub(super) fn newest(look: &CleanLook, n: usize) -> HashSet<ImageId> {
-    let given =
-        |image: &'_ Image, tag: &Reference| look.books.claims(image.id).any(|build| build_gave(build, image.id, tag));
-    let ours = look.snapshot.images.iter().filter_map(|image| {
-        let names = image.public_tags().filter(|tag| given(image, tag)).collect();
-        Some((image.id, names, look.books.built(image.id)?))
-    });
-    newest_of_each_repository(ours, n)
 }
 
 /// What a build that runs now may be using: all that builds of the same kind, or with the same tags, produced.
