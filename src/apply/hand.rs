@@ -7,7 +7,7 @@ use crate::bookkeeping::{NeededByBuilds, Removals};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Ledger, State};
-use crate::model::{Books, BuildId, Doer, ImageId, Notice, Plan, Record, Snapshot, Step};
+use crate::model::{Books, BuildId, Doer, Holder, ImageId, Notice, Plan, Record, SessionKey, Snapshot, Step};
 use crate::plan::order;
 
 pub(crate) struct Hand<'a, E> {
@@ -54,7 +54,19 @@ impl<'a, E: Engine> Hand<'a, E> {
         };
         let door = image::Door::of(self.engine, engine.can, &going);
         let depths = order::depths(images.iter());
-        apply(&door, plan, &depths, async |step| self.builds.need(step).await, stop, ended).await
+        let carried = apply(&door, plan, &depths, async |step| self.builds.need(step).await, stop, ended).await;
+        for holder in plan.kept.iter_mut().flat_map(|kept| &mut kept.holders) {
+            match holder {
+                Holder::Hold(name) if self.builds.is_own_hold(name) => *holder = Holder::OwnHold(std::mem::take(name)),
+                _ => {}
+            }
+        }
+        carried
+    }
+
+    /// Whether a build of this session has come since the plan was made.
+    pub(crate) async fn has_built(&self, key: &SessionKey) -> bool {
+        self.builds.has_built(key).await
     }
 
     /// Notes what went, and `more` with it.

@@ -5,10 +5,10 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::OsString;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::{Ledger, LedgerMark, State};
 use crate::model::RunningBuild;
-use crate::model::{Books, Build, BuildId, Deed, ImageId, Kind, Step};
+use crate::model::{Books, Build, BuildId, Deed, ImageId, Kind, SessionEntry, SessionKey, Step};
 use crate::plan::uses::needed_by_builds;
 
 /// Asked before every step, so it reads no more than names and a length while nobody comes or goes.
@@ -16,6 +16,8 @@ pub(crate) struct NeededByBuilds<'a> {
     state: &'a State,
     ledger: &'a Ledger,
     books: &'a Books,
+    /// How the ledger stood when these were read.
+    ledger_at_first: Option<LedgerMark>,
     /// The builds that ask, if any do: they need nothing of what they take away themselves.
     own: &'a [BuildId],
     /// Whether somebody has come to use what a step is about, which may take seconds to find out where a lock is held.
@@ -45,14 +47,25 @@ struct Now {
 /// What builds have made that ended since the books were read, as of a later mark.
 struct NotedSince {
     mark: Option<LedgerMark>,
+    /// What they have made, and what they took a tag from, which is to come back some day.
     made: HashSet<ImageId>,
+    of: HashSet<SessionKey>,
 }
 
 impl<'a> NeededByBuilds<'a> {
     /// `books` are what this ledger said when it was last read.
     pub(crate) fn new(state: &'a State, ledger: &'a Ledger, books: &'a Books) -> Self {
-        let noted = NotedSince { mark: ledger.as_read(), made: HashSet::new() };
-        Self { state, ledger, books, own: &[], taken_over: None, now: RefCell::default(), noted: RefCell::new(noted) }
+        let noted = NotedSince { mark: ledger.as_read(), made: HashSet::new(), of: HashSet::new() };
+        Self {
+            state,
+            ledger,
+            books,
+            ledger_at_first: ledger.as_read(),
+            own: &[],
+            taken_over: None,
+            now: RefCell::default(),
+            noted: RefCell::new(noted),
+        }
     }
 
     pub(crate) fn but_for(self, own: &'a [BuildId]) -> Self {
@@ -87,6 +100,11 @@ impl<'a> NeededByBuilds<'a> {
         }
     }
 
+    /// Whether this is a name by which a session of our own ledger holds an image.
+    pub(crate) fn is_own_hold(&self, name: &str) -> bool {
+        self.books.id.as_ref().is_some_and(|id| name.ends_with(&format!("-{id}")))
+    }
+
     fn is_of_running(&self, step: &Step) -> bool {
         let mut now = self.now.borrow_mut();
         let folders = self.state.build_folders();
@@ -117,10 +135,35 @@ impl<'a> NeededByBuilds<'a> {
             return Ok(());
         }
         let (books, _) = self.ledger.read_aside().await?;
+        // Lines are only ever added. Where some are gone or can't be read any more, nobody knows what they said.
+        let is_cut = match (self.ledger_at_first, mark) {
+            (Some(Some((before, file))), Some((now, other))) => file == other && now < before,
+            (Some(Some(_)), None) => true,
+            _ => false,
+        };
+        if is_cut || books.damaged && !self.books.damaged || books.copied && !self.books.copied {
+            let tried = format!("reading {} again", self.ledger.path().display());
+            return Err(Error::failed(tried, "something was taken out of it since it was read"));
+        }
         let known: HashSet<&BuildId> = self.books.builds.iter().map(|build| &build.build).chain(self.own).collect();
-        let made = books.builds.iter().filter(|build| !known.contains(&build.build)).flat_map(Build::images);
-        *self.noted.borrow_mut() = NotedSince { mark: Some(mark), made: made.collect() };
+        let new: Vec<&Build> = books.builds.iter().filter(|build| !known.contains(&build.build)).collect();
+        let took = |entry: &SessionEntry| entry.took.clone();
+        let before = |key: &SessionKey| self.books.sessions.get(key).map(took).unwrap_or_default();
+        let took = books.sessions.values().flat_map(|entry| {
+            let before = before(&entry.key);
+            entry.took.iter().filter(move |taken| !before.contains(taken)).map(|taken| taken.from)
+        });
+        let made = new.iter().flat_map(|build| build.images()).chain(took).collect();
+        let of = new.iter().map(|build| build.of.clone()).collect();
+        *self.noted.borrow_mut() = NotedSince { mark: Some(mark), made, of };
         Ok(())
+    }
+
+    /// Whether a build of this session has come since the books were read, and runs yet or not. What can't be found out
+    /// may be so.
+    pub(crate) async fn has_built(&self, key: &SessionKey) -> bool {
+        let runs = || running(self.state, self.own).iter().any(|build| build.of == *key);
+        runs() || self.made_since().await.is_err() || self.noted.borrow().of.contains(key)
     }
 }
 
@@ -138,7 +181,7 @@ mod tests {
     use super::*;
     use crate::ledger::Intent;
     use crate::model::books_tests::{build, id, key};
-    use crate::model::{ImageGuard, Reason, Record, Reference, SessionKey};
+    use crate::model::{ImageGuard, Reason, Record, Reference, SessionKey, Taken};
 
     fn tag(name: &str) -> Reference {
         Reference::written(name).expect("a name")
@@ -231,6 +274,23 @@ mod tests {
         // What asks is no such build.
         note("4", &of, 4, &[2]);
         assert_eq!(needs(&builds, &steps), since([true, false, true, true, true, false]));
+        // What it took a tag from is what that goes back to.
+        let took = vec![Taken { tag: tag("app:dev"), from: id(2) }];
+        ledger.append(&[Record::Build(Build { took, ..build("6", &other, 9, &[]) })]).expect("a note");
+        assert_eq!(needs(&builds, &steps), since([true, true, true, true, true, false]));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let has_built = |key: &SessionKey| runtime.block_on(builds.has_built(key));
+        assert!(has_built(&of) && has_built(&other) && !has_built(&key("p", "third")));
+        // Where lines are gone nobody knows what they said.
+        let whole = std::fs::read(ledger.path()).expect("a ledger");
+        let first = whole.iter().position(|byte| *byte == b'\n').expect("a line");
+        std::fs::write(ledger.path(), &whole[..=first]).expect("a shorter one");
+        assert_eq!(needs(&builds, &steps), [Need::Since; 6]);
+        assert!(has_built(&key("p", "third")));
+        std::fs::write(ledger.path(), [&whole[..], b"garbage\n"].concat()).expect("a damaged one");
+        assert_eq!(needs(&builds, &steps), [Need::Since; 6]);
+        std::fs::remove_file(ledger.path()).expect("it was there");
+        assert_eq!(needs(&builds, &steps), [Need::Since; 6]);
         // What can't be read may say more.
         let newer = Record::Ledger { v: 99, engine: "engine".to_owned(), file: None, id: None, whole: None };
         std::fs::write(ledger.path(), serde_json::to_string(&newer).expect("its words")).expect("a newer one");

@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::cli_files::{BUILDX, CliConfig, EXTRA_DIRS, SYSTEM_PLUGINS, buildx_plugins};
 use super::extra_dirs;
@@ -218,10 +219,33 @@ impl DockerSettings {
     }
 }
 
+/// A file that is to take another's place begins with this, and six letters follow.
+const UNFINISHED: &str = ".dkb-";
+
+/// So long nobody takes to write one.
+const ABANDONED: Duration = Duration::from_secs(60);
+
+/// Takes away what a dkb that was killed has left half-written: it may hold what the settings held then.
+pub(crate) fn clear_away(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_ours = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.strip_prefix(UNFINISHED))
+            .is_some_and(|rest| rest.len() == 6 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        let age =
+            entry.metadata().ok().filter(fs::Metadata::is_file).and_then(|file| file.modified().ok()?.elapsed().ok());
+        if is_ours && age.is_some_and(|age| age > ABANDONED) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Either the old one is there or the new one, whoever looks and whenever.
 fn replace(file: &Path, text: &str, mode: u32) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("/"));
-    let mut new = tempfile::Builder::new().prefix(".dkb-").tempfile_in(folder)?;
+    clear_away(folder);
+    let mut new = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
     new.write_all(text.as_bytes())?;
     if let Ok(old) = fs::metadata(file) {
         // Who may not give it to that group keeps it for his own.

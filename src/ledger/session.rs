@@ -70,21 +70,6 @@ impl State {
         self.folder.join("sessions").names()
     }
 
-    /// Those of these sessions that somebody keeps open on this engine. What cannot be found out is kept open.
-    pub fn kept_open<'a>(
-        &self,
-        sessions: impl IntoIterator<Item = &'a SessionKey>,
-        engine: Option<&str>,
-    ) -> HashSet<&'a SessionKey> {
-        let names = self.session_files().into_iter().filter_map(|name| name.into_string().ok());
-        let kept: HashSet<String> = names.filter_map(|name| Some(name.split_once('.')?.0.to_owned())).collect();
-        let is_kept = |key: &&SessionKey| {
-            let session = self.session(key);
-            kept.contains(&session.name) && session.keepers(None, engine).map_or(true, |keepers| !keepers.is_empty())
-        };
-        sessions.into_iter().filter(is_kept).collect()
-    }
-
     /// The lives of these sessions, of which there may be very many that have no file.
     pub fn lives<'a>(
         &self,
@@ -146,6 +131,15 @@ impl SessionFile {
             ..Contents::nothing(&self.key)
         })?;
         Ok((SessionHold { file }, keeper))
+    }
+
+    /// Whether somebody has opened it since these were the names of all files here, by now gone again or not: who leaves
+    /// it for a look leaves a file.
+    pub fn is_opened_since(&self, files: &[OsString]) -> bool {
+        let known: HashSet<&OsString> = files.iter().collect();
+        let new = self.folder.names().into_iter().filter(|name| !known.contains(name));
+        let mut names = new.filter_map(|name| name.into_string().ok());
+        names.any(|name| name.strip_prefix(&self.name).is_some_and(|rest| rest.starts_with([opening::OF, '.'])))
     }
 
     /// What its keeper of this name opened.

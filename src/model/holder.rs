@@ -18,6 +18,8 @@ pub enum Holder {
     Name(String),
     /// The name by which a session holds it that another ledger knows.
     Hold(String),
+    /// The name by which a session of this ledger holds it.
+    OwnHold(String),
     /// An image that is built on it, and what that is called.
     Child { id: ImageId, name: Option<String> },
     /// A record of the build cache that was made from it.
@@ -86,6 +88,7 @@ impl fmt::Display for Holder {
             Self::Hold(name) => {
                 write!(f, "a session of another ledger (if there is none any more: docker image rm {name})")
             }
+            Self::OwnHold(name) => write!(f, "{name}, by which a session holds it until a tag can come back"),
             Self::Name(name) | Self::Child { name: Some(name), .. } | Self::Record(name) => f.write_str(name),
         }
     }

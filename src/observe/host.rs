@@ -3,7 +3,9 @@
 // What an engine says may be any number.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -17,10 +19,9 @@ use crate::config::here::machine;
 use crate::engine::{Docker, Engine, builder_lists};
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, State};
-use crate::model::RunningBuild;
 use crate::model::{
     Books, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, Gap, ImageId, Kind, KnownBuilders,
-    Life, Network, Notice, SessionKey, Snapshot, Volume, node_of, total,
+    Life, Network, Notice, RunningBuild, SessionKey, Snapshot, Step, Volume, node_of, total,
 };
 use crate::plan::sweep::{SweepLook, SweepPolicy, Swept, needs_first_sight, plan};
 use crate::plan::unmatched::Unmatched;
@@ -50,6 +51,22 @@ pub(crate) struct HostObservation {
     layers: HashMap<ImageId, Vec<String>>,
     tagged: HashMap<ImageId, Timestamp>,
     first_seen: HashMap<ImageId, Timestamp>,
+    /// The names of the files of sessions and of builds, before their lives were looked at.
+    at_work: AtWork,
+    /// What may go by who has come to work since, as of these names.
+    since: RefCell<Option<(AtWork, HashSet<(Kind, String)>)>>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct AtWork {
+    sessions: Vec<OsString>,
+    builds: Vec<OsString>,
+}
+
+impl AtWork {
+    fn now(state: &State) -> Self {
+        Self { sessions: state.session_files(), builds: state.build_folders() }
+    }
 }
 
 impl HostObservation {
@@ -59,7 +76,10 @@ impl HostObservation {
         state.check()?;
         let info = engine.info().await?;
         let OpenBooks { ledger, books, damage } = open_books(&engine, &info, &state).await?;
+        let at_work = AtWork::now(&state);
         let mut seen = Self {
+            at_work,
+            since: RefCell::default(),
             snapshot: Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() },
             lives: lives(&state, &books, info.identity.as_deref()),
             running: bookkeeping::running(&state, &[]),
@@ -228,6 +248,36 @@ impl HostObservation {
     }
 
     fn plan_now(&self) -> Swept {
+        self.plan_for(&self.lives, &self.running, &self.policy)
+    }
+
+    /// Whether this step would not be taken any more: somebody has come to work since the look, in a session or with a
+    /// build, and the same plan with him in it leaves it.
+    pub(crate) fn is_left_since(&self, step: &Step) -> bool {
+        let now = AtWork::now(&self.state);
+        if now == self.at_work {
+            return false;
+        }
+        let mut since = self.since.borrow_mut();
+        let stale = since.as_ref().is_none_or(|(known, _)| *known != now);
+        if stale {
+            let mut lives = lives(&self.state, &self.books, self.info.identity.as_deref());
+            for (key, life) in &mut lives {
+                if self.state.session(key).is_opened_since(&self.at_work.sessions) {
+                    *life = Life::Alive;
+                }
+            }
+            let running = bookkeeping::running(&self.state, &[]);
+            // What was to be enough says nothing of what may go.
+            let policy = SweepPolicy { need: None, ..self.policy.clone() };
+            let steps = self.plan_for(&lives, &running, &policy).plan.steps;
+            let goes = steps.iter().map(|step| (step.kind(), step.id().into_owned())).collect();
+            *since = Some((now, goes));
+        }
+        since.as_ref().is_some_and(|(_, goes)| !goes.contains(&(step.kind(), step.id().into_owned())))
+    }
+
+    fn plan_for(&self, lives: &HashMap<SessionKey, Life>, running: &[RunningBuild], policy: &SweepPolicy) -> Swept {
         let look = SweepLook {
             snapshot: &self.snapshot,
             ended: &self.ended,
@@ -239,11 +289,11 @@ impl HostObservation {
             tagged: &self.tagged,
             first_seen: &self.first_seen,
             books: &self.books,
-            lives: &self.lives,
-            running: &self.running,
+            lives,
+            running,
             now: self.info.now,
         };
-        plan(&look, &self.policy)
+        plan(&look, policy)
     }
 
     /// The sessions that built on this engine.

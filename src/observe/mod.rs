@@ -56,6 +56,8 @@ pub(crate) struct Observation {
     cache_pending: bool,
     /// The sessions' files by name, before their lives were looked at.
     session_files: Vec<OsString>,
+    /// And those of the builds that ran.
+    build_folders: Vec<OsString>,
     pub(crate) lives: HashMap<SessionKey, Life>,
     /// The last sign of life of those that are dead.
     beats: HashMap<SessionKey, Timestamp>,
@@ -88,7 +90,7 @@ impl Observation {
         let mut snapshot = Snapshot { engine: info.clone(), images, containers };
         notices.extend(end_records(&engine, &ledger, &mut books, &snapshot, ahead).await);
         snapshot.add_dropped(|id| books.has(id));
-        let session_files = state.session_files();
+        let (session_files, build_folders) = (state.session_files(), state.build_folders());
         let lives = lives(&state, &books, info.identity.as_deref());
         let dead = lives.iter().filter(|(_, life)| **life == Life::Dead).map(|(key, _)| key);
         let beats = dead
@@ -109,6 +111,7 @@ impl Observation {
             seen_cache: None,
             cache_pending: false,
             session_files,
+            build_folders,
             lives,
             beats,
             opened,

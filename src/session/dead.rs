@@ -98,7 +98,8 @@ async fn end_dead(
     };
     let Some((seen, mut plan)) = looked else { return Ok(true) };
     let engine = seen.info.identity.as_deref();
-    let taken_over = || is_kept_open(&session, None, engine);
+    let state = app.state()?;
+    let taken_over = || is_kept_open(&session, None, engine) || seen.has_come_to(&state, key);
     carry_out(app, &seen, key, &mut plan, &taken_over, stop).await?;
     if taken_over() {
         return Ok(true);

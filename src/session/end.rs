@@ -89,7 +89,8 @@ pub(crate) async fn end(
         }
     };
     let engine = seen.info.identity.clone();
-    let is_kept_open = || is_kept_open(engine.as_deref());
+    let at_look = seen.session_files().to_vec();
+    let is_kept_open = || is_kept_open(engine.as_deref()) || session.is_opened_since(&at_look);
     // Whoever has opened it since the look may already use what the plan takes.
     if is_kept_open() {
         return Ok(None);
@@ -178,7 +179,10 @@ pub(super) async fn carry_out(
         }
     };
     let mut records = Vec::new();
+    // What a build of it has made or taken since the look is none of this plan's.
+    let goes_on = hand.has_built(key).await;
     if is_cleaned(plan)
+        && !goes_on
         && seen.books.sessions.contains_key(key)
         && let Some(cleaned) = seen.cleaned(key)
     {

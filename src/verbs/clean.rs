@@ -135,7 +135,13 @@ async fn take_away(app: &App, here: &Here, seen: &mut Observation, planned: Plan
             report::warn(error);
         }
     }
-    let ended = if whole { end_sessions(app, here, seen, &policy, &made)? } else { Vec::new() };
+    let mut goes_on = HashSet::new();
+    for key in seen.books.sessions.keys().filter(|_| whole && policy.ends_sessions()) {
+        if hand.has_built(key).await {
+            goes_on.insert(key);
+        }
+    }
+    let ended = if whole { end_sessions(app, here, seen, &policy, &made, &goes_on)? } else { Vec::new() };
     match hand.note(&made, report.gone.clone(), ended, stop).await {
         Ok(notices) => report::notice::tell(&notices),
         Err(error) => {
@@ -214,15 +220,22 @@ fn tell_of_a_living_one(app: &App, seen: &Observation, policy: &CleanPolicy) -> 
     Ok(())
 }
 
-/// Sessions that were cleaned whole are over, each by what stays of it.
-fn end_sessions(app: &App, here: &Here, seen: &Observation, policy: &CleanPolicy, plan: &Plan) -> Result<Vec<Record>> {
+/// Sessions that were cleaned whole are over, each by what stays of it, but for those in which somebody has built since.
+fn end_sessions(
+    app: &App,
+    here: &Here,
+    seen: &Observation,
+    policy: &CleanPolicy,
+    plan: &Plan,
+    built: &HashSet<&SessionKey>,
+) -> Result<Vec<Record>> {
     if !policy.tags || !policy.ends_sessions() {
         return Ok(Vec::new());
     }
     let (state, layers) = (app.state()?, Layers::new());
     let engine = seen.info.identity.as_deref();
     let look = seen.as_look(here, &layers);
-    let whole = |key: &&SessionKey| is_one_cleaned(plan, key, &seen.books, &seen.snapshot);
+    let whole = |key: &&SessionKey| is_one_cleaned(plan, key, &seen.books, &seen.snapshot) && !built.contains(*key);
     let whole: HashSet<&SessionKey> = sessions(&look, policy).filter(whole).collect();
     let mut ended = Vec::new();
     for key in whole.iter().copied().filter(|key| !look.is_others(key)) {
@@ -230,6 +243,7 @@ fn end_sessions(app: &App, here: &Here, seen: &Observation, policy: &CleanPolicy
         if !seen.builds_in(key)
             && seen.lives.get(key) == Some(&Life::Dead)
             && state.session(key).life(&machine(), engine) == Life::Dead
+            && !seen.was_opened_since(&state, key)
         {
             let _ = state.session(key).disown(engine);
         }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use dkb::ledger::{Keeper, KeptBy, SessionHold, State};
-use dkb::model::{Owner, Record, SessionEntry, SessionKey};
+use dkb::ledger::{Intent, Keeper, KeptBy, SessionHold, State};
+use dkb::model::{Build, Owner, Record, SessionEntry, SessionKey};
 use dkb_lab::promise::{docker, one_of_each_kind};
 use dkb_lab::{Command, Context, Engine, Placed, Promises, promises};
 use jiff::Timestamp;
@@ -21,6 +21,9 @@ pub(crate) fn promises() -> Promises {
                 only_the_dead_are_cleaned,
                 who_opens_a_session_while_it_is_cleaned_keeps_what_is_left_of_it,
                 what_is_built_again_while_it_is_cleaned_stays,
+                who_builds_in_a_dead_session_while_it_is_cleaned_keeps_what_is_left_of_it,
+                who_opens_a_session_while_a_host_is_swept_keeps_what_is_left_of_it,
+                what_somebody_leaves_for_a_look_while_a_session_ends_stays,
             ],
         )
         .on(
@@ -231,4 +234,104 @@ fn what_is_built_again_while_it_is_cleaned_stays(engine: &Engine) {
     let output = books.dkb(engine).args(["clean", "--stale"]).env("DOCKER_HOST", proxy.host()).run();
     assert!(again.there()[0] && !other.there()[0], "{output}\n{}", engine.inventory());
     output.says("changed since");
+}
+
+fn who_builds_in_a_dead_session_while_it_is_cleaned_keeps_what_is_left_of_it(engine: &Engine) {
+    for in_ci in [false, true] {
+        let (books, proxy) = (Books::of(engine), engine.proxy());
+        let rebuilt = dead(engine, &books, "again");
+        let of = key(PROJECT, "again");
+        let build = books.build(&of, &rebuilt.image.id, &["app:another"], Duration::ZERO);
+        let folder = books.state.state_dir();
+        let at_work = Mutex::new(None);
+        proxy.on("POST", "/stop").run(move |_| {
+            let mut at_work = at_work.lock().expect("no test panics here");
+            at_work.get_or_insert_with(|| {
+                let state = State::at(&folder);
+                let hold = state.session(&of).hold().expect("the session's lock");
+                (hold, state.begin(&intent(&build)).expect("a build"))
+            });
+        });
+        // By whoever is told to, and by what a build does for its own project in CI.
+        let dkb = books.dkb(engine).env("DOCKER_HOST", proxy.host());
+        let fine = Context::from_base("RUN true");
+        let dkb = match in_ci {
+            true => dkb.env("DKB_CLEAN_DEAD", "true").args(["build", "-q", "-t", "app:mine"]).arg(fine.path()),
+            false => dkb.args(["clean", "--stale"]),
+        };
+        let output = dkb.run();
+        let [image, _, volume] = rebuilt.there();
+        assert!(image && volume, "in CI: {in_ci}\n{output}\n{}", engine.inventory());
+        drop(proxy);
+        books.dkb(engine).args(["clean", "--stale"]).run().success();
+        assert_eq!(rebuilt.there(), [false; 3], "once nobody builds in it\n{}", engine.inventory());
+    }
+}
+
+/// As a build that begins would note it.
+fn intent(build: &Build) -> Intent {
+    Intent {
+        build: build.build.clone(),
+        of: build.of.clone(),
+        started: Timestamp::now(),
+        tags: build.tags.clone(),
+        key: "another".to_owned(),
+        stamp: build.of.clone().into(),
+        classic: false,
+        tilt: false,
+        ci: false,
+        slot: None,
+        copy: None,
+        socket: None,
+        beside: Vec::new(),
+        compose: None,
+    }
+}
+
+fn who_opens_a_session_while_a_host_is_swept_keeps_what_is_left_of_it(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let reopened = dead(engine, &books, "again");
+    let strangers = engine.container("lab/base").running();
+    for container in [&reopened.container, &strangers] {
+        engine.api().post(&format!("/containers/{container}/stop?t=0"), &serde_json::Value::Null);
+    }
+    let folder = books.state.state_dir();
+    let hold = Mutex::new(None);
+    proxy.on_request(|request| request.method == "DELETE").run(move |_| {
+        let mut hold = hold.lock().expect("no test panics here");
+        hold.get_or_insert_with(|| open(&folder, &key(PROJECT, "again")));
+    });
+    let sweep = || {
+        let flags = ["sweep", "--until", "0s", "--all-images", "--volumes", "--skip", "cache", "--yes"];
+        books.dkb(engine).args(flags).env("DOCKER_HOST", proxy.host())
+    };
+    let output = sweep().run();
+    let [image, _, volume] = reopened.there();
+    assert!(image && volume, "{output}\n{}", engine.inventory());
+    let gone = |id: &str| engine.api().containers().iter().all(|one| one["Id"] != id);
+    assert!(gone(&strangers), "{output}");
+    drop(proxy);
+}
+
+/// The end of one waits for a container, and a second one comes, fails, and is left as it is.
+fn what_somebody_leaves_for_a_look_while_a_session_ends_stays(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    let left = dead(engine, &books, "again");
+    let guard =
+        books.dkb(engine).no_env("DKB_SESSION").args(["guard", "--session", "again", "--keep-on-failure", "--"]);
+    let guard = guard.args(["sh", "-c", "exit 1"]);
+    let guard = Mutex::new(Some(guard));
+    proxy.on("POST", "/stop").run(move |_| {
+        if let Some(guard) = guard.lock().expect("no test panics here").take() {
+            guard.run().fails();
+        }
+    });
+    let output = books.dkb(engine).args(["session", "end", "again"]).env("DOCKER_HOST", proxy.host()).run();
+    let [image, _, volume] = left.there();
+    assert!(image && volume, "{output}\n{}", engine.inventory());
+    drop(proxy);
+    books.dkb(engine).args(["clean", "--stale"]).run().success();
+    assert!(left.there()[2], "it was left for a look\n{}", engine.inventory());
+    books.dkb(engine).args(["session", "end", "again"]).run().success();
+    assert_eq!(left.there(), [false; 3], "{}", engine.inventory());
 }

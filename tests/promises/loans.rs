@@ -1,6 +1,8 @@
 //! A tag that a session takes from somebody else's image, and what becomes of that image until it comes back.
 
-use dkb_lab::promise::{containerd_store, docker};
+use std::sync::Mutex;
+
+use dkb_lab::promise::{containerd_store, docker, one_of_each_kind};
 use dkb_lab::{Context, Engine, Promises, eventually, promises};
 
 use crate::building::{docker_after, docker_script};
@@ -21,6 +23,10 @@ pub(crate) fn promises() -> Promises {
             ],
         )
         .on(docker, promises![a_tag_goes_back_to_what_somebody_built_during_the_build])
+        .on(
+            one_of_each_kind,
+            promises![a_tag_that_is_taken_while_a_session_ends_still_goes_back_to_whom_that_took_it_from],
+        )
 }
 
 /// What exactly bears this name.
@@ -203,4 +209,36 @@ fn a_tag_goes_back_to_what_somebody_built_during_the_build(engine: &Engine) {
     books.dkb(engine).args(["session", "end", SESSION]).run().success();
     assert_eq!(bears(engine, "app:dev"), Some(new.id), "{}", engine.inventory());
     assert_eq!(names_of_ours(engine), 0, "{}", engine.inventory());
+}
+
+/// By another session, and by a build of the very session that ends.
+fn a_tag_that_is_taken_while_a_session_ends_still_goes_back_to_whom_that_took_it_from(engine: &Engine) {
+    for second in ["job-2", SESSION] {
+        let (books, proxy) = (Books::of(engine), engine.proxy());
+        let tag = format!("{second}:dev");
+        let theirs = engine.image().label("who", "owner").tag(&tag).make();
+        let holds = [SESSION, "job-2"].map(|session| opened(&books, &key(PROJECT, session)));
+        let contexts = ["RUN echo 1 >/n", "RUN echo 2 >/n"].map(Context::from_base);
+        let build = |session: &str, context: &Context| {
+            books.dkb(engine).session(session).args(["build", "-q", "-t", &tag]).arg(context.path())
+        };
+        build(SESSION, &contexts[0]).run().success();
+        let label = key(PROJECT, SESSION).run_label();
+        engine.container("lab/base").label("dev.dkb.run", &label).running();
+        let again = Mutex::new(Some(build(second, &contexts[1])));
+        proxy.on("POST", "/stop").run(move |_| {
+            if let Some(build) = again.lock().expect("no test panics here").take() {
+                build.run().success();
+            }
+        });
+        drop(holds);
+        let end = |session: &str| books.dkb(engine).session("another").args(["session", "end", session]);
+        let output = end(SESSION).env("DOCKER_HOST", proxy.host()).run();
+        drop(proxy);
+        for session in ["job-2", SESSION] {
+            end(session).run();
+        }
+        let back = bears(engine, &tag);
+        assert_eq!(back.as_ref(), Some(&theirs.id), "{second}\n{output}\n{}", engine.inventory());
+    }
 }

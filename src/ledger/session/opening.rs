@@ -103,7 +103,7 @@ pub struct OpeningFile {
 }
 
 /// Between the session's name and the keeper's.
-const OF: char = '@';
+pub(super) const OF: char = '@';
 
 /// The session whose file this is.
 pub(super) fn of(name: &str) -> &str {

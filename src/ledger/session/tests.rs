@@ -378,3 +378,25 @@ fn what_an_earlier_dkb_noted_means_what_it_meant() {
     session.disown(Some("one")).expect("a note");
     assert_eq!(session.names().expect("a folder").len(), 0, "nothing is left of it");
 }
+
+#[test]
+fn who_has_opened_a_session_since_is_known_by_what_he_leaves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = State::at(folder.path());
+    let (session, other) = (state.session(&key("p", "s")), state.session(&key("p", "t")));
+    let first = opened(&session, &by(true));
+    let at_look = state.session_files();
+    assert!(!session.is_opened_since(&at_look));
+    drop(session.hold().expect("a lock"));
+    drop(opened(&other, &by(true)));
+    assert!(!session.is_opened_since(&at_look), "a build opens nothing, and another session is none of it");
+    let (opening, hold, keeper) = opened(&session, &by(true));
+    assert!(session.is_opened_since(&at_look) && !session.is_opened_since(&state.session_files()));
+    drop((first, keeper));
+    session.leave_for_a_look(&opening).expect("a note");
+    drop(hold);
+    assert!(session.is_opened_since(&at_look), "it is left for a look");
+    session.withdraw(&opening).expect("a note");
+    session.clear();
+    assert!(!session.is_opened_since(&at_look), "it is as it was");
+}

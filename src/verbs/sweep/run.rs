@@ -41,14 +41,15 @@ pub(super) async fn carry_out(
     };
     let began = Instant::now();
     let books = (&seen.state, &seen.ledger, &seen.books);
-    let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(&app.key));
+    let is_left = |step: &Step| seen.is_left_since(step);
+    let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(&app.key)).unless(&is_left);
     let kinds = kinds(&seen);
     let mut plan = swept.plan;
     let bar = voice.bar(plan.steps.len());
     let mut told = SweptHost {
         host: host.to_owned(),
         kinds: kinds.clone(),
-        failed: seen.failed,
+        failed: seen.failed.clone(),
         disk,
         ..SweptHost::of(part(&plan, Vec::new()))
     };
