@@ -139,7 +139,7 @@ Register-ArgumentCompleter -Native -CommandName 'dkb' -ScriptBlock {
             [CompletionResult]::new('--keep-containers', '--keep-containers', [CompletionResultType]::ParameterName, 'Leave created and exited containers, and so the images they use, and networks and volumes')
             [CompletionResult]::new('--volumes', '--volumes', [CompletionResultType]::ParameterName, 'Take the anonymous volumes of the containers that go too, and those with the run label of a working copy''s own session, and the data in them')
             [CompletionResult]::new('--cache', '--cache', [CompletionResultType]::ParameterName, 'Take the build cache of these builds, and nothing else')
-            [CompletionResult]::new('--cache-mounts', '--cache-mounts', [CompletionResultType]::ParameterName, 'Take the cache mounts that only this working copy''s builds have: those under the setting own_cache_mounts')
+            [CompletionResult]::new('--cache-mounts', '--cache-mounts', [CompletionResultType]::ParameterName, 'Take the cache mounts that only this working copy''s builds have: those under the setting `own_cache_mounts`')
             [CompletionResult]::new('--keep-cache', '--keep-cache', [CompletionResultType]::ParameterName, 'Leave the build cache')
             [CompletionResult]::new('--trust-stamp', '--trust-stamp', [CompletionResultType]::ParameterName, 'Take the stamp for a proof where the ledger knows nothing of an image')
             [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'Show what would be done, exactly, and do nothing')

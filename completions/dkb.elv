@@ -132,7 +132,7 @@ set edit:completion:arg-completer[dkb] = {|@words|
             cand --keep-containers 'Leave created and exited containers, and so the images they use, and networks and volumes'
             cand --volumes 'Take the anonymous volumes of the containers that go too, and those with the run label of a working copy''s own session, and the data in them'
             cand --cache 'Take the build cache of these builds, and nothing else'
-            cand --cache-mounts 'Take the cache mounts that only this working copy''s builds have: those under the setting own_cache_mounts'
+            cand --cache-mounts 'Take the cache mounts that only this working copy''s builds have: those under the setting `own_cache_mounts`'
             cand --keep-cache 'Leave the build cache'
             cand --trust-stamp 'Take the stamp for a proof where the ledger knows nothing of an image'
             cand -n 'Show what would be done, exactly, and do nothing'

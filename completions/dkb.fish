@@ -122,7 +122,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-tagged -d 'Leave 
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-containers -d 'Leave created and exited containers, and so the images they use, and networks and volumes'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l volumes -d 'Take the anonymous volumes of the containers that go too, and those with the run label of a working copy\'s own session, and the data in them'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l cache -d 'Take the build cache of these builds, and nothing else'
-complete -c dkb -n "__fish_dkb_using_subcommand clean" -l cache-mounts -d 'Take the cache mounts that only this working copy\'s builds have: those under the setting own_cache_mounts'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -l cache-mounts -d 'Take the cache mounts that only this working copy\'s builds have: those under the setting `own_cache_mounts`'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-cache -d 'Leave the build cache'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l trust-stamp -d 'Take the stamp for a proof where the ledger knows nothing of an image'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -s n -l dry-run -d 'Show what would be done, exactly, and do nothing'

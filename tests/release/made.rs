@@ -18,6 +18,7 @@ pub(super) fn make(out: &Path, repository: &str) {
         let folder = binaries.path().join(target);
         fs::create_dir(&folder).expect("a folder");
         fs::write(folder.join("dkb"), stand_in(target)).expect("a program");
+        fs::write(folder.join("THIRD-PARTY.txt"), "licences\n").expect("a text");
     }
     said(Command::new(root().join("packaging/make")).arg(binaries.path()).arg(repository).arg(out));
 }
@@ -46,7 +47,8 @@ pub(super) fn each_archive_is_where_cargo_binstall_looks() {
         assert_eq!(fs::read_to_string(&program).expect("the program"), stand_in(target));
         assert_eq!(fs::metadata(&program).expect("the program").permissions().mode() & 0o777, 0o755);
         let folder = program.parent().expect("a folder");
-        for beside in ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "completions/dkb.1", "completions/dkb.bash"] {
+        let texts = ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "THIRD-PARTY.txt"];
+        for beside in texts.into_iter().chain(["completions/dkb.1", "completions/dkb.bash"]) {
             assert!(folder.join(beside).is_file(), "{archive}: {beside}");
         }
     }
@@ -97,4 +99,23 @@ pub(super) fn a_tag_that_is_no_release_is_refused() {
     let no_news = "packaging/check: CHANGELOG.md says nothing of 1.2.3\n  \
                    give what stands below 'Unreleased' there the heading '## 1.2.3'\n";
     assert_eq!(check("v1.2.3"), (false, no_news.into()));
+}
+
+pub(super) fn all_that_a_binary_is_made_of_has_its_licence() {
+    let told = said(Command::new(root().join("packaging/licences")).arg(host()));
+    let (list, texts) = told.split_once("\n-----").expect("texts below a list");
+    let tree = ["tree", "--locked", "--offline", "--edges", "normal", "--prefix", "none", "--format", "{p}"];
+    let tree = said(Command::new(env!("CARGO")).args(tree).args(["--target", &host()]).current_dir(root()));
+    let names =
+        tree.lines().filter_map(|line| line.split(' ').next()).filter(|name| !name.is_empty() && *name != "dkb");
+    for name in names {
+        assert!(list.lines().any(|line| line.starts_with(&format!("{name} "))), "{name} is not listed");
+    }
+    assert!(texts.contains("Apache License") && texts.contains("Permission is hereby granted"), "{list}");
+    assert!(list.contains("the Rust standard library"));
+}
+
+fn host() -> String {
+    let told = said(Command::new("rustc").arg("-vV"));
+    told.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host").to_owned()
 }

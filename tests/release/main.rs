@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     let tests = [
         test("each_archive_is_where_cargo_binstall_looks", makes, made::each_archive_is_where_cargo_binstall_looks),
         test("the_same_binaries_make_the_same_bytes", makes, made::the_same_binaries_make_the_same_bytes),
+        test("all_that_a_binary_is_made_of_has_its_licence", true, made::all_that_a_binary_is_made_of_has_its_licence),
         test("a_tag_that_is_no_release_is_refused", true, made::a_tag_that_is_no_release_is_refused),
         test("it_builds_for_every_target", true, workflow::it_builds_for_every_target_that_is_given_away),
         test("its_actions_are_pinned", true, workflow::its_actions_are_pinned_and_only_the_draft_may_write),

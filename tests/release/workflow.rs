@@ -44,7 +44,15 @@ pub(super) fn it_builds_for_every_target_that_is_given_away() {
     let uploads: Vec<_> = steps.iter().filter(is_upload).collect();
     assert_eq!(uploads.len(), 1);
     assert_eq!(uploads[0].1["with"]["name"], "${{ matrix.target }}");
-    assert_eq!(uploads[0].1["with"]["path"], "target/${{ matrix.target }}/release/dkb");
+    assert_eq!(uploads[0].1["with"]["path"], "given");
+    let runs: Vec<_> =
+        steps.iter().filter(|step| step.0 == "binary").filter_map(|step| step.1["run"].as_str()).collect();
+    for wanted in [
+        "packaging/licences \"$TARGET\" >THIRD-PARTY.txt",
+        "mkdir given && mv \"target/$TARGET/release/dkb\" THIRD-PARTY.txt given",
+    ] {
+        assert!(runs.contains(&wanted), "{runs:?}");
+    }
 }
 
 pub(super) fn its_actions_are_pinned_and_only_the_draft_may_write() {
