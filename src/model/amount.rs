@@ -17,7 +17,9 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
+        // Who writes 10 means 10 GB, or none of them.
+        "" if number.trim_matches('0').is_empty() => 1,
+        "b" => 1,
         "k" | "kb" => 1000,
         "m" | "mb" => 1000_u64.pow(2),
         "g" | "gb" => 1000_u64.pow(3),
@@ -54,7 +56,10 @@ pub fn exact_bytes(bytes: u64) -> String {
     let units = [(1 << 40, "TiB"), (1_000_000_000_000, "TB"), (1 << 30, "GiB"), (1_000_000_000, "GB")];
     let units = units.into_iter().chain([(1 << 20, "MiB"), (1_000_000, "MB"), (1 << 10, "KiB"), (1000, "kB")]);
     let whole = units.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
-    whole.map_or_else(|| bytes.to_string(), |(unit, name)| format!("{}{name}", bytes / unit))
+    whole.map_or_else(
+        || if bytes == 0 { "0".to_owned() } else { format!("{bytes}B") },
+        |(unit, name)| format!("{}{name}", bytes / unit),
+    )
 }
 
 /// A duration as it can be typed again: `90s`, `15m`, `24h`, `7d`.
@@ -100,11 +105,11 @@ mod tests {
     #[test]
     fn sizes() {
         for (text, bytes) in
-            [("500MB", 500_000_000), ("5GiB", 5 << 30), ("1.5GB", 1_500_000_000), ("12", 12), ("0", 0), ("2 kb", 2000)]
+            [("500MB", 500_000_000), ("5GiB", 5 << 30), ("1.5GB", 1_500_000_000), ("12B", 12), ("0", 0), ("2 kb", 2000)]
         {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
-        for text in ["", "MB", "-1", "5 apples", "1.2.3GB", "99999999999TB", "."] {
+        for text in ["", "12", "1.5", "MB", "-1", "5 apples", "1.2.3GB", "99999999999TB", "."] {
             assert!(parse_bytes(text).is_err(), "{text:?}");
         }
     }
@@ -121,7 +126,7 @@ mod tests {
         for text in ["90s", "15m", "24h", "7d", "36h", "61s", "0s"] {
             assert_eq!(exact_duration(parse_duration(text).expect(text)), text);
         }
-        for text in ["5GB", "5GiB", "500MB", "1234", "0", "3kB", "2TiB"] {
+        for text in ["5GB", "5GiB", "500MB", "1234B", "0", "3kB", "2TiB"] {
             assert_eq!(exact_bytes(parse_bytes(text).expect(text)), text);
         }
     }
