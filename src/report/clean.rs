@@ -231,8 +231,9 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
 fn who(kept: &Kept) -> String {
     let name = short(kept);
     let id = short_id(&kept.id);
-    let what = if name == id { name } else { format!("{id}  {name}") };
-    format!("{what}  {}", held_by(kept)).trim_end().to_owned()
+    let what = if name == id { name.clone() } else { format!("{id}  {name}") };
+    let held = held_by(kept);
+    format!("{what}  {}", if held == name { "" } else { &held }).trim_end().to_owned()
 }
 
 fn short(kept: &Kept) -> String {
@@ -374,6 +375,20 @@ would remove   1 image           7 B  app:1, app:2
 ";
         let shown = asked(vec![tags(1, &["app:2", "app:1"])]);
         assert!(shown.ends_with(few), "{shown}");
+    }
+
+    #[test]
+    fn who_names_it_is_not_named_twice() {
+        let kept = |names: &[&str]| Kept {
+            kind: Kind::Image,
+            id: id(1).to_string(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            bytes: 0,
+            reason: KeptReason::ForeignTag,
+            holders: vec![Holder::Name("stranger:1".to_owned())],
+        };
+        assert_eq!(who(&kept(&["stranger:1"])), "010101010101  stranger:1");
+        assert_eq!(who(&kept(&["app:1", "stranger:1"])), "010101010101  app:1  stranger:1");
     }
 
     #[test]
