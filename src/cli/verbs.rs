@@ -252,6 +252,7 @@ const COMPLETIONS: HelpPage = (
     "Print a shell's completions",
     "\
 Example:
+  mkdir -p ~/.local/share/bash-completion/completions
   dkb completions bash > ~/.local/share/bash-completion/completions/dkb",
 );
 
@@ -394,6 +395,9 @@ pub struct LogFlags {
     /// Show what went since then
     #[arg(long, value_name = "DUR")]
     pub since: Option<String>,
+    /// Show the last of it, so many things
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub last: Option<u32>,
 }
 
 #[derive(Debug, Args)]
