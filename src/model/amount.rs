@@ -83,7 +83,8 @@ pub fn human_duration(age: Duration) -> String {
         0..60 => (seconds, "second"),
         60..3600 => (seconds / 60, "minute"),
         3600..172_800 => (seconds / 3600, "hour"),
-        _ => (seconds / 86_400, "day"),
+        172_800..63_072_000 => (seconds / 86_400, "day"),
+        _ => (seconds / 31_536_000, "year"),
     };
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
@@ -133,7 +134,9 @@ mod tests {
 
     #[test]
     fn ages_read_in_their_largest_unit() {
-        for (seconds, text) in [(1, "1 second"), (120, "2 minutes"), (7200, "2 hours"), (259_200, "3 days")] {
+        for (seconds, text) in
+            [(1, "1 second"), (120, "2 minutes"), (7200, "2 hours"), (259_200, "3 days"), (195_091_200, "6 years")]
+        {
             assert_eq!(human_duration(Duration::from_secs(seconds)), text);
         }
     }
