@@ -156,31 +156,8 @@ pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[Stri
             if let Some((happened, next)) = flag_reflex(verb, typed) {
                 return Some(Error::usage(format!("{tried} {typed}"), happened).hint(next.replace("{}", verb)));
             }
-            if verb == "sweep"
-                && let Some(kind) = kind_meant(typed)
-            {
-                let next = format!("run: dkb sweep --only {kind} --dry-run");
-                return Some(Error::usage(read, "kinds are named behind --only").hint(next));
-            }
-            if verb == "clean" && !typed.starts_with('-') {
-                if at.get_arguments().any(|flag| flag.get_long() == Some(typed)) && typed != "volumes" {
-                    return Some(
-                        Error::usage(read, format!("it takes no word like '{typed}'"))
-                            .hint(format!("did you mean --{typed}?")),
-                    );
-                }
-                if let Some(kind) = kind_meant(typed) {
-                    let next = format!("yours: dkb clean --dry-run; all {kind}: dkb sweep --only {kind} --dry-run");
-                    return Some(Error::usage(read, "it takes what was built here, and no kinds").hint(next));
-                }
-                let next = format!("what would become of it: dkb status {typed}; to take it: docker rmi {typed}");
-                return Some(Error::usage(read, "it takes what was built here, and no names").hint(next));
-            }
-            if matches!(verb, "status" | "log") && !typed.starts_with('-') {
-                let next = format!("dkb {verb} 'app:*' is about all of that pattern");
-                return Some(
-                    Error::usage(read, format!("one image, or a pattern, and no second '{typed}'")).hint(next),
-                );
+            if let Some(misplaced) = of_word(at, verb, typed, read) {
+                return Some(misplaced);
             }
             if !typed.starts_with('-') {
                 return Some(Error::usage(read, format!("it takes no word like '{typed}'")).hint(help));
@@ -225,6 +202,34 @@ pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[Stri
         }
         _ => None,
     }
+}
+
+/// What to say of a word, or of a kind in the place of a flag, that stands where the verb takes none.
+fn of_word(at: &Command, verb: &str, typed: &str, read: &str) -> Option<Error> {
+    let is_word = !typed.starts_with('-');
+    let (happened, next) = match (verb, kind_meant(typed)) {
+        ("sweep", Some(kind)) => {
+            ("kinds are named behind --only".to_owned(), format!("run: dkb sweep --only {kind} --dry-run"))
+        }
+        _ if !is_word => return None,
+        ("clean", _) if typed != "volumes" && at.get_arguments().any(|flag| flag.get_long() == Some(typed)) => {
+            (format!("it takes no word like '{typed}'"), format!("did you mean --{typed}?"))
+        }
+        ("clean", Some(kind)) => (
+            "it takes what was built here, and no kinds".to_owned(),
+            format!("yours: dkb clean --dry-run; all {kind}: dkb sweep --only {kind} --dry-run"),
+        ),
+        ("clean", None) => (
+            "it takes what was built here, and no names".to_owned(),
+            format!("what would become of it: dkb status {typed}; to take it: docker rmi {typed}"),
+        ),
+        ("status" | "log", _) => (
+            format!("one image, or a pattern, and no second '{typed}'"),
+            format!("dkb {verb} 'app:*' is about all of that pattern"),
+        ),
+        _ => return None,
+    };
+    Some(Error::usage(read, happened).hint(next))
 }
 
 /// An argument by its name, without what it takes: `--color <WHEN>`, `<SHELL>`.
