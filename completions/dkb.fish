@@ -61,42 +61,81 @@ complete -c dkb -n "__fish_dkb_needs_command" -f -a "doctor" -d 'Show which engi
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "plugin" -d 'Make dkb a plugin of docker and of cargo, or part of every build'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "completions" -d 'Print a shell\'s completions'
 complete -c dkb -n "__fish_dkb_needs_command" -f -a "man" -d 'Print a manual page'
-complete -c dkb -n "__fish_dkb_using_subcommand build" -s c -l context -d 'Use this docker context; sweep takes several' -r
-complete -c dkb -n "__fish_dkb_using_subcommand build" -s H -l host -d 'Use the engine at this address' -r
-complete -c dkb -n "__fish_dkb_using_subcommand build" -l project -d 'Name the project; otherwise the repository\'s name' -r
-complete -c dkb -n "__fish_dkb_using_subcommand build" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
-complete -c dkb -n "__fish_dkb_using_subcommand build" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
-json\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand build" -l color -d 'Use colour' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand build" -l json -d 'The same as --format json'
-complete -c dkb -n "__fish_dkb_using_subcommand build" -s q -l quiet -d 'Say less'
-complete -c dkb -n "__fish_dkb_using_subcommand build" -s v -l verbose -d 'Say more: each image and its reason'
-complete -c dkb -n "__fish_dkb_using_subcommand bake" -s c -l context -d 'Use this docker context; sweep takes several' -r
-complete -c dkb -n "__fish_dkb_using_subcommand bake" -s H -l host -d 'Use the engine at this address' -r
-complete -c dkb -n "__fish_dkb_using_subcommand bake" -l project -d 'Name the project; otherwise the repository\'s name' -r
-complete -c dkb -n "__fish_dkb_using_subcommand bake" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
-complete -c dkb -n "__fish_dkb_using_subcommand bake" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
-json\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand bake" -l color -d 'Use colour' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand bake" -l json -d 'The same as --format json'
-complete -c dkb -n "__fish_dkb_using_subcommand bake" -s q -l quiet -d 'Say less'
-complete -c dkb -n "__fish_dkb_using_subcommand bake" -s v -l verbose -d 'Say more: each image and its reason'
-complete -c dkb -n "__fish_dkb_using_subcommand compose" -s c -l context -d 'Use this docker context; sweep takes several' -r
-complete -c dkb -n "__fish_dkb_using_subcommand compose" -s H -l host -d 'Use the engine at this address' -r
-complete -c dkb -n "__fish_dkb_using_subcommand compose" -l project -d 'Name the project; otherwise the repository\'s name' -r
-complete -c dkb -n "__fish_dkb_using_subcommand compose" -l settings -d 'Read this file in place of ~/.config/dkb/config.toml' -r -F
-complete -c dkb -n "__fish_dkb_using_subcommand compose" -l format -d 'Print results for people or for programs' -r -f -a "human\t''
-json\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand compose" -l color -d 'Use colour' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand compose" -l json -d 'The same as --format json'
-complete -c dkb -n "__fish_dkb_using_subcommand compose" -s q -l quiet -d 'Say less'
-complete -c dkb -n "__fish_dkb_using_subcommand compose" -s v -l verbose -d 'Say more: each image and its reason'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l add-host -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l allow -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l annotation -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l attest -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l build-arg -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l build-context -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l builder -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l cache-from -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l cache-to -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l call -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l cgroup-parent -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l cpu-period -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l cpu-quota -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -s c -l cpu-shares -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l cpuset-cpus -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l cpuset-mems -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -s f -l file -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l iidfile -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l isolation -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l label -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -s m -l memory -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l memory-swap -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l metadata-file -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l network -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l no-cache-filter -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -s o -l output -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l platform -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l policy -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l print -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l progress -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l provenance -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l resource -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l sbom -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l secret -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l security-opt -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l shm-size -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l ssh -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -s t -l tag -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l target -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l ulimit -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l check -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l compress -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -s D -l debug -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l disable-content-trust -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l force-rm -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l load -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l no-cache -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l pull -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l push -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -s q -l quiet -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l rm -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l squash -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -l stream -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand build" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l allow -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l builder -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l call -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -s f -l file -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l metadata-file -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l progress -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l provenance -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l sbom -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l set -d 'docker\'s' -r -F
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l check -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -s D -l debug -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l list-targets -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l list-variables -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l load -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l no-cache -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l print -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l pull -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l push -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -l list -d 'docker\'s'
+complete -c dkb -n "__fish_dkb_using_subcommand bake" -s h -l help -d 'Print help'
+complete -c dkb -n "__fish_dkb_using_subcommand compose" -s h -l help -d 'Print help'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l session -d 'Clean this session of the project, with its tags and what bears its run label: stopped containers, networks, volumes and their data' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l compose -d 'Of that only what docker compose built for this project of its own, whose name is compose\'s -p' -r
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l cache-keep -d 'Keep this much build cache' -r
@@ -126,7 +165,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand clean" -l cache-mounts -d 'Take 
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l keep-cache -d 'Leave the build cache'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l trust-stamp -d 'Take the stamp for a proof where the ledger knows nothing of an image'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -s n -l dry-run -d 'Show what would be done, exactly, and do nothing'
-complete -c dkb -n "__fish_dkb_using_subcommand clean" -s y -l yes -d 'Do not ask'
+complete -c dkb -n "__fish_dkb_using_subcommand clean" -s y -l yes -d 'Do not ask. A terminal asks before what has a name goes, and before a sweep; a script needs this for a sweep, and for names of other projects'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand clean" -s v -l verbose -d 'Say more: each image and its reason'
@@ -146,6 +185,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand status" -s q -l quiet -d 'Say le
 complete -c dkb -n "__fish_dkb_using_subcommand status" -s v -l verbose -d 'Say more: each image and its reason'
 complete -c dkb -n "__fish_dkb_using_subcommand status" -s h -l help -d 'Print help'
 complete -c dkb -n "__fish_dkb_using_subcommand log" -l since -d 'Show what went since then' -r
+complete -c dkb -n "__fish_dkb_using_subcommand log" -l last -d 'Show the last of it, so many things' -r
 complete -c dkb -n "__fish_dkb_using_subcommand log" -s c -l context -d 'Use this docker context; sweep takes several' -r
 complete -c dkb -n "__fish_dkb_using_subcommand log" -s H -l host -d 'Use the engine at this address' -r
 complete -c dkb -n "__fish_dkb_using_subcommand log" -l project -d 'Name the project; otherwise the repository\'s name' -r
@@ -188,12 +228,12 @@ volumes\t''
 builder-state\t''
 networks\t''
 cache\t''"
-complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l filter -d 'Sweep only what this lets through: label=K, label=K=V, label!=K, label!=K=V; may be repeated' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l filter -d 'Sweep only what this lets through: label=K, label=K=V, label!=K, label!=K=V; may be repeated [default: label!=keep=true]' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l keep -d 'Keep what matches; may be repeated' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l keep-last -d 'Keep the newest N of every repository' -r
-complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l older-than -l until -d 'Keep what is younger' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l older-than -l until -d 'Keep what is younger [default: 24h]' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l cache-keep -d 'Keep this much build cache' -r
-complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l cache-until -d 'Keep build cache that was used since' -r
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l cache-until -d 'Keep build cache that was used since [default: as --older-than]' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l when-disk-above -d 'Do nothing unless the engine\'s disk is fuller: 85%, 200GB' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l down-to -d 'Then sweep the least valuable first, down to here and no further' -r
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l log -d 'Print lines for a log, as docker-cleaner does: text or json' -r
@@ -213,7 +253,7 @@ complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l all-images -d 'Sweep a
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l volumes -d 'Sweep unused volumes, named ones too'
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l all-contexts -d 'Sweep every docker context'
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s n -l dry-run -d 'Show what would be done, exactly, and do nothing'
-complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s y -l yes -d 'Do not ask'
+complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s y -l yes -d 'Do not ask. A terminal asks before what has a name goes, and before a sweep; a script needs this for a sweep, and for names of other projects'
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -l json -d 'The same as --format json'
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s q -l quiet -d 'Say less'
 complete -c dkb -n "__fish_dkb_using_subcommand sweep" -s v -l verbose -d 'Say more: each image and its reason'

@@ -65,12 +65,16 @@ together! {
         value("stale_after", "stale-after", "DUR", "Let a CI session that nobody keeps open be over this long after its last build, 10 minutes at the least")
             .help_heading("What stays"),
     ],
-    Retention: [
-        list("keep", "keep", "PATTERN", "Keep what matches; may be repeated"),
-        value("keep_last", "keep-last", "N", "Keep the newest N of every repository"),
-        value("older_than", "older-than", "DUR", "Keep what is younger").visible_alias("until"),
-    ].map(|flag| flag.help_heading("What stays")),
-    Unasked: [switch("yes", "yes", "Do not ask").short('y').help_heading("How")],
+    Retention: retention("Keep what is younger"),
+    SweptRetention: retention("Keep what is younger [default: 24h]"),
+    Unasked: [switch(
+        "yes",
+        "yes",
+        "Do not ask. A terminal asks before what has a name goes, and before a sweep; a script needs this for a sweep, \
+         and for names of other projects",
+    )
+    .short('y')
+    .help_heading("How")],
     Patience: [value("wait", "wait", "DUR", "Wait so long for an engine that is not there yet").help_heading("How")],
     Swept: [
         switch("all_images", "all-images", "Sweep all unused images, not only untagged ones"),
@@ -79,17 +83,26 @@ together! {
             "filter",
             "filter",
             "FILTER",
-            "Sweep only what this lets through: label=K, label=K=V, label!=K, label!=K=V; may be repeated",
+            "Sweep only what this lets through: label=K, label=K=V, label!=K, label!=K=V; may be repeated [default: label!=keep=true]",
         ),
     ].map(|flag| flag.help_heading("What goes")),
     SweptCache: [
         value("cache_keep", "cache-keep", "SIZE", "Keep this much build cache"),
-        value("cache_until", "cache-until", "DUR", "Keep build cache that was used since"),
+        value("cache_until", "cache-until", "DUR", "Keep build cache that was used since [default: as --older-than]"),
     ].map(|flag| flag.help_heading("What stays")),
     DiskPressure: [
         value("when_disk_above", "when-disk-above", "MARK", "Do nothing unless the engine's disk is fuller: 85%, 200GB"),
         value("down_to", "down-to", "MARK", "Then sweep the least valuable first, down to here and no further"),
     ].map(|flag| flag.help_heading("Disk pressure")),
+}
+
+fn retention(older_than: &'static str) -> [Arg; 3] {
+    [
+        list("keep", "keep", "PATTERN", "Keep what matches; may be repeated"),
+        value("keep_last", "keep-last", "N", "Keep the newest N of every repository"),
+        value("older_than", "older-than", "DUR", older_than).visible_alias("until"),
+    ]
+    .map(|flag| flag.help_heading("What stays"))
 }
 
 fn value(id: &'static str, long: &'static str, name: &'static str, help: &'static str) -> Arg {

@@ -6,6 +6,8 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
+use super::verbs::SWEEP_KINDS;
+use crate::config::keys;
 use crate::error::Error;
 use crate::model::slip;
 
@@ -49,11 +51,16 @@ const VERBS: &[Reflex] = &[
     ),
     (
         &["update", "upgrade", "self-update", "self update"],
-        "it is a program like any other",
+        "dkb does not fetch itself anew",
         "install it again, as at first: cargo install --path . --locked",
     ),
-    (&["uninstall"], "it is a program like any other", "its links: dkb plugin uninstall; itself: cargo uninstall dkb"),
-    (&["config list", "config show"], "config shows all of it", "run: dkb config"),
+    (&["uninstall"], "dkb does not take itself away", "its links: dkb plugin uninstall; itself: cargo uninstall dkb"),
+    (
+        &["config list", "config show", "config path", "config file", "config where"],
+        "config shows all of it, and where each comes from",
+        "run: dkb config",
+    ),
+    (&["logs"], "log tells what dkb took away", "run: dkb log; docker's: docker logs …"),
     (&["why", "explain"], "that is status here", "run: dkb status IMAGE"),
     (&["history"], "log tells what dkb took away", "run: dkb log; the layers of an image: docker history"),
     (&["undo", "restore", "rollback"], "what was removed is gone", "what it was, when and why: dkb log"),
@@ -79,7 +86,7 @@ const VERBS: &[Reflex] = &[
 /// The same for flags without their dashes, with the verbs that they are typed at; without one, at any.
 const FLAGS: &[(&[&str], Reflex)] = &[
     (&["clean", "sweep"], (&["force", "f"], "nothing is forced: what is in use stays", "-y does not ask")),
-    (&["sweep"], (&["all", "a"], "sweep is about the whole host anyway", "what would go: dkb sweep --dry-run")),
+    (&["sweep"], (&["all", "a"], "tagged images go by --all-images here", "run: dkb sweep --all-images --dry-run")),
     (&["clean", "sweep"], (&["dry", "simulate", "what-if"], "that has another name here", "dkb {} --dry-run")),
     (
         &["clean"],
@@ -89,6 +96,7 @@ const FLAGS: &[(&[&str], Reflex)] = &[
             "every project: dkb clean --all -n; tagged images too: dkb clean --tagged -n",
         ),
     ),
+    (&["log"], (&["n", "tail"], "that has another name here", "run: dkb log --last 20")),
     (&["log"], (&["all", "a"], "log is of all projects anyway", "run: dkb log")),
     (&["status"], (&["a"], "that is a word here", "run: dkb status --all")),
     (&[], (&["list", "ls"], "that is status here", "run: dkb status")),
@@ -131,6 +139,10 @@ pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[Stri
             if let Some(habit) = of_verb(&[typed.into()], false) {
                 return Some(habit);
             }
+            if tried == "dkb config" && keys::find(typed).is_some() {
+                let next = format!("run: dkb config get {typed}");
+                return Some(Error::usage(format!("{tried} {typed}"), "get prints one setting").hint(next));
+            }
             let names = visible(at).map(Command::get_name);
             Some(Error::usage(format!("{tried} {typed}"), "there is no such verb").hint(meant(nearest(typed, names))))
         }
@@ -144,9 +156,8 @@ pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[Stri
             if let Some((happened, next)) = flag_reflex(verb, typed) {
                 return Some(Error::usage(format!("{tried} {typed}"), happened).hint(next.replace("{}", verb)));
             }
-            if verb == "clean" && !typed.starts_with('-') {
-                let next = format!("what would become of it: dkb status {typed}; to take it: docker rmi {typed}");
-                return Some(Error::usage(read, "it takes what was built here, and no names").hint(next));
+            if let Some(misplaced) = of_word(at, verb, typed, read) {
+                return Some(misplaced);
             }
             if !typed.starts_with('-') {
                 return Some(Error::usage(read, format!("it takes no word like '{typed}'")).hint(help));
@@ -166,13 +177,14 @@ pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[Stri
         ErrorKind::InvalidValue => {
             let (arg, value) = (bare(typed(ContextKind::InvalidArg)?), typed(ContextKind::InvalidValue)?);
             let valid = match refusal.get(ContextKind::ValidValue) {
-                Some(ContextValue::Strings(valid)) if !valid.is_empty() => valid.join(", "),
+                Some(ContextValue::Strings(valid)) if !valid.is_empty() => valid,
                 _ => {
                     return (value.is_empty()).then(|| Error::usage(read, format!("{arg} lacks its value")).hint(help));
                 }
             };
             let not = if value.is_empty() { String::new() } else { format!(", not '{value}'") };
-            Some(Error::usage(read, format!("{arg} takes {valid}{not}")).hint(help))
+            let next = meant(nearest(value, valid.iter().map(String::as_str)));
+            Some(Error::usage(read, format!("{arg} takes {}{not}", valid.join(", "))).hint(next))
         }
         ErrorKind::ArgumentConflict => {
             let prior = match refusal.get(ContextKind::PriorArg)? {
@@ -192,6 +204,34 @@ pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[Stri
     }
 }
 
+/// What to say of a word, or of a kind in the place of a flag, that stands where the verb takes none.
+fn of_word(at: &Command, verb: &str, typed: &str, read: &str) -> Option<Error> {
+    let is_word = !typed.starts_with('-');
+    let (happened, next) = match (verb, kind_meant(typed)) {
+        ("sweep", Some(kind)) => {
+            ("kinds are named behind --only".to_owned(), format!("run: dkb sweep --only {kind} --dry-run"))
+        }
+        _ if !is_word => return None,
+        ("clean", _) if typed != "volumes" && at.get_arguments().any(|flag| flag.get_long() == Some(typed)) => {
+            (format!("it takes no word like '{typed}'"), format!("did you mean --{typed}?"))
+        }
+        ("clean", Some(kind)) => (
+            "it takes what was built here, and no kinds".to_owned(),
+            format!("yours: dkb clean --dry-run; all {kind}: dkb sweep --only {kind} --dry-run"),
+        ),
+        ("clean", None) => (
+            "it takes what was built here, and no names".to_owned(),
+            format!("what would become of it: dkb status {typed}; to take it: docker rmi {typed}"),
+        ),
+        ("status" | "log", _) => (
+            format!("one image, or a pattern, and no second '{typed}'"),
+            format!("dkb {verb} 'app:*' is about all of that pattern"),
+        ),
+        _ => return None,
+    };
+    Some(Error::usage(read, happened).hint(next))
+}
+
 /// An argument by its name, without what it takes: `--color <WHEN>`, `<SHELL>`.
 fn bare(arg: &str) -> &str {
     arg.split(' ').next().unwrap_or(arg).trim_matches(['<', '>', '.', '[', ']'])
@@ -202,6 +242,13 @@ fn flag_reflex(verb: &str, typed: &str) -> Option<(&'static str, &'static str)> 
     let name = typed.strip_prefix("--").or_else(|| typed.strip_prefix('-'))?;
     let row = FLAGS.iter().find(|(at, (reflexes, ..))| fits(at) && reflexes.contains(&name));
     row.map(|(_, (_, happened, next))| (*happened, *next))
+}
+
+/// A kind of sweep's that was typed where none stands. A flag must name it plainly, since another flag may be meant.
+fn kind_meant(typed: &str) -> Option<&'static str> {
+    let word = typed.trim_start_matches('-');
+    let is = |kind: &str| word.len() > 2 && kind.starts_with(word) || word == "build-cache" && kind == "cache";
+    SWEEP_KINDS.iter().map(|(kind, _)| *kind).find(|kind| is(kind))
 }
 
 /// What is for people to type.
@@ -231,7 +278,8 @@ mod tests {
         for (typed, happened, next) in verbs {
             let text = format!("{happened}; {next}");
             assert!(!text.contains("docker") || !text.contains("prune"), "{text}: docker's prune takes more than ours");
-            assert!(!text.contains("--all-images") && !text.contains("--yes"), "{text}");
+            let widens = text.contains("--all-images") && !next.ends_with("--dry-run");
+            assert!(!widens && !text.contains("--yes"), "{text}");
             for words in next.replace("{}", "clean").split("; ").filter_map(|part| part.split_once("dkb ")) {
                 let words =
                     words.1.split([' ', ';']).take_while(|word| !word.starts_with('(')).filter(|word| *word != "…");

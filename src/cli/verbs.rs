@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
-use super::key_flags::{DiskPressure, GuardSession, KeyFlags, Patience, Retention, Swept, SweptCache, Trust, Unasked};
+use super::key_flags::{
+    DiskPressure, GuardSession, KeyFlags, Patience, Retention, Swept, SweptCache, SweptRetention, Trust, Unasked,
+};
 use crate::config::Typed;
 use crate::config::seed::LogFormat;
 use crate::error::{Error, Result};
@@ -37,7 +39,7 @@ Usage: dkb [FLAGS] VERB [ARG...]
   -c, --context NAME, -H, --host URL         which engine
   --settings FILE  in place of ~/.config/dkb/config.toml
   --json, --color WHEN, -q, -v    how results are printed
-  -h, --help, -V, --version       also: dkb VERB --help
+  -h, --help, -V, --version       also: dkb help VERB
 
 docker's own flags go before VERB. First: dkb build -t app .";
 
@@ -194,8 +196,8 @@ Examples:
 const GUARD: HelpPage = (
     "Run a command in a session of its own, and clean up after it however it ends",
     "\
-Images that it builds go, and containers of them. What else it makes goes by the label in DKB_LABEL, which it finds in \
-its environment.
+What dkb build builds in it goes, with containers of that; every build, after dkb plugin install --every-build. What \
+else it makes goes by the label in DKB_LABEL, which it finds in its environment.
 
 Examples:
   dkb guard -- just e2e
@@ -250,6 +252,7 @@ const COMPLETIONS: HelpPage = (
     "Print a shell's completions",
     "\
 Example:
+  mkdir -p ~/.local/share/bash-completion/completions
   dkb completions bash > ~/.local/share/bash-completion/completions/dkb",
 );
 
@@ -392,6 +395,9 @@ pub struct LogFlags {
     /// Show what went since then
     #[arg(long, value_name = "DUR")]
     pub since: Option<String>,
+    /// Show the last of it, so many things
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub last: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -451,7 +457,7 @@ pub struct SweepFlags {
     #[command(flatten)]
     _swept: KeyFlags<Swept>,
     #[command(flatten)]
-    _retention: KeyFlags<Retention>,
+    _retention: KeyFlags<SweptRetention>,
     #[command(flatten)]
     _cache: KeyFlags<SweptCache>,
     #[command(flatten)]

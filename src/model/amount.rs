@@ -17,7 +17,9 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
+        // Who writes 10 means 10 GB, or none of them.
+        "" if number.trim_matches('0').is_empty() => 1,
+        "b" => 1,
         "k" | "kb" => 1000,
         "m" | "mb" => 1000_u64.pow(2),
         "g" | "gb" => 1000_u64.pow(3),
@@ -54,7 +56,10 @@ pub fn exact_bytes(bytes: u64) -> String {
     let units = [(1 << 40, "TiB"), (1_000_000_000_000, "TB"), (1 << 30, "GiB"), (1_000_000_000, "GB")];
     let units = units.into_iter().chain([(1 << 20, "MiB"), (1_000_000, "MB"), (1 << 10, "KiB"), (1000, "kB")]);
     let whole = units.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
-    whole.map_or_else(|| bytes.to_string(), |(unit, name)| format!("{}{name}", bytes / unit))
+    whole.map_or_else(
+        || if bytes == 0 { "0".to_owned() } else { format!("{bytes}B") },
+        |(unit, name)| format!("{}{name}", bytes / unit),
+    )
 }
 
 /// A duration as it can be typed again: `90s`, `15m`, `24h`, `7d`.
@@ -78,7 +83,8 @@ pub fn human_duration(age: Duration) -> String {
         0..60 => (seconds, "second"),
         60..3600 => (seconds / 60, "minute"),
         3600..172_800 => (seconds / 3600, "hour"),
-        _ => (seconds / 86_400, "day"),
+        172_800..63_072_000 => (seconds / 86_400, "day"),
+        _ => (seconds / 31_536_000, "year"),
     };
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
@@ -100,11 +106,11 @@ mod tests {
     #[test]
     fn sizes() {
         for (text, bytes) in
-            [("500MB", 500_000_000), ("5GiB", 5 << 30), ("1.5GB", 1_500_000_000), ("12", 12), ("0", 0), ("2 kb", 2000)]
+            [("500MB", 500_000_000), ("5GiB", 5 << 30), ("1.5GB", 1_500_000_000), ("12B", 12), ("0", 0), ("2 kb", 2000)]
         {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
-        for text in ["", "MB", "-1", "5 apples", "1.2.3GB", "99999999999TB", "."] {
+        for text in ["", "12", "1.5", "MB", "-1", "5 apples", "1.2.3GB", "99999999999TB", "."] {
             assert!(parse_bytes(text).is_err(), "{text:?}");
         }
     }
@@ -121,14 +127,16 @@ mod tests {
         for text in ["90s", "15m", "24h", "7d", "36h", "61s", "0s"] {
             assert_eq!(exact_duration(parse_duration(text).expect(text)), text);
         }
-        for text in ["5GB", "5GiB", "500MB", "1234", "0", "3kB", "2TiB"] {
+        for text in ["5GB", "5GiB", "500MB", "1234B", "0", "3kB", "2TiB"] {
             assert_eq!(exact_bytes(parse_bytes(text).expect(text)), text);
         }
     }
 
     #[test]
     fn ages_read_in_their_largest_unit() {
-        for (seconds, text) in [(1, "1 second"), (120, "2 minutes"), (7200, "2 hours"), (259_200, "3 days")] {
+        for (seconds, text) in
+            [(1, "1 second"), (120, "2 minutes"), (7200, "2 hours"), (259_200, "3 days"), (195_091_200, "6 years")]
+        {
             assert_eq!(human_duration(Duration::from_secs(seconds)), text);
         }
     }

@@ -24,7 +24,7 @@ use std::path::Path;
 use crate::model::{MountNamespace, Reference, Stamp};
 
 pub use bake::{BakeWords, read_bake};
-pub use flags::Tool;
+pub use flags::{ShownFlag, Tool, docker_flags};
 pub use idfile::{Builder, IdFile, NoIdFile, id_file};
 pub use key::{BuildKey, build_key, is_one_file, may_be_one_file};
 pub use output::Output;

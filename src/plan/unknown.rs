@@ -37,6 +37,7 @@ pub(crate) enum Subject<'a> {
 
 /// What is to be said where nobody knows it.
 pub(crate) fn unknown(tried: &str, named: Subject, known: &Known) -> Option<Error> {
+    let mut all = "dkb session list --all shows every session that there is".to_owned();
     let (happened, nearest, elsewhere) = match named {
         Subject::Project(project) if known.has_project(project) => return None,
         Subject::Session(key, _) if known.sessions.contains(key) => return None,
@@ -48,9 +49,11 @@ pub(crate) fn unknown(tried: &str, named: Subject, known: &Known) -> Option<Erro
             }
             let elsewhere = elsewhere.into_iter().find(|(_, other)| other == name);
             let whose = of.map_or("of what is on record nothing".to_owned(), |of| format!("of {of} nothing on record"));
+            let there: BTreeSet<&Name> = here.into_iter().map(|(_, other)| other).collect();
+            all = on_record(&there);
             (
                 format!("{whose} was built for it"),
-                nearest(name, here.into_iter().map(|(_, other)| other)),
+                nearest(name, there.into_iter()),
                 elsewhere.map(|(project, _)| format!("dkb --project {project} clean --compose {name}")),
             )
         }
@@ -68,8 +71,22 @@ pub(crate) fn unknown(tried: &str, named: Subject, known: &Known) -> Option<Erro
         }
     };
     let meant = nearest.map(|name| format!("did you mean {name}?"));
-    let next = elsewhere.or(meant).unwrap_or_else(|| "dkb status --all shows the sessions that there are".to_owned());
+    let next = elsewhere.or(meant).unwrap_or(all);
     Some(Error::usage(tried, happened).hint(next))
+}
+
+/// Names of one kind that one line shows.
+const SHOWN: usize = 5;
+
+fn on_record(composes: &BTreeSet<&Name>) -> String {
+    let shown: Vec<&str> = composes.iter().take(SHOWN).map(|name| name.as_str()).collect();
+    match composes.len().saturating_sub(SHOWN) {
+        _ if shown.is_empty() => {
+            "no compose project is on record here: dkb compose notes it with each build".to_owned()
+        }
+        0 => format!("compose projects on record here: {}", shown.join(", ")),
+        more => format!("compose projects on record here: {} and {more} more", shown.join(", ")),
+    }
 }
 
 /// The name that somebody may have meant: at most a third of it typed otherwise. Names that only count on, as those of
@@ -106,11 +123,12 @@ mod tests {
             unknown("cleaning it", Subject::Compose(of.as_ref(), &compose), &known).map(|error| error.to_string())
         };
         assert_eq!([said(Some("shop"), "shop-test"), said(None, "nightly")], [None, None]);
-        let all = "dkb status --all shows the sessions that there are";
+        let none = "no compose project is on record here: dkb compose notes it with each build";
         for (of, compose, happened, next) in [
             (Some("shop"), "shop-tests", "of shop nothing on record", "did you mean shop-test?"),
             (Some("shop"), "nightly", "of shop nothing on record", "dkb --project tool clean --compose nightly"),
-            (Some("shop"), "else", "of shop nothing on record", all),
+            (Some("shop"), "else", "of shop nothing on record", "compose projects on record here: shop-test"),
+            (Some("empty"), "else", "of empty nothing on record", none),
             (None, "nightli", "of what is on record nothing", "did you mean nightly?"),
         ] {
             let expected = format!("cleaning it: {happened} was built for it\n  {next}");
@@ -126,7 +144,7 @@ mod tests {
             unknown("cleaning it", Subject::Session(&key, "clean --session"), &known).map(|error| error.to_string())
         };
         assert_eq!(said("shop", "e2e-tests"), None);
-        let all = "dkb status --all shows the sessions that there are";
+        let all = "dkb session list --all shows every session that there is";
         for (session, next) in [
             ("e2e-test", "did you mean e2e-tests?"),
             ("E2E-tests", "did you mean e2e-tests?"),
@@ -151,7 +169,8 @@ mod tests {
         assert_eq!((said("acme/shop"), said("stamped")), (None, None));
         assert!(said("acme/shp").is_some_and(|said| said.ends_with("did you mean acme/shop?")));
         assert!(
-            said("nosuch").is_some_and(|said| said.contains("nothing here is known of nosuch\n  dkb status --all"))
+            said("nosuch")
+                .is_some_and(|said| said.contains("nothing here is known of nosuch\n  dkb session list --all"))
         );
         assert!(unknown("cleaning it", Subject::Project(&key("a", "b").project), &Known::default()).is_some());
     }

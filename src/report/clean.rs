@@ -44,7 +44,7 @@ fn summary(plan: &Plan, whose: &str) -> Page {
     page.line(format_args!("### dkb: {}", super::actions::text(whose)));
     page.line("");
     let mut table = Table::default();
-    steps(&mut table, plan, true, SHOWN);
+    steps(&mut table, plan, true, NamesShown::First);
     kept(&mut table, plan, false);
     unfinished(&mut table, plan);
     table.markdown(&mut page);
@@ -73,7 +73,7 @@ pub(crate) fn human(plan: &Plan, whose: &str, done: bool, verbose: bool, style: 
     let mut page = heading(plan, whose, style);
     let mut table = Table::default();
     // Whoever reads what goes by a program gets all the names.
-    let shown = if page.width().is_none() { usize::MAX } else { SHOWN };
+    let shown = if page.width().is_none() { NamesShown::All } else { NamesShown::First };
     if !steps(&mut table, plan, done, shown) {
         page.line(NOTHING);
     }
@@ -88,20 +88,14 @@ pub(crate) fn human(plan: &Plan, whose: &str, done: bool, verbose: bool, style: 
     page
 }
 
-/// What somebody is asked about: all that stays first, so that what goes stands right above the question, each tag of
-/// it in a line of its own where they are many.
+/// What somebody is asked about: all that stays first, so that what goes stands right above the question, each name of
+/// it in a line of its own below what it is of where they are many.
 pub(crate) fn asked(plan: &Plan, whose: &str, verbose: bool, style: Style) -> Page {
     let mut page = heading(plan, whose, style);
-    let (mut stays, mut goes) = (Table::default(), Table::default());
-    kept(&mut stays, plan, verbose);
-    let images = plan.steps.iter().filter(|step| step.kind() == Kind::Image);
-    let mut tags: Vec<&str> = images.flat_map(Step::names).collect();
-    tags.sort_unstable();
-    let are_many = tags.len() > SHOWN;
-    steps(&mut goes, plan, false, if are_many { 0 } else { SHOWN });
-    stays.write(&mut page);
-    tags.iter().filter(|_| are_many).for_each(|tag| page.line(format_args!("  {tag}")));
-    goes.write(&mut page);
+    let mut table = Table::default();
+    kept(&mut table, plan, verbose);
+    steps(&mut table, plan, false, NamesShown::Below);
+    table.write(&mut page);
     page
 }
 
@@ -112,8 +106,18 @@ fn heading(plan: &Plan, whose: &str, style: Style) -> Page {
     page
 }
 
-/// `shown`: so many names of a kind. Whether there was anything to do.
-fn steps(table: &mut Table, plan: &Plan, done: bool, shown: usize) -> bool {
+/// How the names of what goes are shown.
+#[derive(Clone, Copy)]
+enum NamesShown {
+    All,
+    /// The first, and how many more there are.
+    First,
+    /// All, and in lines of their own where they are more than a few.
+    Below,
+}
+
+/// Whether there was anything to do.
+fn steps(table: &mut Table, plan: &Plan, done: bool, shown: NamesShown) -> bool {
     let ended = |step: &&Step, wanted: Outcome| !done || step.result == Some(wanted);
     let of = |kind: Kind, action: Action| -> Vec<&Step> {
         plan.steps.iter().filter(|step| step.kind() == kind && step.action() == action).collect()
@@ -136,7 +140,11 @@ fn steps(table: &mut Table, plan: &Plan, done: bool, shown: usize) -> bool {
         let with_names: &[&Step] = if kind == Kind::BuildCache { &[] } else { &steps };
         let mut names: Vec<String> = with_names.iter().flat_map(|step| step.names()).map(shortened).collect();
         names.sort();
-        let mut rest = if shown > 0 { list(&names, shown) } else { String::new() };
+        let (mut rest, below) = match shown {
+            NamesShown::All => (names.join(", "), Vec::new()),
+            NamesShown::Below if names.len() > SHOWN => (String::new(), names),
+            NamesShown::First | NamesShown::Below => (list(&names, SHOWN), Vec::new()),
+        };
         if action == Action::Remove && matches!(kind, Kind::Image | Kind::Volume | Kind::BuildCache) {
             let bytes = total(steps.iter().map(|step| step.bytes));
             let at_most = at_most(plan.up_to && kind == Kind::Image, bytes);
@@ -150,6 +158,9 @@ fn steps(table: &mut Table, plan: &Plan, done: bool, shown: usize) -> bool {
         if (kind, action) == (Kind::Image, Action::Remove) && plan.totals().bytes_to_cache > 0 {
             let stays = if done { "stayed as build cache" } else { "would stay as build cache" };
             table.more(format!("{} more {stays}", at_most(plan.up_to, plan.totals().bytes_to_cache)));
+        }
+        for name in below {
+            table.more(name);
         }
     }
     let gone = plan.steps.iter().filter(|step| step.result == Some(Outcome::AlreadyGone)).count();
@@ -220,8 +231,9 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
 fn who(kept: &Kept) -> String {
     let name = short(kept);
     let id = short_id(&kept.id);
-    let what = if name == id { name } else { format!("{id}  {name}") };
-    format!("{what}  {}", held_by(kept)).trim_end().to_owned()
+    let what = if name == id { name.clone() } else { format!("{id}  {name}") };
+    let held = held_by(kept);
+    format!("{what}  {}", if held == name { "" } else { &held }).trim_end().to_owned()
 }
 
 fn short(kept: &Kept) -> String {
@@ -325,6 +337,58 @@ mod tests {
         let shown = |style| human(&plan, "app", false, false, style).as_str().to_owned();
         assert!(shown(Style::PLAIN).contains("app:7, app:8\n"), "{}", shown(Style::PLAIN));
         assert!(shown(Style::of_width(80)).contains("app:3 and 5 more\n"), "{}", shown(Style::of_width(80)));
+    }
+
+    #[test]
+    fn what_goes_stands_right_above_the_question_with_its_names_below() {
+        let tags = |n: u8, names: &[&str]| {
+            let guard = ImageGuard::Named { names: names.iter().map(|name| (*name).to_owned()).collect() };
+            Step::new(Deed::RemoveImage { id: id(n), guard }, Reason::Tagged, 7)
+        };
+        let kept = Kept {
+            kind: Kind::Image,
+            id: id(9).to_string(),
+            names: vec!["app:9".to_owned()],
+            bytes: 0,
+            reason: KeptReason::KeepLast,
+            holders: Vec::new(),
+        };
+        let engine = host(Vec::new(), Vec::new()).engine;
+        let asked = |steps: Vec<Step>| {
+            let plan = Plan::new("clean", &engine, Timestamp::UNIX_EPOCH, steps, vec![kept.clone()]);
+            super::asked(&plan, "app", false, Style::of_width(60)).as_str().to_owned()
+        };
+        let many = "
+kept           1 among the last  app:9
+would remove   2 images          14 B
+                                 app:1
+                                 app:2
+                                 app:3
+                                 app:4
+                                 app:5
+";
+        let shown = asked(vec![tags(1, &["app:2", "app:1"]), tags(2, &["app:4", "app:5", "app:3"])]);
+        assert!(shown.ends_with(many), "{shown}");
+        let few = "
+kept           1 among the last  app:9
+would remove   1 image           7 B  app:1, app:2
+";
+        let shown = asked(vec![tags(1, &["app:2", "app:1"])]);
+        assert!(shown.ends_with(few), "{shown}");
+    }
+
+    #[test]
+    fn who_names_it_is_not_named_twice() {
+        let kept = |names: &[&str]| Kept {
+            kind: Kind::Image,
+            id: id(1).to_string(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            bytes: 0,
+            reason: KeptReason::ForeignTag,
+            holders: vec![Holder::Name("stranger:1".to_owned())],
+        };
+        assert_eq!(who(&kept(&["stranger:1"])), "010101010101  stranger:1");
+        assert_eq!(who(&kept(&["app:1", "stranger:1"])), "010101010101  app:1  stranger:1");
     }
 
     #[test]

@@ -56,11 +56,27 @@ pub(crate) fn human(findings: &[Finding], style: Style) -> Page {
             let (mark, what) = if n == 0 { (mark, *what) } else { ("", "") };
             page.line(format!("{mark:<6}  {what:<width$}  {text}").trim_end());
         }
-        for text in next.iter().flat_map(|next| wrapped(next, most.saturating_sub(indent), 2)) {
+        for text in next.iter().flat_map(|next| to_do(next, most.saturating_sub(indent))) {
             page.dim(format_args!("{:indent$}{text}", ""));
         }
     }
     page
+}
+
+/// What to do, in lines of so many columns. A command is left whole, since somebody copies it.
+fn to_do(next: &str, width: usize) -> Vec<String> {
+    let is_command = |text: &str| text.starts_with("dkb ") || text.starts_with("mkdir ");
+    if next.chars().count() <= width || is_command(next) {
+        return vec![next.to_owned()];
+    }
+    match next.rsplit_once(": ").filter(|(_, command)| is_command(command)) {
+        Some((words, command)) => {
+            let mut lines = wrapped(&format!("{words}:"), width, 2);
+            lines.push(format!("  {command}"));
+            lines
+        }
+        None => wrapped(next, width, 2),
+    }
 }
 
 pub(crate) fn document(findings: &[Finding]) -> impl Serialize {
@@ -89,11 +105,13 @@ ok      engine        docker 28.5.2 at
                       unix:///var/run/docker.sock, by
                       docker's default
 tip     plugin        not installed
-                      for docker dkb build: dkb plugin
-                        install
+                      for docker dkb build:
+                        dkb plugin install
 broken  state folder  it is somebody else's
 ";
         assert_eq!(human(&findings, Style::of_width(56)).as_str(), said);
+        let command = "mkdir -p ~/.zfunc && dkb completions zsh > ~/.zfunc/_dkb";
+        assert_eq!(to_do(command, 20), [command]);
         assert_eq!(human(&findings, Style::PLAIN).as_str().lines().count(), 4);
         let json = serde_json::to_value(document(&findings)).expect("JSON");
         assert_eq!(json["findings"][1]["state"], "better");

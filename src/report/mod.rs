@@ -13,6 +13,7 @@ pub(crate) mod log;
 pub(crate) mod notice;
 pub(crate) mod page;
 pub(crate) mod progress;
+mod question;
 pub(crate) mod status;
 mod style;
 pub(crate) mod sweep;
@@ -33,6 +34,7 @@ use serde::Serialize;
 
 use crate::config::Format;
 use crate::error::Error;
+use crate::model::Step;
 pub(crate) use page::{Page, Words};
 pub(crate) use style::Style;
 
@@ -105,9 +107,9 @@ fn add_to_summary(page: &Page) {
     }
 }
 
-/// Asks a question on the terminal; anything but a yes is a no.
-pub(crate) fn asks(question: &'static str) -> bool {
-    pass_on_stderr(question.as_bytes());
+/// Asks on the terminal whether all these steps are to be done; anything but a yes is a no.
+pub(crate) fn asks<'a>(steps: impl IntoIterator<Item = &'a Step>) -> bool {
+    pass_on_stderr(question::of(&steps.into_iter().collect::<Vec<_>>()).as_bytes());
     let mut answer = String::new();
     // Whoever ends the input in place of an answer has not ended the line.
     if !matches!(io::stdin().read_line(&mut answer), Ok(length) if length > 0) {

@@ -189,6 +189,8 @@ pub(crate) struct Words {
 
 impl Words {
     pub(super) fn page(&self, before: &str) -> Page {
+        // Who speaks is said once.
+        let before = if self.line.starts_with("dkb ") && before == "dkb: " { "" } else { before };
         let mut page = Page::of(format_args!("{before}{}", self.line));
         if let Some(next) = &self.next {
             page.line(format_args!("  {next}"));
@@ -310,6 +312,8 @@ mod tests {
         let expected = "dkb: reading a\\nb: one two three\\u{7}\n  do\\nthis\n";
         assert_eq!(Words::from(&error).page("dkb: ").as_str(), expected);
         assert_eq!(Words::from(&error).in_one_line(), "reading a\nb: one two three\u{7}; do\nthis");
+        assert_eq!(Words::from("dkb clean: no").page("dkb: ").as_str(), "dkb clean: no\n");
+        assert_eq!(Words::from("dkb clean: no").page("dkb: warning: ").as_str(), "dkb: warning: dkb clean: no\n");
         assert_eq!(Words::from("a").in_one_line(), "a");
         assert_eq!(Words::from(format_args!("a\nb")).page("").as_str(), "a\\nb\n");
     }

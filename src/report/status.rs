@@ -137,14 +137,6 @@ pub(crate) fn human(
         page.wrapped(format_args!("session {}{here}: {at_work}", session.key.session), 2);
         table.session(&mut page, session, now);
     }
-    if shown.is_empty() {
-        page.line("nothing here is ours");
-        page.dim("what dkb build -t NAME . makes is; what docker build made is not on record");
-        if cache.pending {
-            page.line(PENDING);
-        }
-        return page;
-    }
     let all = if whose == ALL { " --all" } else { "" };
     page.line(would_free(plan, all));
     if plan.totals().bytes_to_cache > 0 {
@@ -155,6 +147,30 @@ pub(crate) fn human(
         page.line(format_args!("dkb clean{all} --cache takes the build cache of sessions that were cleaned, too"));
     }
     rest_of_cache(&mut page, cache);
+    page
+}
+
+/// Where nothing is to be shown. `others`: the projects that have images on record all the same.
+pub(crate) fn nothing(plan: &Plan, whose: &str, others: &[(Name, usize)], pending: bool, style: Style) -> Page {
+    let engine = &plan.engine;
+    let mut page = Page::new(style);
+    page.heading(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
+    page.line(if whose == ALL {
+        "nothing here is ours".to_owned()
+    } else {
+        format!("nothing here is ours, of {whose}")
+    });
+    if let Some((first, n)) = others.first() {
+        let more = match others.len().saturating_sub(1) {
+            0 => String::new(),
+            more => format!(", and {}", count(more, "other project")),
+        };
+        page.wrapped(format_args!("{first} has {}{more}: dkb status --all", count(*n, "image")), 2);
+    }
+    page.dim("dkb build -t NAME . puts an image on record; docker build does not");
+    if pending {
+        page.line(PENDING);
+    }
     page
 }
 
@@ -270,7 +286,10 @@ pub(crate) fn state(life: Life) -> &'static str {
 }
 
 fn ago(at: Timestamp, now: Timestamp) -> String {
-    format!("{} ago", human_duration(age(at, now)))
+    match age(at, now) {
+        age if age.as_secs() == 0 => "just now".to_owned(),
+        age => format!("{} ago", human_duration(age)),
+    }
 }
 
 /// `more`: so many images were meant too.
@@ -408,6 +427,29 @@ mod tests {
         let both = said(vec![image, record("a")], true);
         assert_eq!(both, "dkb clean would free up to 6 B in 1 image and 1 cache record");
         assert_eq!(said(Vec::new(), true), "dkb clean: nothing to remove");
+    }
+
+    #[test]
+    fn where_nothing_is_ours_it_is_said_whose_things_are_here() {
+        let plan = Plan::new("clean", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, vec![], vec![]);
+        let name = |text: &str| Name::typed(text).expect("a name");
+        let said = |whose: &str, others: &[(Name, usize)]| {
+            let page = nothing(&plan, whose, others, false, Style::PLAIN);
+            page.as_str().lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let how = "dkb build -t NAME . puts an image on record; docker build does not";
+        assert_eq!(said(ALL, &[]), ["nothing here is ours", how]);
+        let (shop, tool) = ((name("shop"), 8), (name("tool"), 1));
+        let one = ["nothing here is ours, of tmp", "shop has 8 images: dkb status --all", how];
+        assert_eq!(said("tmp", std::slice::from_ref(&shop)), one);
+        let two = "shop has 8 images, and 1 other project: dkb status --all";
+        assert_eq!(said("tmp", &[shop, tool])[1], two);
+    }
+
+    #[test]
+    fn what_was_a_moment_ago_was_just_now() {
+        let at = |millis| Timestamp::from_millisecond(millis).expect("a moment");
+        assert_eq!([ago(at(0), at(999)), ago(at(0), at(1000))], ["just now", "1 second ago"]);
     }
 
     #[test]

@@ -165,11 +165,11 @@ impl Voice {
         Bar::new(watched && !self.many, length)
     }
 
-    pub(crate) fn host_done(&self, told: &SweptHost) {
+    pub(crate) fn host_done(&self, told: &SweptHost, policy: &SweepPolicy) {
         match (&self.tongue, &told.plan) {
             (Tongue::Human { style, .. }, Some(plan)) => {
                 let heading = self.many || !self.asked.get();
-                out(&human::done(self.of(&told.host), told, plan, heading, *style));
+                out(&human::done(self.of(&told.host), told, plan, policy, heading, *style));
             }
             (Tongue::Ids, Some(plan)) => out(&ids::of(plan)),
             _ => {}

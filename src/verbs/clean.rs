@@ -264,5 +264,5 @@ fn agreed(app: &App, plan: &Plan, policy: &CleanPolicy, what: String) -> Result<
         );
     }
     report::err(&report::clean::asked(plan, &whose(app, policy), app.verbose, report::Style::for_stderr()));
-    Ok(report::asks("Remove all this? [y/N] "))
+    Ok(report::asks(&plan.steps))
 }

@@ -1,10 +1,11 @@
 //! `dkb completions` and `dkb man`: made of the same table of flags that the command line is read with.
 
-use clap::Command;
+use clap::{Arg, ArgAction, Command, ValueHint};
 use clap_complete::Shell;
 
 use crate::cli;
 use crate::error::{Error, Result};
+use crate::plan::argv::{ShownFlag, docker_flags};
 use crate::report;
 
 /// Prints the completions of a shell.
@@ -21,8 +22,38 @@ pub(super) fn run_man(verb: &[String]) -> Result<()> {
 /// The completions of one shell.
 pub fn script(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut cli::command(), "dkb", &mut script);
+    clap_complete::generate(shell, &mut as_typed(cli::command()), "dkb", &mut script);
     script
+}
+
+/// The command with the flags that each verb takes. Behind docker's verbs all is docker's, so what dkb takes everywhere
+/// is offered at the others alone.
+fn as_typed(command: Command) -> Command {
+    let everywhere: Vec<Arg> = command.get_arguments().filter(|flag| flag.is_global_set()).cloned().collect();
+    let everywhere: Vec<Arg> = everywhere.into_iter().map(|flag| flag.global(false)).collect();
+    let command = command.mut_args(|flag| flag.global(false));
+    let of_dockers = |verb: &Command| ["build", "bake", "compose"].into_iter().find(|name| *name == verb.get_name());
+    command.mut_subcommands(|verb| match of_dockers(&verb) {
+        Some(name) => of_docker(name, &verb),
+        None => with(verb, &everywhere),
+    })
+}
+
+fn with(command: Command, flags: &[Arg]) -> Command {
+    command.args(flags).mut_subcommands(|verb| with(verb, flags))
+}
+
+fn of_docker(name: &'static str, verb: &Command) -> Command {
+    let about = verb.get_about().cloned().unwrap_or_default();
+    let flags = docker_flags(name).into_iter().filter(|flag| flag.long != "help").map(
+        |ShownFlag { long, short, takes_value }| {
+            let flag = Arg::new(long).long(long).help("docker's");
+            let flag = short.map_or(flag.clone(), |letter| flag.short(letter));
+            if takes_value { flag.value_hint(ValueHint::AnyPath) } else { flag.action(ArgAction::SetTrue) }
+        },
+    );
+    let words = Arg::new("ARG").num_args(0..).value_hint(ValueHint::AnyPath);
+    Command::new(name).about(about).args(flags).arg(words)
 }
 
 /// The manual page of dkb, or of one of its verbs.
@@ -89,6 +120,23 @@ mod tests {
                 assert!(text.contains(verb), "{name} {verb}");
             }
         }
+    }
+
+    #[test]
+    fn behind_dockers_verbs_its_own_flags_are_offered_and_none_of_ours() {
+        let command = as_typed(cli::command());
+        let longs = |verb: &str| -> Vec<&str> {
+            let verb = command.find_subcommand(verb).expect(verb);
+            verb.get_arguments().filter_map(Arg::get_long).collect()
+        };
+        for verb in ["build", "bake", "compose"] {
+            assert!(!longs(verb).iter().any(|flag| ["json", "settings", "color"].contains(flag)), "{verb}");
+        }
+        assert!(["tag", "file", "target"].iter().all(|flag| longs("build").contains(flag)));
+        assert!(longs("bake").contains(&"set") && longs("compose").is_empty());
+        assert!(longs("clean").contains(&"json"));
+        let end = command.find_subcommand("session").and_then(|verb| verb.find_subcommand("end")).expect("a verb");
+        assert!(end.get_arguments().any(|flag| flag.get_long() == Some("settings")));
     }
 
     #[test]

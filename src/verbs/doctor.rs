@@ -246,11 +246,11 @@ fn completions() -> Option<Finding> {
         _ => return None,
     };
     let places = shared.iter().map(PathBuf::from).chain([home.join(own)]);
+    let folder = own.rsplit_once('/').map_or(own, |(folder, _)| folder);
+    let next = format!("mkdir -p ~/{folder} && dkb completions {shell} > ~/{own}");
     Some(match places.into_iter().find(|place| place.exists()) {
         Some(place) => Finding::fine("completions", format!("{shell} ({})", place.display())),
-        None => {
-            Finding::better("completions", format!("{shell} has none"), format!("dkb completions {shell} > ~/{own}"))
-        }
+        None => Finding::better("completions", format!("{shell} has none"), next),
     })
 }
 

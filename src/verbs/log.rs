@@ -28,6 +28,9 @@ pub(super) fn log(app: &App, flags: &cli::LogFlags) -> Result<u8> {
             && wanted.as_ref().is_none_or(|wanted| removal.is_called(wanted))
     };
     removals.retain(is_meant);
+    if let Some(last) = flags.last.and_then(|last| usize::try_from(last).ok()) {
+        removals.drain(..removals.len().saturating_sub(last));
+    }
     if unread > 0 {
         report::warn(format_args!(
             "{} of {} can't be read, damaged or a newer dkb's: what they say is not shown",

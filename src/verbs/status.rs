@@ -1,5 +1,7 @@
 //! `dkb status`: what is ours, who is at work, and what a clean would free.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::app::App;
@@ -7,7 +9,7 @@ use crate::cli;
 use crate::config::value::Source;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::model::{Image, ImageId, Kept, KeptReason, Kind, Life, Pattern, Plan, Scope, SessionKey};
+use crate::model::{Image, ImageId, Kept, KeptReason, Kind, Life, Name, Pattern, Plan, Scope, SessionKey};
 use crate::observe::Observation;
 use crate::plan::cache::CacheBytes;
 use crate::plan::clean::{Breadth, CacheWish, CleanPolicy, Layers, build_gave};
@@ -41,9 +43,26 @@ async fn all(app: &App, seen: &mut Observation, every: bool) -> Result<u8> {
     let cache = seen.cache_bytes();
     let shown = shown(app, seen, &cache, |key| every || key.project == *project)?;
     let whose = if every { report::status::ALL } else { project.as_str() };
-    let for_people = || report::status::human(&plan, whose, &shown, &cache, Timestamp::now(), app.verbose, style(app));
+    let others = if shown.is_empty() && !every { others(app, seen, &cache)? } else { Vec::new() };
+    let for_people = || {
+        if shown.is_empty() {
+            return report::status::nothing(&plan, whose, &others, cache.pending, style(app));
+        }
+        report::status::human(&plan, whose, &shown, &cache, Timestamp::now(), app.verbose, style(app))
+    };
     report::result(app.settings.format, for_people, || report::status::document(&plan, &shown, &cache));
     Ok(0)
+}
+
+/// Other projects that have images here, those with the most first.
+fn others(app: &App, seen: &Observation, cache: &CacheBytes) -> Result<Vec<(Name, usize)>> {
+    let mut of: BTreeMap<Name, usize> = BTreeMap::new();
+    for ShownSession { session, .. } in shown(app, seen, cache, |_| true)? {
+        *of.entry(session.key.project.clone()).or_default() += session.images.len();
+    }
+    let mut others: Vec<(Name, usize)> = of.into_iter().filter(|(_, images)| *images > 0).collect();
+    others.sort_by_key(|(_, images)| std::cmp::Reverse(*images));
+    Ok(others)
 }
 
 fn style(app: &App) -> report::Style {
@@ -92,6 +111,10 @@ async fn named(app: &App, seen: &mut Observation, name: &str) -> Result<u8> {
 async fn find(seen: &Observation, name: &str) -> Result<Vec<Image>> {
     let tried = || format!("looking for the image {name}");
     let is_pattern = name.contains(['*', '?']);
+    if name.contains("<none>") {
+        return Err(Error::usage(tried(), "that is docker's word for no name")
+            .hint("write the image's ID; dkb status -v has a line for each without a name"));
+    }
     if !is_pattern {
         let found = seen.engine.image(name).await?.map(|image| image.id);
         if let Some(image) = found.or_else(|| shortened(seen, name)).and_then(|id| seen.snapshot.image(id)) {

@@ -180,15 +180,15 @@ fn show(host: &str, ready: Result<Ready>, flags: &cli::SweepFlags, voice: &Voice
 }
 
 fn agreed(hosts: &[Host], looks: &[Result<Ready>], voice: &Voice) -> bool {
-    let mut steps = 0;
+    let mut steps = Vec::new();
     for (host, ready) in hosts.iter().zip(looks) {
         if let Ok(ready) = ready {
             voice.asks(&host.name, &ready.swept, &ready.seen.policy, &run::kinds(&ready.seen), ready.disk);
-            steps += ready.swept.plan.steps.len();
+            steps.extend(&ready.swept.plan.steps);
         }
     }
     // With nothing to agree to there is nothing to ask; what failed is told all the same.
-    steps == 0 || report::asks("Remove all this? [y/N] ")
+    steps.is_empty() || report::asks(steps)
 }
 
 /// Nothing was removed, as was wished; what could not be looked at is told all the same.

@@ -77,7 +77,7 @@ fn under_pressure_the_least_valuable_goes_first_and_no_further(engine: &Engine) 
     assert_eq!(are_there(engine, &images), [0, 1, 2, 3].map(|n| n != first));
 
     let lines = pressed(full / 2, 1).args(["--format", "human", "--dry-run"]).run().success().out();
-    assert_eq!(lines.matches("dangling").count(), 3, "{lines}");
+    assert_eq!(lines.matches("untagged").count(), 3, "{lines}");
     pressed(1, 1).run().success();
     assert!(engine.images().is_empty());
 }

@@ -210,13 +210,13 @@ fn a_terminal_shows_the_plan_and_asks(engine: &Engine) {
     let there = || engine.api().containers().iter().any(|known| known["Id"] == container.as_str());
     let sweep = || engine.dkb().args(["sweep", "--until", "0s"]).in_terminal();
     let mut terminal = sweep();
-    terminal.expect("Remove all this? [y/N]");
+    terminal.expect("Remove 1 container? [y/N]");
     assert!(terminal.screen().contains("over"), "{}", terminal.screen());
     terminal.type_in("n\n");
     assert_eq!(terminal.wait().exit_code(), 0);
     assert!(there());
     let mut terminal = sweep();
-    terminal.expect("Remove all this? [y/N]");
+    terminal.expect("Remove 1 container? [y/N]");
     terminal.type_in("y\n");
     terminal.expect("removed");
     assert_eq!(terminal.wait().exit_code(), 0);

@@ -46,6 +46,30 @@ impl FlagTable {
     }
 }
 
+/// A flag of docker's, for whoever completes a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShownFlag {
+    pub long: &'static str,
+    pub short: Option<char>,
+    pub takes_value: bool,
+}
+
+/// Docker's flags behind one of its verbs that dkb has too; none for a verb whose flags it does not know.
+pub fn docker_flags(verb: &str) -> Vec<ShownFlag> {
+    let table = match verb {
+        "build" => &DOCKER,
+        "bake" => &BAKE,
+        _ => return Vec::new(),
+    };
+    let short = |long: &str| {
+        let mut pairs = table.shorthands.split_ascii_whitespace().filter_map(|pair| pair.split_once('='));
+        pairs.find(|(_, name)| *name == long).and_then(|(letter, _)| letter.chars().next())
+    };
+    let all = [(table.values, true), (table.switches, false), (table.maybe_values, false)];
+    let all = all.into_iter().flat_map(|(names, value)| names.split_ascii_whitespace().map(move |name| (name, value)));
+    all.map(|(long, takes_value)| ShownFlag { long, short: short(long), takes_value }).collect()
+}
+
 fn stands_for(pairs: &'static str, spelling: &[u8]) -> Option<&'static str> {
     let mut pairs = pairs.split_ascii_whitespace().filter_map(|pair| pair.split_once('='));
     pairs.find(|(known, _)| known.as_bytes() == spelling).map(|(_, name)| name)

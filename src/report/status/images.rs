@@ -1,6 +1,6 @@
 //! The images of sessions as one table, whose columns fit the terminal. No name is cut: it may be copied.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -128,7 +128,11 @@ impl<'a> Images<'a> {
         let kept = || self.stays.get(&*image.id.to_string()).copied();
         match self.goes.get(&image.id) {
             Some(step) => Some(format!("goes: {}", in_words(step.reason))),
-            None => kept().map(|kept| format!("stays: {} {}", words(kept.reason), held_by(kept)).trim_end().to_owned()),
+            None => kept().map(|kept| {
+                // The row has its names.
+                let held = Some(held_by(kept)).filter(|held| *held != image.names.join(", ")).unwrap_or_default();
+                format!("stays: {} {held}", words(kept.reason)).trim_end().to_owned()
+            }),
         }
     }
 
@@ -136,17 +140,26 @@ impl<'a> Images<'a> {
         let (listed, more, nameless) = self.listed(session);
         let frees = |images: &[&Owned]| human_bytes(total(images.iter().map(|image| self.frees(image))));
         let sum = |what: String, frees: String| ImageRow::Sum { what, size: String::new(), frees };
-        let mut rows: Vec<ImageRow> = listed
-            .into_iter()
-            .map(|image| ImageRow::Image {
-                id: image.id.short(),
-                names: names_of(image, session.last),
-                size: human_bytes(image.size),
-                frees: human_bytes(self.frees(image)),
-                age: human_duration(age(image.built, now)),
-                why: self.why(image).filter(|_| self.verbose),
-            })
-            .collect();
+        let row = |image: &Owned| ImageRow::Image {
+            id: image.id.short(),
+            names: names_of(image, session.last),
+            size: human_bytes(image.size),
+            frees: human_bytes(self.frees(image)),
+            age: human_duration(age(image.built, now)),
+            why: self.why(image).filter(|_| self.verbose),
+        };
+        // Those of no project of compose's last, since what is summed up below may be theirs as well.
+        let mut composes: BTreeMap<(bool, Option<&Name>), Vec<&Owned>> = BTreeMap::new();
+        for image in listed {
+            composes.entry((image.compose.is_none(), image.compose.as_ref())).or_default().push(image);
+        }
+        let is_told = composes.keys().any(|(_, compose)| compose.is_some());
+        let mut rows: Vec<ImageRow> = Vec::new();
+        for ((_, compose), images) in composes {
+            let whose = compose.map_or("no compose project".to_owned(), |name| format!("compose project {name}"));
+            rows.extend(is_told.then_some(ImageRow::Note(whose)));
+            rows.extend(images.into_iter().map(row));
+        }
         if !more.is_empty() {
             rows.push(sum(format!("and {} more with names", more.len()), frees(&more)));
         }
@@ -156,12 +169,6 @@ impl<'a> Images<'a> {
             rows.push(sum(count(going.len(), "leftover"), frees(&going)));
         }
         rows.extend(self.staying(&staying).into_iter().map(ImageRow::Note));
-        let composes: BTreeSet<&Name> = session.images.iter().filter_map(|image| image.compose.as_ref()).collect();
-        if !composes.is_empty() {
-            let names: Vec<String> = composes.iter().map(ToString::to_string).collect();
-            let what = if names.len() == 1 { "compose project" } else { "compose projects" };
-            rows.push(ImageRow::Note(format!("of the {what} {}", list(&names, SHOWN))));
-        }
         if session.cache > 0 {
             let shared = match session.shared_cache {
                 0 => String::new(),
@@ -314,6 +321,51 @@ mod tests {
         assert!(piped.contains("  050505050505  untagged  "), "{piped}");
         assert!(piped.contains("  5 hours     goes: leftover\n"), "{piped}");
         assert!(shown(Some(80), true, 9).contains("\n                stays: under shop:1.7\n"));
+    }
+
+    #[test]
+    fn what_compose_built_stands_below_its_project_and_nothing_else_does() {
+        let compose = |n: u8, name: &str, of: &str| Owned { compose: Name::typed(of).ok(), ..owned(n, &[name], 0) };
+        let images =
+            vec![owned(9, &["plain"], 0), compose(8, "web", "shop"), compose(7, "db", "dev"), owned(1, &["other"], 0)];
+        let session = SessionSummary {
+            key: key("acme/shop", "s"),
+            life: Life::Unowned,
+            here: true,
+            last: Timestamp::UNIX_EPOCH,
+            cleaned: None,
+            images,
+            cache: 0,
+            shared_cache: 0,
+        };
+        let (plan, mut page) = (plan(), Page::default());
+        let now = Timestamp::from_second(36_000).expect("a time");
+        Images::of([&session].into_iter(), &plan, Some(80), false).session(&mut page, &session, now);
+        let words = |line: &str| line.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
+        let lines: Vec<String> = page.as_str().lines().map(words).collect();
+        let expected = [
+            "compose project dev",
+            "070707070707 db 123.4",
+            "compose project shop",
+            "080808080808 web 123.4",
+            "no compose project",
+            "090909090909 plain 123.4",
+            "010101010101 other 123.4",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn who_names_an_image_is_not_said_again_below_that_name() {
+        let image = owned(2, &["stranger:1"], 0);
+        let held = vec![Holder::Name("stranger:1".to_owned())];
+        let engine = host(Vec::new(), Vec::new()).engine;
+        let stays = vec![kept(2, KeptReason::ForeignTag, held)];
+        let plan = Plan::new("clean", &engine, Timestamp::UNIX_EPOCH, Vec::new(), stays);
+        let table = Images::of(std::iter::empty(), &plan, Some(80), true);
+        assert_eq!(table.why(&image).as_deref(), Some("stays: named by others"));
+        let both = Owned { names: vec!["app:1".to_owned(), "stranger:1".to_owned()], ..image };
+        assert_eq!(table.why(&both).as_deref(), Some("stays: named by others stranger:1"));
     }
 
     #[test]

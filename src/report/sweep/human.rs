@@ -25,7 +25,12 @@ pub(super) fn why(reason: Reason) -> &'static str {
     }
 }
 
-/// The same, where a name that nobody gave is cut short.
+/// By the word that help and status have for it.
+fn in_row(reason: Reason) -> &'static str {
+    if reason == Reason::Dangling { "untagged" } else { why(reason) }
+}
+
+/// A thing's name, where one that nobody gave is cut short.
 fn shown_name(step: &Step) -> String {
     if step.kind() == Kind::Volume { words::shortened(&name(step)) } else { name(step) }
 }
@@ -72,9 +77,15 @@ pub(super) fn plan(
     for kind in Kind::ALL {
         let mut steps: Vec<&Step> = plan.steps.iter().filter(|step| step.kind() == kind).collect();
         // A plan has what stands on others first; whoever reads it wants to know what is large.
-        steps.sort_by_key(|step| (Reverse(step.bytes), shown_name(step)));
+        steps.sort_by_key(|step| (Reverse(step.bytes), by_number(&shown_name(step))));
         // Whoever reads by a program, or wants it all, gets it all.
         let shown = if verbose || page.width().is_none() { steps.len() } else { steps.len().min(ROWS) };
+        // A record has no name that tells anybody anything.
+        if kind == Kind::BuildCache && shown > 0 && shown < steps.len() {
+            let bytes = human_bytes(sum(steps.iter().map(|step| step.bytes)));
+            page.line(format_args!("{}   {} records, {bytes} (-v shows them)", words::all_of(kind), steps.len()));
+            continue;
+        }
         rows(&mut page, kind, &steps[..shown], since, plan.created);
         if shown < steps.len() {
             let bytes = human_bytes(sum(steps[shown..].iter().map(|step| step.bytes)));
@@ -88,6 +99,20 @@ pub(super) fn plan(
     totals(&mut page, plan, "would remove", |_| true);
     to_cache(&mut page, plan, "move");
     page
+}
+
+/// A name by its parts, so that `old2` stands before `old10`: each number, and what stands before it.
+fn by_number(name: &str) -> Vec<(String, u64)> {
+    let is_digit = |c: char| c.is_ascii_digit();
+    let mut parts = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let (words, behind) = rest.split_at(rest.find(is_digit).unwrap_or(rest.len()));
+        let (number, behind) = behind.split_at(behind.find(|c| !is_digit(c)).unwrap_or(behind.len()));
+        parts.push((words.to_owned(), number.parse().unwrap_or(u64::MAX)));
+        rest = behind;
+    }
+    parts
 }
 
 fn rows(page: &mut Page, kind: Kind, steps: &[&Step], since: &Since, now: Timestamp) {
@@ -106,7 +131,7 @@ fn rows(page: &mut Page, kind: Kind, steps: &[&Step], since: &Since, now: Timest
             page.line(name);
         }
         let (name, size) = (fitting.map_or("", String::as_str), human_bytes(step.bytes));
-        page.line(format_args!("{name:<width$}  {age:<10}  {size:>9}  {}", why(step.reason)));
+        page.line(format_args!("{name:<width$}  {age:<10}  {size:>9}  {}", in_row(step.reason)));
     }
 }
 
@@ -157,10 +182,22 @@ fn to_cache(page: &mut Page, plan: &Plan, verb: &str) {
     }
 }
 
-pub(super) fn done(host: Option<&str>, told: &SweptHost, plan: &Plan, head: bool, style: Style) -> Page {
+/// `head`: nobody has seen the plan before.
+pub(super) fn done(
+    host: Option<&str>,
+    told: &SweptHost,
+    plan: &Plan,
+    policy: &SweepPolicy,
+    head: bool,
+    style: Style,
+) -> Page {
     let mut page = if head { heading(host, plan, style) } else { Page::new(style) };
     if let Some(disk) = &told.disk {
         page.line(how_full(disk));
+        // Where something is to go and nothing may, it is asked why.
+        if head && disk.need > 0 && plan.steps.is_empty() {
+            kept(&mut page, plan, policy, false);
+        }
     }
     totals(&mut page, plan, "removed", |step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone)));
     to_cache(&mut page, plan, "moved");
@@ -305,7 +342,7 @@ mod tests {
             format!("volumes       age              size  why\n{long}\n              ?                 7 B  unused\n");
         assert!(narrow.contains(&rest), "{narrow}");
         let end = "\
-net-4         ?                 0 B  unused
+net-19        ?                 0 B  unused
 and 5 more, 0 B (-v shows them)
 would remove   1 volume      7 B
               25 networks
@@ -317,6 +354,38 @@ in all        26 things      7 B
             assert!(all.contains("net-24") && !all.contains("more"), "{all}");
         }
         assert!(shown(false, Style::of_width(200)).contains(&format!("{long}  ?  ")), "a wide one has room");
+    }
+
+    #[test]
+    fn names_stand_in_the_order_of_their_numbers() {
+        let mut names = ["old10", "old2", "old", "10a2", "9z"];
+        names.sort_by_key(|name| by_number(name));
+        assert_eq!(names, ["9z", "10a2", "old2", "old10", "old"]);
+    }
+
+    #[test]
+    fn many_records_of_the_build_cache_are_one_line() {
+        let record = |n: usize| Deed::RemoveCache {
+            id: format!("r{n}"),
+            kind: "regular".to_owned(),
+            last: crate::model::CacheUse::default(),
+        };
+        let shown = |n: usize, verbose, style| {
+            let steps = (0..n).map(|n| Step::new(record(n), Reason::Unused, 2)).collect();
+            let plan =
+                Plan::new("sweep", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, steps, Vec::new());
+            let swept = Swept { plan, since: Since::new() };
+            super::plan(None, &swept, (&day(), None), verbose, style).as_str().to_owned()
+        };
+        let folded = "build cache   25 records, 50 B (-v shows them)\nwould remove  25 cache records  50 B\n";
+        assert!(shown(25, false, Style::of_width(60)).ends_with(folded), "{}", shown(25, false, Style::of_width(60)));
+        for all in [
+            shown(20, false, Style::of_width(60)),
+            shown(25, true, Style::of_width(60)),
+            shown(25, false, Style::PLAIN),
+        ] {
+            assert!(all.contains("r19 regular") && !all.contains("(-v"), "{all}");
+        }
     }
 
     #[test]
@@ -347,6 +416,29 @@ in all        26 things      7 B
         let (above, down_to) = (DiskMark::Bytes(10_000), DiskMark::Bytes(5000));
         let counted = DiskUse { used: 7, all: None, above, down_to, need: 0 };
         assert_eq!(how_full(&counted), "the engine's things take 7 B: not above 10kB, so nothing goes");
+    }
+
+    #[test]
+    fn where_something_is_to_go_and_nothing_may_it_is_said_why() {
+        let (above, down_to) = (DiskMark::Bytes(5000), DiskMark::Bytes(5000));
+        let kept = Kept {
+            kind: Kind::Image,
+            id: "x".to_owned(),
+            names: Vec::new(),
+            bytes: 0,
+            reason: KeptReason::Tagged,
+            holders: Vec::new(),
+        };
+        let engine = host(Vec::new(), Vec::new()).engine;
+        let plan = Plan::new("sweep", &engine, Timestamp::UNIX_EPOCH, Vec::new(), vec![kept]);
+        let said = |need, head| {
+            let disk = Some(DiskUse { used: 7000, all: None, above, down_to, need });
+            let told = SweptHost { disk, ..SweptHost::default() };
+            done(None, &told, &plan, &day(), head, Style::PLAIN).as_str().to_owned()
+        };
+        let why = "\nkept          1 tagged (with --all-images these too)\nnothing to remove\n";
+        assert!(said(2000, true).contains(why), "{}", said(2000, true));
+        assert!(!said(2000, false).contains("kept") && !said(0, true).contains("kept"));
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub(super) async fn carry_out(
     }
     told.plan = Some(plan);
     told.seconds = (looked + began.elapsed()).as_secs_f64();
-    voice.host_done(&told);
+    voice.host_done(&told, &seen.policy);
     told
 }
 
