@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::cli::{Cli, Verb};
+use crate::cli::{BuildFlags, Cli, DockersVerb, Verb};
 use crate::config::value::Source;
 use crate::config::{self, Places, Settings, StampLevel, Typed, here};
 use crate::engine::origin::origin;
@@ -239,6 +239,13 @@ impl App {
     pub(crate) fn origin(&self, program: Option<&Program>) -> String {
         origin(&self.docker, &env, program.map(|program| program.kind))
     }
+}
+
+/// A call of a verb that is docker's own, by whatever name dkb was called.
+pub(crate) struct DockersCall {
+    pub(crate) app: App,
+    pub(crate) verb: DockersVerb,
+    pub(crate) flags: BuildFlags,
 }
 
 /// The patience of a build: docker is what the user waits for, not dkb.

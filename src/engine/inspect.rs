@@ -124,13 +124,39 @@ impl Docker {
         match self.asker.get::<Read<T>>(path, self.limits.ask).await {
             Ok((_, Read(found))) => Ok(Some(found)),
             Err(Fault::Answered { status: 404, .. }) => Ok(None),
+            Err(Fault::Answered { status: 500, message }) if says_gone(&message) => Ok(None),
             Err(fault) => Err(fault),
         }
     }
+}
+
+/// Podman looks at an image more than once, and where it has gone between two of them it says so with another number: it
+/// knows none of that ID, or takes its digits for a name.
+fn says_gone(message: &str) -> bool {
+    message.contains("image not known") || message.contains("cannot specify 64-byte hexadecimal strings")
 }
 
 fn path(name: &str, tried: &str) -> Result<String> {
     // Podman takes 64 digits without their algorithm for a bad name once the image is gone.
     let name = ImageId::parse(name).map_or_else(|| name.to_owned(), |id| id.to_string());
     Ok(format!("/images/{}/json", segment(&name, tried)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_while_podman_looked_is_gone() {
+        for gone in [
+            "locating image with ID \"1f2e\": image not known",
+            "normalizing image: normalizing name for compat API: invalid repository name (183f), cannot specify 64-byte \
+             hexadecimal strings",
+        ] {
+            assert!(says_gone(gone), "{gone}");
+        }
+        for there in ["", "layer not known", "database is locked", "no space left on device"] {
+            assert!(!says_gone(there), "{there}");
+        }
+    }
 }

@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
+/// No note of ours comes near to this; the ledger and the history are read line by line.
+const LARGEST: u64 = 64 << 20;
+
 /// What dkb puts into the state folder. Where anything else lies beside it, the folder is not dkb's alone.
 const OURS: [&str; 5] = ["engines", "builds", "sessions", "history", "docker-version"];
 
@@ -199,10 +202,14 @@ impl Folder {
     }
 
     pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let Some(mut file) = self.open(name)? else { return Ok(None) };
+        let Some(file) = self.open(name)? else { return Ok(None) };
         let mut bytes = Vec::new();
         let tried = || format!("reading {}", self.path().join(name).display());
-        file.read_to_end(&mut bytes).map_err(|error| Error::failed(tried(), error))?;
+        file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| Error::failed(tried(), error))?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(Error::failed(tried(), "it is larger than anything that dkb writes there")
+                .hint("move it away: it is damaged"));
+        }
         Ok(Some(bytes))
     }
 

@@ -88,7 +88,9 @@ impl fmt::Display for Holder {
             Self::Hold(name) => {
                 write!(f, "a session of another ledger (if there is none any more: docker image rm {name})")
             }
-            Self::OwnHold(name) => write!(f, "{name}, by which a session holds it until a tag can come back"),
+            Self::OwnHold(name) => {
+                write!(f, "held for a tag of this ledger's sessions, which comes back by it: {name}")
+            }
             Self::Name(name) | Self::Child { name: Some(name), .. } | Self::Record(name) => f.write_str(name),
         }
     }

@@ -54,7 +54,13 @@ pub(crate) struct HostObservation {
     /// The names of the files of sessions and of builds, before their lives were looked at.
     at_work: AtWork,
     /// What may go by who has come to work since, as of these names.
-    since: RefCell<Option<(AtWork, HashSet<(Kind, String)>)>>,
+    since: RefCell<Option<MayGo>>,
+}
+
+/// What may go while these are at work.
+struct MayGo {
+    at_work: AtWork,
+    things: HashSet<(Kind, String)>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -259,7 +265,7 @@ impl HostObservation {
             return false;
         }
         let mut since = self.since.borrow_mut();
-        let stale = since.as_ref().is_none_or(|(known, _)| *known != now);
+        let stale = since.as_ref().is_none_or(|known| known.at_work != now);
         if stale {
             let mut lives = lives(&self.state, &self.books, self.info.identity.as_deref());
             for (key, life) in &mut lives {
@@ -271,10 +277,10 @@ impl HostObservation {
             // What was to be enough says nothing of what may go.
             let policy = SweepPolicy { need: None, ..self.policy.clone() };
             let steps = self.plan_for(&lives, &running, &policy).plan.steps;
-            let goes = steps.iter().map(|step| (step.kind(), step.id().into_owned())).collect();
-            *since = Some((now, goes));
+            let things = steps.iter().map(|step| (step.kind(), step.id().into_owned())).collect();
+            *since = Some(MayGo { at_work: now, things });
         }
-        since.as_ref().is_some_and(|(_, goes)| !goes.contains(&(step.kind(), step.id().into_owned())))
+        since.as_ref().is_some_and(|known| !known.things.contains(&(step.kind(), step.id().into_owned())))
     }
 
     fn plan_for(&self, lives: &HashMap<SessionKey, Life>, running: &[RunningBuild], policy: &SweepPolicy) -> Swept {

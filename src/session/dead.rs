@@ -100,13 +100,13 @@ async fn end_dead(
     let engine = seen.info.identity.as_deref();
     let state = app.state()?;
     let taken_over = || is_kept_open(&session, None, engine) || seen.has_come_to(&state, key);
-    carry_out(app, &seen, key, &mut plan, &taken_over, stop).await?;
+    let (_, built) = carry_out(app, &seen, key, &mut plan, &taken_over, stop).await?;
     if taken_over() {
         return Ok(true);
     }
     let news = news(&plan, &Scope::Session(key.clone()), &seen.snapshot.images);
     report::guard::show(loudness, &news, key);
-    let over = is_over(&plan);
+    let over = is_over(&plan) && !built;
     if over {
         session.disown(engine)?;
     }

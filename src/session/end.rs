@@ -17,7 +17,7 @@ use crate::model::{Books, Deed, Life, Name, Plan, Record, Scope, SessionEntry, S
 use crate::observe::Observation;
 use crate::plan::clean::{Breadth, CleanPolicy, Layers};
 use crate::plan::news::news;
-use crate::plan::over::{is_cleaned, left_to_others};
+use crate::plan::over::{is_cleaned, is_over, left_to_others};
 use crate::plan::session_end::{self, Extras};
 use crate::report;
 use crate::report::words::Loudness;
@@ -39,8 +39,17 @@ pub(crate) struct SessionEnd {
     pub(crate) lives: HashMap<SessionKey, Life>,
     /// The engine that it was ended on.
     pub(crate) engine: Option<String>,
+    /// A build of it has come since the look, and what that made is not in the plan.
+    pub(crate) built: bool,
     /// Other engines that it built on since it was opened, and where nobody keeps it open.
     pub(crate) elsewhere: Vec<String>,
+}
+
+impl SessionEnd {
+    /// Nothing is left that waits for anybody.
+    pub(crate) fn is_over(&self) -> bool {
+        is_over(&self.plan) && !self.built
+    }
 }
 
 /// How a session is to end.
@@ -102,7 +111,7 @@ pub(crate) async fn end(
         let _ = seen.ledger.append_aside(vec![session.clone()]).await;
         seen.books.apply(session);
     }
-    let report = carry_out(app, &seen, key, &mut plan, &is_kept_open, stop).await?;
+    let (report, built) = carry_out(app, &seen, key, &mut plan, &is_kept_open, stop).await?;
     // Somebody has opened it since: what was left is in use again.
     if is_kept_open() {
         return Ok(None);
@@ -114,7 +123,17 @@ pub(crate) async fn end(
     };
     elsewhere.retain(|engine| !session.is_kept_on(engine));
     let news = news(&plan, &Scope::Session(key.clone()), &seen.snapshot.images);
-    Ok(Some(SessionEnd { plan, news, report, opened: manner.opened, known, lives: seen.lives, engine, elsewhere }))
+    Ok(Some(SessionEnd {
+        plan,
+        news,
+        report,
+        opened: manner.opened,
+        known,
+        lives: seen.lives,
+        engine,
+        built,
+        elsewhere,
+    }))
 }
 
 /// The same way leads to another engine now: a socket was moved, or a context says another address.
@@ -145,7 +164,8 @@ pub(super) async fn plan(app: &App, seen: &mut Observation, key: &SessionKey, ma
     seen.plan_end(&here.ending(key), &policy, &extras).await
 }
 
-/// Does what the plan says, and notes it. The session counts as cleaned once nothing more could go.
+/// Does what the plan says, and notes it. The session counts as cleaned once nothing more could go. Whether a build of it
+/// has come since the look, by now gone again or not.
 pub(super) async fn carry_out(
     app: &App,
     seen: &Observation,
@@ -153,7 +173,7 @@ pub(super) async fn carry_out(
     plan: &mut Plan,
     is_kept_open: &dyn Fn() -> bool,
     stop: impl Future<Output = ()>,
-) -> Result<Carried> {
+) -> Result<(Carried, bool)> {
     let state = app.state()?;
     let books = (&state, &seen.ledger, &seen.books);
     // Who has come once is not asked about again.
@@ -180,9 +200,9 @@ pub(super) async fn carry_out(
     };
     let mut records = Vec::new();
     // What a build of it has made or taken since the look is none of this plan's.
-    let goes_on = hand.has_built(key).await;
+    let built = hand.has_built(key).await;
     if is_cleaned(plan)
-        && !goes_on
+        && !built
         && seen.books.sessions.contains_key(key)
         && let Some(cleaned) = seen.cleaned(key)
     {
@@ -190,7 +210,7 @@ pub(super) async fn carry_out(
         records.extend(left_to_others(plan, seen.began, |_| is_kept_open()));
     }
     report::notice::tell(&hand.note(plan, report.gone.clone(), records, stop).await?);
-    Ok(report)
+    Ok((report, built))
 }
 
 /// The containers that the plan stops, by ID, with their names.

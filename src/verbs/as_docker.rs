@@ -6,8 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::dockers_call::DockersCall;
-use crate::app::{App, env};
+use crate::app::{App, DockersCall, env};
 use crate::cli::{self, BuildFlags, Parsed};
 use crate::config::{self, Places};
 use crate::engine::{Program, program};

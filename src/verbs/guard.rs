@@ -13,7 +13,6 @@ use crate::cli::GuardFlags;
 use crate::config::value::Source;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{RUN_LABEL, SessionKey};
-use crate::plan::over::is_over;
 use crate::processes::child::{self, exit_code};
 use crate::processes::name_of;
 use crate::report;
@@ -149,12 +148,14 @@ fn clean(app: &App, key: &SessionKey, flags: &GuardFlags, mut opened: Option<Ope
         report::say(error);
     }
     end::say_what_is_elsewhere(key, &ended.elsewhere);
-    if watched && (built_before || builds()) {
-        report::say(format_args!("a build of session {} still runs; the watcher cleans up after it", key.session));
+    let builds = built_before || builds();
+    if watched && (builds || ended.built) {
+        let how = if builds { "still runs" } else { "has come meanwhile" };
+        report::say(format_args!("a build of session {} {how}; the watcher cleans up after it", key.session));
         hand_over(opened);
     } else {
         match opened {
-            Some(opened) if is_over(&ended.plan) => opened.leave(ended.engine.as_deref()),
+            Some(opened) if ended.is_over() => opened.leave(ended.engine.as_deref()),
             Some(opened) => opened.leave_a_rest(),
             None => {}
         }

@@ -6,7 +6,6 @@ mod clean;
 pub mod completions;
 mod compose;
 mod config;
-mod dockers_call;
 mod doctor;
 mod guard;
 mod log;
@@ -20,7 +19,7 @@ mod watch;
 
 use std::ffi::OsString;
 
-use crate::app::App;
+use crate::app::{App, DockersCall};
 use crate::cli::{self, Cli, DockersVerb, Invocation, Parsed, Verb};
 use crate::config::{Typed, variables};
 use crate::engine::program;
@@ -28,7 +27,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::processes::signals;
 use crate::report::{self, Page};
 use as_docker::{AsDocker, Called};
-use dockers_call::DockersCall;
 use seat::SeatCall;
 
 /// Runs a whole command line, the program's own name first, and gives the exit code.

@@ -8,8 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::dockers_call::DockersCall;
-use crate::app::{App, env};
+use crate::app::{App, DockersCall, env};
 use crate::cli::{self, DockersVerb, Parsed};
 use crate::engine::cli_files::{BUILDX, config_dir};
 use crate::engine::{Program, private_config, program, seat};

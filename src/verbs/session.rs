@@ -13,7 +13,6 @@ use crate::model::{Name, RUN_LABEL, SessionKey, parse_duration};
 use crate::observe::Observation;
 use crate::plan::cache::CacheBytes;
 use crate::plan::clean::{Breadth, Layers};
-use crate::plan::over::is_over;
 use crate::plan::status::every_session;
 use crate::plan::unknown::{Known, Subject, unknown};
 use crate::processes::process_end;
@@ -98,7 +97,8 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
         say_that_it_goes_on(&key);
         return Ok(0);
     };
-    let SessionEnd { plan, news, report, opened: opened_here, mut lives, known, engine, elsewhere } = ended;
+    let over = ended.is_over();
+    let SessionEnd { plan, news, report, opened: opened_here, mut lives, known, engine, elsewhere, .. } = ended;
     let engine = engine.as_deref();
     let goes_on = opened && !opened_here;
     lives.remove(&key);
@@ -108,7 +108,6 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
         let tried = format!("ending session {}", key.session);
         unknown(&tried, Subject::Session(&key, "session end"), &known).map_or(Ok(()), Err)?;
     }
-    let over = is_over(&plan);
     if goes_on {
         say_that_it_ends_elsewhere(&key);
     } else if over {

@@ -17,7 +17,6 @@ use crate::engine::{Engine, Limits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{KeptBy, OpeningFile, SessionFile, State};
 use crate::model::Owner;
-use crate::plan::over::is_over;
 use crate::processes::{apart, process_end};
 use crate::session::end::{self, Manner};
 use crate::session::settle;
@@ -92,7 +91,7 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
                 leave_to_others();
                 return Ok(0);
             }
-            Ok(Some(ended)) if is_over(&ended.plan) => {
+            Ok(Some(ended)) if ended.is_over() => {
                 session.disown(ended.engine.as_deref())?;
                 drop(hold);
                 session.clear();

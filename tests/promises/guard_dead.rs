@@ -24,6 +24,7 @@ pub(crate) fn promises() -> Promises {
                 who_builds_in_a_dead_session_while_it_is_cleaned_keeps_what_is_left_of_it,
                 who_opens_a_session_while_a_host_is_swept_keeps_what_is_left_of_it,
                 what_somebody_leaves_for_a_look_while_a_session_ends_stays,
+                what_a_build_makes_while_its_session_ends_is_found_by_the_next_clean,
             ],
         )
         .on(
@@ -255,9 +256,10 @@ fn who_builds_in_a_dead_session_while_it_is_cleaned_keeps_what_is_left_of_it(eng
         // By whoever is told to, and by what a build does for its own project in CI.
         let dkb = books.dkb(engine).env("DOCKER_HOST", proxy.host());
         let fine = Context::from_base("RUN true");
-        let dkb = match in_ci {
-            true => dkb.env("DKB_CLEAN_DEAD", "true").args(["build", "-q", "-t", "app:mine"]).arg(fine.path()),
-            false => dkb.args(["clean", "--stale"]),
+        let dkb = if in_ci {
+            dkb.env("DKB_CLEAN_DEAD", "true").args(["build", "-q", "-t", "app:mine"]).arg(fine.path())
+        } else {
+            dkb.args(["clean", "--stale"])
         };
         let output = dkb.run();
         let [image, _, volume] = rebuilt.there();
@@ -334,4 +336,22 @@ fn what_somebody_leaves_for_a_look_while_a_session_ends_stays(engine: &Engine) {
     assert!(left.there()[2], "it was left for a look\n{}", engine.inventory());
     books.dkb(engine).args(["session", "end", "again"]).run().success();
     assert_eq!(left.there(), [false; 3], "{}", engine.inventory());
+}
+
+fn what_a_build_makes_while_its_session_ends_is_found_by_the_next_clean(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    dead(engine, &books, "again");
+    let context = Context::from_base("RUN echo late >/late");
+    let build = books.dkb(engine).session("again").args(["build", "-q", "-t", "app:late"]).arg(context.path());
+    let build = Mutex::new(Some(build));
+    proxy.on("POST", "/stop").run(move |_| {
+        if let Some(build) = build.lock().expect("no test panics here").take() {
+            build.run().success();
+        }
+    });
+    let output = books.dkb(engine).args(["session", "end", "again"]).env("DOCKER_HOST", proxy.host()).run();
+    drop(proxy);
+    assert!(engine.has("app:late"), "{output}\n{}", engine.inventory());
+    let output = books.dkb(engine).args(["clean", "--stale"]).run().success();
+    assert!(!engine.has("app:late"), "{output}\n{}", engine.inventory());
 }

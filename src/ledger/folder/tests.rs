@@ -233,3 +233,14 @@ fn what_belongs_to_another_user_is_refused_unless_a_group_shares_it() {
     belongs_to(rustix::process::getegid().as_raw());
     assert!(folder.write("note", b"new").is_ok());
 }
+
+#[test]
+fn what_is_larger_than_any_note_is_refused_unread() {
+    let (_place, folder) = noted();
+    let file = folder.open_or_create("note").expect("a file");
+    file.set_len(LARGEST + 1).expect("a hole");
+    let error = folder.read("note").expect_err("too large").to_string();
+    assert!(error.contains("larger than anything that dkb writes"), "{error}");
+    file.set_len(LARGEST).expect("a hole");
+    assert_eq!(folder.read("note").expect("a note").map(|text| text.len() as u64), Some(LARGEST));
+}

@@ -109,7 +109,8 @@ fn by_number(name: &str) -> Vec<(String, u64)> {
     while !rest.is_empty() {
         let (words, behind) = rest.split_at(rest.find(is_digit).unwrap_or(rest.len()));
         let (number, behind) = behind.split_at(behind.find(|c| !is_digit(c)).unwrap_or(behind.len()));
-        parts.push((words.to_owned(), number.parse().unwrap_or(u64::MAX)));
+        let number = if number.is_empty() { 0 } else { number.parse().unwrap_or(u64::MAX) };
+        parts.push((words.to_owned(), number));
         rest = behind;
     }
     parts
@@ -360,7 +361,7 @@ in all        26 things      7 B
     fn names_stand_in_the_order_of_their_numbers() {
         let mut names = ["old10", "old2", "old", "10a2", "9z"];
         names.sort_by_key(|name| by_number(name));
-        assert_eq!(names, ["9z", "10a2", "old2", "old10", "old"]);
+        assert_eq!(names, ["9z", "10a2", "old", "old2", "old10"]);
     }
 
     #[test]
