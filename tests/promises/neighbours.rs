@@ -259,7 +259,7 @@ fn a_session_that_does_not_exist_is_not_ended(engine: &Engine) {
     let state = State::new();
     let _theirs = Guarded::new(engine, &state, "theirs", "q", "e2e").end();
     let end = |id: &str| engine.dkb_in(&state).project("p").args(["session", "end", id]).run().code(2);
-    end("nowhere").warns("p has no such session").warns("dkb status --all");
+    end("nowhere").warns("p has no such session").warns("dkb session list --all");
     end("e2e").warns("dkb --project q session end e2e");
 }
 
