@@ -1,5 +1,6 @@
 //! Whoever takes anything away: a plan is carried out, beside the builds that run meanwhile, and what went is noted.
 
+use std::collections::HashSet;
 use std::future::Future;
 
 use super::{Carried, apply, image};
@@ -64,9 +65,9 @@ impl<'a, E: Engine> Hand<'a, E> {
         carried
     }
 
-    /// Whether a build of this session has come since the plan was made.
-    pub(crate) async fn has_built(&self, key: &SessionKey) -> bool {
-        self.builds.has_built(key).await
+    /// The sessions in which somebody builds, or has built since the plan was made.
+    pub(crate) async fn built_in(&self) -> Result<HashSet<SessionKey>> {
+        self.builds.sessions().await
     }
 
     /// Notes what went, and `more` with it.

@@ -7,8 +7,7 @@ use std::ffi::OsString;
 
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, LedgerMark, State};
-use crate::model::RunningBuild;
-use crate::model::{Books, Build, BuildId, Deed, ImageId, Kind, SessionEntry, SessionKey, Step};
+use crate::model::{Books, Build, BuildId, Deed, ImageId, Kind, RunningBuild, SessionKey, Step};
 use crate::plan::uses::needed_by_builds;
 
 /// Asked before every step, so it reads no more than names and a length while nobody comes or goes.
@@ -147,10 +146,8 @@ impl<'a> NeededByBuilds<'a> {
         }
         let known: HashSet<&BuildId> = self.books.builds.iter().map(|build| &build.build).chain(self.own).collect();
         let new: Vec<&Build> = books.builds.iter().filter(|build| !known.contains(&build.build)).collect();
-        let took = |entry: &SessionEntry| entry.took.clone();
-        let before = |key: &SessionKey| self.books.sessions.get(key).map(took).unwrap_or_default();
         let took = books.sessions.values().flat_map(|entry| {
-            let before = before(&entry.key);
+            let before = self.books.sessions.get(&entry.key).map_or(&[][..], |known| &known.took);
             entry.took.iter().filter(move |taken| !before.contains(taken)).map(|taken| taken.from)
         });
         let made = new.iter().flat_map(|build| build.images()).chain(took).collect();
@@ -159,11 +156,12 @@ impl<'a> NeededByBuilds<'a> {
         Ok(())
     }
 
-    /// Whether a build of this session has come since the books were read, and runs yet or not. What can't be found out
-    /// may be so.
-    pub(crate) async fn has_built(&self, key: &SessionKey) -> bool {
-        let runs = || running(self.state, self.own).iter().any(|build| build.of == *key);
-        runs() || self.made_since().await.is_err() || self.noted.borrow().of.contains(key)
+    /// The sessions of which a build runs, or has come since the books were read. What can't be read may name any.
+    pub(crate) async fn sessions(&self) -> Result<HashSet<SessionKey>> {
+        // In this order: a build is noted before it ends.
+        let running = running(self.state, self.own).into_iter().map(|build| build.of);
+        self.made_since().await?;
+        Ok(running.chain(self.noted.borrow().of.iter().cloned()).collect())
     }
 }
 
@@ -279,7 +277,7 @@ mod tests {
         ledger.append(&[Record::Build(Build { took, ..build("6", &other, 9, &[]) })]).expect("a note");
         assert_eq!(needs(&builds, &steps), since([true, true, true, true, true, false]));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let has_built = |key: &SessionKey| runtime.block_on(builds.has_built(key));
+        let has_built = |key: &SessionKey| runtime.block_on(builds.sessions()).map_or(true, |of| of.contains(key));
         assert!(has_built(&of) && has_built(&other) && !has_built(&key("p", "third")));
         // Where lines are gone nobody knows what they said.
         let whole = std::fs::read(ledger.path()).expect("a ledger");

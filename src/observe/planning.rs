@@ -58,7 +58,12 @@ impl Observation {
             cache::clean(&mut plan, look, policy, &seen.books, &seen.records);
         }
         if let Some(own) = policy.mounts.as_ref().filter(|_| self.info.can.prune_leaves_cache) {
-            cache::add_mounts(&mut plan, look, policy, own, &self.engine.cache().await?.unwrap_or_default());
+            let asked = match &self.seen_cache {
+                Some(_) => None,
+                None => self.engine.cache().await?,
+            };
+            let records = self.seen_cache.as_ref().map(|seen| &seen.records).or(asked.as_ref());
+            cache::add_mounts(&mut plan, look, policy, own, records.map_or(&[][..], Vec::as_slice));
         }
         self.count_bytes(&mut plan).await?;
         self.add_anonymous_volumes(&mut plan, policy).await?;

@@ -200,7 +200,7 @@ pub(super) async fn carry_out(
     };
     let mut records = Vec::new();
     // What a build of it has made or taken since the look is none of this plan's.
-    let built = hand.has_built(key).await;
+    let built = hand.built_in().await.map_or(true, |of| of.contains(key));
     if is_cleaned(plan)
         && !built
         && seen.books.sessions.contains_key(key)

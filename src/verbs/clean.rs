@@ -135,13 +135,11 @@ async fn take_away(app: &App, here: &Here, seen: &mut Observation, planned: Plan
             report::warn(error);
         }
     }
-    let mut goes_on = HashSet::new();
-    for key in seen.books.sessions.keys().filter(|_| whole && policy.ends_sessions()) {
-        if hand.has_built(key).await {
-            goes_on.insert(key);
-        }
-    }
-    let ended = if whole { end_sessions(app, here, seen, &policy, &made, &goes_on)? } else { Vec::new() };
+    // Where it can't be said in which sessions somebody has built, none is over.
+    let ended = match hand.built_in().await {
+        Ok(built) if whole => end_sessions(app, here, seen, &policy, &made, &built)?,
+        _ => Vec::new(),
+    };
     match hand.note(&made, report.gone.clone(), ended, stop).await {
         Ok(notices) => report::notice::tell(&notices),
         Err(error) => {
@@ -227,7 +225,7 @@ fn end_sessions(
     seen: &Observation,
     policy: &CleanPolicy,
     plan: &Plan,
-    built: &HashSet<&SessionKey>,
+    built: &HashSet<SessionKey>,
 ) -> Result<Vec<Record>> {
     if !policy.tags || !policy.ends_sessions() {
         return Ok(Vec::new());

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::RunningBuild;
 use crate::model::{
-    Books, CacheRecord, Ended, ImageId, Kind, KnownBuilders, LabelFilter, Life, Network, Pattern, SessionKey, Snapshot,
-    Volume,
+    Books, CacheRecord, Ended, ImageId, Kind, KnownBuilders, LabelFilter, Life, Network, Pattern, RunningBuild,
+    SessionKey, Snapshot, Volume,
 };
 
 /// What goes, for one host.
