@@ -248,6 +248,6 @@ pub(crate) struct DockersCall {
     pub(crate) flags: BuildFlags,
 }
 
-/// The patience of a build: docker is what the user waits for, not dkb.
+/// The patience of a build: docker is what the user waits for, not dkb. It connects while docker does.
 pub(crate) const BUILD_LIMITS: Limits =
-    Limits { connect: Duration::from_secs(2), ask: Duration::from_secs(2), change: Duration::from_secs(60) };
+    Limits { connect: Duration::from_secs(5), ask: Duration::from_secs(2), change: Duration::from_secs(60) };

@@ -15,8 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::processes::child::{self, exit_code};
 use crate::processes::stdin::Stdin;
 
-/// How long dkb may keep the user waiting for the engine's first word after docker has ended.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long dkb may keep the user waiting for the engine's first word after docker has ended: as long again as docker
+/// took, to whom the way was as slow, within these.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 
 /// Runs docker and says how it ended. `global` stood before the verb.
 pub(crate) fn run(app: &App, runtime: &Runtime, mut job: Job, global: &[OsString], stdin: Option<Stdin>) -> Result<u8> {
@@ -61,13 +62,16 @@ async fn beside<T>(
     child: &mut child::RunningChild,
     look: impl Future<Output = Result<T>>,
 ) -> (io::Result<ExitStatus>, Result<T>) {
+    let began = Instant::now();
     let mut look = std::pin::pin!(look);
     let mut ended = std::pin::pin!(child.ended());
     tokio::select! {
         seen = &mut look => (ended.await, seen),
         status = &mut ended => {
             let late = || Err(Error::new(ErrorKind::Unreachable, "asking the engine", "it did not answer in time"));
-            (status, tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| late()))
+            let [least, most] = PATIENCE;
+            let patience = began.elapsed().clamp(least, most);
+            (status, tokio::time::timeout(patience, look).await.unwrap_or_else(|_| late()))
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::ask::Hello;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Way};
 use super::outcome::{Answer, Removed};
 use crate::error::Result;
 use crate::model::{
@@ -33,6 +33,15 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { connect: Duration::from_secs(5), ask: Duration::from_secs(60), change: Duration::from_secs(300) }
+    }
+}
+
+impl Limits {
+    /// A program that carries the bytes may log in somewhere first, and docker's own logs in twice.
+    pub(super) fn on(self, way: &Way) -> Self {
+        let Way::ThroughCli { .. } = way else { return self };
+        let connect = self.connect * 4;
+        Self { connect, ask: self.ask.max(connect), ..self }
     }
 }
 

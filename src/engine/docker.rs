@@ -52,6 +52,7 @@ impl Docker {
     /// Connects and says hello, both within the limit for connecting.
     pub async fn connect(endpoint: Endpoint, limits: Limits) -> Result<Self> {
         let tried = format!("connecting to {endpoint}");
+        let limits = limits.on(endpoint.way());
         let asker = Asker::new(&endpoint, limits.connect);
         let hello = asker.hello(limits.connect).await.map_err(|fault| {
             let lacking = if fault.is_denied() { socket::lacking(&endpoint) } else { None };

@@ -14,6 +14,7 @@ pub(crate) fn promises() -> Promises {
         promise::docker,
         promises![
             an_engine_behind_ssh_is_built_on_and_cleaned_as_any_other,
+            a_build_over_a_slow_line_is_noted,
             an_engine_that_ssh_does_not_reach_is_said_in_sshs_words,
         ],
     );
@@ -28,20 +29,26 @@ struct Ssh {
 
 impl Ssh {
     fn to(engine: &Engine) -> Self {
+        Self::within(engine, "0.2")
+    }
+
+    /// `seconds` is what it takes to say who they are.
+    fn within(engine: &Engine, seconds: &str) -> Self {
         let docker = engine.env().into_iter().find(|(name, _)| name == "PATH").expect("a PATH").1;
         let docker = docker.into_string().expect("a PATH of text");
-        let text = r#"mine=$(mktemp "$here/knocking/XXXXXX")
+        let text = r#"
+mine=$(mktemp "$here/knocking/XXXXXX")
 if [ "$(ls "$here/knocking" | wc -l)" -gt 10 ]; then
     touch "$here/refused"
     rm "$mine"
     echo "Connection closed by remote host" >&2
     exit 255
 fi
-sleep 0.2
+sleep "$seconds"
 rm "$mine"
 exec docker system dial-stdio
 "#;
-        Self::of(&format!("export DOCKER_HOST={} PATH={docker}\n{text}", engine.host()), &docker)
+        Self::of(&format!("export DOCKER_HOST={} PATH={docker} seconds={seconds}{text}", engine.host()), &docker)
     }
 
     fn of(text: &str, path: &str) -> Self {
@@ -89,6 +96,15 @@ fn an_engine_behind_ssh_is_built_on_and_cleaned_as_any_other(engine: &Engine) {
     let clean = dkb().args(["clean", "--session", "--yes"]).run().success().says("ssh://me@far.example");
     assert_eq!(images(engine), theirs);
     assert!(!ssh.refused(), "dkb knocked more often at once than sshd lets in: {clean}");
+}
+
+fn a_build_over_a_slow_line_is_noted(engine: &Engine) {
+    let (books, ssh) = (Books::of(engine), Ssh::within(engine, "2.5"));
+    let context = Context::from_base("ENV A=1");
+    let build = ssh.lead(books.dkb(engine)).args(["build", "-q", "-t", "app"]).arg(context.path());
+    says_nothing_of_its_own(&build.run().success());
+    ssh.lead(books.dkb(engine)).args(["clean", "--tagged", "--yes"]).run().success();
+    assert!(!engine.has("app"), "what was noted goes");
 }
 
 fn an_engine_that_ssh_does_not_reach_is_said_in_sshs_words(engine: &Engine) {
