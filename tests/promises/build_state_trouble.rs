@@ -148,8 +148,8 @@ fn an_id_file_whose_memory_fills_during_a_build_is_written_all_the_same(engine: 
     let script = r#"
         mount -t tmpfs -o size=2m,nr_inodes=64,mode=1777 none /dev/shm
         {
-            n=0; until ls /dev/shm/dkb-* >/dev/null 2>&1 || [ $n = 1000 ]; do n=$((n + 1)); sleep 0.01; done
-            sleep 1
+            n=0; until at=$(ls -d /dev/shm/dkb-* 2>/dev/null) || [ $n = 1000 ]; do n=$((n + 1)); sleep 0.01; done
+            n=0; until grep -qsa "$at" /proc/[0-9]*/cmdline || [ $n = 1000 ]; do n=$((n + 1)); sleep 0.01; done
             : >/dev/shm/full
             n=0; while true >"/dev/shm/$n"; do n=$((n + 1)); done 2>/dev/null
             cat /dev/zero >/dev/shm/full 2>/dev/null
