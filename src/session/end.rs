@@ -236,9 +236,16 @@ pub(crate) fn is_kept_open(session: &SessionFile, but: Option<&str>, engine: Opt
     session.keepers(but, engine).map_or(true, |keepers| !keepers.is_empty())
 }
 
-/// The last who keeps a session open ends it.
-pub(crate) fn say_that_it_goes_on(key: &SessionKey) {
-    report::say(format_args!("session {} is still in use; whoever ends it last cleans up", key.session));
+/// The last who keeps a session open ends it. Whoever came while it was to end may be gone again by now.
+pub(crate) fn say_that_it_goes_on(key: &SessionKey, is_kept_open: bool) {
+    let SessionKey { session, .. } = key;
+    if is_kept_open {
+        report::say(format_args!("session {session} is still in use; whoever ends it last cleans up"));
+    } else {
+        report::say(format_args!(
+            "somebody opened session {session} while it was to end, so it is left; to end it: dkb session end {session}"
+        ));
+    }
 }
 
 /// What the books are told of a session that was opened then: whoever says so later was not at work in it until now.

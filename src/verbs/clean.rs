@@ -213,7 +213,7 @@ fn tell_of_a_living_one(app: &App, seen: &Observation, policy: &CleanPolicy) -> 
         && (*key != app.key || app.here().shared)
         && end::is_kept_open(&app.state()?.session(key), None, seen.info.identity.as_deref())
     {
-        end::say_that_it_goes_on(key);
+        end::say_that_it_goes_on(key, true);
     }
     Ok(())
 }

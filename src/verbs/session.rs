@@ -87,14 +87,14 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
             return Ok(0);
         }
         if is_kept_open(engine.as_deref()) {
-            say_that_it_goes_on(&key);
+            say_that_it_goes_on(&key, true);
             return Ok(0);
         }
     }
     let opened = session.owner(None).is_some();
     let manner = Manner { keep_tagged, opened, own: false };
     let Some(ended) = app.runtime()?.block_on(end::end(app, &key, manner, None, is_kept_open, asked_to_stop()))? else {
-        say_that_it_goes_on(&key);
+        say_that_it_goes_on(&key, is_kept_open(None));
         return Ok(0);
     };
     let over = ended.is_over();
