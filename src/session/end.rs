@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::apply::{Carried, Hand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{OpeningFile, SessionFile};
-use crate::model::{Books, Deed, Life, Name, Plan, Record, Scope, SessionEntry, SessionKey, Step};
+use crate::model::{Books, Deed, Life, Moment, Name, Plan, Record, Scope, SessionEntry, SessionKey, Step};
 use crate::observe::Observation;
 use crate::plan::clean::{Breadth, CleanPolicy, Layers};
 use crate::plan::news::news;
@@ -185,8 +185,10 @@ pub(super) async fn carry_out(
     let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(key)).unless(&taken_over);
     let stop = stop.shared();
     let runs = RefCell::new(running(plan));
-    let stopped = |step: &Step| {
-        runs.borrow_mut().remove(&*step.id());
+    let stopped = |moment, step: &Step| {
+        if let Moment::Ended(_) = moment {
+            runs.borrow_mut().remove(&*step.id());
+        }
     };
     let report = {
         let mut work = pin!(hand.carry_out(plan, stop.clone(), stopped));

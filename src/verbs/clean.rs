@@ -3,7 +3,6 @@
 mod scope;
 
 use std::collections::HashSet;
-use std::io::IsTerminal;
 
 use futures_util::FutureExt as _;
 
@@ -24,6 +23,7 @@ use crate::plan::unknown::unknown;
 use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
 use crate::report;
+use crate::report::progress::{ENGINE, Progress};
 use crate::session::{dead, end};
 
 /// Errors that are told one by one; the document has a result for every step.
@@ -71,6 +71,7 @@ async fn look_and_plan(app: &App, flags: &CleanFlags, here: &Here) -> Result<(Ob
         (None, true) => Breadth::Stamped,
         (None, false) => Breadth::Ours,
     };
+    let looking = Progress::of_a_look(app.is_watched(), ENGINE);
     let mut seen = Observation::look(app, breadth).await?;
     let at_first = seen.breadth;
     if policies.iter().any(|policy| policy.cache != CacheWish::Leave)
@@ -95,6 +96,7 @@ async fn look_and_plan(app: &App, flags: &CleanFlags, here: &Here) -> Result<(Ob
         file.check(path, &seen.info)?;
     }
     let planned = make(here, &mut seen, policies, file.map(|(_, file)| file)).await?;
+    drop(looking);
     if app.verbose && at_first < seen.breadth && seen.breadth == Breadth::Whole {
         let many = seen.snapshot.images.len();
         report::say(format_args!("looked at all {many} images of this engine, on which something of it hangs"));
@@ -112,7 +114,7 @@ async fn look_and_plan(app: &App, flags: &CleanFlags, here: &Here) -> Result<(Ob
 /// Does what the plan says, notes it, and says so.
 async fn take_away(app: &App, here: &Here, seen: &mut Observation, planned: Planned) -> Result<u8> {
     let Planned { policy, plan: mut made, whole } = planned;
-    let bar = report::progress::Bar::new(wants_bar(app), made.steps.len());
+    let progress = Progress::of_steps(app.is_watched(), &made.steps);
     let state = app.state()?;
     let of = match &policy.scope {
         Scope::Session(key) => key,
@@ -124,8 +126,8 @@ async fn take_away(app: &App, here: &Here, seen: &mut Observation, planned: Plan
     let is_opened = |step: &Step| seen.is_opened_since(app, here, &policy, step);
     let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(of)).unless(&is_opened);
     let stop = asked_to_stop().boxed_local().shared();
-    let mut report = hand.carry_out(&mut made, stop.clone(), |_| bar.step()).await;
-    bar.end();
+    let mut report = hand.carry_out(&mut made, stop.clone(), |moment, step| progress.tell(moment, step)).await;
+    drop(progress);
     if let Some(mut cache) = cache {
         if whole && !report.interrupted {
             let layers = Layers::new();
@@ -201,10 +203,6 @@ fn show(app: &App, seen: &Observation, plan: &Plan, policy: &CleanPolicy, done: 
 fn whose(app: &App, policy: &CleanPolicy) -> String {
     let typed = matches!(app.settings.source("project"), Some(Source::Flag(_)));
     report::clean::whose(&policy.scope, policy.compose.as_ref(), app.key.project.as_str(), typed)
-}
-
-fn wants_bar(app: &App) -> bool {
-    !app.quiet && !app.settings.format.is_document() && std::io::stderr().is_terminal()
 }
 
 /// The session that was to be cleaned is left to those who keep it open.
