@@ -134,7 +134,7 @@ async fn verified(
     let misnamed = result.filter(|named| facts.can.may_misname_results && is_misnamed(named));
     if let Some(named) = misnamed
         && let Some(step) = attribution::last_step(facts.shown, named, &details)
-        && let Some(own) = lost(engine, facts.can, facts.intent, facts.began, books, Some(step)).await?
+        && let Some(own) = lost(engine, facts.can, facts.intent, (facts.began, facts.before), books, Some(step)).await?
     {
         details.extend(engine.step(&own.to_string()).await?);
         result = Some(own);
@@ -152,12 +152,13 @@ async fn verified(
     Ok((result, attribution::verify(facts.shown, &evidence, |id| books.has(id))))
 }
 
-/// The result that docker could not name, on top of a certain step where that is known.
+/// The result that docker could not name, on top of a certain step where that is known, of a build that began then, when
+/// its names meant these.
 pub(crate) async fn lost(
     engine: &impl Engine,
     can: Capabilities,
     intent: &Intent,
-    began: Timestamp,
+    (began, before): (Timestamp, &[(Reference, ImageId)]),
     books: &Books,
     on: Option<ImageId>,
 ) -> Result<Option<ImageId>> {
@@ -165,7 +166,7 @@ pub(crate) async fn lost(
     images.retain(|image| on.is_none_or(|step| image.id == step || image.parent == Some(step)));
     let Capabilities { digest_means_travel, .. } = can;
     let Intent { stamp, tags, beside, .. } = intent;
-    let lost = Lost { stamp, tags, beside, began, digest_means_travel };
+    let lost = Lost { stamp, tags, beside, began, before, digest_means_travel };
     let mut details = Vec::new();
     for image in lost.stamped(&images) {
         details.extend(engine.image(&image.id.to_string()).await?);

@@ -57,7 +57,7 @@ async fn recover_one(
     };
     let result = match said {
         Some(id) => Some(id),
-        None => lost(engine, can, intent, began, &books, None).await?,
+        None => lost(engine, can, intent, (began, &unfinished.before), &books, None).await?,
     };
     let facts = BuildFacts {
         can,

@@ -42,6 +42,20 @@ pub(crate) struct Names {
     pub(super) loan: TagLoan,
 }
 
+impl Names {
+    /// Whether any of them means another image by now.
+    pub(super) async fn have_moved(&self, engine: &impl Engine) -> Result<bool> {
+        for name in &self.gives {
+            let meant = self.tags.iter().find(|(tag, _)| tag.names_the_same(name)).map(|(_, id)| *id);
+            let means = engine.image(name.as_str()).await?.map(|image| image.id);
+            if means.is_some() && means != meant {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 impl Before {
     /// Now, by the engine's clock; a moment ago, if anything.
     pub(super) fn now(&self) -> Timestamp {

@@ -164,8 +164,10 @@ impl Job {
             let result = match (ok, &target.name) {
                 (true, _) => self.result(target, made, seen, before, &books).await?,
                 // A target of a bake that failed may have been done before.
-                (false, Some(_)) => {
-                    bookkeeping::lost(&before.engine, before.info.can, &intent, before.began, &books, None).await?
+                (false, Some(_)) => self.lost(&intent, before, names, &books).await?,
+                // And so may an image that docker could then not push, or not give all of its names.
+                (false, None) if names.have_moved(&before.engine).await? => {
+                    self.lost(&intent, before, names, &books).await?
                 }
                 (false, None) => None,
             };
@@ -266,7 +268,14 @@ impl Job {
             return Ok(Some(named.id).filter(|id| !was_named || known.has(*id)));
         }
         // Another build has moved the tag since.
-        bookkeeping::lost(engine, before.info.can, &target.intent, before.began, known, None).await
+        let tags: Vec<_> = before.names.iter().flat_map(|names| names.tags.clone()).collect();
+        bookkeeping::lost(engine, before.info.can, &target.intent, (before.began, &tags), known, None).await
+    }
+
+    /// The image of a build that docker did not end well.
+    async fn lost(&self, intent: &Intent, before: &Before, names: &Names, known: &Books) -> Result<Option<ImageId>> {
+        let began = (before.began, &*names.tags);
+        bookkeeping::lost(&before.engine, before.info.can, intent, began, known, None).await
     }
 
     /// What the classic builder prints under `-q`.

@@ -1,9 +1,10 @@
-//! The result of a build that was killed before docker could say its ID.
+//! The result of a build whose ID docker did not say: it was killed before, or it failed once the image was there.
 //!
 //! 1. It bears the whole stamp of the build, and it did not inherit it: its parent has another one, and where the
 //!    engine names no parent, it is not built on the layers of an older image with this stamp. What the other targets
 //!    of the same bake have made tells nothing: they got theirs with it.
-//! 2. It was made after the build began, by the engine's clock.
+//! 2. It was made after the build began, by the engine's clock; or it has got one of the build's names since then, which
+//!    meant something else when the build began: what BuildKit takes from its cache is as old as that.
 //! 3. It has no name but those that the build was to give it, and was not pulled.
 //! 4. It is not on record: what is, was made by another build.
 //!
@@ -24,6 +25,8 @@ pub(crate) struct Lost<'a> {
     /// The names that other targets of the same bake give.
     pub beside: &'a [Reference],
     pub began: Timestamp,
+    /// What the names meant when it began.
+    pub before: &'a [(Reference, ImageId)],
     /// Any digest says that the image was pushed or pulled.
     pub digest_means_travel: bool,
 }
@@ -50,11 +53,18 @@ impl Lost<'_> {
             image.public_tags().all(given)
                 && !pulled
                 && !recorded(image.id)
-                && created.is_some_and(|created| created >= self.began)
+                && (created.is_some_and(|created| created >= self.began) || self.has_got_a_name(image, &known))
                 && !self.inherited(image, images, &known)
         };
         let stamped = self.stamped(images);
         stamped.iter().filter(may_be).max_by_key(|image| (image.is_tagged(), image.created)).map(|image| image.id)
+    }
+
+    /// Whether it was named since the build began, by what did not name it then.
+    fn has_got_a_name(&self, image: &Image, known: &HashMap<ImageId, &ImageDetail>) -> bool {
+        let had = |tag: &Reference| self.before.iter().any(|(name, id)| *id == image.id && name.names_the_same(tag));
+        let named = known.get(&image.id).and_then(|image| image.last_tagged);
+        image.public_tags().any(|tag| !had(tag)) && named.is_some_and(|named| named >= self.began)
     }
 
     fn inherited(&self, image: &Image, images: &[Image], known: &HashMap<ImageId, &ImageDetail>) -> bool {
@@ -73,7 +83,7 @@ impl Lost<'_> {
         let given = |tag: &Reference| self.beside.iter().any(|given| given.names_the_same(tag));
         let image = images.iter().find(|image| image.id == other.id && image.is_tagged());
         let is_theirs = image.is_some_and(|image| image.public_tags().all(given) && image.digests.is_empty());
-        is_theirs && other.created.is_some_and(|created| created >= self.began)
+        is_theirs && other.created.max(other.last_tagged).is_some_and(|came| came >= self.began)
     }
 }
 
@@ -100,11 +110,18 @@ mod tests {
     }
 
     fn found(images: &[Image], details: &[ImageDetail], recorded: &[u8]) -> Option<ImageId> {
+        found_since(&[], images, details, recorded)
+    }
+
+    /// Where `app` meant these when the build began.
+    fn found_since(before: &[u8], images: &[Image], details: &[ImageDetail], recorded: &[u8]) -> Option<ImageId> {
         let stamp = key("p", "s").into();
         let tags = [Reference::written("app").expect("a name")];
         let began = Timestamp::from_second(BEGAN).expect("a time");
         let beside = [Reference::written("beside").expect("a name")];
-        let lost = Lost { stamp: &stamp, tags: &tags, beside: &beside, began, digest_means_travel: true };
+        let before: Vec<_> = before.iter().map(|n| (tags[0].clone(), id(*n))).collect();
+        let lost =
+            Lost { stamp: &stamp, tags: &tags, beside: &beside, began, before: &before, digest_means_travel: true };
         lost.result(images, details, |image| recorded.iter().any(|n| id(*n) == image))
     }
 
@@ -145,13 +162,32 @@ mod tests {
     }
 
     #[test]
+    fn what_came_out_of_the_cache_is_found_by_the_name_that_it_has_got() {
+        let of = key("p", "s");
+        let named = |at: i64| {
+            let last_tagged = Timestamp::from_second(at).ok();
+            [ImageDetail { last_tagged, ..detail(1, BEGAN - 900, &["a"]) }]
+        };
+        let tagged = || [image(1).stamp(&of).tag("app").done()];
+        assert_eq!(found_since(&[], &tagged(), &named(BEGAN), &[]), Some(id(1)));
+        assert_eq!(found_since(&[7], &tagged(), &named(BEGAN), &[]), Some(id(1)), "another one had it");
+        assert_eq!(found_since(&[1], &tagged(), &named(BEGAN), &[]), None, "it had it itself");
+        assert_eq!(found_since(&[], &tagged(), &named(BEGAN - 1), &[]), None, "named before");
+        assert_eq!(found_since(&[], &tagged(), &[detail(1, BEGAN - 900, &["a"])], &[]), None, "nobody says when");
+        assert_eq!(found_since(&[], &tagged(), &named(BEGAN), &[1]), None, "on record");
+        assert_eq!(found_since(&[], &[image(1).stamp(&of).done()], &named(BEGAN), &[]), None, "it has no name");
+        let others = [image(1).stamp(&of).tag("app").tag("theirs").done()];
+        assert_eq!(found_since(&[], &others, &named(BEGAN), &[]), None, "somebody named it");
+    }
+
+    #[test]
     fn half_a_stamp_finds_nothing() {
         let mut stamp: Stamp = key("p", "s").into();
         stamp.session = None;
         let mut half = image(1).stamp(&key("p", "s")).done();
         half.labels.remove(crate::model::SESSION_LABEL);
-        let lost =
-            Lost { stamp: &stamp, tags: &[], beside: &[], began: Timestamp::UNIX_EPOCH, digest_means_travel: false };
+        let began = Timestamp::UNIX_EPOCH;
+        let lost = Lost { stamp: &stamp, tags: &[], beside: &[], began, before: &[], digest_means_travel: false };
         assert_eq!(lost.result(&[half], &[detail(1, BEGAN, &["a"])], |_| false), None);
     }
 

@@ -17,6 +17,7 @@ pub(crate) fn promises() -> Promises {
             promises![
                 ten_changing_bakes_leave_nothing_behind,
                 a_target_that_was_done_when_its_bake_failed_is_noted,
+                a_target_that_came_from_the_cache_of_a_bake_that_failed_is_noted,
                 what_a_killed_bake_had_done_is_found_again,
                 what_others_have_beside_a_bake_stays_theirs,
                 of_two_targets_with_one_tag_none_is_left_nameless,
@@ -124,6 +125,24 @@ fn a_target_that_was_done_when_its_bake_failed_is_noted(engine: &Engine) {
         assert!(recorded.contains(&scene.maker.id(tag)), "{tag}\n{}", engine.inventory());
     }
     assert!(engine.has("one:dev") && engine.has("two:dev"), "{}", engine.inventory());
+}
+
+fn a_target_that_came_from_the_cache_of_a_bake_that_failed_is_noted(engine: &Engine) {
+    let scene = Scene::new(engine);
+    let bake = engine.docker(["buildx", "bake"]).cwd(scene.context.path()).env("SEED", "1");
+    bake.run().success();
+    for name in ["one:dev", "two:dev", "two:also", "three:dev"] {
+        engine.docker(["image", "rm", name]).run().success();
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    let theirs = engine.image().tag("one:dev").make();
+    for _ in 0..2 {
+        let dkb = engine.dkb_in(&scene.maker.state).project("app").cwd(scene.context.path());
+        let dkb = dkb.env("SEED", "1").env("END", "exit 3").args(["guard", "--"]);
+        dkb.arg(dkb_lab::dkb::dkb_path()).arg("bake").run().fails();
+        assert_eq!(engine.find("one:dev").map(|image| image.id), Some(theirs.id.clone()), "{}", engine.inventory());
+        assert!(!engine.has("two:dev") && dangling(engine).is_empty(), "{}", engine.inventory());
+    }
 }
 
 fn what_a_killed_bake_had_done_is_found_again(engine: &Engine) {

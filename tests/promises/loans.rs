@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use dkb_lab::promise::{containerd_store, docker, one_of_each_kind};
-use dkb_lab::{Context, Engine, Promises, eventually, promises};
+use dkb_lab::{Builder, Context, Engine, Promises, eventually, promises};
 
 use crate::building::{docker_after, docker_script};
 use crate::clean_host::{Books, PROJECT, SESSION, key, reason};
@@ -22,7 +22,17 @@ pub(crate) fn promises() -> Promises {
                 where_the_engine_refuses_to_hold_an_image_its_owner_is_told
             ],
         )
-        .on(docker, promises![a_tag_goes_back_to_what_somebody_built_during_the_build])
+        .on(
+            docker,
+            promises![
+                a_tag_goes_back_to_what_somebody_built_during_the_build,
+                a_tag_that_two_sessions_took_in_turn_goes_back_whichever_ends_first,
+            ],
+        )
+        .on(
+            |engine| docker(engine) && !engine.starts_with("docker-20"),
+            promises![a_tag_that_a_build_took_before_it_failed_goes_back],
+        )
         .on(
             one_of_each_kind,
             promises![a_tag_that_is_taken_while_a_session_ends_still_goes_back_to_whom_that_took_it_from],
@@ -189,6 +199,49 @@ fn a_tag_that_two_sessions_took_at_once_goes_back_past_both(engine: &Engine) {
         assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{}", engine.inventory());
         assert_eq!((engine.images().len(), names_of_ours(engine)), (1, 0), "{}", engine.inventory());
         engine.wipe();
+    }
+}
+
+/// The second one is a working copy's own, which nobody opened.
+fn a_tag_that_two_sessions_took_in_turn_goes_back_whichever_ends_first(engine: &Engine) {
+    for first_ends_first in [true, false] {
+        let theirs = engine.image().label("who", "owner").tag("app:dev").make();
+        let books = Books::of(engine);
+        let at_work = opened(&books, &key(PROJECT, SESSION));
+        for (n, session) in [SESSION, "local"].into_iter().enumerate() {
+            let context = Context::from_base(&format!("RUN echo {first_ends_first} {n} >/n"));
+            let dkb = books.dkb(engine).session(session).args(["build", "-q", "-t", "app:dev"]);
+            dkb.arg(context.path()).run().success();
+        }
+        drop(at_work);
+        let mut sessions = [SESSION, "local"];
+        if !first_ends_first {
+            sessions.reverse();
+        }
+        for session in sessions {
+            books.dkb(engine).args(["session", "end", session]).run().success();
+        }
+        assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{sessions:?}\n{}", engine.inventory());
+        let books = || std::fs::read_to_string(books.ledger.path()).expect("the books");
+        assert_eq!(names_of_ours(engine), 0, "{sessions:?}\n{}\n{}", engine.inventory(), books());
+        engine.wipe();
+    }
+}
+
+/// Docker makes the image, names it, and then can't push it; each time out of the cache.
+fn a_tag_that_a_build_took_before_it_failed_goes_back(engine: &Engine) {
+    let theirs = engine.image().label("who", "owner").tag("app:dev").make();
+    let books = Books::of(engine);
+    let context = Context::from_base("RUN echo ours >/ours");
+    engine.build(Builder::BuildKit, &context, &["-q"]).success();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    for _ in 0..2 {
+        let dkb = books.dkb(engine).no_env("DKB_SESSION").env("DOCKER_BUILDKIT", "1").args(["guard", "--"]);
+        let dkb =
+            dkb.arg(dkb_lab::dkb::dkb_path()).args(["build", "-t", "localhost:1/app:dev", "-t", "app:dev", "--push"]);
+        dkb.arg(context.path()).run().fails();
+        assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{}", engine.inventory());
+        assert!(!engine.has("localhost:1/app:dev") && names_of_ours(engine) == 0, "{}", engine.inventory());
     }
 }
 
