@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::notice::words_of;
 use super::progress::{ENGINE, Progress, is_watched};
-use super::words::{Loudness, all_of, count};
+use super::words::{Loudness, all_of, count, kind};
 use super::{Style, err, ids, is_one_stream, out, say, warn, written};
 use crate::config::seed::{LogFormat, Seed};
 use crate::config::{Format, Settings, value::Source};
@@ -40,6 +40,17 @@ pub(crate) struct Voice {
     dry: bool,
     /// The plan was shown already, to whoever was asked.
     asked: Cell<bool>,
+}
+
+/// What a plan's file has of a kind that is not swept now.
+pub(crate) fn unasked(what: Kind, n: usize) -> Option<String> {
+    let how = match what {
+        Kind::Volume => "--volumes",
+        Kind::BuilderState => "--only builder-state",
+        _ => "--only, --skip and the settings that leave them out",
+    };
+    let verb = if what == Kind::Volume || what == Kind::BuilderState { "go only with" } else { "stay by" };
+    (n > 0).then(|| format!("the plan has {n} {} that {verb} {how}", kind(what, n)))
 }
 
 impl Voice {

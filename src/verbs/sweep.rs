@@ -18,7 +18,7 @@ use crate::config::seed::{self, Seed};
 use crate::config::value::Source;
 use crate::engine::Docker;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Kind;
+use crate::model::{DiskUse, Kind};
 use crate::observe::host::HostObservation;
 use crate::observe::pressure;
 use crate::plan::narrow::{Wanted, narrow};
@@ -115,21 +115,25 @@ async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice,
     let (seen, swept, disk) = match &flags.act.apply {
         None => {
             let mut seen = HostObservation::look(app, engine, host.sweep.policy.clone()).await?;
-            let disk = match host.sweep.disk {
-                Some(marks) => Some(pressure::look(&mut seen, marks).await?),
-                None => None,
-            };
-            seen.policy.need = disk.map(|disk| disk.need);
+            let disk = look_at_the_disk(&mut seen, host).await?;
             let swept = seen.plan().await;
             (seen, swept, disk)
         }
         Some(file) => {
-            let plan = plan_file::read(file, "sweep")?;
+            let mut plan = plan_file::read(file, "sweep")?;
             let mut seen = HostObservation::look(app, engine, widest(app, host, &plan.steps)).await?;
             plan.check(file, &seen.info)?;
+            let disk = look_at_the_disk(&mut seen, host).await?;
+            for kind in Kind::ALL.into_iter().filter(|kind| !seen.policy.takes(*kind)) {
+                let all = plan.steps.len();
+                plan.steps.retain(|step| step.kind() != kind);
+                if let Some(words) = report::sweep::unasked(kind, all.saturating_sub(plan.steps.len())) {
+                    voice.warn(&host.name, &words);
+                }
+            }
             let mut swept = seen.plan().await;
             swept.plan = narrow(swept.plan, &plan.steps).plan;
-            (seen, swept, None)
+            (seen, swept, disk)
         }
     };
     report::notice::tell(&seen.notices);
@@ -141,8 +145,17 @@ async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice,
     Ok(Ready { seen, swept, looked: began.elapsed(), disk })
 }
 
-/// All that any sweep could take of the kinds that a plan from a file has. What is to stay stays: patterns, filters
-/// and numbers hold as ever, and an age where somebody has set one.
+/// How full it is, where it is swept for that, and how much that needs.
+async fn look_at_the_disk(seen: &mut HostObservation, host: &Host) -> Result<Option<DiskUse>> {
+    let Some(marks) = host.sweep.disk else { return Ok(None) };
+    let disk = pressure::look(seen, marks).await?;
+    seen.policy.need = Some(disk.need);
+    Ok(Some(disk))
+}
+
+/// All that any sweep could take of the kinds that a plan from a file has and that are swept now: whoever wrote it may
+/// not be the one who runs it, so what holds data is asked for each time. What is to stay stays: patterns, filters and
+/// numbers hold as ever, and an age where somebody has set one.
 fn widest(app: &App, host: &Host, steps: &[Wanted]) -> SweepPolicy {
     let asked = host.sweep.policy.clone();
     let takes = |kind| steps.iter().any(|step| step.kind() == kind);
@@ -151,12 +164,12 @@ fn widest(app: &App, host: &Host, steps: &[Wanted]) -> SweepPolicy {
     let age = |age: Duration, usual: Duration, set: bool| if set || age != usual { age } else { Duration::ZERO };
     let until_is_set = is_set("sweep.until");
     SweepPolicy {
-        containers: takes(Kind::Container),
-        images: takes(Kind::Image),
-        volumes: takes(Kind::Volume),
-        builder_state: takes(Kind::BuilderState),
-        networks: takes(Kind::Network),
-        cache: takes(Kind::BuildCache),
+        containers: asked.containers && takes(Kind::Container),
+        images: asked.images && takes(Kind::Image),
+        volumes: asked.volumes && takes(Kind::Volume),
+        builder_state: asked.builder_state && takes(Kind::BuilderState),
+        networks: asked.networks && takes(Kind::Network),
+        cache: asked.cache && takes(Kind::BuildCache),
         all_images: true,
         until: age(asked.until, usual.until, until_is_set),
         cache_until: age(asked.cache_until, usual.cache_until, until_is_set || is_set("sweep.cache_until")),

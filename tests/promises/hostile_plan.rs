@@ -242,6 +242,12 @@ fn a_forged_sweep_takes_nothing_that_is_to_stay(engine: &Engine) {
     }
     assert!(there(api.containers(), "Id", &json!(running)) && there(api.networks(), "Name", &json!("used-net")));
     let volumes = ["used", "precious", "unused"].map(|name| there(api.volumes(), "Name", &json!(name)));
+    assert_eq!(volumes, [true, true, true], "what holds data is asked for each time: {done:#}");
+    sweep(&["--skip", "volumes", "--volumes"]).run().success();
+    assert!(there(engine.api().volumes(), "Name", &json!("unused")));
+    sweep(&["--only", "containers"]).run().success().warns("the plan has");
+    let done = sweep(&["--volumes"]).run().success().json();
+    let volumes = ["used", "precious", "unused"].map(|name| there(engine.api().volumes(), "Name", &json!(name)));
     assert_eq!(volumes, [true, true, false], "{done:#}");
 }
 

@@ -46,7 +46,7 @@ fn what_a_builder_left_goes_by_name_once_the_builder_is_gone(engine: &Engine) {
     sweep(&["--only", "builder-state", "--plan", plan]).run().success();
     let create = ["create", "--name", "gone", "--driver", "docker-container"];
     buildx(&create).run().success();
-    let told = sweep(&["--apply", plan]).run().success().json();
+    let told = sweep(&["--only", "builder-state", "--apply", plan]).run().success().json();
     assert_eq!(there(), all, "{told:#}");
     buildx(&["rm", "gone"]).run();
     engine.volume(&state_of("gone0"), &[]);
