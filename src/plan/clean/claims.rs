@@ -199,7 +199,7 @@ impl<'a> Claims<'a> {
         };
         let key = SessionKey { project, session };
         let first = key == self.look.here.key && is_unheard_of(self.look) && image.digests.is_empty();
-        let second = believes_stamps(self.policy);
+        let second = believes_stamps(self.policy) && self.look.reaches_by_stamp(&key);
         let covered = match &self.policy.scope {
             Scope::Project { project } => key.project == *project,
             Scope::Session(session) => key == *session,

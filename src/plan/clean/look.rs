@@ -178,6 +178,15 @@ impl CleanLook<'_> {
             || says_where && copies.all(|copy| *copy == here.copy)
     }
 
+    /// The same of a session that a stamp alone tells of: where no book says in which working copies it was, it must be
+    /// this one's, or its project be named by who cleans.
+    pub(crate) fn reaches_by_stamp(&self, key: &SessionKey) -> bool {
+        let is_known = self.books.sessions.contains_key(key) || self.opened.contains_key(key);
+        let here = self.here;
+        let is_own = here.vouched || *key == here.key && here.alone || key.session == here.copy;
+        is_own || is_known && self.reaches(key)
+    }
+
     /// Whether a session is over and was never cleaned, as `--stale` means it.
     pub(super) fn is_stale(&self, entry: &SessionEntry, after: Duration) -> bool {
         !entry.is_cleaned() && self.life(&entry.key) != Life::Alive && self.goes_on(entry, after).is_none()

@@ -218,6 +218,22 @@ fn rule_1_the_second_door_is_opened_by_hand() {
     assert_eq!(case.steps(&all), [""; 0], "never with --all");
 }
 
+/// A checkout may call itself any project.
+#[test]
+fn rule_1_a_stamp_that_no_book_knows_is_believed_here_or_where_the_project_is_named() {
+    let trusting = CleanPolicy { trust_stamp: true, ..leftovers() };
+    let steps = |session: &str, vouched: bool| {
+        let mut case = case(vec![image(1).stamp(&key("p", session)).done()], vec![]);
+        case.here.vouched = vouched;
+        case.here.copy = Name::derived("local-here").expect("a name");
+        case.steps(&trusting)
+    };
+    assert_eq!(steps("run-of-others", false), [""; 0]);
+    assert_eq!(steps("local-there", false), [""; 0]);
+    assert_eq!(steps("local-here", false), ["-1"]);
+    assert_eq!(steps("local-there", true), ["-1"]);
+}
+
 #[test]
 fn rule_4_what_a_living_session_built_is_left_to_it() {
     let other = key("p", "t");
