@@ -123,6 +123,11 @@ impl Seat {
             let text = path.to_str().map(str::to_owned);
             text.ok_or_else(|| Error::failed(TRIED, format!("{} is not UTF-8, as a script is", path.display())))
         };
+        let there = self.script();
+        if fs::symlink_metadata(&there).is_ok() && !program::is_a_seat(&there) {
+            return Err(Error::failed(TRIED, format!("something else stands there ({})", there.display()))
+                .hint("move it away, if it is not needed"));
+        }
         let script = script(&utf8(dkb)?, &utf8(&buildx)?);
         fs::create_dir_all(self.folder()).map_err(failed)?;
         replace(&self.script(), &script, 0o755).map_err(failed)?;
@@ -147,7 +152,9 @@ impl Seat {
                 settings.replace(&text)?;
             }
         }
-        match fs::remove_file(self.script()) {
+        // Somebody may have put something of his own there since.
+        let is_ours = program::is_a_seat(&self.script());
+        match if is_ours { fs::remove_file(self.script()) } else { Ok(()) } {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(Error::failed(format!("removing {}", self.script().display()), error));
             }

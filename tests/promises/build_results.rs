@@ -20,9 +20,26 @@ pub(crate) fn promises() -> Promises {
             buildkit,
             promises![
                 what_a_builder_of_its_own_does_is_not_noted,
+                an_image_that_comes_beside_files_is_noted,
                 a_result_is_found_whatever_the_engine_says_the_quick_way,
             ],
         )
+}
+
+fn an_image_that_comes_beside_files_is_noted(engine: &Engine) {
+    let maker = Maker::new(engine, Builder::BuildKit);
+    let context = Context::from_base("COPY seed /seed");
+    for version in 0..2 {
+        context.write("seed", version.to_string());
+        let out = format!("type=local,dest={}", maker.state.work().join("out").display());
+        let build = maker.command(&context, &["-t", "app", "-o", "type=image", "-o", &out]).run();
+        if build.exit_code() != Some(0) {
+            // Old ones give one output only.
+            return;
+        }
+        assert!(maker.recorded().contains(&maker.id("app")), "{build}\n{}", engine.inventory());
+        assert_eq!(engine.images().iter().filter(|image| image.tags.is_empty()).count(), 0, "{}", engine.inventory());
+    }
 }
 
 fn the_newest_of_the_replaced_are_kept_where_that_is_asked(engine: &Engine, builder: Builder) {

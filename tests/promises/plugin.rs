@@ -24,6 +24,7 @@ pub(crate) fn promises() -> Promises {
             the_place_is_taken_and_given_back_to_the_byte,
             what_others_changed_meanwhile_stays,
             settings_that_are_none_or_somebody_elses_are_left_alone,
+            what_somebody_else_put_there_stays,
             settings_are_changed_where_a_link_leads,
             a_build_goes_to_dkb_and_all_else_to_the_real_one,
             a_dkb_that_is_gone_or_broken_or_too_old_is_passed_over,
@@ -188,6 +189,23 @@ fn settings_that_are_none_or_somebody_elses_are_left_alone() {
         assert_eq!(fs::read_to_string(&theirs).expect("the file"), "{}");
         assert_eq!(user.files(), ["cli-plugins", "config.json"]);
     }
+}
+
+fn what_somebody_else_put_there_stays() {
+    let user = User::new();
+    let (theirs, folder) = (tempfile::tempdir().expect("a folder"), user.state.docker_config().join("dkb-seat"));
+    let script = theirs.path().join("docker-buildx");
+    fs::write(&script, "#!/bin/sh\necho mine\n").expect("a script");
+    symlink(theirs.path(), &folder).expect("a link");
+    let refused = user.plugin(&["install", "--every-build"]).run().code(2);
+    refused.says("something else stands there").says("move it away");
+    user.plugin(&["uninstall"]).run();
+    assert_eq!(fs::read_to_string(&script).expect("the script"), "#!/bin/sh\necho mine\n");
+    fs::remove_file(&folder).expect("the link");
+    user.install();
+    fs::write(folder.join("docker-buildx"), "#!/bin/sh\necho mine\n").expect("a script");
+    user.plugin(&["uninstall"]).run().success();
+    assert!(folder.join("docker-buildx").exists(), "it is not what dkb wrote any more");
 }
 
 fn settings_are_changed_where_a_link_leads() {

@@ -52,6 +52,8 @@ pub enum NoIdFile {
     Asks,
     /// The result is files.
     Files,
+    /// It is files, and an image in the engine besides.
+    FilesToo,
     /// The result goes to a registry from a builder of its own.
     Pushed,
     /// The result stays in a builder of its own, or becomes a file or nothing.
@@ -68,7 +70,7 @@ impl NoIdFile {
     /// Whether there is an image all the same, which the tags or the output of `-q` can name. Where there is
     /// none, an image that has these tags is not this build's.
     pub const fn leaves_image(self) -> bool {
-        matches!(self, Self::Manifest | Self::Platforms | Self::TurnedOff)
+        matches!(self, Self::FilesToo | Self::Manifest | Self::Platforms | Self::TurnedOff)
     }
 }
 
@@ -94,14 +96,14 @@ pub fn id_file(words: &BuildWords, builder: Builder) -> IdFile<'_> {
 }
 
 fn docker(words: &BuildWords, builder: Builder) -> Option<NoIdFile> {
-    if words.outputs.iter().any(super::Output::is_files) {
-        return Some(NoIdFile::Files);
-    }
     let loads = words.load || words.outputs.iter().any(super::Output::is_load);
     let stays = match builder {
         Builder::Engine => words.push || words.outputs.is_empty() || words.outputs.iter().any(super::Output::is_image),
         Builder::Apart => false,
     };
+    if words.outputs.iter().any(super::Output::is_files) {
+        return Some(if loads || stays { NoIdFile::FilesToo } else { NoIdFile::Files });
+    }
     if loads || stays {
         None
     } else if words.push || words.outputs.iter().any(super::Output::is_image) {
