@@ -40,7 +40,7 @@ impl Limits {
     /// A program that carries the bytes may log in somewhere first, and docker's own logs in twice.
     pub(super) fn on(self, way: &Way) -> Self {
         let Way::ThroughCli { .. } = way else { return self };
-        let connect = self.connect * 4;
+        let connect = self.connect.saturating_mul(4);
         Self { connect, ask: self.ask.max(connect), ..self }
     }
 }
