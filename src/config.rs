@@ -144,6 +144,16 @@ impl Settings {
     pub fn source(&self, key: &str) -> Option<&Source> {
         self.effective.iter().find(|one| one.key.name == key && one.value.is_some())?.sources.first()
     }
+
+    /// Whether a flag says it, for this one run.
+    pub fn is_typed(&self, key: &str) -> bool {
+        matches!(self.source(key), Some(Source::Flag(_)))
+    }
+
+    /// Whether anybody says it, anywhere.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.source(key).is_some_and(|source| *source != Source::Default)
+    }
 }
 
 impl SweepSettings {

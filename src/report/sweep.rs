@@ -15,7 +15,7 @@ use super::progress::Bar;
 use super::words::{Loudness, all_of};
 use super::{Style, err, ids, is_one_stream, out, say, warn, written};
 use crate::config::seed::{LogFormat, Seed};
-use crate::config::{Format, Settings, value::Source};
+use crate::config::{Format, Settings};
 use crate::error::Error;
 use crate::model::{DiskUse, Gap, Kind};
 use crate::plan::sweep::{SweepPolicy, Swept};
@@ -47,7 +47,7 @@ impl Voice {
     /// For people, on a terminal and elsewhere; in lines for whoever asked for them, or set a variable of the
     /// docker-cleaner's.
     pub(crate) fn new(settings: &Settings, loudness: Loudness, seed: &Seed, many: bool, dry: bool) -> Self {
-        let named = settings.source("format").is_some_and(|source| *source != Source::Default);
+        let named = settings.is_set("format");
         let tongue = if settings.format.is_document() {
             Tongue::Document(settings.format)
         } else if seed.format.is_some() || !named && seed.speaks {

@@ -11,7 +11,6 @@ use crate::app::App;
 use crate::apply::Hand;
 use crate::cli::CleanFlags;
 use crate::config::here::machine;
-use crate::config::value::Source;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Life, Plan, Record, Scope, SessionKey, Step};
 use crate::observe::{Observation, unknown};
@@ -199,8 +198,8 @@ fn show(app: &App, seen: &Observation, plan: &Plan, policy: &CleanPolicy, done: 
 }
 
 fn whose(app: &App, policy: &CleanPolicy) -> String {
-    let typed = matches!(app.settings.source("project"), Some(Source::Flag(_)));
-    report::clean::whose(&policy.scope, policy.compose.as_ref(), app.key.project.as_str(), typed)
+    let is_typed = app.settings.is_typed("project");
+    report::clean::whose(&policy.scope, policy.compose.as_ref(), app.key.project.as_str(), is_typed)
 }
 
 fn wants_bar(app: &App) -> bool {

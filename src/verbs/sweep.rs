@@ -14,7 +14,6 @@ use futures_util::future::join_all;
 use crate::app::{App, env};
 use crate::cli;
 use crate::config::seed::{self, Seed};
-use crate::config::value::Source;
 use crate::engine::Docker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Kind;
@@ -140,9 +139,8 @@ fn widest(app: &App, host: &Host, steps: &[Wanted]) -> SweepPolicy {
     let asked = host.sweep.policy.clone();
     let takes = |kind| steps.iter().any(|step| step.kind() == kind);
     let usual = &app.settings.sweep.policy;
-    let is_set = |key| app.settings.source(key).is_some_and(|source| *source != Source::Default);
     let age = |age: Duration, usual: Duration, set: bool| if set || age != usual { age } else { Duration::ZERO };
-    let until_is_set = is_set("sweep.until");
+    let until_is_set = app.settings.is_set("sweep.until");
     SweepPolicy {
         containers: takes(Kind::Container),
         images: takes(Kind::Image),
@@ -152,7 +150,11 @@ fn widest(app: &App, host: &Host, steps: &[Wanted]) -> SweepPolicy {
         cache: takes(Kind::BuildCache),
         all_images: true,
         until: age(asked.until, usual.until, until_is_set),
-        cache_until: age(asked.cache_until, usual.cache_until, until_is_set || is_set("sweep.cache_until")),
+        cache_until: age(
+            asked.cache_until,
+            usual.cache_until,
+            until_is_set || app.settings.is_set("sweep.cache_until"),
+        ),
         ..asked
     }
 }

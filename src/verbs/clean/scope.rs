@@ -4,7 +4,6 @@ use std::io::IsTerminal;
 
 use crate::app::App;
 use crate::cli::CleanFlags;
-use crate::config::value::Source;
 use crate::error::{Error, Result};
 use crate::model::{Asked, Kind, MountNamespace, Name, Plan, Scope, SessionKey, Step};
 use crate::plan::clean::{CacheWish, CleanPolicy};
@@ -73,16 +72,15 @@ pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> R
 
 /// What was typed to say whose things are meant, and so may be a slip of the pen.
 pub(super) fn named<'a>(app: &App, flags: &CleanFlags, policy: &'a CleanPolicy) -> Vec<(String, Subject<'a>)> {
-    let typed = |key: &str| matches!(app.settings.source(key), Some(Source::Flag(_)));
     if flags.act.apply.is_some() {
         return Vec::new();
     }
     let whose = match &policy.scope {
-        Scope::Session(key) if typed("session") || *key != app.key => {
+        Scope::Session(key) if app.settings.is_typed("session") || *key != app.key => {
             Some((format!("cleaning session {}", key.session), Subject::Session(key, "clean --session")))
         }
         Scope::Project { project } | Scope::Stale { project } | Scope::Session(SessionKey { project, .. })
-            if typed("project") =>
+            if app.settings.is_typed("project") =>
         {
             Some((format!("cleaning project {project}"), Subject::Project(project)))
         }
