@@ -227,6 +227,7 @@ async fn ask_for_names(engine: &impl Engine, books: &Books, containers: &mut [Co
     Ok(())
 }
 
+/// The sessions of the books, and others that somebody is at work in.
 pub(crate) fn lives(state: &State, books: &Books, engine: Option<&str>) -> HashMap<SessionKey, Life> {
     let mut lives = state.lives(books.sessions.keys(), &machine(), engine);
     // Who is at work may not have come into the books. The dead may have died on another engine.

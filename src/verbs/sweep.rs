@@ -125,7 +125,7 @@ async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice,
         }
     };
     report::notice::tell(&seen.notices);
-    dead::tell_of_the_dead(app, &seen.lives_here(), seen.info.identity.as_deref());
+    dead::tell_of_the_dead(app, &seen.lives, seen.info.identity.as_deref());
     seen.gaps.iter().for_each(|gap| voice.gap(&host.name, gap));
     for unmatched in seen.unmatched().await {
         voice.warn(&host.name, &unmatched.to_string());
