@@ -255,7 +255,7 @@ fn end_sessions(
 
 /// Shows what would go on stderr, since stdout is for the result, and asks.
 fn agreed(app: &App, plan: &Plan, policy: &CleanPolicy, what: String) -> Result<bool> {
-    if !scope::somebody_is_there() {
+    if !report::can_ask() {
         return Err(
             Error::usage(what, "there is nobody to ask").hint("say --yes, after a look at what --dry-run shows")
         );

@@ -5,7 +5,6 @@ mod run;
 mod user;
 mod wait;
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -46,7 +45,7 @@ pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
         return Err(Error::usage("choosing the output", format!("--format json and {lines} are both set"))
             .hint(format!("--format json is one document, {lines} gives lines: leave one of them out")));
     }
-    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let terminal = report::can_ask();
     let yes = app.settings.yes || seed.is_forced(terminal);
     let mode = match flags.act.dry_run || flags.act.plan.is_some() || seed.dry_run {
         true => Mode::Show,

@@ -1,13 +1,12 @@
 //! What a clean covers: as its flags say, or as a plan's file was asked for.
 
-use std::io::IsTerminal;
-
 use crate::app::App;
 use crate::cli::CleanFlags;
 use crate::error::{Error, Result};
 use crate::model::{Asked, Kind, MountNamespace, Name, Plan, Scope, SessionKey, Step};
 use crate::plan::clean::{CacheWish, CleanPolicy};
 use crate::plan::unknown::Subject;
+use crate::report;
 
 pub(super) fn of_flags(app: &App, flags: &CleanFlags) -> Result<CleanPolicy> {
     let scope = flags.scope(&app.key)?;
@@ -107,10 +106,10 @@ pub(super) fn must_ask(policy: &CleanPolicy, here: &SessionKey, plan: &Plan) -> 
         {
             Some(format!("cleaning the project {project}, which is not this one"))
         }
-        Scope::Session(key) if key.session.is_local() && somebody_is_there() => {
+        Scope::Session(key) if key.session.is_local() && report::can_ask() => {
             Some("cleaning this working copy".to_owned())
         }
-        Scope::Project { project } if policy.tags && somebody_is_there() => {
+        Scope::Project { project } if policy.tags && report::can_ask() => {
             Some(format!("cleaning the tags of {project}"))
         }
         Scope::Session(_) | Scope::Project { .. } | Scope::Stale { .. } => None,
@@ -118,10 +117,6 @@ pub(super) fn must_ask(policy: &CleanPolicy, here: &SessionKey, plan: &Plan) -> 
     // Whoever needs the cache builds it anew.
     let is_named = |step: &Step| step.kind() != Kind::BuildCache && !step.names().is_empty();
     wide.filter(|_| (policy.tags || policy.containers) && plan.steps.iter().any(is_named))
-}
-
-pub(super) fn somebody_is_there() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
 #[cfg(test)]
