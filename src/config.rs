@@ -3,9 +3,10 @@
 //! - [`keys`]: the one table of what can be set.
 //! - `value`, `file`, `merge`: what was said, read and brought together; pure.
 //! - `places`: where files are and what the environment says; the edge to the disk.
-//! - `seed`: the variables of the docker-cleaner container, which `sweep` takes too.
+//! - `cleaner`: the variables of the docker-cleaner container, which `sweep` takes too.
 //! - `git`, [`here`]: what a working copy says about itself, and who we are in it; the other edge.
 
+pub(crate) mod cleaner;
 pub(crate) mod file;
 pub(crate) mod git;
 pub mod here;
@@ -13,7 +14,6 @@ pub mod keys;
 pub(crate) mod merge;
 pub(crate) mod places;
 mod printing;
-pub(crate) mod seed;
 mod typed;
 pub(crate) mod value;
 pub(crate) mod variables;

@@ -14,7 +14,7 @@ use super::notice::words_of;
 use super::progress::Bar;
 use super::words::{Loudness, all_of};
 use super::{Style, err, ids, is_one_stream, out, say, warn, written};
-use crate::config::seed::{LogFormat, Seed};
+use crate::config::cleaner::{CleanerVariables, LogFormat};
 use crate::config::{Format, Settings};
 use crate::error::Error;
 use crate::model::{DiskUse, Gap, Kind};
@@ -46,15 +46,22 @@ pub(crate) struct Voice {
 impl Voice {
     /// For people, on a terminal and elsewhere; in lines for whoever asked for them, or set a variable of the
     /// docker-cleaner's.
-    pub(crate) fn new(settings: &Settings, loudness: Loudness, seed: &Seed, many: bool, dry: bool) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        loudness: Loudness,
+        cleaner: &CleanerVariables,
+        log: Option<LogFormat>,
+        many: bool,
+        dry: bool,
+    ) -> Self {
         let named = settings.is_set("format");
         let tongue = if settings.format.is_document() {
             Tongue::Document(settings.format)
-        } else if seed.format.is_some() || !named && seed.speaks {
+        } else if log.is_some() || !named && cleaner.speaks {
             Tongue::Log(Log {
-                format: seed.format.unwrap_or(LogFormat::Text),
-                level: seed.level,
-                quiet: seed.quiet || loudness == Loudness::Quiet,
+                format: log.unwrap_or(LogFormat::Text),
+                level: cleaner.level,
+                quiet: cleaner.quiet || loudness == Loudness::Quiet,
             })
         } else if loudness == Loudness::Quiet {
             Tongue::Ids

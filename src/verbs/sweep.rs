@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
-use crate::app::{App, env};
+use crate::app::App;
 use crate::cli;
-use crate::config::seed::{self, Seed};
 use crate::engine::Docker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Kind;
@@ -37,36 +36,35 @@ enum Mode {
 }
 
 pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
-    let seed = seed::read(&env)?;
-    seed.warnings.iter().for_each(report::warn);
-    let log = flags.log.map_or(seed.format, Some);
+    let cleaner = &app.cleaner;
+    cleaner.warnings.iter().for_each(report::warn);
+    let log = flags.log.or(cleaner.format);
     if app.settings.format.is_document() && log.is_some() {
         let lines = if flags.log.is_some() { "--log" } else { "LOG_FORMAT" };
         return Err(Error::usage("choosing the output", format!("--format json and {lines} are both set"))
             .hint(format!("--format json is one document, {lines} gives lines: leave one of them out")));
     }
     let terminal = report::can_ask();
-    let yes = app.settings.yes || seed.is_forced(terminal);
-    let mode = match flags.act.dry_run || flags.act.plan.is_some() || seed.dry_run {
+    let yes = app.settings.yes || cleaner.is_forced(terminal);
+    let mode = match flags.act.dry_run || flags.act.plan.is_some() || cleaner.dry_run {
         true => Mode::Show,
         false if yes => Mode::Do,
         false if terminal => Mode::Ask,
         false => {
             // In the words of whoever set it up.
-            let variable = if seed.speaks { "PRUNE_FORCE" } else { "DKB_YES" };
+            let variable = if cleaner.speaks { "PRUNE_FORCE" } else { "DKB_YES" };
             return Err(Error::usage("sweeping this host", "there is nobody to ask")
                 .hint(format!("say --yes or set {variable}=true, after a look at what --dry-run shows")));
         }
     };
     let began = Instant::now();
-    let mut hosts = hosts::hosts(app, flags, seed.socket.as_deref())?;
-    let seed = Seed { format: log, ..seed };
-    let voice = Voice::new(&app.settings, app.loudness(), &seed, hosts.len() > 1, mode == Mode::Show);
+    let mut hosts = hosts::hosts(app, flags, cleaner.socket.as_deref())?;
+    let voice = Voice::new(&app.settings, app.loudness(), cleaner, log, hosts.len() > 1, mode == Mode::Show);
     let as_document = flags.act.plan.as_deref().is_some_and(plan_file::is_the_result);
     let voice = if as_document { voice.into_document() } else { voice };
     app.runtime()?.block_on(async {
         let stop = asked_to_stop().boxed_local().shared();
-        if let Some(user) = &seed.user {
+        if let Some(user) = &cleaner.user {
             user::step_down(&mut hosts, user, &voice, began, stop.clone()).await;
         }
         let told = if mode == Mode::Ask {
