@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 
 use dkb::model::Stamp;
-use dkb::plan::argv::{self, Builder, IdFile, Injection, NoIdFile, Spelling, Tool};
+use dkb::plan::argv::{self, BuildWords, Builder, IdFile, Injection, NoIdFile, Spelling, Tool};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -85,7 +85,7 @@ impl Line {
         let words = self.words();
         let (spelling, rest) = Spelling::read(&words).expect("a build");
         let read = argv::read(self.tool(), rest);
-        let idfile = match argv::id_file(&read, Builder::told_by(&spelling, &read)) {
+        let idfile = match argv::id_file(&read, builder(&spelling, &read)) {
             IdFile::Ours => ours(),
             IdFile::Users(file) => format!("users {}", file.display()),
             IdFile::No(why) => named(why).to_owned(),
@@ -113,6 +113,12 @@ impl Line {
             ..self.clone()
         }
     }
+}
+
+/// As far as the words tell: no engine is there to be asked.
+fn builder(spelling: &Spelling, words: &BuildWords) -> Builder {
+    let named = spelling.builder().is_some() || words.builder.is_some();
+    if words.tool == Tool::Docker && (spelling.is_buildx() || named) { Builder::Apart } else { Builder::Engine }
 }
 
 fn text(word: &OsString) -> String {

@@ -25,7 +25,9 @@ pub fn argv(data: &[u8]) -> bool {
     let words: Vec<OsString> = rest.split(|byte| *byte == b'\n').map(|word| OsStr::from_bytes(word).into()).collect();
     let Some((spelling, users)) = Spelling::read(&words) else { return false };
     let read = argv::read(tool, users);
-    let _ = argv::id_file(&read, Builder::told_by(&spelling, &read));
+    for builder in [Builder::Engine, Builder::Apart] {
+        let _ = argv::id_file(&read, builder);
+    }
     let _ = argv::build_key(&read, Path::new("/work"));
 
     let stamp = stamp();
