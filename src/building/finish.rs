@@ -103,7 +103,7 @@ impl Job {
             }
             Err(error) => {
                 // The next dkb may be luckier, if there is anything to find and it can know which engine this was.
-                let built = ok || !seen.shown.images.is_empty();
+                let built = ok || !seen.build.shown.images.is_empty();
                 let late = error.kind == ErrorKind::Unreachable;
                 for target in &mut self.targets {
                     let may_be_found = built && late && target.intent.socket.is_some();
@@ -178,10 +178,10 @@ impl Job {
                 now: before.now(),
                 before: &took_from,
                 all: before.all.as_ref(),
-                shown: &seen.shown,
+                shown: &seen.build.shown,
                 result,
                 ok: ok || result.is_some(),
-                ran: seen.shown.was_running() && !before.info.can.looks_cost,
+                ran: seen.build.shown.was_running() && !before.info.can.looks_cost,
                 cut_off: false,
             };
             let build = bookkeeping::record(&before.engine, &books, &facts).await?;
@@ -249,7 +249,7 @@ impl Job {
         let said = match target.id_file(self.builder) {
             // The classic builder of docker 20.10 takes any output without a word, and makes an image all the same.
             IdFile::No(why) if !why.leaves_image() && !self.classic => return Ok(None),
-            _ => self.written_by_docker().and_then(read_iid).or(seen.id),
+            _ => self.written_by_docker().and_then(read_iid).or(seen.build.id),
         };
         // Where dkb does not know who wrote it, the image itself must say whose it is.
         for id in said.iter().chain(told) {
@@ -276,8 +276,8 @@ impl Job {
             end_with_newline(&path);
             Some(path)
         });
-        let id = file.and_then(|file| read_iid(&file)).or(seen.id)?;
-        Some(if seen.podman { id.digits() } else { id.to_string() })
+        let id = file.and_then(|file| read_iid(&file)).or(seen.build.id)?;
+        Some(if seen.build.podman { id.digits() } else { id.to_string() })
     }
 }
 

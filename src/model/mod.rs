@@ -37,7 +37,7 @@ pub use asked::{Asked, Scope};
 #[cfg(test)]
 pub(crate) use books::tests as books_tests;
 pub use books::{Books, More, Record, Tally, VERSION};
-pub use build::{Build, RunningBuild, Shown, ShownImage};
+pub use build::{Build, RunningBuild, Shown, ShownImage, ShownLine};
 pub use build_id::BuildId;
 pub use builder_state::{KnownBuilders, node_of};
 pub use cache::{CacheBooks, CacheClaim, CachedBuild, EndedBuild, PastBuild, PastStep};
