@@ -56,6 +56,28 @@ pub struct Intent {
     pub compose: Option<Name>,
 }
 
+impl Intent {
+    /// One that says nothing yet but whose build it is.
+    pub fn new(build: BuildId, of: SessionKey, started: Timestamp) -> Self {
+        Self {
+            build,
+            of,
+            started,
+            tags: Vec::new(),
+            key: String::new(),
+            stamp: Stamp::default(),
+            classic: false,
+            tilt: false,
+            ci: false,
+            slot: None,
+            copy: None,
+            socket: None,
+            beside: Vec::new(),
+            compose: None,
+        }
+    }
+}
+
 /// One line of the journal.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

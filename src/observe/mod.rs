@@ -1,10 +1,10 @@
 //! What there is: one look at an engine and the books, before anything is decided. This one is what the clean-up of
 //! our own things starts from; [`host`] is that of a whole host.
 
-mod come;
 mod disk;
 mod ended;
 pub(crate) mod host;
+mod opened_since;
 pub(crate) mod ours;
 mod planning;
 pub(crate) mod pressure;

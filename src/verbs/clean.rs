@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use futures_util::FutureExt as _;
 
 use crate::app::App;
-use crate::apply::Hand;
+use crate::apply::Applier;
 use crate::cli::CleanFlags;
 use crate::config::here::machine;
 use crate::error::{Error, ErrorKind, Result};
@@ -121,9 +121,9 @@ async fn take_away(app: &App, here: &Here, seen: &mut Observation, planned: Plan
     let seen = &*seen;
     let books = (&state, &seen.ledger, &seen.books);
     let is_opened = |step: &Step| seen.is_opened_since(app, here, &policy, step);
-    let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(of)).unless(&is_opened);
+    let applier = Applier::new(&seen.engine, &seen.snapshot, books, app.doer(of)).unless(&is_opened);
     let stop = asked_to_stop().boxed_local().shared();
-    let mut report = hand.carry_out(&mut made, stop.clone(), |_| bar.step()).await;
+    let mut report = applier.carry_out(&mut made, stop.clone(), |_| bar.step()).await;
     bar.end();
     if let Some(mut cache) = cache {
         if whole && !report.interrupted {
@@ -135,11 +135,11 @@ async fn take_away(app: &App, here: &Here, seen: &mut Observation, planned: Plan
         }
     }
     // Where it can't be said in which sessions somebody has built, none is over.
-    let ended = match hand.built_in().await {
+    let ended = match applier.built_in().await {
         Ok(built) if whole => end_sessions(app, here, seen, &policy, &made, &built)?,
         _ => Vec::new(),
     };
-    match hand.note(&made, report.gone.clone(), ended, stop).await {
+    match applier.note(&made, report.gone.clone(), ended, stop).await {
         Ok(notices) => report::notice::tell(&notices),
         Err(error) => {
             report.interrupted |= error.kind == ErrorKind::Interrupted;

@@ -4,20 +4,11 @@ use crate::model::books_tests::{id, key};
 
 fn intent(build: &str) -> Intent {
     Intent {
-        build: BuildId::parse(build).expect("an ID"),
-        of: key("p", "s"),
-        started: Timestamp::UNIX_EPOCH,
         tags: vec![Reference::written("app").expect("a name")],
         key: "k".to_owned(),
         stamp: key("p", "s").into(),
         classic: true,
-        tilt: false,
-        ci: false,
-        slot: None,
-        copy: None,
-        socket: None,
-        beside: Vec::new(),
-        compose: None,
+        ..Intent::new(BuildId::parse(build).expect("an ID"), key("p", "s"), Timestamp::UNIX_EPOCH)
     }
 }
 
