@@ -132,8 +132,7 @@ async fn apply(
     if !report.is_over() {
         explain::explain(deleter.engine, plan, &held, &stood_on, can).await;
     }
-    let is_gone = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
-    report.gone = plan.steps.iter().filter(is_gone).filter_map(Step::removed_image).collect();
+    report.gone = plan.steps.iter().filter(|step| step.is_done()).filter_map(Step::removed_image).collect();
     report
 }
 

@@ -29,7 +29,7 @@ fn again(scene: &Scene, staged: &Staged, ran: &Ran) -> Fake {
         let (mut plan, depths, can) = scenes::plan(&fake, &books, scene.verb).await;
         let deleter = image::ImageDeleter::of(&fake, can, &|_| {});
         apply(&deleter, &mut plan, &depths, async |_| Need::None, std::future::pending(), |_, _| {}).await;
-        let undone = plan.steps.iter().find(|step| !matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone)));
+        let undone = plan.steps.iter().find(|step| !step.is_done());
         assert!(undone.is_none(), "{}: {undone:#?}\n{}", scene.called, ran.log());
     });
     let mut broken = ran.watch.claims.broken(&fake.world());

@@ -200,7 +200,7 @@ pub(super) fn done(
             kept(&mut page, plan, policy, false);
         }
     }
-    totals(&mut page, plan, "removed", |step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone)));
+    totals(&mut page, plan, "removed", |step| step.is_done());
     to_cache(&mut page, plan, "moved");
     for step in plan.steps.iter().filter(|step| step.result == Some(Outcome::Kept)) {
         let kept = plan.kept.iter().rfind(|kept| kept.kind == step.kind() && kept.id == step.id());
@@ -209,9 +209,7 @@ pub(super) fn done(
         page.line(format!("kept  {} {}  {holders}", name(step), reason).trim_end());
     }
     if plan.totals().failed > 0 {
-        totals(&mut page, plan, "failed", |step| {
-            matches!(step.result, Some(Outcome::Failed | Outcome::Unknown | Outcome::NotTried))
-        });
+        totals(&mut page, plan, "failed", |step| step.has_failed());
     }
     page.dim(format_args!("in {:.1} s", told.seconds));
     page
