@@ -30,7 +30,7 @@ use std::collections::HashSet;
 
 use tokio::sync::Mutex;
 
-use super::ended::{StepEnd, plainly};
+use super::step_end::{StepEnd, plainly};
 use crate::engine::{self, Engine, Removed, ToDelete};
 use crate::error::{Error, Result};
 use crate::model::{Capabilities, ImageId, Outcome, Reference};

@@ -2,10 +2,10 @@
 
 mod applier;
 mod container;
-mod ended;
 mod explain;
 mod image;
 mod spare;
+mod step_end;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +18,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 pub(crate) use applier::Applier;
-use ended::{StepEnd, plainly};
+use step_end::{StepEnd, plainly};
 
 use crate::bookkeeping::Need;
 use crate::engine::Engine;

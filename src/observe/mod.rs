@@ -2,7 +2,7 @@
 //! our own things starts from; [`host`] is that of a whole host.
 
 mod disk;
-mod ended;
+mod ended_records;
 pub(crate) mod host;
 mod opened_since;
 pub(crate) mod ours;
@@ -19,7 +19,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::Timestamp;
 
-use ended::{ahead, end_records};
+use ended_records::{ahead, end_records};
 use ours::Seen;
 
 use crate::app::App;

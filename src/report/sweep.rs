@@ -3,7 +3,7 @@
 mod human;
 mod line;
 mod log;
-mod told;
+mod swept_host;
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
@@ -20,8 +20,8 @@ use crate::error::Error;
 use crate::model::{DiskUse, Gap, Kind};
 use crate::plan::sweep::{SweepPolicy, Swept};
 use line::Log;
-use told::TOLD;
-pub(crate) use told::{Part, SweptHost};
+use swept_host::TOLD;
+pub(crate) use swept_host::{Part, SweptHost};
 
 enum VoiceForm {
     Human {

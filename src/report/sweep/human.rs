@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::super::table::Table;
 use super::super::words::{self, held_by, short_id, words};
 use super::super::{Page, Style};
-use super::told::{Since, SweptHost};
+use super::swept_host::{Since, SweptHost};
 use crate::error::Error;
 use crate::model::{
     DiskUse, KeptReason, Kind, LabelFilter, Outcome, Plan, Reason, Step, human_bytes, human_duration, total as sum,

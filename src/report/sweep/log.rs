@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::words::{all_of, held_by, kind, short_id, words};
 use super::human::{age, name, why};
 use super::line::{Line, Log, SUMMARY, fields};
-use super::told::{Part, Since, SweptHost, first_of, in_one_line};
+use super::swept_host::{Part, Since, SweptHost, first_of, in_one_line};
 use crate::config::cleaner::LogLevel;
 use crate::error::Error;
 use crate::model::{Kept, KeptReason, Kind, Plan, Step, human_bytes, human_duration, total};
