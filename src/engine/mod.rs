@@ -15,7 +15,8 @@
 //! - `fake`: an engine in memory, for tests; `faults`: real ones that misbehave.
 //!
 //! The docker program, and what lies beside it:
-//! - `program`: which docker program to run, and what it is; `question`: what it answers before it is run.
+//! - `program`: which docker program to run, and what it is; `first_line`: how a program is asked for that; `question`:
+//!   what docker's answers beside or before a build.
 //! - `builder`: which builder that program is going to use; `builder_lists`: which builders buildx knows, of everybody
 //!   whose list can be read.
 //! - `cli_files`: docker's own settings, and `docker_json` how docker reads them; `private_config`: a copy of them for
@@ -46,6 +47,7 @@ pub mod fake;
 mod fault;
 #[cfg(test)]
 mod faults;
+mod first_line;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod identity;
