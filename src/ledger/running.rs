@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::disk_room::has_room;
 use super::folder::Folder;
 use super::id_file::{OwnIdFile, read_iid};
-use super::room::has_room;
 use super::{State, lock_within_limit};
 use crate::error::Result;
 use crate::model::{BuildId, ImageId, Name, Reference, SessionKey, Shown, ShownLine, Stamp};
