@@ -18,6 +18,7 @@ use crate::ledger::State;
 use crate::model::{Doer, GuardMark, MountNamespace, Name, Scope, SessionKey, Stamp};
 use crate::plan::clean::{CacheWish, CleanPolicy, Here};
 use crate::plan::identity::{Identity, NamedBy, Origin, is_vouched};
+use crate::report::progress::is_watched;
 use crate::report::words::Loudness;
 use crate::runtime::LateRuntime;
 
@@ -161,6 +162,11 @@ impl App {
             StampLevel::Project => Stamp { project: Some(self.key.project.clone()), session: None },
             StampLevel::None => Stamp::default(),
         }
+    }
+
+    /// Whether somebody watches what this does, at a terminal.
+    pub(crate) fn is_watched(&self) -> bool {
+        is_watched(!self.quiet && !self.settings.format.is_document())
     }
 
     pub(crate) fn loudness(&self) -> Loudness {

@@ -8,7 +8,7 @@ use crate::bookkeeping::{NeededByBuilds, Removals};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::ledger::{Ledger, State};
-use crate::model::{Books, BuildId, Doer, Holder, ImageId, Notice, Plan, Record, SessionKey, Snapshot, Step};
+use crate::model::{Books, BuildId, Doer, Holder, ImageId, Moment, Notice, Plan, Record, SessionKey, Snapshot, Step};
 use crate::plan::order;
 
 pub(crate) struct Applier<'a, E> {
@@ -44,18 +44,20 @@ impl<'a, E: Engine> Applier<'a, E> {
         &self,
         plan: &mut Plan,
         stop: impl Future<Output = ()>,
-        mut progress: impl FnMut(&Step),
+        mut progress: impl FnMut(Moment, &Step),
     ) -> Carried {
         let Snapshot { engine, images, .. } = self.snapshot;
         let told = self.removals.told(plan);
         let going = |id| self.removals.going(id);
-        let ended = |step: &Step, outcome| {
-            self.removals.ended(step, outcome, &told);
-            progress(step);
+        let tell = |moment, step: &Step| {
+            if let Moment::Ended(outcome) = moment {
+                self.removals.ended(step, outcome, &told);
+            }
+            progress(moment, step);
         };
         let deleter = image::ImageDeleter::of(self.engine, engine.can, &going);
         let depths = order::depths(images.iter());
-        let carried = apply(&deleter, plan, &depths, async |step| self.builds.need(step).await, stop, ended).await;
+        let carried = apply(&deleter, plan, &depths, async |step| self.builds.need(step).await, stop, tell).await;
         for holder in plan.kept.iter_mut().flat_map(|kept| &mut kept.holders) {
             match holder {
                 Holder::Hold(name) if self.builds.is_own_hold(name) => *holder = Holder::OwnHold(std::mem::take(name)),

@@ -23,7 +23,7 @@ use step_end::{StepEnd, plainly};
 use crate::bookkeeping::Need;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Action, Deed, ImageGuard, ImageId, Kind, Outcome, Plan, Step};
+use crate::model::{Action, Deed, ImageGuard, ImageId, Kind, Moment, Outcome, Plan, Step};
 
 /// Stopping is mostly waiting for the container's own grace, and removing for its mounts. As many as docker's own
 /// program takes at a time.
@@ -66,14 +66,14 @@ impl Carried {
 }
 
 /// Does the steps in their order, a few at a time where they do not hang on each other. What is needed by
-/// then stays. `stop` ends it early; `progress` hears of each step that has ended, and how.
+/// then stays. `stop` ends it early; `progress` hears of each step.
 async fn apply(
     deleter: &image::ImageDeleter<'_, impl Engine>,
     plan: &mut Plan,
     depths: &HashMap<ImageId, usize>,
     need: impl AsyncFn(&Step) -> Need,
     stop: impl Future<Output = ()>,
-    mut progress: impl FnMut(&Step, Outcome),
+    mut progress: impl FnMut(Moment, &Step),
 ) -> Carried {
     let mut report = Carried::default();
     let mut stop = pin!(stop);
@@ -160,7 +160,7 @@ async fn side_by_side<'s, P: Future<Output = Result<Vec<StepEnd>>>>(
     at_once: usize,
     mut stop: Pin<&mut impl Future<Output = ()>>,
     report: &mut Carried,
-    progress: &mut impl FnMut(&Step, Outcome),
+    progress: &mut impl FnMut(Moment, &Step),
 ) -> Vec<StepEnd> {
     let mut ended: Vec<Option<Vec<StepEnd>>> = groups.iter().map(|_| None).collect();
     let mut waiting = groups.iter().copied().enumerate();
@@ -176,6 +176,9 @@ async fn side_by_side<'s, P: Future<Output = Result<Vec<StepEnd>>>>(
         while !report.is_over() && running.len() < at_once {
             let Some((at, next)) = waiting.next() else { break };
             begun = at + 1;
+            for step in next {
+                progress(Moment::Begins, step);
+            }
             let ended = perform(next);
             running.push(async move { (at, ended.await) });
         }
@@ -198,7 +201,7 @@ async fn side_by_side<'s, P: Future<Output = Result<Vec<StepEnd>>>>(
             report.lost = true;
             patience.as_mut().reset(tokio::time::Instant::now() + GRACE);
         }
-        groups[at].iter().zip(&ends).for_each(|(step, end)| progress(step, end.outcome));
+        groups[at].iter().zip(&ends).for_each(|(step, end)| progress(Moment::Ended(end.outcome), step));
         ended[at] = Some(ends);
     }
     let untold = |at| StepEnd::plainly(if at < begun { Outcome::Unknown } else { Outcome::NotTried });

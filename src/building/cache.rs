@@ -106,7 +106,7 @@ pub(crate) async fn take_superseded_cache(
     let mut plan = Plan::new("build", info, Timestamp::now(), steps, Vec::new());
     let snapshot = Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() };
     let applier = Applier::new(engine, &snapshot, (state, &ledger, &books), doer);
-    applier.carry_out(&mut plan, std::future::pending(), |_| {}).await;
+    applier.carry_out(&mut plan, std::future::pending(), |_, _| {}).await;
     cache.forget(&plan)?;
     applier.note(&plan, Vec::new(), Vec::new(), std::future::pending()).await.map(|_| false)
 }

@@ -68,7 +68,7 @@ pub(super) async fn take_away(
     let mut plan = Plan::new("build", info, Timestamp::now(), steps, Vec::new());
     let doer = Doer { verb: "build", of: &first.of };
     let applier = Applier::new(engine, &snapshot, (state, ledger, books), doer).of_builds(&own);
-    let report = applier.carry_out(&mut plan, stop, |_| {}).await;
+    let report = applier.carry_out(&mut plan, stop, |_, _| {}).await;
     let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
     let mut gone = report.gone;
     gone.extend(candidates.all().filter(|id| !there.contains(id) && !used.contains(id)));

@@ -78,14 +78,19 @@ impl State {
         History::new(self.folder.join("history"))
     }
 
+    /// The ledgers of all engines, of those that were written to since then.
+    pub(crate) fn ledgers_since(&self, since: Timestamp) -> Vec<Ledger> {
+        let folder = self.folder.join("engines");
+        folder.names().into_iter().filter_map(|name| Ledger::found(folder.join(name), since)).collect()
+    }
+
     /// The engines, but for the one of this ledger, for which the books know a build of this session since then.
     fn built_elsewhere(&self, key: &SessionKey, here: &Ledger, since: Timestamp) -> Vec<String> {
-        let folder = self.folder.join("engines");
-        let ledgers = folder.names().into_iter().filter_map(|name| Ledger::found(folder.join(name), since));
         let built = |ledger: &Ledger| {
             ledger.read().is_ok_and(|(books, _)| books.of_session(key).any(|build| build.at >= since))
         };
-        let others = ledgers.filter(|ledger| ledger.path() != here.path() && built(ledger));
+        let others =
+            self.ledgers_since(since).into_iter().filter(|ledger| ledger.path() != here.path() && built(ledger));
         others.map(|ledger| ledger.engine().to_owned()).collect()
     }
 

@@ -69,4 +69,4 @@ pub(crate) use snapshot::tests as image_tests;
 pub use snapshot::{Container, ContainerState, EngineInfo, Image, ImageDetail, Snapshot};
 pub use socket::{SocketDoor, SocketRights};
 pub use stamp::{PROJECT_LABEL, RUN_LABEL, SESSION_LABEL, Stamp};
-pub use step::{Action, CacheUse, Deed, ImageGuard, Kind, Outcome, Reason, Step};
+pub use step::{Action, CacheUse, Deed, ImageGuard, Kind, Moment, Outcome, Reason, Step};

@@ -99,6 +99,13 @@ pub enum Outcome {
     NotTried,
 }
 
+/// What there is to tell of a step while a plan is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    Begins,
+    Ended(Outcome),
+}
+
 /// What is done, to what, and on which condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deed {

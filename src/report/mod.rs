@@ -53,7 +53,7 @@ pub(crate) fn out(page: &Page) {
 
 /// The same for a text that is all our own.
 pub(crate) fn out_as_it_is(text: &[u8]) {
-    let Err(error) = write(io::stdout().lock(), text) else { return };
+    let Err(error) = progress::aside(|| write(io::stdout().lock(), text)) else { return };
     if error.kind() != ErrorKind::BrokenPipe && !IS_CUT.swap(true, Ordering::Relaxed) {
         let next = "make room where it goes; dkb log tells what was taken away";
         say(Error::failed("writing the result to stdout", error).hint(next));
@@ -130,11 +130,11 @@ pub(crate) fn asks<'a>(steps: impl IntoIterator<Item = &'a Step>) -> bool {
 /// Passes a part of another program's stream on as it is; `false` where nobody reads it. What finds no room is lost, as
 /// it is to docker, whose build goes on.
 pub(crate) fn pass_on_stdout(bytes: &[u8]) -> bool {
-    is_read(&write(io::stdout().lock(), bytes))
+    is_read(&progress::aside(|| write(io::stdout().lock(), bytes)))
 }
 
 pub(crate) fn pass_on_stderr(bytes: &[u8]) -> bool {
-    is_read(&write(io::stderr().lock(), bytes))
+    is_read(&progress::aside(|| write(io::stderr().lock(), bytes)))
 }
 
 fn is_read(written: &io::Result<()>) -> bool {

@@ -6,18 +6,17 @@ mod log;
 mod swept_host;
 
 use std::cell::Cell;
-use std::io::{self, IsTerminal};
 
 use serde_json::json;
 
 use super::notice::words_of;
-use super::progress::Bar;
-use super::words::{Loudness, all_of};
+use super::progress::{ENGINE, Progress, is_watched};
+use super::words::{Loudness, all_of, count};
 use super::{Style, err, ids, is_one_stream, out, say, warn, written};
 use crate::config::cleaner::{CleanerVariables, LogFormat};
 use crate::config::{Format, Settings};
 use crate::error::Error;
-use crate::model::{DiskUse, Gap, Kind};
+use crate::model::{DiskUse, Gap, Kind, Step};
 use crate::plan::sweep::{SweepPolicy, Swept};
 use line::Log;
 use swept_host::TOLD;
@@ -167,9 +166,18 @@ impl Voice {
     }
 
     /// For somebody who watches one host.
-    pub(crate) fn bar(&self, length: usize) -> Bar {
-        let watched = matches!(self.form, VoiceForm::Human { .. }) && io::stderr().is_terminal();
-        Bar::new(watched && !self.many, length)
+    pub(crate) fn progress(&self, steps: &[Step]) -> Progress {
+        Progress::of_steps(self.is_watched() && !self.many, steps)
+    }
+
+    /// What is looked at takes as long as the slowest of these.
+    pub(crate) fn looking(&self, hosts: usize) -> Progress {
+        let at = if hosts == 1 { ENGINE.to_owned() } else { count(hosts, "host") };
+        Progress::of_a_look(self.is_watched(), &at)
+    }
+
+    fn is_watched(&self) -> bool {
+        is_watched(matches!(self.form, VoiceForm::Human { .. }))
     }
 
     pub(crate) fn host_done(&self, told: &SweptHost, policy: &SweepPolicy) {

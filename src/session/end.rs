@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::apply::{Applier, Carried};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{OpeningFile, SessionFile};
-use crate::model::{Books, Deed, Life, Name, Plan, Record, Scope, SessionEntry, SessionKey, Step};
+use crate::model::{Books, Deed, Life, Moment, Name, Plan, Record, Scope, SessionEntry, SessionKey, Step};
 use crate::observe::Observation;
 use crate::plan::clean::{Breadth, CleanPolicy, Layers};
 use crate::plan::news::news;
@@ -185,8 +185,10 @@ pub(super) async fn carry_out(
     let applier = Applier::new(&seen.engine, &seen.snapshot, books, app.doer(key)).unless(&taken_over);
     let stop = stop.shared();
     let runs = RefCell::new(running(plan));
-    let stopped = |step: &Step| {
-        runs.borrow_mut().remove(&*step.id());
+    let stopped = |moment, step: &Step| {
+        if let Moment::Ended(_) = moment {
+            runs.borrow_mut().remove(&*step.id());
+        }
     };
     let report = {
         let mut work = pin!(applier.carry_out(plan, stop.clone(), stopped));
@@ -236,9 +238,16 @@ pub(crate) fn is_kept_open(session: &SessionFile, but: Option<&str>, engine: Opt
     session.keepers(but, engine).map_or(true, |keepers| !keepers.is_empty())
 }
 
-/// The last who keeps a session open ends it.
-pub(crate) fn say_that_it_goes_on(key: &SessionKey) {
-    report::say(format_args!("session {} is still in use; whoever ends it last cleans up", key.session));
+/// The last who keeps a session open ends it. Whoever came while it was to end may be gone again by now.
+pub(crate) fn say_that_it_goes_on(key: &SessionKey, is_kept_open: bool) {
+    let SessionKey { session, .. } = key;
+    if is_kept_open {
+        report::say(format_args!("session {session} is still in use; whoever ends it last cleans up"));
+    } else {
+        report::say(format_args!(
+            "somebody opened session {session} while it was to end, so it is left; to end it: dkb session end {session}"
+        ));
+    }
 }
 
 /// What the books are told of a session that was opened then: whoever says so later was not at work in it until now.

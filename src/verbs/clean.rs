@@ -3,7 +3,6 @@
 mod scope;
 
 use std::collections::HashSet;
-use std::io::IsTerminal;
 
 use futures_util::FutureExt as _;
 
@@ -23,6 +22,7 @@ use crate::plan::unknown::unknown;
 use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
 use crate::report;
+use crate::report::progress::{ENGINE, Progress};
 use crate::session::{dead, end};
 
 /// Errors that are told one by one; the document has a result for every step.
@@ -70,6 +70,7 @@ async fn look_and_plan(app: &App, flags: &CleanFlags, here: &Here) -> Result<(Ob
         (None, true) => Breadth::Stamped,
         (None, false) => Breadth::Ours,
     };
+    let looking = Progress::of_a_look(app.is_watched(), ENGINE);
     let mut seen = Observation::look(app, breadth).await?;
     let at_first = seen.breadth;
     if policies.iter().any(|policy| policy.cache != CacheWish::Leave)
@@ -94,6 +95,7 @@ async fn look_and_plan(app: &App, flags: &CleanFlags, here: &Here) -> Result<(Ob
         file.check(path, &seen.info)?;
     }
     let planned = make(here, &mut seen, policies, file.map(|(_, file)| file)).await?;
+    drop(looking);
     if app.verbose && at_first < seen.breadth && seen.breadth == Breadth::Whole {
         let many = seen.snapshot.images.len();
         report::say(format_args!("looked at all {many} images of this engine, on which something of it hangs"));
@@ -111,7 +113,7 @@ async fn look_and_plan(app: &App, flags: &CleanFlags, here: &Here) -> Result<(Ob
 /// Does what the plan says, notes it, and says so.
 async fn take_away(app: &App, here: &Here, seen: &mut Observation, planned: Planned) -> Result<u8> {
     let Planned { policy, plan: mut made, whole } = planned;
-    let bar = report::progress::Bar::new(wants_bar(app), made.steps.len());
+    let progress = Progress::of_steps(app.is_watched(), &made.steps);
     let state = app.state()?;
     let of = match &policy.scope {
         Scope::Session(key) => key,
@@ -123,8 +125,8 @@ async fn take_away(app: &App, here: &Here, seen: &mut Observation, planned: Plan
     let is_opened = |step: &Step| seen.is_opened_since(app, here, &policy, step);
     let applier = Applier::new(&seen.engine, &seen.snapshot, books, app.doer(of)).unless(&is_opened);
     let stop = asked_to_stop().boxed_local().shared();
-    let mut report = applier.carry_out(&mut made, stop.clone(), |_| bar.step()).await;
-    bar.end();
+    let mut report = applier.carry_out(&mut made, stop.clone(), |moment, step| progress.tell(moment, step)).await;
+    drop(progress);
     if let Some(mut cache) = cache {
         if whole && !report.interrupted {
             let layers = Layers::new();
@@ -202,17 +204,13 @@ fn whose(app: &App, policy: &CleanPolicy) -> String {
     report::clean::whose(&policy.scope, policy.compose.as_ref(), app.key.project.as_str(), is_typed)
 }
 
-fn wants_bar(app: &App) -> bool {
-    !app.quiet && !app.settings.format.is_document() && std::io::stderr().is_terminal()
-}
-
 /// The session that was to be cleaned is left to those who keep it open.
 fn tell_of_a_living_one(app: &App, seen: &Observation, policy: &CleanPolicy) -> Result<()> {
     if let Scope::Session(key) = &policy.scope
         && (*key != app.key || app.here().shared)
         && end::is_kept_open(&app.state()?.session(key), None, seen.info.identity.as_deref())
     {
-        end::say_that_it_goes_on(key);
+        end::say_that_it_goes_on(key, true);
     }
     Ok(())
 }

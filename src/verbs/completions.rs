@@ -1,12 +1,22 @@
 //! `dkb completions` and `dkb man`: made of the same table of flags that the command line is read with.
+//!
+//! What a shell is told is to ask dkb, at each press of the key, so that what is there is offered: see `offered`.
+
+mod offered;
+
+use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, ArgAction, Command, ValueHint};
 use clap_complete::Shell;
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
+use clap_complete::env::Shells;
 
+use crate::app::env;
 use crate::cli;
 use crate::error::{Error, Result};
 use crate::plan::argv::{ShownFlag, docker_flags};
 use crate::report;
+use offered::DockersOffer;
 
 /// Prints the completions of a shell.
 pub(super) fn run(shell: Shell) {
@@ -19,11 +29,77 @@ pub(super) fn run_man(verb: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// By which a shell that asks what could stand there says which shell it is.
+const ASKED: &str = "_DKB_COMPLETE";
+
+/// Some shells say besides which word is being typed; otherwise it is the last.
+const PLACE: &str = "_CLAP_COMPLETE_INDEX";
+
 /// The completions of one shell.
 pub fn script(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut as_typed(cli::command()), "dkb", &mut script);
+    let shells = Shells::builtins();
+    if let Some(shell) = shells.completer(&shell.to_string()) {
+        // Writing into memory does not fail.
+        let _ = shell.write_registration(ASKED, "dkb", "dkb", "dkb", &mut script);
+    }
+    if shell == Shell::Zsh {
+        script.extend_from_slice(ZSH_AT_ONCE.as_bytes());
+    }
     script
+}
+
+/// zsh loads the file when the key is pressed for the first time, and would offer nothing that once.
+const ZSH_AT_ONCE: &str = r#"
+if [[ "${funcstack[1]}" == _dkb ]]; then
+    _clap_dynamic_completer_dkb "$@"
+fi
+"#;
+
+/// Answers a shell that asks what could stand there, if that is who calls. What goes wrong offers nothing: the user is
+/// typing.
+pub(super) fn answer(args: &[OsString]) -> bool {
+    let Some(shell) = env(ASKED) else { return false };
+    let words = args.iter().skip_while(|word| *word != "--").skip(1).cloned().collect::<Vec<_>>();
+    if let Some(shell) = Shells::builtins().completer(&shell.to_string_lossy()).filter(|_| !words.is_empty()) {
+        let mut offered = Vec::new();
+        let mut command = by_docker(&words).unwrap_or_else(|| {
+            let at = env(PLACE).and_then(|place| place.to_str()?.parse().ok()).unwrap_or(words.len() - 1);
+            let types_a_flag = words.get(at).is_some_and(|word: &OsString| word.as_encoded_bytes().starts_with(b"-"));
+            let command = as_typed(cli::command());
+            if types_a_flag { command } else { without_flags(command) }
+        });
+        if shell.write_complete(&mut command, words, None, &mut offered).is_ok() {
+            report::out_as_it_is(&offered);
+        }
+    }
+    true
+}
+
+/// Whoever types no dash is offered flags only where there is nothing else.
+fn without_flags(command: Command) -> Command {
+    command
+        .disable_help_flag(true)
+        .mut_args(|argument| if argument.is_positional() { argument } else { argument.hide(true) })
+        .mut_subcommands(without_flags)
+}
+
+/// A command that takes any words, the last of which docker completes.
+fn by_docker(words: &[OsString]) -> Option<Command> {
+    let [_, verb, rest @ ..] = words else { return None };
+    let verb = match verb.to_str()? {
+        "build" => &["build"][..],
+        "bake" => &["buildx", "bake"],
+        "compose" => &["compose"],
+        _ => return None,
+    };
+    if rest.is_empty() {
+        return None;
+    }
+    let offered = DockersOffer::behind(verb, rest, ASKED)?;
+    let starting = move |typed: &OsStr| offered.starting(typed);
+    let words = Arg::new("ARG").num_args(0..).allow_hyphen_values(true).add(ArgValueCompleter::new(starting));
+    Some(Command::new("dkb").disable_help_flag(true).disable_version_flag(true).arg(words))
 }
 
 /// The command with the flags that each verb takes. Behind docker's verbs all is docker's, so what dkb takes everywhere
@@ -33,14 +109,25 @@ fn as_typed(command: Command) -> Command {
     let everywhere: Vec<Arg> = everywhere.into_iter().map(|flag| flag.global(false)).collect();
     let command = command.mut_args(|flag| flag.global(false));
     let of_dockers = |verb: &Command| ["build", "bake", "compose"].into_iter().find(|name| *name == verb.get_name());
-    command.mut_subcommands(|verb| match of_dockers(&verb) {
+    let command = command.mut_subcommands(|verb| match of_dockers(&verb) {
         Some(name) => of_docker(name, &verb),
         None => with(verb, &everywhere),
-    })
+    });
+    offering(command)
 }
 
 fn with(command: Command, flags: &[Arg]) -> Command {
     command.args(flags).mut_subcommands(|verb| with(verb, flags))
+}
+
+/// With what there is to name.
+fn offering(command: Command) -> Command {
+    let verb = command.get_name().to_owned();
+    let command = command.mut_args(|argument| match offered::for_argument(&verb, &argument) {
+        Some(offer) => argument.add(ArgValueCandidates::new(offer)),
+        None => argument,
+    });
+    command.mut_subcommands(offering)
 }
 
 fn of_docker(name: &'static str, verb: &Command) -> Command {
@@ -106,20 +193,34 @@ pub fn files() -> Vec<(String, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
+    use clap_complete::CompletionCandidate;
+
     use super::*;
 
     #[test]
     fn every_shell_completes_every_verb_that_is_for_people() {
         for (name, text) in files().iter().filter(|(name, _)| !name.ends_with(".1")) {
-            let text = String::from_utf8_lossy(text);
-            for verb in ["watch", "tidy-cache", "docker-cli-plugin-metadata"] {
-                let text = text.replace("watch-pid", "");
-                assert!(!text.contains(verb), "{name} {verb}");
-            }
-            for verb in ["build", "clean", "status", "guard", "sweep", "keep-last"] {
-                assert!(text.contains(verb), "{name} {verb}");
-            }
+            assert!(String::from_utf8_lossy(text).contains(ASKED), "{name}");
         }
+        let offered = completed(&["dkb", ""]);
+        for verb in ["watch", "tidy-cache", "docker-cli-plugin-metadata"] {
+            assert!(!offered.contains(&verb.to_owned()), "{verb}");
+        }
+        for verb in ["build", "clean", "status", "guard", "sweep"] {
+            assert!(offered.contains(&verb.to_owned()), "{verb}: {offered:?}");
+        }
+        assert_eq!(completed(&["dkb", "clean", "--keep-l"]), ["--keep-last"]);
+        assert_eq!(completed(&["dkb", "config", "get", "keep_l"]), ["keep_last"]);
+        assert_eq!(completed(&["dkb", "sweep", "--only", "net"]), ["networks"]);
+        assert_eq!(completed(&["dkb", "man", "sw"]), ["sweep"]);
+    }
+
+    fn completed(words: &[&str]) -> Vec<String> {
+        let last = words.len() - 1;
+        let words = words.iter().map(OsString::from).collect();
+        let offered = clap_complete::engine::complete(&mut as_typed(cli::command()), words, last, None);
+        let text = |one: &CompletionCandidate| one.get_value().to_string_lossy().into_owned();
+        offered.expect("what could stand there").iter().map(text).collect()
     }
 
     #[test]

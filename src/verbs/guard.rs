@@ -164,7 +164,7 @@ fn clean(app: &App, key: &SessionKey, flags: &GuardFlags, mut opened: Option<Ope
 }
 
 fn leave_to_others(key: &SessionKey, opened: Option<Opened>) {
-    say_that_it_goes_on(key);
+    say_that_it_goes_on(key, opened.as_ref().is_some_and(Opened::is_kept_by_others));
     if let Some(opened) = opened {
         opened.leave_to_others();
     }

@@ -32,6 +32,9 @@ use seat::SeatCall;
 /// Runs a whole command line, the program's own name first, and gives the exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
     signals::outlive_limits_of_files();
+    if completions::answer(&args) {
+        return 0;
+    }
     let code = if seat::is_asked(&args) {
         report::out(&Page::of(program::READY));
         Ok(0)

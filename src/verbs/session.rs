@@ -18,6 +18,7 @@ use crate::plan::unknown::{Known, Subject, unknown};
 use crate::processes::process_end;
 use crate::processes::signals::asked_to_stop;
 use crate::report;
+use crate::report::progress::{ENGINE, Progress};
 use crate::session::end::{self, Manner, SessionEnd, say_that_it_goes_on};
 use crate::session::watcher::{self, Leaves, Until};
 use crate::session::{as_shown, dead, engine_of, key_of};
@@ -35,7 +36,9 @@ pub(super) fn session(app: &App, verb: &Session) -> Result<u8> {
 }
 
 fn list(app: &App, every: bool) -> Result<u8> {
+    let looking = Progress::of_a_look(app.is_watched(), ENGINE);
     let seen = app.runtime()?.block_on(Observation::look(app, Breadth::Ours))?;
+    drop(looking);
     report::notice::tell(&seen.notices);
     let (here, layers) = (app.here(), Layers::new());
     let wanted = |key: &SessionKey| every || key.project == app.key.project;
@@ -87,14 +90,14 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
             return Ok(0);
         }
         if is_kept_open(engine.as_deref()) {
-            say_that_it_goes_on(&key);
+            say_that_it_goes_on(&key, true);
             return Ok(0);
         }
     }
     let opened = session.owner(None).is_some();
     let manner = Manner { keep_tagged, opened, own: false };
     let Some(ended) = app.runtime()?.block_on(end::end(app, &key, manner, None, is_kept_open, asked_to_stop()))? else {
-        say_that_it_goes_on(&key);
+        say_that_it_goes_on(&key, is_kept_open(None));
         return Ok(0);
     };
     let over = ended.is_over();

@@ -14,6 +14,7 @@ use crate::plan::cache::CacheBytes;
 use crate::plan::clean::{Breadth, CacheWish, CleanPolicy, Layers, build_gave};
 use crate::plan::status::sessions;
 use crate::report;
+use crate::report::progress::{ENGINE, Progress};
 use crate::report::status::{About, Fate, ShownSession};
 use crate::session::{as_shown, dead};
 
@@ -24,6 +25,7 @@ pub(super) fn status(app: &App, flags: &cli::StatusFlags) -> Result<u8> {
             (None, true) => Breadth::Stamped,
             (None, false) => Breadth::Ours,
         };
+        let _looking = Progress::of_a_look(app.is_watched(), ENGINE);
         let mut seen = Observation::look(app, breadth).await?;
         seen.recall_cache(app).await?;
         report::notice::tell(&seen.notices);

@@ -5,6 +5,7 @@ mod run;
 mod user;
 mod wait;
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -67,8 +68,10 @@ pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
         if let Some(user) = &cleaner.user {
             user::step_down(&mut hosts, user, &voice, began, stop.clone()).await;
         }
+        let mut looking = Some(voice.looking(hosts.len()));
         let told = if mode == Mode::Ask {
             let looks = join_all(hosts.iter().map(|host| prepare(app, flags, host, &voice, began))).await;
+            drop(looking.take());
             if !agreed(&hosts, &looks, &voice) {
                 return Ok(declined(&hosts, looks, &voice));
             }
@@ -78,9 +81,13 @@ pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
                 .map(|(host, ready)| run::carry_out(app, &host.name, ready, &voice, stop.clone()));
             join_all(done).await
         } else {
+            let looking = RefCell::new(looking.take());
             let whole = hosts.iter().map(|host| async {
                 let ready =
                     wait::unless_stopped(stop.clone(), Box::pin(prepare(app, flags, host, &voice, began))).await;
+                if hosts.len() == 1 {
+                    drop(looking.take());
+                }
                 match (mode, ready) {
                     (Mode::Show, ready) => show(&host.name, ready, flags, &voice),
                     (_, ready) => run::carry_out(app, &host.name, ready, &voice, stop.clone()).await,

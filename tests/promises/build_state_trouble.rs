@@ -74,7 +74,7 @@ fn in_full_folder(folder: &Path, room: &str, command: &Command) -> Output {
 }
 
 /// The command's words are the script's last ones.
-fn in_script(script: &str, first: &[&OsStr], command: &Command) -> Output {
+pub(crate) fn in_script(script: &str, first: &[&OsStr], command: &Command) -> Output {
     let std = command.to_std();
     let words = first.iter().copied().chain([std.get_program()]).chain(std.get_args());
     let mut wrapped = Command::new("/usr/bin/unshare").args(["--mount", "sh", "-c", script, "sh"]);

@@ -15,7 +15,8 @@ pub(crate) fn promises() -> Promises {
             promises![
                 tags_of_every_project_are_asked_for,
                 tags_of_a_working_copy_are_asked_for_at_a_terminal_only,
-                a_bar_is_shown_at_a_terminal_only,
+                what_is_done_is_shown_at_a_terminal_only,
+                a_long_look_is_shown_at_a_terminal_only,
             ],
         )
         .on_one_engine()
@@ -100,7 +101,22 @@ fn tags_of_a_working_copy_are_asked_for_at_a_terminal_only(engine: &Engine) {
     }
 }
 
-fn a_bar_is_shown_at_a_terminal_only(engine: &Engine) {
+fn a_long_look_is_shown_at_a_terminal_only(engine: &Engine) {
+    let (books, proxy) = (Books::of(engine), engine.proxy());
+    proxy.on("GET", "/version").delay(Duration::from_millis(1500));
+    proxy.on("GET", "/info").delay(Duration::from_millis(1500));
+    for words in [&["clean"][..], &["status"], &["session", "list"], &["sweep", "--dry-run"]] {
+        let dkb = || books.dkb(engine).env("DOCKER_HOST", proxy.host()).args(words.iter().copied());
+        let mut terminal = dkb().in_terminal();
+        terminal.wait();
+        assert!(terminal.seen().contains("looking at what the engine has"), "{words:?}: {}", terminal.seen());
+        assert!(!terminal.screen().contains("looking"), "{words:?}: {}", terminal.screen());
+        let piped = dkb().run().success();
+        assert!(!piped.err().contains("looking") && !piped.out().contains("looking"), "{piped}");
+    }
+}
+
+fn what_is_done_is_shown_at_a_terminal_only(engine: &Engine) {
     let (books, proxy) = (Books::of(engine), engine.proxy());
     let place = || {
         let placed = engine.many(20, |_, image| image);
@@ -111,8 +127,10 @@ fn a_bar_is_shown_at_a_terminal_only(engine: &Engine) {
     let clean = || books.dkb(engine).env("DOCKER_HOST", proxy.host()).arg("clean");
     let mut terminal = clean().in_terminal();
     terminal.wait();
-    assert!(terminal.seen().contains("/20"), "{}", terminal.seen());
-    assert!(terminal.screen().contains("removed") && !terminal.screen().contains("/20"), "{}", terminal.screen());
+    let seen = terminal.seen();
+    assert!(seen.contains(" of 20, ") && seen.contains(" left: removing "), "{seen}");
+    let screen = terminal.screen();
+    assert!(screen.contains("removed") && !screen.contains(" of 20"), "{screen}");
     place();
     assert_eq!(clean().run().success().says("removed  20 images").err(), "");
 }

@@ -28,6 +28,7 @@ mod clean_races;
 mod clean_random;
 mod clean_takes_ours;
 mod clean_together;
+mod completed;
 mod compose;
 mod deploy;
 mod deploy_proxy;
@@ -100,6 +101,7 @@ fn main() -> ExitCode {
         clean_random::promises(),
         clean_takes_ours::promises(),
         clean_together::promises(),
+        completed::promises(),
         compose::promises(),
         deploy::promises(),
         deploy_proxy::promises(),

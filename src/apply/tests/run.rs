@@ -12,7 +12,7 @@ use super::stranger::Meddling;
 use crate::apply::{Carried, apply, image};
 use crate::bookkeeping::Need;
 use crate::engine::fake::{Fake, Trouble};
-use crate::model::{Plan, Step};
+use crate::model::{Moment, Plan, Step};
 
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     thread_local! {
@@ -77,8 +77,12 @@ fn carry_out(fake: &Fake, staged: &Staged, between: &Between, watch: &Rc<RefCell
     let stop = poll_fn(|_| if came(between.stop) { Poll::Ready(()) } else { Poll::Pending });
     let going = |image| watch.borrow_mut().going(image);
     let deleter = image::ImageDeleter::of(fake, staged.can, &going);
-    let ended = |step: &Step, outcome| watch.borrow_mut().ended(step, outcome);
+    let tell = |moment, step: &Step| {
+        if let Moment::Ended(outcome) = moment {
+            watch.borrow_mut().ended(step, outcome);
+        }
+    };
     let need = async |_: &Step| if came(between.needed) { Need::Build } else { Need::None };
-    let report = block_on(apply(&deleter, &mut plan, &staged.depths, need, stop, ended));
+    let report = block_on(apply(&deleter, &mut plan, &staged.depths, need, stop, tell));
     (report, plan)
 }

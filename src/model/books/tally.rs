@@ -1,13 +1,13 @@
 //! Books while they are being read: what makes each record cost no more than its own length, however many there are.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 
 use jiff::Timestamp;
 
 use super::{Books, Build, More, Record, SessionEntry, SessionKey};
-use crate::model::{BuildId, ImageId, LedgerId, Name, Taken};
+use crate::model::{BuildId, ImageId, LedgerId, Name, Reference, Taken};
 
 /// Where a record stands among all.
 type Position = usize;
@@ -80,6 +80,8 @@ pub struct Tally {
     made: HashMap<(usize, ImageId), Position>,
     /// The tags that each session has taken from what was not known to be its own, in that order.
     took: HashMap<usize, Vec<(Position, Taken)>>,
+    /// Which sessions have taken a tag from this image.
+    takers: HashMap<ImageId, Vec<usize>>,
     place: Position,
     seed: RandomState,
 }
@@ -117,7 +119,12 @@ impl Tally {
                     known.took.extend(more.took);
                 }
             },
-            Record::Gone { ids, .. } => self.ended.gone.extend(ids.into_iter().map(|id| (id, self.place))),
+            Record::Gone { ids, .. } => {
+                for id in ids {
+                    self.hand_on(id);
+                    self.ended.gone.extend([(id, self.place)]);
+                }
+            }
             Record::Missed { ids, .. } => self.missed.extend(ids.into_iter().map(|id| (id, self.place))),
             Record::Cleaned { key, at } => {
                 if let Some(number) = self.numbers.get(&key) {
@@ -292,9 +299,46 @@ impl Tally {
     fn remember(&mut self, session: usize, mut new: Vec<Taken>) {
         // Only what was not the session's own goes back to where it was.
         new.retain(|taken| !self.is_own(session, taken.from));
+        for taken in &new {
+            self.takers.entry(taken.from).or_default().push(session);
+        }
         if !new.is_empty() {
             self.took.entry(session).or_default().extend(new.into_iter().map(|taken| (self.place, taken)));
         }
+    }
+
+    /// An image of ours goes from which another session has taken a tag: from now on that one owes it to whoever the
+    /// image's own session took it from.
+    fn hand_on(&mut self, gone: ImageId) {
+        let takers: BTreeSet<usize> = self.takers.get(&gone).into_iter().flatten().copied().collect();
+        if takers.is_empty() {
+            return;
+        }
+        let mut makers: Vec<usize> = self.took.keys().copied().filter(|maker| self.is_own(*maker, gone)).collect();
+        makers.sort_by_key(|maker| &self.sessions[*maker].key);
+        let mut owed = Vec::new();
+        for taker in takers {
+            let tags: Vec<Reference> =
+                self.owes(taker).into_iter().filter(|taken| taken.from == gone).map(|taken| taken.tag).collect();
+            for maker in makers.iter().copied().filter(|maker| *maker != taker && !tags.is_empty()) {
+                for Taken { tag: given, from } in self.owes(maker).into_iter().filter(|taken| taken.from != gone) {
+                    let is_held = self.sessions[maker].held.contains(&from);
+                    let same = tags.iter().filter(|tag| tag.names_the_same(&given));
+                    owed.extend(same.map(|tag| (taker, Taken { tag: tag.clone(), from }, is_held)));
+                }
+            }
+        }
+        for (taker, taken, is_held) in owed {
+            let held = &mut self.sessions[taker].held;
+            if is_held && !held.contains(&taken.from) {
+                held.push(taken.from);
+            }
+            self.remember(taker, vec![taken]);
+        }
+    }
+
+    fn owes(&self, session: usize) -> Vec<Taken> {
+        self.last_owners(session, self.took.get(&session).cloned().unwrap_or_default())
     }
 
     /// Only the last owner of a tag counts: that is whom it goes back to. An earlier one lost it to that one. Whoever

@@ -108,6 +108,10 @@ impl Plain {
                 }
             }
             Record::Gone { ids, .. } => {
+                for id in &ids {
+                    self.hand_on(*id);
+                    self.made.retain(|(_, made)| made != id);
+                }
                 self.claims.retain(|(_, id, _)| !ids.contains(id));
                 self.made.retain(|(_, id)| !ids.contains(id));
             }
@@ -131,6 +135,20 @@ impl Plain {
             }
             Record::Cleaned { key, .. } => self.took.retain(|(_, (of, _), _)| *of != key),
             Record::Ledger { .. } | Record::More(_) => {}
+        }
+    }
+
+    /// Whoever has a tag from it owes that to whom its maker has it from.
+    fn hand_on(&mut self, gone: ImageId) {
+        let took = self.took();
+        for ((taker, tag), _) in took.iter().filter(|(_, from)| **from == gone) {
+            for ((maker, given), from) in &took {
+                let is_maker = maker != taker && self.made.contains(&(maker.clone(), gone));
+                let is_own = self.made.contains(&(taker.clone(), *from));
+                if is_maker && given.names_the_same(tag) && *from != gone && !is_own {
+                    self.took.push((self.place, (taker.clone(), tag.clone()), *from));
+                }
+            }
         }
     }
 
@@ -207,6 +225,43 @@ fn a_tag_goes_back_past_the_sessions_own_builds_whenever_they_are_noted() {
         }
         assert_eq!(tally.books().sessions[&of].took, [Taken { tag: tag.clone(), from: id(9) }], "{order:?}");
     }
+}
+
+#[test]
+fn a_tag_that_went_from_session_to_session_is_owed_to_whoever_had_it_first() {
+    let keys = ["s", "t", "u"].map(|session| key("p", session));
+    let tag = || Reference::written("app").expect("a name");
+    let took = |n: usize, made: u8, from: u8| {
+        let took = vec![Taken { tag: tag(), from: id(from) }];
+        Record::Build(Build { took, tags: vec![tag()], ..build(&n.to_string(), &keys[n], made, &[]) })
+    };
+    let gone = |n: u8| Record::Gone { at: Timestamp::UNIX_EPOCH, ids: vec![id(n)] };
+    let cleaned = |n: usize| Record::Cleaned { key: keys[n].clone(), at: Timestamp::MAX };
+    let hold = SessionEntry { held: vec![id(9)], ..SessionEntry::new(keys[0].clone(), Timestamp::UNIX_EPOCH) };
+    // 9 is a stranger's; each session builds its own image over that of the one before.
+    let all = [Record::Session(hold), took(0, 1, 9), took(1, 2, 1), took(2, 3, 2)];
+    for ends in [&[1, 2][..], &[2, 1], &[1], &[2]] {
+        let mut books = Books::default();
+        for record in &all {
+            books.apply(record.clone());
+        }
+        for n in ends {
+            books.apply(gone(*n));
+            books.apply(cleaned(usize::from(*n) - 1));
+        }
+        let left = |n: u8| (1..n).rev().find(|image| !ends.contains(image)).unwrap_or(9);
+        for n in (1..=3_u8).filter(|n| !ends.contains(n)) {
+            let entry = &books.sessions[&keys[usize::from(n) - 1]];
+            assert_eq!(entry.took, [Taken { tag: tag(), from: id(left(n)) }], "{ends:?} {n}");
+            assert_eq!(entry.held.contains(&id(9)), n == 1 || left(n) == 9, "{ends:?} {n}");
+        }
+    }
+    // Somebody else has had it since.
+    let mut books = Books::default();
+    all[..3].iter().for_each(|record| books.apply(record.clone()));
+    books.apply(took(1, 4, 8));
+    books.apply(gone(1));
+    assert_eq!(books.sessions[&keys[1]].took, [Taken { tag: tag(), from: id(8) }]);
 }
 
 #[test]

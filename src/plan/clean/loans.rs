@@ -151,6 +151,7 @@ fn free(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<Imag
         if ends.contains(&entry.key) { &mut held } else { &mut others }.extend(&entry.held);
     }
     others.extend(lent_past_their_end(look, policy, claims));
+    others.extend(taken_on(look, policy, claims));
     held.difference(&others).copied().collect()
 }
 
@@ -166,6 +167,26 @@ fn lent_past_their_end(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) 
             abroad.iter().any(|image| claims.gave(&entry.key, image.id, &taken.tag) && !bears(image))
         };
         lent.extend(entry.took.iter().filter(is_on).map(|taken| taken.from));
+    }
+    lent
+}
+
+/// Images whose tag a session took that ends, where another session has taken it on and goes on: that one will owe it to
+/// them.
+fn taken_on(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
+    let ends = ends(look, policy);
+    let (ending, others): (Vec<_>, Vec<_>) = look.books.sessions.values().partition(|entry| ends.contains(&entry.key));
+    let has_it = |other: &SessionEntry, tag: &Reference| {
+        let mut gave = look.snapshot.images.iter().filter(|image| claims.gave(&other.key, image.id, tag));
+        gave.any(|image| image.tags.iter().any(|known| known.names_the_same(tag)))
+    };
+    let mut lent = HashSet::new();
+    for (entry, taken) in ending.iter().flat_map(|entry| entry.took.iter().map(move |taken| (entry, taken))) {
+        let is_on = |other: &&&SessionEntry| {
+            let mut on = other.took.iter().filter(|on| on.tag.names_the_same(&taken.tag));
+            on.any(|on| claims.gave(&entry.key, on.from, &taken.tag)) && has_it(other, &taken.tag)
+        };
+        lent.extend(others.iter().find(is_on).map(|_| taken.from));
     }
     lent
 }

@@ -45,7 +45,7 @@ pub(super) async fn carry_out(
     let applier = Applier::new(&seen.engine, &seen.snapshot, books, app.doer(&app.key)).unless(&is_left);
     let kinds = kinds(&seen);
     let mut plan = swept.plan;
-    let bar = voice.bar(plan.steps.len());
+    let progress = voice.progress(&plan.steps);
     let mut told = SweptHost {
         host: host.to_owned(),
         kinds: kinds.clone(),
@@ -68,7 +68,7 @@ pub(super) async fn carry_out(
             own
         };
         let mut part = part(&plan, own);
-        let report = applier.carry_out(&mut part, stop.clone(), |_| bar.step()).await;
+        let report = applier.carry_out(&mut part, stop.clone(), |moment, step| progress.tell(moment, step)).await;
         gone.extend(report.gone);
         told.interrupted |= report.interrupted;
         let unlisted: Vec<&Error> = told.failed.iter().filter(|(of, _)| *of == kind).map(|(_, error)| error).collect();
@@ -88,7 +88,7 @@ pub(super) async fn carry_out(
         steps.append(&mut part.steps);
         plan.kept.append(&mut part.kept);
     }
-    bar.end();
+    drop(progress);
     plan.steps = steps;
     match applier.note(&plan, gone, Vec::new(), stop).await {
         Ok(notices) => report::notice::tell(&notices),

@@ -289,3 +289,26 @@ fn a_tag_that_another_session_gave_too_comes_back_once_that_one_is_over() {
     over.books.apply(left);
     assert_eq!(over.steps(&end_of_session()), ["give 7 app:latest", "-1"]);
 }
+
+#[test]
+fn what_a_session_held_waits_for_another_that_has_taken_the_tag_on() {
+    let (of, other) = (key("p", "s"), key("p", "t"));
+    let took = |from| vec![Taken { tag: reference("app"), from: id(from) }];
+    let private = |image: Image| Image { tags: [image.tags.clone(), vec![image.id.private_tag()]].concat(), ..image };
+    // s took app from 7, and t took it from what s built.
+    let case = |images: Vec<Image>| {
+        let builds = vec![
+            Build { took: took(7), ..build("a", &of, 1, &[]) },
+            Build { took: took(1), ..build("b", &other, 2, &[]) },
+        ];
+        let mut case = case(images, builds);
+        let held = SessionEntry { held: vec![id(7)], ..SessionEntry::new(of.clone(), Timestamp::UNIX_EPOCH) };
+        case.books.apply(Record::Session(held));
+        case
+    };
+    let held = || private(image(7).done());
+    let on = case(vec![image(1).done(), image(2).tag("app").done(), held()]);
+    assert_eq!(on.steps(&end_of_session()), ["-1"], "t owes it now");
+    let off = case(vec![image(1).done(), image(2).done(), held(), image(9).tag("app").done()]);
+    assert_eq!(off.steps(&end_of_session()), ["-1", "-7"], "its owner moved the tag on");
+}
