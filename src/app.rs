@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::cli::{BuildFlags, Cli, DockersVerb, Verb};
+use crate::config::cleaner::{self, CleanerVariables};
 use crate::config::value::Source;
 use crate::config::{self, Places, Settings, StampLevel, Typed, here};
 use crate::engine::origin::origin;
@@ -31,6 +32,8 @@ pub(crate) struct App {
     pub(crate) identity: Identity,
     /// The user's own settings file, where a flag named one.
     pub(crate) settings_file: Option<PathBuf>,
+    /// What the docker-cleaner's variables ask of a sweep beyond settings.
+    pub(crate) cleaner: CleanerVariables,
     /// The verb that runs.
     pub(crate) verb: &'static str,
     pub(crate) quiet: bool,
@@ -59,12 +62,13 @@ fn vouched_by_guard() -> Option<bool> {
 impl App {
     pub(crate) fn new(cli: &Cli, typed: &[Typed]) -> Result<Self> {
         let places = Places::new(std::env::current_dir().unwrap_or_default(), &env);
-        let borrowed = match &cli.verb {
-            Verb::Sweep(_) => config::seed::read(&env)?.entries,
-            _ => Vec::new(),
+        let mut cleaner = match &cli.verb {
+            Verb::Sweep(_) => cleaner::read(&env)?,
+            _ => CleanerVariables::default(),
         };
+        let borrowed = std::mem::take(&mut cleaner.entries);
         let settings = config::load(&places, &env, cli.common.settings.as_deref(), typed, borrowed)?;
-        Ok(Self::by(settings, &places, cli))
+        Ok(Self { cleaner, ..Self::by(settings, &places, cli) })
     }
 
     /// Where settings can't be read: for what deletes nothing. Fails where what was typed is wrong.
@@ -86,6 +90,7 @@ impl App {
             verbose: cli.common.verbose,
             settings,
             identity,
+            cleaner: CleanerVariables::default(),
             seat: None,
             runtime: LateRuntime::default(),
         }

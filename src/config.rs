@@ -3,9 +3,10 @@
 //! - [`keys`]: the one table of what can be set.
 //! - `value`, `file`, `merge`: what was said, read and brought together; pure.
 //! - `places`: where files are and what the environment says; the edge to the disk.
-//! - `seed`: the variables of the docker-cleaner container, which `sweep` takes too.
+//! - `cleaner`: the variables of the docker-cleaner container, which `sweep` takes too.
 //! - `git`, [`here`]: what a working copy says about itself, and who we are in it; the other edge.
 
+pub(crate) mod cleaner;
 pub(crate) mod file;
 pub(crate) mod git;
 pub mod here;
@@ -13,7 +14,6 @@ pub mod keys;
 pub(crate) mod merge;
 pub(crate) mod places;
 mod printing;
-pub(crate) mod seed;
 mod typed;
 pub(crate) mod value;
 pub(crate) mod variables;
@@ -143,6 +143,16 @@ impl Settings {
     /// Where the value of a key comes from; of a list that added up, the nearest place.
     pub fn source(&self, key: &str) -> Option<&Source> {
         self.effective.iter().find(|one| one.key.name == key && one.value.is_some())?.sources.first()
+    }
+
+    /// Whether a flag says it, for this one run.
+    pub fn is_typed(&self, key: &str) -> bool {
+        matches!(self.source(key), Some(Source::Flag(_)))
+    }
+
+    /// Whether anybody says it, anywhere.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.source(key).is_some_and(|source| *source != Source::Default)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 
 use dkb::model::Stamp;
-use dkb::plan::argv::{self, Builder, IdFile, Injection, NoIdFile, Spelling, Tool};
+use dkb::plan::argv::{self, BuildWords, Builder, IdFile, Injection, NoIdFile, Spelling, Tool};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -85,7 +85,7 @@ impl Line {
         let words = self.words();
         let (spelling, rest) = Spelling::read(&words).expect("a build");
         let read = argv::read(self.tool(), rest);
-        let idfile = match argv::id_file(&read, Builder::told_by(&spelling, &read)) {
+        let idfile = match argv::id_file(&read, builder(&spelling, &read)) {
             IdFile::Ours => ours(),
             IdFile::Users(file) => format!("users {}", file.display()),
             IdFile::No(why) => named(why).to_owned(),
@@ -115,6 +115,12 @@ impl Line {
     }
 }
 
+/// As far as the words tell: no engine is there to be asked.
+fn builder(spelling: &Spelling, words: &BuildWords) -> Builder {
+    let named = spelling.builder().is_some() || words.builder.is_some();
+    if words.tool == Tool::Docker && (spelling.is_buildx() || named) { Builder::Apart } else { Builder::Engine }
+}
+
 fn text(word: &OsString) -> String {
     word.to_str().expect("UTF-8").to_owned()
 }
@@ -124,7 +130,7 @@ fn named(why: NoIdFile) -> &'static str {
         NoIdFile::Unread => "unread",
         NoIdFile::Help => "help",
         NoIdFile::Asks => "asks",
-        NoIdFile::Files => "files",
+        NoIdFile::Files | NoIdFile::FilesToo => "files",
         NoIdFile::Pushed => "pushed",
         NoIdFile::NotLoaded => "not loaded",
         NoIdFile::Manifest => "manifest",

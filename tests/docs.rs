@@ -271,6 +271,42 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
+/// A name in the map is the end of a path, and a type or a function one that the code has.
+#[test]
+fn the_map_names_what_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("src"), root.join("tests")];
+    let (mut paths, mut code) = (Vec::new(), String::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                code += &read(&path);
+                paths.push(path);
+            }
+        }
+    }
+    let page = read(&root.join("ARCHITECTURE.md"));
+    let is_there = |name: &str| {
+        let is_of_code = name.starts_with(char::is_uppercase) && !name.contains([' ', '/']);
+        match name {
+            _ if Path::new(name).extension().is_some_and(|end| end == "rs") => {
+                paths.iter().any(|path| path.ends_with(name))
+            }
+            _ if is_of_code => name.split("::").all(|part| code.contains(part)),
+            _ if name.contains('/') => root.join(name).exists() || root.join("src").join(name).exists(),
+            _ => true,
+        }
+    };
+    // These two are what users see, and no place of ours.
+    let page = page.replace("`dev.dkb.run=PROJECT:SESSION`", "").replace("`dkb.invalid/`", "");
+    let prose: String = page.split("```").step_by(2).collect();
+    let missing: Vec<&str> = prose.split('`').skip(1).step_by(2).filter(|name| !is_there(name)).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:?}");
+}
+
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ended::{StepEnd, settle};
+use super::step_end::{StepEnd, settle};
 use crate::engine::{Answer, Engine};
 use crate::error::Result;
 use crate::model::{Container, Outcome};

@@ -20,7 +20,7 @@
 //!
 //! - Docker looks for containers and names, and then deletes. A name that comes between is lost with the image. A
 //!   container that is being made counts only once it is complete, and the engine names it to nobody before; one
-//!   that is completed between keeps its files and loses its image. [`Door`] keeps this as short as it can be.
+//!   that is completed between keeps its files and loses its image. [`ImageDeleter`] keeps this as short as it can be.
 //! - Podman looks for containers and deletes under one lock, and they lose nothing. Names it looks at before.
 //!
 //! A container that is complete holds its image against all of this; an image mounted into a container is seen only
@@ -30,14 +30,14 @@ use std::collections::HashSet;
 
 use tokio::sync::Mutex;
 
-use super::ended::{StepEnd, plainly};
+use super::step_end::{StepEnd, plainly};
 use crate::engine::{self, Engine, Removed, ToDelete};
 use crate::error::{Error, Result};
 use crate::model::{Capabilities, ImageId, Outcome, Reference};
 
 /// An engine that deletes by turns looks for containers and names first and then waits, and what comes meanwhile is
 /// lost. So it is asked for one deletion at a time, as docker's own program does, and nothing waits.
-pub(super) struct Door<'e, E> {
+pub(super) struct ImageDeleter<'e, E> {
     pub engine: &'e E,
     pub can: Capabilities,
     turn: Option<Mutex<()>>,
@@ -45,7 +45,7 @@ pub(super) struct Door<'e, E> {
     going: &'e dyn Fn(ImageId),
 }
 
-impl<'e, E: Engine> Door<'e, E> {
+impl<'e, E: Engine> ImageDeleter<'e, E> {
     pub(super) fn of(engine: &'e E, can: Capabilities, going: &'e dyn Fn(ImageId)) -> Self {
         Self { engine, can, turn: can.deletes_by_turns.then(Mutex::default), going }
     }
@@ -77,51 +77,59 @@ impl<'e, E: Engine> Door<'e, E> {
 }
 
 /// Deletes an image that nobody named, by compare-and-swap.
-pub(super) async fn remove_untagged(door: &Door<'_, impl Engine>, id: ImageId) -> Result<StepEnd> {
-    if door.can.names_nameless {
+pub(super) async fn remove_untagged(deleter: &ImageDeleter<'_, impl Engine>, id: ImageId) -> Result<StepEnd> {
+    if deleter.can.names_nameless {
         let target = ToDelete::Nameless(id);
-        match door.delete_image(id, target).await? {
+        match deleter.delete_image(id, target).await? {
             // It is gone, or somebody has named it, or dkb itself once did: the long way tells.
             engine::Answer::Missing => {}
-            answer => return judge(door, id, None, answer).await,
+            answer => return judge(deleter, id, None, answer).await,
         }
     }
-    remove_by_private_name(door, id).await
+    remove_by_private_name(deleter, id).await
 }
 
-async fn remove_by_private_name(door: &Door<'_, impl Engine>, id: ImageId) -> Result<StepEnd> {
+async fn remove_by_private_name(deleter: &ImageDeleter<'_, impl Engine>, id: ImageId) -> Result<StepEnd> {
     let private = id.private_tag();
-    match door.engine.tag(id, &private).await? {
+    match deleter.engine.tag(id, &private).await? {
         engine::Answer::Done(()) => {
-            let answer = door.delete_image(id, ToDelete::Name(&private)).await?;
-            judge(door, id, None, answer).await
+            let answer = deleter.delete_image(id, ToDelete::Name(&private)).await?;
+            judge(deleter, id, None, answer).await
         }
-        other => settle(door, id, plainly(other, |()| Outcome::Done)).await,
+        other => settle(deleter, id, plainly(other, |()| Outcome::Done)).await,
     }
 }
 
 /// Deletes an image that has no name but digests. A digest can't be moved to another image, and with our private
 /// name in place none of them takes the image along.
-pub(super) async fn remove_pushed(door: &Door<'_, impl Engine>, id: ImageId, digests: &[String]) -> Result<StepEnd> {
-    match door.engine.tag(id, &id.private_tag()).await? {
+pub(super) async fn remove_pushed(
+    deleter: &ImageDeleter<'_, impl Engine>,
+    id: ImageId,
+    digests: &[String],
+) -> Result<StepEnd> {
+    match deleter.engine.tag(id, &id.private_tag()).await? {
         engine::Answer::Done(()) => {}
-        other => return settle(door, id, plainly(other, |()| Outcome::Done)).await,
+        other => return settle(deleter, id, plainly(other, |()| Outcome::Done)).await,
     }
     for digest in digests.iter().filter_map(|digest| Reference::listed(digest)) {
-        match door.delete(&digest).await? {
+        match deleter.delete(&digest).await? {
             engine::Answer::Done(_) | engine::Answer::Missing => {}
-            other => return settle(door, id, plainly(other, |_| Outcome::Done)).await,
+            other => return settle(deleter, id, plainly(other, |_| Outcome::Done)).await,
         }
     }
-    remove_by_private_name(door, id).await
+    remove_by_private_name(deleter, id).await
 }
 
 /// Deletes an image if it has none but these names.
-pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, known: &[String]) -> Result<StepEnd> {
+pub(super) async fn remove_named(
+    deleter: &ImageDeleter<'_, impl Engine>,
+    id: ImageId,
+    known: &[String],
+) -> Result<StepEnd> {
     let known: HashSet<&str> = known.iter().map(String::as_str).collect();
     // Each round takes one name; more rounds mean that somebody adds names as fast as they go.
     for _ in 0..known.len() + 3 {
-        let Some(now) = door.engine.image(&id.to_string()).await? else {
+        let Some(now) = deleter.engine.image(&id.to_string()).await? else {
             return Ok(StepEnd::plainly(Outcome::AlreadyGone));
         };
         let (private, mut names): (Vec<Reference>, Vec<Reference>) =
@@ -137,26 +145,26 @@ pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, know
             return Ok(StepEnd::plainly(Outcome::Kept));
         }
         let surplus = match (names.as_slice(), private.as_slice()) {
-            ([], _) => return remove_by_private_name(door, id).await,
+            ([], _) => return remove_by_private_name(deleter, id).await,
             // A tag of its repository, added in this moment, would go with the ID of a digest.
             ([only], []) if only.as_str().contains('@') => {
-                return remove_pushed(door, id, &[only.to_string()]).await;
+                return remove_pushed(deleter, id, &[only.to_string()]).await;
             }
             ([only], []) => {
-                let answer = door.delete_image(id, ToDelete::Id(id)).await?;
-                return judge(door, id, Some(only), answer).await;
+                let answer = deleter.delete_image(id, ToDelete::Id(id)).await?;
+                return judge(deleter, id, Some(only), answer).await;
             }
             // Left from a deletion that was cut off. Our own name can't have been moved by anybody else.
             ([_], [left, ..]) => left,
             ([first, ..], _) => {
-                if door.engine.image(first.as_str()).await?.is_none_or(|image| image.id != id) {
+                if deleter.engine.image(first.as_str()).await?.is_none_or(|image| image.id != id) {
                     continue;
                 }
                 first
             }
         };
-        match door.delete(surplus).await? {
-            engine::Answer::Done(removed) if door.believes(&removed, id, true) => {
+        match deleter.delete(surplus).await? {
+            engine::Answer::Done(removed) if deleter.believes(&removed, id, true) => {
                 return Ok(StepEnd::plainly(Outcome::Done));
             }
             engine::Answer::Done(_) | engine::Answer::Missing => {}
@@ -169,7 +177,7 @@ pub(super) async fn remove_named(door: &Door<'_, impl Engine>, id: ImageId, know
 /// What an answer to a deletion means for the image, which was to go with this name or with none of its own; where it
 /// does not say, only another look can tell.
 async fn judge(
-    door: &Door<'_, impl Engine>,
+    deleter: &ImageDeleter<'_, impl Engine>,
     id: ImageId,
     name: Option<&Reference>,
     answer: engine::Answer<Removed>,
@@ -177,7 +185,7 @@ async fn judge(
     // By its ID the image goes with its name, by the engine's own name for it without any.
     let by_name = name.is_none() && matches!(&answer, engine::Answer::Done(removed) if !removed.untagged.is_empty());
     let (outcome, error) = match answer {
-        engine::Answer::Done(removed) if door.believes(&removed, id, by_name) => {
+        engine::Answer::Done(removed) if deleter.believes(&removed, id, by_name) => {
             return Ok(StepEnd::plainly(Outcome::Done));
         }
         // Podman does not say so when an image that was a base is gone too.
@@ -185,12 +193,12 @@ async fn judge(
         // Our private name is gone: another dkb took it, and the image only if nobody had named it.
         engine::Answer::Missing => (Outcome::AlreadyGone, None),
         engine::Answer::Unknown(error) => (Outcome::Done, Some(error)),
-        engine::Answer::Conflict(message) if door.can.refuses_vaguely => {
-            return held_or_failed(door, id, name, message).await;
+        engine::Answer::Conflict(message) if deleter.can.refuses_vaguely => {
+            return held_or_failed(deleter, id, name, message).await;
         }
-        other => return settle(door, id, plainly(other, |_| Outcome::Done)).await,
+        other => return settle(deleter, id, plainly(other, |_| Outcome::Done)).await,
     };
-    Ok(match (door.engine.image(&id.to_string()).await, error) {
+    Ok(match (deleter.engine.image(&id.to_string()).await, error) {
         (Ok(None), _) => StepEnd::plainly(outcome),
         (Ok(Some(_)), None) => StepEnd::plainly(Outcome::Kept),
         (Ok(Some(_)), Some(error)) => StepEnd::failed(error),
@@ -204,17 +212,17 @@ async fn judge(
 /// The engine has one answer for an image that somebody holds and for one that it fails to delete. Whatever name it
 /// has that is not the one it was to go with holds it.
 async fn held_or_failed(
-    door: &Door<'_, impl Engine>,
+    deleter: &ImageDeleter<'_, impl Engine>,
     id: ImageId,
     name: Option<&Reference>,
     message: String,
 ) -> Result<StepEnd> {
-    let Some(now) = door.engine.image(&id.to_string()).await? else {
+    let Some(now) = deleter.engine.image(&id.to_string()).await? else {
         return Ok(StepEnd::plainly(Outcome::AlreadyGone));
     };
     let is_held = now.tags.iter().any(|tag| !tag.is_momentary() && Some(tag) != name)
-        || door.engine.containers().await?.iter().any(|container| container.image == Some(id))
-        || door.engine.images(false).await?.iter().any(|image| image.parent == Some(id));
+        || deleter.engine.containers().await?.iter().any(|container| container.image == Some(id))
+        || deleter.engine.images(false).await?.iter().any(|image| image.parent == Some(id));
     Ok(if is_held {
         StepEnd::plainly(Outcome::Kept)
     } else {
@@ -224,37 +232,37 @@ async fn held_or_failed(
 
 /// Two that delete an image at the same moment make some engines stumble: it is gone, and the answer is an
 /// error of theirs. So after a failure the image is looked up.
-async fn settle(door: &Door<'_, impl Engine>, id: ImageId, ended: StepEnd) -> Result<StepEnd> {
-    if ended.outcome == Outcome::Failed && door.engine.image(&id.to_string()).await?.is_none() {
+async fn settle(deleter: &ImageDeleter<'_, impl Engine>, id: ImageId, ended: StepEnd) -> Result<StepEnd> {
+    if ended.outcome == Outcome::Failed && deleter.engine.image(&id.to_string()).await?.is_none() {
         return Ok(StepEnd::plainly(Outcome::AlreadyGone));
     }
     Ok(ended)
 }
 
 /// Takes a name off an image that has others.
-pub(super) async fn untag(door: &Door<'_, impl Engine>, id: ImageId, name: &Reference) -> Result<StepEnd> {
-    match door.engine.image(name.as_str()).await? {
+pub(super) async fn untag(deleter: &ImageDeleter<'_, impl Engine>, id: ImageId, name: &Reference) -> Result<StepEnd> {
+    match deleter.engine.image(name.as_str()).await? {
         None => Ok(StepEnd::plainly(Outcome::AlreadyGone)),
         // With its last name the image would go too, and it was to stay.
         Some(now) if now.id != id || now.tags.len() < 2 => Ok(StepEnd::plainly(Outcome::Kept)),
-        Some(_) => Ok(plainly(door.delete(name).await?, |_| Outcome::Done)),
+        Some(_) => Ok(plainly(deleter.delete(name).await?, |_| Outcome::Done)),
     }
 }
 
 /// Lets a name that still means `from` mean `to` again, which needs to be held no more.
 pub(super) async fn give_back(
-    door: &Door<'_, impl Engine>,
+    deleter: &ImageDeleter<'_, impl Engine>,
     from: ImageId,
     to: ImageId,
     name: &Reference,
     hold: Option<&Reference>,
 ) -> Result<StepEnd> {
-    match door.engine.image(name.as_str()).await? {
-        Some(now) if now.id == from => Ok(match door.engine.tag(to, name).await? {
+    match deleter.engine.image(name.as_str()).await? {
+        Some(now) if now.id == from => Ok(match deleter.engine.tag(to, name).await? {
             engine::Answer::Missing => StepEnd::plainly(Outcome::Kept),
             engine::Answer::Done(()) => {
                 let let_go = match hold {
-                    Some(hold) => untag(door, to, hold).await?,
+                    Some(hold) => untag(deleter, to, hold).await?,
                     None => StepEnd::plainly(Outcome::Done),
                 };
                 // Nobody would ask for the hold any more once the session counts as cleaned.

@@ -1,11 +1,11 @@
 //! Does what a plan says: each step is checked again when its turn comes, and none is ever added.
 
+mod applier;
 mod container;
-mod ended;
 mod explain;
-mod hand;
 mod image;
 mod spare;
+mod step_end;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +17,8 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 
-use ended::{StepEnd, plainly};
-pub(crate) use hand::Hand;
+pub(crate) use applier::Applier;
+use step_end::{StepEnd, plainly};
 
 use crate::bookkeeping::Need;
 use crate::engine::Engine;
@@ -68,7 +68,7 @@ impl Carried {
 /// Does the steps in their order, a few at a time where they do not hang on each other. What is needed by
 /// then stays. `stop` ends it early; `progress` hears of each step.
 async fn apply(
-    door: &image::Door<'_, impl Engine>,
+    deleter: &image::ImageDeleter<'_, impl Engine>,
     plan: &mut Plan,
     depths: &HashMap<ImageId, usize>,
     need: impl AsyncFn(&Step) -> Need,
@@ -78,7 +78,7 @@ async fn apply(
     let mut report = Carried::default();
     let mut stop = pin!(stop);
     let (mut held, mut stood_on) = (HashSet::new(), HashMap::new());
-    let (can, need) = (door.can, &need);
+    let (can, need) = (deleter.can, &need);
     let mut from = 0;
     while from < plan.steps.len() && !report.is_over() {
         let wave = wave(&plan.steps[from], depths);
@@ -94,7 +94,7 @@ async fn apply(
             _ => can.others_at_once,
         };
         let mut carry_out = async |groups: &[&[Step]], report: &mut Carried| {
-            let perform = |group| perform_group(door, group, need);
+            let perform = |group| perform_group(deleter, group, need);
             side_by_side(groups, perform, at_once, stop.as_mut(), report, &mut progress).await
         };
         let mut ended = carry_out(&steps.chunks(together).collect::<Vec<_>>(), &mut report).await;
@@ -130,24 +130,23 @@ async fn apply(
     }
     // Whoever asked to stop is not kept waiting for explanations, and an engine that is gone has none.
     if !report.is_over() {
-        explain::explain(door.engine, plan, &held, &stood_on, can).await;
+        explain::explain(deleter.engine, plan, &held, &stood_on, can).await;
     }
-    let is_gone = |step: &&Step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
-    report.gone = plan.steps.iter().filter(is_gone).filter_map(Step::removed_image).collect();
+    report.gone = plan.steps.iter().filter(|step| step.is_done()).filter_map(Step::removed_image).collect();
     report
 }
 
 /// Does steps that go by one request: records of the cache, or one of anything else.
 async fn perform_group(
-    door: &image::Door<'_, impl Engine>,
+    deleter: &image::ImageDeleter<'_, impl Engine>,
     group: &[Step],
     need: &impl AsyncFn(&Step) -> Need,
 ) -> Result<Vec<StepEnd>> {
     match group {
-        [one, ..] if one.kind() == Kind::BuildCache => spare::remove_cache(door.engine, group, need).await,
+        [one, ..] if one.kind() == Kind::BuildCache => spare::remove_cache(deleter.engine, group, need).await,
         [one, ..] => match StepEnd::of_need(need(one).await) {
             Some(end) => Ok(vec![end]),
-            None => perform(door, one).await.map(|end| vec![end]),
+            None => perform(deleter, one).await.map(|end| vec![end]),
         },
         [] => Ok(Vec::new()),
     }
@@ -219,21 +218,21 @@ fn wave(step: &Step, depths: &HashMap<ImageId, usize>) -> (Kind, Action, usize) 
 }
 
 /// An `Err` says that the engine could not even be asked.
-async fn perform(door: &image::Door<'_, impl Engine>, step: &Step) -> Result<StepEnd> {
-    let engine = door.engine;
+async fn perform(deleter: &image::ImageDeleter<'_, impl Engine>, step: &Step) -> Result<StepEnd> {
+    let engine = deleter.engine;
     match &step.deed {
         Deed::StopContainer { id, .. } => Ok(plainly(engine.stop_container(id).await?, |()| Outcome::Done)),
         Deed::RemoveContainer { id, .. } => container::remove(engine, id).await,
-        Deed::RemoveImage { id, guard: ImageGuard::Untagged } => image::remove_untagged(door, *id).await,
-        Deed::RemoveImage { id, guard: ImageGuard::Named { names } } => image::remove_named(door, *id, names).await,
+        Deed::RemoveImage { id, guard: ImageGuard::Untagged } => image::remove_untagged(deleter, *id).await,
+        Deed::RemoveImage { id, guard: ImageGuard::Named { names } } => image::remove_named(deleter, *id, names).await,
         Deed::RemoveImage { id, guard: ImageGuard::Pushed { digests } } => {
-            image::remove_pushed(door, *id, digests).await
+            image::remove_pushed(deleter, *id, digests).await
         }
-        Deed::Untag { image, name } => image::untag(door, *image, name).await,
-        Deed::GiveBack { name, from, to, hold } => image::give_back(door, *from, *to, name, hold.as_ref()).await,
+        Deed::Untag { image, name } => image::untag(deleter, *image, name).await,
+        Deed::GiveBack { name, from, to, hold } => image::give_back(deleter, *from, *to, name, hold.as_ref()).await,
         Deed::RemoveVolume { name, created } => spare::remove_volume(engine, name, *created).await,
         Deed::RemoveBuilderState { name, created } => spare::remove_builder_state(engine, name, *created).await,
-        Deed::RemoveNetwork { id, name } => spare::remove_network(engine, door.can, id, name).await,
+        Deed::RemoveNetwork { id, name } => spare::remove_network(engine, deleter.can, id, name).await,
         // Goes in its group.
         Deed::RemoveCache { .. } => Ok(StepEnd::plainly(Outcome::NotTried)),
     }

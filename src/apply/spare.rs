@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::ended::{StepEnd, plainly, settle};
+use super::step_end::{StepEnd, plainly, settle};
 use crate::bookkeeping::Need;
 use crate::engine::{self, Engine, is_no_such_call};
 use crate::error::{Error, Result};

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::engine::{Buildx, Engine};
 use crate::error::Result;
 use crate::ledger::{CacheNotes, CacheTurn};
-use crate::model::{CacheBooks, CacheRecord, Kind, Outcome, Plan};
+use crate::model::{CacheBooks, CacheRecord, Kind, Plan};
 use crate::plan::cache::{look, matters, must_wait};
 
 /// An engine's build cache and what is known of it. Nobody else looks or takes meanwhile.
@@ -85,8 +85,7 @@ impl SeenCache {
 
     /// What a plan took is in the books no more.
     pub(crate) fn forget(mut self, plan: &Plan) -> Result<()> {
-        let went = |result| matches!(result, Some(Outcome::Done | Outcome::AlreadyGone));
-        let steps = plan.steps.iter().filter(|step| step.kind() == Kind::BuildCache && went(step.result));
+        let steps = plan.steps.iter().filter(|step| step.kind() == Kind::BuildCache && step.is_done());
         let gone: HashSet<String> = steps.map(|step| step.id().into_owned()).collect();
         self.books.forget(|id| gone.contains(id));
         self.turn.map_or(Ok(()), |turn| turn.write(&self.books))

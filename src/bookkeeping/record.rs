@@ -17,7 +17,7 @@ use crate::model::{
     Books, Build, Capabilities, Image, ImageDetail, ImageId, Record, Reference, SessionEntry, Shown, Stamp, Taken,
 };
 use crate::plan::attribution::{self, Evidence};
-use crate::plan::lost::Lost;
+use crate::plan::lost_result::Lost;
 use crate::plan::taken::taken;
 
 /// A build's steps are inspected one by one, a few at a time.

@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Ledger, Removing, State};
 use crate::model::{Books, Doer, EngineInfo, ImageId, Notice, Outcome, Plan, Record, Removal, RemovalsOf, Step};
-use crate::plan::ended::never_went;
+use crate::plan::ended_records::never_went;
 
 /// How long somebody who asked to stop is kept waiting for the ledger's lock.
 const GRACE: Duration = Duration::from_millis(400);

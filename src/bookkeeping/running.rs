@@ -217,20 +217,10 @@ mod tests {
         let needed = || needs(&builds, &steps).map(|need| need == Need::Build);
         assert_eq!(needed(), [false; 5]);
         let intent = Intent {
-            build: BuildId::parse("1").expect("an ID"),
-            of: key("p", "s"),
-            started: Timestamp::UNIX_EPOCH,
             tags: vec![tag("docker.io/library/app:dev")],
             key: "k".to_owned(),
             stamp: key("p", "s").into(),
-            classic: false,
-            tilt: false,
-            ci: false,
-            slot: None,
-            copy: None,
-            socket: None,
-            beside: Vec::new(),
-            compose: None,
+            ..Intent::new(BuildId::parse("1").expect("an ID"), key("p", "s"), Timestamp::UNIX_EPOCH)
         };
         let running = state.begin(&intent).expect("a build");
         assert_eq!(needed(), [true, false, true, false, false]);

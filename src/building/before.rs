@@ -46,9 +46,9 @@ impl Names {
     /// Whether any of them means another image by now.
     pub(super) async fn have_moved(&self, engine: &impl Engine) -> Result<bool> {
         for name in &self.gives {
-            let meant = self.tags.iter().find(|(tag, _)| tag.names_the_same(name)).map(|(_, id)| *id);
-            let means = engine.image(name.as_str()).await?.map(|image| image.id);
-            if means.is_some() && means != meant {
+            let before = self.tags.iter().find(|(tag, _)| tag.names_the_same(name)).map(|(_, id)| *id);
+            let now = engine.image(name.as_str()).await?.map(|image| image.id);
+            if now.is_some() && now != before {
                 return Ok(true);
             }
         }

@@ -11,7 +11,7 @@ use super::before::Before;
 use super::job::Job;
 use super::target::Target;
 use crate::app::App;
-use crate::apply::Hand;
+use crate::apply::Applier;
 use crate::bookkeeping::SeenCache;
 use crate::engine::{Buildx, Engine};
 use crate::error::{Error, Result};
@@ -105,8 +105,8 @@ pub(crate) async fn take_superseded_cache(
     let steps = going.into_iter().map(|record| record.removal(Reason::Superseded, info.can)).collect();
     let mut plan = Plan::new("build", info, Timestamp::now(), steps, Vec::new());
     let snapshot = Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() };
-    let hand = Hand::new(engine, &snapshot, (state, &ledger, &books), doer);
-    hand.carry_out(&mut plan, std::future::pending(), |_, _| {}).await;
+    let applier = Applier::new(engine, &snapshot, (state, &ledger, &books), doer);
+    applier.carry_out(&mut plan, std::future::pending(), |_, _| {}).await;
     cache.forget(&plan)?;
-    hand.note(&plan, Vec::new(), Vec::new(), std::future::pending()).await.map(|_| false)
+    applier.note(&plan, Vec::new(), Vec::new(), std::future::pending()).await.map(|_| false)
 }

@@ -22,7 +22,7 @@ use crate::observe::lives;
 use crate::plan::argv::IdFile;
 use crate::processes::child::{self, SeenOutput};
 use crate::report;
-use crate::report::words::Loudness;
+use crate::report::words::{Loudness, count};
 use crate::session::dead;
 
 /// How long the books may take after docker has ended; what is left undone then is done by the next dkb.
@@ -79,43 +79,9 @@ impl Job {
             _ => Ok(Noted { done: Vec::new(), went: Ok(0), lives: HashMap::new() }),
         };
         let lives = match kept {
-            Ok(Noted { done, went, lives }) => {
-                if let Some(identity) = in_cache {
-                    // Each leaves some, whatever came of it. Of what is not noted nothing is taken.
-                    let went_well = |target: &Target| {
-                        let of = done.iter().find(|build| build.build == target.intent.build);
-                        of.map_or(ok, |build| build.ok)
-                    };
-                    let builds: Vec<EndedBuild> =
-                        self.targets.iter().map(|target| target.ended_build(app, ended, went_well(target))).collect();
-                    let _ = cache::hand_over(app, &identity, &builds);
-                }
-                match went {
-                    Ok(went) if went > 0 && app.verbose => {
-                        let images = if went == 1 { "image" } else { "images" };
-                        report::say(format_args!("removed {went} {images} that this build replaced"));
-                    }
-                    Ok(_) => {}
-                    Err(error) => report::warn(error.under("what this build replaced is left to dkb clean")),
-                }
-                self.targets.iter_mut().filter_map(|target| target.running.take()).for_each(Running::finish);
-                lives
-            }
+            Ok(noted) => self.finish_noted(app, noted, (ok, ended), in_cache.as_deref()),
             Err(error) => {
-                // The next dkb may be luckier, if there is anything to find and it can know which engine this was.
-                let built = ok || !seen.shown.images.is_empty();
-                let late = error.kind == ErrorKind::Unreachable;
-                for target in &mut self.targets {
-                    let may_be_found = built && late && target.intent.socket.is_some();
-                    let hopeless = |running: &Running| !(running.knows_engine() || may_be_found);
-                    if let Some(running) = target.running.take().filter(hopeless) {
-                        running.finish();
-                    }
-                }
-                // Of a build that docker refused there is nothing to note.
-                if built {
-                    self.trouble.get_or_insert(error);
-                }
+                self.leave_to_the_next_dkb(error, ok || !seen.build.shown.images.is_empty());
                 HashMap::new()
             }
         };
@@ -132,6 +98,51 @@ impl Job {
         let _ =
             tokio::time::timeout(LONGEST, dead::see_to_the_dead(app, &lives, engine.as_deref(), loudness, enough()))
                 .await;
+    }
+
+    /// The books are kept. Whoever looks at the cache hears of it, and the user of what this build replaced.
+    fn finish_noted(
+        &mut self,
+        app: &App,
+        Noted { done, went, lives }: Noted,
+        (ok, ended): (bool, Timestamp),
+        in_cache: Option<&str>,
+    ) -> HashMap<SessionKey, Life> {
+        if let Some(identity) = in_cache {
+            // Each leaves some, whatever came of it. Of what is not noted nothing is taken.
+            let went_well = |target: &Target| {
+                let of = done.iter().find(|build| build.build == target.intent.build);
+                of.map_or(ok, |build| build.ok)
+            };
+            let builds: Vec<EndedBuild> =
+                self.targets.iter().map(|target| target.ended_build(app, ended, went_well(target))).collect();
+            let _ = cache::hand_over(app, identity, &builds);
+        }
+        match went {
+            Ok(went) if went > 0 && app.verbose => {
+                report::say(format_args!("removed {} that this build replaced", count(went, "image")));
+            }
+            Ok(_) => {}
+            Err(error) => report::warn(error.under("what this build replaced is left to dkb clean")),
+        }
+        self.targets.iter_mut().filter_map(|target| target.running.take()).for_each(Running::finish);
+        lives
+    }
+
+    /// The next dkb may be luckier, if there is anything to find and it can know which engine this was. `built`: docker
+    /// may have made something; of a build that it refused there is nothing to note.
+    fn leave_to_the_next_dkb(&mut self, error: Error, built: bool) {
+        let late = error.kind == ErrorKind::Unreachable;
+        for target in &mut self.targets {
+            let may_be_found = built && late && target.intent.socket.is_some();
+            let hopeless = |running: &Running| !(running.knows_engine() || may_be_found);
+            if let Some(running) = target.running.take().filter(hopeless) {
+                running.finish();
+            }
+        }
+        if built {
+            self.trouble.get_or_insert(error);
+        }
     }
 
     async fn keep_books(
@@ -180,10 +191,10 @@ impl Job {
                 now: before.now(),
                 before: &took_from,
                 all: before.all.as_ref(),
-                shown: &seen.shown,
+                shown: &seen.build.shown,
                 result,
                 ok: ok || result.is_some(),
-                ran: seen.shown.was_running() && !before.info.can.looks_cost,
+                ran: seen.build.shown.was_running() && !before.info.can.looks_cost,
                 cut_off: false,
             };
             let build = bookkeeping::record(&before.engine, &books, &facts).await?;
@@ -251,7 +262,7 @@ impl Job {
         let said = match target.id_file(self.builder) {
             // The classic builder of docker 20.10 takes any output without a word, and makes an image all the same.
             IdFile::No(why) if !why.leaves_image() && !self.classic => return Ok(None),
-            _ => self.written_by_docker().and_then(read_iid).or(seen.id),
+            _ => self.written_by_docker().and_then(read_iid).or(seen.build.id),
         };
         // Where dkb does not know who wrote it, the image itself must say whose it is.
         for id in said.iter().chain(told) {
@@ -285,8 +296,8 @@ impl Job {
             end_with_newline(&path);
             Some(path)
         });
-        let id = file.and_then(|file| read_iid(&file)).or(seen.id)?;
-        Some(if seen.podman { id.digits() } else { id.to_string() })
+        let id = file.and_then(|file| read_iid(&file)).or(seen.build.id)?;
+        Some(if seen.build.podman { id.digits() } else { id.to_string() })
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct Job {
     /// What comes of it, each a build of its own in the books: one, but for a bake.
     pub(super) targets: Vec<Target>,
     /// The user's own file that docker writes IDs to, where one was there before.
-    old_id_file: Option<Mark>,
+    old_id_file: Option<FileVersion>,
     /// Why nobody knows what docker is about to build, which matters if it builds anything.
     pub(super) unasked: Option<Error>,
     /// The first thing that went wrong; one warning is enough.
@@ -108,7 +108,7 @@ impl Job {
             unasked: None,
             trouble: None,
         };
-        job.old_id_file = job.users_file().and_then(Mark::of);
+        job.old_id_file = job.users_file().and_then(FileVersion::of);
         job
     }
 
@@ -116,20 +116,13 @@ impl Job {
     fn intent(&self, app: &App) -> Intent {
         let now = Timestamp::now();
         Intent {
-            build: BuildId::of(now, std::process::id()),
-            of: app.key.clone(),
-            started: now,
-            tags: Vec::new(),
-            key: String::new(),
             stamp: self.stamp.clone(),
             classic: self.classic,
-            tilt: false,
             ci: app.identity.ci.is_some(),
             slot: app.slot(),
             copy: Some(app.identity.copy.clone()),
             socket: self.endpoint.as_ref().ok().and_then(Endpoint::socket_mark),
-            beside: Vec::new(),
-            compose: None,
+            ..Intent::new(BuildId::of(now, std::process::id()), app.key.clone(), now)
         }
     }
 
@@ -233,7 +226,8 @@ impl Job {
     /// The file that the user asked for, if it is not as it was before the build: a script around docker may leave
     /// an old one there.
     pub(super) fn written_by_docker(&self) -> Option<&Path> {
-        self.users_file().filter(|path| Mark::of(path).is_some_and(|now| self.old_id_file.as_ref() != Some(&now)))
+        self.users_file()
+            .filter(|path| FileVersion::of(path).is_some_and(|now| self.old_id_file.as_ref() != Some(&now)))
     }
 
     /// One of these flags stands behind the verb, where docker does not know it.
@@ -278,12 +272,12 @@ impl Job {
 
 /// What changes with every write to a plain file.
 #[derive(PartialEq, Eq)]
-struct Mark {
+struct FileVersion {
     file: (u64, u64),
     changed: (i64, i64),
 }
 
-impl Mark {
+impl FileVersion {
     fn of(path: &Path) -> Option<Self> {
         let file = path.metadata().ok().filter(Metadata::is_file)?;
         Some(Self { file: (file.dev(), file.ino()), changed: (file.ctime(), file.ctime_nsec()) })

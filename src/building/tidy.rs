@@ -6,7 +6,7 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use super::before::Before;
-use crate::apply::Hand;
+use crate::apply::Applier;
 use crate::bookkeeping::running;
 use crate::config::Settings;
 use crate::engine::Engine;
@@ -67,12 +67,12 @@ pub(super) async fn take_away(
     }
     let mut plan = Plan::new("build", info, Timestamp::now(), steps, Vec::new());
     let doer = Doer { verb: "build", of: &first.of };
-    let hand = Hand::new(engine, &snapshot, (state, ledger, books), doer).of_builds(&own);
-    let report = hand.carry_out(&mut plan, stop, |_, _| {}).await;
+    let applier = Applier::new(engine, &snapshot, (state, ledger, books), doer).of_builds(&own);
+    let report = applier.carry_out(&mut plan, stop, |_, _| {}).await;
     let there: HashSet<ImageId> = snapshot.images.iter().map(|image| image.id).collect();
     let mut gone = report.gone;
     gone.extend(candidates.all().filter(|id| !there.contains(id) && !used.contains(id)));
-    report::notice::tell(&hand.note(&plan, gone, Vec::new(), std::future::pending()).await?);
+    report::notice::tell(&applier.note(&plan, gone, Vec::new(), std::future::pending()).await?);
     Ok(plan.totals().done)
 }
 

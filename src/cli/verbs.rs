@@ -10,7 +10,7 @@ use super::key_flags::{
     DiskPressure, GuardSession, KeyFlags, Patience, Retention, Swept, SweptCache, SweptRetention, Trust, Unasked,
 };
 use crate::config::Typed;
-use crate::config::seed::LogFormat;
+use crate::config::cleaner::LogFormat;
 use crate::error::{Error, Result};
 use crate::model::{Name, Scope, SessionKey, parse_bytes};
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::cli_files::BuildxFiles;
+use super::first_line::first_line;
 use super::program;
 use crate::plan::argv::parse_bool;
 
@@ -83,7 +84,7 @@ pub(crate) fn apart<'a>(named: Option<&'a str>, context: Option<&str>, files: &'
 pub(crate) fn cli_major(docker: &Path) -> Option<u32> {
     let mut command = Command::new(docker);
     program::as_child(&mut command, docker);
-    major_of(&program::first_line(command.arg("--version")).ok()?)
+    major_of(&first_line(command.arg("--version")).ok()?)
 }
 
 /// Asks the program whether it has buildx, of which it may know elsewhere than dkb does. One that does not answer has.
@@ -91,7 +92,7 @@ pub(crate) fn finds_buildx(docker: &Path, config: Option<&Path>) -> bool {
     let mut command = Command::new(docker);
     program::as_child(&mut command, docker);
     command.args(config.map(|config| [OsStr::new("--config"), config.as_os_str()]).into_iter().flatten());
-    program::first_line(command.args(["buildx", "version"])).map_or(true, |said| said.contains("buildx"))
+    first_line(command.args(["buildx", "version"])).map_or(true, |said| said.contains("buildx"))
 }
 
 fn major_of(version_line: &str) -> Option<u32> {

@@ -1,18 +1,27 @@
 //! The only door to Docker: which engine, which docker program, and the few calls that dkb makes.
 //!
-//! - [`endpoint`]: which engine is meant, decided as the Docker CLI decides it.
-//! - `program`: which docker program to run, and what it is.
-//! - `builder`: which builder that program is going to use; `cli_files`: docker's own settings, and
-//!   `docker_json` how docker reads them; `seat`: dkb's place before
-//!   buildx, on disk, and `extra_dirs` the words by which docker comes by.
-//! - `builder_lists`: which builders buildx knows, of everybody whose list can be read.
+//! Which engine, and how it is reached:
+//! - [`endpoint`]: which engine is meant, decided as the Docker CLI decides it; `origin`: who said so.
+//! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI; `socket`: a socket as a file.
+//!
+//! What is asked of it:
+//! - `api`: the calls that dkb makes to any engine, and their limits; `docker` and `inspect`: how a real one is asked
+//!   them, Podman by the same API, of which only some answers mean something else there; `working`: what only Podman's
+//!   own API lists.
+//! - `ask`: who answers, and answers read within a limit; `answer` and `answer_disk`: what is read of them; `outcome`
+//!   and `fault`: how a question ended, or did not.
+//! - `capabilities`: what each engine can do, in one table; `identity`: what names one for good.
 //! - `buildkit`, `protobuf` and `past_builds`: what BuildKit remembers of builds, asked in its own language.
-//! - `wire` and `dial`: byte streams to the engine, by socket or through the Docker CLI.
-//! - `api`: the calls that dkb makes to any engine; `docker` and `inspect`: how a real one is asked them, Podman by the
-//!   same API, of which only some answers mean something else there.
-//! - `fake`: an engine in memory, for tests.
-//! - `capabilities`: what each engine can do, in one table.
-//! - `ask`: questions and their limits; `answer`: what of the engine's answers is read.
+//! - `fake`: an engine in memory, for tests; `faults`: real ones that misbehave.
+//!
+//! The docker program, and what lies beside it:
+//! - `program`: which docker program to run, and what it is; `first_line`: how a program is asked for that; `question`:
+//!   what docker's answers beside or before a build.
+//! - `builder`: which builder that program is going to use; `builder_lists`: which builders buildx knows, of everybody
+//!   whose list can be read.
+//! - `cli_files`: docker's own settings, and `docker_json` how docker reads them; `private_config`: a copy of them for
+//!   a docker of ours.
+//! - `seat`: dkb's place before buildx, on disk, and `extra_dirs` the words by which docker comes by.
 
 // What an engine says may be any number.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -38,6 +47,7 @@ pub mod fake;
 mod fault;
 #[cfg(test)]
 mod faults;
+mod first_line;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod identity;

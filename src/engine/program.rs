@@ -3,18 +3,15 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use super::Env;
+use super::first_line::first_line;
 use crate::error::{Error, ErrorKind, Result};
-use crate::files;
 
 /// `off`, where a dkb that stands in buildx's place is to be the next buildx behind it, and nothing more.
 pub(crate) const SEAT: &str = "DKB_SEAT";
@@ -273,36 +270,6 @@ pub(crate) fn inside_mark(docker: &Path) -> OsString {
     env::join_paths(chain).unwrap_or_else(|_| docker.into())
 }
 
-/// The first line that a program prints. What it leaves running may hold its stdout open, so nobody waits for the end
-/// of that, nor for ever for the program itself.
-pub(super) fn first_line(command: &mut Command) -> io::Result<String> {
-    first_line_within(command, files::PATIENCE)
-}
-
-fn first_line_within(command: &mut Command, patience: Duration) -> io::Result<String> {
-    const LONGEST: u64 = 4096;
-    let (began, late) = (Instant::now(), || io::Error::from(io::ErrorKind::TimedOut));
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let (said, heard) = mpsc::channel();
-    if let Some(stdout) = child.stdout.take() {
-        thread::spawn(move || {
-            let mut line = Vec::new();
-            let read = BufReader::new(stdout.take(LONGEST)).read_until(b'\n', &mut line);
-            said.send(read.map(|_| line))
-        });
-    }
-    let line = heard.recv_timeout(patience).unwrap_or_else(|_| Err(late()));
-    while line.is_ok() && began.elapsed() < patience {
-        if child.try_wait()?.is_some() {
-            return Ok(String::from_utf8_lossy(&line?).trim().to_owned());
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    child.kill()?;
-    child.wait()?;
-    Err(line.err().unwrap_or_else(late))
-}
-
 /// On macOS Podman runs in a machine of its own, and forwards its socket to a path that it only tells when asked.
 pub(super) fn podman_machine_socket(podman: &Path) -> Result<PathBuf> {
     let tried = "asking Podman for the socket of its machine";
@@ -432,22 +399,5 @@ mod tests {
         assert_eq!(behind(&place("three"), &all), Some(place("four")), "and never back");
         assert_eq!(behind(&place("four"), &all), None);
         assert_eq!(behind(&place("dkb-elsewhere"), &all), Some(place("one")));
-    }
-
-    #[test]
-    fn a_program_is_asked_for_a_line_and_what_it_leaves_running_is_not_waited_for() {
-        let began = std::time::Instant::now();
-        let said = |script: &str| first_line(Command::new("/bin/sh").args(["-c", script])).expect("a shell");
-        assert_eq!(said("echo one; sleep 5 & echo two"), "one");
-        assert!(began.elapsed() < std::time::Duration::from_secs(4));
-        assert_eq!(said("true"), "");
-        let asked = |script: &str| {
-            let mut shell = Command::new("/bin/sh");
-            first_line_within(shell.args(["-c", script]), Duration::from_millis(200))
-        };
-        for endless in ["exec sleep 60", "echo one; exec sleep 60"] {
-            assert_eq!(asked(endless).expect_err(endless).kind(), io::ErrorKind::TimedOut);
-        }
-        assert!(began.elapsed() < Duration::from_secs(30));
     }
 }

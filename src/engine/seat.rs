@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use super::cli_files::{BUILDX, CliConfig, EXTRA_DIRS, SYSTEM_PLUGINS, buildx_plugins};
 use super::extra_dirs;
-use super::program::{self, READY, SEAT_MARK, SEATED, first_line};
+use super::first_line::first_line;
+use super::program::{self, READY, SEAT_MARK, SEATED};
 use crate::error::{Error, Result};
 use crate::files;
 

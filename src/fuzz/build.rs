@@ -8,11 +8,10 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::head;
-use crate::model::{ImageDetail, ImageId, Name, PROJECT_LABEL, Reference, SESSION_LABEL, Stamp};
+use crate::model::{ImageDetail, ImageId, Name, PROJECT_LABEL, Reference, SESSION_LABEL, Shown, Stamp};
 use crate::plan::argv::{self, BuildWords, Builder, Injection, Spelling, Tool};
 use crate::plan::attribution::{Evidence, verify};
-use crate::plan::classic::{ClassicReader, Event};
-use crate::processes::child::Notes;
+use crate::plan::classic::{ClassicReader, Event, SeenBuild};
 
 /// A word a line; the first line says whose words they are.
 ///
@@ -25,7 +24,9 @@ pub fn argv(data: &[u8]) -> bool {
     let words: Vec<OsString> = rest.split(|byte| *byte == b'\n').map(|word| OsStr::from_bytes(word).into()).collect();
     let Some((spelling, users)) = Spelling::read(&words) else { return false };
     let read = argv::read(tool, users);
-    let _ = argv::id_file(&read, Builder::told_by(&spelling, &read));
+    for builder in [Builder::Engine, Builder::Apart] {
+        let _ = argv::id_file(&read, builder);
+    }
     let _ = argv::build_key(&read, Path::new("/work"));
 
     let stamp = stamp();
@@ -73,10 +74,10 @@ pub fn classic(data: &[u8]) -> bool {
     assert!(events.len() <= lines, "{} events in {lines} lines", events.len());
 
     let world = World::read(images);
-    let mut notes = Notes::default();
-    for event in events {
-        notes.take(event, None);
-    }
+    let mut seen = SeenBuild::default();
+    let mut noted = Shown::default();
+    events.into_iter().filter_map(|event| seen.take(event)).for_each(|line| noted.add(line));
+    assert_eq!(noted, seen.shown, "whoever reads the notes knows the same");
     let stamp = stamp();
     for (cut_off, shows_bases) in [(false, true), (true, true), (false, false), (true, false)] {
         let evidence = Evidence {
@@ -88,7 +89,7 @@ pub fn classic(data: &[u8]) -> bool {
             shows_bases,
             tells_containers: world.images.iter().any(|image| image.container.is_some()),
         };
-        let ours = verify(&notes.shown, &evidence, |id| world.recorded.contains(&id));
+        let ours = verify(&seen.shown, &evidence, |id| world.recorded.contains(&id));
         for (at, id) in ours.iter().enumerate() {
             let image = world.images.iter().find(|image| image.id == *id).expect("an image that is there");
             let is_new = evidence.is_new(image) && (image.tags.is_empty() || world.result == Some(*id));
@@ -96,7 +97,7 @@ pub fn classic(data: &[u8]) -> bool {
             assert!(!ours[..at].contains(id), "twice: {image:?}");
         }
     }
-    !notes.shown.images.is_empty()
+    !seen.shown.images.is_empty()
 }
 
 fn events(output: &[u8], length: usize) -> Vec<Event> {

@@ -11,7 +11,7 @@ use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::room::has_room;
+use super::disk_room::has_room;
 use crate::files;
 use crate::model::{ImageId, Reference};
 

@@ -21,13 +21,13 @@
 
 mod aside;
 mod cache;
+mod disk_room;
 mod file;
 mod first_seen;
 mod folder;
 mod history;
 mod id_file;
 mod removing;
-mod room;
 mod running;
 mod session;
 

@@ -16,12 +16,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::disk_room::has_room;
 use super::folder::Folder;
 use super::id_file::{OwnIdFile, read_iid};
-use super::room::has_room;
 use super::{State, lock_within_limit};
 use crate::error::Result;
-use crate::model::{BuildId, ImageId, Name, Reference, SessionKey, Shown, ShownImage, Stamp};
+use crate::model::{BuildId, ImageId, Name, Reference, SessionKey, Shown, ShownLine, Stamp};
 
 const LOCK: &str = "lock";
 const INTENT: &str = "intent.json";
@@ -56,27 +56,40 @@ pub struct Intent {
     pub compose: Option<Name>,
 }
 
+impl Intent {
+    /// One that says nothing yet but whose build it is.
+    pub fn new(build: BuildId, of: SessionKey, started: Timestamp) -> Self {
+        Self {
+            build,
+            of,
+            started,
+            tags: Vec::new(),
+            key: String::new(),
+            stamp: Stamp::default(),
+            classic: false,
+            tilt: false,
+            ci: false,
+            slot: None,
+            copy: None,
+            socket: None,
+            beside: Vec::new(),
+            compose: None,
+        }
+    }
+}
+
 /// One line of the journal.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum BuildNote {
     /// The identity of the engine that docker talks to, and its clock when the build began.
-    Engine {
-        identity: String,
-        began: Timestamp,
-    },
+    Engine { identity: String, began: Timestamp },
     /// The image that a tag named before.
-    Before {
-        tag: Reference,
-        id: ImageId,
-    },
+    Before { tag: Reference, id: ImageId },
     /// Every image that was there before.
     All(Vec<ImageId>),
-    /// A step begins.
-    Step(u32, u32),
-    /// A container runs for it.
-    Ran(String),
-    Image(ShownImage),
+    #[serde(untagged)]
+    Shown(ShownLine),
 }
 
 /// The folder of a build that this dkb runs.
@@ -189,16 +202,8 @@ impl Journal {
         self.note(&BuildNote::All(images.into_iter().collect()));
     }
 
-    pub fn note_step(&mut self, stage: u32, step: u32) {
-        self.note(&BuildNote::Step(stage, step));
-    }
-
-    pub fn note_container(&mut self, id: &str) {
-        self.note(&BuildNote::Ran(id.to_owned()));
-    }
-
-    pub fn note_image(&mut self, image: &ShownImage) {
-        self.note(&BuildNote::Image(image.clone()));
+    pub fn note_shown(&mut self, line: ShownLine) {
+        self.note(&BuildNote::Shown(line));
     }
 
     fn note(&mut self, note: &BuildNote) {
@@ -242,9 +247,7 @@ impl Unfinished {
                 BuildNote::Engine { identity, began } => unfinished.engine = Some((identity, began)),
                 BuildNote::Before { tag, id } => unfinished.before.push((tag, id)),
                 BuildNote::All(all) => unfinished.all = Some(all.into_iter().collect()),
-                BuildNote::Step(stage, step) => unfinished.shown.begin_step(stage, step),
-                BuildNote::Ran(container) => unfinished.shown.ran = Some(container),
-                BuildNote::Image(image) => unfinished.shown.add(image),
+                BuildNote::Shown(line) => unfinished.shown.add(line),
             }
         }
         Some(unfinished)

@@ -45,7 +45,9 @@ impl Books {
     pub fn forget(&mut self, gone: &HashSet<ImageId>) {
         let taken = self.sessions.values().flat_map(|entry| entry.took.iter().map(|taken| taken.from));
         let taken: BTreeSet<ImageId> = taken.filter(|from| gone.contains(from)).collect();
-        taken.into_iter().for_each(|image| self.hand_on(image));
+        for image in taken {
+            self.hand_on(image);
+        }
         self.forget_where(gone, |_| true);
     }
 

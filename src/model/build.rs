@@ -96,15 +96,28 @@ pub struct Shown {
     pub ran: Option<String>,
 }
 
-impl Shown {
-    pub fn begin_step(&mut self, stage: u32, step: u32) {
-        (self.stage, self.step) = (stage, step);
-    }
-
+/// What one line adds to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShownLine {
+    /// A step begins: its stage, and its number.
+    Step(u32, u32),
+    /// A container runs for it.
+    Ran(String),
     /// An image was named, behind all that ran for it.
-    pub fn add(&mut self, image: ShownImage) {
-        self.ran = None;
-        self.images.push(image);
+    Image(ShownImage),
+}
+
+impl Shown {
+    pub fn add(&mut self, line: ShownLine) {
+        match line {
+            ShownLine::Step(stage, step) => (self.stage, self.step) = (stage, step),
+            ShownLine::Ran(container) => self.ran = Some(container),
+            ShownLine::Image(image) => {
+                self.ran = None;
+                self.images.push(image);
+            }
+        }
     }
 
     /// Whether any container ran at all: before that every line is the builder's own.

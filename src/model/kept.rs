@@ -91,6 +91,11 @@ pub enum Stays {
 }
 
 impl KeptReason {
+    /// Whether it stays for those alone who are not asked about: another project, session or compose project.
+    pub const fn is_for_others(self) -> bool {
+        matches!(self, Self::OtherProject | Self::OtherSession | Self::OtherCompose)
+    }
+
     pub const fn stays(self) -> Stays {
         use KeptReason as R;
         match self {
@@ -148,6 +153,26 @@ impl Kept {
             bytes: step.bytes,
             reason,
             holders: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KeptReason;
+
+    #[test]
+    fn what_stays_for_others_is_not_what_stays_in_doubt_of_who_we_are() {
+        for (reason, is_for_others) in [
+            (KeptReason::OtherProject, true),
+            (KeptReason::OtherSession, true),
+            (KeptReason::OtherCompose, true),
+            (KeptReason::OtherCopy, false),
+            (KeptReason::SessionAlive, false),
+            (KeptReason::ForeignTag, false),
+            (KeptReason::UsedByOthers, false),
+        ] {
+            assert_eq!(reason.is_for_others(), is_for_others, "{reason:?}");
         }
     }
 }

@@ -97,18 +97,13 @@ impl Plan {
 
     /// What it comes to, by the results that its steps have by now.
     pub fn totals(&self) -> Totals {
-        let ended = |wanted: &[Outcome]| {
-            self.steps.iter().filter(|step| step.result.is_some_and(|result| wanted.contains(&result))).count()
-        };
-        let stays = |step: &&Step| {
-            matches!(step.result, Some(Outcome::Kept | Outcome::Failed | Outcome::Unknown | Outcome::NotTried))
-        };
+        let stays = |step: &Step| step.result == Some(Outcome::Kept) || step.has_failed();
         let gone = || self.steps.iter().filter(|step| !stays(step));
         let to_cache = |step: &Step| self.to_cache.get(&step.removed_image()?).copied();
         Totals {
             steps: self.steps.len(),
-            done: ended(&[Outcome::Done, Outcome::AlreadyGone]),
-            failed: ended(&[Outcome::Failed, Outcome::Unknown, Outcome::NotTried]),
+            done: self.steps.iter().filter(|step| step.is_done()).count(),
+            failed: self.steps.iter().filter(|step| step.has_failed()).count(),
             kept: self.kept.len(),
             bytes: total(gone().map(|step| step.bytes)),
             bytes_to_cache: total(gone().filter_map(to_cache)),

@@ -197,6 +197,16 @@ impl Step {
         Self { deed, bytes, reason, result: None }
     }
 
+    /// It is as it was to be, by us or by somebody who was faster.
+    pub const fn is_done(&self) -> bool {
+        matches!(self.result, Some(Outcome::Done | Outcome::AlreadyGone))
+    }
+
+    /// It was to be done, nothing spoke against it, and nobody can say that it is.
+    pub const fn has_failed(&self) -> bool {
+        matches!(self.result, Some(Outcome::Failed | Outcome::Unknown | Outcome::NotTried))
+    }
+
     pub const fn action(&self) -> Action {
         match self.deed {
             Deed::StopContainer { .. } => Action::Stop,
@@ -268,5 +278,28 @@ impl Step {
     /// Whether it takes away a name below `dkb.invalid/`, which nobody but dkb gives, alone or with its image.
     pub fn is_of_own_name(&self) -> bool {
         self.reason == Reason::OwnName
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_done_or_has_failed_or_was_kept_or_its_turn_is_still_to_come() {
+        let deed = Deed::RemoveNetwork { id: "n".to_owned(), name: "n".to_owned() };
+        let step = Step::new(deed, Reason::Leftover, 0);
+        for (result, is_done, has_failed) in [
+            (None, false, false),
+            (Some(Outcome::Done), true, false),
+            (Some(Outcome::AlreadyGone), true, false),
+            (Some(Outcome::Kept), false, false),
+            (Some(Outcome::Failed), false, true),
+            (Some(Outcome::Unknown), false, true),
+            (Some(Outcome::NotTried), false, true),
+        ] {
+            let step = Step { result, ..step.clone() };
+            assert_eq!((step.is_done(), step.has_failed()), (is_done, has_failed), "{result:?}");
+        }
     }
 }

@@ -11,11 +11,10 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
-use super::disk;
 use super::unmatched::{self, AlreadyListed};
+use super::{disk, lives};
 use crate::app::{App, env};
 use crate::bookkeeping::{self, OpenBooks, open_books};
-use crate::config::here::machine;
 use crate::engine::{Docker, Engine, builder_lists};
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, State};
@@ -41,7 +40,7 @@ pub(crate) struct HostObservation {
     pub(crate) notices: Vec<Notice>,
     pub(crate) state: State,
     pub(crate) books: Books,
-    lives: HashMap<SessionKey, Life>,
+    pub(crate) lives: HashMap<SessionKey, Life>,
     running: Vec<RunningBuild>,
     ended: HashMap<String, Ended>,
     volumes: Vec<Volume>,
@@ -268,11 +267,9 @@ impl HostObservation {
         let stale = since.as_ref().is_none_or(|known| known.at_work != now);
         if stale {
             let mut lives = lives(&self.state, &self.books, self.info.identity.as_deref());
-            for (key, life) in &mut lives {
-                if self.state.session(key).is_opened_since(&self.at_work.sessions) {
-                    *life = Life::Alive;
-                }
-            }
+            let known = self.state.sessions().into_keys().chain(self.books.sessions.keys().cloned());
+            let opened = known.filter(|key| self.state.session(key).is_opened_since(&self.at_work.sessions));
+            lives.extend(opened.map(|key| (key, Life::Alive)));
             let running = bookkeeping::running(&self.state, &[]);
             // What was to be enough says nothing of what may go.
             let policy = SweepPolicy { need: None, ..self.policy.clone() };
@@ -300,12 +297,6 @@ impl HostObservation {
             now: self.info.now,
         };
         plan(&look, policy)
-    }
-
-    /// The sessions that built on this engine.
-    pub(crate) fn lives_here(&self) -> HashMap<SessionKey, Life> {
-        let here = self.lives.iter().filter(|(key, _)| self.books.sessions.contains_key(*key));
-        here.map(|(key, life)| (key.clone(), *life)).collect()
     }
 
     /// The keep patterns that match nothing here. What could not be listed may match.
@@ -336,10 +327,4 @@ impl HostObservation {
 /// The builders in buildx's lists.
 pub(crate) fn known_builders(app: &App) -> Result<KnownBuilders> {
     builder_lists::known_builders(app.docker.config.as_deref(), &env)
-}
-
-/// Every session that the books or the state folder know, and whether somebody is at work in it.
-fn lives(state: &State, books: &Books, engine: Option<&str>) -> HashMap<SessionKey, Life> {
-    let opened = state.sessions();
-    state.lives(opened.keys().chain(books.sessions.keys()), &machine(), engine)
 }

@@ -1,10 +1,10 @@
 //! What there is: one look at an engine and the books, before anything is decided. This one is what the clean-up of
 //! our own things starts from; [`host`] is that of a whole host.
 
-mod come;
 mod disk;
-mod ended;
+mod ended_records;
 pub(crate) mod host;
+mod opened_since;
 pub(crate) mod ours;
 mod planning;
 pub(crate) mod pressure;
@@ -19,7 +19,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use jiff::Timestamp;
 
-use ended::{ahead, end_records};
+use ended_records::{ahead, end_records};
 use ours::Seen;
 
 use crate::app::App;
@@ -227,6 +227,7 @@ async fn ask_for_names(engine: &impl Engine, books: &Books, containers: &mut [Co
     Ok(())
 }
 
+/// The sessions of the books, and others that somebody is at work in.
 pub(crate) fn lives(state: &State, books: &Books, engine: Option<&str>) -> HashMap<SessionKey, Life> {
     let mut lives = state.lives(books.sessions.keys(), &machine(), engine);
     // Who is at work may not have come into the books. The dead may have died on another engine.

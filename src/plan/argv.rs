@@ -5,7 +5,7 @@
 
 mod bake;
 mod flags;
-mod idfile;
+mod id_file;
 mod key;
 mod output;
 mod pflag;
@@ -25,7 +25,7 @@ use crate::model::{MountNamespace, Reference, Stamp};
 
 pub use bake::{BakeWords, read_bake};
 pub use flags::{ShownFlag, Tool, docker_flags};
-pub use idfile::{Builder, IdFile, NoIdFile, id_file};
+pub use id_file::{Builder, IdFile, NoIdFile, id_file};
 pub use key::{BuildKey, build_key, is_one_file, may_be_one_file};
 pub use output::Output;
 pub use spelling::Spelling;

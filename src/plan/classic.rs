@@ -20,8 +20,11 @@
 //! behind the newline, so a line may begin with `ESC[0m`. Progress bars overwrite themselves with `\r`, which
 //! therefore ends a line as `\n` does.
 
+mod seen;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use seen::SeenBuild;
 
 /// No line of the builder's own that matters is longer, but for a step, and of a step the beginning is enough.
 const LONGEST_LINE: usize = 4096;

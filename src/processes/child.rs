@@ -20,8 +20,7 @@ use super::stdin::Stdin;
 use super::stream::Stream;
 use super::tap::Tap;
 use crate::ledger::Journal;
-use crate::model::{ImageId, Shown, ShownImage};
-use crate::plan::classic::{ClassicReader, Event};
+use crate::plan::classic::{ClassicReader, SeenBuild};
 use crate::report;
 
 /// What is kept in memory of a quiet build's output; more goes to a temporary file.
@@ -43,11 +42,7 @@ pub(crate) enum Stdout {
 /// What was read in docker's stdout.
 #[derive(Debug, Default)]
 pub(crate) struct SeenOutput {
-    pub shown: Shown,
-    /// The ID that the last line gave, where it gave a whole one.
-    pub id: Option<ImageId>,
-    /// It was Podman that built, whatever the program.
-    pub podman: bool,
+    pub build: SeenBuild,
     /// What was held, stdout and stderr.
     pub held: Option<(SpooledTempFile, SpooledTempFile)>,
 }
@@ -148,7 +143,7 @@ impl RunningChild {
             seen.held = seen.held.map(|(stdout, _)| (stdout, errors));
         }
         if let Some(late) = self.late.take().and_then(|late| late.join().ok()) {
-            seen.shown = late.shown;
+            seen.build.shown = late.build.shown;
         }
         seen
     }
@@ -188,7 +183,12 @@ fn with_inheritable<T>(files: &[&File], act: impl FnOnce() -> T) -> T {
 /// Reads what docker writes as it comes, and passes it on, or holds it where there is nowhere to pass it to.
 fn watch(mut pipe: impl Read, pass: Option<fn(&[u8]) -> bool>, mut journal: Option<Journal>) -> SeenOutput {
     let mut reader = ClassicReader::default();
-    let mut notes = Notes::default();
+    let mut seen = SeenBuild::default();
+    let mut take = |event| {
+        if let (Some(line), Some(journal)) = (seen.take(event), &mut journal) {
+            journal.note_shown(line);
+        }
+    };
     let mut hold = pass.is_none().then(|| SpooledTempFile::new(IN_MEMORY));
     let mut buffer = vec![0; 16 * 1024];
     loop {
@@ -199,7 +199,7 @@ fn watch(mut pipe: impl Read, pass: Option<fn(&[u8]) -> bool>, mut journal: Opti
             Err(_) => break,
         };
         let bytes = &buffer[..length];
-        reader.feed(bytes, |event| notes.take(event, journal.as_mut()));
+        reader.feed(bytes, &mut take);
         let passed = match (&mut hold, pass) {
             (Some(hold), _) => {
                 // Where even the temporary files are full, docker goes on, and less is shown of why it failed.
@@ -213,9 +213,8 @@ fn watch(mut pipe: impl Read, pass: Option<fn(&[u8]) -> bool>, mut journal: Opti
             break;
         }
     }
-    reader.finish(|event| notes.take(event, journal.as_mut()));
-    let Notes { shown, id, podman, .. } = notes;
-    SeenOutput { shown, id, podman, held: hold.map(|hold| (hold, SpooledTempFile::new(IN_MEMORY))) }
+    reader.finish(take);
+    SeenOutput { build: seen, held: hold.map(|hold| (hold, SpooledTempFile::new(IN_MEMORY))) }
 }
 
 fn hold(mut pipe: impl Read) -> SpooledTempFile {
@@ -225,54 +224,6 @@ fn hold(mut pipe: impl Read) -> SpooledTempFile {
         let _ = held.write_all(&buffer[..length]);
     }
     held
-}
-
-#[derive(Default)]
-pub(crate) struct Notes {
-    pub(crate) shown: Shown,
-    /// The triggers of a base run in containers of their own, of which no image is shown.
-    triggers: bool,
-    id: Option<ImageId>,
-    podman: bool,
-}
-
-impl Notes {
-    pub(crate) fn take(&mut self, event: Event, mut journal: Option<&mut Journal>) {
-        let shown = &mut self.shown;
-        match event {
-            Event::Step { number, stage, podman, .. } => {
-                self.podman |= podman;
-                shown.begin_step(stage, number);
-                if let Some(journal) = &mut journal {
-                    journal.note_step(stage, number);
-                }
-            }
-            Event::Triggers => self.triggers = shown.ran.is_none(),
-            Event::RunningIn(container) if shown.ran.is_none() && !self.triggers => {
-                if let Some(journal) = &mut journal {
-                    journal.note_container(&container);
-                }
-                shown.ran = Some(container);
-            }
-            Event::Image(image) => {
-                self.triggers = false;
-                let image = ShownImage {
-                    id: image.digits,
-                    step: shown.step,
-                    stage: shown.stage,
-                    base: image.after_from && !image.triggered,
-                    cached: image.cached,
-                    ran: shown.ran.take(),
-                };
-                if let Some(journal) = &mut journal {
-                    journal.note_image(&image);
-                }
-                shown.add(image);
-            }
-            Event::Built(id) => self.id = ImageId::parse(&id),
-            Event::UsingCache | Event::RunningIn(_) => {}
-        }
-    }
 }
 
 /// Shows what docker would have shown, had it been told to be quiet: on success the ID, on failure all that it

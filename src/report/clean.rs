@@ -193,8 +193,6 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
         groups.entry(kept.reason).or_default().push(kept);
     }
     for (reason, group) in groups {
-        let elsewhere =
-            matches!(reason, KeptReason::OtherProject | KeptReason::OtherSession | KeptReason::OtherCompose);
         let (verb, word) = match reason {
             KeptReason::Failed => ("failed", plural(group.len(), "step")),
             KeptReason::AlreadyGone => ("gone", "already"),
@@ -202,7 +200,7 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
         };
         let held = matches!(reason, KeptReason::InUse | KeptReason::ForeignTag | KeptReason::ImageGone);
         // What only others built is no news. What they built too is ours, and was asked for.
-        let shared = elsewhere && group.iter().any(|one| !one.holders.is_empty());
+        let shared = reason.is_for_others() && group.iter().any(|one| !one.holders.is_empty());
         let is_ours = |one: &&&Kept| !one.holders.is_empty();
         let group: Vec<&Kept> = match (verbose, reason) {
             (false, _) if shared => group.into_iter().filter(|one| is_ours(&one)).collect(),
@@ -216,7 +214,7 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
             for one in group {
                 table.line(verb, 1, word, who(one));
             }
-        } else if !elsewhere {
+        } else if !reason.is_for_others() {
             let mut who: Vec<String> = group.iter().map(|one| short(one)).collect();
             who.sort();
             table.line(verb, group.len(), word, list(&who, SHOWN));

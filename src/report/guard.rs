@@ -8,11 +8,8 @@ pub(crate) fn show(loudness: Loudness, plan: &Plan, key: &SessionKey) {
         return;
     }
     let gone = |kind: Kind| {
-        let went = |step: &&crate::model::Step| {
-            step.kind() == kind
-                && step.action() == Action::Remove
-                && matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone))
-        };
+        let went =
+            |step: &&crate::model::Step| step.kind() == kind && step.action() == Action::Remove && step.is_done();
         let n = plan.steps.iter().filter(went).count();
         (n > 0).then(|| format!("{n} {}", words::kind(kind, n)))
     };

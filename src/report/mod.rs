@@ -21,7 +21,7 @@ mod table;
 pub(crate) mod words;
 
 use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IsTerminal as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -105,6 +105,11 @@ fn add_to_summary(page: &Page) {
     if let Ok(file) = File::options().append(true).open(path) {
         let _ = write(file, page.as_bytes());
     }
+}
+
+/// Whether somebody is there to read a question and to answer it.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// Asks on the terminal whether all these steps are to be done; anything but a yes is a no.

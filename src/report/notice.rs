@@ -2,6 +2,7 @@
 
 use std::sync::Once;
 
+use super::words::count;
 use super::{Words, say, warn};
 use crate::model::{Gap, Notice};
 
@@ -15,9 +16,9 @@ pub(crate) fn tell(notices: &[Notice]) {
 fn tell_one(notice: &Notice) {
     match notice {
         Notice::Damaged { lines, ledger } => warn(format_args!(
-            "{lines} damaged line{} in {}: images noted before may be somebody else's by now, and stay; after a look at \
+            "{} in {}: images noted before may be somebody else's by now, and stay; after a look at \
              them, dkb clean --trust-stamp takes those that bear the stamp",
-            if *lines == 1 { "" } else { "s" },
+            count(*lines, "damaged line"),
             ledger.display()
         )),
         Notice::Missed(images) => warn(format_args!(

@@ -3,7 +3,7 @@
 mod human;
 mod line;
 mod log;
-mod told;
+mod swept_host;
 
 use std::cell::Cell;
 
@@ -13,16 +13,16 @@ use super::notice::words_of;
 use super::progress::{ENGINE, Progress, is_watched};
 use super::words::{Loudness, all_of, count, kind};
 use super::{Style, err, ids, is_one_stream, out, say, warn, written};
-use crate::config::seed::{LogFormat, Seed};
-use crate::config::{Format, Settings, value::Source};
+use crate::config::cleaner::{CleanerVariables, LogFormat};
+use crate::config::{Format, Settings};
 use crate::error::Error;
 use crate::model::{DiskUse, Gap, Kind, Step};
 use crate::plan::sweep::{SweepPolicy, Swept};
 use line::Log;
-use told::TOLD;
-pub(crate) use told::{Part, SweptHost};
+use swept_host::TOLD;
+pub(crate) use swept_host::{Part, SweptHost};
 
-enum Tongue {
+enum VoiceForm {
     Human {
         style: Style,
         verbose: bool,
@@ -35,7 +35,7 @@ enum Tongue {
 
 /// How this run speaks.
 pub(crate) struct Voice {
-    tongue: Tongue,
+    form: VoiceForm,
     many: bool,
     dry: bool,
     /// The plan was shown already, to whoever was asked.
@@ -56,27 +56,34 @@ pub(crate) fn unasked(what: Kind, n: usize) -> Option<String> {
 impl Voice {
     /// For people, on a terminal and elsewhere; in lines for whoever asked for them, or set a variable of the
     /// docker-cleaner's.
-    pub(crate) fn new(settings: &Settings, loudness: Loudness, seed: &Seed, many: bool, dry: bool) -> Self {
-        let named = settings.source("format").is_some_and(|source| *source != Source::Default);
-        let tongue = if settings.format.is_document() {
-            Tongue::Document(settings.format)
-        } else if seed.format.is_some() || !named && seed.speaks {
-            Tongue::Log(Log {
-                format: seed.format.unwrap_or(LogFormat::Text),
-                level: seed.level,
-                quiet: seed.quiet || loudness == Loudness::Quiet,
+    pub(crate) fn new(
+        settings: &Settings,
+        loudness: Loudness,
+        cleaner: &CleanerVariables,
+        log: Option<LogFormat>,
+        many: bool,
+        dry: bool,
+    ) -> Self {
+        let named = settings.is_set("format");
+        let form = if settings.format.is_document() {
+            VoiceForm::Document(settings.format)
+        } else if log.is_some() || !named && cleaner.speaks {
+            VoiceForm::Log(Log {
+                format: log.unwrap_or(LogFormat::Text),
+                level: cleaner.level,
+                quiet: cleaner.quiet || loudness == Loudness::Quiet,
             })
         } else if loudness == Loudness::Quiet {
-            Tongue::Ids
+            VoiceForm::Ids
         } else {
-            Tongue::Human { style: Style::for_stdout(settings.color), verbose: loudness == Loudness::Verbose }
+            VoiceForm::Human { style: Style::for_stdout(settings.color), verbose: loudness == Loudness::Verbose }
         };
-        Self { tongue, many, dry, asked: Cell::new(false) }
+        Self { form, many, dry, asked: Cell::new(false) }
     }
 
     /// Nothing on stdout but the one document.
     pub(crate) fn into_document(self) -> Self {
-        Self { tongue: Tongue::Document(Format::Json), ..self }
+        Self { form: VoiceForm::Document(Format::Json), ..self }
     }
 
     /// Which host a line is about, where there are several.
@@ -86,69 +93,69 @@ impl Voice {
 
     /// `engine`: as it calls itself.
     pub(crate) fn starts(&self, host: &str, engine: &str) {
-        if let Tongue::Log(log) = &self.tongue {
+        if let VoiceForm::Log(log) = &self.form {
             log.starts(host, engine, self.dry);
         }
     }
 
     /// What whoever reads the log later may want to know, and whoever watches does not.
     pub(crate) fn note(&self, text: &str) {
-        if let Tongue::Log(log) = &self.tongue {
+        if let VoiceForm::Log(log) = &self.form {
             log.begins(text);
         }
     }
 
     pub(crate) fn gap(&self, host: &str, gap: &Gap) {
         let (kind, words) = (gap.kind(), words_of(gap));
-        match &self.tongue {
-            Tongue::Log(log) => log.note(self.of(host), kind, &words.in_one_line()),
+        match &self.form {
+            VoiceForm::Log(log) => log.note(self.of(host), kind, &words.in_one_line()),
             _ => say(words.under(format_args!("{}{}", self.prefix(host), all_of(kind)))),
         }
     }
 
     /// What may not be as it was meant, and is no failure.
     pub(crate) fn warn(&self, host: &str, warning: &str) {
-        match &self.tongue {
-            Tongue::Log(log) => log.warn(self.of(host), warning),
+        match &self.form {
+            VoiceForm::Log(log) => log.warn(self.of(host), warning),
             _ => warn(format_args!("{}{warning}", self.prefix(host))),
         }
     }
 
     pub(crate) fn plan(&self, host: &str, swept: &Swept, policy: &SweepPolicy, kinds: &[Kind], disk: Option<DiskUse>) {
-        match &self.tongue {
-            Tongue::Human { style, verbose } => {
+        match &self.form {
+            VoiceForm::Human { style, verbose } => {
                 out(&human::plan(self.of(host), swept, (policy, disk), *verbose, *style));
             }
-            Tongue::Ids => out(&ids::of(&swept.plan)),
-            Tongue::Log(log) => log.plan(self.of(host), &swept.plan, &swept.since, kinds),
-            Tongue::Document(_) => {}
+            VoiceForm::Ids => out(&ids::of(&swept.plan)),
+            VoiceForm::Log(log) => log.plan(self.of(host), &swept.plan, &swept.since, kinds),
+            VoiceForm::Document(_) => {}
         }
     }
 
     /// The same to somebody who is asked, on stderr, since stdout is for what becomes of it.
     pub(crate) fn asks(&self, host: &str, swept: &Swept, policy: &SweepPolicy, kinds: &[Kind], disk: Option<DiskUse>) {
-        if let Tongue::Log(_) = &self.tongue {
+        if let VoiceForm::Log(_) = &self.form {
             return self.plan(host, swept, policy, kinds, disk);
         }
-        let verbose = matches!(self.tongue, Tongue::Human { verbose: true, .. });
+        let verbose = matches!(self.form, VoiceForm::Human { verbose: true, .. });
         self.asked.set(true);
         err(&human::plan(self.of(host), swept, (policy, disk), verbose, Style::for_stderr()));
     }
 
     pub(crate) fn failure(&self, host: &str, kind: Kind, error: &Error) {
-        match &self.tongue {
-            Tongue::Log(log) => log.failed(self.of(host), kind, &[error], 0, 0),
+        match &self.form {
+            VoiceForm::Log(log) => log.failed(self.of(host), kind, &[error], 0, 0),
             _ => say(error.under(format_args!("{}{} failed", self.prefix(host), all_of(kind)))),
         }
     }
 
     /// A host on which nothing could be done.
     pub(crate) fn lost(&self, host: &str, error: Error) -> SweptHost {
-        if let Tongue::Log(log) = &self.tongue {
+        if let VoiceForm::Log(log) = &self.form {
             log.lost(self.of(host), &error);
         }
         // Whoever reads both has read it already.
-        if !matches!(self.tongue, Tongue::Log(_)) || !is_one_stream() {
+        if !matches!(self.form, VoiceForm::Log(_)) || !is_one_stream() {
             say(if self.many { error.under(host) } else { error.clone() });
         }
         SweptHost { host: host.to_owned(), error: Some(error), ..SweptHost::default() }
@@ -156,7 +163,7 @@ impl Voice {
 
     /// One kind on one host is done.
     pub(crate) fn kind(&self, host: &str, part: &Part) {
-        if let Tongue::Log(log) = &self.tongue {
+        if let VoiceForm::Log(log) = &self.form {
             return log.kind(self.of(host), part);
         }
         let errors: Vec<&Error> = part.unlisted.iter().copied().chain(part.errors).collect();
@@ -181,26 +188,26 @@ impl Voice {
     }
 
     fn is_watched(&self) -> bool {
-        is_watched(matches!(self.tongue, Tongue::Human { .. }))
+        is_watched(matches!(self.form, VoiceForm::Human { .. }))
     }
 
     pub(crate) fn host_done(&self, told: &SweptHost, policy: &SweepPolicy) {
-        match (&self.tongue, &told.plan) {
-            (Tongue::Human { style, .. }, Some(plan)) => {
+        match (&self.form, &told.plan) {
+            (VoiceForm::Human { style, .. }, Some(plan)) => {
                 let heading = self.many || !self.asked.get();
                 out(&human::done(self.of(&told.host), told, plan, policy, heading, *style));
             }
-            (Tongue::Ids, Some(plan)) => out(&ids::of(plan)),
+            (VoiceForm::Ids, Some(plan)) => out(&ids::of(plan)),
             _ => {}
         }
     }
 
     pub(crate) fn summary(&self, told: &[SweptHost]) {
-        match &self.tongue {
-            Tongue::Human { style, .. } if self.many => out(&human::summary(told, self.dry, *style)),
-            Tongue::Human { .. } | Tongue::Ids => {}
-            Tongue::Log(log) => log.summary(told, self.dry),
-            Tongue::Document(format) => document(*format, told, self.many),
+        match &self.form {
+            VoiceForm::Human { style, .. } if self.many => out(&human::summary(told, self.dry, *style)),
+            VoiceForm::Human { .. } | VoiceForm::Ids => {}
+            VoiceForm::Log(log) => log.summary(told, self.dry),
+            VoiceForm::Document(format) => document(*format, told, self.many),
         }
     }
 

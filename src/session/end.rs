@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::apply::{Carried, Hand};
+use crate::apply::{Applier, Carried};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{OpeningFile, SessionFile};
 use crate::model::{Books, Deed, Life, Moment, Name, Plan, Record, Scope, SessionEntry, SessionKey, Step};
@@ -182,7 +182,7 @@ pub(super) async fn carry_out(
         has_come.set(has_come.get() || is_kept_open());
         has_come.get()
     };
-    let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(key)).unless(&taken_over);
+    let applier = Applier::new(&seen.engine, &seen.snapshot, books, app.doer(key)).unless(&taken_over);
     let stop = stop.shared();
     let runs = RefCell::new(running(plan));
     let stopped = |moment, step: &Step| {
@@ -191,7 +191,7 @@ pub(super) async fn carry_out(
         }
     };
     let report = {
-        let mut work = pin!(hand.carry_out(plan, stop.clone(), stopped));
+        let mut work = pin!(applier.carry_out(plan, stop.clone(), stopped));
         tokio::select! {
             report = work.as_mut() => report,
             () = tokio::time::sleep(WORDLESS) => {
@@ -202,7 +202,7 @@ pub(super) async fn carry_out(
     };
     let mut records = Vec::new();
     // What a build of it has made or taken since the look is none of this plan's.
-    let built = hand.built_in().await.map_or(true, |of| of.contains(key));
+    let built = applier.built_in().await.map_or(true, |of| of.contains(key));
     if is_cleaned(plan)
         && !built
         && seen.books.sessions.contains_key(key)
@@ -211,7 +211,7 @@ pub(super) async fn carry_out(
         records.push(cleaned);
         records.extend(left_to_others(plan, seen.began, |_| is_kept_open()));
     }
-    report::notice::tell(&hand.note(plan, report.gone.clone(), records, stop).await?);
+    report::notice::tell(&applier.note(plan, report.gone.clone(), records, stop).await?);
     Ok((report, built))
 }
 

@@ -40,7 +40,7 @@ impl Told {
         if let Some(file) = app.settings_to_hand_on()? {
             told.say("DKB_SETTINGS", file);
         }
-        if let Some(folder) = app.settings.state_dir.as_ref().filter(|_| app.settings.source("state_dir").is_some()) {
+        if let Some(folder) = &app.settings.state_dir {
             told.say("DKB_STATE_DIR", path(folder));
         }
         Ok(told)

@@ -7,10 +7,9 @@ use std::collections::HashSet;
 use futures_util::FutureExt as _;
 
 use crate::app::App;
-use crate::apply::Hand;
+use crate::apply::Applier;
 use crate::cli::CleanFlags;
 use crate::config::here::machine;
-use crate::config::value::Source;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Life, Plan, Record, Scope, SessionKey, Step};
 use crate::observe::{Observation, unknown};
@@ -124,9 +123,9 @@ async fn take_away(app: &App, here: &Here, seen: &mut Observation, planned: Plan
     let seen = &*seen;
     let books = (&state, &seen.ledger, &seen.books);
     let is_opened = |step: &Step| seen.is_opened_since(app, here, &policy, step);
-    let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(of)).unless(&is_opened);
+    let applier = Applier::new(&seen.engine, &seen.snapshot, books, app.doer(of)).unless(&is_opened);
     let stop = asked_to_stop().boxed_local().shared();
-    let mut report = hand.carry_out(&mut made, stop.clone(), |moment, step| progress.tell(moment, step)).await;
+    let mut report = applier.carry_out(&mut made, stop.clone(), |moment, step| progress.tell(moment, step)).await;
     drop(progress);
     if let Some(mut cache) = cache {
         if whole && !report.interrupted {
@@ -138,11 +137,11 @@ async fn take_away(app: &App, here: &Here, seen: &mut Observation, planned: Plan
         }
     }
     // Where it can't be said in which sessions somebody has built, none is over.
-    let ended = match hand.built_in().await {
+    let ended = match applier.built_in().await {
         Ok(built) if whole => end_sessions(app, here, seen, &policy, &made, &built)?,
         _ => Vec::new(),
     };
-    match hand.note(&made, report.gone.clone(), ended, stop).await {
+    match applier.note(&made, report.gone.clone(), ended, stop).await {
         Ok(notices) => report::notice::tell(&notices),
         Err(error) => {
             report.interrupted |= error.kind == ErrorKind::Interrupted;
@@ -201,8 +200,8 @@ fn show(app: &App, seen: &Observation, plan: &Plan, policy: &CleanPolicy, done: 
 }
 
 fn whose(app: &App, policy: &CleanPolicy) -> String {
-    let typed = matches!(app.settings.source("project"), Some(Source::Flag(_)));
-    report::clean::whose(&policy.scope, policy.compose.as_ref(), app.key.project.as_str(), typed)
+    let is_typed = app.settings.is_typed("project");
+    report::clean::whose(&policy.scope, policy.compose.as_ref(), app.key.project.as_str(), is_typed)
 }
 
 /// The session that was to be cleaned is left to those who keep it open.
@@ -254,7 +253,7 @@ fn end_sessions(
 
 /// Shows what would go on stderr, since stdout is for the result, and asks.
 fn agreed(app: &App, plan: &Plan, policy: &CleanPolicy, what: String) -> Result<bool> {
-    if !scope::somebody_is_there() {
+    if !report::can_ask() {
         return Err(
             Error::usage(what, "there is nobody to ask").hint("say --yes, after a look at what --dry-run shows")
         );

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use crate::app::{App, env};
 use crate::building::{become_docker, not_started};
-use crate::config::value::Source;
 use crate::engine::cli_files::config_dir;
 use crate::engine::private_config::PrivateConfig;
 use crate::engine::{Program, ProgramKind, program, seat};
@@ -57,10 +56,10 @@ fn private(app: &App, buildx: &Path) -> Result<PrivateConfig> {
 
 /// What was typed for this run, for the dkb that compose calls.
 fn told(app: &App) -> Result<Vec<(&'static str, OsString)>> {
-    let is_typed = |key: &str| matches!(app.settings.source(key), Some(Source::Flag(_)));
     let names =
         [("project", "DKB_PROJECT", app.key.project.as_str()), ("session", "DKB_SESSION", app.key.session.as_str())];
-    let typed = names.into_iter().filter(|(key, ..)| is_typed(key)).map(|(_, name, value)| (name, value.into()));
+    let typed =
+        names.into_iter().filter(|(key, ..)| app.settings.is_typed(key)).map(|(_, name, value)| (name, value.into()));
     let settings = app.settings_to_hand_on()?.map(|file| ("DKB_SETTINGS", file.into_os_string()));
     Ok(typed.chain(settings).collect())
 }

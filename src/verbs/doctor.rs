@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use crate::app::{App, env};
 use crate::building::builder_choice::{apart, builder_of};
 use crate::config::HostAddress;
-use crate::config::value::Source;
 use crate::engine::builder::BuilderKind;
 use crate::engine::cli_files::config_dir;
 use crate::engine::endpoint::without_password;
@@ -127,9 +126,8 @@ fn state_folder(app: &App) -> Finding {
     let from = app.settings.source("state_dir").map(ToString::to_string).unwrap_or_default();
     let found = format!("{} ({from})", folder.display());
     let is_inside = ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists());
-    let is_default = app.settings.source("state_dir").is_none_or(|source| *source == Source::Default);
     let is_ci = vendor().is_some();
-    if is_ci && is_inside && is_default {
+    if is_ci && is_inside && !app.settings.is_set("state_dir") {
         let next = "it goes with this container: point DKB_STATE_DIR at a volume of the runner, or later jobs won't \
                     know what this one made";
         return Finding::better(WHAT, found, next);

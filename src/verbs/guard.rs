@@ -10,7 +10,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
 use crate::cli::GuardFlags;
-use crate::config::value::Source;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{RUN_LABEL, SessionKey};
 use crate::processes::child::{self, exit_code};
@@ -25,9 +24,8 @@ pub(super) fn guard(app: &App, flags: &GuardFlags) -> Result<u8> {
     app.settle_on_an_engine()?;
     let told = Told::to_a_command(app)?;
     let state = app.state();
-    let told_otherwise = matches!(app.settings.source("session"), Some(Source::Flag(_)));
     if let Ok(state) = &state
-        && !told_otherwise
+        && !app.settings.is_typed("session")
         && let Some(key) = outer(state, app)
     {
         // Inside another guard: its session is ours, and it cleans.

@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::app::App;
 use crate::cli;
-use crate::config::value::Source;
 use crate::error::{Error, Result};
 use crate::model::{Pattern, Removal, parse_duration};
 use crate::report;
@@ -19,8 +18,7 @@ pub(super) fn log(app: &App, flags: &cli::LogFlags) -> Result<u8> {
     let history = app.state()?.history();
     let (mut removals, unread) = history.read()?;
     let begins = removals.first().map(|first| first.at);
-    let is_typed = |key| matches!(app.settings.source(key), Some(Source::Flag(_)));
-    let (project, session) = (is_typed("project"), is_typed("session"));
+    let (project, session) = (app.settings.is_typed("project"), app.settings.is_typed("session"));
     let is_meant = |removal: &Removal| {
         since.is_none_or(|since| removal.at >= since)
             && (!project || removal.project == app.key.project)

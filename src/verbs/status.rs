@@ -6,7 +6,6 @@ use jiff::Timestamp;
 
 use crate::app::App;
 use crate::cli;
-use crate::config::value::Source;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::{Image, ImageId, Kept, KeptReason, Kind, Life, Name, Pattern, Plan, Scope, SessionKey};
@@ -202,8 +201,8 @@ async fn fates(app: &App, seen: &mut Observation, of: Option<&SessionKey>, id: I
         fates.push(of_clean(format!("{command} --tagged"), project(), true).await?);
     }
     // Whoever typed its name on this line has to type it again.
-    let is_typed = matches!(app.settings.source("session"), Some(Source::Flag(_)));
-    let session = if *of == app.key && !is_typed { String::new() } else { format!(" {}", of.session) };
+    let session =
+        if *of == app.key && !app.settings.is_typed("session") { String::new() } else { format!(" {}", of.session) };
     fates.push(of_clean(format!("{command} --session{session}"), Scope::Session(of.clone()), true).await?);
     Ok(fates)
 }

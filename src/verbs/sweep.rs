@@ -6,16 +6,13 @@ mod user;
 mod wait;
 
 use std::cell::RefCell;
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
-use crate::app::{App, env};
+use crate::app::App;
 use crate::cli;
-use crate::config::seed::{self, Seed};
-use crate::config::value::Source;
 use crate::engine::Docker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{DiskUse, Kind};
@@ -40,36 +37,35 @@ enum Mode {
 }
 
 pub(super) fn sweep(app: &App, flags: &cli::SweepFlags) -> Result<u8> {
-    let seed = seed::read(&env)?;
-    seed.warnings.iter().for_each(report::warn);
-    let log = flags.log.map_or(seed.format, Some);
+    let cleaner = &app.cleaner;
+    cleaner.warnings.iter().for_each(report::warn);
+    let log = flags.log.or(cleaner.format);
     if app.settings.format.is_document() && log.is_some() {
         let lines = if flags.log.is_some() { "--log" } else { "LOG_FORMAT" };
         return Err(Error::usage("choosing the output", format!("--format json and {lines} are both set"))
             .hint(format!("--format json is one document, {lines} gives lines: leave one of them out")));
     }
-    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    let yes = app.settings.yes || seed.is_forced(terminal);
-    let mode = match flags.act.dry_run || flags.act.plan.is_some() || seed.dry_run {
+    let terminal = report::can_ask();
+    let yes = app.settings.yes || cleaner.is_forced(terminal);
+    let mode = match flags.act.dry_run || flags.act.plan.is_some() || cleaner.dry_run {
         true => Mode::Show,
         false if yes => Mode::Do,
         false if terminal => Mode::Ask,
         false => {
             // In the words of whoever set it up.
-            let variable = if seed.speaks { "PRUNE_FORCE" } else { "DKB_YES" };
+            let variable = if cleaner.speaks { "PRUNE_FORCE" } else { "DKB_YES" };
             return Err(Error::usage("sweeping this host", "there is nobody to ask")
                 .hint(format!("say --yes or set {variable}=true, after a look at what --dry-run shows")));
         }
     };
     let began = Instant::now();
-    let mut hosts = hosts::hosts(app, flags, seed.socket.as_deref())?;
-    let seed = Seed { format: log, ..seed };
-    let voice = Voice::new(&app.settings, app.loudness(), &seed, hosts.len() > 1, mode == Mode::Show);
+    let mut hosts = hosts::hosts(app, flags, cleaner.socket.as_deref())?;
+    let voice = Voice::new(&app.settings, app.loudness(), cleaner, log, hosts.len() > 1, mode == Mode::Show);
     let as_document = flags.act.plan.as_deref().is_some_and(plan_file::is_the_result);
     let voice = if as_document { voice.into_document() } else { voice };
     app.runtime()?.block_on(async {
         let stop = asked_to_stop().boxed_local().shared();
-        if let Some(user) = &seed.user {
+        if let Some(user) = &cleaner.user {
             user::step_down(&mut hosts, user, &voice, began, stop.clone()).await;
         }
         let mut looking = Some(voice.looking(hosts.len()));
@@ -137,7 +133,7 @@ async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice,
         }
     };
     report::notice::tell(&seen.notices);
-    dead::tell_of_the_dead(app, &seen.lives_here(), seen.info.identity.as_deref());
+    dead::tell_of_the_dead(app, &seen.lives, seen.info.identity.as_deref());
     seen.gaps.iter().for_each(|gap| voice.gap(&host.name, gap));
     for unmatched in seen.unmatched().await {
         voice.warn(&host.name, &unmatched.to_string());
@@ -160,9 +156,8 @@ fn widest(app: &App, host: &Host, steps: &[Wanted]) -> SweepPolicy {
     let asked = host.sweep.policy.clone();
     let takes = |kind| steps.iter().any(|step| step.kind() == kind);
     let usual = &app.settings.sweep.policy;
-    let is_set = |key| app.settings.source(key).is_some_and(|source| *source != Source::Default);
     let age = |age: Duration, usual: Duration, set: bool| if set || age != usual { age } else { Duration::ZERO };
-    let until_is_set = is_set("sweep.until");
+    let until_is_set = app.settings.is_set("sweep.until");
     SweepPolicy {
         containers: asked.containers && takes(Kind::Container),
         images: asked.images && takes(Kind::Image),
@@ -172,7 +167,11 @@ fn widest(app: &App, host: &Host, steps: &[Wanted]) -> SweepPolicy {
         cache: asked.cache && takes(Kind::BuildCache),
         all_images: true,
         until: age(asked.until, usual.until, until_is_set),
-        cache_until: age(asked.cache_until, usual.cache_until, until_is_set || is_set("sweep.cache_until")),
+        cache_until: age(
+            asked.cache_until,
+            usual.cache_until,
+            until_is_set || app.settings.is_set("sweep.cache_until"),
+        ),
         ..asked
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dkb::ledger::Intent;
-use dkb::model::{Build, BuildId, Record, Stamp};
+use dkb::model::{Build, BuildId, Record};
 use dkb_lab::promise::containerd_store;
 use dkb_lab::proxy::Request;
 use dkb_lab::{Engine, Placed, Promises, Proxy, eventually, promises};
@@ -250,20 +250,10 @@ fn a_build_that_begins_meanwhile_keeps_what_it_may_need(engine: &Engine) {
     let build = Build { result: None, steps, ..books.build(&of, &images[0], &["app:1"], Duration::ZERO) };
     books.note(&[Record::Build(build.clone())]);
     let intent = Intent {
-        build: BuildId::parse("new").expect("an ID"),
-        of,
-        started: Timestamp::now(),
         tags: build.tags,
         key: build.key,
-        stamp: Stamp::default(),
         classic: true,
-        tilt: false,
-        ci: false,
-        slot: None,
-        copy: None,
-        socket: None,
-        beside: Vec::new(),
-        compose: None,
+        ..Intent::new(BuildId::parse("new").expect("an ID"), of, Timestamp::now())
     };
     let state = dkb::ledger::State::at(books.state.state_dir());
     let running = Mutex::new(None);

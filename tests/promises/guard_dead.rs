@@ -273,20 +273,10 @@ fn who_builds_in_a_dead_session_while_it_is_cleaned_keeps_what_is_left_of_it(eng
 /// As a build that begins would note it.
 fn intent(build: &Build) -> Intent {
     Intent {
-        build: build.build.clone(),
-        of: build.of.clone(),
-        started: Timestamp::now(),
         tags: build.tags.clone(),
         key: "another".to_owned(),
         stamp: build.of.clone().into(),
-        classic: false,
-        tilt: false,
-        ci: false,
-        slot: None,
-        copy: None,
-        socket: None,
-        beside: Vec::new(),
-        compose: None,
+        ..Intent::new(build.build.clone(), build.of.clone(), Timestamp::now())
     }
 }
 

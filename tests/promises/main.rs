@@ -58,6 +58,7 @@ mod seat;
 mod session_ends;
 mod soak;
 mod status_shows;
+mod sweep_as_the_cleaner;
 mod sweep_builders;
 mod sweep_docs;
 mod sweep_faults;
@@ -66,7 +67,6 @@ mod sweep_lines;
 mod sweep_model;
 mod sweep_pressure;
 mod sweep_random;
-mod sweep_seed;
 mod sweep_user;
 mod sweep_values;
 
@@ -127,6 +127,7 @@ fn main() -> ExitCode {
         seat::promises(),
         session_ends::promises(),
         status_shows::promises(),
+        sweep_as_the_cleaner::promises(),
         sweep_builders::promises(),
         sweep_docs::promises(),
         sweep_faults::promises(),
@@ -134,7 +135,6 @@ fn main() -> ExitCode {
         sweep_lines::promises(),
         sweep_pressure::promises(),
         sweep_random::promises(),
-        sweep_seed::promises(),
         sweep_user::promises(),
         sweep_values::promises(),
     ])

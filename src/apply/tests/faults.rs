@@ -27,9 +27,9 @@ fn again(scene: &Scene, staged: &Staged, ran: &Ran) -> Fake {
     books.forget(&ran.report.gone.iter().copied().collect());
     block_on(async {
         let (mut plan, depths, can) = scenes::plan(&fake, &books, scene.verb).await;
-        let door = image::Door::of(&fake, can, &|_| {});
-        apply(&door, &mut plan, &depths, async |_| Need::None, std::future::pending(), |_, _| {}).await;
-        let undone = plan.steps.iter().find(|step| !matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone)));
+        let deleter = image::ImageDeleter::of(&fake, can, &|_| {});
+        apply(&deleter, &mut plan, &depths, async |_| Need::None, std::future::pending(), |_, _| {}).await;
+        let undone = plan.steps.iter().find(|step| !step.is_done());
         assert!(undone.is_none(), "{}: {undone:#?}\n{}", scene.called, ran.log());
     });
     let mut broken = ran.watch.claims.broken(&fake.world());

@@ -366,8 +366,7 @@ pub(super) fn hold(staged: &Staged, between: &Between, ran: &Ran) -> Vec<String>
             broken.push(format!("{} is in use, and by whom is not told", step.id()));
         }
     }
-    let is_gone =
-        |step: &&Step| removes_image(step) && matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
+    let is_gone = |step: &&Step| removes_image(step) && step.is_done();
     let gone: Vec<String> = plan.steps.iter().filter(is_gone).map(|step| step.id().into_owned()).collect();
     if gone != report.gone.iter().map(ToString::to_string).collect::<Vec<_>>() {
         broken.push("what is reported to the books is not what the steps say".to_owned());

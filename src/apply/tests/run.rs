@@ -76,13 +76,13 @@ fn carry_out(fake: &Fake, staged: &Staged, between: &Between, watch: &Rc<RefCell
     let came = |to: Option<usize>| to.is_some_and(|to| watch.borrow().count >= to);
     let stop = poll_fn(|_| if came(between.stop) { Poll::Ready(()) } else { Poll::Pending });
     let going = |image| watch.borrow_mut().going(image);
-    let door = image::Door::of(fake, staged.can, &going);
+    let deleter = image::ImageDeleter::of(fake, staged.can, &going);
     let tell = |moment, step: &Step| {
         if let Moment::Ended(outcome) = moment {
             watch.borrow_mut().ended(step, outcome);
         }
     };
     let need = async |_: &Step| if came(between.needed) { Need::Build } else { Need::None };
-    let report = block_on(apply(&door, &mut plan, &staged.depths, need, stop, tell));
+    let report = block_on(apply(&deleter, &mut plan, &staged.depths, need, stop, tell));
     (report, plan)
 }

@@ -1,22 +1,14 @@
 use super::*;
+use crate::model::ShownImage;
 use crate::model::books_tests::{id, key};
 
 fn intent(build: &str) -> Intent {
     Intent {
-        build: BuildId::parse(build).expect("an ID"),
-        of: key("p", "s"),
-        started: Timestamp::UNIX_EPOCH,
         tags: vec![Reference::written("app").expect("a name")],
         key: "k".to_owned(),
         stamp: key("p", "s").into(),
         classic: true,
-        tilt: false,
-        ci: false,
-        slot: None,
-        copy: None,
-        socket: None,
-        beside: Vec::new(),
-        compose: None,
+        ..Intent::new(BuildId::parse(build).expect("an ID"), key("p", "s"), Timestamp::UNIX_EPOCH)
     }
 }
 
@@ -45,9 +37,9 @@ fn a_build_that_was_cut_off_is_found_with_all_that_was_seen_of_it() {
     let mut journal = running.journal().expect("a journal");
     journal.note_engine("engine", Timestamp::UNIX_EPOCH);
     journal.note_before(&tag, id(7));
-    journal.note_image(&image);
-    journal.note_step(1, 3);
-    journal.note_container("ba9876543210");
+    journal.note_shown(ShownLine::Image(image.clone()));
+    journal.note_shown(ShownLine::Step(1, 3));
+    journal.note_shown(ShownLine::Ran("ba9876543210".to_owned()));
     fs::write(running.iidfile(), id(1).to_string()).expect("docker's file");
     assert!(state.unfinished()[0].still_runs());
     drop(running);
@@ -61,6 +53,22 @@ fn a_build_that_was_cut_off_is_found_with_all_that_was_seen_of_it() {
     assert!(state.unfinished()[0].still_runs(), "only one dkb at a time finishes its books");
     found.finish();
     assert!(state.unfinished().is_empty());
+}
+
+/// A dkb of another version may have seen the build that this one finishes.
+#[test]
+fn what_was_shown_is_written_as_ever() {
+    let image = ShownImage { id: "0123456789ab".to_owned(), stage: 1, step: 2, base: false, cached: true, ran: None };
+    for (line, written) in [
+        (ShownLine::Step(1, 3), r#"{"step":[1,3]}"#),
+        (ShownLine::Ran("ba9876543210".to_owned()), r#"{"ran":"ba9876543210"}"#),
+        (ShownLine::Image(image), r#"{"image":{"id":"0123456789ab","step":2,"stage":1,"cached":true}}"#),
+    ] {
+        assert_eq!(serde_json::to_string(&BuildNote::Shown(line)).expect("plain data"), written);
+        assert!(matches!(serde_json::from_str(written), Ok(BuildNote::Shown(_))), "{written}");
+    }
+    assert!(matches!(serde_json::from_str(r#"{"all":[]}"#), Ok(BuildNote::All(_))));
+    assert!(serde_json::from_str::<BuildNote>(r#"{"step":[1]}"#).is_err());
 }
 
 #[test]
@@ -80,8 +88,8 @@ fn an_image_ends_what_its_container_ran_for() {
     let container = Some("ba9876543210".to_owned());
     let image =
         ShownImage { id: "0123456789ab".to_owned(), stage: 1, step: 2, base: false, cached: false, ran: container };
-    journal.note_container("ba9876543210");
-    journal.note_image(&image);
+    journal.note_shown(ShownLine::Ran("ba9876543210".to_owned()));
+    journal.note_shown(ShownLine::Image(image.clone()));
     drop(running);
     let found = state.unfinished().pop().expect("the build");
     assert_eq!((found.shown.ran, found.shown.images), (None, vec![image]));

@@ -242,7 +242,9 @@ fn a_tag_that_went_from_session_to_session_is_owed_to_whoever_had_it_first() {
     let all = [Record::Session(hold), took(0, 1, 9), took(1, 2, 1), took(2, 3, 2)];
     for ends in [&[1, 2][..], &[2, 1], &[1], &[2]] {
         let mut books = Books::default();
-        all.iter().for_each(|record| books.apply(record.clone()));
+        for record in &all {
+            books.apply(record.clone());
+        }
         let mut looked = books.clone();
         for n in ends {
             books.apply(gone(*n));

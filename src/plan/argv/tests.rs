@@ -216,22 +216,6 @@ fn an_id_file_is_added_only_where_it_changes_nothing() {
 }
 
 #[test]
-fn the_builder_that_words_name_may_be_another_engines() {
-    for (line, builder) in [
-        ("build .", Builder::Engine),
-        ("image build .", Builder::Engine),
-        ("builder build .", Builder::Engine),
-        ("builder --builder x build .", Builder::Apart),
-        ("build --builder x .", Builder::Apart),
-        ("buildx build .", Builder::Apart),
-    ] {
-        let all = words(line);
-        let (spelling, rest) = Spelling::read(&all).expect(line);
-        assert_eq!(Builder::told_by(&spelling, &read(Tool::Docker, rest)), builder, "{line}");
-    }
-}
-
-#[test]
 fn a_flag_of_dkbs_behind_build_is_noticed() {
     let ours = ["session", "project"];
     for (line, flag) in [

@@ -103,15 +103,11 @@ pub(crate) fn give_up(books: &mut CacheBooks, plan: &Plan, look: &CleanLook, pol
     if policy.cache_keep.is_some() {
         return;
     }
-    let elsewhere = |kept: &&Kept| kept.kind == Kind::BuildCache && is_elsewhere(kept.reason);
-    let left: HashSet<&str> = plan.kept.iter().filter(elsewhere).map(|kept| kept.id.as_str()).collect();
+    let for_others = |kept: &&Kept| kept.kind == Kind::BuildCache && kept.reason.is_for_others();
+    let left: HashSet<&str> = plan.kept.iter().filter(for_others).map(|kept| kept.id.as_str()).collect();
     for build in books.builds.iter_mut().filter(|build| is_own(look, policy, build)) {
         build.needs.retain(|id| !left.contains(id.as_str()));
     }
-}
-
-const fn is_elsewhere(reason: KeptReason) -> bool {
-    matches!(reason, KeptReason::OtherProject | KeptReason::OtherSession | KeptReason::OtherCompose)
 }
 
 /// Whether the clean is about this build.

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::Shown;
 
 fn events(pieces: &[&[u8]]) -> Vec<Event> {
     let (mut reader, mut events) = (ClassicReader::default(), Vec::new());
@@ -137,6 +138,20 @@ fn docker_tells_every_image_of_a_build() {
         "built d4",
     ];
     assert_eq!(told(DOCKER), want);
+}
+
+#[test]
+fn whoever_reads_the_lines_knows_what_the_reader_knew() {
+    let (mut seen, mut read) = (SeenBuild::default(), Shown::default());
+    for line in events(&[DOCKER.as_bytes()]).into_iter().filter_map(|event| seen.take(event)) {
+        read.add(line);
+    }
+    assert_eq!(read, seen.shown);
+    let images: Vec<_> = read.images.iter().map(|image| (&image.id[..2], image.step, image.ran.as_deref())).collect();
+    let (own, second) = (Some("c0c0c0c0c0c0"), Some("c1c1c1c1c1c1"));
+    let steps = [("a1", 2, None), ("a1", 3, None), ("b2", 4, own), ("c3", 5, second), ("d4", 6, None)];
+    assert_eq!(images, steps, "the triggers' container made no image that is shown");
+    assert_eq!((seen.id, seen.podman), (None, false));
 }
 
 #[test]

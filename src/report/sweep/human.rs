@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::super::table::Table;
 use super::super::words::{self, held_by, short_id, words};
 use super::super::{Page, Style};
-use super::told::{Since, SweptHost};
+use super::swept_host::{Since, SweptHost};
 use crate::error::Error;
 use crate::model::{
     DiskUse, KeptReason, Kind, LabelFilter, Outcome, Plan, Reason, Step, human_bytes, human_duration, total as sum,
@@ -200,7 +200,7 @@ pub(super) fn done(
             kept(&mut page, plan, policy, false);
         }
     }
-    totals(&mut page, plan, "removed", |step| matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone)));
+    totals(&mut page, plan, "removed", |step| step.is_done());
     to_cache(&mut page, plan, "moved");
     for step in plan.steps.iter().filter(|step| step.result == Some(Outcome::Kept)) {
         let kept = plan.kept.iter().rfind(|kept| kept.kind == step.kind() && kept.id == step.id());
@@ -209,9 +209,7 @@ pub(super) fn done(
         page.line(format!("kept  {} {}  {holders}", name(step), reason).trim_end());
     }
     if plan.totals().failed > 0 {
-        totals(&mut page, plan, "failed", |step| {
-            matches!(step.result, Some(Outcome::Failed | Outcome::Unknown | Outcome::NotTried))
-        });
+        totals(&mut page, plan, "failed", |step| step.has_failed());
     }
     page.dim(format_args!("in {:.1} s", told.seconds));
     page

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::super::{Page, out};
-use crate::config::seed::{LogFormat, LogLevel};
+use crate::config::cleaner::{LogFormat, LogLevel};
 
 /// The operation of the line that counts everything.
 pub(super) const SUMMARY: &str = "SUMMARY";

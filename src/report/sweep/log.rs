@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 use super::super::words::{all_of, held_by, kind, short_id, words};
 use super::human::{age, name, why};
 use super::line::{Line, Log, SUMMARY, fields};
-use super::told::{Part, Since, SweptHost, first_of, in_one_line};
-use crate::config::seed::LogLevel;
+use super::swept_host::{Part, Since, SweptHost, first_of, in_one_line};
+use crate::config::cleaner::LogLevel;
 use crate::error::Error;
-use crate::model::{Kept, KeptReason, Kind, Outcome, Plan, Step, human_bytes, human_duration, total};
+use crate::model::{Kept, KeptReason, Kind, Plan, Step, human_bytes, human_duration, total};
 
 const fn operation(kind: Kind) -> &'static str {
     match kind {
@@ -140,10 +140,7 @@ impl Log {
 
     pub(super) fn kind(&self, host: Option<&str>, part: &Part) {
         let (kind, plan) = (part.kind, part.plan);
-        let ended = |wanted: &[Outcome]| -> Vec<&Step> {
-            plan.steps.iter().filter(|step| step.result.is_some_and(|result| wanted.contains(&result))).collect()
-        };
-        let done = ended(&[Outcome::Done, Outcome::AlreadyGone]);
+        let done: Vec<&Step> = plan.steps.iter().filter(|step| step.is_done()).collect();
         for step in &done {
             let text = format!("Removed {}", name(step));
             self.plain(LogLevel::Debug, operation(kind), host, text, json!({ "id": step.id() }));
@@ -154,7 +151,7 @@ impl Log {
         for kept in plan.kept.iter().filter(|kept| !said_below && kept.reason != KeptReason::Failed) {
             self.plain(LogLevel::Warn, operation(kind), host, skipped(kept), json!({ "id": kept.id }));
         }
-        let failed = ended(&[Outcome::Failed, Outcome::Unknown, Outcome::NotTried]).len();
+        let failed = plan.totals().failed;
         let why: Vec<&Error> = part.unlisted.iter().copied().chain(part.errors).collect();
         if failed > 0 || !part.unlisted.is_empty() {
             self.failed(host, kind, &why, failed, plan.steps.len());
@@ -196,7 +193,7 @@ impl Log {
         let moved = total(plans().map(|plan| plan.totals().bytes_to_cache));
         for plan in plans() {
             for step in &plan.steps {
-                let goes = dry || matches!(step.result, Some(Outcome::Done | Outcome::AlreadyGone));
+                let goes = dry || step.is_done();
                 let key = format!("{}_removed", operation(step.kind()).to_ascii_lowercase());
                 let known = counts.get(&key).and_then(Value::as_u64).unwrap_or(0);
                 counts.insert(key, known.saturating_add(u64::from(goes)).into());

@@ -1,14 +1,12 @@
 //! What a clean covers: as its flags say, or as a plan's file was asked for.
 
-use std::io::IsTerminal;
-
 use crate::app::App;
 use crate::cli::CleanFlags;
-use crate::config::value::Source;
 use crate::error::{Error, Result};
 use crate::model::{Asked, Kind, MountNamespace, Name, Plan, Scope, SessionKey, Step};
 use crate::plan::clean::{CacheWish, CleanPolicy};
 use crate::plan::unknown::Subject;
+use crate::report;
 
 pub(super) fn of_flags(app: &App, flags: &CleanFlags) -> Result<CleanPolicy> {
     let scope = flags.scope(&app.key)?;
@@ -73,16 +71,15 @@ pub(super) fn of_file(app: &App, flags: &CleanFlags, asked: Option<&Asked>) -> R
 
 /// What was typed to say whose things are meant, and so may be a slip of the pen.
 pub(super) fn named<'a>(app: &App, flags: &CleanFlags, policy: &'a CleanPolicy) -> Vec<(String, Subject<'a>)> {
-    let typed = |key: &str| matches!(app.settings.source(key), Some(Source::Flag(_)));
     if flags.act.apply.is_some() {
         return Vec::new();
     }
     let whose = match &policy.scope {
-        Scope::Session(key) if typed("session") || *key != app.key => {
+        Scope::Session(key) if app.settings.is_typed("session") || *key != app.key => {
             Some((format!("cleaning session {}", key.session), Subject::Session(key, "clean --session")))
         }
         Scope::Project { project } | Scope::Stale { project } | Scope::Session(SessionKey { project, .. })
-            if typed("project") =>
+            if app.settings.is_typed("project") =>
         {
             Some((format!("cleaning project {project}"), Subject::Project(project)))
         }
@@ -109,10 +106,10 @@ pub(super) fn must_ask(policy: &CleanPolicy, here: &SessionKey, plan: &Plan) -> 
         {
             Some(format!("cleaning the project {project}, which is not this one"))
         }
-        Scope::Session(key) if key.session.is_local() && somebody_is_there() => {
+        Scope::Session(key) if key.session.is_local() && report::can_ask() => {
             Some("cleaning this working copy".to_owned())
         }
-        Scope::Project { project } if policy.tags && somebody_is_there() => {
+        Scope::Project { project } if policy.tags && report::can_ask() => {
             Some(format!("cleaning the tags of {project}"))
         }
         Scope::Session(_) | Scope::Project { .. } | Scope::Stale { .. } => None,
@@ -120,10 +117,6 @@ pub(super) fn must_ask(policy: &CleanPolicy, here: &SessionKey, plan: &Plan) -> 
     // Whoever needs the cache builds it anew.
     let is_named = |step: &Step| step.kind() != Kind::BuildCache && !step.names().is_empty();
     wide.filter(|_| (policy.tags || policy.containers) && plan.steps.iter().any(is_named))
-}
-
-pub(super) fn somebody_is_there() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
 #[cfg(test)]

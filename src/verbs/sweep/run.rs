@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::app::App;
-use crate::apply::Hand;
+use crate::apply::Applier;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{DiskUse, Kept, KeptReason, Kind, Plan, Step};
 use crate::observe::host::{HostObservation, known_builders};
@@ -42,7 +42,7 @@ pub(super) async fn carry_out(
     let began = Instant::now();
     let books = (&seen.state, &seen.ledger, &seen.books);
     let is_left = |step: &Step| seen.is_left_since(step);
-    let hand = Hand::new(&seen.engine, &seen.snapshot, books, app.doer(&app.key)).unless(&is_left);
+    let applier = Applier::new(&seen.engine, &seen.snapshot, books, app.doer(&app.key)).unless(&is_left);
     let kinds = kinds(&seen);
     let mut plan = swept.plan;
     let progress = voice.progress(&plan.steps);
@@ -68,7 +68,7 @@ pub(super) async fn carry_out(
             own
         };
         let mut part = part(&plan, own);
-        let report = hand.carry_out(&mut part, stop.clone(), |moment, step| progress.tell(moment, step)).await;
+        let report = applier.carry_out(&mut part, stop.clone(), |moment, step| progress.tell(moment, step)).await;
         gone.extend(report.gone);
         told.interrupted |= report.interrupted;
         let unlisted: Vec<&Error> = told.failed.iter().filter(|(of, _)| *of == kind).map(|(_, error)| error).collect();
@@ -90,7 +90,7 @@ pub(super) async fn carry_out(
     }
     drop(progress);
     plan.steps = steps;
-    match hand.note(&plan, gone, Vec::new(), stop).await {
+    match applier.note(&plan, gone, Vec::new(), stop).await {
         Ok(notices) => report::notice::tell(&notices),
         Err(error) => {
             told.interrupted |= error.kind == ErrorKind::Interrupted;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::hosts::Host;
 use super::wait::STEP;
-use crate::config::seed::User;
+use crate::config::cleaner::User;
 use crate::engine::socket;
 use crate::error::{Error, Result};
 use crate::model::{SocketDoor, SocketRights};

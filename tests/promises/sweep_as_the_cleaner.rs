@@ -6,29 +6,32 @@ use serde_json::Value;
 
 pub(super) fn promises() -> Promises {
     Promises::of(module_path!())
-        .on_every_engine(promises![each_of_the_seeds_variables_does_what_it_says, the_seeds_dry_run_touches_nothing,])
+        .on_every_engine(promises![
+            each_of_the_cleaners_variables_does_what_it_says,
+            the_cleaners_dry_run_touches_nothing,
+        ])
         .on(
             docker,
             promises![
-                the_lines_are_the_seeds_in_text_and_in_json,
+                the_lines_are_the_cleaners_in_text_and_in_json,
                 a_bad_value_is_exit_2_and_nothing_is_touched,
                 only_one_who_says_yes_or_stands_in_for_the_container_is_not_asked,
                 a_terminal_shows_the_plan_and_asks,
             ],
         )
         .on_one_engine()
-        .on_every_engine(promises![the_seeds_test_host_is_cleaned_as_the_seed_expects])
+        .on_every_engine(promises![the_cleaners_test_host_is_cleaned_as_the_cleaner_expects])
         .without_engine(promises![an_engine_that_is_gone_is_exit_2_in_under_5_seconds])
 }
 
 fn clean(engine: &Engine, variables: &[(&str, &str)]) -> Command {
-    // Only the seed's own variables, and the age that its tests, a second old, need.
+    // Only the docker-cleaner's own variables, and the age that its tests, a second old, need.
     let command = engine.dkb_in(&State::new()).arg("sweep").env("PRUNE_FILTER_UNTIL", "0s");
     variables.iter().fold(command, |command, (name, value)| command.env(*name, *value))
 }
 
-/// The section on test resources of the seed's design.
-fn the_seeds_host(engine: &Engine) {
+/// The section on test resources of the docker-cleaner's design.
+fn the_cleaners_host(engine: &Engine) {
     let name = |what: &str, n: usize| format!("test-cleanup-{what}-{n}");
     for n in [1, 2] {
         engine.container("lab/base").name(&name("container-running", n)).label("test-cleanup", "true").running();
@@ -48,7 +51,7 @@ fn the_seeds_host(engine: &Engine) {
     engine.container("lab/base").name("net-user-1").network("test-cleanup-network-used-1").running();
 }
 
-/// What is there of the seed's test resources, by name; untagged images as `<none>`.
+/// What is there of the docker-cleaner's test resources, by name; untagged images as `<none>`.
 fn inventory(engine: &Engine) -> Vec<String> {
     let api = engine.api();
     let names = |list: Vec<Value>, key: &'static str| {
@@ -84,8 +87,8 @@ const SPARE_VOLUMES: [&str; 2] = ["test-cleanup-volume-unused-1", "test-cleanup-
 const SPARE_NETWORKS: [&str; 2] = ["test-cleanup-network-unused-1", "test-cleanup-network-unused-2"];
 const USED: [&str; 2] = ["test-cleanup-volume-used-1", "test-cleanup-network-used-1"];
 
-fn the_seeds_test_host_is_cleaned_as_the_seed_expects(engine: &Engine) {
-    the_seeds_host(engine);
+fn the_cleaners_test_host_is_cleaned_as_the_cleaner_expects(engine: &Engine) {
+    the_cleaners_host(engine);
     clean(engine, &[]).run().success().says("[CONTAINER] Removed 2 stopped containers");
     assert_eq!(is_there(engine, &RUNNING), [true; 4]);
     assert_eq!(is_there(engine, &USED), [true; 2]);
@@ -103,8 +106,8 @@ fn the_seeds_test_host_is_cleaned_as_the_seed_expects(engine: &Engine) {
     assert!(engine.has("lab/base"), "containers run from it");
 }
 
-fn each_of_the_seeds_variables_does_what_it_says(engine: &Engine) {
-    the_seeds_host(engine);
+fn each_of_the_cleaners_variables_does_what_it_says(engine: &Engine) {
+    the_cleaners_host(engine);
     let before = inventory(engine);
     let off = [
         ("CLEANUP_CONTAINERS", "false"),
@@ -126,8 +129,8 @@ fn each_of_the_seeds_variables_does_what_it_says(engine: &Engine) {
     assert_eq!(is_there(engine, &SPARE_VOLUMES), [false; 2]);
 }
 
-fn the_seeds_dry_run_touches_nothing(engine: &Engine) {
-    the_seeds_host(engine);
+fn the_cleaners_dry_run_touches_nothing(engine: &Engine) {
+    the_cleaners_host(engine);
     let before = inventory(engine);
     let all = [("DRY_RUN", "true"), ("PRUNE_ALL", "true"), ("PRUNE_VOLUMES", "true")];
     let said = clean(engine, &all).run().success().says("[VOLUME] Would remove 2 unused volumes");
@@ -135,7 +138,7 @@ fn the_seeds_dry_run_touches_nothing(engine: &Engine) {
     assert_eq!(inventory(engine), before);
 }
 
-fn the_lines_are_the_seeds_in_text_and_in_json(engine: &Engine) {
+fn the_lines_are_the_cleaners_in_text_and_in_json(engine: &Engine) {
     engine.container("lab/base").created();
     let text = clean(engine, &[]).run().success().out();
     let lines: Vec<&str> = text.lines().collect();

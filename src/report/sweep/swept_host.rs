@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::Words;
 use crate::error::Error;
-use crate::model::{DiskUse, Kept, Kind, Outcome, Plan};
+use crate::model::{DiskUse, Kept, Kind, Plan, Step};
 
 /// Since when things have been idle, by what names them.
 pub(super) type Since = HashMap<crate::plan::sweep::ThingKey, jiff::Timestamp>;
@@ -33,19 +33,17 @@ impl SweptHost {
         Self { plan: Some(plan), ..Self::default() }
     }
 
-    pub(super) fn ended(&self, kind: Kind, wanted: &[Outcome]) -> usize {
-        let steps = self.plan.iter().flat_map(|plan| &plan.steps).filter(|step| step.kind() == kind);
-        steps.filter(|step| step.result.is_some_and(|result| wanted.contains(&result))).count()
+    fn steps(&self, kind: Kind) -> impl Iterator<Item = &Step> {
+        self.plan.iter().flat_map(|plan| &plan.steps).filter(move |step| step.kind() == kind)
     }
 
     pub(super) fn failed_at_all(&self, kind: Kind) -> bool {
-        self.failed.iter().any(|(of, _)| *of == kind)
-            || self.ended(kind, &[Outcome::Failed, Outcome::Unknown, Outcome::NotTried]) > 0
+        self.failed.iter().any(|(of, _)| *of == kind) || self.steps(kind).any(Step::has_failed)
     }
 
     /// Nothing of this kind was done, though some was to be.
     pub(crate) fn failed_whole(&self, kind: Kind) -> bool {
-        self.failed_at_all(kind) && self.ended(kind, &[Outcome::Done, Outcome::AlreadyGone]) == 0
+        self.failed_at_all(kind) && !self.steps(kind).any(Step::is_done)
     }
 
     pub(crate) fn kinds_failed(&self) -> usize {

@@ -8,7 +8,7 @@ use crate::bookkeeping;
 use crate::engine::Engine;
 use crate::ledger::Ledger;
 use crate::model::{Books, Container, EngineInfo, ImageId, Notice, Record, Snapshot};
-use crate::plan::ended::{EndedRecords, ended};
+use crate::plan::ended_records::{EndedRecords, ended};
 
 /// Records of images that are no longer there, or were not all the time, end. A ledger that can't be written only
 /// means that they end later.

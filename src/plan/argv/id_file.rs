@@ -12,7 +12,7 @@
 
 use std::ffi::OsStr;
 
-use super::{BuildWords, Spelling, Tool};
+use super::{BuildWords, Tool};
 
 /// Where the result lies when the words do not say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +21,6 @@ pub enum Builder {
     Engine,
     /// In a builder of buildx's own, unless it is told to load it.
     Apart,
-}
-
-impl Builder {
-    /// What the words alone allow to believe. `docker buildx` and `--builder` may name an engine's own builder
-    /// all the same, and `BUILDX_BUILDER` another one; whoever knows such things decides better.
-    pub fn told_by(spelling: &Spelling, words: &BuildWords) -> Self {
-        let named = spelling.builder().is_some() || words.builder.is_some();
-        if words.tool == Tool::Docker && (spelling.is_buildx() || named) { Self::Apart } else { Self::Engine }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::ledger::{Ledger, State};
 use crate::model::{Books, BuildId, Doer, Holder, ImageId, Moment, Notice, Plan, Record, SessionKey, Snapshot, Step};
 use crate::plan::order;
 
-pub(crate) struct Hand<'a, E> {
+pub(crate) struct Applier<'a, E> {
     engine: &'a E,
     /// What the plan was made of.
     snapshot: &'a Snapshot,
@@ -19,7 +19,7 @@ pub(crate) struct Hand<'a, E> {
     removals: Removals<'a>,
 }
 
-impl<'a, E: Engine> Hand<'a, E> {
+impl<'a, E: Engine> Applier<'a, E> {
     pub(crate) fn new(
         engine: &'a E,
         snapshot: &'a Snapshot,
@@ -55,9 +55,9 @@ impl<'a, E: Engine> Hand<'a, E> {
             }
             progress(moment, step);
         };
-        let door = image::Door::of(self.engine, engine.can, &going);
+        let deleter = image::ImageDeleter::of(self.engine, engine.can, &going);
         let depths = order::depths(images.iter());
-        let carried = apply(&door, plan, &depths, async |step| self.builds.need(step).await, stop, tell).await;
+        let carried = apply(&deleter, plan, &depths, async |step| self.builds.need(step).await, stop, tell).await;
         for holder in plan.kept.iter_mut().flat_map(|kept| &mut kept.holders) {
             match holder {
                 Holder::Hold(name) if self.builds.is_own_hold(name) => *holder = Holder::OwnHold(std::mem::take(name)),

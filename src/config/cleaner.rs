@@ -37,7 +37,7 @@ pub(crate) struct User {
 
 /// What the variables say beyond settings that dkb has anyway.
 #[derive(Debug, Default)]
-pub(crate) struct Seed {
+pub(crate) struct CleanerVariables {
     pub entries: Vec<Entry>,
     /// `PRUNE_FORCE`.
     pub force: Option<bool>,
@@ -71,11 +71,11 @@ const VOLUMES: [&str; 2] = ["PRUNE_VOLUMES", "CLEANUP_VOLUMES"];
 const OTHERS: [&str; 7] =
     ["PRUNE_FILTER_UNTIL", "PRUNE_FILTER_LABEL", "PRUNE_FORCE", "DRY_RUN", "LOG_LEVEL", "LOG_FORMAT", "QUIET"];
 
-pub(crate) fn read(env: Environment) -> Result<Seed> {
-    let mut seed = Seed::default();
+pub(crate) fn read(env: Environment) -> Result<CleanerVariables> {
+    let mut said = CleanerVariables::default();
     for (variable, key) in KINDS {
         if let Some(on) = bool(env, variable)? {
-            seed.set(key, Value::Bool(on), variable);
+            said.set(key, Value::Bool(on), variable);
         }
     }
     let mut volumes: Option<(bool, &str)> = None;
@@ -85,35 +85,35 @@ pub(crate) fn read(env: Environment) -> Result<Seed> {
         }
     }
     if let Some((on, variable)) = volumes {
-        seed.set("sweep.volumes", Value::Bool(on), variable);
+        said.set("sweep.volumes", Value::Bool(on), variable);
     }
     if let Some(text) = text(env, "PRUNE_FILTER_UNTIL")? {
         let takes = "a duration such as 90s, 15m, 24h or 168h";
         let until = parse_duration(&text).map_err(|_| bad("PRUNE_FILTER_UNTIL", takes, &text))?;
-        seed.set("sweep.until", Value::Duration(until), "PRUNE_FILTER_UNTIL");
+        said.set("sweep.until", Value::Duration(until), "PRUNE_FILTER_UNTIL");
     }
     if let Some(text) = text(env, "PRUNE_FILTER_LABEL")? {
         let filters = filters(&text)
             .ok_or_else(|| bad("PRUNE_FILTER_LABEL", "labels parted by commas, each k, k=v or k!=v", &text))?;
-        seed.set("sweep.filter", filters, "PRUNE_FILTER_LABEL");
+        said.set("sweep.filter", filters, "PRUNE_FILTER_LABEL");
     }
-    seed.force = bool(env, "PRUNE_FORCE")?;
-    seed.dry_run = bool(env, "DRY_RUN")?.unwrap_or(false);
-    seed.socket = env("DOCKER_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from);
+    said.force = bool(env, "PRUNE_FORCE")?;
+    said.dry_run = bool(env, "DRY_RUN")?.unwrap_or(false);
+    said.socket = env("DOCKER_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from);
     for variable in ["DKB_USER", "CLEANUP_USER"] {
         // An empty one is a word too: the image names a user, and somebody wants to stay root.
         if env(variable).is_some() {
-            seed.user = text(env, variable)?.map(|name| User { name, variable });
+            said.user = text(env, variable)?.map(|name| User { name, variable });
             break;
         }
     }
-    seed.logging(env);
+    said.logging(env);
     let mut all = KINDS.iter().map(|(variable, _)| *variable).chain(VOLUMES).chain(OTHERS);
-    seed.speaks = all.any(|variable| shown(env, variable).is_some());
-    Ok(seed)
+    said.speaks = all.any(|variable| shown(env, variable).is_some());
+    Ok(said)
 }
 
-impl Seed {
+impl CleanerVariables {
     fn set(&mut self, key: &str, value: Value, variable: &str) {
         self.stands_in = true;
         let source = Source::Variable(variable.to_owned());
@@ -207,13 +207,13 @@ mod tests {
 
     use super::*;
 
-    fn read_of(variables: &[(&str, &str)]) -> Result<Seed> {
+    fn read_of(variables: &[(&str, &str)]) -> Result<CleanerVariables> {
         read(&|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value)))
     }
 
-    fn said(variables: &[(&str, &str)]) -> Vec<String> {
-        let seed = read_of(variables).expect("good values");
-        seed.entries.iter().map(|entry| format!("{}={} {}", entry.key.name, entry.value, entry.source)).collect()
+    fn settings(variables: &[(&str, &str)]) -> Vec<String> {
+        let said = read_of(variables).expect("good values");
+        said.entries.iter().map(|entry| format!("{}={} {}", entry.key.name, entry.value, entry.source)).collect()
     }
 
     #[test]
@@ -230,14 +230,14 @@ mod tests {
             ("PRUNE_FILTER_LABEL", "keep!=true", "sweep.filter=label!=keep=true"),
             ("PRUNE_FILTER_LABEL", "ci, a=b ,c!=d=e", "sweep.filter=label=ci, label=a=b, label!=c=d=e"),
         ] {
-            assert_eq!(said(&[(variable, value)]), [format!("{setting} {variable}")]);
+            assert_eq!(settings(&[(variable, value)]), [format!("{setting} {variable}")]);
         }
-        assert!(said(&[("PRUNE_ALL", ""), ("DOCKER_HOST", "unix:///x"), ("DRY_RUN", "true")]).is_empty());
+        assert!(settings(&[("PRUNE_ALL", ""), ("DOCKER_HOST", "unix:///x"), ("DRY_RUN", "true")]).is_empty());
     }
 
     #[test]
     fn either_of_two_variables_takes_volumes_along() {
-        let volumes = |prune, cleanup| said(&[("PRUNE_VOLUMES", prune), ("CLEANUP_VOLUMES", cleanup)]);
+        let volumes = |prune, cleanup| settings(&[("PRUNE_VOLUMES", prune), ("CLEANUP_VOLUMES", cleanup)]);
         assert_eq!(volumes("true", "false"), ["sweep.volumes=true PRUNE_VOLUMES"]);
         assert_eq!(volumes("false", "true"), ["sweep.volumes=true CLEANUP_VOLUMES"]);
         assert_eq!(volumes("false", "false"), ["sweep.volumes=false PRUNE_VOLUMES"]);
@@ -274,12 +274,12 @@ mod tests {
 
     #[test]
     fn what_other_programs_set_too_is_a_warning_at_most() {
-        let seed = read_of(&[("LOG_LEVEL", "verbose"), ("LOG_FORMAT", "xml"), ("QUIET", "maybe")]).expect("a warning");
-        assert_eq!(seed.warnings.len(), 3);
-        assert_eq!((seed.level, seed.format, seed.quiet), (LogLevel::Info, Some(LogFormat::Text), false));
-        let seed = read_of(&[("LOG_LEVEL", "debug"), ("LOG_FORMAT", "JSON"), ("QUIET", "1")]).expect("good values");
-        assert_eq!((seed.level, seed.format, seed.quiet), (LogLevel::Debug, Some(LogFormat::Json), true));
-        assert!(!seed.stands_in && seed.warnings.is_empty());
+        let said = read_of(&[("LOG_LEVEL", "verbose"), ("LOG_FORMAT", "xml"), ("QUIET", "maybe")]).expect("a warning");
+        assert_eq!(said.warnings.len(), 3);
+        assert_eq!((said.level, said.format, said.quiet), (LogLevel::Info, Some(LogFormat::Text), false));
+        let said = read_of(&[("LOG_LEVEL", "debug"), ("LOG_FORMAT", "JSON"), ("QUIET", "1")]).expect("good values");
+        assert_eq!((said.level, said.format, said.quiet), (LogLevel::Debug, Some(LogFormat::Json), true));
+        assert!(!said.stands_in && said.warnings.is_empty());
     }
 
     #[test]
@@ -292,8 +292,8 @@ mod tests {
             (&[("PRUNE_FORCE", "true")][..], true, true),
             (&[("LOG_LEVEL", "INFO")][..], false, false),
         ] {
-            let seed = read_of(variables).expect("good values");
-            assert_eq!(seed.is_forced(terminal), forced, "{variables:?} {terminal}");
+            let said = read_of(variables).expect("good values");
+            assert_eq!(said.is_forced(terminal), forced, "{variables:?} {terminal}");
         }
     }
 }

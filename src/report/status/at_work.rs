@@ -1,0 +1,120 @@
+//! Who is at work in a session, in words.
+
+use jiff::Timestamp;
+
+use super::images::age;
+use crate::model::{Life, Owner, SessionKey, human_duration};
+
+/// `at work for 12 minutes (just)`, `left behind by just, opened 2 hours ago`, `this working copy, last at work …`, `nobody
+/// keeps it open, …`, `cleaned 5 minutes ago, …`.
+pub(super) fn at_work(
+    of: WhoseSession,
+    (life, builds): (Life, bool),
+    owner: Option<&Owner>,
+    cleaned: Option<Timestamp>,
+    moments: Moments,
+) -> String {
+    let Moments { last, now } = moments;
+    match (life, owner) {
+        (Life::Alive, Some(owner)) => {
+            format!("at work for {} ({})", human_duration(age(owner.since, now)), owner.command)
+        }
+        (Life::Alive, None) if builds => "at work, a build is running".to_owned(),
+        // A watcher sees within a second that its session was ended.
+        (Life::Alive, None) => "at work, somebody begins or ends it".to_owned(),
+        (Life::Dead, Some(owner)) => format!("left behind by {}, opened {}", owner.command, ago(owner.since, now)),
+        (Life::Dead, None) => format!("left behind, last at work {}", ago(last, now)),
+        (Life::Unowned, _) => {
+            let cleaned = cleaned.map(|at| format!("cleaned {}", ago(at, now)));
+            let state = match of {
+                WhoseSession::ThisCopy => Some("this working copy"),
+                WhoseSession::AnotherCopy => Some("another working copy"),
+                WhoseSession::Named => Some("nobody keeps it open").filter(|_| cleaned.is_none()),
+            };
+            let last = format!("last at work {}", ago(last, now));
+            let parts = state.map(str::to_owned).into_iter().chain(cleaned).chain([last]);
+            parts.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+/// A working copy has its own session, which nobody opens and nobody ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WhoseSession {
+    ThisCopy,
+    AnotherCopy,
+    /// By a user or a CI job.
+    Named,
+}
+
+impl WhoseSession {
+    pub(super) fn of(key: &SessionKey, here: bool) -> Self {
+        match (key.session.is_local(), here) {
+            (true, true) => Self::ThisCopy,
+            (true, false) => Self::AnotherCopy,
+            (false, _) => Self::Named,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Moments {
+    pub(super) last: Timestamp,
+    pub(super) now: Timestamp,
+}
+
+pub(super) fn state(life: Life) -> &'static str {
+    match life {
+        Life::Alive => "alive",
+        Life::Dead => "dead",
+        Life::Unowned => "unowned",
+    }
+}
+
+pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
+    match age(at, now) {
+        age if age.as_secs() == 0 => "just now".to_owned(),
+        age => format!("{} ago", human_duration(age)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::books_tests::key;
+
+    #[test]
+    fn what_was_a_moment_ago_was_just_now() {
+        let at = |millis| Timestamp::from_millisecond(millis).expect("a moment");
+        assert_eq!([ago(at(0), at(999)), ago(at(0), at(1000))], ["just now", "1 second ago"]);
+    }
+
+    #[test]
+    fn who_is_alive_without_an_owner_builds_only_if_a_build_runs() {
+        let (then, now) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(60).expect("a time"));
+        let at_work =
+            |life, builds| at_work(WhoseSession::Named, (life, builds), None, None, Moments { last: then, now });
+        assert_eq!(at_work(Life::Alive, true), "at work, a build is running");
+        assert_eq!(at_work(Life::Alive, false), "at work, somebody begins or ends it");
+        assert_eq!(at_work(Life::Unowned, false), "nobody keeps it open, last at work 1 minute ago");
+    }
+
+    #[test]
+    fn who_is_at_work_is_said_in_words() {
+        let at = |second| Timestamp::from_second(second).expect("a moment");
+        let moments = Moments { last: at(3600), now: at(7200) };
+        let owner = Owner { machine: String::new(), since: at(0), command: "just".to_owned() };
+        for (session, here, life, owner, cleaned, said) in [
+            ("local-0a1b2c3d", true, Life::Unowned, None, None, "this working copy, last at work 1 hour ago"),
+            ("local-0a1b2c3d", false, Life::Unowned, None, None, "another working copy, last at work 1 hour ago"),
+            ("job-1", true, Life::Unowned, None, None, "nobody keeps it open, last at work 1 hour ago"),
+            ("job-1", false, Life::Unowned, None, Some(at(7140)), "cleaned 1 minute ago, last at work 1 hour ago"),
+            ("job-1", false, Life::Dead, None, None, "left behind, last at work 1 hour ago"),
+            ("job-1", false, Life::Dead, Some(&owner), None, "left behind by just, opened 2 hours ago"),
+            ("local-0a1b2c3d", true, Life::Alive, None, None, "at work, a build is running"),
+        ] {
+            let whose = WhoseSession::of(&key("app", session), here);
+            assert_eq!(at_work(whose, (life, true), owner, cleaned, moments), said);
+        }
+    }
+}
