@@ -141,7 +141,8 @@ fn a_limit_that_docker_can_build_under_costs_a_warning(engine: &Engine, builder:
     says_nothing_of_its_own(&maker.build(&context, &["-t", "app"]).success());
 }
 
-/// Docker waits for its Dockerfile, which comes once it has begun and not a byte and not a name more has room.
+/// Docker waits for its Dockerfile, which comes once it has begun, has taken its file away and has got another one, and
+/// not a byte and not a name more has room.
 fn an_id_file_whose_memory_fills_during_a_build_is_written_all_the_same(engine: &Engine, builder: Builder) {
     let maker = Maker::new(engine, builder);
     let command = maker.dkb().args(["build", "-t", "app", "-"]);
@@ -150,6 +151,8 @@ fn an_id_file_whose_memory_fills_during_a_build_is_written_all_the_same(engine: 
         {
             n=0; until at=$(ls -d /dev/shm/dkb-* 2>/dev/null) || [ $n = 1000 ]; do n=$((n + 1)); sleep 0.01; done
             n=0; until grep -qsa "$at" /proc/[0-9]*/cmdline || [ $n = 1000 ]; do n=$((n + 1)); sleep 0.01; done
+            sleep 1
+            n=0; until [ -s "$at/iid" ] || [ $n = 1000 ]; do n=$((n + 1)); sleep 0.01; done
             : >/dev/shm/full
             n=0; while true >"/dev/shm/$n"; do n=$((n + 1)); done 2>/dev/null
             cat /dev/zero >/dev/shm/full 2>/dev/null
