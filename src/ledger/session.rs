@@ -158,8 +158,11 @@ impl SessionFile {
     }
 
     fn keepers_in_turn(&self, but: Option<&str>, engine: Option<&str>) -> Result<Vec<KeptBy>> {
+        // One whose session was ended goes as soon as it sees that.
         let is_meant = |name: &str| {
-            engine.is_none() || self.opening(name).contents().is_none_or(|contents| contents.may_be_on(engine))
+            self.opening(name)
+                .contents()
+                .is_none_or(|contents| contents.owner.is_some() && (engine.is_none() || contents.may_be_on(engine)))
         };
         let living = keepers::living(&self.folder, &self.name, but)?;
         Ok(living.into_iter().filter(|(name, _)| is_meant(name)).map(|(_, by)| by).collect())
@@ -205,6 +208,27 @@ impl SessionFile {
     pub fn is_shared(&self, in_its_guard: bool) -> Result<bool> {
         let keepers = self.keepers(None, None)?;
         Ok(!(is_watched_at_most(&keepers) || in_its_guard && keepers.len() == 1))
+    }
+
+    /// Somebody has ended it by its name who was not the last to start it: of those that only watch over it the one goes
+    /// who came first.
+    pub fn end_once_of_many(&self, engine: Option<&str>) -> Result<()> {
+        let keepers = {
+            let _turn = self.turn()?;
+            keepers::living(&self.folder, &self.name, None)?
+        };
+        let mut watched = Vec::new();
+        for (name, by) in keepers {
+            let opening = self.opening(&name);
+            match opening.contents() {
+                Some(contents) if contents.owner.is_none() || !contents.may_be_on(engine) => {}
+                Some(contents) if !by.guard => watched.push((contents.came, opening)),
+                _ => return Ok(()),
+            }
+        }
+        let is_one_of_many = watched.len() > 1;
+        let first = watched.into_iter().min_by_key(|(came, _)| *came).filter(|_| is_one_of_many);
+        first.map_or(Ok(()), |(_, opening)| self.leave_to_others(&opening))
     }
 
     /// It has been ended by its name; its watcher sees that nobody answers for it any more, and goes.

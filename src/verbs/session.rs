@@ -90,6 +90,7 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
             return Ok(0);
         }
         if is_kept_open(engine.as_deref()) {
+            session.end_once_of_many(engine.as_deref())?;
             say_that_it_goes_on(&key, true);
             return Ok(0);
         }

@@ -22,6 +22,7 @@ pub(crate) fn promises() -> Promises {
                 a_session_whose_name_was_made_up_is_found_again_wherever_it_was_at_work,
                 a_clean_leaves_what_a_living_guard_keeps_open,
                 a_session_that_was_ended_is_over_whatever_it_kept,
+                a_session_that_was_started_twice_takes_two_ends,
                 what_a_sessions_volumes_held_is_counted_whoever_ends_it,
                 a_name_that_nobody_knows_is_told_and_is_no_failure,
                 tags_that_went_from_session_to_session_come_back_in_the_end,
@@ -254,6 +255,21 @@ fn a_session_that_was_ended_is_over_whatever_it_kept(engine: &Engine) {
     engine.docker(["rm", "-f", &later]).run().success();
     dkb.clone().args(["clean", "--stale"]).run().success().never_warns("was cut off");
     assert!(!engine.has("s:1"), "{}", engine.inventory());
+}
+
+fn a_session_that_was_started_twice_takes_two_ends(engine: &Engine) {
+    let state = State::new();
+    let dkb = engine.dkb_in(&state).project("p").session("twice");
+    for _ in 0..2 {
+        assert_eq!(start(&dkb, "600s"), "twice");
+    }
+    build(&dkb, "twice", "s:1");
+    let end = || dkb.clone().args(["session", "end", "twice"]).run().success();
+    end().warns("session twice is still in use");
+    assert!(engine.has("s:1"), "{}", engine.inventory());
+    end().never_warns("in use");
+    assert!(!engine.has("s:1"), "{}", engine.inventory());
+    assert!(eventually(SOON, || !is_alive(&dkb)), "nothing holds it");
 }
 
 fn tags_that_went_from_session_to_session_come_back_in_the_end(engine: &Engine) {
