@@ -106,6 +106,13 @@ pub enum Moment {
     Ended(Outcome),
 }
 
+impl Outcome {
+    /// It is as it was to be, by us or by somebody who was faster.
+    pub const fn is_done(self) -> bool {
+        matches!(self, Self::Done | Self::AlreadyGone)
+    }
+}
+
 /// What is done, to what, and on which condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deed {
@@ -199,7 +206,7 @@ impl Step {
 
     /// It is as it was to be, by us or by somebody who was faster.
     pub const fn is_done(&self) -> bool {
-        matches!(self.result, Some(Outcome::Done | Outcome::AlreadyGone))
+        matches!(self.result, Some(outcome) if outcome.is_done())
     }
 
     /// It was to be done, nothing spoke against it, and nobody can say that it is.

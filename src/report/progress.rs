@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::page::clean;
 use super::words::shortened;
-use crate::model::{Action, Moment, Step, human_bytes};
+use crate::model::{Action, Moment, Step, human_bytes, total};
 
 const PATIENCE: Duration = Duration::from_millis(500);
 /// What is looked at, where there is one.
@@ -62,7 +62,7 @@ impl Progress {
 
     pub(crate) fn of_steps(is_watched: bool, steps: &[Step]) -> Self {
         let line = ProgressBar::with_draw_target(Some(steps.len() as u64), ProgressDrawTarget::hidden());
-        let all = steps.iter().fold(0_u64, |all, step| all.saturating_add(step.bytes));
+        let all = total(steps.iter().map(|step| step.bytes));
         let progress = Self::new(is_watched, line, "{spinner} {pos} of {len}{prefix}, {eta} left: {wide_msg}", all);
         progress.tell_bytes();
         progress
@@ -80,8 +80,10 @@ impl Progress {
     pub(crate) fn tell(&self, moment: Moment, step: &Step) {
         match moment {
             Moment::Begins => self.line.set_message(doing(step)),
-            Moment::Ended(_) => {
-                self.freed.set(self.freed.get().saturating_add(step.bytes));
+            Moment::Ended(outcome) => {
+                if outcome.is_done() {
+                    self.freed.set(self.freed.get().saturating_add(step.bytes));
+                }
                 self.line.inc(1);
                 self.tell_bytes();
             }

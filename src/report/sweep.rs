@@ -45,12 +45,11 @@ pub(crate) struct Voice {
 /// What a plan's file has of a kind that is not swept now.
 pub(crate) fn unasked(what: Kind, n: usize) -> Option<String> {
     let how = match what {
-        Kind::Volume => "--volumes",
-        Kind::BuilderState => "--only builder-state",
-        _ => "--only, --skip and the settings that leave them out",
+        Kind::Volume => "go only with --volumes",
+        Kind::BuilderState => "go only with --only builder-state",
+        _ => "stay by --only, --skip and the settings that leave them out",
     };
-    let verb = if what == Kind::Volume || what == Kind::BuilderState { "go only with" } else { "stay by" };
-    (n > 0).then(|| format!("the plan has {n} {} that {verb} {how}", kind(what, n)))
+    (n > 0).then(|| format!("the plan has {n} {} that {how}", kind(what, n)))
 }
 
 impl Voice {

@@ -171,9 +171,7 @@ impl CleanLook<'_> {
         // A session of before says nothing of where it was at work.
         let says_where = known.is_none_or(|entry| !entry.copies.is_empty());
         let mut copies = known.map(|entry| &entry.copies).into_iter().chain(opened.map(|of| &of.copies)).flatten();
-        here.vouched
-            || *key == here.key && here.alone
-            || key.session == here.copy
+        self.is_own(key)
             || opened.is_some_and(|of| of.made && of.copies.contains(&here.copy))
             || says_where && copies.all(|copy| *copy == here.copy)
     }
@@ -182,9 +180,13 @@ impl CleanLook<'_> {
     /// this one's, or its project be named by who cleans.
     pub(crate) fn reaches_by_stamp(&self, key: &SessionKey) -> bool {
         let is_known = self.books.sessions.contains_key(key) || self.opened.contains_key(key);
+        self.is_own(key) || is_known && self.reaches(key)
+    }
+
+    /// Whether who cleans has named its project, or it is this working copy's own.
+    fn is_own(&self, key: &SessionKey) -> bool {
         let here = self.here;
-        let is_own = here.vouched || *key == here.key && here.alone || key.session == here.copy;
-        is_own || is_known && self.reaches(key)
+        here.vouched || *key == here.key && here.alone || key.session == here.copy
     }
 
     /// Whether a session is over and was never cleaned, as `--stale` means it.
