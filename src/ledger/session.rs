@@ -158,6 +158,11 @@ impl SessionFile {
     }
 
     fn keepers_in_turn(&self, but: Option<&str>, engine: Option<&str>) -> Result<Vec<KeptBy>> {
+        Ok(self.living_in_turn(but, engine)?.into_iter().map(|(_, by)| by).collect())
+    }
+
+    /// The same with their names.
+    fn living_in_turn(&self, but: Option<&str>, engine: Option<&str>) -> Result<Vec<(String, KeptBy)>> {
         // One whose session was ended goes as soon as it sees that.
         let is_meant = |name: &str| {
             self.opening(name)
@@ -165,7 +170,7 @@ impl SessionFile {
                 .is_none_or(|contents| contents.owner.is_some() && (engine.is_none() || contents.may_be_on(engine)))
         };
         let living = keepers::living(&self.folder, &self.name, but)?;
-        Ok(living.into_iter().filter(|(name, _)| is_meant(name)).map(|(_, by)| by).collect())
+        Ok(living.into_iter().filter(|(name, _)| is_meant(name)).collect())
     }
 
     /// Whether somebody is known to keep it open on just this engine.
@@ -213,22 +218,14 @@ impl SessionFile {
     /// Somebody has ended it by its name who was not the last to start it: of those that only watch over it the one goes
     /// who came first.
     pub fn end_once_of_many(&self, engine: Option<&str>) -> Result<()> {
-        let keepers = {
-            let _turn = self.turn()?;
-            keepers::living(&self.folder, &self.name, None)?
-        };
-        let mut watched = Vec::new();
-        for (name, by) in keepers {
-            let opening = self.opening(&name);
-            match opening.contents() {
-                Some(contents) if contents.owner.is_none() || !contents.may_be_on(engine) => {}
-                Some(contents) if !by.guard => watched.push((contents.came, opening)),
-                _ => return Ok(()),
-            }
+        let _turn = self.turn()?;
+        let keepers = self.living_in_turn(None, engine)?;
+        if keepers.len() < 2 || keepers.iter().any(|(_, by)| by.guard) {
+            return Ok(());
         }
-        let is_one_of_many = watched.len() > 1;
-        let first = watched.into_iter().min_by_key(|(came, _)| *came).filter(|_| is_one_of_many);
-        first.map_or(Ok(()), |(_, opening)| self.leave_to_others(&opening))
+        let openings = keepers.iter().map(|(name, _)| self.opening(name));
+        let first = openings.min_by_key(|opening| opening.contents().and_then(|contents| contents.came));
+        first.map_or(Ok(()), |opening| self.leave_in_turn(&opening))
     }
 
     /// It has been ended by its name; its watcher sees that nobody answers for it any more, and goes.
@@ -264,6 +261,10 @@ impl SessionFile {
     /// this one is, it stays on record, and is dead should they turn out to be on another engine.
     pub fn leave_to_others(&self, opening: &OpeningFile) -> Result<()> {
         let _turn = self.turn()?;
+        self.leave_in_turn(opening)
+    }
+
+    fn leave_in_turn(&self, opening: &OpeningFile) -> Result<()> {
         let Some(own) = opening.contents() else { return Ok(()) };
         let mut others = self.files();
         others.retain(|(file, contents)| {

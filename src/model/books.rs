@@ -43,32 +43,12 @@ impl Books {
 
     /// Ends the records of these IDs.
     pub fn forget(&mut self, gone: &HashSet<ImageId>) {
-        let taken = self.sessions.values().flat_map(|entry| entry.took.iter().map(|taken| taken.from));
-        let taken: BTreeSet<ImageId> = taken.filter(|from| gone.contains(from)).collect();
-        for image in taken {
-            self.hand_on(image);
+        let mut taken = self.sessions.values().flat_map(|entry| &entry.took);
+        if taken.any(|taken| gone.contains(&taken.from)) {
+            // Who owes what to whom by then, the lines of the ledger tell.
+            return self.apply(Record::Gone { at: Timestamp::UNIX_EPOCH, ids: gone.iter().copied().collect() });
         }
         self.forget_where(gone, |_| true);
-    }
-
-    /// An image of ours goes from which another session has taken a tag: from now on that one owes it to whoever the
-    /// image's own session took it from, and holds what that one held. So do the ledger's lines, read anew.
-    fn hand_on(&mut self, gone: ImageId) {
-        let makers: HashSet<&SessionKey> = self.claims(gone).map(|build| &build.of).collect();
-        let makers: Vec<SessionEntry> =
-            self.sessions.values().filter(|entry| makers.contains(&entry.key)).cloned().collect();
-        for taker in self.sessions.values_mut() {
-            for maker in makers.iter().filter(|maker| maker.key != taker.key) {
-                for owed in maker.took.iter().filter(|owed| owed.from != gone) {
-                    let mut same = taker.took.iter_mut().filter(|taken| taken.tag.names_the_same(&owed.tag));
-                    let Some(taken) = same.find(|taken| taken.from == gone) else { continue };
-                    taken.from = owed.from;
-                    if maker.held.contains(&owed.from) && !taker.held.contains(&owed.from) {
-                        taker.held.push(owed.from);
-                    }
-                }
-            }
-        }
     }
 
     fn forget_where(&mut self, gone: &HashSet<ImageId>, of: impl Fn(&Build) -> bool) {
