@@ -210,6 +210,7 @@ fn policy(all: &Merged) -> Result<SweepPolicy> {
         cache_keep: all.size("sweep.cache_keep"),
         cache_until: all.duration("sweep.cache_until").unwrap_or(until),
         need: None,
+        unused_since: None,
     })
 }
 

@@ -35,6 +35,7 @@ fn without_any_settings_the_defaults_hold() {
         cache_keep: None,
         cache_until: day,
         need: None,
+        unused_since: None,
     };
     assert_eq!(got.sweep, SweepSettings { policy, disk: None, wait: Duration::ZERO });
 }
@@ -102,6 +103,7 @@ fn every_key_reaches_the_settings() {
         cache_keep: Some(7_000_000_000),
         cache_until: hours(8),
         need: None,
+        unused_since: None,
     };
     let disk = Some(DiskPressure { above: DiskMark::Percent(90), down_to: DiskMark::Percent(80) });
     assert_eq!(got.sweep, SweepSettings { policy, disk, wait: Duration::from_secs(90) });

@@ -15,6 +15,7 @@
 //! 6. What is younger than `until` stays. A container's age runs from its end; an image's from the newest of its
 //!    date and our note of its build, and one dated before 2000 from when it was first seen. Build cache goes by
 //!    its last use and `cache_until`. What does not say how old it is is young.
+//!    What was used after the plan from a file was made stays, however old it is to be.
 //! 7. Without `all_images` an image with a name stays, and build cache whose bytes are an image's too. With it,
 //!    `keep_last` keeps the newest of every repository. What a builder left stays if a list of buildx's names the builder.
 //!    With `volumes` it goes as a volume all the same.

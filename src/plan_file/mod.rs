@@ -4,6 +4,7 @@ mod place;
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
@@ -34,6 +35,8 @@ pub(crate) struct PlanFile {
     schema: u32,
     kind: String,
     engine: EngineLabel,
+    #[serde(default)]
+    pub(crate) created: Option<Timestamp>,
     /// A file of before says nothing of it.
     #[serde(rename = "scope")]
     pub(crate) asked: Option<Asked>,

@@ -18,9 +18,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{DiskUse, Kind};
 use crate::observe::host::HostObservation;
 use crate::observe::pressure;
-use crate::plan::narrow::{Wanted, narrow};
+use crate::plan::narrow::narrow;
 use crate::plan::sweep::SweepPolicy;
-use crate::plan_file;
+use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
 use crate::report;
 use crate::report::sweep::{SweptHost, Voice};
@@ -117,7 +117,7 @@ async fn prepare(app: &App, flags: &cli::SweepFlags, host: &Host, voice: &Voice,
         }
         Some(file) => {
             let mut plan = plan_file::read(file, "sweep")?;
-            let mut seen = HostObservation::look(app, engine, widest(app, host, &plan.steps)).await?;
+            let mut seen = HostObservation::look(app, engine, widest(app, host, &plan)).await?;
             plan.check(file, &seen.info)?;
             let disk = look_at_the_disk(&mut seen, host).await?;
             for kind in Kind::ALL.into_iter().filter(|kind| !seen.policy.takes(*kind)) {
@@ -151,10 +151,10 @@ async fn look_at_the_disk(seen: &mut HostObservation, host: &Host) -> Result<Opt
 
 /// All that any sweep could take of the kinds that a plan from a file has and that are swept now: whoever wrote it may
 /// not be the one who runs it, so what holds data is asked for each time. What is to stay stays: patterns, filters and
-/// numbers hold as ever, and an age where somebody has set one.
-fn widest(app: &App, host: &Host, steps: &[Wanted]) -> SweepPolicy {
+/// numbers hold as ever, an age where somebody has set one, and what was used since the plan was made.
+fn widest(app: &App, host: &Host, plan: &PlanFile) -> SweepPolicy {
     let asked = host.sweep.policy.clone();
-    let takes = |kind| steps.iter().any(|step| step.kind() == kind);
+    let takes = |kind| plan.steps.iter().any(|step| step.kind() == kind);
     let usual = &app.settings.sweep.policy;
     let age = |age: Duration, usual: Duration, set: bool| if set || age != usual { age } else { Duration::ZERO };
     let until_is_set = app.settings.is_set("sweep.until");
@@ -172,6 +172,7 @@ fn widest(app: &App, host: &Host, steps: &[Wanted]) -> SweepPolicy {
             usual.cache_until,
             until_is_set || app.settings.is_set("sweep.cache_until"),
         ),
+        unused_since: plan.created,
         ..asked
     }
 }

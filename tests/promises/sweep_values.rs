@@ -23,6 +23,7 @@ pub(super) fn promises() -> Promises {
             an_undated_image_counts_from_its_first_sight,
             an_undated_image_that_cannot_be_noted_stays_and_that_is_told,
             a_volume_that_came_anew_under_its_old_name_is_left_alone,
+            what_was_used_again_since_a_plan_was_made_is_left_alone,
         ])
         .on(docker, promises![an_image_pulled_by_digest_is_no_leftover_and_goes_with_all_images])
         // The containerd store says even of what a broken build left that it is an image's too.
@@ -138,6 +139,22 @@ fn a_volume_that_came_anew_under_its_old_name_is_left_alone(engine: &Engine) {
     assert!(there(), "it was made after the plan: {told:#}");
     sweep().run().success();
     assert!(!there());
+}
+
+fn what_was_used_again_since_a_plan_was_made_is_left_alone(engine: &Engine) {
+    let (used, idle) = (engine.container("lab/base").created(), engine.container("lab/base").created());
+    let state = State::new();
+    let file = state.work().join("plan.json");
+    sweep(engine, &state).args(["--until", "0s", "--plan"]).arg(&file).run().success();
+    engine.api().post(&format!("/containers/{used}/start"), &Value::Null);
+    engine.api().post(&format!("/containers/{used}/kill"), &Value::Null);
+    let is_idle =
+        || !engine.api().containers().iter().any(|one| one["Id"] == used.as_str() && one["State"] == "running");
+    assert!(eventually(Duration::from_secs(30), is_idle));
+    let told = sweep(engine, &state).arg("--apply").arg(&file).run().success().json();
+    let there = |id: &str| engine.api().containers().iter().any(|one| one["Id"] == id);
+    assert!(there(&used) && !there(&idle), "{told:#}");
+    assert!(told["kept"].as_array().is_some_and(|kept| kept.iter().any(|one| one["reason"] == "changed")), "{told:#}");
 }
 
 /// The engine walks every volume to tell how large it is.

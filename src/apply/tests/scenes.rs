@@ -366,6 +366,7 @@ fn swept(snapshot: &Snapshot, extras: &Extras, cache: &[CacheRecord], books: &Bo
         cache_keep: None,
         cache_until: Duration::ZERO,
         need: None,
+        unused_since: None,
     };
     let ended = |container: &Container| (container.id.clone(), Ended { at: Some(at(BUILT)), written: 0 });
     let look = sweep::SweepLook {

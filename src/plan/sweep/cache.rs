@@ -50,8 +50,8 @@ fn verdict(rules: &SweepRules, record: &CacheRecord) -> Option<KeptReason> {
         Some(KeptReason::InUse)
     } else if !policy.filter.iter().all(|filter| filter.lets_through(&none)) {
         Some(KeptReason::Filtered)
-    } else if rules.is_young(since(record), policy.cache_until) {
-        Some(KeptReason::TooYoung)
+    } else if let Some(lately) = rules.used_lately(since(record), policy.cache_until) {
+        Some(lately)
     } else if record.shared && !policy.all_images {
         Some(KeptReason::Shared)
     } else {

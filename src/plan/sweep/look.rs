@@ -30,6 +30,8 @@ pub(crate) struct SweepPolicy {
     pub cache_until: Duration,
     /// Under disk pressure: how many bytes are to come back, and no more.
     pub need: Option<u64>,
+    /// Where a plan from a file is carried out: when that was made. What somebody has used since stays.
+    pub unused_since: Option<Timestamp>,
 }
 
 impl SweepPolicy {

@@ -55,10 +55,8 @@ impl<'a> SweepRules<'a> {
             Some(KeptReason::Filtered)
         } else if thing.asked_for {
             Some(KeptReason::KeepPattern)
-        } else if self.is_young(thing.since, policy.until) {
-            Some(KeptReason::TooYoung)
         } else {
-            None
+            self.used_lately(thing.since, policy.until)
         }
     }
 
@@ -90,9 +88,16 @@ impl<'a> SweepRules<'a> {
         image.tags.iter().filter(move |tag| !tag.is_momentary() && Some(*tag) != left)
     }
 
-    pub(super) fn is_young(&self, since: Option<Timestamp>, until: Duration) -> bool {
+    /// Rule 6, by since when it has been idle.
+    pub(super) fn used_lately(&self, since: Option<Timestamp>, until: Duration) -> Option<KeptReason> {
         let until = SignedDuration::try_from(until).unwrap_or(SignedDuration::MAX);
-        !until.is_zero() && since.is_none_or(|since| self.look.now.duration_since(since) < until)
+        if !until.is_zero() && since.is_none_or(|since| self.look.now.duration_since(since) < until) {
+            Some(KeptReason::TooYoung)
+        } else if self.policy.unused_since.is_some_and(|planned| since.is_some_and(|since| since > planned)) {
+            Some(KeptReason::Changed)
+        } else {
+            None
+        }
     }
 
     /// Since when an image has been there, as far as anybody can tell.

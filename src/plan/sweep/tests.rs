@@ -54,6 +54,7 @@ fn policy() -> SweepPolicy {
         cache_keep: None,
         cache_until: Duration::from_secs(86_400),
         need: None,
+        unused_since: None,
     }
 }
 
@@ -333,6 +334,25 @@ fn rule_6_a_containers_age_runs_from_its_end() {
     let young = reasons(&[("unknown", KeptReason::TooYoung), ("young", KeptReason::TooYoung)]);
     assert_eq!(case.kept(&policy()), young);
     assert_eq!(case.goes(&SweepPolicy { until: Duration::ZERO, ..policy() }).len(), 3);
+}
+
+#[test]
+fn rule_6_what_was_used_after_the_plan_of_a_file_was_made_stays() {
+    let mut case = case(vec![], ["old", "used", "unknown"].map(|n| container(n, 9, ContainerState::Exited)).to_vec());
+    case.ended.insert("used-id".to_owned(), Ended { at: Some(ago(3600)), written: 1 });
+    case.ended.remove("unknown-id");
+    case.cache = vec![record("before", &[], 2 * DAY), record("again", &[], 60)];
+    let planned = |seconds| SweepPolicy {
+        until: Duration::ZERO,
+        cache_until: Duration::ZERO,
+        unused_since: Some(ago(seconds)),
+        ..policy()
+    };
+    let changed = reasons(&[("used", KeptReason::Changed), ("again", KeptReason::Changed)]);
+    assert_eq!(case.kept(&planned(7200)), changed);
+    assert_eq!(case.goes(&planned(7200)), ["old", "unknown", "before"]);
+    assert_eq!(case.kept(&planned(60)), [], "all of it was there when the plan was made");
+    assert_eq!(case.kept(&SweepPolicy { unused_since: Some(ago(7200)), ..policy() }).len(), 3, "and an age holds");
 }
 
 #[test]

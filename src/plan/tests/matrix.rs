@@ -263,6 +263,7 @@ impl Scene {
             cache_keep: None,
             cache_until: Duration::ZERO,
             need: None,
+            unused_since: None,
         };
         let look = sweep::SweepLook {
             snapshot: &self.snapshot,

@@ -285,6 +285,7 @@ fn swept() -> Plan {
         cache_keep: None,
         cache_until: Duration::ZERO,
         need: None,
+        unused_since: None,
     };
     sweep::plan(&look, &policy).plan
 }

@@ -323,6 +323,7 @@ mod tests {
             cache_keep: None,
             cache_until: Duration::from_secs(86_400),
             need: None,
+            unused_since: None,
         }
     }
 
