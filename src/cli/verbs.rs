@@ -432,8 +432,6 @@ pub struct WatchFlags {
     pub keep_tagged: bool,
     #[arg(long)]
     pub keep_on_failure: bool,
-    #[arg(long)]
-    pub made: bool,
 }
 
 /// The kinds of things that `dkb sweep` knows, by the name they have in `--only` and `--skip`.

@@ -127,7 +127,6 @@ impl SessionFile {
             came: Some(now),
             opened: Some(opened),
             copies: by.copy.iter().cloned().collect(),
-            made: by.made,
             ..Contents::nothing(&self.key)
         })?;
         Ok((SessionHold { file }, keeper))
@@ -365,7 +364,7 @@ impl SessionFile {
         // Who else is at work in it is asked on whatever engine.
         let copies = open.flat_map(|(_, contents)| contents.copies.iter().cloned()).collect();
         let contents = self.newest_anywhere(engine)?.1;
-        Some(Opening { since: contents.opened?, copies, made: contents.made })
+        Some(Opening { since: contents.opened?, copies })
     }
 
     fn own(&self) -> OpeningFile {

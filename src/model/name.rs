@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+const MADE_UP: &str = "run-";
+
 /// One text, however often the name is copied: a ledger has few names, and each very often.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
@@ -46,6 +48,17 @@ impl Name {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The session of a run that nobody gave a name to, after twelve digits that nobody else has.
+    pub fn made_up(digits: &str) -> Option<Self> {
+        Self::typed(&format!("{MADE_UP}{digits}")).ok().filter(Self::is_made_up)
+    }
+
+    /// Nobody else comes to the same one.
+    pub fn is_made_up(&self) -> bool {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        self.0.strip_prefix(MADE_UP).is_some_and(|digits| digits.len() == 12 && digits.bytes().all(is_digit))
     }
 
     /// Sessions that dkb named after a working copy; they never end by themselves.
@@ -94,6 +107,16 @@ mod tests {
         }
         for bad in ["", "-a", "/a", ".a", "a b", "ä", "a\n", "a=b", &"x".repeat(129)] {
             assert!(Name::typed(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_made_up_is_known_by_its_form() {
+        let made = Name::made_up("0123456789ab").expect("a name");
+        assert_eq!((made.as_str(), made.is_made_up()), ("run-0123456789ab", true));
+        assert_eq!((Name::made_up("7"), Name::made_up("0123456789AB")), (None, None));
+        for typed in ["run-7", "run-0123456789abc", "run-e2e-nightly1", "local-0123456789ab"] {
+            assert!(!Name::typed(typed).expect(typed).is_made_up(), "{typed}");
         }
     }
 

@@ -105,7 +105,7 @@ pub(crate) async fn end(
         return Ok(None);
     }
     let known = seen.books.sessions.contains_key(key);
-    if manner.opened && !known {
+    if manner.opened && !known && (session.owner(None).is_some() || !plan.steps.is_empty()) {
         // Or it would depend on how fast its watcher was whether anybody knows it later.
         let session = introduction(app, key, &seen.books, session.opened(engine.as_deref()).unwrap_or(seen.began));
         let _ = seen.ledger.append_aside(vec![session.clone()]).await;

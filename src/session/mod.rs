@@ -27,8 +27,7 @@ pub(crate) fn key_of(app: &App) -> Result<SessionKey> {
     }
     let moment = Timestamp::now().as_nanosecond().to_string();
     let hash = short_hash(&[&machine(), &std::process::id().to_string(), &moment]);
-    let session = Name::typed(&format!("run-{}", &hash[..12]));
-    let session = session.map_err(|wrong| Error::usage("naming the session", wrong))?;
+    let session = Name::made_up(&hash[..12]).ok_or_else(|| Error::usage("naming the session", "no digits"))?;
     Ok(SessionKey { project: app.key.project.clone(), session })
 }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::watcher::{self, Leaves, Until, Watcher};
-use super::{end, is_made, settle};
+use super::{end, settle};
 use crate::app::App;
 use crate::cli::GuardFlags;
 use crate::config::here::machine;
@@ -26,7 +26,7 @@ impl Opened {
     pub(crate) fn new(app: &App, state: State, key: &SessionKey, flags: &GuardFlags, command: &str) -> Result<Self> {
         let owner = Owner { machine: machine(), since: Timestamp::now(), command: command.to_owned() };
         let session = state.session(key);
-        let by = KeptBy { owner, guard: true, copy: Some(app.identity.copy.clone()), made: is_made(app, key) };
+        let by = KeptBy { owner, guard: true, copy: Some(app.identity.copy.clone()) };
         let (hold, keeper) = session.open(&by)?;
         let opening = session.opening(&keeper.name());
         if flags.no_clean || flags.keep_on_failure {

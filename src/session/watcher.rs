@@ -57,9 +57,6 @@ pub(crate) fn start(app: &App, key: &SessionKey, until: &Until, leaves: Leaves, 
         Until::Process(pid) => drop(watcher.args(["--pid", &pid.to_string()])),
         Until::Elapsed(time) => drop(watcher.args(["--ttl", &format!("{}s", time.as_secs())])),
     }
-    if is_made(app, key) {
-        watcher.arg("--made");
-    }
     if leaves.tagged {
         watcher.arg("--keep-tagged");
     }

@@ -42,7 +42,7 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
         (opening, hold, None)
     } else {
         let copy = Some(app.identity.copy.clone());
-        let (hold, keeper) = session.open(&KeptBy { owner: own, guard: false, copy, made: flags.made })?;
+        let (hold, keeper) = session.open(&KeptBy { owner: own, guard: false, copy })?;
         (session.opening(&keeper.name()), Some(hold), Some(keeper))
     };
     let told = listen(flags)?;

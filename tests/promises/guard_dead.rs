@@ -46,7 +46,7 @@ pub(crate) fn opened(books: &Books, of: &SessionKey) -> SessionHold {
 
 fn open(state: &Path, of: &SessionKey) -> (SessionHold, Keeper) {
     let owner = Owner { machine: dkb::config::here::machine(), since: Timestamp::now(), command: "just".to_owned() };
-    let by = KeptBy { owner, guard: true, copy: None, made: false };
+    let by = KeptBy { owner, guard: true, copy: None };
     State::at(state).session(of).open(&by).expect("the session's lock")
 }
 

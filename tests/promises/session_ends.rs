@@ -20,6 +20,7 @@ pub(crate) fn promises() -> Promises {
                 a_guard_leaves_what_another_working_copy_has_in_its_session,
                 who_opens_another_working_copys_dead_session_leaves_it_as_it_was,
                 a_session_whose_name_was_made_up_is_found_again_wherever_it_was_at_work,
+                what_a_command_makes_once_its_guard_was_killed_goes_when_its_session_is_named,
                 a_clean_leaves_what_a_living_guard_keeps_open,
                 a_session_that_was_ended_is_over_whatever_it_kept,
                 a_session_that_was_started_twice_takes_two_ends,
@@ -188,6 +189,33 @@ fn a_session_whose_name_was_made_up_is_found_again_wherever_it_was_at_work(engin
     assert_eq!(left(), (true, true, 1), "{}", engine.inventory());
     dkb(&first).args(["clean", "--stale"]).run().success();
     assert_eq!(left(), (false, false, 0), "{}", engine.inventory());
+}
+
+fn what_a_command_makes_once_its_guard_was_killed_goes_when_its_session_is_named(engine: &Engine) {
+    let state = State::new();
+    let folder = state.work().clone();
+    let dkb = || engine.dkb_in(&state).cwd(&folder);
+    let script = "echo $DKB_SESSION >name; touch ready; while [ ! -e go ]; do sleep 0.05; done; \
+                  docker volume create --label $DKB_LABEL late; docker network create --label $DKB_LABEL late; \
+                  docker run -d --stop-timeout 1 --label $DKB_LABEL -v late:/late lab/base sleep 1000; touch done";
+    // The guard's end is nothing to a command in a process session of its own.
+    let guard = dkb().args(["guard", "--", "setsid", "sh", "-c", script]).spawn();
+    assert!(eventually(SOON, || folder.join("ready").exists()), "{}", engine.inventory());
+    guard.signal("KILL");
+    let books = dkb::ledger::State::at(state.state_dir());
+    assert!(eventually(SOON, || books.openings(None).is_empty()), "its watcher never went");
+    std::fs::write(folder.join("go"), "").expect("a mark");
+    assert!(eventually(SOON, || folder.join("done").exists()), "{}", engine.inventory());
+    dkb().args(["clean", "--stale"]).run().success();
+    let left = || (engine.api().containers().len(), engine.api().volumes().len());
+    assert_eq!(left(), (1, 1), "{}", engine.inventory());
+    let name = std::fs::read_to_string(folder.join("name")).expect("the session's name");
+    dkb().args(["session", "end", name.trim()]).run().success();
+    assert_eq!(left(), (0, 0), "{}", engine.inventory());
+    assert!(!engine.api().networks().iter().any(|network| network["Name"] == "late"), "{}", engine.inventory());
+    // A name that nobody had is told.
+    dkb().args(["session", "end", "run-0123456789ab"]).run().code(2).warns("has no such session");
+    dkb().args(["session", "end", "run-0123456789ab"]).run().code(2).warns("has no such session");
 }
 
 fn a_clean_leaves_what_a_living_guard_keeps_open(engine: &Engine) {

@@ -35,7 +35,7 @@ fn what_is_ours_is_shown_by_session_with_who_is_at_work(engine: &Engine) {
     let owner =
         |command: &str| Owner { machine: machine.clone(), since: Timestamp::now(), command: command.to_owned() };
     let open = |of, command| {
-        let by = KeptBy { owner: owner(command), guard: true, copy: None, made: false };
+        let by = KeptBy { owner: owner(command), guard: true, copy: None };
         state.session(of).open(&by).expect("a lock").0
     };
     drop(open(&dead, "just"));

@@ -306,7 +306,7 @@ pub(super) async fn plan(fake: &Fake, books: &Books, verb: Verb) -> (Plan, HashM
         Extras { networks: fake.networks().await.expect("a list"), volumes: fake.volumes().await.expect("a list") };
     let (now, own) = (info.now, key("p", "s"));
     let here = Here { by_ci: true, ..Here::somebody(own.clone()) };
-    let opening = Opening { since: at(BUILT - 1), copies: BTreeSet::new(), made: false };
+    let opening = Opening { since: at(BUILT - 1), copies: BTreeSet::new() };
     let opened = if verb == Verb::End { HashMap::from([(own.clone(), opening)]) } else { HashMap::new() };
     let lives = HashMap::from([(own.clone(), if verb == Verb::End { Life::Alive } else { Life::Unowned })]);
     let look = CleanLook {

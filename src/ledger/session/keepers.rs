@@ -21,9 +21,6 @@ pub struct KeptBy {
     /// The working copy that it was started in.
     #[serde(default)]
     pub copy: Option<Name>,
-    /// The session's name was made up for it.
-    #[serde(default)]
-    pub made: bool,
 }
 
 /// Keeps a session from being ended by another keeper, as long as this lives.
@@ -38,7 +35,7 @@ impl KeptBy {
     /// Whoever has not said who it is yet.
     fn somebody(name: &str) -> Self {
         let owner = Owner { machine: String::new(), since: Timestamp::now(), command: name.to_owned() };
-        Self { owner, guard: true, copy: None, made: false }
+        Self { owner, guard: true, copy: None }
     }
 }
 

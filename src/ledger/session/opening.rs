@@ -42,9 +42,6 @@ pub(super) struct Contents {
     /// The working copies that it was opened in, its own and those that left it to this one.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) copies: BTreeSet<Name>,
-    /// dkb made up its name, so nobody else has come to the same one.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) made: bool,
 }
 
 impl Contents {
@@ -59,7 +56,6 @@ impl Contents {
             ended: false,
             engines: BTreeSet::new(),
             copies: BTreeSet::new(),
-            made: false,
         }
     }
 

@@ -11,7 +11,7 @@ fn owner() -> Owner {
 }
 
 fn by(guard: bool) -> KeptBy {
-    KeptBy { owner: owner(), guard, copy: None, made: false }
+    KeptBy { owner: owner(), guard, copy: None }
 }
 
 /// Its last sign of life was so many seconds ago.

@@ -172,7 +172,7 @@ impl CleanLook<'_> {
         let says_where = known.is_none_or(|entry| !entry.copies.is_empty());
         let mut copies = known.map(|entry| &entry.copies).into_iter().chain(opened.map(|of| &of.copies)).flatten();
         self.is_own(key)
-            || opened.is_some_and(|of| of.made && of.copies.contains(&here.copy))
+            || key.session.is_made_up() && opened.is_some_and(|of| of.copies.contains(&here.copy))
             || says_where && copies.all(|copy| *copy == here.copy)
     }
 

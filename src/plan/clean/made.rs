@@ -29,7 +29,7 @@ pub(crate) fn stays_by_age(
 }
 
 fn has_its_name_alone(look: &CleanLook, key: &SessionKey) -> bool {
-    *key == look.here.key && look.here.alone || look.opened.get(key).is_some_and(|opening| opening.made)
+    *key == look.here.key && look.here.alone || key.session.is_made_up()
 }
 
 /// Since when this ledger knows of the session as it is now.

@@ -251,7 +251,7 @@ fn what_was_made_while_nobody_kept_the_session_open_is_somebody_elses() {
     let fate = |made, labelled| {
         let container = of(1, "app:latest", ContainerState::Running, made);
         let mut scene = Scene::new(if labelled { with_label(container, "p:s") } else { container });
-        scene.opened.insert(key("p", "s"), Opening { since: at(BUILT + 900), copies: BTreeSet::new(), made: false });
+        scene.opened.insert(key("p", "s"), Opening { since: at(BUILT + 900), copies: BTreeSet::new() });
         scene.fate(End::Guard)
     };
     assert_eq!((fate(BUILT + 60, false), fate(BUILT + 901, false)), ("stays", "stop, remove"));

@@ -11,18 +11,20 @@ use crate::plan::clean::Here;
 use crate::plan::clean::tests::leftovers;
 
 const NOW: i64 = 1_000_000;
+const MADE_UP: &str = "run-0123456789ab";
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time")
 }
 
-/// What this ledger has of session `s`, and what is asked for.
+/// What this ledger has of one session, and what is asked for.
 #[derive(Clone)]
 struct Scene {
     records: Vec<Record>,
     /// Behind so many of them a line can't be read.
     lost: Option<usize>,
     opened: Option<Opening>,
+    session: &'static str,
     alone: bool,
     older_than: Option<u64>,
     ahead: i64,
@@ -30,11 +32,11 @@ struct Scene {
 
 impl Scene {
     fn new(records: Vec<Record>) -> Self {
-        Self { records, lost: None, opened: None, alone: false, older_than: None, ahead: 0 }
+        Self { records, lost: None, opened: None, session: "s", alone: false, older_than: None, ahead: 0 }
     }
 
     fn fate(&self, created: Option<i64>) -> Option<KeptReason> {
-        let own = key("p", "s");
+        let own = key("p", self.session);
         let mut books = Books::default();
         for n in 0..=self.records.len() {
             if self.lost == Some(n) {
@@ -67,8 +69,8 @@ fn cleaned(when: i64) -> Record {
     Record::Cleaned { key: key("p", "s"), at: at(when) }
 }
 
-fn opening(since: i64, made: bool) -> Opening {
-    Opening { since: at(since), copies: BTreeSet::new(), made }
+fn opening(since: i64) -> Opening {
+    Opening { since: at(since), copies: BTreeSet::new() }
 }
 
 #[test]
@@ -79,33 +81,25 @@ fn what_is_older_than_the_session_may_be_somebody_elses() {
         ("nobody has heard of it", scene(), None),
         ("a build", Scene::new(vec![built(5000)]), Some(5000)),
         ("several builds", Scene::new(vec![built(5000), built(6000)]), Some(5000)),
-        ("a guard", Scene { opened: Some(opening(5000, false)), ..scene() }, Some(5000)),
-        (
-            "a guard, after builds",
-            Scene { opened: Some(opening(6000, false)), ..Scene::new(vec![built(5000)]) },
-            Some(5000),
-        ),
-        (
-            "a guard, then builds",
-            Scene { opened: Some(opening(5000, false)), ..Scene::new(vec![built(6000)]) },
-            Some(5000),
-        ),
+        ("a guard", Scene { opened: Some(opening(5000)), ..scene() }, Some(5000)),
+        ("a guard, after builds", Scene { opened: Some(opening(6000)), ..Scene::new(vec![built(5000)]) }, Some(5000)),
+        ("a guard, then builds", Scene { opened: Some(opening(5000)), ..Scene::new(vec![built(6000)]) }, Some(5000)),
         (
             "it took over from one that was killed",
-            Scene { opened: Some(opening(6000, false)), ..Scene::new(vec![session(5000)]) },
+            Scene { opened: Some(opening(6000)), ..Scene::new(vec![session(5000)]) },
             Some(5000),
         ),
         ("cleaned, and over", Scene::new(vec![built(5000), cleaned(6000)]), None),
         ("cleaned, and at work again", Scene::new(vec![built(5000), cleaned(6000), built(7000)]), Some(7000)),
         (
             "cleaned, and opened",
-            Scene { opened: Some(opening(7000, false)), ..Scene::new(vec![built(5000), cleaned(6000)]) },
+            Scene { opened: Some(opening(7000)), ..Scene::new(vec![built(5000), cleaned(6000)]) },
             Some(7000),
         ),
         (
             "cleaned, opened, and at work",
             Scene {
-                opened: Some(opening(7000, false)),
+                opened: Some(opening(7000)),
                 ..Scene::new(vec![session(5000), cleaned(6000), session(7001), built(7002)])
             },
             Some(7000),
@@ -120,12 +114,13 @@ fn what_is_older_than_the_session_may_be_somebody_elses() {
         ),
         (
             "a line is lost, and opened",
-            Scene { lost: Some(1), opened: Some(opening(7000, false)), ..Scene::new(vec![built(5000)]) },
+            Scene { lost: Some(1), opened: Some(opening(7000)), ..Scene::new(vec![built(5000)]) },
             Some(7000),
         ),
         // A name that nobody else can have come to.
         ("the CI job's, or a working copy's own", Scene { alone: true, ..scene() }, Some(0)),
-        ("made up by dkb", Scene { opened: Some(opening(5000, true)), ..scene() }, Some(0)),
+        ("made up by dkb", Scene { session: MADE_UP, opened: Some(opening(5000)), ..scene() }, Some(0)),
+        ("made up by dkb, and its end noted long ago", Scene { session: MADE_UP, ..scene() }, Some(0)),
     ] {
         for ahead in [0, 100, -100] {
             let scene = Scene { ahead, ..scene.clone() };

@@ -112,18 +112,21 @@ fn a_checkout_that_calls_itself_a_project_cleans_what_it_built_itself() {
         let copies = copies.iter().map(|copy| name(copy)).collect();
         Record::Session(SessionEntry { copies, ..SessionEntry::new(key("p", session), Timestamp::UNIX_EPOCH) })
     };
-    let sessions = ["local-00000001", "local-00000002", "here", "there", "both", "before"];
-    let images = (1..=6).map(|n| image(n).tag("app").done()).collect();
+    let made_up = "run-0123456789ab";
+    let sessions = ["local-00000001", "local-00000002", "here", "there", "both", "before", made_up];
+    let images = (1..=7).map(|n| image(n).tag("app").done()).collect();
     let builds = (1..).zip(sessions).map(|(n, session)| build(session, &key("p", session), n, &[])).collect();
     let mut case = case(images, builds);
     case.here = here(key("p", "local-00000001"));
     case.books.apply(in_copies("here", &["local-00000001"]));
     case.books.apply(in_copies("there", &["local-00000002"]));
-    case.books.apply(in_copies("both", &["local-00000001", "local-00000002"]));
+    for session in ["both", made_up] {
+        case.books.apply(in_copies(session, &["local-00000001", "local-00000002"]));
+    }
     let tagged = CleanPolicy { tags: true, ..leftovers() };
     assert_eq!(case.kept(&tagged), [], "the user has said which project it is");
     case.here.vouched = false;
-    let others = [2, 4, 5, 6].map(|n| (n, KeptReason::OtherCopy));
+    let others = [2, 4, 5, 6, 7].map(|n| (n, KeptReason::OtherCopy));
     assert_eq!(case.kept(&tagged), others);
     assert_eq!(case.kept(&leftovers())[1], others[0]);
     let session = |name| CleanPolicy { scope: Scope::Session(key("p", name)), ..end_of_session() };
@@ -135,17 +138,17 @@ fn a_checkout_that_calls_itself_a_project_cleans_what_it_built_itself() {
     case.here.alone = true;
     assert_eq!(case.steps(&session("there")), ["-4"]);
     // What somebody has opened elsewhere may have something there that nobody has noted.
-    let mut open = |session: &str, copies: &[&str], made| {
+    let mut open = |session: &str, copies: &[&str]| {
         let copies = copies.iter().map(|copy| name(copy)).collect();
-        case.opened.insert(key("p", session), Opening { since: Timestamp::UNIX_EPOCH, copies, made });
+        case.opened.insert(key("p", session), Opening { since: Timestamp::UNIX_EPOCH, copies });
         case.steps(&CleanPolicy { scope: Scope::Session(key("p", session)), ..end_of_session() })
     };
-    assert_eq!(open("here", &["local-00000002"], false), [""; 0]);
-    assert_eq!(open("here", &["local-00000001"], false), ["-3"]);
+    assert_eq!(open("here", &["local-00000002"]), [""; 0]);
+    assert_eq!(open("here", &["local-00000001"]), ["-3"]);
     // One whose name dkb made up is all of whoever opened it, wherever it was at work.
-    assert_eq!(open("both", &["local-00000001"], false), [""; 0]);
-    assert_eq!(open("both", &["local-00000002"], true), [""; 0]);
-    assert_eq!(open("both", &["local-00000001"], true), ["-5"]);
+    assert_eq!(open("both", &["local-00000001"]), [""; 0]);
+    assert_eq!(open(made_up, &["local-00000002"]), [""; 0]);
+    assert_eq!(open(made_up, &["local-00000001"]), ["-7"]);
     assert_eq!(case.kept(&CleanPolicy { scope: Scope::All, ..tagged }), [], "whoever says all means all");
 }
 
