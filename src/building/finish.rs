@@ -13,13 +13,14 @@ use super::target::Target;
 use super::{cache, tidy};
 use crate::app::App;
 use crate::bookkeeping::{self, home, recover, running};
-use crate::engine::Engine;
+use crate::engine::{Buildx, Engine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::ledger::{Intent, Running, State, TargetResult, read_iid, read_metadata};
-use crate::model::{Books, Build, BuildId, EndedBuild, ImageId, Life, Reference, SessionKey, Stamp};
+use crate::model::{Books, Build, BuildId, EndedBuild, ImageId, Life, PastBuild, Reference, SessionKey, Stamp};
 use crate::observe::lives;
-use crate::plan::argv::IdFile;
+use crate::plan::argv::{Builder, IdFile};
+use crate::plan::lost_result;
 use crate::processes::child::{self, SeenOutput};
 use crate::report;
 use crate::report::words::{Loudness, count};
@@ -30,6 +31,9 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 /// How long before that nothing new is taken away, so that what has gone is noted.
 const TO_NOTE: Duration = Duration::from_secs(5);
+
+/// How long BuildKit is asked what it remembers.
+const TO_ASK: Duration = Duration::from_secs(5);
 
 /// The moment from which nothing new is taken away.
 fn enough() -> impl Future<Output = ()> {
@@ -165,6 +169,7 @@ impl Job {
         }
         books.looked_from(&home(&before.engine));
         let made = self.made();
+        let history = if ok { Vec::new() } else { self.remembered(app, before).await? };
         let (mut done, mut lines) = (Vec::new(), Vec::new());
         for (target, names, made) in self.in_order(before, &made).await? {
             let took_from = names.loan.without_lost(&before.engine, &names.tags).await?;
@@ -174,13 +179,14 @@ impl Job {
             }
             let result = match (ok, &target.name) {
                 (true, _) => self.result(target, made, seen, before, &books).await?,
-                // A target of a bake that failed may have been done before.
-                (false, Some(_)) => self.lost(&intent, before, names, &books).await?,
-                // And so may an image that docker could then not push, or not give all of its names.
-                (false, None) if names.have_moved(&before.engine).await? => {
-                    self.lost(&intent, before, names, &books).await?
-                }
-                (false, None) => None,
+                // A target of a bake that failed may have been done before, and so may an image that docker could then
+                // not push, or not give all of its names.
+                (false, name) => match Self::written(&intent, before, &history).await? {
+                    None if name.is_some() || names.have_moved(&before.engine).await? => {
+                        self.lost(&intent, before, names, &books).await?
+                    }
+                    written => written,
+                },
             };
             let facts = bookkeeping::BuildFacts {
                 can: before.info.can,
@@ -281,6 +287,30 @@ impl Job {
         // Another build has moved the tag since.
         let tags: Vec<_> = before.names.iter().flat_map(|names| names.tags.clone()).collect();
         bookkeeping::lost(engine, before.info.can, &target.intent, (before.began, &tags), known, None).await
+    }
+
+    /// What BuildKit remembers of a build that failed, if an image may have come of it.
+    async fn remembered(&self, app: &App, before: &Before) -> Result<Vec<PastBuild>> {
+        if self.classic || self.builder != Builder::Engine {
+            return Ok(Vec::new());
+        }
+        let mut may_have_come = false;
+        for names in &before.names {
+            may_have_come = may_have_come || names.gives.is_empty() || names.have_moved(&before.engine).await?;
+        }
+        let Some(program) = app.program().ok().filter(|_| may_have_come) else { return Ok(Vec::new()) };
+        let buildx = Buildx { docker: &program.path, flags: &app.docker.words };
+        let past = buildx.past_builds(|began, _| began >= before.began);
+        Ok(tokio::time::timeout(TO_ASK, past).await.ok().flatten().unwrap_or_default())
+    }
+
+    async fn written(intent: &Intent, before: &Before, history: &[PastBuild]) -> Result<Option<ImageId>> {
+        for id in lost_result::written(history, &intent.stamp, &intent.tags, before.began).iter().rev() {
+            if before.has(*id).await? {
+                return Ok(Some(*id));
+            }
+        }
+        Ok(None)
     }
 
     /// The image of a build that docker did not end well.

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::buildkit::BuildKit;
 use super::protobuf::{Field, fields, text, yes};
-use crate::model::{PastBuild, PastStep, Stamp};
+use crate::model::{ImageId, PastBuild, PastStep, Reference, Stamp};
 
 /// So many of the newest are told of; a busy engine remembers more.
 const NEWEST: usize = 50;
@@ -42,7 +42,10 @@ impl Buildx<'_> {
         for (nth, mut build) in builds.into_iter().enumerate() {
             // One that runs would be listened to until it ends.
             if build.ended.is_some_and(|ended| is_of_interest(build.began, ended)) {
-                build.steps = buildkit.ask("Status", &text(1, &build.id)).await.map(|log| steps(&log));
+                if let Some(log) = buildkit.ask("Status", &text(1, &build.id)).await {
+                    (build.wrote, build.named) = exported(&log);
+                    build.steps = Some(steps(&log));
+                }
             } else if build.ended.is_none() || nth < NEWEST {
                 build.stamp = Stamp::default();
             } else {
@@ -70,6 +73,8 @@ fn build(event: &[u8]) -> Option<PastBuild> {
         ended: last(&record, 7).and_then(moment),
         stamp: Stamp::read(|key| labels.get(key).map(String::as_str)),
         steps: None,
+        wrote: Vec::new(),
+        named: Vec::new(),
     })
 }
 
@@ -114,6 +119,29 @@ fn steps(log: &[impl AsRef<[u8]>]) -> Vec<PastStep> {
     }
     steps.into_values().collect()
 }
+
+/// What the exporter says that it did: the image of the graphdriver stores is what it writes, that of containerd's is a
+/// manifest, or the list of several, which comes last.
+fn exported(log: &[impl AsRef<[u8]>]) -> (Vec<ImageId>, Vec<Reference>) {
+    let (mut wrote, mut named) = (Vec::new(), Vec::new());
+    for said in log.iter().filter_map(|message| fields(message.as_ref())) {
+        for status in said.into_iter().filter(|(number, _)| *number == 2) {
+            let Some(words) = status.1.bytes().and_then(fields).and_then(|of| last(&of, 1)?.text()) else { continue };
+            if let Some(name) = words.strip_prefix("naming to ").and_then(Reference::written) {
+                if !named.contains(&name) {
+                    named.push(name);
+                }
+            } else if let Some(id) = WRITES.iter().find_map(|what| words.strip_prefix(what)?.parse().ok())
+                && !wrote.contains(&id)
+            {
+                wrote.push(id);
+            }
+        }
+    }
+    (wrote, named)
+}
+
+const WRITES: [&str; 3] = ["writing image ", "exporting manifest ", "exporting manifest list "];
 
 #[cfg(test)]
 mod tests {
@@ -165,6 +193,23 @@ mod tests {
             cached: false,
         };
         assert_eq!(steps(&log), [copy, make]);
+    }
+
+    #[test]
+    fn what_was_exported_is_told_by_id_and_name() {
+        let [image, list] = ["a", "b"].map(|digit| format!("sha256:{}", digit.repeat(64)));
+        let says = |words: &str| within(2, &[text(1, words), text(2, "sha256:of")].concat());
+        let log = [
+            [says(&format!("exporting manifest {image}")), says(&format!("exporting config {list}"))].concat(),
+            [says(&format!("exporting manifest list {list}")), says("exporting layers"), b"\x12\x01\xff".to_vec()]
+                .concat(),
+            [says("naming to docker.io/library/app:dev"), says("naming to docker.io/library/app:dev")].concat(),
+            says("writing image nonsense"),
+        ];
+        let id = |written: &String| written.parse::<ImageId>().expect("an ID");
+        let name = Reference::written("docker.io/library/app:dev").expect("a name");
+        assert_eq!(exported(&log), (vec![id(&image), id(&list)], vec![name]));
+        assert_eq!(exported(&[says(&format!("writing image {image}"))]).0, [id(&image)]);
     }
 
     #[test]

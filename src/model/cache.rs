@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildId, Name, SessionKey, Stamp};
+use super::{BuildId, ImageId, Name, Reference, SessionKey, Stamp};
 
 /// A build of ours that has ended, and whose cache nobody has looked at yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ pub struct PastBuild {
     pub stamp: Stamp,
     /// `None` where the engine was not asked, or could not say.
     pub steps: Option<Vec<PastStep>>,
+    /// The images that it wrote, with its parts before the whole, and what names it gave; asked with the steps.
+    pub wrote: Vec<ImageId>,
+    pub named: Vec<Reference>,
 }
 
 /// A step of such a build, named as the builder shows it: `[build 2/4] RUN make`.

@@ -30,8 +30,6 @@ pub struct Opening {
     pub since: Timestamp,
     /// The working copies that opened it.
     pub copies: BTreeSet<Name>,
-    /// dkb made up its name, so nobody else has come to the same one.
-    pub made: bool,
 }
 
 /// Whether a session is at work.

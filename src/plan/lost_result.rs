@@ -8,7 +8,8 @@
 //! 3. It has no name but those that the build was to give it, and was not pulled.
 //! 4. It is not on record: what is, was made by another build.
 //!
-//! So a build `FROM` another image of its session is not found; its result stays as if a stranger had made it.
+//! So a build `FROM` another image of its session is not found; its result stays as if a stranger had made it. But where
+//! BuildKit remembers the build, it says itself what that wrote ([`written`]).
 
 // What an engine says may be any number.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -17,7 +18,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use crate::model::{Image, ImageDetail, ImageId, Reference, Stamp};
+use crate::model::{Image, ImageDetail, ImageId, PastBuild, Reference, Stamp};
 
 pub(crate) struct Lost<'a> {
     pub stamp: &'a Stamp,
@@ -84,6 +85,26 @@ impl Lost<'_> {
         let image = images.iter().find(|image| image.id == other.id && image.is_tagged());
         let is_theirs = image.is_some_and(|image| image.public_tags().all(given) && image.digests.is_empty());
         is_theirs && other.created.max(other.last_tagged).is_some_and(|came| came >= self.began)
+    }
+}
+
+/// What a build since then wrote, by the word of BuildKit, the whole image last. It was asked for with the whole stamp,
+/// which nobody inherits, and there is no other such build that gave one of the names; or none at all, where the build was
+/// to give no name.
+pub(crate) fn written<'h>(
+    history: &'h [PastBuild],
+    stamp: &Stamp,
+    tags: &[Reference],
+    began: Timestamp,
+) -> &'h [ImageId] {
+    let gives = |past: &PastBuild| past.named.iter().any(|name| tags.iter().any(|tag| tag.names_the_same(name)));
+    let is_it = |past: &&PastBuild| {
+        stamp.is_whole() && past.stamp == *stamp && past.began >= began && (tags.is_empty() || gives(past))
+    };
+    let mut found = history.iter().filter(is_it);
+    match (found.next(), found.next()) {
+        (Some(only), None) => &only.wrote,
+        _ => &[],
     }
 }
 
@@ -178,6 +199,35 @@ mod tests {
         assert_eq!(found_since(&[], &[image(1).stamp(&of).done()], &named(BEGAN), &[]), None, "it has no name");
         let others = [image(1).stamp(&of).tag("app").tag("theirs").done()];
         assert_eq!(found_since(&[], &others, &named(BEGAN), &[]), None, "somebody named it");
+    }
+
+    #[test]
+    fn what_buildkit_remembers_to_have_written_is_it_if_only_one_build_can_be_meant() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let name = |text: &str| Reference::written(text).expect("a name");
+        let past = |n: u8, names: &[&str]| PastBuild {
+            id: n.to_string(),
+            began: at(BEGAN),
+            ended: Some(at(BEGAN + 1)),
+            stamp: key("p", "s").into(),
+            steps: None,
+            wrote: vec![id(n)],
+            named: names.iter().map(|text| name(text)).collect(),
+        };
+        let found = |history: &[PastBuild], tags: &[&str]| {
+            let tags: Vec<_> = tags.iter().map(|text| name(text)).collect();
+            written(history, &key("p", "s").into(), &tags, at(BEGAN)).to_vec()
+        };
+        let app = || past(1, &["docker.io/library/app:latest"]);
+        assert_eq!(found(&[app(), past(2, &["other"])], &["app", "x"]), [id(1)]);
+        assert_eq!(found(&[app(), past(2, &["app"])], &["app"]), [], "two gave the name");
+        assert_eq!(found(&[past(1, &[])], &["app"]), [], "it gave none");
+        assert_eq!(found(&[past(1, &[])], &[]), [id(1)], "it was to give none");
+        assert_eq!(found(&[past(1, &[]), past(2, &["app"])], &[]), [], "nobody says which");
+        assert_eq!(found(&[PastBuild { began: at(BEGAN - 1), ..app() }], &["app"]), [], "an older build");
+        assert_eq!(found(&[PastBuild { stamp: key("p", "t").into(), ..app() }], &["app"]), [], "another session's");
+        let half = Stamp { session: None, ..key("p", "s").into() };
+        assert_eq!(written(&[PastBuild { stamp: half.clone(), ..app() }], &half, &[name("app")], at(BEGAN)), []);
     }
 
     #[test]

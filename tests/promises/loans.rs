@@ -31,7 +31,10 @@ pub(crate) fn promises() -> Promises {
         )
         .on(
             |engine| docker(engine) && !engine.starts_with("docker-20"),
-            promises![a_tag_that_a_build_took_before_it_failed_goes_back],
+            promises![
+                a_tag_that_a_build_took_before_it_failed_goes_back,
+                the_image_of_a_failed_build_on_an_image_of_its_own_session_is_known,
+            ],
         )
         .on(
             one_of_each_kind,
@@ -242,6 +245,27 @@ fn a_tag_that_a_build_took_before_it_failed_goes_back(engine: &Engine) {
         dkb.arg(context.path()).run().fails();
         assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{}", engine.inventory());
         assert!(!engine.has("localhost:1/app:dev") && names_of_ours(engine) == 0, "{}", engine.inventory());
+    }
+}
+
+/// What it stands on has given it the stamp already; BuildKit alone can say that the build made it.
+fn the_image_of_a_failed_build_on_an_image_of_its_own_session_is_known(engine: &Engine) {
+    let theirs = engine.image().label("who", "owner").tag("app:dev").make();
+    let books = Books::of(engine);
+    let (base, child) = (Context::from_base("RUN echo base >/base"), Context::new());
+    let child = child.dockerfile("FROM shop/base:1\nRUN echo ours >/ours\n");
+    let script = format!(
+        "set -e; dkb=$0; $dkb build -q -t shop/base:1 {base}; \
+         ! $dkb build -t localhost:1/app:dev -t app:dev --push {child}; \
+         ! $dkb build --metadata-file /nowhere/file {child}",
+        base = base.path().display(),
+        child = child.path().display()
+    );
+    for _ in 0..2 {
+        let dkb = books.dkb(engine).no_env("DKB_SESSION").env("DOCKER_BUILDKIT", "1").args(["guard", "--", "sh", "-c"]);
+        dkb.arg(&script).arg(dkb_lab::dkb::dkb_path()).run().success();
+        assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{}", engine.inventory());
+        assert_eq!(engine.images().len(), 1, "{}", engine.inventory());
     }
 }
 

@@ -141,7 +141,8 @@ impl Kit {
             }
         }
         let id = format!("past-{}", self.clock);
-        self.history.push(PastBuild { id, began, ended: Some(ended), stamp, steps: Some(steps) });
+        let (wrote, named) = (Vec::new(), Vec::new());
+        self.history.push(PastBuild { id, began, ended: Some(ended), stamp, steps: Some(steps), wrote, named });
         self.tick();
         content.into_iter().zip(cached).filter_map(|(content, cached)| cached.then_some(content)).collect()
     }
