@@ -38,7 +38,10 @@ pub(crate) fn promises() -> Promises {
         )
         .on(
             one_of_each_kind,
-            promises![a_tag_that_is_taken_while_a_session_ends_still_goes_back_to_whom_that_took_it_from],
+            promises![
+                a_tag_that_a_build_took_in_no_time_goes_back,
+                a_tag_that_is_taken_while_a_session_ends_still_goes_back_to_whom_that_took_it_from,
+            ],
         )
 }
 
@@ -205,14 +208,14 @@ fn a_tag_that_two_sessions_took_at_once_goes_back_past_both(engine: &Engine) {
     }
 }
 
-/// The second one is a working copy's own, which nobody opened.
+/// The second one is a working copy's own, which nobody opened. The first may take it back in between.
 fn a_tag_that_two_sessions_took_in_turn_goes_back_whichever_ends_first(engine: &Engine) {
-    for first_ends_first in [true, false] {
+    for (first_ends_first, turns) in [(true, 2), (false, 2), (true, 3), (false, 3)] {
         let theirs = engine.image().label("who", "owner").tag("app:dev").make();
         let books = Books::of(engine);
         let at_work = opened(&books, &key(PROJECT, SESSION));
-        for (n, session) in [SESSION, "local"].into_iter().enumerate() {
-            let context = Context::from_base(&format!("RUN echo {first_ends_first} {n} >/n"));
+        for (n, session) in [SESSION, "local", SESSION].into_iter().take(turns).enumerate() {
+            let context = Context::from_base(&format!("RUN echo {first_ends_first} {turns} {n} >/n"));
             let dkb = books.dkb(engine).session(session).args(["build", "-q", "-t", "app:dev"]);
             dkb.arg(context.path()).run().success();
         }
@@ -224,10 +227,23 @@ fn a_tag_that_two_sessions_took_in_turn_goes_back_whichever_ends_first(engine: &
         for session in sessions {
             books.dkb(engine).args(["session", "end", session]).run().success();
         }
-        assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{sessions:?}\n{}", engine.inventory());
+        let told = || format!("{sessions:?} {turns}\n{}", engine.inventory());
+        assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{}", told());
         let books = || std::fs::read_to_string(books.ledger.path()).expect("the books");
-        assert_eq!(names_of_ours(engine), 0, "{sessions:?}\n{}\n{}", engine.inventory(), books());
+        assert_eq!((engine.images().len(), names_of_ours(engine)), (1, 0), "{}\n{}", told(), books());
         engine.wipe();
+    }
+}
+
+/// A build is over before Podman has said what it is.
+fn a_tag_that_a_build_took_in_no_time_goes_back(engine: &Engine) {
+    let theirs = engine.image().label("who", "owner").tag("app:dev").make();
+    let books = Books::of(engine);
+    for n in 0..4 {
+        let context = Context::from_base(&format!("ENV TURN={n}"));
+        let dkb = books.dkb(engine).no_env("DKB_SESSION").args(["guard", "--"]).arg(dkb_lab::dkb::dkb_path());
+        dkb.args(["build", "-q", "-t", "app:dev"]).arg(context.path()).run().success();
+        assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{}", engine.inventory());
     }
 }
 

@@ -7,13 +7,16 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use jiff::Timestamp;
 
 use super::{Books, Build, More, Record, SessionEntry, SessionKey};
-use crate::model::{BuildId, ImageId, LedgerId, Name, Reference, Taken};
+use crate::model::{BuildId, ImageId, LedgerId, Name, Taken};
 
 /// Where a record stands among all.
 type Position = usize;
 
 /// Things are found again by their hash, with a seed that nobody outside knows.
 type HashKey = u64;
+
+/// So many owners of one tag are remembered before those that can't count any more are let go.
+const MOST_OWNERS: usize = 128;
 
 type ByKey<T> = HashMap<HashKey, T, BuildHasherDefault<AsItIs>>;
 
@@ -76,12 +79,12 @@ pub struct Tally {
     by_work: ByKey<usize>,
     ended: Endings,
     missed: HashMap<ImageId, Position>,
-    /// The last record by which a session made an image.
-    made: HashMap<(usize, ImageId), Position>,
-    /// The tags that each session has taken from what was not known to be its own, in that order.
-    took: HashMap<usize, Vec<(Position, Taken)>>,
-    /// Which sessions have taken a tag from this image.
-    takers: HashMap<ImageId, Vec<usize>>,
+    /// The last record by which each session made an image.
+    made: HashMap<ImageId, Vec<(usize, Position)>>,
+    /// From what was not known to be its own each session has taken a tag, in that order, by the tag.
+    took: HashMap<usize, ByKey<Vec<(Position, Taken)>>>,
+    /// Which sessions have taken which tags from this image.
+    takers: HashMap<ImageId, BTreeSet<(usize, HashKey)>>,
     place: Position,
     seed: RandomState,
 }
@@ -163,8 +166,11 @@ impl Tally {
 
     pub fn books(mut self) -> Books {
         (0..self.sessions.len()).for_each(|number| self.begin_anew_if_doubted(number));
-        for (session, took) in std::mem::take(&mut self.took) {
-            self.sessions[session].took = self.last_owners(session, took);
+        for (session, tags) in std::mem::take(&mut self.took) {
+            let mut took: Vec<Taken> =
+                tags.values().flat_map(|took| self.last_owners(session, took)).map(|(_, taken)| taken).collect();
+            took.sort_by(|a, b| a.tag.as_str().cmp(b.tag.as_str()));
+            self.sessions[session].took = took;
         }
         let mut missed = std::mem::take(&mut self.missed);
         let mut recorded = HashSet::new();
@@ -267,7 +273,9 @@ impl Tally {
             return;
         }
         for id in build.images() {
-            self.made.insert((of, id), self.place);
+            let makers = self.made.entry(id).or_default();
+            makers.retain(|(maker, _)| *maker != of);
+            makers.push((of, self.place));
         }
         let at = self.builds.len();
         let work = self.seed.hash_one((of, Work::of(&build)));
@@ -290,71 +298,92 @@ impl Tally {
         self.builds.push(Some((self.place, build)));
     }
 
-    /// Whether a session made an image that is not gone since, nor left to another.
+    /// When a session made an image last.
+    fn made_by(&self, session: usize, id: ImageId) -> Option<Position> {
+        let makers = self.made.get(&id)?;
+        makers.iter().find_map(|(maker, place)| (*maker == session).then_some(*place))
+    }
+
+    /// The sessions that made an image which is not gone since, nor left to another.
+    fn owners(&self, id: ImageId) -> impl Iterator<Item = usize> {
+        let makers = self.made.get(&id).into_iter().flatten();
+        makers.filter(move |(of, made)| !self.ended.has(id, *made, *of, Timestamp::MIN)).map(|(of, _)| *of)
+    }
+
     fn is_own(&self, session: usize, id: ImageId) -> bool {
-        let made = self.made.get(&(session, id));
-        made.is_some_and(|made| !self.ended.has(id, *made, session, Timestamp::MIN))
+        self.owners(id).any(|of| of == session)
     }
 
-    fn remember(&mut self, session: usize, mut new: Vec<Taken>) {
-        // Only what was not the session's own goes back to where it was.
-        new.retain(|taken| !self.is_own(session, taken.from));
-        for taken in &new {
-            self.takers.entry(taken.from).or_default().push(session);
-        }
-        if !new.is_empty() {
-            self.took.entry(session).or_default().extend(new.into_iter().map(|taken| (self.place, taken)));
+    fn remember(&mut self, session: usize, new: Vec<Taken>) {
+        for taken in new {
+            // Only what was not the session's own goes back to where it was.
+            if self.is_own(session, taken.from) {
+                continue;
+            }
+            let tag = self.seed.hash_one(taken.tag.canonical());
+            self.takers.entry(taken.from).or_default().insert((session, tag));
+            let took = self.took.entry(session).or_default().entry(tag).or_default();
+            took.push((self.place, taken));
+            if took.len() > MOST_OWNERS {
+                let late = took.split_off(MOST_OWNERS / 2);
+                let early = std::mem::replace(took, late);
+                let mut kept = self.last_owners(session, &early);
+                let took = self.took.entry(session).or_default().entry(tag).or_default();
+                kept.append(took);
+                *took = kept;
+            }
         }
     }
 
-    /// An image of ours goes from which another session has taken a tag: from now on that one owes it to whoever the
-    /// image's own session took it from.
+    /// An image of ours goes from which other sessions have taken tags: from now on they owe these to whoever the image's
+    /// own session took them from.
     fn hand_on(&mut self, gone: ImageId) {
-        let takers: BTreeSet<usize> = self.takers.get(&gone).into_iter().flatten().copied().collect();
-        if takers.is_empty() {
-            return;
-        }
-        let mut makers: Vec<usize> = self.took.keys().copied().filter(|maker| self.is_own(*maker, gone)).collect();
+        let Some(takers) = self.takers.get(&gone) else { return };
+        let mut makers: Vec<usize> = self.owners(gone).collect();
         makers.sort_by_key(|maker| &self.sessions[*maker].key);
-        let mut owed = Vec::new();
-        for taker in takers {
-            let tags: Vec<Reference> =
-                self.owes(taker).into_iter().filter(|taken| taken.from == gone).map(|taken| taken.tag).collect();
-            for maker in makers.iter().copied().filter(|maker| *maker != taker && !tags.is_empty()) {
-                for Taken { tag: given, from } in self.owes(maker).into_iter().filter(|taken| taken.from != gone) {
-                    let is_held = self.sessions[maker].held.contains(&from);
-                    let same = tags.iter().filter(|tag| tag.names_the_same(&given));
-                    owed.extend(same.map(|tag| (taker, Taken { tag: tag.clone(), from }, is_held)));
+        let owed = |(taker, tag): (usize, HashKey)| {
+            let makers = makers.iter().filter(|maker| **maker != taker);
+            let owed = makers.flat_map(|maker| {
+                let took = self.took.get(maker).and_then(|tags| tags.get(&tag)).map_or(&[][..], Vec::as_slice);
+                let held = &self.sessions[*maker].held;
+                let owed = self.last_owners(*maker, took).into_iter().map(|(_, taken)| taken.from);
+                owed.map(|from| (from, held.contains(&from)))
+            });
+            let owed: Vec<_> = owed.filter(|(from, _)| *from != gone && !self.is_own(taker, *from)).collect();
+            (taker, tag, owed)
+        };
+        let others = takers.iter().copied().filter(|(taker, _)| makers.iter().any(|maker| maker != taker));
+        let all: Vec<_> = others.map(owed).collect();
+        for (taker, tag, owed) in all {
+            let Some(took) = self.took.get_mut(&taker).and_then(|tags| tags.get_mut(&tag)) else { continue };
+            for (place, taken) in std::mem::take(took) {
+                if taken.from != gone {
+                    took.push((place, taken));
+                    continue;
+                }
+                took.extend(owed.iter().map(|(from, _)| (self.place, Taken { tag: taken.tag.clone(), from: *from })));
+            }
+            for (from, is_held) in owed {
+                self.takers.entry(from).or_default().insert((taker, tag));
+                let held = &mut self.sessions[taker].held;
+                if is_held && !held.contains(&from) {
+                    held.push(from);
                 }
             }
         }
-        for (taker, taken, is_held) in owed {
-            let held = &mut self.sessions[taker].held;
-            if is_held && !held.contains(&taken.from) {
-                held.push(taken.from);
-            }
-            self.remember(taker, vec![taken]);
-        }
     }
 
-    fn owes(&self, session: usize) -> Vec<Taken> {
-        self.last_owners(session, self.took.get(&session).cloned().unwrap_or_default())
-    }
-
-    /// Only the last owner of a tag counts: that is whom it goes back to. An earlier one lost it to that one. Whoever
-    /// turned out to be the session itself, whose builds at once are not noted in the order in which they tagged, is none.
-    fn last_owners(&self, session: usize, took: Vec<(Position, Taken)>) -> Vec<Taken> {
-        let is_foreign =
-            |place: Position, from: ImageId| self.made.get(&(session, from)).is_none_or(|made| *made < place);
-        let mut seen = HashSet::new();
-        let mut last: Vec<Taken> = took
-            .into_iter()
-            .rev()
-            .filter(|(place, taken)| is_foreign(*place, taken.from) && seen.insert(self.seed.hash_one(&taken.tag)))
-            .map(|(_, taken)| taken)
-            .collect();
-        last.reverse();
-        last
+    /// Only the last owner of a tag counts: that is whom it goes back to. An earlier one lost it to that one. But what
+    /// another session of ours made goes at that one's end, so whoever was the last that is none of ours counts too, and
+    /// stands before it. Whoever turned out to be the session itself, whose builds at once are not noted in the order in
+    /// which they tagged, is none.
+    fn last_owners(&self, session: usize, took: &[(Position, Taken)]) -> Vec<(Position, Taken)> {
+        let is_foreign = |place: Position, from| self.made_by(session, from).is_none_or(|made| made < place);
+        let is_ours = |(_, taken): &&(Position, Taken)| self.owners(taken.from).next().is_some();
+        let mut owners = took.iter().rev().filter(|(place, taken)| is_foreign(*place, taken.from));
+        let last = owners.next();
+        let of_nobody_here = last.filter(is_ours).and_then(|_| owners.find(|owner| !is_ours(owner)));
+        of_nobody_here.into_iter().chain(last).cloned().collect()
     }
 }
 

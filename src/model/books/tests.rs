@@ -140,24 +140,40 @@ impl Plain {
 
     /// Whoever has a tag from it owes that to whom its maker has it from.
     fn hand_on(&mut self, gone: ImageId) {
-        let took = self.took();
-        for ((taker, tag), _) in took.iter().filter(|(_, from)| **from == gone) {
-            for ((maker, given), from) in &took {
-                let is_maker = maker != taker && self.made.contains(&(maker.clone(), gone));
-                let is_own = self.made.contains(&(taker.clone(), *from));
-                if is_maker && given.names_the_same(tag) && *from != gone && !is_own {
-                    self.took.push((self.place, (taker.clone(), tag.clone()), *from));
+        let owed = self.took();
+        let before = std::mem::take(&mut self.took);
+        for (place, (taker, tag), from) in before {
+            let is_maker = |key: &SessionKey| *key != taker && self.made.contains(&(key.clone(), gone));
+            if from != gone || !self.made.iter().any(|(key, _)| is_maker(key)) {
+                self.took.push((place, (taker, tag), from));
+                continue;
+            }
+            for ((maker, _), owed) in owed.iter().filter(|((maker, given), _)| is_maker(maker) && *given == tag) {
+                let is_own = |id: &&ImageId| self.made.contains(&(taker.clone(), **id)) || **id == gone;
+                debug_assert_ne!(*maker, taker);
+                for id in owed.iter().filter(|id| !is_own(id)) {
+                    self.took.push((self.place, (taker.clone(), tag.clone()), *id));
                 }
             }
         }
     }
 
-    fn took(&self) -> BTreeMap<(SessionKey, Reference), ImageId> {
+    /// The last owner, and before it, if that is ours, the last that is not.
+    fn took(&self) -> BTreeMap<(SessionKey, Reference), Vec<ImageId>> {
         let made_since = |place: &usize, of: &SessionKey, id: ImageId| {
             self.made_at.get(&(of.clone(), id)).is_some_and(|made| made >= place)
         };
-        let foreign = self.took.iter().filter(|(place, (of, _), from)| !made_since(place, of, *from));
-        foreign.map(|(_, whose, from)| (whose.clone(), *from)).collect()
+        let mut all: BTreeMap<_, Vec<ImageId>> = BTreeMap::new();
+        for (_, whose, from) in self.took.iter().filter(|(place, (of, _), from)| !made_since(place, of, *from)) {
+            all.entry(whose.clone()).or_default().push(*from);
+        }
+        let is_ours = |id: ImageId| self.made.iter().any(|(_, made)| *made == id);
+        for owners in all.values_mut() {
+            let last = owners.pop().expect("one at least");
+            let root = owners.iter().rev().find(|id| !is_ours(**id)).copied().filter(|_| is_ours(last));
+            *owners = root.into_iter().chain([last]).collect();
+        }
+        all
     }
 
     fn images(&self) -> BTreeMap<(ImageId, SessionKey), BTreeSet<Reference>> {
@@ -186,11 +202,11 @@ proptest::proptest! {
         books.records("engine").into_iter().for_each(|record| again.count(record));
         for books in [books, again.books()] {
             prop_assert_eq!(claims(&books), plain.images());
-            let took = |entry: &SessionEntry| {
-                let key = entry.key.clone();
-                entry.took.clone().into_iter().map(move |taken| ((key.clone(), taken.tag), taken.from))
-            };
-            prop_assert_eq!(&books.sessions.values().flat_map(took).collect::<BTreeMap<_, _>>(), &plain.took());
+            let mut took: BTreeMap<_, Vec<ImageId>> = BTreeMap::new();
+            for (key, taken) in books.sessions.iter().flat_map(|(key, of)| of.took.iter().map(move |one| (key, one))) {
+                took.entry((key.clone(), taken.tag.clone())).or_default().push(taken.from);
+            }
+            prop_assert_eq!(&took, &plain.took());
             let missed = plain.missed.iter().filter(|id| books.has(**id)).copied().collect();
             prop_assert_eq!(&books.missed, &missed);
         }
@@ -233,7 +249,7 @@ fn a_tag_that_went_from_session_to_session_is_owed_to_whoever_had_it_first() {
     let tag = || Reference::written("app").expect("a name");
     let took = |n: usize, made: u8, from: u8| {
         let took = vec![Taken { tag: tag(), from: id(from) }];
-        Record::Build(Build { took, tags: vec![tag()], ..build(&n.to_string(), &keys[n], made, &[]) })
+        Record::Build(Build { took, tags: vec![tag()], ..build(&made.to_string(), &keys[n], made, &[]) })
     };
     let gone = |n: u8| Record::Gone { at: Timestamp::UNIX_EPOCH, ids: vec![id(n)] };
     let cleaned = |n: usize| Record::Cleaned { key: keys[n].clone(), at: Timestamp::MAX };
@@ -259,6 +275,24 @@ fn a_tag_that_went_from_session_to_session_is_owed_to_whoever_had_it_first() {
             assert_eq!(entry.took, [Taken { tag: tag(), from: id(left(n)) }], "{ends:?} {n}");
             assert_eq!(entry.held.contains(&id(9)), n == 1 || left(n) == 9, "{ends:?} {n}");
         }
+    }
+    // The first one builds once more over what it took from the second.
+    let again = [all[0].clone(), all[1].clone(), all[2].clone(), took(0, 4, 2)];
+    for (ends, left, image) in [(0, 1, 2), (1, 0, 4)] {
+        let mut books = Books::default();
+        for record in again.iter().cloned() {
+            books.apply(record);
+        }
+        let owed =
+            |books: &Books, n: usize| books.sessions[&keys[n]].took.iter().map(|taken| taken.from).collect::<Vec<_>>();
+        assert_eq!((owed(&books, 0), owed(&books, 1)), (vec![id(9), id(2)], vec![id(1)]));
+        let own: &[u8] = if ends == 0 { &[1, 4] } else { &[2] };
+        for n in own {
+            books.apply(gone(*n));
+        }
+        books.apply(cleaned(ends));
+        assert_eq!(owed(&books, left), [id(9)], "{image} gives it back to whoever had it first");
+        assert!(books.sessions[&keys[left]].held.contains(&id(9)));
     }
     // Somebody else has had it since.
     let mut books = Books::default();

@@ -57,7 +57,7 @@ pub(super) fn on_loan(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
 
 /// Images whose tag a session took that is not over: it will want to give it back. Where it took the tag from another
 /// session, that one will then give it back in its turn, and so on.
-pub(super) fn lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
+fn lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
     let is_owing = is_owing(look, policy);
     let sessions = look.books.sessions.values();
     let mut open: Vec<&Taken> = sessions.filter(|entry| is_owing(&entry.key)).flat_map(|entry| &entry.took).collect();
@@ -71,6 +71,17 @@ pub(super) fn lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> H
         }
     }
     lent
+}
+
+/// Those that must be there for that. What only sessions made that end now need not: who has the tag from it owes that
+/// to whom they had it from once it is gone.
+pub(super) fn must_stay(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
+    let ends = ends(look, policy);
+    let is_over = |id: &ImageId| {
+        let mut builds = claims.builds(*id).peekable();
+        builds.peek().is_some() && builds.all(|build| ends.contains(&build.of))
+    };
+    lent(look, policy, claims).into_iter().filter(|id| !is_over(id)).collect()
 }
 
 /// By which sessions, and from which images, the tag had been taken that this image bore.
@@ -88,20 +99,26 @@ fn taken_before<'a>(
 /// would only give it on, to what they had it from. Where that is gone, to the last of the dead.
 fn back_to(look: &CleanLook, policy: &CleanPolicy, claims: &Claims, taken: &Taken) -> Option<ImageId> {
     let is_dead = |key: &SessionKey| look.life(key) == Life::Dead;
-    let (mut to, mut of_the_dead) = (taken.from, None);
+    let (mut open, mut of_the_dead) = (vec![taken.from], None);
     let mut passed = HashSet::new();
-    while passed.insert(to) {
+    while let Some(to) = open.pop() {
+        if !passed.insert(to) {
+            continue;
+        }
         let goes = claims.in_scope(to).is_some();
         let mut builds = claims.builds(to).peekable();
         let is_left = builds.peek().is_some() && builds.all(|build| is_dead(&build.of));
         let there = !goes && look.snapshot.image(to).is_some_and(|image| !image.dropped);
         if !goes && !is_left {
-            return there.then_some(to).or(of_the_dead);
+            if there {
+                return Some(to);
+            }
+            continue;
         }
         of_the_dead = of_the_dead.or(there.then_some(to));
-        let mut before = taken_before(look, claims, to, &taken.tag);
-        let Some((_, before)) = before.find(|(key, _)| covers(look, policy, key) || is_dead(key)) else { break };
-        to = before.from;
+        let before = taken_before(look, claims, to, &taken.tag);
+        // The last owner stands last.
+        open.extend(before.filter(|(key, _)| covers(look, policy, key) || is_dead(key)).map(|(_, before)| before.from));
     }
     of_the_dead
 }
@@ -176,15 +193,19 @@ fn lent_past_their_end(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) 
 fn taken_on(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
     let ends = ends(look, policy);
     let (ending, others): (Vec<_>, Vec<_>) = look.books.sessions.values().partition(|entry| ends.contains(&entry.key));
-    let has_it = |other: &SessionEntry, tag: &Reference| {
+    // It has the tag, or gets it back now.
+    let has_it = |other: &SessionEntry, entry: &SessionEntry, tag: &Reference| {
         let mut gave = look.snapshot.images.iter().filter(|image| claims.gave(&other.key, image.id, tag));
-        gave.any(|image| image.tags.iter().any(|known| known.names_the_same(tag)))
+        gave.any(|image| {
+            let bears = image.tags.iter().any(|known| known.names_the_same(tag));
+            bears || entry.took.iter().any(|taken| taken.from == image.id && taken.tag.names_the_same(tag))
+        })
     };
     let mut lent = HashSet::new();
     for (entry, taken) in ending.iter().flat_map(|entry| entry.took.iter().map(move |taken| (entry, taken))) {
         let is_on = |other: &&&SessionEntry| {
             let mut on = other.took.iter().filter(|on| on.tag.names_the_same(&taken.tag));
-            on.any(|on| claims.gave(&entry.key, on.from, &taken.tag)) && has_it(other, &taken.tag)
+            on.any(|on| claims.gave(&entry.key, on.from, &taken.tag)) && has_it(other, entry, &taken.tag)
         };
         lent.extend(others.iter().find(is_on).map(|_| taken.from));
     }

@@ -7,7 +7,7 @@ use super::super::uses::{needed_by_builds, users};
 use super::claims::build_gave;
 use super::claims::{Claim, Claims};
 use super::containers::Ending;
-use super::loans::{is_given_by_others, lent, on_loan, returns};
+use super::loans::{is_given_by_others, must_stay, on_loan, returns};
 use super::look::{CleanLook, CleanPolicy};
 use super::steps::{Going, Return};
 use crate::model::{Container, Holder, Image, ImageId, KeptReason, Pattern, Reason, Reference, Scope};
@@ -74,7 +74,7 @@ impl<'a> CleanRules<'a> {
             newest: policy.keep_last.map(|n| newest(look, n)).unwrap_or_default(),
             latest: if policy.tags { newest(look, 1) } else { HashSet::new() },
             needed_by_builds: needed_by_builds(look.books, look.running),
-            lent: lent(look, policy, claims),
+            lent: must_stay(look, policy, claims),
             on_loan: on_loan(look, policy, claims),
             returns: BTreeMap::new(),
             waiting: HashSet::new(),
