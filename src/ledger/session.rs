@@ -214,17 +214,18 @@ impl SessionFile {
         Ok(!(is_watched_at_most(&keepers) || in_its_guard && keepers.len() == 1))
     }
 
-    /// Somebody has ended it by its name who was not the last to start it: of those that only watch over it the one goes
-    /// who came first.
-    pub fn end_once_of_many(&self, engine: Option<&str>) -> Result<()> {
+    /// Somebody has ended it by its name who was not the last to start it, or while a guard runs in it: of those that only
+    /// watch over it the one goes who came first. `false` where it is not known yet which of them are on this engine.
+    pub fn end_once_of_many(&self, engine: Option<&str>) -> Result<bool> {
         let _turn = self.turn()?;
         let keepers = self.living_in_turn(None, engine)?;
-        if keepers.len() < 2 || keepers.iter().any(|(_, by)| by.guard) {
-            return Ok(());
-        }
-        let openings = keepers.iter().map(|(name, _)| self.opening(name));
-        let first = openings.min_by_key(|opening| opening.contents().and_then(|contents| contents.came));
-        first.map_or(Ok(()), |opening| self.leave_in_turn(&opening))
+        let watchers = keepers.iter().filter(|(_, by)| !by.guard && keepers.len() > 1);
+        let openings = watchers.map(|(name, _)| self.opening(name));
+        let came = openings.filter_map(|opening| Some((opening.contents()?.came, opening)));
+        let first = came.min_by_key(|(came, _)| *came);
+        let Some((_, opening)) = first else { return Ok(true) };
+        self.leave_in_turn(&opening)?;
+        Ok(opening.contents().is_none_or(|contents| contents.owner.is_none()))
     }
 
     /// It has been ended by its name; its watcher sees that nobody answers for it any more, and goes.

@@ -23,7 +23,7 @@ use crate::session::end::{self, Manner, SessionEnd, say_that_it_goes_on};
 use crate::session::watcher::{self, Leaves, Until};
 use crate::session::{as_shown, dead, engine_of, key_of};
 
-/// Longer than a watcher needs to see that its session was ended, and a stopped one is not waited for.
+/// Longer than a watcher needs to see that its session was ended, or to know its engine; a stopped one is not waited for.
 const WATCHER_SEES: Duration = Duration::from_secs(3);
 
 pub(super) fn session(app: &App, verb: &Session) -> Result<u8> {
@@ -89,10 +89,14 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
             say_that_it_ends_elsewhere(&key);
             return Ok(0);
         }
-        if is_kept_open(engine.as_deref()) {
-            session.end_once_of_many(engine.as_deref())?;
-            say_that_it_goes_on(&key, true);
-            return Ok(0);
+        let began = Instant::now();
+        while is_kept_open(engine.as_deref()) {
+            // A watcher that has just begun is about to note its engine.
+            if session.end_once_of_many(engine.as_deref())? || began.elapsed() > WATCHER_SEES {
+                say_that_it_goes_on(&key, true);
+                return Ok(0);
+            }
+            thread::sleep(Duration::from_millis(20));
         }
     }
     let opened = session.owner(None).is_some();

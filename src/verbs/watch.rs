@@ -60,6 +60,8 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
         }
     });
     if !to_do {
+        // Without its opening it would count as one who has not said yet what he keeps open.
+        drop(keeper);
         drop(hold);
         session.clear();
         return Ok(0);

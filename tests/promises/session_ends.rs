@@ -298,6 +298,27 @@ fn a_session_that_was_started_twice_takes_two_ends(engine: &Engine) {
     end().never_warns("in use");
     assert!(!engine.has("s:1"), "{}", engine.inventory());
     assert!(eventually(SOON, || !is_alive(&dkb)), "nothing holds it");
+    // Whoever goes is not counted again, however soon the next end comes.
+    for _ in 0..3 {
+        start(&dkb, "600s");
+        for _ in 0..3 {
+            start(&dkb, "600s");
+            end().warns("session twice is still in use");
+        }
+        build(&dkb, "twice", "s:1");
+        end().never_warns("in use");
+        assert!(!engine.has("s:1"), "{}", engine.inventory());
+    }
+    // An end that comes while a guard runs in it leaves the rest to the guard.
+    start(&dkb, "600s");
+    build(&dkb, "twice", "s:1");
+    let guard = dkb.clone().cwd(state.work()).args(["guard", "--", "sh", "-c", "touch ready; exec sleep 1000"]).spawn();
+    assert!(eventually(SOON, || state.work().join("ready").exists()));
+    end().warns("session twice is still in use");
+    assert!(engine.has("s:1"), "{}", engine.inventory());
+    guard.signal("TERM");
+    drop(guard.wait());
+    assert!(!engine.has("s:1"), "{}", engine.inventory());
 }
 
 fn tags_that_went_from_session_to_session_come_back_in_the_end(engine: &Engine) {
