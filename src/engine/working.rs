@@ -1,10 +1,12 @@
 //! Containers of Podman's that are not like others. A build has a working container for each step, and one that is
 //! killed leaves it behind: Docker's part of the API does not list them, and they hold their image all the same. A pod
-//! has one that holds it together, which Docker's part lists as any other and which no call of its own takes.
+//! has one that holds it together, which Docker's part lists as any other and which no call of its own takes. And a
+//! manifest list holds images of which nothing else tells.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::api::Engine as _;
 use super::ask::Flavour;
@@ -14,6 +16,7 @@ use crate::error::Result;
 use crate::model::{Container, ContainerState, ImageId};
 
 const PATH: &str = "/v4.0.0/libpod/containers/json?external=true&all=true";
+const IMAGES: &str = "/v4.0.0/libpod/images/json?all=true";
 
 impl Docker {
     /// Adds to what Docker's part of the API lists what only Podman's own says.
@@ -21,15 +24,74 @@ impl Docker {
         if self.hello().flavour != Flavour::Podman {
             return Ok(());
         }
-        match self.asker.get::<Option<Vec<Listed>>>(PATH, self.limits.ask).await {
-            Ok((_, list)) => {
-                add(list.into_iter().flatten(), containers);
-                Ok(())
+        let listed: Vec<Listed> = self.podmans(PATH, "listing working containers").await?.unwrap_or_default();
+        add(listed.into_iter(), containers);
+        let images: Vec<ListedImage> = self.podmans(IMAGES, "listing manifest lists").await?.unwrap_or_default();
+        for list in images.iter().filter(|image| image.is_manifest_list) {
+            let path = format!("/v4.0.0/libpod/manifests/{}/json", list.id);
+            if let Some(members) = self.podmans(&path, "reading a manifest list").await? {
+                containers.extend(list.holds(&members, &images));
             }
-            // A proxy before it that lets Docker's calls through and no others: a deletion is refused all the same.
-            Err(Fault::Answered { .. } | Fault::Rubbish(_)) => Ok(()),
-            Err(fault) => Err(fault.into_error(&self.tried("listing working containers"))),
         }
+        Ok(())
+    }
+
+    /// `None` behind a proxy that lets Docker's calls through and no others, where a deletion is refused all the same,
+    /// and of what is gone meanwhile.
+    async fn podmans<T: DeserializeOwned>(&self, path: &str, tried: &str) -> Result<Option<T>> {
+        match self.asker.get::<Option<T>>(path, self.limits.ask).await {
+            Ok((_, said)) => Ok(said),
+            Err(Fault::Answered { .. } | Fault::Rubbish(_)) => Ok(None),
+            Err(fault) => Err(fault.into_error(&self.tried(tried))),
+        }
+    }
+}
+
+/// An image as Podman's own part of the API lists it, a manifest list among them.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", expecting = "an image")]
+struct ListedImage {
+    id: String,
+    names: Option<Vec<String>>,
+    digest: Option<String>,
+    #[serde(default)]
+    is_manifest_list: bool,
+}
+
+#[derive(Deserialize)]
+struct Members {
+    #[serde(default)]
+    manifests: Vec<Member>,
+}
+
+#[derive(Deserialize)]
+struct Member {
+    digest: String,
+}
+
+impl ListedImage {
+    /// What this list holds of what is here, each as by a container.
+    fn holds(&self, Members { manifests }: &Members, images: &[Self]) -> Vec<Container> {
+        let is_member = |image: &&Self| manifests.iter().any(|member| image.digest.as_ref() == Some(&member.digest));
+        let name = self.names.iter().flatten().next().unwrap_or(&self.id);
+        let held = images.iter().filter(is_member).filter_map(|image| ImageId::parse(&image.id));
+        held.map(|image| holder(self.id.clone(), name.clone(), ContainerState::List, Some(image))).collect()
+    }
+}
+
+/// What is no container to Docker's part of the API, and holds an image all the same.
+fn holder(id: String, name: String, state: ContainerState, image: Option<ImageId>) -> Container {
+    Container {
+        id,
+        name,
+        image,
+        image_name: String::new(),
+        state,
+        created: 0,
+        labels: HashMap::new(),
+        image_mounts: Vec::new(),
+        volumes: Vec::new(),
+        networks: Vec::new(),
     }
 }
 
@@ -63,17 +125,14 @@ fn add(listed: impl Iterator<Item = Listed>, containers: &mut Vec<Container>) {
 impl Listed {
     /// Only those that Docker's part of the API leaves out.
     fn working(self) -> Option<Container> {
-        (self.state.as_deref() == Some("storage")).then(|| Container {
-            name: self.names.into_iter().flatten().next().unwrap_or_else(|| self.id.chars().take(12).collect()),
-            id: self.id,
-            image: self.image_id.as_deref().and_then(ImageId::parse),
-            image_name: self.image.unwrap_or_default(),
-            state: ContainerState::Working,
-            created: 0,
-            labels: HashMap::new(),
-            image_mounts: Vec::new(),
-            volumes: Vec::new(),
-            networks: Vec::new(),
+        (self.state.as_deref() == Some("storage")).then(|| {
+            let short = || self.id.chars().take(12).collect();
+            let name = self.names.into_iter().flatten().next().unwrap_or_else(short);
+            let image = self.image_id.as_deref().and_then(ImageId::parse);
+            Container {
+                image_name: self.image.unwrap_or_default(),
+                ..holder(self.id, name, ContainerState::Working, image)
+            }
         })
     }
 }
@@ -94,6 +153,24 @@ mod tests {
         let states: Vec<_> = containers.into_iter().map(|container| container.state).collect();
         assert_eq!(states, [ContainerState::Pod("web".to_owned()), ContainerState::Running]);
         assert!(!states[0].goes_alone() && !states[0].is_over());
+    }
+
+    #[test]
+    fn a_manifest_list_holds_its_members_that_are_here() {
+        let [list, member, other] = ["a", "b", "c"].map(|digit| digit.repeat(64));
+        let images = format!(
+            r#"[{{"Id":"{list}","Names":["localhost/shop:1"],"Digest":"sha256:1","IsManifestList":true}},
+                {{"Id":"{member}","Names":null,"Digest":"sha256:2","IsManifestList":false}},
+                {{"Id":"{other}","Digest":"sha256:3"}}, {{"Id":"{other}"}}]"#
+        );
+        let images: Vec<ListedImage> = serde_json::from_str(&images).expect("a list");
+        let members = r#"{"schemaVersion":2,"manifests":[{"digest":"sha256:2","size":423},{"digest":"sha256:9"}]}"#;
+        let members: Members = serde_json::from_str(members).expect("a list");
+        let held = images[0].holds(&members, &images);
+        let said: Vec<_> = held.iter().map(|one| (one.image, crate::model::Holder::from(one).to_string())).collect();
+        let words = "localhost/shop:1 (a manifest list; to take that: podman manifest rm localhost/shop:1)";
+        assert_eq!(said, [(ImageId::parse(&member), words.to_owned())]);
+        assert!(!held[0].state.goes_alone() && !held[0].state.is_over());
     }
 
     #[test]

@@ -71,6 +71,9 @@ impl fmt::Display for Holder {
             Self::Container { name, state: ContainerState::Pod(pod) } => {
                 write!(f, "{name} (of pod {pod}; to take that: podman pod rm --force {pod})")
             }
+            Self::Container { name, state: ContainerState::List } => {
+                write!(f, "{name} (a manifest list; to take that: podman manifest rm {name})")
+            }
             Self::Container { name, state } => write!(f, "{name} ({})", state.as_str()),
             Self::Itself(state) => f.write_str(state.as_str()),
             Self::Child { id, name: None } => f.write_str(&id.short()),

@@ -168,6 +168,9 @@ pub enum ContainerState {
     Working,
     /// Podman's, which holds the pod of this name together and goes with it alone.
     Pod(String),
+    /// No container at all, but a list of images for several platforms that somebody makes in Podman: what he pushes by
+    /// it must be there.
+    List,
     Other(String),
 }
 
@@ -182,13 +185,14 @@ impl ContainerState {
             Self::Dead => "dead",
             Self::Working => "working",
             Self::Pod(_) => "of a pod",
+            Self::List => "manifest list",
             Self::Other(name) => name,
         }
     }
 
     /// Whether it goes by a call of its own, once it is stopped.
     pub fn goes_alone(&self) -> bool {
-        !matches!(self, Self::Working | Self::Pod(_))
+        !matches!(self, Self::Working | Self::Pod(_) | Self::List)
     }
 
     /// A container that holds an image but does nothing; any other state counts as at work.

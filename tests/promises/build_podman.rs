@@ -17,6 +17,7 @@ pub(crate) fn promises() -> Promises {
         promises![
             what_the_real_podman_builds_is_recorded_and_cleaned,
             an_image_that_a_build_works_on_or_did_until_it_was_killed_is_kept_in_use,
+            what_somebody_has_put_into_a_manifest_list_stays_there,
         ],
     )
 }
@@ -109,4 +110,24 @@ fn an_image_that_a_build_works_on_or_did_until_it_was_killed_is_kept_in_use(engi
     podman().args(["rm", "--force", &name]).run().success();
     clean("--session");
     assert!(!engine.has(&tagged));
+}
+
+fn what_somebody_has_put_into_a_manifest_list_stays_there(engine: &Engine) {
+    let books = Books::of(engine);
+    let (first, second) = (Context::from_base("RUN echo 1 >/n"), Context::from_base("RUN echo 2 >/n"));
+    let build = |context: &Context| {
+        books.dkb(engine).args(["build", "-q", "-t", "app:1"]).arg(context.path()).run().success();
+        engine.find("app:1").expect("it is built")
+    };
+    let old = build(&first);
+    let list = "/v4.0.0/libpod/manifests/docker.io/library/shop:1";
+    engine.api().post(&format!("{list}?images=docker.io/library/app:1"), &serde_json::Value::Null);
+    build(&second);
+    assert!(engine.has(&old.id), "the build that takes its tag leaves it\n{}", engine.inventory());
+    let told = books.dkb(engine).args(["clean", "--session", "--verbose"]).run().success();
+    assert!(engine.has(&old.id) && !engine.has("app:1"), "{}", engine.inventory());
+    told.says("docker.io/library/shop:1 (a manifest list");
+    engine.api().delete(list);
+    books.dkb(engine).args(["clean", "--session"]).run().success();
+    assert!(!engine.has(&old.id), "{}", engine.inventory());
 }
