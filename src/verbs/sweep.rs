@@ -165,7 +165,6 @@ fn widest(app: &App, host: &Host, plan: &PlanFile) -> SweepPolicy {
         builder_state: asked.builder_state && takes(Kind::BuilderState),
         networks: asked.networks && takes(Kind::Network),
         cache: asked.cache && takes(Kind::BuildCache),
-        all_images: true,
         until: age(asked.until, usual.until, until_is_set),
         cache_until: age(
             asked.cache_until,

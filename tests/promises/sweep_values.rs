@@ -143,9 +143,10 @@ fn a_volume_that_came_anew_under_its_old_name_is_left_alone(engine: &Engine) {
 
 fn what_was_used_again_since_a_plan_was_made_is_left_alone(engine: &Engine) {
     let (used, idle) = (engine.container("lab/base").created(), engine.container("lab/base").created());
+    engine.image().tag("app:1").make();
     let state = State::new();
     let file = state.work().join("plan.json");
-    sweep(engine, &state).args(["--until", "0s", "--plan"]).arg(&file).run().success();
+    sweep(engine, &state).args(["--until", "0s", "--all-images", "--plan"]).arg(&file).run().success();
     engine.api().post(&format!("/containers/{used}/start"), &Value::Null);
     engine.api().post(&format!("/containers/{used}/kill"), &Value::Null);
     let is_idle =
@@ -154,6 +155,7 @@ fn what_was_used_again_since_a_plan_was_made_is_left_alone(engine: &Engine) {
     let told = sweep(engine, &state).arg("--apply").arg(&file).run().success().json();
     let there = |id: &str| engine.api().containers().iter().any(|one| one["Id"] == id);
     assert!(there(&used) && !there(&idle), "{told:#}");
+    assert!(engine.has("app:1"), "nobody has said --all-images again: {told:#}");
     assert!(told["kept"].as_array().is_some_and(|kept| kept.iter().any(|one| one["reason"] == "changed")), "{told:#}");
 }
 
