@@ -43,6 +43,24 @@ pub(crate) struct Names {
 }
 
 impl Names {
+    /// The names that a build gives for these, and what has each now.
+    async fn ask(engine: &impl Engine, tags: &[Reference]) -> Result<Self> {
+        let mut names = Self::default();
+        let by_history = engine.hello().tells_history_at_once();
+        for tag in tags {
+            let id = if by_history { engine.first_in_history(tag.as_str()).await? } else { None };
+            let (name, id) = if id.is_some() {
+                (tag.canonical(), id)
+            } else {
+                let found = engine.image(tag.as_str()).await?;
+                (tag.given(found.as_ref().map_or(&[], |image| &image.tags)), found.map(|image| image.id))
+            };
+            names.tags.extend(id.map(|id| (name.clone(), id)));
+            names.gives.push(name);
+        }
+        Ok(names)
+    }
+
     /// Whether any of them means another image by now.
     pub(super) async fn have_moved(&self, engine: &impl Engine) -> Result<bool> {
         for name in &self.gives {
@@ -61,17 +79,6 @@ impl Before {
     pub(super) fn now(&self) -> Timestamp {
         let since = SignedDuration::try_from(self.started.elapsed()).unwrap_or(SignedDuration::MAX);
         self.began.checked_add(since).unwrap_or(Timestamp::MAX)
-    }
-
-    /// The name that a build gives for this one, and what has it now.
-    async fn named(&self, tag: &Reference) -> Result<(Reference, Option<ImageId>)> {
-        if self.info.can.looks_cost
-            && let Some(id) = self.engine.first_in_history(tag.as_str()).await?
-        {
-            return Ok((tag.canonical(), Some(id)));
-        }
-        let found = self.engine.image(tag.as_str()).await?;
-        Ok((tag.given(found.as_ref().map_or(&[], |image| &image.tags)), found.map(|image| image.id)))
     }
 
     /// Whether the engine has the image that docker said it built.
@@ -102,6 +109,11 @@ pub(crate) async fn look(
     mut journals: Vec<Journal>,
 ) -> Result<Before> {
     let engine = Docker::connect(endpoint, BUILD_LIMITS).await?;
+    // First of all: a small build may be over before the engine has said what it is.
+    let mut names = Vec::with_capacity(wanted.tags.len());
+    for tags in &wanted.tags {
+        names.push(Names::ask(&engine, tags).await?);
+    }
     let asked = started.elapsed();
     let info = engine.info().await?;
     let ago = |time: Duration| {
@@ -113,16 +125,7 @@ pub(crate) async fn look(
     let identity =
         info.known().map_err(|error| error.hint("dkb keeps no books on an engine that it could not know again"))?;
     let identity = identity.to_owned();
-    let mut before = Before { engine, info, identity, began, surely_began, started, names: Vec::new(), all: None };
-    for tags in &wanted.tags {
-        let mut names = Names::default();
-        for tag in *tags {
-            let (name, id) = before.named(tag).await?;
-            names.tags.extend(id.map(|id| (name.clone(), id)));
-            names.gives.push(name);
-        }
-        before.names.push(names);
-    }
+    let mut before = Before { engine, info, identity, began, surely_began, started, names, all: None };
     if let Some((state, of)) = wanted.lends.filter(|_| before.info.can.drops_nameless) {
         let ledger = state.ledger(&before.identity);
         for names in &mut before.names {

@@ -44,6 +44,12 @@ pub struct Hello {
 }
 
 impl Hello {
+    /// What an image is made of costs less to tell than all that there is of it, and names it too. Podman writes names
+    /// in its own way.
+    pub fn tells_history_at_once(&self) -> bool {
+        self.flavour == Flavour::Docker
+    }
+
     /// The newest version of the API that it speaks.
     pub(super) fn version(&self) -> Option<(u32, u32)> {
         let (major, minor) = self.api_version.split_once('.')?;
