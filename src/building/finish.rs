@@ -1,6 +1,6 @@
 //! One build or bake, once docker has ended: what is shown, what is noted, and what goes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -169,7 +169,8 @@ impl Job {
         }
         books.looked_from(&home(&before.engine));
         let made = self.made();
-        let history = if ok { Vec::new() } else { self.remembered(app, before).await? };
+        let history = if ok { None } else { self.history(app, before).await? };
+        let mut known_by = HashSet::new();
         let (mut done, mut lines) = (Vec::new(), Vec::new());
         for (target, names, made) in self.in_order(before, &made).await? {
             let took_from = names.loan.without_lost(&before.engine, &names.tags).await?;
@@ -181,11 +182,12 @@ impl Job {
                 (true, _) => self.result(target, made, seen, before, &books).await?,
                 // A target of a bake that failed may have been done before, and so may an image that docker could then
                 // not push, or not give all of its names.
-                (false, name) => match Self::written(&intent, before, &history).await? {
+                (false, name) => match &history {
+                    Some(history) => Self::remembered(&intent, before, history, &mut known_by).await?,
                     None if name.is_some() || names.have_moved(&before.engine).await? => {
                         self.lost(&intent, before, names, &books).await?
                     }
-                    written => written,
+                    None => None,
                 },
             };
             let facts = bookkeeping::BuildFacts {
@@ -289,23 +291,42 @@ impl Job {
         bookkeeping::lost(engine, before.info.can, &target.intent, (before.began, &tags), known, None).await
     }
 
-    /// What BuildKit remembers of a build that failed, if an image may have come of it.
-    async fn remembered(&self, app: &App, before: &Before) -> Result<Vec<PastBuild>> {
+    /// What BuildKit remembers of builds since this one began, which failed; nothing has to be asked where no image can
+    /// have come of it. `None` where it can't say, or not yet.
+    async fn history(&self, app: &App, before: &Before) -> Result<Option<Vec<PastBuild>>> {
         if self.classic || self.builder != Builder::Engine {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let mut may_have_come = false;
         for names in &before.names {
             may_have_come = may_have_come || names.gives.is_empty() || names.have_moved(&before.engine).await?;
         }
-        let Some(program) = app.program().ok().filter(|_| may_have_come) else { return Ok(Vec::new()) };
+        if !may_have_come {
+            return Ok(Some(Vec::new()));
+        }
+        let Ok(program) = app.program() else { return Ok(None) };
         let buildx = Buildx { docker: &program.path, flags: &app.docker.words };
         let past = buildx.past_builds(|began, _| began >= before.began);
-        Ok(tokio::time::timeout(TO_ASK, past).await.ok().flatten().unwrap_or_default())
+        let past = tokio::time::timeout(TO_ASK, past).await.ok().flatten();
+        let is_whole = |past: &Vec<PastBuild>| {
+            let mut since = past.iter().filter(|build| build.began >= before.began);
+            since.all(|build| build.ended.is_some() && build.steps.is_some())
+        };
+        Ok(past.filter(is_whole))
     }
 
-    async fn written(intent: &Intent, before: &Before, history: &[PastBuild]) -> Result<Option<ImageId>> {
-        for id in lost_result::written(history, &intent.stamp, &intent.tags, before.began).iter().rev() {
+    /// The image of a build that failed, by BuildKit's word.
+    async fn remembered(
+        intent: &Intent,
+        before: &Before,
+        history: &[PastBuild],
+        others: &mut HashSet<String>,
+    ) -> Result<Option<ImageId>> {
+        let is_others = |past: &PastBuild| others.contains(&past.id);
+        let found = lost_result::remembered(history, &intent.stamp, &intent.tags, before.began, is_others);
+        let Some(past) = found else { return Ok(None) };
+        others.insert(past.id.clone());
+        for id in past.wrote.iter().rev() {
             if before.has(*id).await? {
                 return Ok(Some(*id));
             }

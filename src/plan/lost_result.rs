@@ -9,7 +9,7 @@
 //! 4. It is not on record: what is, was made by another build.
 //!
 //! So a build `FROM` another image of its session is not found; its result stays as if a stranger had made it. But where
-//! BuildKit remembers the build, it says itself what that wrote ([`written`]).
+//! BuildKit remembers its builds, it says itself what this one wrote ([`remembered`]), and that it wrote nothing.
 
 // What an engine says may be any number.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -88,24 +88,25 @@ impl Lost<'_> {
     }
 }
 
-/// What a build since then wrote, by the word of BuildKit, the whole image last. It was asked for with the whole stamp,
-/// which nobody inherits, and there is no other such build that gave one of the names; or none at all, where the build was
-/// to give no name.
-pub(crate) fn written<'h>(
+/// The build that BuildKit remembers as this one: it was asked for since then with the whole stamp, which nobody
+/// inherits, and gave one of the names, or none where none was to be given. Of several each is one of ours, as of two
+/// targets with one name; those that `are_others` count for other targets already, and who has the name now comes last.
+pub(crate) fn remembered<'h>(
     history: &'h [PastBuild],
     stamp: &Stamp,
     tags: &[Reference],
     began: Timestamp,
-) -> &'h [ImageId] {
-    let gives = |past: &PastBuild| past.named.iter().any(|name| tags.iter().any(|tag| tag.names_the_same(name)));
-    let is_it = |past: &&PastBuild| {
-        stamp.is_whole() && past.stamp == *stamp && past.began >= began && (tags.is_empty() || gives(past))
+    are_others: impl Fn(&PastBuild) -> bool,
+) -> Option<&'h PastBuild> {
+    let gives = |past: &PastBuild| {
+        let is_given = |name: &Reference| tags.iter().any(|tag| tag.names_the_same(name));
+        if tags.is_empty() { past.named.is_empty() } else { past.named.iter().any(is_given) }
     };
-    let mut found = history.iter().filter(is_it);
-    match (found.next(), found.next()) {
-        (Some(only), None) => &only.wrote,
-        _ => &[],
-    }
+    let is_it = |past: &&PastBuild| {
+        let is_ours = stamp.is_whole() && past.stamp == *stamp && past.began >= began;
+        is_ours && !past.wrote.is_empty() && gives(past) && !are_others(past)
+    };
+    history.iter().filter(is_it).min_by_key(|past| past.ended)
 }
 
 #[cfg(test)]
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_buildkit_remembers_to_have_written_is_it_if_only_one_build_can_be_meant() {
+    fn what_buildkit_remembers_is_known_by_its_stamp_and_the_names_it_gave() {
         let at = |second| Timestamp::from_second(second).expect("a time");
         let name = |text: &str| Reference::written(text).expect("a name");
         let past = |n: u8, names: &[&str]| PastBuild {
@@ -216,18 +217,24 @@ mod tests {
         };
         let found = |history: &[PastBuild], tags: &[&str]| {
             let tags: Vec<_> = tags.iter().map(|text| name(text)).collect();
-            written(history, &key("p", "s").into(), &tags, at(BEGAN)).to_vec()
+            let is_first = |past: &PastBuild| past.id == "9";
+            let found = remembered(history, &key("p", "s").into(), &tags, at(BEGAN), is_first);
+            found.map(|past| past.wrote.clone()).unwrap_or_default()
         };
         let app = || past(1, &["docker.io/library/app:latest"]);
         assert_eq!(found(&[app(), past(2, &["other"])], &["app", "x"]), [id(1)]);
-        assert_eq!(found(&[app(), past(2, &["app"])], &["app"]), [], "two gave the name");
+        assert_eq!(found(&[app(), past(9, &["app"])], &["app"]), [id(1)], "the other is another target's");
+        let later = PastBuild { ended: Some(at(BEGAN + 2)), ..past(2, &["app"]) };
+        assert_eq!(found(&[later, app()], &["app"]), [id(1)], "what has the name now is the last target's");
+        assert_eq!(found(&[PastBuild { wrote: Vec::new(), ..app() }], &["app"]), []);
         assert_eq!(found(&[past(1, &[])], &["app"]), [], "it gave none");
         assert_eq!(found(&[past(1, &[])], &[]), [id(1)], "it was to give none");
-        assert_eq!(found(&[past(1, &[]), past(2, &["app"])], &[]), [], "nobody says which");
+        assert_eq!(found(&[app()], &[]), [], "it gave one");
         assert_eq!(found(&[PastBuild { began: at(BEGAN - 1), ..app() }], &["app"]), [], "an older build");
         assert_eq!(found(&[PastBuild { stamp: key("p", "t").into(), ..app() }], &["app"]), [], "another session's");
         let half = Stamp { session: None, ..key("p", "s").into() };
-        assert_eq!(written(&[PastBuild { stamp: half.clone(), ..app() }], &half, &[name("app")], at(BEGAN)), []);
+        let of_half = [PastBuild { stamp: half.clone(), ..app() }];
+        assert_eq!(remembered(&of_half, &half, &[name("app")], at(BEGAN), |_| false), None);
     }
 
     #[test]

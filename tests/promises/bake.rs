@@ -26,6 +26,10 @@ pub(crate) fn promises() -> Promises {
             ],
         )
         .on(
+            |engine| buildkit(engine) && !engine.starts_with("docker-20"),
+            promises![targets_that_can_be_told_apart_by_buildkit_alone_are_noted_when_their_bake_fails],
+        )
+        .on(
             |engine| engine == "docker-28.5",
             promises![the_cache_of_many_bakes_is_that_of_the_newest, a_bake_without_room_for_books_is_dockers_own],
         )
@@ -142,6 +146,33 @@ fn a_target_that_came_from_the_cache_of_a_bake_that_failed_is_noted(engine: &Eng
         dkb.arg(dkb_lab::dkb::dkb_path()).arg("bake").run().fails();
         assert_eq!(engine.find("one:dev").map(|image| image.id), Some(theirs.id.clone()), "{}", engine.inventory());
         assert!(!engine.has("two:dev") && dangling(engine).is_empty(), "{}", engine.inventory());
+    }
+}
+
+/// Two targets with one name, and one without any, all out of the cache, before the bake fails.
+const ALIKE: &str = r#"
+group "default" { targets = ["x", "y", "nameless", "z"] }
+target "x" {
+  tags = ["one:dev"]
+  dockerfile-inline = "FROM lab/base\nENV A=1\n"
+}
+target "y" {
+  tags = ["one:dev"]
+  dockerfile-inline = "FROM lab/base\nENV A=2\n"
+}
+target "nameless" { dockerfile-inline = "FROM lab/base\nRUN echo >/nameless\n" }
+target "z" { dockerfile-inline = "FROM lab/base\nRUN sleep 1; false\n" }
+"#;
+
+fn targets_that_can_be_told_apart_by_buildkit_alone_are_noted_when_their_bake_fails(engine: &Engine) {
+    let scene = Scene::new(engine);
+    scene.context.write("docker-bake.hcl", ALIKE);
+    let theirs = engine.image().tag("one:dev").make();
+    for _ in 0..3 {
+        let dkb = engine.dkb_in(&scene.maker.state).project("app").cwd(scene.context.path()).args(["guard", "--"]);
+        dkb.arg(dkb_lab::dkb::dkb_path()).arg("bake").run().fails();
+        assert_eq!(engine.find("one:dev").map(|image| image.id), Some(theirs.id.clone()), "{}", engine.inventory());
+        assert_eq!(engine.images().len(), 1, "{}", engine.inventory());
     }
 }
 
