@@ -34,12 +34,14 @@ pub(crate) fn promises() -> Promises {
             promises![
                 a_tag_that_a_build_took_before_it_failed_goes_back,
                 the_image_of_a_failed_build_on_an_image_of_its_own_session_is_known,
+                what_gets_the_name_of_a_build_that_makes_nothing_is_not_its_image,
             ],
         )
         .on(
             one_of_each_kind,
             promises![
                 a_tag_that_a_build_took_in_no_time_goes_back,
+                a_tag_that_a_working_copy_took_goes_back_when_its_images_go,
                 a_tag_that_is_taken_while_a_session_ends_still_goes_back_to_whom_that_took_it_from,
             ],
         )
@@ -235,6 +237,21 @@ fn a_tag_that_two_sessions_took_in_turn_goes_back_whichever_ends_first(engine: &
     }
 }
 
+/// Nobody opened it, and nobody waits for its end.
+fn a_tag_that_a_working_copy_took_goes_back_when_its_images_go(engine: &Engine) {
+    let theirs = engine.image().label("who", "owner").tag("app:dev").make();
+    let books = Books::of(engine);
+    let context = Context::from_base("RUN echo ours >/ours");
+    books.dkb(engine).session("local").args(["build", "-q", "-t", "app:dev"]).arg(context.path()).run().success();
+    let clean = || books.dkb(engine).session("local").args(["clean", "--tagged", "--yes"]).run().success();
+    clean();
+    // Where the engine drops what loses its last name, nothing is left to give it to.
+    let left = engine.has(&theirs.id).then_some(theirs.id);
+    assert_eq!((bears(engine, "app:dev"), engine.images().len()), (left.clone(), usize::from(left.is_some())));
+    clean();
+    assert_eq!(bears(engine, "app:dev"), left, "{}", engine.inventory());
+}
+
 /// A build is over before Podman has said what it is.
 fn a_tag_that_a_build_took_in_no_time_goes_back(engine: &Engine) {
     let theirs = engine.image().label("who", "owner").tag("app:dev").make();
@@ -283,6 +300,26 @@ fn the_image_of_a_failed_build_on_an_image_of_its_own_session_is_known(engine: &
         assert_eq!(bears(engine, "app:dev").as_ref(), Some(&theirs.id), "{}", engine.inventory());
         assert_eq!(engine.images().len(), 1, "{}", engine.inventory());
     }
+}
+
+/// What was ours once, and came back by somebody else's hand while a build failed that would have given its name.
+fn what_gets_the_name_of_a_build_that_makes_nothing_is_not_its_image(engine: &Engine) {
+    let (books, folder) = (Books::of(engine), tempfile::tempdir().expect("a folder"));
+    let docker = |words: &[&str]| drop(engine.docker(words.iter().copied()).run().success());
+    let file = folder.path().join("image.tar");
+    let good = Context::from_base("RUN echo good >/good");
+    books.dkb(engine).args(["build", "-q", "-t", "app:dev"]).arg(good.path()).run().success();
+    docker(&["save", "-o", &file.to_string_lossy(), "app:dev"]);
+    docker(&["image", "rm", "app:dev"]);
+    books.dkb(engine).args(["status"]).run().success();
+    let load = format!("{} load -q -i {}", engine.bin().join("docker").display(), file.display());
+    let script = docker_after("engine", &load, engine, &books.state, folder.path());
+    let bad = Context::from_base("RUN false");
+    let build =
+        books.dkb(engine).env("DOCKER_BUILDKIT", "1").env("DKB_DOCKER", script).args(["build", "-q", "-t", "app:dev"]);
+    build.arg(bad.path()).run().fails();
+    let told = books.dkb(engine).args(["clean", "--tagged", "-v"]).run().success();
+    assert!(engine.has("app:dev"), "{}\n{}", told.out(), engine.inventory());
 }
 
 /// dkb looks who bears the tag, then its owner builds anew, then docker builds.

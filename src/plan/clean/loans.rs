@@ -18,6 +18,17 @@ fn ending<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Ite
     entries.filter(|entry| covers(look, policy, &entry.key) && !look.is_others(&entry.key))
 }
 
+/// The sessions whose tags this clean takes, so that they can go back: those that end, and where none does those that
+/// nobody opened, for the end of which nobody waits.
+fn giving<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Item = &'a SessionEntry> {
+    let ends = ends(look, policy);
+    look.books.sessions.values().filter(move |SessionEntry { key, .. }| {
+        let is_nobodys =
+            || covers(look, policy, key) && look.life(key) == Life::Unowned && !builds_in(look.running, key);
+        policy.tags && if policy.ends_sessions() { ends.contains(key) } else { is_nobodys() }
+    })
+}
+
 fn ends<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> HashSet<&'a SessionKey> {
     ending(look, policy).map(|entry| &entry.key).collect()
 }
@@ -123,16 +134,17 @@ fn back_to(look: &CleanLook, policy: &CleanPolicy, claims: &Claims, taken: &Take
     of_the_dead
 }
 
-/// The tags that sessions which end took from images that are still there, and that nobody moved since.
+/// The tags that such sessions took from images that are still there, and that nobody moved since.
 pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> BTreeMap<Reference, Return> {
     let mut returns = BTreeMap::new();
     let free = free(look, policy, claims);
-    for entry in ending(look, policy).filter(|_| policy.tags) {
+    for entry in giving(look, policy) {
         for taken in &entry.took {
             let holds = |image: &&Image| image.tags.iter().any(|tag| tag.names_the_same(&taken.tag));
             let gave = |image: &&Image| claims.gave(&entry.key, image.id, &taken.tag);
             let mut own = look.snapshot.images.iter().filter(gave);
-            let Some(now) = own.find(holds) else { continue };
+            let goes = |image: &&Image| policy.ends_sessions() || claims.in_scope(image.id).is_some();
+            let Some(now) = own.find(holds).filter(goes) else { continue };
             let Some(tag) = now.tags.iter().find(|tag| tag.names_the_same(&taken.tag)) else { continue };
             if let Some(to) = back_to(look, policy, claims, taken) {
                 let image = look.snapshot.image(to).filter(|_| free.contains(&to));
@@ -150,8 +162,8 @@ pub(super) fn is_given_by_others<'a>(
     policy: &'a CleanPolicy,
     claims: &'a Claims,
 ) -> impl Fn(ImageId, &Reference) -> bool {
-    let ends = ends(look, policy);
-    move |image, tag| claims.builds(image).any(|build| !ends.contains(&build.of) && build_gave(build, image, tag))
+    let giving: HashSet<&SessionKey> = giving(look, policy).map(|entry| &entry.key).collect();
+    move |image, tag| claims.builds(image).any(|build| !giving.contains(&build.of) && build_gave(build, image, tag))
 }
 
 /// The name by which sessions of this ledger hold an image. One of before is that of a moment.

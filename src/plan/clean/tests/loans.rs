@@ -22,6 +22,13 @@ fn rule_9_a_taken_tag_goes_back_and_what_it_was_taken_from_waits_for_it() {
     let dropped = case(vec![image(1).tag("app").done(), dropped], vec![took.clone()]);
     assert_eq!(dropped.steps(&end_of_session()), ["-1"], "no name brings back what the engine has dropped");
     assert_eq!(foreign.steps(&CleanPolicy { tags: false, ..end_of_session() }), [""; 0], "--keep-tagged keeps it");
+    // Nobody waits for the end of a session that nobody opened.
+    let tagged = CleanPolicy { tags: true, ..leftovers() };
+    assert_eq!(foreign.steps(&tagged), ["give 7 app:latest", "-1"]);
+    let opened = case(images(), vec![took.clone()]).life(of.clone(), Life::Dead);
+    assert_eq!(opened.steps(&tagged), [""; 0], "until it ends");
+    let used = case(images(), vec![took.clone()]).containers(vec![container("x", 1, ContainerState::Exited)]);
+    assert_eq!(used.steps(&tagged), [""; 0], "with its name");
 
     let theirs = |life| {
         let mut case = case(images(), vec![build("b", &other, 7, &[]), took.clone()]).life(of.clone(), life);
