@@ -1,6 +1,6 @@
 //! One build or bake, once docker has ended: what is shown, what is noted, and what goes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -9,18 +9,17 @@ use jiff::Timestamp;
 
 use super::before::{Before, Names};
 use super::job::Job;
+use super::result::FailedBuilds;
 use super::target::Target;
 use super::{cache, tidy};
 use crate::app::App;
 use crate::bookkeeping::{self, home, recover, running};
-use crate::engine::{Buildx, Engine};
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
-use crate::ledger::{Intent, Running, State, TargetResult, read_iid, read_metadata};
-use crate::model::{Books, Build, BuildId, EndedBuild, ImageId, Life, PastBuild, Reference, SessionKey, Stamp};
+use crate::ledger::{Intent, Running, State, TargetResult, read_iid};
+use crate::model::{Build, BuildId, EndedBuild, Life, Reference, SessionKey};
 use crate::observe::lives;
-use crate::plan::argv::{Builder, IdFile};
-use crate::plan::lost_result;
 use crate::processes::child::{self, SeenOutput};
 use crate::report;
 use crate::report::words::{Loudness, count};
@@ -31,9 +30,6 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 /// How long before that nothing new is taken away, so that what has gone is noted.
 const TO_NOTE: Duration = Duration::from_secs(5);
-
-/// How long BuildKit is asked what it remembers.
-const TO_ASK: Duration = Duration::from_secs(5);
 
 /// The moment from which nothing new is taken away.
 fn enough() -> impl Future<Output = ()> {
@@ -169,8 +165,7 @@ impl Job {
         }
         books.looked_from(&home(&before.engine));
         let made = self.made();
-        let history = if ok { None } else { self.history(app, before).await? };
-        let mut known_by = HashSet::new();
+        let mut failed = if ok { None } else { Some(FailedBuilds::new(self.history(app, before).await?)) };
         let (mut done, mut lines) = (Vec::new(), Vec::new());
         for (target, names, made) in self.in_order(before, &made).await? {
             let took_from = names.loan.without_lost(&before.engine, &names.tags).await?;
@@ -178,17 +173,9 @@ impl Job {
             if let Some(made) = made {
                 rename(&mut intent, &made.names);
             }
-            let result = match (ok, &target.name) {
-                (true, _) => self.result(target, made, seen, before, &books).await?,
-                // A target of a bake that failed may have been done before, and so may an image that docker could then
-                // not push, or not give all of its names.
-                (false, name) => match &history {
-                    Some(history) => Self::remembered(&intent, before, history, &mut known_by).await?,
-                    None if name.is_some() || names.have_moved(&before.engine).await? => {
-                        self.lost(&intent, before, names, &books).await?
-                    }
-                    None => None,
-                },
+            let result = match &mut failed {
+                None => self.result(target, made, seen, before, &books).await?,
+                Some(failed) => failed.result(target, &intent, before, names, &books).await?,
             };
             let facts = bookkeeping::BuildFacts {
                 can: before.info.can,
@@ -218,13 +205,6 @@ impl Job {
         Ok(Noted { done, went, lives: lives(state, &books, before.info.identity.as_deref()) })
     }
 
-    /// What docker says that the targets of a bake have become.
-    fn made(&self) -> BTreeMap<String, TargetResult> {
-        let own = self.own_file();
-        let file = own.as_deref().or_else(|| self.written_by_docker()).filter(|_| self.is_bake());
-        file.map(read_metadata).unwrap_or_default()
-    }
-
     /// The targets as they are to be noted: of those that give one name, the one that has it now comes last.
     async fn in_order<'a>(
         &'a self,
@@ -247,97 +227,6 @@ impl Job {
         }
         first.append(&mut last);
         Ok(first)
-    }
-
-    /// The image that docker built, by its own word where it gave one, else by the tags.
-    async fn result(
-        &self,
-        target: &Target,
-        made: Option<&TargetResult>,
-        seen: &SeenOutput,
-        before: &Before,
-        known: &Books,
-    ) -> Result<Option<ImageId>> {
-        let engine = &before.engine;
-        let told = made.map(|made| made.ids.as_slice()).unwrap_or_default();
-        if let Some(file) = self.own_file() {
-            for id in read_iid(&file).iter().chain(told) {
-                if before.has(*id).await? {
-                    return Ok(Some(*id));
-                }
-            }
-        }
-        let said = match target.id_file(self.builder) {
-            // The classic builder of docker 20.10 takes any output without a word, and makes an image all the same.
-            IdFile::No(why) if !why.leaves_image() && !self.classic => return Ok(None),
-            _ => self.written_by_docker().and_then(read_iid).or(seen.build.id),
-        };
-        // Where dkb does not know who wrote it, the image itself must say whose it is.
-        for id in said.iter().chain(told) {
-            if let Some(image) = engine.image(&id.to_string()).await?
-                && self.stamp.is_part_of(&Stamp::of(&image.labels))
-            {
-                return Ok(Some(*id));
-            }
-        }
-        let Some(tag) = target.words.tags.first() else { return Ok(None) };
-        let Some(named) = engine.image(tag.as_str()).await? else { return Ok(None) };
-        if self.stamp.is_part_of(&Stamp::of(&named.labels)) {
-            let was_named = before.names.iter().flat_map(|names| &names.tags).any(|(_, id)| *id == named.id);
-            return Ok(Some(named.id).filter(|id| !was_named || known.has(*id)));
-        }
-        // Another build has moved the tag since.
-        let tags: Vec<_> = before.names.iter().flat_map(|names| names.tags.clone()).collect();
-        bookkeeping::lost(engine, before.info.can, &target.intent, (before.began, &tags), known, None).await
-    }
-
-    /// What BuildKit remembers of builds since this one began, which failed; nothing has to be asked where no image can
-    /// have come of it. `None` where it can't say, or not yet.
-    async fn history(&self, app: &App, before: &Before) -> Result<Option<Vec<PastBuild>>> {
-        if self.classic || self.builder != Builder::Engine {
-            return Ok(None);
-        }
-        let mut may_have_come = false;
-        for names in &before.names {
-            may_have_come = may_have_come || names.gives.is_empty() || names.have_moved(&before.engine).await?;
-        }
-        if !may_have_come {
-            return Ok(Some(Vec::new()));
-        }
-        let Ok(program) = app.program() else { return Ok(None) };
-        let buildx = Buildx { docker: &program.path, flags: &app.docker.words };
-        let past = buildx.past_builds(|began, _| began >= before.began);
-        let past = tokio::time::timeout(TO_ASK, past).await.ok().flatten();
-        let is_whole = |past: &Vec<PastBuild>| {
-            let mut since = past.iter().filter(|build| build.began >= before.began);
-            since.all(|build| build.ended.is_some() && build.steps.is_some())
-        };
-        Ok(past.filter(is_whole))
-    }
-
-    /// The image of a build that failed, by BuildKit's word.
-    async fn remembered(
-        intent: &Intent,
-        before: &Before,
-        history: &[PastBuild],
-        others: &mut HashSet<String>,
-    ) -> Result<Option<ImageId>> {
-        let is_others = |past: &PastBuild| others.contains(&past.id);
-        let found = lost_result::remembered(history, &intent.stamp, &intent.tags, before.began, is_others);
-        let Some(past) = found else { return Ok(None) };
-        others.insert(past.id.clone());
-        for id in past.wrote.iter().rev() {
-            if before.has(*id).await? {
-                return Ok(Some(*id));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The image of a build that docker did not end well.
-    async fn lost(&self, intent: &Intent, before: &Before, names: &Names, known: &Books) -> Result<Option<ImageId>> {
-        let began = (before.began, &*names.tags);
-        bookkeeping::lost(&before.engine, before.info.can, intent, began, known, None).await
     }
 
     /// What the classic builder prints under `-q`.

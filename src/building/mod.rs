@@ -5,6 +5,7 @@ pub(crate) mod builder_choice;
 mod cache;
 mod finish;
 mod job;
+mod result;
 mod run;
 mod tag_loan;
 mod target;

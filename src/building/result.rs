@@ -1,0 +1,138 @@
+//! What a build ended in: by docker's word, by BuildKit's memory, by its names, or by its stamp.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use super::before::{Before, Names};
+use super::job::Job;
+use super::target::Target;
+use crate::app::App;
+use crate::bookkeeping;
+use crate::engine::{Buildx, Engine};
+use crate::error::Result;
+use crate::ledger::{Intent, TargetResult, read_iid, read_metadata};
+use crate::model::{Books, ImageId, PastBuild, Stamp};
+use crate::plan::argv::{Builder, IdFile};
+use crate::plan::lost_result::remembered;
+use crate::processes::child::SeenOutput;
+
+/// How long BuildKit is asked what it remembers.
+const TO_ASK: Duration = Duration::from_secs(5);
+
+impl Job {
+    /// What docker says that the targets of a bake have become.
+    pub(super) fn made(&self) -> BTreeMap<String, TargetResult> {
+        let own = self.own_file();
+        let file = own.as_deref().or_else(|| self.written_by_docker()).filter(|_| self.is_bake());
+        file.map(read_metadata).unwrap_or_default()
+    }
+
+    /// The image that docker built, by its own word where it gave one, else by the tags.
+    pub(super) async fn result(
+        &self,
+        target: &Target,
+        made: Option<&TargetResult>,
+        seen: &SeenOutput,
+        before: &Before,
+        known: &Books,
+    ) -> Result<Option<ImageId>> {
+        let engine = &before.engine;
+        let told = made.map(|made| made.ids.as_slice()).unwrap_or_default();
+        if let Some(file) = self.own_file() {
+            for id in read_iid(&file).iter().chain(told) {
+                if before.has(*id).await? {
+                    return Ok(Some(*id));
+                }
+            }
+        }
+        let said = match target.id_file(self.builder) {
+            // The classic builder of docker 20.10 takes any output without a word, and makes an image all the same.
+            IdFile::No(why) if !why.leaves_image() && !self.classic => return Ok(None),
+            _ => self.written_by_docker().and_then(read_iid).or(seen.build.id),
+        };
+        // Where dkb does not know who wrote it, the image itself must say whose it is.
+        for id in said.iter().chain(told) {
+            if let Some(image) = engine.image(&id.to_string()).await?
+                && self.stamp.is_part_of(&Stamp::of(&image.labels))
+            {
+                return Ok(Some(*id));
+            }
+        }
+        let Some(tag) = target.words.tags.first() else { return Ok(None) };
+        let Some(named) = engine.image(tag.as_str()).await? else { return Ok(None) };
+        if self.stamp.is_part_of(&Stamp::of(&named.labels)) {
+            let was_named = before.names.iter().flat_map(|names| &names.tags).any(|(_, id)| *id == named.id);
+            return Ok(Some(named.id).filter(|id| !was_named || known.has(*id)));
+        }
+        // Another build has moved the tag since.
+        let tags: Vec<_> = before.names.iter().flat_map(|names| names.tags.clone()).collect();
+        bookkeeping::lost(engine, before.info.can, &target.intent, (before.began, &tags), known, None).await
+    }
+
+    /// What BuildKit remembers of builds since this one began, which failed; nothing has to be asked where no image can
+    /// have come of it. `None` where it can't say, or not yet.
+    pub(super) async fn history(&self, app: &App, before: &Before) -> Result<Option<Vec<PastBuild>>> {
+        if self.classic || self.builder != Builder::Engine {
+            return Ok(None);
+        }
+        let mut may_have_come = false;
+        for names in &before.names {
+            may_have_come = may_have_come || names.gives.is_empty() || names.have_moved(&before.engine).await?;
+        }
+        if !may_have_come {
+            return Ok(Some(Vec::new()));
+        }
+        let Ok(program) = app.program() else { return Ok(None) };
+        let buildx = Buildx { docker: &program.path, flags: &app.flags().words };
+        let past = buildx.past_builds(|began, _| began >= before.began);
+        let past = tokio::time::timeout(TO_ASK, past).await.ok().flatten();
+        let is_whole = |past: &Vec<PastBuild>| {
+            let mut since = past.iter().filter(|build| build.began >= before.began);
+            since.all(|build| build.ended.is_some() && build.steps.is_some())
+        };
+        Ok(past.filter(is_whole))
+    }
+}
+
+/// The targets of a build or a bake that docker did not end well. Any of them may have been done before, and so may an
+/// image that docker could then not push, or not give all of its names.
+pub(super) struct FailedBuilds {
+    /// What BuildKit remembers; `None` where it can't say.
+    history: Option<Vec<PastBuild>>,
+    /// Which of these are known to be of one target.
+    known: HashSet<String>,
+}
+
+impl FailedBuilds {
+    pub(super) fn new(history: Option<Vec<PastBuild>>) -> Self {
+        Self { history, known: HashSet::new() }
+    }
+
+    pub(super) async fn result(
+        &mut self,
+        target: &Target,
+        intent: &Intent,
+        before: &Before,
+        names: &Names,
+        books: &Books,
+    ) -> Result<Option<ImageId>> {
+        let began = before.began;
+        let Some(history) = &self.history else {
+            if target.name.is_none() && !names.have_moved(&before.engine).await? {
+                return Ok(None);
+            }
+            let known = (began, &*names.tags);
+            return bookkeeping::lost(&before.engine, before.info.can, intent, known, books, None).await;
+        };
+        let are_others = |past: &PastBuild| self.known.contains(&past.id);
+        let Some(past) = remembered(history, &intent.stamp, &intent.tags, began, are_others) else { return Ok(None) };
+        self.known.insert(past.id.clone());
+        // The whole of it was written last.
+        for id in past.wrote.iter().rev() {
+            if before.has(*id).await? {
+                return Ok(Some(*id));
+            }
+        }
+        Ok(None)
+    }
+}
