@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::ledger::{Intent, Running, State, TargetResult, read_iid};
-use crate::model::{Build, BuildId, EndedBuild, Life, Reference, SessionKey};
+use crate::model::{Books, Build, BuildId, EndedBuild, ImageId, Life, Record, Reference, SessionKey};
 use crate::observe::lives;
 use crate::processes::child::{self, SeenOutput};
 use crate::report;
@@ -47,6 +47,48 @@ struct Noted {
     went: Result<usize>,
     /// Every session that was known then.
     lives: HashMap<SessionKey, Life>,
+}
+
+/// What comes into the books of one build or bake.
+struct Notes<'a> {
+    before: &'a Before,
+    seen: &'a SeenOutput,
+    ok: bool,
+    /// With what is taken down already.
+    books: Books,
+    done: Vec<Build>,
+    lines: Vec<Record>,
+}
+
+impl Notes<'_> {
+    /// Takes down one result, or that there is none.
+    async fn take(&mut self, intent: &Intent, names: &Names, result: Option<ImageId>) -> Result<()> {
+        let Self { before, seen, .. } = self;
+        let took_from = names.loan.without_lost(&before.engine, &names.tags).await?;
+        let facts = bookkeeping::BuildFacts {
+            can: before.info.can,
+            intent,
+            stamp: &intent.stamp,
+            began: before.began,
+            surely_began: Some(before.surely_began),
+            now: before.now(),
+            before: &took_from,
+            all: before.all.as_ref(),
+            shown: &seen.build.shown,
+            result,
+            ok: self.ok || result.is_some(),
+            ran: seen.build.shown.was_running() && !before.info.can.looks_cost,
+            cut_off: false,
+        };
+        let build = bookkeeping::record(&before.engine, &self.books, &facts).await?;
+        let records = bookkeeping::records(&self.books, intent, &build);
+        for record in &records {
+            self.books.apply(record.clone());
+        }
+        self.lines.extend(records);
+        self.done.push(build);
+        Ok(())
+    }
 }
 
 impl Job {
@@ -166,40 +208,27 @@ impl Job {
         books.looked_from(&home(&before.engine));
         let made = self.made();
         let mut failed = if ok { None } else { Some(FailedBuilds::new(self.history(app, before).await?)) };
-        let (mut done, mut lines) = (Vec::new(), Vec::new());
+        let mut notes = Notes { before, seen, ok, books, done: Vec::new(), lines: Vec::new() };
         for (target, names, made) in self.in_order(before, &made).await? {
-            let took_from = names.loan.without_lost(&before.engine, &names.tags).await?;
             let mut intent = target.intent.clone();
             if let Some(made) = made {
                 rename(&mut intent, &made.names);
             }
             let result = match &mut failed {
-                None => self.result(target, made, seen, before, &books).await?,
-                Some(failed) => failed.result(target, &intent, before, names, &books).await?,
+                None => self.result(target, made, seen, before, &notes.books).await?,
+                Some(failed) => failed.result(target, &intent, before, names, &notes.books).await?,
             };
-            let facts = bookkeeping::BuildFacts {
-                can: before.info.can,
-                intent: &intent,
-                stamp: &intent.stamp,
-                began: before.began,
-                surely_began: Some(before.surely_began),
-                now: before.now(),
-                before: &took_from,
-                all: before.all.as_ref(),
-                shown: &seen.build.shown,
-                result,
-                ok: ok || result.is_some(),
-                ran: seen.build.shown.was_running() && !before.info.can.looks_cost,
-                cut_off: false,
-            };
-            let build = bookkeeping::record(&before.engine, &books, &facts).await?;
-            let records = bookkeeping::records(&books, &intent, &build);
-            for record in &records {
-                books.apply(record.clone());
-            }
-            lines.extend(records);
-            done.push(build);
+            notes.take(&intent, names, result).await?;
         }
+        if let Some(failed) = &mut failed {
+            for (target, names) in self.noted().zip(&before.names) {
+                while let Some(another) = failed.another(&target.intent, before, &notes.books).await? {
+                    let build = target.intent.build.nth(self.targets.len().saturating_add(notes.done.len()));
+                    notes.take(&Intent { build, ..target.intent.clone() }, names, Some(another)).await?;
+                }
+            }
+        }
+        let Notes { books, done, lines, .. } = notes;
         ledger.append_aside(lines).await?;
         let went = tidy::take_away(before, state, &ledger, &books, &done, &app.settings, stop).await;
         Ok(Noted { done, went, lives: lives(state, &books, before.info.identity.as_deref()) })

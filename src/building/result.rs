@@ -70,7 +70,7 @@ impl Job {
     }
 
     /// What BuildKit remembers of builds since this one began, which failed; nothing has to be asked where no image can
-    /// have come of it. `None` where it can't say, or not yet.
+    /// have come of it. `None` where it can't say.
     pub(super) async fn history(&self, app: &App, before: &Before) -> Result<Option<Vec<PastBuild>>> {
         if self.classic || self.builder != Builder::Engine {
             return Ok(None);
@@ -85,12 +85,7 @@ impl Job {
         let Ok(program) = app.program() else { return Ok(None) };
         let buildx = Buildx { docker: &program.path, flags: &app.flags().words };
         let past = buildx.past_builds(|began, _| began >= before.began);
-        let past = tokio::time::timeout(TO_ASK, past).await.ok().flatten();
-        let is_whole = |past: &Vec<PastBuild>| {
-            let mut since = past.iter().filter(|build| build.began >= before.began);
-            since.all(|build| build.ended.is_some() && build.steps.is_some())
-        };
-        Ok(past.filter(is_whole))
+        Ok(tokio::time::timeout(TO_ASK, past).await.ok().flatten())
     }
 }
 
@@ -99,7 +94,7 @@ impl Job {
 pub(super) struct FailedBuilds {
     /// What BuildKit remembers; `None` where it can't say.
     history: Option<Vec<PastBuild>>,
-    /// Which of these are known to be of one target.
+    /// Which of these are known already.
     known: HashSet<String>,
 }
 
@@ -116,23 +111,50 @@ impl FailedBuilds {
         names: &Names,
         books: &Books,
     ) -> Result<Option<ImageId>> {
-        let began = before.began;
-        let Some(history) = &self.history else {
-            if target.name.is_none() && !names.have_moved(&before.engine).await? {
+        if let Some(id) = self.remembered(intent, before, books, false).await? {
+            return Ok(Some(id));
+        }
+        // One of this session that goes on may be this one.
+        let is_told = |past: &PastBuild| past.ended.is_some() && past.steps.is_some();
+        let ours = |past: &&PastBuild| past.began >= before.began && past.stamp == intent.stamp;
+        if self.history.as_ref().is_some_and(|history| history.iter().filter(ours).all(is_told)) {
+            return Ok(None);
+        }
+        if target.name.is_none() && !names.have_moved(&before.engine).await? {
+            return Ok(None);
+        }
+        let known = (before.began, &*names.tags);
+        bookkeeping::lost(&before.engine, before.info.can, intent, known, books, None).await
+    }
+
+    /// Which of several builds at once is which nobody can say, but all of them are this session's. Those whose own dkb
+    /// knows them are noted by that, too.
+    pub(super) async fn another(&mut self, intent: &Intent, before: &Before, books: &Books) -> Result<Option<ImageId>> {
+        self.remembered(intent, before, books, true).await
+    }
+
+    async fn remembered(
+        &mut self,
+        intent: &Intent,
+        before: &Before,
+        books: &Books,
+        new_alone: bool,
+    ) -> Result<Option<ImageId>> {
+        loop {
+            let is_noted = |past: &PastBuild| past.wrote.iter().any(|id| books.has(*id));
+            let are_left = |past: &&PastBuild| !(self.known.contains(&past.id) || new_alone && is_noted(past));
+            let history = self.history.iter().flatten().filter(are_left);
+            let Some(past) = remembered(history, &intent.stamp, &intent.tags, before.began, is_noted) else {
                 return Ok(None);
-            }
-            let known = (began, &*names.tags);
-            return bookkeeping::lost(&before.engine, before.info.can, intent, known, books, None).await;
-        };
-        let are_others = |past: &PastBuild| self.known.contains(&past.id);
-        let Some(past) = remembered(history, &intent.stamp, &intent.tags, began, are_others) else { return Ok(None) };
-        self.known.insert(past.id.clone());
-        // The whole of it was written last.
-        for id in past.wrote.iter().rev() {
-            if before.has(*id).await? {
-                return Ok(Some(*id));
+            };
+            let (id, wrote) = (past.id.clone(), past.wrote.clone());
+            self.known.insert(id);
+            // The whole of it was written last.
+            for id in wrote.into_iter().rev() {
+                if before.has(id).await? {
+                    return Ok(Some(id));
+                }
             }
         }
-        Ok(None)
     }
 }

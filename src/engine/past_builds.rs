@@ -27,8 +27,9 @@ pub struct Buildx<'a> {
 }
 
 impl Buildx<'_> {
-    /// The newest builds that the engine remembers; `None` where it, or the program, is too old to say. Whose they are
-    /// and what steps they had is told of those that `is_of_interest` means by when they began and ended, all of them.
+    /// The newest builds that the engine remembers; `None` where it, or the program, is too old to say. What
+    /// steps they had is told of those that `is_of_interest` means by when they began and ended, all of them, and whose they
+    /// are of these and of those that run.
     pub async fn past_builds(&self, is_of_interest: impl Fn(Timestamp, Timestamp) -> bool) -> Option<Vec<PastBuild>> {
         let mut buildkit = BuildKit::dial(self.docker, self.flags).await?;
         // And no more than there is now.
@@ -46,10 +47,11 @@ impl Buildx<'_> {
                     (build.wrote, build.named) = exported(&log);
                     build.steps = Some(steps(&log));
                 }
-            } else if build.ended.is_none() || nth < NEWEST {
+            } else if build.ended.is_some() {
+                if nth >= NEWEST {
+                    continue;
+                }
                 build.stamp = Stamp::default();
-            } else {
-                continue;
             }
             told.push(build);
         }

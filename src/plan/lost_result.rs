@@ -89,14 +89,14 @@ impl Lost<'_> {
 }
 
 /// The build that BuildKit remembers as this one: it was asked for since then with the whole stamp, which nobody
-/// inherits, and gave one of the names, or none where none was to be given. Of several each is one of ours, as of two
-/// targets with one name; those that `are_others` count for other targets already, and who has the name now comes last.
+/// inherits, and gave one of the names, or none where none was to be given. Of several each is one of this session, as of
+/// two targets with one name: what is noted already is another one's, and who has the name now comes last.
 pub(crate) fn remembered<'h>(
-    history: &'h [PastBuild],
+    history: impl Iterator<Item = &'h PastBuild>,
     stamp: &Stamp,
     tags: &[Reference],
     began: Timestamp,
-    are_others: impl Fn(&PastBuild) -> bool,
+    is_noted: impl Fn(&PastBuild) -> bool,
 ) -> Option<&'h PastBuild> {
     let gives = |past: &PastBuild| {
         let is_given = |name: &Reference| tags.iter().any(|tag| tag.names_the_same(name));
@@ -104,9 +104,9 @@ pub(crate) fn remembered<'h>(
     };
     let is_it = |past: &&PastBuild| {
         let is_ours = stamp.is_whole() && past.stamp == *stamp && past.began >= began;
-        is_ours && !past.wrote.is_empty() && gives(past) && !are_others(past)
+        is_ours && !past.wrote.is_empty() && gives(past)
     };
-    history.iter().filter(is_it).min_by_key(|past| past.ended)
+    history.filter(is_it).min_by_key(|past| (is_noted(past), past.ended))
 }
 
 #[cfg(test)]
@@ -217,13 +217,15 @@ mod tests {
         };
         let found = |history: &[PastBuild], tags: &[&str]| {
             let tags: Vec<_> = tags.iter().map(|text| name(text)).collect();
-            let is_first = |past: &PastBuild| past.id == "9";
-            let found = remembered(history, &key("p", "s").into(), &tags, at(BEGAN), is_first);
+            let is_noted = |past: &PastBuild| past.id == "9";
+            let found = remembered(history.iter(), &key("p", "s").into(), &tags, at(BEGAN), is_noted);
             found.map(|past| past.wrote.clone()).unwrap_or_default()
         };
         let app = || past(1, &["docker.io/library/app:latest"]);
         assert_eq!(found(&[app(), past(2, &["other"])], &["app", "x"]), [id(1)]);
-        assert_eq!(found(&[app(), past(9, &["app"])], &["app"]), [id(1)], "the other is another target's");
+        assert_eq!(found(&[past(9, &["app"])], &["app"]), [id(9)]);
+        let later = PastBuild { ended: Some(at(BEGAN + 2)), ..app() };
+        assert_eq!(found(&[past(9, &["app"]), later], &["app"]), [id(1)], "the other one is known");
         let later = PastBuild { ended: Some(at(BEGAN + 2)), ..past(2, &["app"]) };
         assert_eq!(found(&[later, app()], &["app"]), [id(1)], "what has the name now is the last target's");
         assert_eq!(found(&[PastBuild { wrote: Vec::new(), ..app() }], &["app"]), []);
@@ -234,7 +236,7 @@ mod tests {
         assert_eq!(found(&[PastBuild { stamp: key("p", "t").into(), ..app() }], &["app"]), [], "another session's");
         let half = Stamp { session: None, ..key("p", "s").into() };
         let of_half = [PastBuild { stamp: half.clone(), ..app() }];
-        assert_eq!(remembered(&of_half, &half, &[name("app")], at(BEGAN), |_| false), None);
+        assert_eq!(remembered(of_half.iter(), &half, &[name("app")], at(BEGAN), |_| false), None);
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn the_newest_of_the_replaced_are_kept_where_that_is_asked(engine: &Engine, buil
     assert_eq!(there(&made), [false, false, false, false, false, true]);
 }
 
-/// On containerd's store dkb asks for the history of a tag and for the events of a result. Both may be refused, and
+/// dkb asks for the history of a tag and, on containerd's store, for the events of a result. Both may be refused, and
 /// without attestations docker names its result by something that the engine does not know.
 fn a_result_is_found_whatever_the_engine_says_the_quick_way(engine: &Engine) {
     let maker = Maker::new(engine, Builder::BuildKit);
@@ -89,8 +89,7 @@ fn a_result_is_found_whatever_the_engine_says_the_quick_way(engine: &Engine) {
         assert!(last.is_none_or(|last: String| last != now && !engine.has(&last)), "round {round}");
         last = Some(now);
     }
-    let asked = |path| proxy.requests().iter().any(|request| request.is("GET", path));
-    assert_eq!(asked("/images/app:latest/history"), engine.is_containerd_store());
+    assert!(proxy.requests().iter().any(|request| request.is("GET", "/images/app:latest/history")));
 }
 
 /// `ONBUILD`: steps that the classic builder does not show.
