@@ -74,7 +74,7 @@ pub(crate) fn step(action: &str, kind: &str, id: &str, names: &[&str], reason: &
 pub(crate) fn file(engine: &Engine, verb: &str, scope: Option<&Value>, steps: &[Value]) -> String {
     let engine = json!({ "id": identity(engine), "endpoint": "unix:///\u{1b}[2J", "version": "\u{202e}1" });
     let mut plan = json!({
-        "schema": 1, "kind": verb, "engine": engine, "created": "2020-01-01T00:00:00Z", "steps": steps, "kept": [],
+        "schema": 1, "kind": verb, "engine": engine, "created": "2999-01-01T00:00:00Z", "steps": steps, "kept": [],
         "totals": { "steps": 0, "done": 0, "failed": 0, "kept": 0, "bytes": 0, "bytes_to_cache": 0, "up_to": false },
     });
     if let Some(scope) = scope {

@@ -210,11 +210,17 @@ fn a_tag_that_two_sessions_took_at_once_goes_back_past_both(engine: &Engine) {
     }
 }
 
-/// The second one is a working copy's own, which nobody opened. The first may take it back in between.
+/// The second one is a working copy's own, which nobody opened. The first may take it back in between, and who had it
+/// before them may be one of ours too.
 fn a_tag_that_two_sessions_took_in_turn_goes_back_whichever_ends_first(engine: &Engine) {
-    for (first_ends_first, turns) in [(true, 2), (false, 2), (true, 3), (false, 3)] {
-        let theirs = engine.image().label("who", "owner").tag("app:dev").make();
+    for (first_ends_first, turns, of_ours) in
+        [(true, 2, false), (false, 2, false), (true, 3, false), (false, 3, false), (true, 3, true), (false, 3, true)]
+    {
         let books = Books::of(engine);
+        let theirs = engine.image().label("who", "owner").tag("app:dev").make();
+        if of_ours {
+            books.built(&key("another", "local-1"), &theirs, &["app:dev"]);
+        }
         let at_work = opened(&books, &key(PROJECT, SESSION));
         for (n, session) in [SESSION, "local", SESSION].into_iter().take(turns).enumerate() {
             let context = Context::from_base(&format!("RUN echo {first_ends_first} {turns} {n} >/n"));
@@ -287,12 +293,19 @@ fn the_image_of_a_failed_build_on_an_image_of_its_own_session_is_known(engine: &
     let books = Books::of(engine);
     let (base, child) = (Context::from_base("RUN echo base >/base"), Context::new());
     let child = child.dockerfile("FROM shop/base:1\nRUN echo ours >/ours\n");
+    let long = Context::from_base("RUN sleep 5; false");
+    let other = Context::new().dockerfile("FROM shop/base:1\nRUN echo other >/other\n");
+    // And two at once, while somebody else builds on.
     let script = format!(
-        "set -e; dkb=$0; $dkb build -q -t shop/base:1 {base}; \
+        "set -e; dkb=$0; $dkb build -q -t shop/base:1 {base}; docker build -q {long} >/dev/null 2>&1 & \
          ! $dkb build -t localhost:1/app:dev -t app:dev --push {child}; \
-         ! $dkb build --metadata-file /nowhere/file {child}",
+         ! $dkb build --metadata-file /nowhere/file {child}; \
+         for context in {child} {other}; do $dkb build -t localhost:1/app:dev -t app:dev --push $context & done; \
+         for context in {child} {other}; do $dkb build --metadata-file /nowhere/file $context & done; wait",
         base = base.path().display(),
-        child = child.path().display()
+        child = child.path().display(),
+        other = other.path().display(),
+        long = long.path().display(),
     );
     for _ in 0..2 {
         let dkb = books.dkb(engine).no_env("DKB_SESSION").env("DOCKER_BUILDKIT", "1").args(["guard", "--", "sh", "-c"]);

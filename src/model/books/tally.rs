@@ -373,17 +373,26 @@ impl Tally {
         }
     }
 
-    /// Only the last owner of a tag counts: that is whom it goes back to. An earlier one lost it to that one. But what
-    /// another session of ours made goes at that one's end, so whoever was the last that is none of ours counts too, and
-    /// stands before it. Whoever turned out to be the session itself, whose builds at once are not noted in the order in
-    /// which they tagged, is none.
+    /// Whom a tag goes back to: its last owner stands last. An earlier one lost it to that one. But what a session of ours
+    /// made goes at that one's end, so before it stands who had the tag last that is another session's, and so on to the
+    /// last that is nobody's here. Whoever turned out to be the session itself, whose builds at once are not noted in the
+    /// order in which they tagged, is none.
     fn last_owners(&self, session: usize, took: &[(Position, Taken)]) -> Vec<(Position, Taken)> {
         let is_foreign = |place: Position, from| self.made_by(session, from).is_none_or(|made| made < place);
-        let is_ours = |(_, taken): &&(Position, Taken)| self.owners(taken.from).next().is_some();
-        let mut owners = took.iter().rev().filter(|(place, taken)| is_foreign(*place, taken.from));
-        let last = owners.next();
-        let of_nobody_here = last.filter(is_ours).and_then(|_| owners.find(|owner| !is_ours(owner)));
-        of_nobody_here.into_iter().chain(last).cloned().collect()
+        let (mut owners, mut makers) = (Vec::new(), BTreeSet::new());
+        for (place, taken) in took.iter().rev().filter(|(place, taken)| is_foreign(*place, taken.from)) {
+            let known = makers.len();
+            makers.extend(self.owners(taken.from));
+            let is_nobodys = self.owners(taken.from).next().is_none();
+            if is_nobodys || makers.len() > known {
+                owners.push((*place, taken.clone()));
+            }
+            if is_nobodys {
+                break;
+            }
+        }
+        owners.reverse();
+        owners
     }
 }
 

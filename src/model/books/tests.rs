@@ -158,7 +158,7 @@ impl Plain {
         }
     }
 
-    /// The last owner, and before it, if that is ours, the last that is not.
+    /// The last owner, and before it the last of each other session of ours, up to the last that is nobody's.
     fn took(&self) -> BTreeMap<(SessionKey, Reference), Vec<ImageId>> {
         let made_since = |place: &usize, of: &SessionKey, id: ImageId| {
             self.made_at.get(&(of.clone(), id)).is_some_and(|made| made >= place)
@@ -167,11 +167,21 @@ impl Plain {
         for (_, whose, from) in self.took.iter().filter(|(place, (of, _), from)| !made_since(place, of, *from)) {
             all.entry(whose.clone()).or_default().push(*from);
         }
-        let is_ours = |id: ImageId| self.made.iter().any(|(_, made)| *made == id);
         for owners in all.values_mut() {
-            let last = owners.pop().expect("one at least");
-            let root = owners.iter().rev().find(|id| !is_ours(**id)).copied().filter(|_| is_ours(last));
-            *owners = root.into_iter().chain([last]).collect();
+            let (mut makers, mut kept) = (BTreeSet::new(), Vec::new());
+            for id in owners.iter().rev() {
+                let made: BTreeSet<_> = self.made.iter().filter(|(_, made)| made == id).map(|(key, _)| key).collect();
+                if made.is_empty() {
+                    kept.push(*id);
+                    break;
+                }
+                if !made.is_subset(&makers) {
+                    kept.push(*id);
+                }
+                makers.extend(made);
+            }
+            kept.reverse();
+            *owners = kept;
         }
         all
     }
@@ -294,6 +304,14 @@ fn a_tag_that_went_from_session_to_session_is_owed_to_whoever_had_it_first() {
         assert_eq!(owed(&books, left), [id(9)], "{image} gives it back to whoever had it first");
         assert!(books.sessions[&keys[left]].held.contains(&id(9)));
     }
+    // And where that one is a session of ours, which goes on.
+    let mine = Record::Build(Build { tags: vec![tag()], ..build("9", &keys[2], 9, &[]) });
+    let mut books = Books::default();
+    [mine].iter().chain(&again).for_each(|record| books.apply(record.clone()));
+    for record in [gone(1), gone(4), cleaned(0)] {
+        books.apply(record);
+    }
+    assert_eq!(books.sessions[&keys[1]].took, [Taken { tag: tag(), from: id(9) }]);
     // Somebody else has had it since.
     let mut books = Books::default();
     all[..3].iter().for_each(|record| books.apply(record.clone()));
