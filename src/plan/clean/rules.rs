@@ -85,16 +85,16 @@ impl<'a> CleanRules<'a> {
             returns(look, policy, claims).into_iter().partition(|(tag, back)| is_given(back.from, tag));
         rules.returns = now;
         rules.waiting.extend(BTreeMap::into_values(for_later).map(|back| back.to));
-        // What is in doubt, asked to stay or being built on stays with its name, and with it all that stays while no
-        // session ends.
+        // What is in doubt, asked to stay or being built on stays with its name.
         let stays = |id: ImageId| {
             let image = look.snapshot.image(id)?;
             let build = || rules.build_runs(image).map(|stay| stay.reason);
             let Some(claim) = claims.in_scope(id) else { return build() };
-            rules
-                .stays(image, claim)
-                .find(|stay| stay.names == OurNames::Stay || !policy.ends_sessions())
-                .map(|stay| stay.reason)
+            // While no session ends, a name leaves only what stays for somebody else alone.
+            let first = rules.stays(image, claim).next().filter(|stay| stay.names != OurNames::Go);
+            let first = first.filter(|_| !policy.ends_sessions());
+            let with_its_names = || rules.stays(image, claim).find(|stay| stay.names == OurNames::Stay);
+            first.or_else(with_its_names).map(|stay| stay.reason)
         };
         let staying: BTreeMap<Reference, KeptReason> =
             rules.returns.iter().filter_map(|(tag, back)| Some((tag.clone(), stays(back.from)?))).collect();

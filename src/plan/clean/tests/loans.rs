@@ -29,6 +29,8 @@ fn rule_9_a_taken_tag_goes_back_and_what_it_was_taken_from_waits_for_it() {
     assert_eq!(opened.steps(&tagged), [""; 0], "until it ends");
     let used = case(images(), vec![took.clone()]).containers(vec![container("x", 1, ContainerState::Exited)]);
     assert_eq!(used.steps(&tagged), [""; 0], "with its name");
+    let named = case(vec![image(1).tag("app").tag("theirs").done(), image(7).done()], vec![took.clone()]);
+    assert_eq!(named.steps(&tagged), ["give 7 app:latest"], "it stays for somebody else");
 
     let theirs = |life| {
         let mut case = case(images(), vec![build("b", &other, 7, &[]), took.clone()]).life(of.clone(), life);
