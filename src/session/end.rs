@@ -85,7 +85,11 @@ pub(crate) async fn end(
                 return Err(opened_elsewhere(&seen.info.endpoint));
             }
             Some(opening) => engine.map_or(Ok(()), |engine| session.is_on(opening, engine))?,
-            None => manner.opened &= !session.is_elsewhere(engine),
+            // One whose name was made up was opened here, if this ledger has heard of it, whatever became of the note.
+            None => {
+                manner.opened |= key.session.is_made_up() && seen.books.sessions.contains_key(key);
+                manner.opened &= !session.is_elsewhere(engine);
+            }
         }
         let plan = plan(app, &mut seen, key, manner).await?;
         Ok::<_, Error>((seen, plan))
@@ -105,7 +109,7 @@ pub(crate) async fn end(
         return Ok(None);
     }
     let known = seen.books.sessions.contains_key(key);
-    if manner.opened && !known && (session.owner(None).is_some() || !plan.steps.is_empty()) {
+    if manner.opened && !known {
         // Or it would depend on how fast its watcher was whether anybody knows it later.
         let session = introduction(app, key, &seen.books, session.opened(engine.as_deref()).unwrap_or(seen.began));
         let _ = seen.ledger.append_aside(vec![session.clone()]).await;

@@ -100,8 +100,7 @@ fn finish(app: &App, id: &str, keep_tagged: bool) -> Result<u8> {
         }
     }
     let opened = session.owner(None).is_some();
-    // One whose name was made up was opened by somebody, whatever became of the note of that.
-    let manner = Manner { keep_tagged, opened: opened || key.session.is_made_up(), own: false };
+    let manner = Manner { keep_tagged, opened, own: false };
     let Some(ended) = app.runtime()?.block_on(end::end(app, &key, manner, None, is_kept_open, asked_to_stop()))? else {
         say_that_it_goes_on(&key, is_kept_open(None));
         return Ok(0);

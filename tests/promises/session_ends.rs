@@ -210,6 +210,10 @@ fn what_a_command_makes_once_its_guard_was_killed_goes_when_its_session_is_named
     let left = || (engine.api().containers().len(), engine.api().volumes().len());
     assert_eq!(left(), (1, 1), "{}", engine.inventory());
     let name = std::fs::read_to_string(folder.join("name")).expect("the session's name");
+    // Who has another ledger has never heard of it.
+    let others = State::new();
+    engine.dkb_in(&others).cwd(&folder).args(["session", "end", name.trim()]).run();
+    assert_eq!(left(), (1, 1), "{}", engine.inventory());
     dkb().args(["session", "end", name.trim()]).run().success();
     assert_eq!(left(), (0, 0), "{}", engine.inventory());
     assert!(!engine.api().networks().iter().any(|network| network["Name"] == "late"), "{}", engine.inventory());

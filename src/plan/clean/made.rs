@@ -1,8 +1,9 @@
 //! Why something that bears a session's run label stays, by when it was made.
 //!
 //! 1. Two people may use one name for a session, each with a ledger of his own. So what is older than all that this
-//!    ledger knows of the session stays, unless nobody else can have come to the name. A session that was cleaned as a
-//!    whole begins anew when somebody is at work in it again.
+//!    ledger knows of the session stays, unless nobody else can have come to the name: a CI job's or a working copy's
+//!    own, or one that dkb made up and that this ledger has heard of. A session that was cleaned as a whole begins anew
+//!    when somebody is at work in it again.
 //! 2. `older_than` narrows.
 //!
 //! Where the engine does not say when it was made, it is as old, or as young, as it takes to stay.
@@ -29,7 +30,8 @@ pub(crate) fn stays_by_age(
 }
 
 fn has_its_name_alone(look: &CleanLook, key: &SessionKey) -> bool {
-    *key == look.here.key && look.here.alone || key.session.is_made_up()
+    let is_known = || look.books.sessions.contains_key(key) || look.opened.contains_key(key);
+    *key == look.here.key && look.here.alone || key.session.is_made_up() && is_known()
 }
 
 /// Since when this ledger knows of the session as it is now.
