@@ -148,6 +148,20 @@ pub(super) fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
     lines
 }
 
+/// A list in lines of about so many columns, broken between its items alone: one may be a command.
+pub(super) fn by_items(list: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for item in list.split_inclusive(", ") {
+        match lines.last_mut() {
+            Some(line) if line.chars().count().saturating_add(item.trim_end().chars().count()) <= width => {
+                line.push_str(item);
+            }
+            _ => lines.push(item.to_owned()),
+        }
+    }
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
 /// The same text, and what can't be seen in it, or would do something, written out: `\n`, `\u{1b}`.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     let cut = text.char_indices().nth(LONGEST).map(|(at, _)| text.split_at(at));
@@ -243,6 +257,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_list_is_broken_between_its_items() {
+        let lines = |list, width| by_items(list, width);
+        assert_eq!(lines("a, b (run: dkb session end b), c", 12), ["a,", "b (run: dkb session end b),", "c"]);
+        assert_eq!(lines("a, b, c", 5), ["a, b,", "c"]);
+        assert_eq!(lines("one item of many words", 5), ["one item of many words"]);
+        assert_eq!(lines("", 5), [""; 0]);
+    }
 
     #[test]
     fn what_would_do_something_is_written_out() {

@@ -2,7 +2,7 @@
 
 use super::Page;
 use super::actions::row;
-use super::page::wrapped;
+use super::page::{by_items, wrapped};
 
 /// Columns for the rest, below which it has lines of its own.
 const ENOUGH: usize = 40;
@@ -31,7 +31,8 @@ impl Table {
             let head = format!("{a:<verb$}  {b:>n$} {c:<what$}");
             let left = most.saturating_sub(begins);
             if left >= ENOUGH || begins.saturating_add(rest.chars().count()) <= most {
-                for (at, rest) in wrapped(rest, left, 0).iter().enumerate() {
+                let rests = if page.width().is_some() { wrapped(rest, left, 0) } else { by_items(rest, left) };
+                for (at, rest) in rests.iter().enumerate() {
                     let head = if at == 0 { &head } else { "" };
                     page.line(format!("{head:<begins$}{rest}").trim_end());
                 }
