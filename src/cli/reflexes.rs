@@ -219,6 +219,9 @@ fn of_word(at: &Command, verb: &str, typed: &str, read: &str) -> Option<Error> {
             "it takes what was built here, and no kinds".to_owned(),
             format!("yours: dkb clean --dry-run; all {kind}: dkb sweep --only {kind} --dry-run"),
         ),
+        ("clean", None) if matches!(typed, "seconds" | "minutes" | "hours" | "days") => {
+            (format!("it takes no word like '{typed}'"), format!("a time is one word: 3{}", &typed[..1]))
+        }
         ("clean", None) => (
             "it takes what was built here, and no names".to_owned(),
             format!("what would become of it: dkb status {typed}; to take it: docker rmi {typed}"),

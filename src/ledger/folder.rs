@@ -163,6 +163,13 @@ impl Folder {
         Ok(Some(access))
     }
 
+    /// Whether what is missing on the way here could be made, which only trying tells.
+    pub(super) fn can_be_made(&self) -> Result<()> {
+        let Some(first) = self.root.ancestors().take_while(|path| !path.exists()).last() else { return Ok(()) };
+        let tried = fs::create_dir(first).and_then(|()| fs::remove_dir(first));
+        tried.map_err(|error| Error::failed(format!("making the folder {}", first.display()), error))
+    }
+
     /// Makes what is missing on the way here.
     pub(super) fn make(&self) -> Result<Access> {
         if let Some(access) = self.look()? {

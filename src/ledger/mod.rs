@@ -66,7 +66,8 @@ impl State {
 
     /// Whether the folder and those in it may be relied on. What is refused would read as if nothing were in it.
     pub fn check(&self) -> Result<()> {
-        ["engines", "builds", "sessions"].iter().try_for_each(|name| self.folder.join(name).look().map(drop))
+        ["engines", "builds", "sessions"].iter().try_for_each(|name| self.folder.join(name).look().map(drop))?;
+        self.folder.can_be_made()
     }
 
     /// The ledger of the engine with this identity.

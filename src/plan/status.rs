@@ -18,6 +18,8 @@ pub(crate) struct SessionSummary {
     pub life: Life,
     /// The session that this run is in.
     pub here: bool,
+    /// This working copy's own, under this project's name or another one.
+    pub own: bool,
     /// When somebody was last at work in it, as far as the books know.
     pub last: Timestamp,
     /// When it was cleaned, if nobody was at work in it since: what it has yet stayed then.
@@ -94,10 +96,11 @@ pub(crate) fn every_session(
         images.sort_by(|a, b| (b.built, a.id).cmp(&(a.built, b.id)));
         let life = look.lives.get(&entry.key).copied().unwrap_or(Life::Unowned);
         let (key, here) = (entry.key.clone(), entry.key == look.here.key);
+        let own = key.session == look.here.copy;
         let bytes = |of: &BTreeMap<SessionKey, u64>| of.get(&key).copied().unwrap_or(0);
         let (cache, shared_cache) = (bytes(&cache.of), bytes(&cache.shared));
         let cleaned = entry.cleaned.filter(|_| entry.is_cleaned());
-        SessionSummary { key, here, life, last: entry.last, cleaned, images, cache, shared_cache }
+        SessionSummary { key, here, own, life, last: entry.last, cleaned, images, cache, shared_cache }
     });
     let mut found: Vec<SessionSummary> = summaries.collect();
     // The newest first, and all of one project together.

@@ -94,7 +94,7 @@ pub(crate) fn human(
             project = Some(&session.key.project);
             page.bold(&session.key.project);
         }
-        let whose = WhoseSession::of(&session.key, session.here);
+        let whose = WhoseSession::of(&session.key, session.own);
         let is_said = whose == WhoseSession::ThisCopy && session.life == Life::Unowned;
         let here = if session.here && !is_said { ", this one" } else { "" };
         let moments = Moments { last: session.last, now };
@@ -170,7 +170,7 @@ pub(crate) fn list(shown: &[ShownSession], every: bool, now: Timestamp, style: S
         |key: &SessionKey| if every { format!("{}  {}", key.project, key.session) } else { key.session.to_string() };
     let width = shown.iter().map(|shown| name(&shown.session.key).chars().count()).max().unwrap_or(0);
     for ShownSession { session, owner, builds } in shown {
-        let whose = WhoseSession::of(&session.key, session.here);
+        let whose = WhoseSession::of(&session.key, session.own);
         let moments = Moments { last: session.last, now };
         let at_work = at_work(whose, (session.life, *builds), owner.as_ref(), session.cleaned, moments);
         let images = count(session.images.len(), "image");

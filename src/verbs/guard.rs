@@ -193,7 +193,7 @@ fn beyond_reach(key: &SessionKey, error: &Error, opened: Option<Opened>) {
 }
 
 fn failed(key: &SessionKey, error: &Error, opened: Option<Opened>) {
-    report::say(error.under(format_args!("session {} was not cleaned", key.session)));
+    report::warn(error.under(format_args!("session {} was not cleaned", key.session)));
     if error.kind != ErrorKind::Elsewhere {
         // Where the engine was never reached nobody but this file knows of the session, and only its name finds it.
         report::say(format_args!("to clean it: dkb session end {}", key.session));

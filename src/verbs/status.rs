@@ -170,7 +170,7 @@ async fn about<'a>(app: &App, seen: &mut Observation, image: &'a Image) -> Resul
         cleaned,
         cache_pending: seen.cache_bytes().pending,
         builds: of.as_ref().is_some_and(|of| seen.builds_in(of)),
-        here: of.as_ref() == Some(&app.key),
+        own: of.as_ref().is_some_and(|of| of.session == app.identity.copy),
         of,
         compose,
         owner,

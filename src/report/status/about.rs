@@ -21,8 +21,8 @@ pub(crate) struct About<'a> {
     pub of: Option<SessionKey>,
     /// The project of compose's that it was built for.
     pub compose: Option<Name>,
-    /// That is the session that this run is in.
-    pub here: bool,
+    /// That session is this working copy's own, under this project's name or another one.
+    pub own: bool,
     pub life: Option<Life>,
     /// When the session was cleaned, if nobody was at work in it since.
     pub cleaned: Option<Timestamp>,
@@ -67,7 +67,7 @@ fn about_one(page: &mut Page, about: &About, now: Timestamp) {
     page.bold(format_args!("{}  {names}", about.image.id.short()));
     if let (Some(of), Some(built)) = (&about.of, about.built) {
         let life = about.life.unwrap_or(Life::Unowned);
-        let whose = WhoseSession::of(of, about.here);
+        let whose = WhoseSession::of(of, about.own);
         let at_work =
             at_work(whose, (life, about.builds), about.owner.as_ref(), about.cleaned, Moments { last: built, now });
         let compose = about.compose.as_ref().map(|name| format!(", compose project {name}")).unwrap_or_default();

@@ -48,8 +48,8 @@ pub(super) enum WhoseSession {
 }
 
 impl WhoseSession {
-    pub(super) fn of(key: &SessionKey, here: bool) -> Self {
-        match (key.session.is_local(), here) {
+    pub(super) fn of(key: &SessionKey, own: bool) -> Self {
+        match (key.session.is_local(), own) {
             (true, true) => Self::ThisCopy,
             (true, false) => Self::AnotherCopy,
             (false, _) => Self::Named,
