@@ -322,17 +322,20 @@ impl Tally {
             }
             let tag = self.seed.hash_one(taken.tag.canonical());
             self.takers.entry(taken.from).or_default().insert((session, tag));
-            let took = self.took.entry(session).or_default().entry(tag).or_default();
-            took.push((self.place, taken));
-            if took.len() > MOST_OWNERS {
-                let late = took.split_off(MOST_OWNERS / 2);
-                let early = std::mem::replace(took, late);
-                let mut kept = self.last_owners(session, &early);
-                let took = self.took.entry(session).or_default().entry(tag).or_default();
-                kept.append(took);
-                *took = kept;
-            }
+            self.took.entry(session).or_default().entry(tag).or_default().push((self.place, taken));
+            self.shorten(session, tag);
         }
+    }
+
+    /// Lets the early owners of a tag go that can't count any more, where there are many.
+    fn shorten(&mut self, session: usize, tag: HashKey) {
+        let Some(took) = self.took.get_mut(&session).and_then(|tags| tags.get_mut(&tag)) else { return };
+        let Some(early) = took.len().checked_sub(MOST_OWNERS).filter(|more| *more > 0) else { return };
+        let late = took.split_off(early.max(MOST_OWNERS / 2));
+        let early = std::mem::take(took);
+        let mut kept = self.last_owners(session, &early);
+        kept.extend(late);
+        self.took.entry(session).or_default().insert(tag, kept);
     }
 
     /// An image of ours goes from which other sessions have taken tags: from now on they owe these to whoever the image's
@@ -363,6 +366,7 @@ impl Tally {
                 }
                 took.extend(owed.iter().map(|(from, _)| (self.place, Taken { tag: taken.tag.clone(), from: *from })));
             }
+            self.shorten(taker, tag);
             for (from, is_held) in owed {
                 self.takers.entry(from).or_default().insert((taker, tag));
                 let held = &mut self.sessions[taker].held;

@@ -223,7 +223,10 @@ fn is_part_of(part: &Plan, all: &Plan, books: &Books, compose: Option<&Name>) ->
             Deed::RemoveImage { id, .. } | Deed::Untag { image: id, .. } if !is_about(*id) => {
                 return Err(format!("{id} was not built for it"));
             }
-            Deed::GiveBack { .. } | Deed::RemoveNetwork { .. } | Deed::RemoveVolume { .. } => {
+            Deed::GiveBack { .. } if !all.steps.iter().any(|other| other.deed == step.deed) => {
+                return Err(format!("{:?} goes back only with the name", step.deed));
+            }
+            Deed::RemoveNetwork { .. } | Deed::RemoveVolume { .. } => {
                 return Err(format!("{:?} comes with the end of a session", step.deed));
             }
             _ => {}
