@@ -186,6 +186,11 @@ pub(super) fn of_refusal(refusal: &clap::Error, command: &Command, verbs: &[Stri
             let next = meant(nearest(value, valid.iter().map(String::as_str)));
             Some(Error::usage(read, format!("{arg} takes {}{not}", valid.join(", "))).hint(next))
         }
+        ErrorKind::ValueValidation => {
+            let (arg, value) = (bare(typed(ContextKind::InvalidArg)?), typed(ContextKind::InvalidValue)?);
+            let why = std::error::Error::source(refusal).map(|why| format!(": {why}")).unwrap_or_default();
+            Some(Error::usage(read, format!("{arg} does not take '{value}'{why}")).hint(help))
+        }
         ErrorKind::ArgumentConflict => {
             let prior = match refusal.get(ContextKind::PriorArg)? {
                 ContextValue::String(one) => bare(one),

@@ -349,6 +349,7 @@ fn habits_lead_to_the_verb_that_was_meant_and_to_none_that_takes_more() {
         (&["dkb", "clean", "--dry-rn"], "did you mean --dry-run?"),
         (&["dkb", "clean", "--tag"], "did you mean --tagged?"),
         (&["dkb", "clean", "--older"], "did you mean --older-than?"),
+        (&["dkb", "log", "--last", "x"], "dkb log --help shows what there is"),
         (&["dkb", "clean", "--older-than", "3", "days"], "a time is one word: 3d"),
         (&["dkb", "clean", "--dr"], "did you mean --dry-run?"),
         (&["dkb", "stat"], "did you mean status?"),

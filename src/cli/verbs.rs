@@ -25,7 +25,7 @@ Usage: dkb [FLAGS] VERB [ARG...]
 
   build ARG...     Build as docker does, and tidy up after
   bake, compose    The same for many targets at once
-  clean            Remove what dkb's builds made, no more
+  clean            Remove what dkb's builds left, no more
   status [IMAGE]   Show what is ours, and why it stays
   log [IMAGE]      Show what went, when and why
   guard -- CMD...  Run a command, and clean up after it
@@ -169,10 +169,10 @@ Examples:
 );
 
 const CLEAN: HelpPage = (
-    "Remove what dkb's builds made here, and nothing else",
+    "Remove what dkb's builds left here, with --tagged their tagged images too, and nothing else",
     "\
 Examples:
-  dkb clean --dry-run               what would go, from this project
+  dkb clean --dry-run               what would go, of this working copy
   dkb clean --session               after a CI job: all that it made, tags too
   dkb clean --tagged --keep-last 2  outdated versions as well",
 );

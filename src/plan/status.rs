@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::cache::CacheBytes;
 use super::clean::CleanLook;
-use crate::model::{Image, ImageId, Life, Name, SessionKey, total};
+use crate::model::{Image, ImageId, Life, Name, SessionEntry, SessionKey, total};
 
 /// One session: what it left, and whether anybody is still at work in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +90,12 @@ pub(crate) fn every_session(
             });
         }
     }
-    let summaries = look.books.sessions.values().filter(|entry| wanted(&entry.key)).map(|entry| {
+    // Of one that has just been opened no book knows yet.
+    let is_new = |key: &SessionKey| !look.books.sessions.contains_key(key);
+    let new = look.opened.iter().filter(|(key, _)| is_new(key));
+    let new: Vec<SessionEntry> = new.map(|(key, opening)| SessionEntry::new(key.clone(), opening.since)).collect();
+    let all = look.books.sessions.values().chain(&new);
+    let summaries = all.filter(|entry| wanted(&entry.key)).map(|entry| {
         let mut images = owned.remove(&entry.key).unwrap_or_default();
         // The newest first; among equals the order of IDs, so that two looks read the same.
         images.sort_by(|a, b| (b.built, a.id).cmp(&(a.built, b.id)));

@@ -294,6 +294,7 @@ fn a_session_that_was_started_twice_takes_two_ends(engine: &Engine) {
     let dkb = engine.dkb_in(&state).project("p").session("twice");
     for _ in 0..2 {
         assert_eq!(start(&dkb, "600s"), "twice");
+        dkb.clone().args(["session", "list"]).run().success().says("twice");
     }
     build(&dkb, "twice", "s:1");
     let end = || dkb.clone().args(["session", "end", "twice"]).run().success();

@@ -195,10 +195,10 @@ pub(super) fn done(
     let mut page = if head { heading(host, plan, style) } else { Page::new(style) };
     if let Some(disk) = &told.disk {
         page.line(how_full(disk));
-        // Where something is to go and nothing may, it is asked why.
-        if head && disk.need > 0 && plan.steps.is_empty() {
-            kept(&mut page, plan, policy, false);
-        }
+    }
+    // Where something is to go and nothing may, it is asked why.
+    if head && plan.steps.is_empty() && told.disk.is_none_or(|disk| disk.need > 0) {
+        kept(&mut page, plan, policy, false);
     }
     totals(&mut page, plan, "removed", |step| step.is_done());
     to_cache(&mut page, plan, "moved");
