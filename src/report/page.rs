@@ -150,16 +150,17 @@ pub(super) fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
 
 /// A list in lines of about so many columns, broken between its items alone: one may be a command.
 pub(super) fn by_items(list: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
+    let mut lines = Vec::new();
+    let mut line = String::new();
     for item in list.split_inclusive(", ") {
-        match lines.last_mut() {
-            Some(line) if line.chars().count().saturating_add(item.trim_end().chars().count()) <= width => {
-                line.push_str(item);
-            }
-            _ => lines.push(item.to_owned()),
+        let length = line.chars().count().saturating_add(item.trim_end().chars().count());
+        if !line.is_empty() && length > width {
+            lines.push(std::mem::take(&mut line).trim_end().to_owned());
         }
+        line.push_str(item);
     }
-    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+    lines.push(line.trim_end().to_owned());
+    lines
 }
 
 /// The same text, and what can't be seen in it, or would do something, written out: `\n`, `\u{1b}`.
@@ -264,7 +265,7 @@ mod tests {
         assert_eq!(lines("a, b (run: dkb session end b), c", 12), ["a,", "b (run: dkb session end b),", "c"]);
         assert_eq!(lines("a, b, c", 5), ["a, b,", "c"]);
         assert_eq!(lines("one item of many words", 5), ["one item of many words"]);
-        assert_eq!(lines("", 5), [""; 0]);
+        assert_eq!(lines("", 5), [""], "a row without a list is a row");
     }
 
     #[test]
