@@ -120,3 +120,25 @@ pub(crate) fn every_session(
     });
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::model::books_tests::key;
+    use crate::model::image_tests::host;
+    use crate::model::{Books, Opening};
+    use crate::plan::clean::Here;
+
+    #[test]
+    fn a_session_that_was_just_opened_is_there_before_any_book_knows_of_it() {
+        let (snapshot, books, here) = (host(Vec::new(), Vec::new()), Books::default(), Here::somebody(key("p", "s")));
+        let opening = Opening { since: Timestamp::UNIX_EPOCH, copies: BTreeSet::new() };
+        let opened = HashMap::from([(key("p", "new"), opening)]);
+        let look = CleanLook { opened: &opened, ..CleanLook::of(&snapshot, &books, &here) };
+        let found = every_session(&look, &CacheBytes::default(), |_| true);
+        assert_eq!(found.iter().map(|session| &session.key).collect::<Vec<_>>(), [&key("p", "new")]);
+        assert!(every_session(&look, &CacheBytes::default(), |of| of.project.as_str() == "q").is_empty());
+    }
+}
