@@ -58,6 +58,13 @@ impl Endings {
     }
 }
 
+/// Whether an image stays that a session of ours made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stays {
+    Yes,
+    No,
+}
+
 #[derive(Default)]
 pub struct Tally {
     sessions: Vec<SessionEntry>,
@@ -85,6 +92,8 @@ pub struct Tally {
     took: HashMap<usize, ByKey<Vec<(Position, Taken)>>>,
     /// Which sessions have taken which tags from this image.
     takers: HashMap<ImageId, BTreeSet<(usize, HashKey)>>,
+    /// From which images of a session others have taken tags.
+    lent: HashMap<usize, BTreeSet<ImageId>>,
     place: Position,
     seed: RandomState,
 }
@@ -124,17 +133,23 @@ impl Tally {
             },
             Record::Gone { ids, .. } => {
                 for id in ids {
-                    self.hand_on(id);
+                    let mut makers: Vec<usize> = self.owners(id).collect();
+                    makers.sort_by_key(|maker| &self.sessions[*maker].key);
+                    self.hand_on(id, &makers, Stays::No);
                     self.ended.gone.extend([(id, self.place)]);
                 }
             }
             Record::Missed { ids, .. } => self.missed.extend(ids.into_iter().map(|id| (id, self.place))),
             Record::Cleaned { key, at } => {
-                if let Some(number) = self.numbers.get(&key) {
-                    let entry = &mut self.sessions[*number];
+                if let Some(number) = self.numbers.get(&key).copied() {
+                    // What stays of it, for others, is not the session's any more.
+                    let mut lent = self.lent.remove(&number).unwrap_or_default();
+                    lent.retain(|id| self.is_own(number, *id));
+                    lent.into_iter().for_each(|id| self.hand_on(id, &[number], Stays::Yes));
+                    let entry = &mut self.sessions[number];
                     entry.cleaned = Some(at);
                     entry.held.clear();
-                    self.took.remove(number);
+                    self.owe_nothing(number);
                 }
             }
             Record::Left { key, to, at, ids } => {
@@ -276,6 +291,9 @@ impl Tally {
             let makers = self.made.entry(id).or_default();
             makers.retain(|(maker, _)| *maker != of);
             makers.push((of, self.place));
+            if self.takers.contains_key(&id) {
+                self.lent.entry(of).or_default().insert(id);
+            }
         }
         let at = self.builds.len();
         let work = self.seed.hash_one((of, Work::of(&build)));
@@ -321,9 +339,27 @@ impl Tally {
                 continue;
             }
             let tag = self.seed.hash_one(taken.tag.canonical());
-            self.takers.entry(taken.from).or_default().insert((session, tag));
+            self.take(session, tag, taken.from);
             self.took.entry(session).or_default().entry(tag).or_default().push((self.place, taken));
             self.shorten(session, tag);
+        }
+    }
+
+    fn take(&mut self, taker: usize, tag: HashKey, from: ImageId) {
+        self.takers.entry(from).or_default().insert((taker, tag));
+        let lenders: Vec<usize> = self.owners(from).collect();
+        for lender in lenders {
+            self.lent.entry(lender).or_default().insert(from);
+        }
+    }
+
+    fn owe_nothing(&mut self, session: usize) {
+        for (tag, took) in self.took.remove(&session).unwrap_or_default() {
+            for (_, taken) in took {
+                if let Some(takers) = self.takers.get_mut(&taken.from) {
+                    takers.remove(&(session, tag));
+                }
+            }
         }
     }
 
@@ -338,12 +374,10 @@ impl Tally {
         self.took.entry(session).or_default().insert(tag, kept);
     }
 
-    /// An image of ours goes from which other sessions have taken tags: from now on they owe these to whoever the image's
-    /// own session took them from.
-    fn hand_on(&mut self, gone: ImageId) {
-        let Some(takers) = self.takers.get(&gone) else { return };
-        let mut makers: Vec<usize> = self.owners(gone).collect();
-        makers.sort_by_key(|maker| &self.sessions[*maker].key);
+    /// An image of ours goes, or a session is over that made it, and other sessions have taken tags from it: from now on
+    /// they owe these to whoever its makers took them from, or where it stays first to the image and then to these.
+    fn hand_on(&mut self, image: ImageId, makers: &[usize], stays: Stays) {
+        let Some(takers) = self.takers.get(&image) else { return };
         let owed = |(taker, tag): (usize, HashKey)| {
             let makers = makers.iter().filter(|maker| **maker != taker);
             let owed = makers.flat_map(|maker| {
@@ -352,7 +386,7 @@ impl Tally {
                 let owed = self.last_owners(*maker, took).into_iter().map(|(_, taken)| taken.from);
                 owed.map(|from| (from, held.contains(&from)))
             });
-            let owed: Vec<_> = owed.filter(|(from, _)| *from != gone && !self.is_own(taker, *from)).collect();
+            let owed: Vec<_> = owed.filter(|(from, _)| *from != image && !self.is_own(taker, *from)).collect();
             (taker, tag, owed)
         };
         let others = takers.iter().copied().filter(|(taker, _)| makers.iter().any(|maker| maker != taker));
@@ -360,15 +394,17 @@ impl Tally {
         for (taker, tag, owed) in all {
             let Some(took) = self.took.get_mut(&taker).and_then(|tags| tags.get_mut(&tag)) else { continue };
             for (place, taken) in std::mem::take(took) {
-                if taken.from != gone {
-                    took.push((place, taken));
-                    continue;
+                if taken.from == image {
+                    let owed = owed.iter().map(|(from, _)| Taken { tag: taken.tag.clone(), from: *from });
+                    took.extend(owed.map(|taken| (self.place, taken)));
                 }
-                took.extend(owed.iter().map(|(from, _)| (self.place, Taken { tag: taken.tag.clone(), from: *from })));
+                if taken.from != image || stays == Stays::Yes {
+                    took.push((place, taken));
+                }
             }
             self.shorten(taker, tag);
             for (from, is_held) in owed {
-                self.takers.entry(from).or_default().insert((taker, tag));
+                self.take(taker, tag, from);
                 let held = &mut self.sessions[taker].held;
                 if is_held && !held.contains(&from) {
                     held.push(from);

@@ -109,7 +109,8 @@ impl Plain {
             }
             Record::Gone { ids, .. } => {
                 for id in &ids {
-                    self.hand_on(*id);
+                    let makers = self.made.iter().filter(|(_, made)| made == id).map(|(key, _)| key.clone());
+                    self.hand_on(*id, &makers.collect(), false);
                     self.made.retain(|(_, made)| made != id);
                 }
                 self.claims.retain(|(_, id, _)| !ids.contains(id));
@@ -133,28 +134,36 @@ impl Plain {
                     self.took.push((self.place, (entry.key.clone(), taken.tag), taken.from));
                 }
             }
-            Record::Cleaned { key, .. } => self.took.retain(|(_, (of, _), _)| *of != key),
+            Record::Cleaned { key, .. } => {
+                let images: Vec<ImageId> = self.made.iter().filter(|(of, _)| *of == key).map(|(_, id)| *id).collect();
+                for id in images {
+                    self.hand_on(id, &BTreeSet::from([key.clone()]), true);
+                }
+                self.took.retain(|(_, (of, _), _)| *of != key);
+            }
             Record::Ledger { .. } | Record::More(_) => {}
         }
     }
 
-    /// Whoever has a tag from it owes that to whom its maker has it from.
-    fn hand_on(&mut self, gone: ImageId) {
+    /// Whoever has a tag from it owes that to whom its makers have it from, or where it stays first to it.
+    fn hand_on(&mut self, image: ImageId, makers: &BTreeSet<SessionKey>, stays: bool) {
         let owed = self.took();
         let before = std::mem::take(&mut self.took);
         for (place, (taker, tag), from) in before {
-            let is_maker = |key: &SessionKey| *key != taker && self.made.contains(&(key.clone(), gone));
-            if from != gone || !self.made.iter().any(|(key, _)| is_maker(key)) {
+            let is_maker = |key: &SessionKey| *key != taker && makers.contains(key);
+            if from != image || !makers.iter().any(is_maker) {
                 self.took.push((place, (taker, tag), from));
                 continue;
             }
+            let itself = stays.then(|| (place, (taker.clone(), tag.clone()), from));
             for ((maker, _), owed) in owed.iter().filter(|((maker, given), _)| is_maker(maker) && *given == tag) {
-                let is_own = |id: &&ImageId| self.made.contains(&(taker.clone(), **id)) || **id == gone;
+                let is_own = |id: &&ImageId| self.made.contains(&(taker.clone(), **id)) || **id == image;
                 debug_assert_ne!(*maker, taker);
                 for id in owed.iter().filter(|id| !is_own(id)) {
                     self.took.push((self.place, (taker.clone(), tag.clone()), *id));
                 }
             }
+            self.took.extend(itself);
         }
     }
 

@@ -84,15 +84,20 @@ fn lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<Imag
     lent
 }
 
-/// Those that must be there for that. What only sessions made that end now need not: who has the tag from it owes that
-/// to whom they had it from once it is gone.
+/// Those that must be there for that. What only sessions made that end now, or were cleaned before, need not: who has
+/// the tag from it owes that to whom they had it from once it is gone.
 pub(super) fn must_stay(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
     let ends = ends(look, policy);
     let is_over = |id: &ImageId| {
         let mut builds = claims.builds(*id).peekable();
-        builds.peek().is_some() && builds.all(|build| ends.contains(&build.of))
+        builds.peek().is_some() && builds.all(|build| ends.contains(&build.of) || was_cleaned(look, &build.of))
     };
     lent(look, policy, claims).into_iter().filter(|id| !is_over(id)).collect()
+}
+
+/// Whether a session was cleaned as a whole and nobody has come to it since: what is left of it stays for others alone.
+fn was_cleaned(look: &CleanLook, key: &SessionKey) -> bool {
+    look.life(key) != Life::Alive && look.books.sessions.get(key).is_some_and(SessionEntry::is_cleaned)
 }
 
 /// By which sessions, and from which images, the tag had been taken that this image bore.
@@ -106,11 +111,18 @@ fn taken_before<'a>(
     all.filter(move |(key, taken)| taken.tag.names_the_same(tag) && claims.gave(key, image, tag))
 }
 
-/// Where a tag goes that was taken from this image: past those that go with it and those of sessions that died, which
-/// would only give it on, to what they had it from. Where that is gone, to the last of the dead.
-fn back_to(look: &CleanLook, policy: &CleanPolicy, claims: &Claims, taken: &Taken) -> Option<ImageId> {
-    let is_dead = |key: &SessionKey| look.life(key) == Life::Dead;
-    let (mut open, mut of_the_dead) = (vec![taken.from], None);
+/// Where a tag goes that was taken from these images, from the last of them last: past those that go with it and those
+/// of sessions that died or are over, which would only give it on, to what they had it from. Where that is gone, to the
+/// last of the dead.
+fn back_to(
+    look: &CleanLook,
+    policy: &CleanPolicy,
+    claims: &Claims,
+    (tag, from): (&Reference, Vec<ImageId>),
+) -> Option<ImageId> {
+    let ends = ends(look, policy);
+    let is_over = |key: &SessionKey| look.life(key) == Life::Dead || ends.contains(key) || was_cleaned(look, key);
+    let (mut open, mut of_the_dead) = (from, None);
     let mut passed = HashSet::new();
     while let Some(to) = open.pop() {
         if !passed.insert(to) {
@@ -118,8 +130,10 @@ fn back_to(look: &CleanLook, policy: &CleanPolicy, claims: &Claims, taken: &Take
         }
         let goes = claims.in_scope(to).is_some();
         let mut builds = claims.builds(to).peekable();
-        let is_left = builds.peek().is_some() && builds.all(|build| is_dead(&build.of));
-        let there = !goes && look.snapshot.image(to).is_some_and(|image| !image.dropped);
+        let image = look.snapshot.image(to).filter(|_| !goes);
+        let is_meant = image.is_some_and(|image| Pattern::any_keeps(&policy.keep, image));
+        let is_left = builds.peek().is_some() && builds.all(|build| is_over(&build.of)) && !is_meant;
+        let there = image.is_some_and(|image| !image.dropped);
         if !goes && !is_left {
             if there {
                 return Some(to);
@@ -127,9 +141,9 @@ fn back_to(look: &CleanLook, policy: &CleanPolicy, claims: &Claims, taken: &Take
             continue;
         }
         of_the_dead = of_the_dead.or(there.then_some(to));
-        let before = taken_before(look, claims, to, &taken.tag);
+        let before = taken_before(look, claims, to, tag);
         // The last owner stands last.
-        open.extend(before.filter(|(key, _)| covers(look, policy, key) || is_dead(key)).map(|(_, before)| before.from));
+        open.extend(before.filter(|(key, _)| covers(look, policy, key) || is_over(key)).map(|(_, before)| before.from));
     }
     of_the_dead
 }
@@ -139,14 +153,19 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
     let mut returns = BTreeMap::new();
     let free = free(look, policy, claims);
     for entry in giving(look, policy) {
+        // All from which it took the same tag.
+        let mut tags: BTreeMap<Reference, Vec<ImageId>> = BTreeMap::new();
         for taken in &entry.took {
-            let holds = |image: &&Image| image.tags.iter().any(|tag| tag.names_the_same(&taken.tag));
-            let gave = |image: &&Image| claims.gave(&entry.key, image.id, &taken.tag);
+            tags.entry(taken.tag.canonical()).or_default().push(taken.from);
+        }
+        for (taken, from) in tags {
+            let holds = |image: &&Image| image.tags.iter().any(|tag| tag.names_the_same(&taken));
+            let gave = |image: &&Image| claims.gave(&entry.key, image.id, &taken);
             let mut own = look.snapshot.images.iter().filter(gave);
             let goes = |image: &&Image| policy.ends_sessions() || claims.in_scope(image.id).is_some();
             let Some(now) = own.find(holds).filter(goes) else { continue };
-            let Some(tag) = now.tags.iter().find(|tag| tag.names_the_same(&taken.tag)) else { continue };
-            if let Some(to) = back_to(look, policy, claims, taken) {
+            let Some(tag) = now.tags.iter().find(|tag| tag.names_the_same(&taken)) else { continue };
+            if let Some(to) = back_to(look, policy, claims, (&taken, from)) {
                 let image = look.snapshot.image(to).filter(|_| free.contains(&to));
                 let hold = image.and_then(|image| hold_of(look, image)).cloned();
                 returns.insert(tag.clone(), Return { from: now.id, to, hold });

@@ -228,6 +228,43 @@ fn a_tag_goes_back_past_all_the_sessions_that_end() {
     assert!(kept_or_given(&all.plan(&stale())) && kept_or_given(&two.plan(&stale())));
 }
 
+/// What stays of a session that is over stays for others: who took the tag from it owes that to whom the session had it
+/// from.
+#[test]
+fn a_tag_goes_back_past_what_stays_of_a_session_for_somebody_else() {
+    let (of, over) = (key("p", "s"), key("p", "o"));
+    let took = |from| vec![Taken { tag: reference("app"), from: id(from) }];
+    // 7 is a stranger's, 1 the image of o, which somebody has named as well, and 2 that of s.
+    let host = |friend: Option<&str>, before: Vec<Taken>| {
+        let one = friend.into_iter().fold(image(1), |image, name| image.tag(name)).done();
+        let builds = vec![
+            Build { took: before, ..build("a", &over, 1, &[]) },
+            Build { took: took(1), ..build("b", &of, 2, &[]) },
+        ];
+        let mut case = case(vec![one, image(2).tag("app").done(), image(7).done()], builds);
+        let held = SessionEntry { held: vec![id(7)], ..SessionEntry::new(over.clone(), Timestamp::UNIX_EPOCH) };
+        case.books.apply(Record::Session(held));
+        case.books.apply(Record::Cleaned { key: over.clone(), at: Timestamp::MAX });
+        case
+    };
+    let named = || host(Some("friend"), took(7));
+    assert!(named().books.sessions[&of].held.contains(&id(7)));
+    assert_eq!(named().steps(&end_of_session()), ["give 7 app:latest", "-2"]);
+    let keep = vec![Pattern::new("friend").expect("a pattern")];
+    assert_eq!(named().steps(&CleanPolicy { keep, ..end_of_session() }), ["give 1 app:latest", "-2"], "it is meant");
+    let opened = named().life(over.clone(), Life::Alive);
+    assert_eq!(opened.steps(&end_of_session()), ["give 1 app:latest", "-2"], "somebody is at work in it again");
+    assert_eq!(host(Some("friend"), Vec::new()).steps(&end_of_session()), ["give 1 app:latest", "-2"]);
+    // That one ends once more, and nobody else has a name on its image any more.
+    let unnamed = host(None, took(7)).life(of.clone(), Life::Alive);
+    let again = CleanPolicy { scope: Scope::Session(over.clone()), ..end_of_session() };
+    assert_eq!(unnamed.steps(&again), ["-1"]);
+    let mut unnamed = host(None, took(7));
+    unnamed.books.apply(Record::Gone { at: Timestamp::UNIX_EPOCH, ids: vec![id(1)] });
+    unnamed.snapshot.images.retain(|image| image.id != id(1));
+    assert_eq!(unnamed.steps(&end_of_session()), ["give 7 app:latest", "-2"]);
+}
+
 /// The owner of a tag that the session took has built anew, by the cache, and ended in one of our steps.
 #[test]
 fn a_tag_on_a_step_of_ours_is_not_given_back() {
