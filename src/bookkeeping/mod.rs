@@ -14,4 +14,4 @@ pub(crate) use open::{OpenBooks, open_books};
 pub(crate) use record::{BuildFacts, lost, record, records};
 pub(crate) use recovery::recover;
 pub(crate) use removals::Removals;
-pub(crate) use running::{Need, NeededByBuilds, running};
+pub(crate) use running::{Need, NeededByBuilds, running, running_since};

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 
 use crate::error::{Error, Result};
-use crate::ledger::{Ledger, LedgerMark, State};
+use crate::ledger::{Intent, Ledger, LedgerMark, State, Unfinished};
 use crate::model::{Books, Build, BuildId, Deed, ImageId, Kind, RunningBuild, SessionKey, Step};
 use crate::plan::uses::needed_by_builds;
 
@@ -167,9 +167,23 @@ impl<'a> NeededByBuilds<'a> {
 
 /// Builds that run now, but for these.
 pub(crate) fn running(state: &State, but: &[BuildId]) -> Vec<RunningBuild> {
-    let unfinished = state.unfinished();
-    let others = unfinished.into_iter().filter(|other| other.still_runs() && !but.contains(&other.intent.build));
-    others.map(|other| RunningBuild { of: other.intent.of, key: other.intent.key, tags: other.intent.tags }).collect()
+    builds(state, |build| build.still_runs() && !but.contains(&build.intent.build))
+}
+
+/// Those that run now or have ended since these were over: where the dkb of one was killed, nobody has found out yet what
+/// came of it.
+pub(crate) fn running_since(state: &State, over: &HashSet<BuildId>) -> Vec<RunningBuild> {
+    builds(state, |build| build.still_runs() || !over.contains(&build.intent.build))
+}
+
+/// Builds that have ended, and that nobody has finished the books of.
+pub(super) fn over(state: &State) -> HashSet<BuildId> {
+    state.unfinished().into_iter().filter(|build| !build.still_runs()).map(|build| build.intent.build).collect()
+}
+
+fn builds(state: &State, wanted: impl Fn(&Unfinished) -> bool) -> Vec<RunningBuild> {
+    let builds = state.unfinished().into_iter().filter(wanted).map(|build| build.intent);
+    builds.map(|Intent { of, key, tags, .. }| RunningBuild { of, key, tags }).collect()
 }
 
 #[cfg(test)]
@@ -177,7 +191,6 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::ledger::Intent;
     use crate::model::books_tests::{build, id, key};
     use crate::model::{ImageGuard, Reason, Record, Reference, SessionKey, Taken};
 
@@ -233,6 +246,26 @@ mod tests {
         let running = state.begin(&intent).expect("a build");
         assert_eq!(needs(&builds, &steps).map(|need| need == Need::Build), [true, false, true, true, false]);
         running.finish();
+    }
+
+    /// Its docker goes on for a moment, and ends while somebody looks.
+    #[test]
+    fn a_build_whose_dkb_was_killed_runs_until_somebody_could_have_recovered_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = State::at(folder.path());
+        let begin = |name: &str| {
+            let id = BuildId::parse(name).expect("an ID");
+            state.begin(&Intent::new(id, key("p", "s"), Timestamp::UNIX_EPOCH)).expect("a build")
+        };
+        // As if docker had ended: nobody has its lock any more, and its folder is there.
+        drop(begin("1"));
+        let second = begin("2");
+        let at_first = over(&state);
+        assert_eq!(at_first.iter().map(BuildId::as_str).collect::<Vec<_>>(), ["1"]);
+        drop(second);
+        assert_eq!(running(&state, &[]).len(), 0);
+        assert_eq!(running_since(&state, &at_first).len(), 1);
+        assert_eq!(running_since(&state, &over(&state)).len(), 0);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use crate::engine::{Docker, Engine, builder_lists};
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, State};
 use crate::model::{
-    Books, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, Gap, ImageId, Kind, KnownBuilders,
-    Life, Network, Notice, RunningBuild, SessionKey, Snapshot, Step, Volume, node_of, total,
+    Books, BuildId, CacheRecord, Container, ContainerState, DiskUsage, Ended, EngineInfo, Gap, ImageId, Kind,
+    KnownBuilders, Life, Network, Notice, RunningBuild, SessionKey, Snapshot, Step, Volume, node_of, total,
 };
 use crate::plan::sweep::{SweepLook, SweepPolicy, Swept, needs_first_sight, plan};
 use crate::plan::unmatched::Unmatched;
@@ -42,6 +42,8 @@ pub(crate) struct HostObservation {
     pub(crate) books: Books,
     pub(crate) lives: HashMap<SessionKey, Life>,
     running: Vec<RunningBuild>,
+    /// Builds that had ended before the look.
+    over: HashSet<BuildId>,
     ended: HashMap<String, Ended>,
     volumes: Vec<Volume>,
     builders: KnownBuilders,
@@ -80,14 +82,15 @@ impl HostObservation {
         let state = app.state()?;
         state.check()?;
         let info = engine.info().await?;
-        let OpenBooks { ledger, books, damage } = open_books(&engine, &info, &state).await?;
+        let OpenBooks { ledger, books, damage, over } = open_books(&engine, &info, &state).await?;
         let at_work = AtWork::now(&state);
         let mut seen = Self {
             at_work,
             since: RefCell::default(),
             snapshot: Snapshot { engine: info.clone(), images: Vec::new(), containers: Vec::new() },
             lives: lives(&state, &books, info.identity.as_deref()),
-            running: bookkeeping::running(&state, &[]),
+            running: bookkeeping::running_since(&state, &over),
+            over,
             engine,
             info,
             ledger,
@@ -270,7 +273,7 @@ impl HostObservation {
             let known = self.state.sessions().into_keys().chain(self.books.sessions.keys().cloned());
             let opened = known.filter(|key| self.state.session(key).is_opened_since(&self.at_work.sessions));
             lives.extend(opened.map(|key| (key, Life::Alive)));
-            let running = bookkeeping::running(&self.state, &[]);
+            let running = bookkeeping::running_since(&self.state, &self.over);
             // What was to be enough says nothing of what may go.
             let policy = SweepPolicy { need: None, ..self.policy.clone() };
             let steps = self.plan_for(&lives, &running, &policy).plan.steps;

@@ -82,7 +82,7 @@ impl Observation {
         let info = engine.info().await?;
         let ahead = ahead(&engine, &info);
         // Read before the engine is asked, so that what a build notes meanwhile cannot seem to be missing.
-        let OpenBooks { ledger, mut books, damage } = open_books(&engine, &info, &state).await?;
+        let OpenBooks { ledger, mut books, damage, over } = open_books(&engine, &info, &state).await?;
         let mut notices: Vec<Notice> = damage.into_iter().collect();
         let (Seen { breadth, images, bases, mut containers }, cache) =
             tokio::try_join!(ours::see(&engine, &info, &books, at_least), cache_of(&engine, &books))?;
@@ -98,7 +98,7 @@ impl Observation {
             .collect();
         let opened = state.openings(info.identity.as_deref());
         let at_work = at_work(&snapshot, &books);
-        let running = bookkeeping::running(&state, &[]);
+        let running = bookkeeping::running_since(&state, &over);
         let mut seen = Self {
             engine,
             info,
