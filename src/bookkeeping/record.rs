@@ -55,7 +55,7 @@ pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &BuildFac
     } else {
         (buildkit(engine, books, facts).await?, Vec::new())
     };
-    let took = if facts.ok { took(engine, facts).await? } else { Vec::new() };
+    let took = if facts.ok { took(engine, books, facts).await? } else { Vec::new() };
     Ok(Build {
         build: facts.intent.build.clone(),
         of: facts.intent.of.clone(),
@@ -74,7 +74,7 @@ pub(crate) async fn record(engine: &impl Engine, books: &Books, facts: &BuildFac
 }
 
 /// From whom the build took its tags: of those that are still there the last.
-async fn took(engine: &impl Engine, facts: &BuildFacts<'_>) -> Result<Vec<Taken>> {
+async fn took(engine: &impl Engine, books: &Books, facts: &BuildFacts<'_>) -> Result<Vec<Taken>> {
     let (gives, before) = (&facts.intent.tags, facts.before);
     // Where nothing changed nobody need be asked.
     if facts.result.is_some_and(|result| gives.len() == before.len() && before.iter().all(|(_, id)| *id == result)) {
@@ -85,8 +85,11 @@ async fn took(engine: &impl Engine, facts: &BuildFacts<'_>) -> Result<Vec<Taken>
     for (tag, bearers) in taken(gives, before, &told, facts.result) {
         for from in bearers {
             let bore_it = before.contains(&(tag.clone(), from));
-            if bore_it || engine.image(&from.to_string()).await?.is_some() {
-                took.push(Taken { tag, from });
+            let is_known = books.has(from);
+            let image = if bore_it && is_known { None } else { engine.image(&from.to_string()).await? };
+            if bore_it || image.is_some() {
+                let may_go = !is_known && image.is_some_and(|image| !Stamp::of(&image.labels).is_none());
+                took.push(Taken { tag, from, may_go });
                 break;
             }
         }

@@ -296,7 +296,7 @@ mod tests {
         note("4", &of, 4, &[2]);
         assert_eq!(needs(&builds, &steps), since([true, false, true, true, true, false]));
         // What it took a tag from is what that goes back to.
-        let took = vec![Taken { tag: tag("app:dev"), from: id(2) }];
+        let took = vec![Taken::new(tag("app:dev"), id(2))];
         ledger.append(&[Record::Build(Build { took, ..build("6", &other, 9, &[]) })]).expect("a note");
         assert_eq!(needs(&builds, &steps), since([true, true, true, true, true, false]));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

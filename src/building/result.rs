@@ -17,7 +17,7 @@ use crate::plan::lost_result::remembered;
 use crate::processes::child::SeenOutput;
 
 /// How long BuildKit is asked what it remembers.
-const TO_ASK: Duration = Duration::from_secs(5);
+const TO_ASK: Duration = Duration::from_secs(8);
 
 impl Job {
     /// What docker says that the targets of a bake have become.
@@ -96,11 +96,13 @@ pub(super) struct FailedBuilds {
     history: Option<Vec<PastBuild>>,
     /// Which of these are known already.
     known: HashSet<String>,
+    /// So many of them can be this ledger's; what `bake` builds for its targets nobody can count.
+    at_most: Option<usize>,
 }
 
 impl FailedBuilds {
-    pub(super) fn new(history: Option<Vec<PastBuild>>) -> Self {
-        Self { history, known: HashSet::new() }
+    pub(super) fn new(history: Option<Vec<PastBuild>>, at_most: Option<usize>) -> Self {
+        Self { history, known: HashSet::new(), at_most }
     }
 
     pub(super) async fn result(
@@ -114,10 +116,10 @@ impl FailedBuilds {
         if let Some(id) = self.remembered(intent, before, books, false).await? {
             return Ok(Some(id));
         }
-        // One of this session that goes on may be this one.
-        let is_told = |past: &PastBuild| past.ended.is_some() && past.steps.is_some();
-        let ours = |past: &&PastBuild| past.began >= before.began && past.stamp == intent.stamp;
-        if self.history.as_ref().is_some_and(|history| history.iter().filter(ours).all(is_told)) {
+        // One of this session that goes on may be this one, and one that is not there may have been forgotten.
+        let is_told = |past: &&PastBuild| past.ended.is_some() && past.steps.is_some();
+        let ours: Option<Vec<&PastBuild>> = self.history.as_ref().map(|_| self.of_this(intent, before).collect());
+        if ours.is_some_and(|ours| !ours.is_empty() && ours.iter().all(is_told)) {
             return Ok(None);
         }
         if target.name.is_none() && !names.have_moved(&before.engine).await? {
@@ -133,6 +135,12 @@ impl FailedBuilds {
         self.remembered(intent, before, books, true).await
     }
 
+    /// All since this build began that bear its stamp.
+    fn of_this(&self, intent: &Intent, before: &Before) -> impl Iterator<Item = &PastBuild> {
+        let (stamp, began) = (&intent.stamp, before.began);
+        self.history.iter().flatten().filter(move |past| past.began >= began && past.stamp == *stamp)
+    }
+
     async fn remembered(
         &mut self,
         intent: &Intent,
@@ -140,6 +148,10 @@ impl FailedBuilds {
         books: &Books,
         new_alone: bool,
     ) -> Result<Option<ImageId>> {
+        // Somebody with a ledger of his own is in a session of this name, and any of them may be his.
+        if self.at_most.is_some_and(|most| self.of_this(intent, before).count() > most) {
+            return Ok(None);
+        }
         loop {
             let is_noted = |past: &PastBuild| past.wrote.iter().any(|id| books.has(*id));
             let are_left = |past: &&PastBuild| !(self.known.contains(&past.id) || new_alone && is_noted(past));

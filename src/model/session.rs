@@ -48,6 +48,16 @@ pub enum Life {
 pub struct Taken {
     pub tag: Reference,
     pub from: ImageId,
+    /// It bore a stamp of dkb's, and no record of this ledger: somebody else's session may have built it, and take it at
+    /// its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_go: bool,
+}
+
+impl Taken {
+    pub const fn new(tag: Reference, from: ImageId) -> Self {
+        Self { tag, from, may_go: false }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

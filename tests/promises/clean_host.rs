@@ -86,7 +86,7 @@ impl Books {
     }
 
     pub(crate) fn took(&self, of: &SessionKey, image: &str, tag: &str, from: &str) {
-        let taken = Taken { tag: self.name(tag), from: id(from) };
+        let taken = Taken::new(self.name(tag), id(from));
         self.note(&[Record::Build(Build { took: vec![taken], ..self.build(of, image, &[tag], Duration::ZERO) })]);
     }
 

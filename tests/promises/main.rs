@@ -69,6 +69,7 @@ mod sweep_pressure;
 mod sweep_random;
 mod sweep_user;
 mod sweep_values;
+mod turns;
 
 use std::process::ExitCode;
 
@@ -137,5 +138,6 @@ fn main() -> ExitCode {
         sweep_random::promises(),
         sweep_user::promises(),
         sweep_values::promises(),
+        turns::promises(),
     ])
 }

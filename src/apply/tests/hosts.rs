@@ -66,7 +66,7 @@ fn furnish(world: &mut World, dice: &mut Dice) -> Books {
         let result = if dice.one_in(6) { 0 } else { some(dice) };
         let tags = TAGS[..3].iter().filter(|_| dice.one_in(2)).filter_map(|tag| Reference::written(tag)).collect();
         let took = if dice.one_in(5) {
-            vec![Taken { tag: Reference::written("app").expect("a name"), from: id(some(dice)) }]
+            vec![Taken::new(Reference::written("app").expect("a name"), id(some(dice)))]
         } else {
             Vec::new()
         };

@@ -189,7 +189,7 @@ fn taken(world: &mut World) -> Books {
     records.apply(Record::Ledger { v: VERSION, engine: String::new(), file: None, id: Some(ledger('a')), whole: None });
     records.apply(Record::Session(entry));
     world.load(image(1, &[NAME]));
-    let took = vec![Taken { tag: Reference::written("app").expect("a name"), from: id(80) }];
+    let took = vec![Taken::new(Reference::written("app").expect("a name"), id(80))];
     records.apply(Record::Build(Build { at: at(BUILT), took, ..built(1, &[]) }));
     records
 }

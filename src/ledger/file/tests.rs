@@ -50,7 +50,7 @@ fn a_line_that_was_written_and_can_t_be_read_is_no_torn_one() {
     let of = key("p", "s");
     let gone = line(&Record::Gone { at: jiff::Timestamp::UNIX_EPOCH, ids: vec![id(1)] });
     let of_build = line(&Record::Build(Build {
-        took: vec![Taken { tag: Reference::written("app").expect("a name"), from: id(9) }],
+        took: vec![Taken::new(Reference::written("app").expect("a name"), id(9))],
         home: Some("here".to_owned()),
         ..build("2", &of, 2, &[3])
     }));
@@ -248,7 +248,7 @@ proptest::proptest! {
 fn nothing_is_too_long_to_be_read_again() {
     let of = key("p", "s");
     let tag = |n: u32| Reference::written(&format!("registry.example.com/team/app:{n}")).expect("a name");
-    let taken = |n| Taken { tag: tag(n), from: numbered(1_000_000 + n) };
+    let taken = |n| Taken::new(tag(n), numbered(1_000_000 + n));
     let steps = Build { steps: (0..20_000).map(numbered).collect(), ..build("steps", &of, 1, &[]) };
     let tags = Build { tags: (0..32_000).map(tag).collect(), ..build("tags", &of, 2, &[]) };
     let took = Build { took: (0..12_000).map(taken).collect(), ..build("took", &of, 3, &[]) };

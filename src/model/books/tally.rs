@@ -18,6 +18,9 @@ type HashKey = u64;
 /// So many owners of one tag are remembered before those that can't count any more are let go.
 const MOST_OWNERS: usize = 128;
 
+/// So many of them that another ledger's sessions may have built.
+const MOST_ABROAD: usize = 8;
+
 type ByKey<T> = HashMap<HashKey, T, BuildHasherDefault<AsItIs>>;
 
 /// A key is a hash already.
@@ -144,8 +147,10 @@ impl Tally {
                 if let Some(number) = self.numbers.get(&key).copied() {
                     // What stays of it, for others, is not the session's any more.
                     let mut lent = self.lent.remove(&number).unwrap_or_default();
-                    lent.retain(|id| self.is_own(number, *id));
-                    lent.into_iter().for_each(|id| self.hand_on(id, &[number], Stays::Yes));
+                    let is_lent = |id: &ImageId| self.takers.get(id).is_some_and(|takers| !takers.is_empty());
+                    lent.retain(|id| self.is_own(number, *id) && is_lent(id));
+                    lent.iter().for_each(|id| self.hand_on(*id, &[number], Stays::Yes));
+                    self.lent.entry(number).or_default().extend(lent);
                     let entry = &mut self.sessions[number];
                     entry.cleaned = Some(at);
                     entry.held.clear();
@@ -332,10 +337,16 @@ impl Tally {
         self.owners(id).any(|of| of == session)
     }
 
+    /// Whether a session and no other made an image: what another one made too may be where that one's tag was.
+    fn is_its_alone(&self, session: usize, id: ImageId) -> bool {
+        let mut owners = self.owners(id).peekable();
+        owners.peek().is_some() && owners.all(|of| of == session)
+    }
+
     fn remember(&mut self, session: usize, new: Vec<Taken>) {
         for taken in new {
             // Only what was not the session's own goes back to where it was.
-            if self.is_own(session, taken.from) {
+            if self.is_its_alone(session, taken.from) {
                 continue;
             }
             let tag = self.seed.hash_one(taken.tag.canonical());
@@ -383,10 +394,11 @@ impl Tally {
             let owed = makers.flat_map(|maker| {
                 let took = self.took.get(maker).and_then(|tags| tags.get(&tag)).map_or(&[][..], Vec::as_slice);
                 let held = &self.sessions[*maker].held;
-                let owed = self.last_owners(*maker, took).into_iter().map(|(_, taken)| taken.from);
-                owed.map(|from| (from, held.contains(&from)))
+                let owed = self.last_owners(*maker, took).into_iter().map(|(_, taken)| taken);
+                owed.map(|taken| (held.contains(&taken.from), taken))
             });
-            let owed: Vec<_> = owed.filter(|(from, _)| *from != image && !self.is_own(taker, *from)).collect();
+            let is_others = |taken: &Taken| taken.from != image && !self.is_its_alone(taker, taken.from);
+            let owed: Vec<_> = owed.filter(|(_, taken)| is_others(taken)).collect();
             (taker, tag, owed)
         };
         let others = takers.iter().copied().filter(|(taker, _)| makers.iter().any(|maker| maker != taker));
@@ -395,7 +407,7 @@ impl Tally {
             let Some(took) = self.took.get_mut(&taker).and_then(|tags| tags.get_mut(&tag)) else { continue };
             for (place, taken) in std::mem::take(took) {
                 if taken.from == image {
-                    let owed = owed.iter().map(|(from, _)| Taken { tag: taken.tag.clone(), from: *from });
+                    let owed = owed.iter().map(|(_, before)| Taken { tag: taken.tag.clone(), ..before.clone() });
                     took.extend(owed.map(|taken| (self.place, taken)));
                 }
                 if taken.from != image || stays == Stays::Yes {
@@ -403,7 +415,7 @@ impl Tally {
                 }
             }
             self.shorten(taker, tag);
-            for (from, is_held) in owed {
+            for (is_held, Taken { from, .. }) in owed {
                 self.take(taker, tag, from);
                 let held = &mut self.sessions[taker].held;
                 if is_held && !held.contains(&from) {
@@ -415,19 +427,27 @@ impl Tally {
 
     /// Whom a tag goes back to: its last owner stands last. An earlier one lost it to that one. But what a session of ours
     /// made goes at that one's end, so before it stands who had the tag last that is another session's, and so on to the
-    /// last that is nobody's here. Whoever turned out to be the session itself, whose builds at once are not noted in the
+    /// last that is nobody's. Of what may be a session's of another ledger nobody knows of which: the last few. Whoever turned out to be the session itself, whose builds at once are not noted in the
     /// order in which they tagged, is none.
     fn last_owners(&self, session: usize, took: &[(Position, Taken)]) -> Vec<(Position, Taken)> {
-        let is_foreign = |place: Position, from| self.made_by(session, from).is_none_or(|made| made < place);
-        let (mut owners, mut makers) = (Vec::new(), BTreeSet::new());
+        let is_foreign = |place: Position, from| match self.owners(from).next() {
+            Some(_) => !self.is_its_alone(session, from),
+            None => self.made_by(session, from).is_none_or(|made| made < place),
+        };
+        let (mut owners, mut makers, mut abroad) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         for (place, taken) in took.iter().rev().filter(|(place, taken)| is_foreign(*place, taken.from)) {
             let known = makers.len();
             makers.extend(self.owners(taken.from));
             let is_nobodys = self.owners(taken.from).next().is_none();
-            if is_nobodys || makers.len() > known {
+            let counts = if is_nobodys && taken.may_go {
+                abroad.len() < MOST_ABROAD && abroad.insert(taken.from)
+            } else {
+                is_nobodys || makers.len() > known
+            };
+            if counts {
                 owners.push((*place, taken.clone()));
             }
-            if is_nobodys {
+            if is_nobodys && !taken.may_go {
                 break;
             }
         }

@@ -41,9 +41,14 @@ pub(crate) fn numbered(n: u32) -> ImageId {
     ImageId::parse(&format!("{n:064x}")).expect("an ID")
 }
 
+fn any_taken() -> impl Strategy<Value = Taken> {
+    let parts = (0..4_u32, 1..9_u8, any::<bool>());
+    parts.prop_map(|(tag, from, may_go)| Taken { may_go, ..Taken::new(tag_number(tag), id(from)) })
+}
+
 fn any_build() -> impl Strategy<Value = Build> {
-    let taken = (0..4_u32, 1..9_u8).prop_map(|(tag, from)| Taken { tag: tag_number(tag), from: id(from) });
-    let parts = (0..6_u8, any_key(), 0..4_u8, vec(1..9_u8, 0..12), vec(0..5_u32, 0..12), vec(taken, 0..12), 0..3_i64);
+    let took = vec(any_taken(), 0..12);
+    let parts = (0..6_u8, any_key(), 0..4_u8, vec(1..9_u8, 0..12), vec(0..5_u32, 0..12), took, 0..3_i64);
     parts.prop_map(|(name, of, result, steps, tags, took, at)| Build {
         at: Timestamp::from_second(at).expect("a time"),
         tags: tags.into_iter().map(tag_number).collect(),
@@ -64,7 +69,6 @@ fn tag_number(n: u32) -> Reference {
 pub(crate) fn any_record() -> impl Strategy<Value = Record> {
     let at = Timestamp::UNIX_EPOCH;
     let ids = || vec((1..9_u8).prop_map(id), 0..12);
-    let taken = (0..4_u32, 1..9_u8).prop_map(|(tag, from)| Taken { tag: tag_number(tag), from: id(from) });
     prop_oneof![
         4 => any_build().prop_map(Record::Build),
         1 => ids().prop_map(move |ids| Record::Gone { at, ids }),
@@ -74,7 +78,7 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
             // After all builds of these.
             Record::Left { key, to, at: Timestamp::from_second(9).expect("a time"), ids }
         }),
-        1 => (any_key(), vec(taken, 0..12), ids()).prop_map(move |(key, took, held)| {
+        1 => (any_key(), vec(any_taken(), 0..12), ids()).prop_map(move |(key, took, held)| {
             Record::Session(SessionEntry { took, held, ..SessionEntry::new(key, at) })
         }),
     ]
@@ -86,7 +90,7 @@ struct Plain {
     claims: Vec<(SessionKey, ImageId, BTreeSet<Reference>)>,
     made: BTreeSet<(SessionKey, ImageId)>,
     made_at: BTreeMap<(SessionKey, ImageId), usize>,
-    took: Vec<(usize, (SessionKey, Reference), ImageId)>,
+    took: Vec<(usize, SessionKey, Taken)>,
     place: usize,
     missed: BTreeSet<ImageId>,
 }
@@ -96,9 +100,7 @@ impl Plain {
         self.place += 1;
         match record {
             Record::Build(build) => {
-                for taken in build.took.iter().filter(|taken| !self.made.contains(&(build.of.clone(), taken.from))) {
-                    self.took.push((self.place, (build.of.clone(), taken.tag.clone()), taken.from));
-                }
+                self.take(&build.of, build.took.clone());
                 let tags: BTreeSet<Reference> = build.tags.iter().cloned().collect();
                 for id in build.images() {
                     self.made.insert((build.of.clone(), id));
@@ -109,8 +111,7 @@ impl Plain {
             }
             Record::Gone { ids, .. } => {
                 for id in &ids {
-                    let makers = self.made.iter().filter(|(_, made)| made == id).map(|(key, _)| key.clone());
-                    self.hand_on(*id, &makers.collect(), false);
+                    self.hand_on(*id, &self.makers(*id), false);
                     self.made.retain(|(_, made)| made != id);
                 }
                 self.claims.retain(|(_, id, _)| !ids.contains(id));
@@ -126,66 +127,81 @@ impl Plain {
                     self.made.remove(&(key.clone(), id));
                 }
             }
-            Record::Session(entry) => {
-                for taken in entry.took {
-                    if self.made.contains(&(entry.key.clone(), taken.from)) {
-                        continue;
-                    }
-                    self.took.push((self.place, (entry.key.clone(), taken.tag), taken.from));
-                }
-            }
+            Record::Session(entry) => self.take(&entry.key, entry.took),
             Record::Cleaned { key, .. } => {
                 let images: Vec<ImageId> = self.made.iter().filter(|(of, _)| *of == key).map(|(_, id)| *id).collect();
                 for id in images {
                     self.hand_on(id, &BTreeSet::from([key.clone()]), true);
                 }
-                self.took.retain(|(_, (of, _), _)| *of != key);
+                self.took.retain(|(_, of, _)| *of != key);
             }
             Record::Ledger { .. } | Record::More(_) => {}
         }
     }
 
-    /// Whoever has a tag from it owes that to whom its makers have it from, or where it stays first to it.
-    fn hand_on(&mut self, image: ImageId, makers: &BTreeSet<SessionKey>, stays: bool) {
-        let owed = self.took();
-        let before = std::mem::take(&mut self.took);
-        for (place, (taker, tag), from) in before {
-            let is_maker = |key: &SessionKey| *key != taker && makers.contains(key);
-            if from != image || !makers.iter().any(is_maker) {
-                self.took.push((place, (taker, tag), from));
-                continue;
+    /// What only the taker made was its own.
+    fn take(&mut self, taker: &SessionKey, took: Vec<Taken>) {
+        for taken in took {
+            if !self.is_its_alone(taker, taken.from) {
+                self.took.push((self.place, taker.clone(), taken));
             }
-            let itself = stays.then(|| (place, (taker.clone(), tag.clone()), from));
-            for ((maker, _), owed) in owed.iter().filter(|((maker, given), _)| is_maker(maker) && *given == tag) {
-                let is_own = |id: &&ImageId| self.made.contains(&(taker.clone(), **id)) || **id == image;
-                debug_assert_ne!(*maker, taker);
-                for id in owed.iter().filter(|id| !is_own(id)) {
-                    self.took.push((self.place, (taker.clone(), tag.clone()), *id));
-                }
-            }
-            self.took.extend(itself);
         }
     }
 
-    /// The last owner, and before it the last of each other session of ours, up to the last that is nobody's.
-    fn took(&self) -> BTreeMap<(SessionKey, Reference), Vec<ImageId>> {
-        let made_since = |place: &usize, of: &SessionKey, id: ImageId| {
-            self.made_at.get(&(of.clone(), id)).is_some_and(|made| made >= place)
+    fn makers(&self, image: ImageId) -> BTreeSet<SessionKey> {
+        self.made.iter().filter(|(_, made)| *made == image).map(|(key, _)| key.clone()).collect()
+    }
+
+    fn is_its_alone(&self, session: &SessionKey, image: ImageId) -> bool {
+        self.makers(image) == BTreeSet::from([session.clone()])
+    }
+
+    /// Whoever has a tag from it owes that to whom its makers have it from, or where it stays first to it.
+    fn hand_on(&mut self, image: ImageId, makers: &BTreeSet<SessionKey>, stays: bool) {
+        let owed = self.took();
+        for (place, taker, taken) in std::mem::take(&mut self.took) {
+            let others: Vec<&SessionKey> = makers.iter().filter(|maker| **maker != taker).collect();
+            let lent = taken.from == image && !others.is_empty();
+            for maker in others.into_iter().filter(|_| lent) {
+                let before = owed.get(&(maker.clone(), taken.tag.clone())).into_iter().flatten();
+                for before in before.filter(|before| before.from != image) {
+                    if !self.is_its_alone(&taker, before.from) {
+                        self.took.push((self.place, taker.clone(), before.clone()));
+                    }
+                }
+            }
+            if !lent || stays {
+                self.took.push((place, taker, taken));
+            }
+        }
+    }
+
+    /// The last owner, and before it the last of each other session of ours and what may be somebody else's session's, up
+    /// to the last that is nobody's.
+    fn took(&self) -> BTreeMap<(SessionKey, Reference), Vec<Taken>> {
+        let is_own = |place: &usize, of: &SessionKey, id: ImageId| {
+            let made = self.made_at.get(&(of.clone(), id));
+            let made_since = made.is_some_and(|made| made >= place) && self.makers(id).is_empty();
+            made_since || self.is_its_alone(of, id)
         };
-        let mut all: BTreeMap<_, Vec<ImageId>> = BTreeMap::new();
-        for (_, whose, from) in self.took.iter().filter(|(place, (of, _), from)| !made_since(place, of, *from)) {
-            all.entry(whose.clone()).or_default().push(*from);
+        let mut all: BTreeMap<_, Vec<Taken>> = BTreeMap::new();
+        for (_, of, taken) in self.took.iter().filter(|(place, of, taken)| !is_own(place, of, taken.from)) {
+            all.entry((of.clone(), taken.tag.clone())).or_default().push(taken.clone());
         }
         for owners in all.values_mut() {
-            let (mut makers, mut kept) = (BTreeSet::new(), Vec::new());
-            for id in owners.iter().rev() {
-                let made: BTreeSet<_> = self.made.iter().filter(|(_, made)| made == id).map(|(key, _)| key).collect();
-                if made.is_empty() {
-                    kept.push(*id);
-                    break;
+            let (mut makers, mut abroad, mut kept) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+            for taken in owners.iter().rev() {
+                let made = self.makers(taken.from);
+                let is_new = match (made.is_empty(), taken.may_go) {
+                    (true, true) => abroad.insert(taken.from),
+                    (true, false) => true,
+                    (false, _) => !made.is_subset(&makers),
+                };
+                if is_new {
+                    kept.push(taken.clone());
                 }
-                if !made.is_subset(&makers) {
-                    kept.push(*id);
+                if made.is_empty() && !taken.may_go {
+                    break;
                 }
                 makers.extend(made);
             }
@@ -221,9 +237,9 @@ proptest::proptest! {
         books.records("engine").into_iter().for_each(|record| again.count(record));
         for books in [books, again.books()] {
             prop_assert_eq!(claims(&books), plain.images());
-            let mut took: BTreeMap<_, Vec<ImageId>> = BTreeMap::new();
+            let mut took: BTreeMap<_, Vec<Taken>> = BTreeMap::new();
             for (key, taken) in books.sessions.iter().flat_map(|(key, of)| of.took.iter().map(move |one| (key, one))) {
-                took.entry((key.clone(), taken.tag.clone())).or_default().push(taken.from);
+                took.entry((key.clone(), taken.tag.clone())).or_default().push(taken.clone());
             }
             prop_assert_eq!(&took, &plain.took());
             let missed = plain.missed.iter().filter(|id| books.has(**id)).copied().collect();
@@ -249,7 +265,7 @@ fn a_tag_goes_back_past_the_sessions_own_builds_whenever_they_are_noted() {
     let of = key("p", "s");
     let tag = Reference::written("app").expect("a name");
     let took = |name: &str, made: u8, from: u8| {
-        Record::Build(Build { took: vec![Taken { tag: tag.clone(), from: id(from) }], ..build(name, &of, made, &[]) })
+        Record::Build(Build { took: vec![Taken::new(tag.clone(), id(from))], ..build(name, &of, made, &[]) })
     };
     // X is 9; the builds make 1, 2 and 3, in that order.
     let builds = [took("1", 1, 9), took("2", 2, 1), took("3", 3, 2)];
@@ -258,7 +274,7 @@ fn a_tag_goes_back_past_the_sessions_own_builds_whenever_they_are_noted() {
         for n in order {
             tally.count(builds[n].clone());
         }
-        assert_eq!(tally.books().sessions[&of].took, [Taken { tag: tag.clone(), from: id(9) }], "{order:?}");
+        assert_eq!(tally.books().sessions[&of].took, [Taken::new(tag.clone(), id(9))], "{order:?}");
     }
 }
 
@@ -267,7 +283,7 @@ fn a_tag_that_went_from_session_to_session_is_owed_to_whoever_had_it_first() {
     let keys = ["s", "t", "u"].map(|session| key("p", session));
     let tag = || Reference::written("app").expect("a name");
     let took = |n: usize, made: u8, from: u8| {
-        let took = vec![Taken { tag: tag(), from: id(from) }];
+        let took = vec![Taken::new(tag(), id(from))];
         Record::Build(Build { took, tags: vec![tag()], ..build(&made.to_string(), &keys[n], made, &[]) })
     };
     let gone = |n: u8| Record::Gone { at: Timestamp::UNIX_EPOCH, ids: vec![id(n)] };
@@ -291,7 +307,7 @@ fn a_tag_that_went_from_session_to_session_is_owed_to_whoever_had_it_first() {
         let left = |n: u8| (1..n).rev().find(|image| !ends.contains(image)).unwrap_or(9);
         for n in (1..=3_u8).filter(|n| !ends.contains(n)) {
             let entry = &books.sessions[&keys[usize::from(n) - 1]];
-            assert_eq!(entry.took, [Taken { tag: tag(), from: id(left(n)) }], "{ends:?} {n}");
+            assert_eq!(entry.took, [Taken::new(tag(), id(left(n)))], "{ends:?} {n}");
             assert_eq!(entry.held.contains(&id(9)), n == 1 || left(n) == 9, "{ends:?} {n}");
         }
     }
@@ -320,13 +336,13 @@ fn a_tag_that_went_from_session_to_session_is_owed_to_whoever_had_it_first() {
     for record in [gone(1), gone(4), cleaned(0)] {
         books.apply(record);
     }
-    assert_eq!(books.sessions[&keys[1]].took, [Taken { tag: tag(), from: id(9) }]);
+    assert_eq!(books.sessions[&keys[1]].took, [Taken::new(tag(), id(9))]);
     // Somebody else has had it since.
     let mut books = Books::default();
     all[..3].iter().for_each(|record| books.apply(record.clone()));
     books.apply(took(1, 4, 8));
     books.apply(gone(1));
-    assert_eq!(books.sessions[&keys[1]].took, [Taken { tag: tag(), from: id(8) }]);
+    assert_eq!(books.sessions[&keys[1]].took, [Taken::new(tag(), id(8))]);
 }
 
 #[test]
@@ -428,7 +444,7 @@ fn a_build_recorded_twice_counts_once() {
 fn the_last_owner_of_a_tag_is_remembered_and_the_sessions_own_images_are_none() {
     let of = key("p", "s");
     let tag = Reference::written("app").expect("a name");
-    let took = |from| vec![Taken { tag: tag.clone(), from: id(from) }];
+    let took = |from| vec![Taken::new(tag.clone(), id(from))];
     let mut books = Books::default();
     books.apply(Record::Build(Build { took: took(9), ..build("1", &of, 1, &[]) }));
     books.apply(Record::Build(Build { took: took(1), ..build("2", &of, 2, &[]) }));
@@ -526,7 +542,7 @@ fn what_is_written_again_says_the_same() {
     let of = key("p", "s");
     let mut books = Books::default();
     books.apply(Record::Build(Build {
-        took: vec![Taken { tag: Reference::written("app").expect("a name"), from: id(9) }],
+        took: vec![Taken::new(Reference::written("app").expect("a name"), id(9))],
         ..build("1", &of, 1, &[2])
     }));
     books.apply(Record::Build(build("2", &of, 4, &[])));

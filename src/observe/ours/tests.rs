@@ -120,7 +120,7 @@ fn books(world: &World, dice: &mut Dice) -> Books {
         let tags = TAGS[..3].iter().filter(|_| dice.one_in(2)).filter_map(|tag| Reference::written(tag)).collect();
         let from = if dice.one_in(2) { 100 } else { some(dice) };
         let tag = Reference::written(TAGS[usize::from(dice.roll(3))]).expect("a name");
-        let took = if dice.one_in(4) { vec![Taken { tag, from: id(from) }] } else { Vec::new() };
+        let took = if dice.one_in(4) { vec![Taken::new(tag, id(from))] } else { Vec::new() };
         let compose = dice.one_in(2).then(|| Name::typed(["dev", "test"][usize::from(dice.roll(2))]).expect("a name"));
         let made = build(&n.to_string(), &of, result, &steps);
         books.apply(Record::Build(Build { at: world.now(), tags, took, compose, ..made }));

@@ -128,7 +128,8 @@ fn back_to(
         if !passed.insert(to) {
             continue;
         }
-        let goes = claims.in_scope(to).is_some();
+        // What another session gave this name as well is that one's again.
+        let goes = claims.in_scope(to).is_some_and(|claim| !claim.is_given_elsewhere(tag));
         let mut builds = claims.builds(to).peekable();
         let image = look.snapshot.image(to).filter(|_| !goes);
         let is_meant = image.is_some_and(|image| Pattern::any_keeps(&policy.keep, image));
@@ -165,7 +166,7 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
             let goes = |image: &&Image| policy.ends_sessions() || claims.in_scope(image.id).is_some();
             let Some(now) = own.find(holds).filter(goes) else { continue };
             let Some(tag) = now.tags.iter().find(|tag| tag.names_the_same(&taken)) else { continue };
-            if let Some(to) = back_to(look, policy, claims, (&taken, from)) {
+            if let Some(to) = back_to(look, policy, claims, (&taken, from)).filter(|to| *to != now.id) {
                 let image = look.snapshot.image(to).filter(|_| free.contains(&to));
                 let hold = image.and_then(|image| hold_of(look, image)).cloned();
                 returns.insert(tag.clone(), Return { from: now.id, to, hold });

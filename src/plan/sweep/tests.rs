@@ -254,7 +254,7 @@ fn rule_3_what_a_living_session_built_ran_or_lent_stays() {
     let mut stamped = dangling(4);
     stamped.labels = labelled(crate::model::SESSION_LABEL, "alive");
     let mut case = case(vec![dangling(1), dangling(2), dangling(3), stamped], vec![run, inherits, of_image]);
-    let took = crate::model::Taken { tag: crate::model::Reference::written("app").expect("a name"), from: id(3) };
+    let took = crate::model::Taken::new(crate::model::Reference::written("app").expect("a name"), id(3));
     case.books.apply(Record::Build(crate::model::Build { took: vec![took], ..build("a", &alive, 1, &[]) }));
     case.books.apply(Record::Build(build("b", &dead, 2, &[])));
     case.lives = HashMap::from([(alive.clone(), Life::Alive), (dead, Life::Dead)]);

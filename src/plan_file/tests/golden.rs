@@ -83,7 +83,7 @@ fn of_session() -> Plan {
     let mut first = tagged(1, &["app"]);
     first.steps = vec![id(2)];
     let mut taking = tagged(5, &["app:dev"]);
-    taking.took = vec![Taken { tag: Reference::written("app:dev").expect("a name"), from: id(6) }];
+    taking.took = vec![Taken::new(Reference::written("app:dev").expect("a name"), id(6))];
     for build in [
         first,
         tagged(3, &["app"]),

@@ -12,7 +12,7 @@ fn name(text: &str) -> Name {
 }
 
 fn taken() -> Vec<Taken> {
-    vec![Taken { tag: Reference::written("app:dev").expect("a name"), from: id(3) }]
+    vec![Taken::new(Reference::written("app:dev").expect("a name"), id(3))]
 }
 
 /// `<1>` stands for the ID of image 1.

@@ -67,7 +67,7 @@ fn what_stays_for_another_project_of_composes_keeps_its_base_and_what_both_built
 #[test]
 fn no_session_ends_with_one_of_composes_projects_and_no_tag_goes_that_it_will_give_back() {
     let here = key("p", "s");
-    let taken = Taken { tag: reference("app"), from: id(7) };
+    let taken = Taken::new(reference("app"), id(7));
     let images = vec![image(1).tag("app").done(), image(2).tag("tool").done(), image(7).done()];
     let tool = Build { tags: vec![reference("tool")], ..build("b", &here, 2, &[]) };
     let builds = vec![of(Some("dev"), Build { took: vec![taken], ..build("a", &here, 1, &[]) }), of(Some("dev"), tool)];

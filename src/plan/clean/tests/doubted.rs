@@ -10,7 +10,7 @@ fn lost(case: Case) -> Case {
 #[test]
 fn what_was_noted_before_a_line_that_is_lost_stays_with_its_names() {
     let (of, other) = (key("p", "s"), key("p", "t"));
-    let took = Build { took: vec![Taken { tag: reference("app"), from: id(7) }], ..build("a", &of, 1, &[2]) };
+    let took = Build { took: vec![Taken::new(reference("app"), id(7))], ..build("a", &of, 1, &[2]) };
     let both = [build("b", &of, 3, &[]), Build { tags: vec![], ..build("c", &other, 3, &[]) }];
     let images = vec![
         image(1).tag("app").parent(2).done(),
@@ -116,7 +116,7 @@ fn a_ledger_with_lines_that_are_lost_may_have_heard_of_any_session_and_copy() {
 #[test]
 fn what_a_session_held_is_kept_while_another_may_hold_it_too() {
     let of = key("p", "s");
-    let took = vec![Taken { tag: reference("app"), from: id(7) }];
+    let took = vec![Taken::new(reference("app"), id(7))];
     let images = |held| vec![image(1).done(), held, image(9).tag("app").done()];
     let session = |damaged: bool, held: Image| {
         let mut case = case(images(held), vec![]);

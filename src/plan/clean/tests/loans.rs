@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn rule_9_a_taken_tag_goes_back_and_what_it_was_taken_from_waits_for_it() {
     let (of, other) = (key("p", "s"), key("p", "t"));
-    let took = Build { took: vec![Taken { tag: reference("app"), from: id(7) }], ..build("a", &of, 1, &[]) };
+    let took = Build { took: vec![Taken::new(reference("app"), id(7))], ..build("a", &of, 1, &[]) };
     let images = || vec![image(1).tag("app").done(), image(7).done()];
     let foreign = case(images(), vec![took.clone()]);
     assert_eq!(foreign.steps(&end_of_session()), ["give 7 app:latest", "-1"]);
@@ -46,7 +46,7 @@ fn rule_10_what_a_session_held_is_let_go_once_no_tag_can_come_back_to_it() {
     let (of, other) = (key("p", "s"), key("p", "t"));
     let end = end_of_session;
     let private = |image: Image| Image { tags: [image.tags.clone(), vec![image.id.private_tag()]].concat(), ..image };
-    let took = |from| vec![Taken { tag: reference("app"), from: id(from) }];
+    let took = |from| vec![Taken::new(reference("app"), id(from))];
     let holds = |key: &SessionKey, images: &[u8]| {
         let held = images.iter().copied().map(id).collect();
         Record::Session(SessionEntry { held, ..SessionEntry::new(key.clone(), Timestamp::UNIX_EPOCH) })
@@ -122,7 +122,7 @@ fn rule_10_what_another_ledger_holds_is_left_to_it() {
     let end = end_of_session;
     // Session s took app from 7 and gave it to 1; 7 is on a store that would have dropped it.
     let session = |images: Vec<Image>| {
-        let took = vec![Taken { tag: reference("app"), from: id(7) }];
+        let took = vec![Taken::new(reference("app"), id(7))];
         let mut case = case(images, vec![Build { took, ..build("a", &of, 1, &[]) }]);
         let entry = SessionEntry::new(of.clone(), Timestamp::UNIX_EPOCH);
         case.books.apply(Record::Session(SessionEntry { held: vec![id(7)], ..entry }));
@@ -191,7 +191,7 @@ fn a_tag_goes_back_past_all_the_sessions_that_end() {
             if n == 9 { image.tag(id(9).private_tag().as_str()).done() } else { image.done() }
         };
         let took = |n: u8, key: &SessionKey, from: u8| Build {
-            took: vec![Taken { tag: reference("app:dev"), from: id(from) }],
+            took: vec![Taken::new(reference("app:dev"), id(from))],
             tags: vec![reference("app:dev")],
             ..build(key.session.as_str(), key, n, &[])
         };
@@ -233,7 +233,7 @@ fn a_tag_goes_back_past_all_the_sessions_that_end() {
 #[test]
 fn a_tag_goes_back_past_what_stays_of_a_session_for_somebody_else() {
     let (of, over) = (key("p", "s"), key("p", "o"));
-    let took = |from| vec![Taken { tag: reference("app"), from: id(from) }];
+    let took = |from| vec![Taken::new(reference("app"), id(from))];
     // 7 is a stranger's, 1 the image of o, which somebody has named as well, and 2 that of s.
     let host = |friend: Option<&str>, before: Vec<Taken>| {
         let one = friend.into_iter().fold(image(1), |image, name| image.tag(name)).done();
@@ -269,7 +269,7 @@ fn a_tag_goes_back_past_what_stays_of_a_session_for_somebody_else() {
 #[test]
 fn a_tag_on_a_step_of_ours_is_not_given_back() {
     let of = key("p", "s");
-    let took = Build { took: vec![Taken { tag: reference("app"), from: id(7) }], ..build("1", &of, 1, &[2]) };
+    let took = Build { took: vec![Taken::new(reference("app"), id(7))], ..build("1", &of, 1, &[2]) };
     let theirs = case(vec![image(1).done(), image(2).tag("app").done(), image(7).done()], vec![took]);
     let plan = theirs.plan(&end_of_session());
     assert!(plan.steps.iter().all(|step| !matches!(step.deed, Deed::GiveBack { .. })), "{plan:#?}");
@@ -281,7 +281,7 @@ fn a_tag_on_a_step_of_ours_is_not_given_back() {
 #[test]
 fn a_tag_on_loan_stays_with_our_image_until_it_comes_back() {
     let (of, next) = (key("p", "s"), key("p", "t"));
-    let took = Build { took: vec![Taken { tag: reference("app"), from: id(7) }], ..build("a", &of, 1, &[2]) };
+    let took = Build { took: vec![Taken::new(reference("app"), id(7))], ..build("a", &of, 1, &[2]) };
     let host = || {
         let images = vec![image(1).tag("app").tag("app:more").done(), image(2).done(), image(7).done()];
         let tags = vec![reference("app"), reference("app:more")];
@@ -312,7 +312,7 @@ fn a_tag_on_loan_stays_with_our_image_until_it_comes_back() {
 #[test]
 fn a_tag_that_another_session_gave_too_comes_back_once_that_one_is_over() {
     let (of, other) = (key("p", "s"), key("p", "t"));
-    let took = Build { took: vec![Taken { tag: reference("app"), from: id(7) }], ..build("a", &of, 1, &[]) };
+    let took = Build { took: vec![Taken::new(reference("app"), id(7))], ..build("a", &of, 1, &[]) };
     let both = || {
         let builds = vec![took.clone(), build("b", &other, 1, &[])];
         case(vec![image(1).tag("app").done(), image(7).done()], builds)
@@ -341,7 +341,7 @@ fn a_tag_that_another_session_gave_too_comes_back_once_that_one_is_over() {
 #[test]
 fn what_a_session_held_waits_for_another_that_has_taken_the_tag_on() {
     let (of, other) = (key("p", "s"), key("p", "t"));
-    let took = |from| vec![Taken { tag: reference("app"), from: id(from) }];
+    let took = |from| vec![Taken::new(reference("app"), id(from))];
     let private = |image: Image| Image { tags: [image.tags.clone(), vec![image.id.private_tag()]].concat(), ..image };
     // s took app from 7, and t took it from what s built.
     let case = |images: Vec<Image>| {
@@ -359,4 +359,45 @@ fn what_a_session_held_waits_for_another_that_has_taken_the_tag_on() {
     assert_eq!(on.steps(&end_of_session()), ["-1"], "t owes it now");
     let off = case(vec![image(1).done(), image(2).done(), held(), image(9).tag("app").done()]);
     assert_eq!(off.steps(&end_of_session()), ["-1", "-7"], "its owner moved the tag on");
+}
+
+/// Two ledgers by turns: what the other one built goes at its own session's end.
+#[test]
+fn who_had_a_tag_before_another_ledgers_session_is_still_known() {
+    let of = key("p", "s");
+    let took = |n: u8, taken: Taken| Build { took: vec![taken], ..build(&n.to_string(), &of, n, &[]) };
+    let app = || reference("app");
+    // 7 is a stranger's; s built 1 over it, another ledger's session 5 over that, and s 2 over that.
+    let host = |may_go: bool| {
+        let builds = vec![took(1, Taken::new(app(), id(7))), took(2, Taken { may_go, ..Taken::new(app(), id(5)) })];
+        case(vec![image(1).done(), image(2).tag("app").done(), image(5).done(), image(7).done()], builds)
+    };
+    assert_eq!(host(true).steps(&end_of_session()), ["give 5 app:latest", "-1", "-2"]);
+    let gone = |may_go: bool| {
+        let mut gone = host(may_go);
+        gone.snapshot.images.retain(|image| image.id != id(5));
+        gone.steps(&end_of_session())
+    };
+    assert_eq!(gone(true), ["give 7 app:latest", "-1", "-2"]);
+    assert_eq!(gone(false), ["-1", "-2"], "its owner took the tag from 7 and has none any more");
+}
+
+/// The tag was another session's on an image that both made.
+#[test]
+fn a_tag_goes_back_past_what_two_sessions_made() {
+    let (of, other) = (key("p", "s"), key("p", "t"));
+    let app = || reference("app");
+    let builds = || {
+        vec![
+            Build { took: vec![Taken::new(app(), id(7))], ..build("a", &other, 1, &[]) },
+            Build { tags: vec![reference("other")], ..build("b", &of, 1, &[]) },
+            Build { took: vec![Taken::new(app(), id(1))], ..build("c", &of, 2, &[]) },
+        ]
+    };
+    let host = || case(vec![image(1).tag("other").done(), image(2).tag("app").done(), image(7).done()], builds());
+    let first = host().life(other.clone(), Life::Alive);
+    assert_eq!(first.steps(&end_of_session()), ["give 1 app:latest", "-2"]);
+    let mut last = host();
+    last.books.apply(Record::Cleaned { key: other, at: Timestamp::MAX });
+    assert_eq!(last.steps(&end_of_session())[0], "give 7 app:latest");
 }

@@ -75,8 +75,7 @@ fn rule_10_dkbs_own_name_goes_where_others_hold_the_image_and_no_build_may_want_
         vec![RunningBuild { of: key("q", "t"), key: "another".to_owned(), tags: vec![reference("another")] }];
     assert_eq!(case.steps(&leftovers()), [""; 0], "it may be about to take the tag");
     case.running.clear();
-    let took =
-        Build { took: vec![Taken { tag: reference("theirs"), from: id(1) }], ..build("b", &key("p", "t"), 7, &[]) };
+    let took = Build { took: vec![Taken::new(reference("theirs"), id(1))], ..build("b", &key("p", "t"), 7, &[]) };
     case.books.apply(Record::Build(took));
     assert_eq!(case.steps(&leftovers()), [""; 0], "a session that took the tag will give it back");
 }
