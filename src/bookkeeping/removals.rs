@@ -14,7 +14,9 @@ use jiff::Timestamp;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Ledger, Removing, State};
-use crate::model::{Books, Doer, EngineInfo, ImageId, Notice, Outcome, Plan, Record, Removal, RemovalsOf, Step};
+use crate::model::{
+    Books, Deed, Doer, EngineInfo, ImageId, Notice, Outcome, Plan, Record, Removal, RemovalsOf, SessionKey, Step, Taken,
+};
 use crate::plan::ended_records::never_went;
 
 /// How long somebody who asked to stop is kept waiting for the ledger's lock.
@@ -75,13 +77,14 @@ impl<'a> Removals<'a> {
         if let (Ok(()), Some(Ok(notes))) = (&remembered, self.notes.get()) {
             notes.remembered();
         }
+        let back = self.back(plan, now);
         let gone = (!gone.is_empty()).then_some(Record::Gone { at: now, ids: gone });
         let stopped = async {
             stop.await;
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
-            noted = self.ledger.append_aside(gone.into_iter().chain(more).collect()) => noted?,
+            noted = self.ledger.append_aside(back.into_iter().chain(gone).chain(more).collect()) => noted?,
             () = stopped => {
                 let what = "somebody else held the ledger's lock when it was asked to stop";
                 return Err(Error::new(ErrorKind::Interrupted, "noting what is gone", what)
@@ -94,6 +97,22 @@ impl<'a> Removals<'a> {
             notes.finish(unanswered);
         }
         Ok(remembered.err().map(Notice::Unremembered).into_iter().collect())
+    }
+}
+
+impl Removals<'_> {
+    /// The tags that sessions have given back, whose images bore them until then.
+    fn back(&self, plan: &Plan, at: Timestamp) -> Vec<Record> {
+        let mut back = Vec::new();
+        for step in plan.steps.iter().filter(|step| step.is_done()) {
+            let Deed::GiveBack { name, from, to, .. } = &step.deed else { continue };
+            let took = |taken: &Taken| taken.from == *to && taken.tag.names_the_same(name);
+            let entries = self.books.sessions.values().filter(|entry| entry.took.iter().any(took));
+            let gave = |key: &SessionKey| self.books.claims(*from).any(|build| build.of == *key);
+            let keys = entries.map(|entry| &entry.key).filter(|key| gave(key));
+            back.extend(keys.map(|key| Record::Back { key: key.clone(), at, tag: name.clone(), image: *to }));
+        }
+        back
     }
 }
 

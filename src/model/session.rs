@@ -76,6 +76,9 @@ pub struct SessionEntry {
     /// When it was last cleaned as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleaned: Option<Timestamp>,
+    /// When it was over last, whatever stayed of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Timestamp>,
     /// The tags that it took from images that were not its own, with the image that had each of them last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub took: Vec<Taken>,
@@ -98,6 +101,7 @@ impl SessionEntry {
             ci: false,
             slot: None,
             cleaned: None,
+            over: None,
             took: Vec::new(),
             held: Vec::new(),
             copies: BTreeSet::new(),
@@ -118,5 +122,10 @@ impl SessionEntry {
     /// It was cleaned as a whole, and nobody was at work in it since.
     pub fn is_cleaned(&self) -> bool {
         self.cleaned.is_some_and(|at| at >= self.last)
+    }
+
+    /// It was ended, and nobody was at work in it since. What is left of it stays for others.
+    pub fn is_over(&self) -> bool {
+        self.cleaned.max(self.over).is_some_and(|at| at >= self.last)
     }
 }

@@ -177,10 +177,10 @@ impl Observation {
         builds_in(&self.running, session)
     }
 
-    /// What the books are told of a session of which nothing is left, as of the look: what was built since was not
-    /// seen. Of a build that ran then nobody knows yet what it made and took.
-    pub(crate) fn cleaned(&self, session: &SessionKey) -> Option<Record> {
-        (!self.builds_in(session)).then(|| Record::Cleaned { key: session.clone(), at: self.began })
+    /// What the books are told of a session that is over, as of the look: what was built since was not seen. Of a build
+    /// that ran then nobody knows yet what it made and took. `rest`: a later clean would take what is left of it.
+    pub(crate) fn cleaned(&self, session: &SessionKey, rest: bool) -> Option<Record> {
+        (!self.builds_in(session)).then(|| Record::Cleaned { key: session.clone(), at: self.began, rest })
     }
 
     pub(crate) fn as_look<'a>(&'a self, here: &'a Here, layers: &'a Layers) -> CleanLook<'a> {

@@ -25,9 +25,9 @@ pub(crate) fn is_cleaned(plan: &Plan) -> bool {
     plan.totals().failed == 0 && longest(&plan.kept) == Stays::Always
 }
 
-/// The same of one of several sessions that one plan ends, by what stays of it. What nobody can say whose it is counts as
+/// How one of several sessions stands that one plan ends, by what stays of it. What nobody can say whose it is counts as
 /// of each, and so does what waits for a tag: that may come back by way of several sessions.
-pub(crate) fn is_one_cleaned(plan: &Plan, key: &SessionKey, books: &Books, snapshot: &Snapshot) -> bool {
+pub(crate) fn rest_of(plan: &Plan, key: &SessionKey, books: &Books, snapshot: &Snapshot) -> Stays {
     let images_of = |id: ImageId| books.claims(id).any(|build| build.of == *key);
     let held = books.sessions.get(key).map_or(&[][..], |entry| &entry.held);
     let is_of = |kept: &&Kept| match kept.kind {
@@ -41,7 +41,7 @@ pub(crate) fn is_one_cleaned(plan: &Plan, key: &SessionKey, books: &Books, snaps
         }
         Kind::Volume | Kind::BuilderState | Kind::Network | Kind::BuildCache => true,
     };
-    plan.totals().failed == 0 && longest(plan.kept.iter().filter(is_of)) == Stays::Always
+    if plan.totals().failed > 0 { Stays::Now } else { longest(plan.kept.iter().filter(is_of)) }
 }
 
 /// What the books are told of what cleaned sessions have left to others. `at`: when the plan's look began; what was built
@@ -96,7 +96,7 @@ mod tests {
         ] {
             let kept = vec![Kept::instead_of(&stays, reason)];
             let plan = Plan::new("clean", &snapshot.engine, Timestamp::UNIX_EPOCH, Vec::new(), kept);
-            let open = (0..3).filter(|n| !is_one_cleaned(&plan, &keys[*n], &books, &snapshot));
+            let open = (0..3).filter(|n| rest_of(&plan, &keys[*n], &books, &snapshot) != Stays::Always);
             assert_eq!(open.collect::<Vec<_>>(), of, "{stays:?}");
         }
     }

@@ -207,13 +207,16 @@ pub(super) async fn carry_out(
     let mut records = Vec::new();
     // What a build of it has made or taken since the look is none of this plan's.
     let built = applier.built_in().await.map_or(true, |of| of.contains(key));
-    if is_cleaned(plan)
+    let whole = is_cleaned(plan);
+    if is_over(plan)
         && !built
         && seen.books.sessions.contains_key(key)
-        && let Some(cleaned) = seen.cleaned(key)
+        && let Some(cleaned) = seen.cleaned(key, !whole)
     {
         records.push(cleaned);
-        records.extend(left_to_others(plan, seen.began, |_| is_kept_open()));
+        if whole {
+            records.extend(left_to_others(plan, seen.began, |_| is_kept_open()));
+        }
     }
     report::notice::tell(&applier.note(plan, report.gone.clone(), records, stop).await?);
     Ok((report, built))

@@ -11,13 +11,13 @@ use crate::apply::Applier;
 use crate::cli::CleanFlags;
 use crate::config::here::machine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Life, Plan, Record, Scope, SessionKey, Step};
+use crate::model::{Life, Plan, Record, Scope, SessionKey, Stays, Step};
 use crate::observe::{Observation, unknown};
 use crate::plan::cache::give_up;
 use crate::plan::clean::{Breadth, CacheWish, CleanPolicy, Here, Layers, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
 use crate::plan::news::news;
-use crate::plan::over::{is_one_cleaned, left_to_others};
+use crate::plan::over::{left_to_others, rest_of};
 use crate::plan::unknown::unknown;
 use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
@@ -230,12 +230,20 @@ fn end_sessions(
     let (state, layers) = (app.state()?, Layers::new());
     let engine = seen.info.identity.as_deref();
     let look = seen.as_look(here, &layers);
-    let whole = |key: &&SessionKey| is_one_cleaned(plan, key, &seen.books, &seen.snapshot) && !built.contains(*key);
-    let whole: HashSet<&SessionKey> = sessions(&look, policy).filter(whole).collect();
-    let mut ended = Vec::new();
-    for key in whole.iter().copied().filter(|key| !look.is_others(key)) {
-        ended.extend(seen.cleaned(key));
-        if !seen.builds_in(key)
+    let (mut whole, mut ended) = (HashSet::new(), Vec::new());
+    for key in sessions(&look, policy).filter(|key| !built.contains(*key)) {
+        let rest = rest_of(plan, key, &seen.books, &seen.snapshot);
+        if rest == Stays::Always {
+            whole.insert(key);
+        }
+        // What is too young for this clean is still in use.
+        let goes_on = rest == Stays::Now || rest == Stays::AWhile && policy.older_than.is_some();
+        if goes_on || look.is_others(key) {
+            continue;
+        }
+        ended.extend(seen.cleaned(key, rest != Stays::Always));
+        if rest == Stays::Always
+            && !seen.builds_in(key)
             && seen.lives.get(key) == Some(&Life::Dead)
             && state.session(key).life(&machine(), engine) == Life::Dead
             && !seen.was_opened_since(&state, key)

@@ -47,9 +47,14 @@ struct RecordLine<'a> {
     ci: bool,
     slot: Option<Name>,
     cleaned: Option<Timestamp>,
+    over: Option<Timestamp>,
+    #[serde(default)]
+    rest: bool,
     ids: Option<Vec<ImageId>>,
     id: Option<String>,
     whole: Option<bool>,
+    tag: Option<Reference>,
+    image: Option<ImageId>,
     #[serde(default)]
     doubted: bool,
 }
@@ -80,6 +85,7 @@ impl RecordLine<'_> {
                 ci: self.ci,
                 slot: self.slot,
                 cleaned: self.cleaned,
+                over: self.over,
                 took: self.took,
                 held: self.held,
                 copies: self.copies,
@@ -102,9 +108,17 @@ impl RecordLine<'_> {
             "more" => Record::More(More { build: self.build?, tags: self.tags, steps: self.steps, took: self.took }),
             "gone" => Record::Gone { at: self.at?, ids: self.ids? },
             "missed" => Record::Missed { at: self.at?, ids: self.ids? },
-            "cleaned" => {
-                Record::Cleaned { key: SessionKey { project: self.project?, session: self.session? }, at: self.at? }
-            }
+            "cleaned" => Record::Cleaned {
+                key: SessionKey { project: self.project?, session: self.session? },
+                at: self.at?,
+                rest: self.rest,
+            },
+            "back" => Record::Back {
+                key: SessionKey { project: self.project?, session: self.session? },
+                at: self.at?,
+                tag: self.tag?,
+                image: self.image?,
+            },
             "left" => Record::Left {
                 key: SessionKey { project: self.project?, session: self.session? },
                 to: self.to?,

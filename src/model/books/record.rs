@@ -39,10 +39,22 @@ pub enum Record {
         at: Timestamp,
         ids: Vec<ImageId>,
     },
+    /// A session is over, and was cleaned.
     Cleaned {
         #[serde(flatten)]
         key: SessionKey,
         at: Timestamp,
+        /// Something stayed that a later clean would take, so it is to be found again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        rest: bool,
+    },
+    /// A session gave a tag that it had taken from this image back to it, and owes it no more.
+    Back {
+        #[serde(flatten)]
+        key: SessionKey,
+        at: Timestamp,
+        tag: Reference,
+        image: ImageId,
     },
     /// A session that was cleaned by then has no more use for these: they stayed only because another one built them
     /// too, whose they are now.

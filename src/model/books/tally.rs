@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use jiff::Timestamp;
 
 use super::{Books, Build, More, Record, SessionEntry, SessionKey};
-use crate::model::{BuildId, ImageId, LedgerId, Name, Taken};
+use crate::model::{BuildId, ImageId, LedgerId, Name, Reference, Taken};
 
 /// Where a record stands among all.
 type Position = usize;
@@ -143,7 +143,7 @@ impl Tally {
                 }
             }
             Record::Missed { ids, .. } => self.missed.extend(ids.into_iter().map(|id| (id, self.place))),
-            Record::Cleaned { key, at } => {
+            Record::Cleaned { key, at, rest } => {
                 if let Some(number) = self.numbers.get(&key).copied() {
                     // What stays of it, for others, is not the session's any more.
                     let mut lent = self.lent.remove(&number).unwrap_or_default();
@@ -152,9 +152,17 @@ impl Tally {
                     lent.iter().for_each(|id| self.hand_on(*id, &[number], Stays::Yes));
                     self.lent.entry(number).or_default().extend(lent);
                     let entry = &mut self.sessions[number];
-                    entry.cleaned = Some(at);
-                    entry.held.clear();
-                    self.owe_nothing(number);
+                    entry.over = Some(at);
+                    if !rest {
+                        entry.cleaned = Some(at);
+                        entry.held.clear();
+                        self.owe_nothing(number);
+                    }
+                }
+            }
+            Record::Back { key, tag, image, .. } => {
+                if let Some(number) = self.numbers.get(&key).copied() {
+                    self.give_back(number, &tag, image);
                 }
             }
             Record::Left { key, to, at, ids } => {
@@ -192,6 +200,8 @@ impl Tally {
             took.sort_by(|a, b| a.tag.as_str().cmp(b.tag.as_str()));
             self.sessions[session].took = took;
         }
+        // Handed on in no order.
+        self.sessions.iter_mut().for_each(|entry| entry.held.sort_unstable());
         let mut missed = std::mem::take(&mut self.missed);
         let mut recorded = HashSet::new();
         let mut builds = Vec::with_capacity(self.builds.len());
@@ -259,6 +269,7 @@ impl Tally {
         known.ci |= new.ci;
         known.slot = new.slot.or(known.slot.take());
         known.cleaned = new.cleaned.or(known.cleaned);
+        known.over = new.over.or(known.over);
         known.copies.extend(new.copies);
         let mut held: HashSet<ImageId> = known.held.iter().copied().collect();
         known.held.extend(new.held.into_iter().filter(|id| held.insert(*id)));
@@ -362,6 +373,14 @@ impl Tally {
         for lender in lenders {
             self.lent.entry(lender).or_default().insert(from);
         }
+    }
+
+    /// The image had the tag before whoever stands behind it here.
+    fn give_back(&mut self, session: usize, tag: &Reference, image: ImageId) {
+        let tag = self.seed.hash_one(tag.canonical());
+        let Some(took) = self.took.get_mut(&session).and_then(|tags| tags.get_mut(&tag)) else { return };
+        let Some(last) = took.iter().rposition(|(_, taken)| taken.from == image) else { return };
+        took.truncate(last);
     }
 
     fn owe_nothing(&mut self, session: usize) {

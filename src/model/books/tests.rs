@@ -73,7 +73,10 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
         4 => any_build().prop_map(Record::Build),
         1 => ids().prop_map(move |ids| Record::Gone { at, ids }),
         1 => ids().prop_map(move |ids| Record::Missed { at, ids }),
-        1 => any_key().prop_map(move |key| Record::Cleaned { key, at }),
+        1 => (any_key(), any::<bool>()).prop_map(move |(key, rest)| Record::Cleaned { key, at, rest }),
+        1 => (any_key(), 0..4_u32, 1..9_u8).prop_map(move |(key, tag, image)| {
+            Record::Back { key, at, tag: tag_number(tag), image: id(image) }
+        }),
         1 => (any_key(), any_key(), ids()).prop_map(|(key, to, ids)| {
             // After all builds of these.
             Record::Left { key, to, at: Timestamp::from_second(9).expect("a time"), ids }
@@ -118,6 +121,15 @@ impl Plain {
                 self.made.retain(|(_, id)| !ids.contains(id));
             }
             Record::Missed { ids, .. } => self.missed.extend(ids),
+            Record::Back { key, tag, image, .. } => {
+                let is_it = |of: &SessionKey, taken: &Taken| *of == key && taken.tag == tag;
+                let last = self.took.iter().rposition(|(_, of, taken)| is_it(of, taken) && taken.from == image);
+                let mut n = 0;
+                self.took.retain(|(_, of, taken)| {
+                    n += 1;
+                    last.is_none_or(|last| n <= last || !is_it(of, taken))
+                });
+            }
             Record::Left { key, to, ids, .. } => {
                 for id in ids {
                     if key == to || !self.made.contains(&(to.clone(), id)) {
@@ -128,12 +140,12 @@ impl Plain {
                 }
             }
             Record::Session(entry) => self.take(&entry.key, entry.took),
-            Record::Cleaned { key, .. } => {
+            Record::Cleaned { key, rest, .. } => {
                 let images: Vec<ImageId> = self.made.iter().filter(|(of, _)| *of == key).map(|(_, id)| *id).collect();
                 for id in images {
                     self.hand_on(id, &BTreeSet::from([key.clone()]), true);
                 }
-                self.took.retain(|(_, of, _)| *of != key);
+                self.took.retain(|(_, of, _)| rest || *of != key);
             }
             Record::Ledger { .. } | Record::More(_) => {}
         }
@@ -287,7 +299,7 @@ fn a_tag_that_went_from_session_to_session_is_owed_to_whoever_had_it_first() {
         Record::Build(Build { took, tags: vec![tag()], ..build(&made.to_string(), &keys[n], made, &[]) })
     };
     let gone = |n: u8| Record::Gone { at: Timestamp::UNIX_EPOCH, ids: vec![id(n)] };
-    let cleaned = |n: usize| Record::Cleaned { key: keys[n].clone(), at: Timestamp::MAX };
+    let cleaned = |n: usize| Record::Cleaned { key: keys[n].clone(), at: Timestamp::MAX, rest: false };
     let hold = SessionEntry { held: vec![id(9)], ..SessionEntry::new(keys[0].clone(), Timestamp::UNIX_EPOCH) };
     // 9 is a stranger's; each session builds its own image over that of the one before.
     let all = [Record::Session(hold), took(0, 1, 9), took(1, 2, 1), took(2, 3, 2)];
@@ -455,7 +467,7 @@ fn the_last_owner_of_a_tag_is_remembered_and_the_sessions_own_images_are_none() 
     books.apply(Record::Session(entry.clone()));
     books.apply(Record::Session(SessionEntry { held: vec![id(8), id(7)], ..entry }));
     assert_eq!((&books.sessions[&of].took, &*books.sessions[&of].held), (&took(8), &[id(9), id(8), id(7)][..]));
-    books.apply(Record::Cleaned { key: of.clone(), at: Timestamp::UNIX_EPOCH });
+    books.apply(Record::Cleaned { key: of.clone(), at: Timestamp::UNIX_EPOCH, rest: false });
     assert!(books.sessions[&of].took.is_empty() && books.sessions[&of].held.is_empty());
 }
 

@@ -71,33 +71,38 @@ pub(super) fn on_loan(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
 fn lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
     let is_owing = is_owing(look, policy);
     let sessions = look.books.sessions.values();
-    let mut open: Vec<&Taken> = sessions.filter(|entry| is_owing(&entry.key)).flat_map(|entry| &entry.took).collect();
+    let owing = sessions.filter(|entry| is_owing(&entry.key));
+    let mut open: Vec<(&SessionKey, &Taken)> =
+        owing.flat_map(|entry| entry.took.iter().map(|taken| (&entry.key, taken))).collect();
     // What a build that runs now is about to take a tag from.
     let mut lent = look.books.held_by(&look.snapshot.images, &is_owing);
     let mut done = HashSet::new();
-    while let Some(taken) = open.pop() {
-        lent.insert(taken.from);
+    while let Some((by, taken)) = open.pop() {
+        // What it has made too is its own, and stays as that.
+        if !claims.builds(taken.from).any(|build| build.of == *by) {
+            lent.insert(taken.from);
+        }
         if done.insert((taken.from, taken.tag.canonical())) {
-            open.extend(taken_before(look, claims, taken.from, &taken.tag).map(|(_, before)| before));
+            open.extend(taken_before(look, claims, taken.from, &taken.tag));
         }
     }
     lent
 }
 
-/// Those that must be there for that. What only sessions made that end now, or were cleaned before, need not: who has
+/// Those that must be there for that. What only sessions made that end now, or are over, need not: who has
 /// the tag from it owes that to whom they had it from once it is gone.
 pub(super) fn must_stay(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
     let ends = ends(look, policy);
-    let is_over = |id: &ImageId| {
+    let are_over = |id: &ImageId| {
         let mut builds = claims.builds(*id).peekable();
-        builds.peek().is_some() && builds.all(|build| ends.contains(&build.of) || was_cleaned(look, &build.of))
+        builds.peek().is_some() && builds.all(|build| ends.contains(&build.of) || is_over(look, &build.of))
     };
-    lent(look, policy, claims).into_iter().filter(|id| !is_over(id)).collect()
+    lent(look, policy, claims).into_iter().filter(|id| !are_over(id)).collect()
 }
 
-/// Whether a session was cleaned as a whole and nobody has come to it since: what is left of it stays for others alone.
-fn was_cleaned(look: &CleanLook, key: &SessionKey) -> bool {
-    look.life(key) != Life::Alive && look.books.sessions.get(key).is_some_and(SessionEntry::is_cleaned)
+/// Whether a session was ended and nobody has come to it since: what is left of it stays for others.
+fn is_over(look: &CleanLook, key: &SessionKey) -> bool {
+    look.life(key) != Life::Alive && look.books.sessions.get(key).is_some_and(SessionEntry::is_over)
 }
 
 /// By which sessions, and from which images, the tag had been taken that this image bore.
@@ -121,7 +126,7 @@ fn back_to(
     (tag, from): (&Reference, Vec<ImageId>),
 ) -> Option<ImageId> {
     let ends = ends(look, policy);
-    let is_over = |key: &SessionKey| look.life(key) == Life::Dead || ends.contains(key) || was_cleaned(look, key);
+    let is_past = |key: &SessionKey| look.life(key) == Life::Dead || ends.contains(key) || is_over(look, key);
     let (mut open, mut of_the_dead) = (from, None);
     let mut passed = HashSet::new();
     while let Some(to) = open.pop() {
@@ -133,7 +138,7 @@ fn back_to(
         let mut builds = claims.builds(to).peekable();
         let image = look.snapshot.image(to).filter(|_| !goes);
         let is_meant = image.is_some_and(|image| Pattern::any_keeps(&policy.keep, image));
-        let is_left = builds.peek().is_some() && builds.all(|build| is_over(&build.of)) && !is_meant;
+        let is_left = builds.peek().is_some() && builds.all(|build| is_past(&build.of)) && !is_meant;
         let there = image.is_some_and(|image| !image.dropped);
         if !goes && !is_left {
             if there {
@@ -144,7 +149,7 @@ fn back_to(
         of_the_dead = of_the_dead.or(there.then_some(to));
         let before = taken_before(look, claims, to, tag);
         // The last owner stands last.
-        open.extend(before.filter(|(key, _)| covers(look, policy, key) || is_over(key)).map(|(_, before)| before.from));
+        open.extend(before.filter(|(key, _)| covers(look, policy, key) || is_past(key)).map(|(_, before)| before.from));
     }
     of_the_dead
 }

@@ -89,7 +89,20 @@ fn every_line() -> Vec<(&'static str, Record)> {
         (r#"{"t":"missed","at":"1970-01-01T00:00:05Z","ids":["<1>"]}"#, Record::Missed { at: at(5), ids: vec![id(1)] }),
         (
             r#"{"t":"cleaned","project":"p","session":"job-1","at":"1970-01-01T00:00:05Z"}"#,
-            Record::Cleaned { key: of.clone(), at: at(5) },
+            Record::Cleaned { key: of.clone(), at: at(5), rest: false },
+        ),
+        (
+            r#"{"t":"cleaned","project":"p","session":"job-1","at":"1970-01-01T00:00:05Z","rest":true}"#,
+            Record::Cleaned { key: of.clone(), at: at(5), rest: true },
+        ),
+        (
+            r#"{"t":"back","project":"p","session":"job-1","at":"1970-01-01T00:00:05Z","tag":"app:dev","image":"<1>"}"#,
+            Record::Back {
+                key: of.clone(),
+                at: at(5),
+                tag: Reference::written("app:dev").expect("a name"),
+                image: id(1),
+            },
         ),
         (
             r#"{"t":"left","project":"p","session":"job-1","to":{"project":"q","session":"job-2"},"at":"1970-01-01T00:00:05Z","ids":["<1>"]}"#,

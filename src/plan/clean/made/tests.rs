@@ -66,7 +66,7 @@ fn built(when: i64) -> Record {
 }
 
 fn cleaned(when: i64) -> Record {
-    Record::Cleaned { key: key("p", "s"), at: at(when) }
+    Record::Cleaned { key: key("p", "s"), at: at(when), rest: false }
 }
 
 fn opening(since: i64) -> Opening {

@@ -235,7 +235,7 @@ fn a_tag_goes_back_past_what_stays_of_a_session_for_somebody_else() {
     let (of, over) = (key("p", "s"), key("p", "o"));
     let took = |from| vec![Taken::new(reference("app"), id(from))];
     // 7 is a stranger's, 1 the image of o, which somebody has named as well, and 2 that of s.
-    let host = |friend: Option<&str>, before: Vec<Taken>| {
+    let host_with = |friend: Option<&str>, before: Vec<Taken>, rest: bool| {
         let one = friend.into_iter().fold(image(1), |image, name| image.tag(name)).done();
         let builds = vec![
             Build { took: before, ..build("a", &over, 1, &[]) },
@@ -244,9 +244,12 @@ fn a_tag_goes_back_past_what_stays_of_a_session_for_somebody_else() {
         let mut case = case(vec![one, image(2).tag("app").done(), image(7).done()], builds);
         let held = SessionEntry { held: vec![id(7)], ..SessionEntry::new(over.clone(), Timestamp::UNIX_EPOCH) };
         case.books.apply(Record::Session(held));
-        case.books.apply(Record::Cleaned { key: over.clone(), at: Timestamp::MAX });
+        case.books.apply(Record::Cleaned { key: over.clone(), at: Timestamp::MAX, rest });
         case
     };
+    let host = |friend, before| host_with(friend, before, false);
+    let rest = host_with(Some("friend"), took(7), true);
+    assert_eq!(rest.steps(&end_of_session()), ["give 7 app:latest", "-2"], "with steps that stand under it");
     let named = || host(Some("friend"), took(7));
     assert!(named().books.sessions[&of].held.contains(&id(7)));
     assert_eq!(named().steps(&end_of_session()), ["give 7 app:latest", "-2"]);
@@ -398,6 +401,6 @@ fn a_tag_goes_back_past_what_two_sessions_made() {
     let first = host().life(other.clone(), Life::Alive);
     assert_eq!(first.steps(&end_of_session()), ["give 1 app:latest", "-2"]);
     let mut last = host();
-    last.books.apply(Record::Cleaned { key: other, at: Timestamp::MAX });
+    last.books.apply(Record::Cleaned { key: other, at: Timestamp::MAX, rest: false });
     assert_eq!(last.steps(&end_of_session())[0], "give 7 app:latest");
 }
