@@ -215,7 +215,9 @@ fn is_part_of(part: &Plan, all: &Plan, books: &Books, compose: Option<&Name>) ->
     };
     let names = |plan: &Plan| -> BTreeSet<String> {
         let named = |step: &Step| step.names().into_iter().map(str::to_owned).collect::<Vec<_>>();
-        plan.steps.iter().filter(|step| step.kind() == Kind::Image).flat_map(named).collect()
+        // A name of dkb's own goes with the whole image, unsaid.
+        let images = plan.steps.iter().filter(|step| step.kind() == Kind::Image && !step.is_of_own_name());
+        images.flat_map(named).collect()
     };
     for step in &part.steps {
         let is_about = |id| books.claims(id).any(|build| build.compose.as_ref() == compose);
