@@ -1,6 +1,6 @@
 //! One build or bake, once docker has ended: what is shown, what is noted, and what goes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::ledger::{Intent, Running, State, TargetResult, read_iid};
-use crate::model::{Books, Build, BuildId, EndedBuild, ImageId, Life, Record, Reference, RunningBuild, SessionKey};
+use crate::model::{Books, Build, BuildId, EndedBuild, ImageId, Life, Record, Reference, SessionKey};
 use crate::observe::lives;
 use crate::processes::child::{self, SeenOutput};
 use crate::report;
@@ -209,7 +209,9 @@ impl Job {
         let made = self.made();
         let mut failed = None;
         if !ok {
-            let at_most = (!self.is_bake()).then(|| self.builds_since(before, &books, &beside()));
+            let of = |key: &SessionKey| self.targets.iter().any(|target| target.intent.of == *key);
+            let running = beside().iter().filter(|build| of(&build.of)).count();
+            let at_most = (!self.is_bake()).then(|| running.saturating_add(self.targets.len()));
             failed = Some(FailedBuilds::new(self.history(app, before).await?, at_most));
         }
         let mut notes = Notes { before, seen, ok, books, done: Vec::new(), lines: Vec::new() };
@@ -236,14 +238,6 @@ impl Job {
         ledger.append_aside(lines).await?;
         let went = tidy::take_away(before, state, &ledger, &books, &done, &app.settings, stop).await;
         Ok(Noted { done, went, lives: lives(state, &books, before.info.identity.as_deref()) })
-    }
-
-    /// So many builds of its session there have been in this ledger since this one began, and itself.
-    fn builds_since(&self, before: &Before, books: &Books, beside: &[RunningBuild]) -> usize {
-        let own = self.targets.iter().map(|target| &target.intent.of).collect::<HashSet<_>>();
-        let noted = books.builds.iter().filter(|build| build.at >= before.began && own.contains(&build.of)).count();
-        let running = beside.iter().filter(|build| own.contains(&build.of)).count();
-        [noted, running].into_iter().fold(self.targets.len(), usize::saturating_add)
     }
 
     /// The targets as they are to be noted: of those that give one name, the one that has it now comes last.

@@ -96,7 +96,7 @@ pub(super) struct FailedBuilds {
     history: Option<Vec<PastBuild>>,
     /// Which of these are known already.
     known: HashSet<String>,
-    /// So many of them can be this ledger's; what `bake` builds for its targets nobody can count.
+    /// So many of those that are not noted can be this ledger's; what `bake` builds for its targets nobody can count.
     at_most: Option<usize>,
 }
 
@@ -148,8 +148,12 @@ impl FailedBuilds {
         books: &Books,
         new_alone: bool,
     ) -> Result<Option<ImageId>> {
-        // Somebody with a ledger of his own is in a session of this name, and any of them may be his.
-        if self.at_most.is_some_and(|most| self.of_this(intent, before).count() > most) {
+        // Where one wrote nothing that may be this one, and what others wrote somebody else's, with a ledger of his own in
+        // a session of this name.
+        let is_open = |past: &&PastBuild| past.ended.is_some() && !past.wrote.iter().any(|id| books.has(*id));
+        let open: Vec<&PastBuild> = self.of_this(intent, before).filter(is_open).collect();
+        let one_is_empty = open.iter().any(|past| past.wrote.is_empty());
+        if one_is_empty && self.at_most.is_some_and(|most| open.len() > most) {
             return Ok(None);
         }
         loop {

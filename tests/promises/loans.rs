@@ -35,6 +35,7 @@ pub(crate) fn promises() -> Promises {
                 a_tag_that_a_build_took_before_it_failed_goes_back,
                 the_image_of_a_failed_build_on_an_image_of_its_own_session_is_known,
                 what_gets_the_name_of_a_build_that_makes_nothing_is_not_its_image,
+                a_build_that_fails_takes_nothing_of_somebody_else_in_a_session_of_that_name,
             ],
         )
         .on(
@@ -333,6 +334,30 @@ fn what_gets_the_name_of_a_build_that_makes_nothing_is_not_its_image(engine: &En
     build.arg(bad.path()).run().fails();
     let told = books.dkb(engine).args(["clean", "--tagged", "-v"]).run().success();
     assert!(engine.has("app:dev"), "{}\n{}", told.out(), engine.inventory());
+}
+
+/// Whoever that is has a ledger of his own, builds the same tag or none, and BuildKit remembers both builds.
+fn a_build_that_fails_takes_nothing_of_somebody_else_in_a_session_of_that_name(engine: &Engine) {
+    for tag in ["-t app:dev", ""] {
+        let (books, others, folder) = (Books::of(engine), Books::of(engine), tempfile::tempdir().expect("a folder"));
+        let good = Context::from_base(&format!("RUN echo good >/good{}", tag.len()));
+        let docker = engine.bin().join("docker");
+        let build = format!(
+            "DKB_STATE_DIR={} DKB_DOCKER={} {} build -q {tag} {}",
+            others.state.state_dir().display(),
+            docker.display(),
+            dkb_lab::dkb::dkb_path().display(),
+            good.path().display()
+        );
+        let script = docker_after("engine", &build, engine, &books.state, folder.path());
+        let bad = Context::from_base("RUN false");
+        let dkb = books.dkb(engine).env("DOCKER_BUILDKIT", "1").env("DKB_DOCKER", script).args(["build", "-q"]);
+        dkb.args(tag.split_whitespace()).arg(bad.path()).run().fails();
+        assert_eq!(engine.images().len(), 1, "{}", engine.inventory());
+        let told = books.dkb(engine).args(["clean", "--tagged", "--yes", "-v"]).run().success();
+        assert_eq!(engine.images().len(), 1, "{}", told.out());
+        engine.wipe();
+    }
 }
 
 /// dkb looks who bears the tag, then its owner builds anew, then docker builds.

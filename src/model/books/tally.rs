@@ -149,7 +149,9 @@ impl Tally {
                     let mut lent = self.lent.remove(&number).unwrap_or_default();
                     let is_lent = |id: &ImageId| self.takers.get(id).is_some_and(|takers| !takers.is_empty());
                     lent.retain(|id| self.is_own(number, *id) && is_lent(id));
-                    lent.iter().for_each(|id| self.hand_on(*id, &[number], Stays::Yes));
+                    for id in &lent {
+                        self.hand_on(*id, &[number], Stays::Yes);
+                    }
                     self.lent.entry(number).or_default().extend(lent);
                     let entry = &mut self.sessions[number];
                     entry.over = Some(at);

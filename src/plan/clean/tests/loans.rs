@@ -1,6 +1,7 @@
 //! Tags on loan, and the images that wait for them.
 
 use super::*;
+use crate::model::image_tests::Draft;
 
 #[test]
 fn rule_9_a_taken_tag_goes_back_and_what_it_was_taken_from_waits_for_it() {
@@ -172,7 +173,7 @@ fn rule_10_what_another_ledger_holds_is_left_to_it() {
     assert_eq!(waits.life(other, Life::Alive).kept(&leftovers()), [(1, KeptReason::Lent)]);
 
     // And no stamp opens a door to what somebody holds.
-    let stamped = |image: crate::model::image_tests::Draft| case(vec![image.stamp(&of).done()], Vec::new());
+    let stamped = |image: Draft| case(vec![image.stamp(&of).done()], Vec::new());
     let trusting = CleanPolicy { trust_stamp: true, ..leftovers() };
     assert_eq!(stamped(image(5)).steps(&trusting), ["-5"]);
     assert_eq!(stamped(image(5).held(theirs)).steps(&trusting), [""; 0]);
@@ -236,7 +237,7 @@ fn a_tag_goes_back_past_what_stays_of_a_session_for_somebody_else() {
     let took = |from| vec![Taken::new(reference("app"), id(from))];
     // 7 is a stranger's, 1 the image of o, which somebody has named as well, and 2 that of s.
     let host_with = |friend: Option<&str>, before: Vec<Taken>, rest: bool| {
-        let one = friend.into_iter().fold(image(1), |image, name| image.tag(name)).done();
+        let one = friend.into_iter().fold(image(1), Draft::tag).done();
         let builds = vec![
             Build { took: before, ..build("a", &over, 1, &[]) },
             Build { took: took(1), ..build("b", &of, 2, &[]) },
