@@ -396,7 +396,7 @@ pub struct LogFlags {
     #[arg(long, value_name = "DUR")]
     pub since: Option<String>,
     /// Show the last of it, so many things
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, short = 'n', visible_alias = "tail", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub last: Option<u32>,
 }
 

@@ -359,6 +359,11 @@ impl SessionFile {
         self.newest_anywhere(engine)?.1.owner
     }
 
+    /// Whether it was left for a look: by whoever came last to this engine, or else to another.
+    pub fn is_left(&self, engine: Option<&str>) -> bool {
+        self.newest_anywhere(engine).is_some_and(|(_, contents)| contents.left)
+    }
+
     fn as_opened(&self, engine: Option<&str>) -> Option<Opening> {
         let files = self.files();
         let open = files.iter().filter(|(_, contents)| contents.owner.is_some());

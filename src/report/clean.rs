@@ -140,21 +140,19 @@ fn steps(table: &mut Table, plan: &Plan, done: bool, shown: NamesShown) -> bool 
         let with_names: &[&Step] = if kind == Kind::BuildCache { &[] } else { &steps };
         let mut names: Vec<String> = with_names.iter().flat_map(|step| step.names()).map(shortened).collect();
         names.sort();
-        let (mut rest, below) = match shown {
+        let (rest, below) = match shown {
             NamesShown::All => (names.join(", "), Vec::new()),
             NamesShown::Below if names.len() > SHOWN => (String::new(), names),
             NamesShown::First | NamesShown::Below => (list(&names, SHOWN), Vec::new()),
         };
-        if action == Action::Remove && matches!(kind, Kind::Image | Kind::Volume | Kind::BuildCache) {
-            let bytes = total(steps.iter().map(|step| step.bytes));
-            let at_most = at_most(plan.up_to && kind == Kind::Image, bytes);
-            rest = if rest.is_empty() { at_most } else { format!("{at_most}  {rest}") };
-        }
+        let has_size = action == Action::Remove && matches!(kind, Kind::Image | Kind::Volume | Kind::BuildCache);
+        let bytes = total(steps.iter().map(|step| step.bytes));
+        let size = if has_size { at_most(plan.up_to && kind == Kind::Image, bytes) } else { String::new() };
         let what = match action {
             Action::GiveBack | Action::Untag => plural(steps.len(), "tag"),
             Action::Remove | Action::Stop => words::kind(kind, steps.len()),
         };
-        table.line(if done { did } else { would }, steps.len(), what, rest);
+        table.sized(if done { did } else { would }, steps.len(), what, size, rest);
         if (kind, action) == (Kind::Image, Action::Remove) && plan.totals().bytes_to_cache > 0 {
             let stays = if done { "stayed as build cache" } else { "would stay as build cache" };
             table.more(format!("{} more {stays}", at_most(plan.up_to, plan.totals().bytes_to_cache)));
@@ -215,7 +213,7 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
                 table.line(verb, 1, word, who(one));
             }
         } else if !reason.is_for_others() {
-            let mut who: Vec<String> = group.iter().map(|one| short(one)).collect();
+            let mut who: Vec<String> = group.iter().flat_map(|one| names(one)).collect();
             who.sort();
             table.line(verb, group.len(), word, list(&who, SHOWN));
         }
@@ -227,15 +225,20 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
 
 /// The thing itself, and who holds it.
 fn who(kept: &Kept) -> String {
-    let name = short(kept);
-    let id = short_id(&kept.id);
-    let what = if name == id { name.clone() } else { format!("{id}  {name}") };
-    let held = held_by(kept);
-    format!("{what}  {}", if held == name { "" } else { &held }).trim_end().to_owned()
+    let (id, held) = (short_id(&kept.id), held_by(kept));
+    // Who holds it by a name is told as who holds it.
+    let is_holder = |name: &&String| kept.holders.iter().any(|holder| holder.to_string() == **name);
+    let names: Vec<String> = names(kept).iter().filter(|name| !is_holder(name) && **name != id).cloned().collect();
+    let parts = [id, &names.join(", "), &held];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ")
 }
 
-fn short(kept: &Kept) -> String {
-    kept.names.first().map_or_else(|| short_id(&kept.id).to_owned(), |name| shortened(name))
+/// All its names, since whoever reads one may look for another; its ID where it has none.
+fn names(kept: &Kept) -> Vec<String> {
+    if kept.names.is_empty() {
+        return vec![short_id(&kept.id).to_owned()];
+    }
+    kept.names.iter().map(|name| shortened(name)).collect()
 }
 
 fn describe(step: &Step) -> String {

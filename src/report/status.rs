@@ -9,11 +9,11 @@ use serde_json::{Value, json as document};
 
 use super::words::{NOTHING, at_most, count};
 use super::{Page, Style};
-use crate::model::{Kind, Life, Name, Owner, Plan, SCHEMA, SessionKey, human_bytes};
+use crate::model::{Kind, Life, Name, Owner, Plan, SCHEMA, SessionKey, human_bytes, total};
 use crate::plan::cache::CacheBytes;
 use crate::plan::status::SessionSummary;
 pub(crate) use about::{About, Fate, about};
-use at_work::{Moments, WhoseSession, at_work, state};
+use at_work::{Moments, Standing, WhoseSession, at_work, state};
 use images::Images;
 
 /// Whose things are shown.
@@ -27,8 +27,24 @@ const PENDING: &str = "build cache of the last build: still being read";
 pub(crate) struct ShownSession {
     pub session: SessionSummary,
     pub owner: Option<Owner>,
+    /// It was left for a look.
+    pub left: bool,
     /// A build of it runs.
     pub builds: bool,
+}
+
+impl ShownSession {
+    fn at_work(&self, now: Timestamp) -> String {
+        let Self { session, owner, left, builds } = self;
+        let (life, cleaned, last) = (session.life, session.cleaned, session.last);
+        let standing = Standing { life, builds: *builds, owner: owner.as_ref(), left: *left, cleaned };
+        at_work(WhoseSession::of(&session.key, session.own), standing, Moments { last, now })
+    }
+
+    /// It was cleaned, and has no image any more.
+    fn is_done(&self) -> bool {
+        self.session.cleaned.is_some() && self.session.images.is_empty()
+    }
 }
 
 /// The one document, and the sessions beside it. It has the shape of a plan, and is none: it says its own kind, and
@@ -89,7 +105,10 @@ pub(crate) fn human(
         table.head(&mut page);
     }
     let mut project = None;
-    for ShownSession { session, owner, builds } in shown {
+    // Each guard of the day leaves one.
+    let is_folded = |shown: &ShownSession| shown.is_done() && !verbose;
+    for one in shown.iter().filter(|one| !is_folded(one)) {
+        let session = &one.session;
         if whose == ALL && project != Some(&session.key.project) {
             project = Some(&session.key.project);
             page.bold(&session.key.project);
@@ -97,10 +116,15 @@ pub(crate) fn human(
         let whose = WhoseSession::of(&session.key, session.own);
         let is_said = whose == WhoseSession::ThisCopy && session.life == Life::Unowned;
         let here = if session.here && !is_said { ", this one" } else { "" };
-        let moments = Moments { last: session.last, now };
-        let at_work = at_work(whose, (session.life, *builds), owner.as_ref(), session.cleaned, moments);
-        page.wrapped(format_args!("session {}{here}: {at_work}", session.key.session), 2);
+        page.wrapped(format_args!("session {}{here}: {}", session.key.session, one.at_work(now)), 2);
         table.session(&mut page, session, now);
+    }
+    let folded: Vec<&ShownSession> = shown.iter().filter(|one| is_folded(one)).collect();
+    if !folded.is_empty() {
+        let bytes = total(folded.iter().map(|one| one.session.cache));
+        // Two of them may have found the same cache.
+        let up_to = at_most(folded.len() > 1, bytes);
+        page.wrapped(format_args!("{}: build cache, {up_to}", count(folded.len(), "cleaned session")), 2);
     }
     let all = if whose == ALL { " --all" } else { "" };
     page.line(would_free(plan, all));
@@ -108,7 +132,7 @@ pub(crate) fn human(
         page.line(format_args!("{} more would stay as build cache", human_bytes(plan.totals().bytes_to_cache)));
     }
     // Their end left it to the next run, or it stayed for others.
-    if shown.iter().any(|ShownSession { session, .. }| session.cleaned.is_some() && session.cache > 0) {
+    if shown.iter().any(|one| one.session.cleaned.is_some() && one.session.cache > 0) {
         page.line(format_args!("dkb clean{all} --cache takes the build cache of sessions that were cleaned, too"));
     }
     rest_of_cache(&mut page, cache);
@@ -116,7 +140,7 @@ pub(crate) fn human(
 }
 
 /// Where nothing is to be shown. `others`: the projects that have images on record all the same.
-pub(crate) fn nothing(plan: &Plan, whose: &str, others: &[(Name, usize)], pending: bool, style: Style) -> Page {
+pub(crate) fn nothing(plan: &Plan, whose: &str, others: &[(Name, usize)], style: Style) -> Page {
     let engine = &plan.engine;
     let mut page = Page::new(style);
     page.heading(format_args!("{whose} · {} at {}", engine.called(), engine.endpoint));
@@ -133,9 +157,6 @@ pub(crate) fn nothing(plan: &Plan, whose: &str, others: &[(Name, usize)], pendin
         page.wrapped(format_args!("{first} has {}{more}: dkb status --all", count(*n, "image")), 2);
     }
     page.dim("dkb build -t NAME . puts an image on record; docker build does not");
-    if pending {
-        page.line(PENDING);
-    }
     page
 }
 
@@ -160,21 +181,28 @@ fn rest_of_cache(page: &mut Page, cache: &CacheBytes) {
     }
 }
 
-/// Every session in a line, the newest first. `every`: of all projects.
-pub(crate) fn list(shown: &[ShownSession], every: bool, now: Timestamp, style: Style) -> Page {
+/// Every session in a line, the newest first; of those that left nothing how many there are. `every`: of all projects.
+pub(crate) fn list(shown: &[ShownSession], every: bool, verbose: bool, now: Timestamp, style: Style) -> Page {
     let mut page = Page::new(style);
     if shown.is_empty() {
         page.line("no build, guard or session start of dkb was here yet");
     }
-    let name =
-        |key: &SessionKey| if every { format!("{}  {}", key.project, key.session) } else { key.session.to_string() };
-    let width = shown.iter().map(|shown| name(&shown.session.key).chars().count()).max().unwrap_or(0);
-    for ShownSession { session, owner, builds } in shown {
-        let whose = WhoseSession::of(&session.key, session.own);
-        let moments = Moments { last: session.last, now };
-        let at_work = at_work(whose, (session.life, *builds), owner.as_ref(), session.cleaned, moments);
-        let images = count(session.images.len(), "image");
-        page.wrapped(format_args!("{:<width$}  {at_work}, {images}", name(&session.key)), width.saturating_add(2));
+    let (done, listed): (Vec<&ShownSession>, Vec<&ShownSession>) =
+        shown.iter().partition(|one| one.is_done() && !verbose);
+    let keys = || listed.iter().map(|one| &one.session.key);
+    let longest = |name: fn(&SessionKey) -> &Name| keys().map(|key| name(key).as_str().chars().count()).max();
+    let project = longest(|key| &key.project).unwrap_or(0);
+    let width = longest(|key| &key.session).unwrap_or(0);
+    for one in &listed {
+        let SessionKey { project: of, session } = &one.session.key;
+        let of = if every { format!("{:<project$}  ", of.as_str()) } else { String::new() };
+        let indent = of.chars().count().saturating_add(width).saturating_add(2);
+        let images = count(one.session.images.len(), "image");
+        let name = format!("{:<width$}", session.as_str());
+        page.wrapped(format_args!("{of}{name}  {}, {images}", one.at_work(now)), indent);
+    }
+    if !done.is_empty() {
+        page.dim(format_args!("{} without an image any more: -v shows them", count(done.len(), "cleaned session")));
     }
     page
 }
@@ -229,7 +257,7 @@ mod tests {
         let plan = Plan::new("clean", &host(Vec::new(), Vec::new()).engine, Timestamp::UNIX_EPOCH, vec![], vec![]);
         let name = |text: &str| Name::typed(text).expect("a name");
         let said = |whose: &str, others: &[(Name, usize)]| {
-            let page = nothing(&plan, whose, others, false, Style::PLAIN);
+            let page = nothing(&plan, whose, others, Style::PLAIN);
             page.as_str().lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
         };
         let how = "dkb build -t NAME . puts an image on record; docker build does not";

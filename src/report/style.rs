@@ -20,12 +20,8 @@ impl Style {
 
     /// `NO_COLOR`, `CLICOLOR_FORCE` and `TERM=dumb` are asked where the settings leave it open.
     pub(crate) fn for_stdout(color: Color) -> Self {
-        let colored = match color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => console::colors_enabled() && io::stdout().is_terminal() || forced(),
-        };
-        Self { colored, width: columns(tcgetwinsize(io::stdout())) }
+        let there = console::colors_enabled() && io::stdout().is_terminal();
+        Self { colored: is_colored(color, there), width: columns(tcgetwinsize(io::stdout())) }
     }
 
     #[cfg(test)]
@@ -34,8 +30,17 @@ impl Style {
     }
 
     /// For what somebody is asked, which stands on stderr.
-    pub(crate) fn for_stderr() -> Self {
-        Self { colored: false, width: columns(tcgetwinsize(io::stderr())) }
+    pub(crate) fn for_stderr(color: Color) -> Self {
+        let there = console::colors_enabled_stderr() && io::stderr().is_terminal();
+        Self { colored: is_colored(color, there), width: columns(tcgetwinsize(io::stderr())) }
+    }
+}
+
+fn is_colored(color: Color, there: bool) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => there || forced(),
     }
 }
 

@@ -14,7 +14,7 @@ use super::progress::{ENGINE, Progress, is_watched};
 use super::words::{Loudness, all_of, count, kind};
 use super::{Style, err, ids, is_one_stream, out, say, warn, written};
 use crate::config::cleaner::{CleanerVariables, LogFormat};
-use crate::config::{Format, Settings};
+use crate::config::{Color, Format, Settings};
 use crate::error::Error;
 use crate::model::{DiskUse, Gap, Kind, Step};
 use crate::plan::sweep::{SweepPolicy, Swept};
@@ -36,6 +36,7 @@ enum VoiceForm {
 /// How this run speaks.
 pub(crate) struct Voice {
     form: VoiceForm,
+    color: Color,
     many: bool,
     dry: bool,
     /// The plan was shown already, to whoever was asked.
@@ -77,7 +78,7 @@ impl Voice {
         } else {
             VoiceForm::Human { style: Style::for_stdout(settings.color), verbose: loudness == Loudness::Verbose }
         };
-        Self { form, many, dry, asked: Cell::new(false) }
+        Self { form, color: settings.color, many, dry, asked: Cell::new(false) }
     }
 
     /// Nothing on stdout but the one document.
@@ -138,7 +139,7 @@ impl Voice {
         }
         let verbose = matches!(self.form, VoiceForm::Human { verbose: true, .. });
         self.asked.set(true);
-        err(&human::plan(self.of(host), swept, (policy, disk), verbose, Style::for_stderr()));
+        err(&human::plan(self.of(host), swept, (policy, disk), verbose, Style::for_stderr(self.color)));
     }
 
     pub(crate) fn failure(&self, host: &str, kind: Kind, error: &Error) {

@@ -1,4 +1,4 @@
-//! Lines of a verb, a number, what is counted, and the rest, each in its column.
+//! Lines of a verb, a number, what is counted, how much it takes, and the rest, each in its column.
 
 use super::Page;
 use super::actions::row;
@@ -10,38 +10,62 @@ const ENOUGH: usize = 40;
 const LIST: usize = 100;
 
 #[derive(Default)]
-pub(super) struct Table(Vec<[String; 4]>);
+pub(super) struct Table(Vec<Line>);
+
+#[derive(Default)]
+struct Line {
+    verb: String,
+    n: String,
+    what: String,
+    size: String,
+    rest: String,
+}
+
+impl Line {
+    /// What stands behind the columns where there is room for it.
+    fn size_and_rest(&self) -> String {
+        let parts = [&*self.size, &*self.rest].into_iter().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join("  ")
+    }
+}
 
 impl Table {
     pub(super) fn line(&mut self, verb: &str, n: usize, what: &str, rest: String) {
-        self.0.push([verb.to_owned(), n.to_string(), what.to_owned(), rest]);
+        self.sized(verb, n, what, String::new(), rest);
+    }
+
+    /// The same of things that take room.
+    pub(super) fn sized(&mut self, verb: &str, n: usize, what: &str, size: String, rest: String) {
+        self.0.push(Line { verb: verb.to_owned(), n: n.to_string(), what: what.to_owned(), size, rest });
     }
 
     /// One more line of the same kind as the last.
     pub(super) fn more(&mut self, rest: String) {
-        self.0.push([String::new(), String::new(), String::new(), rest]);
+        self.0.push(Line { rest, ..Line::default() });
     }
 
     pub(super) fn write(&self, page: &mut Page) {
-        let width = |column: usize| self.0.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-        let (verb, n, what) = (width(0), width(1).max(2), width(2).max(10));
+        let widest = |cell: fn(&Line) -> &str| self.0.iter().map(|line| cell(line).chars().count()).max().unwrap_or(0);
+        let (verb, n, what) =
+            (widest(|line| &line.verb), widest(|line| &line.n).max(2), widest(|line| &line.what).max(10));
         let begins = [verb, n, what, 5].into_iter().fold(0, usize::saturating_add);
         let most = page.width().unwrap_or_else(|| begins.saturating_add(LIST));
-        for [a, b, c, rest] in &self.0 {
+        let left = most.saturating_sub(begins);
+        for line in &self.0 {
+            let (a, b, c, both) = (&line.verb, &line.n, &line.what, line.size_and_rest());
             let head = format!("{a:<verb$}  {b:>n$} {c:<what$}");
-            let left = most.saturating_sub(begins);
-            if left >= ENOUGH || begins.saturating_add(rest.chars().count()) <= most {
-                let rests = if page.width().is_some() { wrapped(rest, left, 0) } else { by_items(rest, left) };
+            if left >= ENOUGH || begins.saturating_add(both.chars().count()) <= most {
+                let rests = if page.width().is_some() { wrapped(&both, left, 0) } else { by_items(&both, left) };
                 for (at, rest) in rests.iter().enumerate() {
                     let head = if at == 0 { &head } else { "" };
                     page.line(format!("{head:<begins$}{rest}").trim_end());
                 }
             } else {
-                let indent = verb.saturating_add(2);
                 if !a.is_empty() || !b.is_empty() {
-                    page.line(head.trim_end());
+                    page.line(format!("{head}  {}", line.size).trim_end());
                 }
-                for rest in wrapped(rest, most.saturating_sub(indent), 0) {
+                let indent = verb.saturating_add(2);
+                for rest in wrapped(&line.rest, most.saturating_sub(indent), 0).iter().filter(|rest| !rest.is_empty()) {
                     page.line(format_args!("{:indent$}{rest}", ""));
                 }
             }
@@ -50,16 +74,17 @@ impl Table {
 
     /// The same for the page of a CI's job.
     pub(super) fn markdown(&self, page: &mut Page) {
-        row(page, &["outcome", "count", "what", "which"]);
-        page.line("|---|--:|---|---|");
-        for [verb, n, what, rest] in &self.0 {
-            row(page, &[verb, n, what, rest]);
+        row(page, &["outcome", "count", "what, or why", "size", "which"]);
+        page.line("|---|--:|---|--:|---|");
+        for Line { verb, n, what, size, rest } in &self.0 {
+            row(page, &[verb, n, what, size, rest]);
         }
         page.line("");
     }
 
     #[cfg(test)]
     pub(super) fn lines(&self) -> Vec<String> {
-        self.0.iter().map(|line| line.join(" ")).collect()
+        let line = |line: &Line| format!("{} {} {} {}", line.verb, line.n, line.what, line.size_and_rest());
+        self.0.iter().map(line).collect()
     }
 }

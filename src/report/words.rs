@@ -142,6 +142,7 @@ pub(super) const fn all_of(of: Kind) -> &'static str {
 pub(super) fn why(reason: Reason) -> String {
     match reason {
         Reason::Tagged => "--tagged asked for it".to_owned(),
+        Reason::Outdated => "not the newest of its repository".to_owned(),
         Reason::ImagesGo => "its images go".to_owned(),
         _ => in_words(reason),
     }

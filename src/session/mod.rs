@@ -62,6 +62,7 @@ pub(crate) fn outer(state: &State, app: &App) -> Option<SessionKey> {
 pub(crate) fn as_shown(state: &State, seen: &Observation, sessions: Vec<SessionSummary>) -> Vec<ShownSession> {
     let shown = |session: SessionSummary| ShownSession {
         owner: state.session(&session.key).owner(seen.info.identity.as_deref()),
+        left: state.session(&session.key).is_left(seen.info.identity.as_deref()),
         builds: seen.builds_in(&session.key),
         session,
     };

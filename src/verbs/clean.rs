@@ -266,6 +266,7 @@ fn agreed(app: &App, plan: &Plan, policy: &CleanPolicy, what: String) -> Result<
             Error::usage(what, "there is nobody to ask").hint("say --yes, after a look at what --dry-run shows")
         );
     }
-    report::err(&report::clean::asked(plan, &whose(app, policy), app.verbose, report::Style::for_stderr()));
+    let style = report::Style::for_stderr(app.settings.color);
+    report::err(&report::clean::asked(plan, &whose(app, policy), app.verbose, style));
     Ok(report::asks(&plan.steps))
 }

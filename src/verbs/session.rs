@@ -45,7 +45,7 @@ fn list(app: &App, every: bool) -> Result<u8> {
     let found = every_session(&seen.as_look(&here, &layers), &CacheBytes::default(), wanted);
     let shown = as_shown(&app.state()?, &seen, found);
     let style = report::Style::for_stdout(app.settings.color);
-    let for_people = || report::status::list(&shown, every, Timestamp::now(), style);
+    let for_people = || report::status::list(&shown, every, app.verbose, Timestamp::now(), style);
     report::result(app.settings.format, for_people, || report::status::list_document(&shown));
     Ok(0)
 }

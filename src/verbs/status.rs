@@ -47,7 +47,7 @@ async fn all(app: &App, seen: &mut Observation, every: bool) -> Result<u8> {
     let others = if shown.is_empty() && !every { others(app, seen, &cache)? } else { Vec::new() };
     let for_people = || {
         if shown.is_empty() {
-            return report::status::nothing(&plan, whose, &others, cache.pending, style(app));
+            return report::status::nothing(&plan, whose, &others, style(app));
         }
         report::status::human(&plan, whose, &shown, &cache, Timestamp::now(), app.verbose, style(app))
     };
@@ -102,7 +102,7 @@ async fn named(app: &App, seen: &mut Observation, name: &str) -> Result<u8> {
         }
     }
     let more = found.len() - told.len();
-    let for_people = || report::status::about(&told, more, Timestamp::now(), style(app));
+    let for_people = || report::status::about(&told, more, seen.cache_bytes().pending, Timestamp::now(), style(app));
     let document = || whole.map(|plan| report::status::document(&plan, &[], &seen.cache_bytes()));
     report::result(app.settings.format, for_people, document);
     Ok(0)
@@ -150,9 +150,13 @@ async fn about<'a>(app: &App, seen: &mut Observation, image: &'a Image) -> Resul
         });
     }
     let plan = plan.clone();
-    let owner = match &of {
-        Some(of) => app.state()?.session(of).owner(seen.info.identity.as_deref()),
-        None => None,
+    let engine = seen.info.identity.as_deref();
+    let (owner, left) = match &of {
+        Some(of) => {
+            let session = app.state()?.session(of);
+            (session.owner(engine), session.is_left(engine))
+        }
+        None => (None, false),
     };
     let entry = of.as_ref().and_then(|of| seen.books.sessions.get(of)).filter(|entry| entry.is_cleaned());
     let cleaned = entry.and_then(|entry| entry.cleaned);
@@ -168,12 +172,12 @@ async fn about<'a>(app: &App, seen: &mut Observation, image: &'a Image) -> Resul
         built: seen.books.built(image.id),
         life: of.as_ref().map(|of| seen.lives.get(of).copied().unwrap_or(Life::Unowned)),
         cleaned,
-        cache_pending: seen.cache_bytes().pending,
         builds: of.as_ref().is_some_and(|of| seen.builds_in(of)),
         own: of.as_ref().is_some_and(|of| of.session == app.identity.copy),
         of,
         compose,
         owner,
+        left,
         fates,
     };
     Ok((about, plan))

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::PENDING;
-use super::at_work::{Moments, WhoseSession, ago, at_work};
+use super::at_work::{Moments, Standing, WhoseSession, ago, at_work};
 use crate::model::{
     Action, Image, KeptReason, Life, Name, Owner, Plan, Reference, SessionKey, Stamp, Step, Totals, human_bytes,
 };
@@ -27,10 +27,10 @@ pub(crate) struct About<'a> {
     /// When the session was cleaned, if nobody was at work in it since.
     pub cleaned: Option<Timestamp>,
     pub owner: Option<Owner>,
+    /// Its session was left for a look.
+    pub left: bool,
     /// A build of its session runs.
     pub builds: bool,
-    /// The cache of the last build is not in what they free.
-    pub cache_pending: bool,
     pub fates: Vec<Fate>,
 }
 
@@ -45,8 +45,8 @@ pub(crate) struct Fate {
     pub totals: Totals,
 }
 
-/// `more`: so many images were meant too.
-pub(crate) fn about(all: &[About], more: usize, now: Timestamp, style: Style) -> Page {
+/// `more`: so many images were meant too. `cache_pending`: the cache of the last build is not in what they free.
+pub(crate) fn about(all: &[About], more: usize, cache_pending: bool, now: Timestamp, style: Style) -> Page {
     let mut page = Page::new(style);
     for (n, about) in all.iter().enumerate() {
         if n > 0 {
@@ -58,6 +58,9 @@ pub(crate) fn about(all: &[About], more: usize, now: Timestamp, style: Style) ->
         page.line("");
         page.line(format_args!("and {}", count(more, "more image")));
     }
+    if cache_pending && all.iter().any(|about| about.of.is_some()) {
+        page.line(PENDING);
+    }
     page
 }
 
@@ -66,10 +69,10 @@ fn about_one(page: &mut Page, about: &About, now: Timestamp) {
     let names = if names.is_empty() { "untagged".to_owned() } else { names.join(", ") };
     page.bold(format_args!("{}  {names}", about.image.id.short()));
     if let (Some(of), Some(built)) = (&about.of, about.built) {
+        let About { builds, left, cleaned, .. } = *about;
         let life = about.life.unwrap_or(Life::Unowned);
-        let whose = WhoseSession::of(of, about.own);
-        let at_work =
-            at_work(whose, (life, about.builds), about.owner.as_ref(), about.cleaned, Moments { last: built, now });
+        let standing = Standing { life, builds, owner: about.owner.as_ref(), left, cleaned };
+        let at_work = at_work(WhoseSession::of(of, about.own), standing, Moments { last: built, now });
         let compose = about.compose.as_ref().map(|name| format!(", compose project {name}")).unwrap_or_default();
         let when = ago(built, now);
         let said = format!("ours: built {when} by {}{compose}, session {} ({at_work})", of.project, of.session);
@@ -97,9 +100,6 @@ fn about_one(page: &mut Page, about: &About, now: Timestamp) {
     }
     for fate in &about.fates {
         page.wrapped(format_args!("{} {}", fate.command, told(fate)), 2);
-    }
-    if about.of.is_some() && about.cache_pending {
-        page.line(PENDING);
     }
 }
 
@@ -129,7 +129,7 @@ fn told(Fate { plan, totals, .. }: &Fate) -> String {
         // What goes with it, too.
         let all = match totals.bytes {
             bytes if bytes == step.bytes => String::new(),
-            bytes => format!("; all that it takes is {}", at_most(totals.up_to, bytes)),
+            bytes => format!("; the whole clean: {}", at_most(totals.up_to, bytes)),
         };
         format!("removes it, {}{moved}{all}", human_bytes(step.bytes))
     } else if !taken.is_empty() {
@@ -162,7 +162,7 @@ mod tests {
         let alone = fate(plan);
         assert_eq!(told(&alone), "removes it, 7 B, 3 B more stay as build cache");
         let all = Fate { totals: Totals { bytes: 50, ..alone.totals }, ..alone };
-        assert_eq!(told(&all), "removes it, 7 B, 3 B more stay as build cache; all that it takes is 50 B");
+        assert_eq!(told(&all), "removes it, 7 B, 3 B more stay as build cache; the whole clean: 50 B");
     }
 
     #[test]

@@ -5,16 +5,23 @@ use jiff::Timestamp;
 use super::images::age;
 use crate::model::{Life, Owner, SessionKey, human_duration};
 
-/// `at work for 12 minutes (just)`, `left behind by just, opened 2 hours ago`, `this working copy, last at work …`, `nobody
-/// keeps it open, …`, `cleaned 5 minutes ago, …`.
-pub(super) fn at_work(
-    of: WhoseSession,
-    (life, builds): (Life, bool),
-    owner: Option<&Owner>,
-    cleaned: Option<Timestamp>,
-    moments: Moments,
-) -> String {
+/// How a session stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing<'a> {
+    pub(super) life: Life,
+    /// A build of it runs.
+    pub(super) builds: bool,
+    pub(super) owner: Option<&'a Owner>,
+    /// Whoever kept it open left it for a look.
+    pub(super) left: bool,
+    pub(super) cleaned: Option<Timestamp>,
+}
+
+/// `at work for 12 minutes (just)`, `left behind by just, opened 2 hours ago`, `this working copy, last at work …`, `left
+/// for a look, …`, `nobody keeps it open, …`, `cleaned 5 minutes ago, …`.
+pub(super) fn at_work(of: WhoseSession, standing: Standing, moments: Moments) -> String {
     let Moments { last, now } = moments;
+    let Standing { life, builds, owner, left, cleaned } = standing;
     match (life, owner) {
         (Life::Alive, Some(owner)) => {
             format!("at work for {} ({})", human_duration(age(owner.since, now)), owner.command)
@@ -29,7 +36,9 @@ pub(super) fn at_work(
             let state = match of {
                 WhoseSession::ThisCopy => Some("this working copy"),
                 WhoseSession::AnotherCopy => Some("another working copy"),
-                WhoseSession::Named => Some("nobody keeps it open").filter(|_| cleaned.is_none()),
+                WhoseSession::Named if cleaned.is_some() => None,
+                WhoseSession::Named if left => Some("left for a look, until dkb session end"),
+                WhoseSession::Named => Some("nobody keeps it open"),
             };
             let last = format!("last at work {}", ago(last, now));
             let parts = state.map(str::to_owned).into_iter().chain(cleaned).chain([last]);
@@ -92,8 +101,10 @@ mod tests {
     #[test]
     fn who_is_alive_without_an_owner_builds_only_if_a_build_runs() {
         let (then, now) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(60).expect("a time"));
-        let at_work =
-            |life, builds| at_work(WhoseSession::Named, (life, builds), None, None, Moments { last: then, now });
+        let at_work = |life, builds| {
+            let standing = Standing { life, builds, owner: None, left: false, cleaned: None };
+            at_work(WhoseSession::Named, standing, Moments { last: then, now })
+        };
         assert_eq!(at_work(Life::Alive, true), "at work, a build is running");
         assert_eq!(at_work(Life::Alive, false), "at work, somebody begins or ends it");
         assert_eq!(at_work(Life::Unowned, false), "nobody keeps it open, last at work 1 minute ago");
@@ -104,17 +115,23 @@ mod tests {
         let at = |second| Timestamp::from_second(second).expect("a moment");
         let moments = Moments { last: at(3600), now: at(7200) };
         let owner = Owner { machine: String::new(), since: at(0), command: "just".to_owned() };
-        for (session, here, life, owner, cleaned, said) in [
-            ("local-0a1b2c3d", true, Life::Unowned, None, None, "this working copy, last at work 1 hour ago"),
-            ("local-0a1b2c3d", false, Life::Unowned, None, None, "another working copy, last at work 1 hour ago"),
-            ("job-1", true, Life::Unowned, None, None, "nobody keeps it open, last at work 1 hour ago"),
-            ("job-1", false, Life::Unowned, None, Some(at(7140)), "cleaned 1 minute ago, last at work 1 hour ago"),
-            ("job-1", false, Life::Dead, None, None, "left behind, last at work 1 hour ago"),
-            ("job-1", false, Life::Dead, Some(&owner), None, "left behind by just, opened 2 hours ago"),
-            ("local-0a1b2c3d", true, Life::Alive, None, None, "at work, a build is running"),
+        let with = |life| Standing { life, builds: true, owner: None, left: false, cleaned: None };
+        let (unowned, dead) = (with(Life::Unowned), with(Life::Dead));
+        let opened = |standing| Standing { owner: Some(&owner), ..standing };
+        let cleaned = Standing { cleaned: Some(at(7140)), ..unowned };
+        let left = Standing { left: true, ..opened(unowned) };
+        for (session, here, standing, said) in [
+            ("local-0a1b2c3d", true, unowned, "this working copy, last at work 1 hour ago"),
+            ("local-0a1b2c3d", false, unowned, "another working copy, last at work 1 hour ago"),
+            ("job-1", true, unowned, "nobody keeps it open, last at work 1 hour ago"),
+            ("job-1", false, left, "left for a look, until dkb session end, last at work 1 hour ago"),
+            ("job-1", false, cleaned, "cleaned 1 minute ago, last at work 1 hour ago"),
+            ("job-1", false, dead, "left behind, last at work 1 hour ago"),
+            ("job-1", false, opened(dead), "left behind by just, opened 2 hours ago"),
+            ("local-0a1b2c3d", true, with(Life::Alive), "at work, a build is running"),
         ] {
             let whose = WhoseSession::of(&key("app", session), here);
-            assert_eq!(at_work(whose, (life, true), owner, cleaned, moments), said);
+            assert_eq!(at_work(whose, standing, moments), said);
         }
     }
 }
