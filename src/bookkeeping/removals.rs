@@ -98,9 +98,7 @@ impl<'a> Removals<'a> {
         }
         Ok(remembered.err().map(Notice::Unremembered).into_iter().collect())
     }
-}
 
-impl Removals<'_> {
     /// The tags that sessions have given back, whose images bore them until then.
     fn back(&self, plan: &Plan, at: Timestamp) -> Vec<Record> {
         let mut back = Vec::new();

@@ -96,7 +96,6 @@ const FLAGS: &[(&[&str], Reflex)] = &[
             "every project: dkb clean --all -n; tagged images too: dkb clean --tagged -n",
         ),
     ),
-    (&["log"], (&["n", "tail"], "that has another name here", "run: dkb log --last 20")),
     (&["log"], (&["all", "a"], "log is of all projects anyway", "run: dkb log")),
     (&["status"], (&["a"], "that is a word here", "run: dkb status --all")),
     (&[], (&["list", "ls"], "that is status here", "run: dkb status")),

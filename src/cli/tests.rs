@@ -336,7 +336,6 @@ fn habits_lead_to_the_verb_that_was_meant_and_to_none_that_takes_more() {
             "yours: dkb clean --dry-run; all containers: dkb sweep --only containers --dry-run",
         ),
         (&["dkb", "clean", "volumes"], "yours: dkb clean --dry-run; all volumes: dkb sweep --only volumes --dry-run"),
-        (&["dkb", "log", "-n", "5"], "run: dkb log --last 20"),
         (&["dkb", "logs"], "run: dkb log; docker's: docker logs …"),
         (&["dkb", "config", "path"], "run: dkb config"),
         (&["dkb", "config", "keep_last"], "run: dkb config get keep_last"),

@@ -225,7 +225,9 @@ fn kept(table: &mut Table, plan: &Plan, verbose: bool) {
 
 /// The thing itself, and who holds it.
 fn who(kept: &Kept) -> String {
-    let (id, held) = (short_id(&kept.id), held_by(kept));
+    // A volume is its name.
+    let id = if kept.names.contains(&kept.id) { "" } else { short_id(&kept.id) };
+    let held = held_by(kept);
     // Who holds it by a name is told as who holds it.
     let is_holder = |name: &&String| kept.holders.iter().any(|holder| holder.to_string() == **name);
     let names: Vec<String> = names(kept).iter().filter(|name| !is_holder(name) && **name != id).cloned().collect();

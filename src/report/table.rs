@@ -10,10 +10,10 @@ const ENOUGH: usize = 40;
 const LIST: usize = 100;
 
 #[derive(Default)]
-pub(super) struct Table(Vec<Line>);
+pub(super) struct Table(Vec<TableLine>);
 
 #[derive(Default)]
-struct Line {
+struct TableLine {
     verb: String,
     n: String,
     what: String,
@@ -21,7 +21,7 @@ struct Line {
     rest: String,
 }
 
-impl Line {
+impl TableLine {
     /// What stands behind the columns where there is room for it.
     fn size_and_rest(&self) -> String {
         let parts = [&*self.size, &*self.rest].into_iter().filter(|part| !part.is_empty());
@@ -36,16 +36,17 @@ impl Table {
 
     /// The same of things that take room.
     pub(super) fn sized(&mut self, verb: &str, n: usize, what: &str, size: String, rest: String) {
-        self.0.push(Line { verb: verb.to_owned(), n: n.to_string(), what: what.to_owned(), size, rest });
+        self.0.push(TableLine { verb: verb.to_owned(), n: n.to_string(), what: what.to_owned(), size, rest });
     }
 
     /// One more line of the same kind as the last.
     pub(super) fn more(&mut self, rest: String) {
-        self.0.push(Line { rest, ..Line::default() });
+        self.0.push(TableLine { rest, ..TableLine::default() });
     }
 
     pub(super) fn write(&self, page: &mut Page) {
-        let widest = |cell: fn(&Line) -> &str| self.0.iter().map(|line| cell(line).chars().count()).max().unwrap_or(0);
+        let widest =
+            |cell: fn(&TableLine) -> &str| self.0.iter().map(|line| cell(line).chars().count()).max().unwrap_or(0);
         let (verb, n, what) =
             (widest(|line| &line.verb), widest(|line| &line.n).max(2), widest(|line| &line.what).max(10));
         let begins = [verb, n, what, 5].into_iter().fold(0, usize::saturating_add);
@@ -76,7 +77,7 @@ impl Table {
     pub(super) fn markdown(&self, page: &mut Page) {
         row(page, &["outcome", "count", "what, or why", "size", "which"]);
         page.line("|---|--:|---|--:|---|");
-        for Line { verb, n, what, size, rest } in &self.0 {
+        for TableLine { verb, n, what, size, rest } in &self.0 {
             row(page, &[verb, n, what, size, rest]);
         }
         page.line("");
@@ -84,7 +85,7 @@ impl Table {
 
     #[cfg(test)]
     pub(super) fn lines(&self) -> Vec<String> {
-        let line = |line: &Line| format!("{} {} {} {}", line.verb, line.n, line.what, line.size_and_rest());
+        let line = |line: &TableLine| format!("{} {} {} {}", line.verb, line.n, line.what, line.size_and_rest());
         self.0.iter().map(line).collect()
     }
 }

@@ -61,11 +61,13 @@ impl Endings {
     }
 }
 
-/// Whether an image stays that a session of ours made.
+/// Where those are put to whom a tag is owed from now on.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stays {
-    Yes,
-    No,
+enum Owed {
+    /// Before the image, which stays.
+    Before,
+    /// In the place of the image, which goes.
+    Instead,
 }
 
 #[derive(Default)]
@@ -138,7 +140,7 @@ impl Tally {
                 for id in ids {
                     let mut makers: Vec<usize> = self.owners(id).collect();
                     makers.sort_by_key(|maker| &self.sessions[*maker].key);
-                    self.hand_on(id, &makers, Stays::No);
+                    self.hand_on(id, &makers, Owed::Instead);
                     self.ended.gone.extend([(id, self.place)]);
                 }
             }
@@ -150,7 +152,7 @@ impl Tally {
                     let is_lent = |id: &ImageId| self.takers.get(id).is_some_and(|takers| !takers.is_empty());
                     lent.retain(|id| self.is_own(number, *id) && is_lent(id));
                     for id in &lent {
-                        self.hand_on(*id, &[number], Stays::Yes);
+                        self.hand_on(*id, &[number], Owed::Before);
                     }
                     self.lent.entry(number).or_default().extend(lent);
                     let entry = &mut self.sessions[number];
@@ -408,7 +410,7 @@ impl Tally {
 
     /// An image of ours goes, or a session is over that made it, and other sessions have taken tags from it: from now on
     /// they owe these to whoever its makers took them from, or where it stays first to the image and then to these.
-    fn hand_on(&mut self, image: ImageId, makers: &[usize], stays: Stays) {
+    fn hand_on(&mut self, image: ImageId, makers: &[usize], put: Owed) {
         let Some(takers) = self.takers.get(&image) else { return };
         let owed = |(taker, tag): (usize, HashKey)| {
             let makers = makers.iter().filter(|maker| **maker != taker);
@@ -431,7 +433,7 @@ impl Tally {
                     let owed = owed.iter().map(|(_, before)| Taken { tag: taken.tag.clone(), ..before.clone() });
                     took.extend(owed.map(|taken| (self.place, taken)));
                 }
-                if taken.from != image || stays == Stays::Yes {
+                if taken.from != image || put == Owed::Before {
                     took.push((place, taken));
                 }
             }

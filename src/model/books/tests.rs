@@ -466,7 +466,7 @@ fn the_last_owner_of_a_tag_is_remembered_and_the_sessions_own_images_are_none() 
     let entry = SessionEntry { took: Vec::new(), held: vec![id(9), id(8)], ..books.sessions[&of].clone() };
     books.apply(Record::Session(entry.clone()));
     books.apply(Record::Session(SessionEntry { held: vec![id(8), id(7)], ..entry }));
-    assert_eq!((&books.sessions[&of].took, &*books.sessions[&of].held), (&took(8), &[id(9), id(8), id(7)][..]));
+    assert_eq!((&books.sessions[&of].took, &*books.sessions[&of].held), (&took(8), &[id(7), id(8), id(9)][..]));
     books.apply(Record::Cleaned { key: of.clone(), at: Timestamp::UNIX_EPOCH, rest: false });
     assert!(books.sessions[&of].took.is_empty() && books.sessions[&of].held.is_empty());
 }
