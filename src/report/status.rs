@@ -13,7 +13,7 @@ use crate::model::{Kind, Life, Name, Owner, Plan, SCHEMA, SessionKey, human_byte
 use crate::plan::cache::CacheBytes;
 use crate::plan::status::SessionSummary;
 pub(crate) use about::{About, Fate, about};
-use at_work::{Moments, Standing, WhoseSession, at_work, state};
+use at_work::{Moments, SessionState, WhoseSession, at_work, state};
 use images::Images;
 
 /// Whose things are shown.
@@ -37,7 +37,7 @@ impl ShownSession {
     fn at_work(&self, now: Timestamp) -> String {
         let Self { session, owner, left, builds } = self;
         let (life, cleaned, last) = (session.life, session.cleaned, session.last);
-        let standing = Standing { life, builds: *builds, owner: owner.as_ref(), left: *left, cleaned };
+        let standing = SessionState { life, builds: *builds, owner: owner.as_ref(), left: *left, cleaned };
         at_work(WhoseSession::of(&session.key, session.own), standing, Moments { last, now })
     }
 

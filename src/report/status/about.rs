@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::PENDING;
-use super::at_work::{Moments, Standing, WhoseSession, ago, at_work};
+use super::at_work::{Moments, SessionState, WhoseSession, ago, at_work};
 use crate::model::{
     Action, Image, KeptReason, Life, Name, Owner, Plan, Reference, SessionKey, Stamp, Step, Totals, human_bytes,
 };
@@ -71,7 +71,7 @@ fn about_one(page: &mut Page, about: &About, now: Timestamp) {
     if let (Some(of), Some(built)) = (&about.of, about.built) {
         let About { builds, left, cleaned, .. } = *about;
         let life = about.life.unwrap_or(Life::Unowned);
-        let standing = Standing { life, builds, owner: about.owner.as_ref(), left, cleaned };
+        let standing = SessionState { life, builds, owner: about.owner.as_ref(), left, cleaned };
         let at_work = at_work(WhoseSession::of(of, about.own), standing, Moments { last: built, now });
         let compose = about.compose.as_ref().map(|name| format!(", compose project {name}")).unwrap_or_default();
         let when = ago(built, now);

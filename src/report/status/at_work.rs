@@ -7,7 +7,7 @@ use crate::model::{Life, Owner, SessionKey, human_duration};
 
 /// How a session stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing<'a> {
+pub(super) struct SessionState<'a> {
     pub(super) life: Life,
     /// A build of it runs.
     pub(super) builds: bool,
@@ -19,9 +19,9 @@ pub(super) struct Standing<'a> {
 
 /// `at work for 12 minutes (just)`, `left behind by just, opened 2 hours ago`, `this working copy, last at work …`, `left
 /// for a look, …`, `nobody keeps it open, …`, `cleaned 5 minutes ago, …`.
-pub(super) fn at_work(of: WhoseSession, standing: Standing, moments: Moments) -> String {
+pub(super) fn at_work(of: WhoseSession, standing: SessionState, moments: Moments) -> String {
     let Moments { last, now } = moments;
-    let Standing { life, builds, owner, left, cleaned } = standing;
+    let SessionState { life, builds, owner, left, cleaned } = standing;
     match (life, owner) {
         (Life::Alive, Some(owner)) => {
             format!("at work for {} ({})", human_duration(age(owner.since, now)), owner.command)
@@ -102,7 +102,7 @@ mod tests {
     fn who_is_alive_without_an_owner_builds_only_if_a_build_runs() {
         let (then, now) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(60).expect("a time"));
         let at_work = |life, builds| {
-            let standing = Standing { life, builds, owner: None, left: false, cleaned: None };
+            let standing = SessionState { life, builds, owner: None, left: false, cleaned: None };
             at_work(WhoseSession::Named, standing, Moments { last: then, now })
         };
         assert_eq!(at_work(Life::Alive, true), "at work, a build is running");
@@ -115,11 +115,11 @@ mod tests {
         let at = |second| Timestamp::from_second(second).expect("a moment");
         let moments = Moments { last: at(3600), now: at(7200) };
         let owner = Owner { machine: String::new(), since: at(0), command: "just".to_owned() };
-        let with = |life| Standing { life, builds: true, owner: None, left: false, cleaned: None };
+        let with = |life| SessionState { life, builds: true, owner: None, left: false, cleaned: None };
         let (unowned, dead) = (with(Life::Unowned), with(Life::Dead));
-        let opened = |standing| Standing { owner: Some(&owner), ..standing };
-        let cleaned = Standing { cleaned: Some(at(7140)), ..unowned };
-        let left = Standing { left: true, ..opened(unowned) };
+        let opened = |standing| SessionState { owner: Some(&owner), ..standing };
+        let cleaned = SessionState { cleaned: Some(at(7140)), ..unowned };
+        let left = SessionState { left: true, ..opened(unowned) };
         for (session, here, standing, said) in [
             ("local-0a1b2c3d", true, unowned, "this working copy, last at work 1 hour ago"),
             ("local-0a1b2c3d", false, unowned, "another working copy, last at work 1 hour ago"),
