@@ -118,8 +118,8 @@ impl FailedBuilds {
         }
         // One of this session that goes on may be this one, and one that is not there may have been forgotten.
         let is_told = |past: &&PastBuild| past.ended.is_some() && past.steps.is_some();
-        let ours: Option<Vec<&PastBuild>> = self.history.as_ref().map(|_| self.of_this(intent, before).collect());
-        if ours.is_some_and(|ours| !ours.is_empty() && ours.iter().all(is_told)) {
+        let ours: Vec<&PastBuild> = self.of_this(intent, before).collect();
+        if !ours.is_empty() && ours.iter().all(is_told) {
             return Ok(None);
         }
         if target.name.is_none() && !names.have_moved(&before.engine).await? {
