@@ -123,9 +123,9 @@ fn back_to(
     look: &CleanLook,
     policy: &CleanPolicy,
     claims: &Claims,
+    ends: &HashSet<&SessionKey>,
     (tag, from): (&Reference, Vec<ImageId>),
 ) -> Option<ImageId> {
-    let ends = ends(look, policy);
     let is_past = |key: &SessionKey| look.life(key) == Life::Dead || ends.contains(key) || is_over(look, key);
     let (mut open, mut of_the_dead) = (from, None);
     let mut passed = HashSet::new();
@@ -157,7 +157,7 @@ fn back_to(
 /// The tags that such sessions took from images that are still there, and that nobody moved since.
 pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> BTreeMap<Reference, Return> {
     let mut returns = BTreeMap::new();
-    let free = free(look, policy, claims);
+    let (free, ends) = (free(look, policy, claims), ends(look, policy));
     for entry in giving(look, policy) {
         // All from which it took the same tag.
         let mut tags: BTreeMap<Reference, Vec<ImageId>> = BTreeMap::new();
@@ -171,7 +171,7 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
             let goes = |image: &&Image| policy.ends_sessions() || claims.in_scope(image.id).is_some();
             let Some(now) = own.find(holds).filter(goes) else { continue };
             let Some(tag) = now.tags.iter().find(|tag| tag.names_the_same(&taken)) else { continue };
-            if let Some(to) = back_to(look, policy, claims, (&taken, from)).filter(|to| *to != now.id) {
+            if let Some(to) = back_to(look, policy, claims, &ends, (&taken, from)).filter(|to| *to != now.id) {
                 let image = look.snapshot.image(to).filter(|_| free.contains(&to));
                 let hold = image.and_then(|image| hold_of(look, image)).cloned();
                 returns.insert(tag.clone(), Return { from: now.id, to, hold });
