@@ -1,6 +1,7 @@
 //! Random hosts: what the plan says, what is gone afterwards, and what a small model written another way says
 //! are the same.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ const SESSIONS: [(&str, &str); 5] =
 const HERE: usize = 0;
 const BUSY: usize = 1;
 const FORMER: usize = 2;
+const YOUNG: usize = 3;
 const TOOL: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -213,15 +215,22 @@ fn agree(engine: &Engine, seed: u64) {
     let things = place(engine, &books, &mut dice);
     // Two CI sessions whose last sign of life is long ago and just now.
     books.ci_session(&session_key(FORMER), "elsewhere", Duration::from_secs(3600 * 24));
-    books.ci_session(&session_key(3), "elsewhere", Duration::ZERO);
+    books.ci_session(&session_key(YOUNG), "elsewhere", Duration::ZERO);
     let call = Call::new(&mut dice);
     let is_at_work =
         |t: &Thing| t.container == Some(Use::Running) && t.builds.iter().any(|(session, _)| *session == FORMER);
     let former_is_at_work = things.iter().any(is_at_work);
     let former_is_over =
         !former_is_at_work && things.iter().all(|t| t.builds.iter().all(|(s, hours)| *s != FORMER || *hours >= 6));
-    let former = things.iter().flat_map(|t| &t.builds).filter(|(session, _)| *session == FORMER);
-    let former_ended_now = former.map(|(_, hours)| *hours).min() == Some(6);
+    // In the order of the books, so that what was noted earlier is earlier by a moment.
+    let built_by = |session: usize| {
+        let builds = things.iter().flat_map(|t| &t.builds).enumerate();
+        builds.filter(move |(_, (of, _))| *of == session).map(|(n, (_, hours))| (Reverse(*hours), n))
+    };
+    let former_last = built_by(FORMER).max();
+    // The next job in a runner's slot begins when the one before is over.
+    let next_began_before = built_by(YOUNG).min().is_some_and(|first| Some(first) > former_last);
+    let former_ended_now = former_last.is_some_and(|(Reverse(hours), _)| hours == 6) && !next_began_before;
     let expected: BTreeSet<String> = things
         .iter()
         .filter(|thing| call.takes(thing, former_ended_now) && (call.scope != Scope::Stale || former_is_over))
