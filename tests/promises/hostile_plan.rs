@@ -9,12 +9,13 @@ use crate::clean_host::{Books, PROJECT, SESSION, identity, key};
 use crate::guard_dead::dead;
 
 pub(crate) fn promises() -> Promises {
-    let promises = Promises::of(module_path!()).on_every_engine(promises![
-        a_forged_plan_does_what_the_same_clean_does_and_no_more,
-        a_forged_sweep_takes_nothing_that_is_to_stay,
-        a_plan_for_sessions_that_are_over_is_done_whole,
-    ]);
-    promises.on_one_engine()
+    Promises::of(module_path!())
+        .on_every_engine(promises![a_plan_for_sessions_that_are_over_is_done_whole])
+        .on_one_engine()
+        .on_every_engine(promises![
+            a_forged_plan_does_what_the_same_clean_does_and_no_more,
+            a_forged_sweep_takes_nothing_that_is_to_stay,
+        ])
 }
 
 /// Every step that could be made of what is on the engine, those first that no plan has in this order.

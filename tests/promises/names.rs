@@ -11,16 +11,16 @@ pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_builder(promises![the_base_of_what_is_kept_stays_however_alike_they_were_built])
         .on_every_engine(promises![
-            a_strangers_name_that_looks_like_ours_is_the_strangers,
-            every_spelling_of_a_name_keeps_it_from_sweep,
-        ])
-        .on_every_engine(promises![
             of_two_names_that_look_alike_each_goes_back_to_its_own,
             an_id_keeps_an_image_from_every_end,
-            every_spelling_of_a_name_keeps_it_from_clean,
         ])
         .on_one_engine()
-        .on_every_engine(promises![a_tag_goes_back_to_whom_it_was_taken_from_last])
+        .on_every_engine(promises![
+            a_strangers_name_that_looks_like_ours_is_the_strangers,
+            a_tag_goes_back_to_whom_it_was_taken_from_last,
+            every_spelling_of_a_name_keeps_it_from_clean,
+            every_spelling_of_a_name_keeps_it_from_sweep,
+        ])
         .on(containerd_store, promises![a_name_of_ours_that_a_killed_build_left_goes_at_the_sessions_end])
 }
 
@@ -216,6 +216,13 @@ fn every_spelling_of_a_name_keeps_it_from_clean(engine: &Engine) {
         let reasons = [&ours[0], &ours[1]].map(|image| reason(&plan, image));
         assert_eq!(reasons, ["keep_pattern", "not kept"], "{pattern}\n{plan:#}");
     }
+    // Podman writes it before each name that has no domain.
+    engine.tag(&ours[1], "localhost/mine:16");
+    for pattern in ["localhost/mine", "localhost/mine:16", "localhost/mine:*", "localhost/*", "mine:16", "mine"] {
+        let plan = clean(&["--dry-run", "--format", "json", "--keep", pattern]);
+        assert_eq!(reason(&plan.never_warns("matches nothing").json(), &ours[1]), "keep_pattern", "{pattern}");
+    }
+    engine.untag("localhost/mine:16");
     engine.volume("pgdata", &[]);
     clean(&["-n", "--keep", "pgdata"]).never_warns("matches nothing");
     let slip = clean(&["-n", "-q", "--keep", "docker.io/library/postgers:*"]);

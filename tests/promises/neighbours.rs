@@ -5,7 +5,6 @@ use std::time::Duration;
 use dkb::model::{SessionKey, Stamp};
 use dkb::plan::ci;
 use dkb_lab::dkb::{State, dkb_path};
-use dkb_lab::promise::docker;
 use dkb_lab::{Context, Engine, Promises, eventually, promises};
 use serde_json::Value;
 
@@ -15,18 +14,19 @@ use crate::guard_scene::SOON;
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
         .on_every_engine(promises![
-            a_session_of_the_same_name_in_another_project_is_another_one,
-            the_last_of_two_guards_of_one_session_ends_it,
             a_guard_that_opens_a_session_while_it_ends_keeps_what_is_left,
-            a_container_that_was_only_created_waits_for_whoever_starts_it,
             the_session_of_a_colleague_is_not_stopped,
             a_job_that_is_at_work_in_our_slot_is_not_over,
             a_session_that_does_not_exist_is_not_ended,
+            a_checkout_cleans_what_it_built_itself_whatever_it_calls_itself,
         ])
-        .on(docker, promises![a_checkout_cleans_what_it_built_itself_whatever_it_calls_itself])
         .on_one_engine()
         .on_every_engine(promises![
+            a_session_of_the_same_name_in_another_project_is_another_one,
+            the_last_of_two_guards_of_one_session_ends_it,
+            a_container_that_was_only_created_waits_for_whoever_starts_it,
             what_a_neighbour_runs_of_our_image_is_the_neighbours,
+            what_only_looks_like_the_sessions_is_not,
             data_that_nobody_named_is_a_step_of_its_own,
         ])
 }
@@ -174,6 +174,43 @@ fn what_a_neighbour_runs_of_our_image_is_the_neighbours(engine: &Engine) {
         assert!(runs && engine.has(tag), "{tag} {flag} {keep}\n{}", engine.inventory());
         engine.wipe();
     }
+}
+
+/// Beside a living guard: a container whose image bears the guard's label, one of the guard's own image with the label of
+/// another session, and one by the ID of an image that another session built as well.
+fn what_only_looks_like_the_sessions_is_not(engine: &Engine) {
+    let state = State::new();
+    let ours = key("p", "e2e").run_label();
+    let labelled = Context::from_base(&format!("LABEL dev.dkb.run={ours}"));
+    engine.docker(["build", "-q", "-t", "theirs:1"]).arg(labelled.path()).run().success();
+    let (app, both) = (Context::from_base("RUN echo ours >/built"), Context::from_base("RUN echo both >/built"));
+    let script = "set -e
+        build() { $DKB build -q -t $*; }
+        run() { docker run -d --stop-signal KILL $* sleep 1000 >>neighbours; }
+        run theirs:1
+        build app:1 --label of=theirs $APP
+        run --label dev.dkb.run=p:other app:1
+        export DKB_STAMP=none BUILDX_NO_DEFAULT_ATTESTATIONS=1
+        build both:1 $BOTH
+        DKB_SESSION=other build both:2 $BOTH
+        docker image inspect -f '{{.Id}}' both:1 both:2 >both
+        run $(head -n 1 both)
+        DKB_STAMP=full build own:1 $APP
+        docker run -d --stop-signal KILL own:1 sleep 1000 >own";
+    let guard = engine.dkb_in(&state).project("p").session("e2e").env("DKB", dkb_path());
+    let guard = guard.env("APP", app.path()).env("BOTH", both.path()).args(["guard", "--", "sh", "-c", script]);
+    guard.run().success();
+    let lines = |name: &str| -> Vec<String> {
+        let text = std::fs::read_to_string(state.work().join(name)).expect("what the script wrote");
+        text.lines().map(str::to_owned).collect()
+    };
+    let both = lines("both");
+    assert_eq!(both[0], both[1], "the same image by two sessions");
+    let containers = engine.api().containers();
+    let runs = |id: &String| containers.iter().any(|one| one["Id"] == id.as_str() && one["State"] == "running");
+    let neighbours: Vec<bool> = lines("neighbours").iter().map(runs).collect();
+    assert_eq!(neighbours, [true; 3], "{}", engine.inventory());
+    assert!(!runs(&lines("own")[0]), "what nobody speaks for goes");
 }
 
 fn clean(engine: &Engine, books: &Books, words: &[&str]) -> Value {
