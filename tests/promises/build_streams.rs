@@ -23,6 +23,7 @@ pub(crate) fn promises() -> Promises {
             every_spelling_reaches_docker_byte_for_byte,
             a_flag_in_the_wrong_place_is_pointed_out,
             a_missing_program_is_127_and_an_endless_chain_ends,
+            a_docker_that_lies_in_the_current_folder_is_not_run,
             podman_is_called_as_docker_is,
             settings_that_can_not_be_read_break_no_build,
             what_docker_leaves_running_is_not_waited_for_and_is_no_build,
@@ -261,6 +262,21 @@ fn settings_that_can_not_be_read_break_no_build() {
     }
 }
 
+/// By an empty part of PATH, by a dot, and by a folder below: a checkout could have brought it.
+fn a_docker_that_lies_in_the_current_folder_is_not_run() {
+    for path in ["", ".", "./", ":/nowhere", "/nowhere:", "/nowhere:.:/bin", "tools"] {
+        let state = State::new();
+        std::fs::create_dir(state.work().join("tools")).expect("a folder");
+        for folder in ["", "tools"] {
+            let ran = docker_script(&state.work().join(folder), "touch ran");
+            assert!(ran.ends_with("docker"));
+        }
+        let dkb = state.dkb().env("PATH", path).no_env("DKB_DOCKER").args(["build", "."]);
+        dkb.run().code(127).warns("current folder");
+        assert!(!state.work().join("ran").exists(), "PATH={path}");
+    }
+}
+
 /// A script around docker starts something that outlives it, with or without docker's streams.
 fn what_docker_leaves_running_is_not_waited_for_and_is_no_build() {
     for (helper, words) in [
@@ -279,7 +295,7 @@ fn what_docker_leaves_running_is_not_waited_for_and_is_no_build() {
         let began = Instant::now();
         let dkb = state.dkb().with_docker(&docker).env("DOCKER_BUILDKIT", "0").project("app").session("one");
         let mut running = dkb.args(words.iter().copied()).spawn();
-        let ended = eventually(Duration::from_secs(20), || !running.is_running());
+        let ended = eventually(Duration::from_secs(10), || !running.is_running());
         let notes = dkb::ledger::State::at(state.state_dir());
         let (life, open) = (notes.session(&key("app", "one")).life("here", None), notes.unfinished());
         let helper = std::fs::read_to_string(&pid).expect("the helper's number");

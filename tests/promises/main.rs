@@ -57,6 +57,7 @@ mod schema;
 mod seat;
 mod session_ends;
 mod soak;
+mod state_folder;
 mod status_shows;
 mod sweep_as_the_cleaner;
 mod sweep_builders;
@@ -127,6 +128,7 @@ fn main() -> ExitCode {
         readme::promises(),
         seat::promises(),
         session_ends::promises(),
+        state_folder::promises(),
         status_shows::promises(),
         sweep_as_the_cleaner::promises(),
         sweep_builders::promises(),
