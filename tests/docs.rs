@@ -129,17 +129,23 @@ fn every_test_that_the_page_on_safety_names_is_there() {
     let page = read(&root.join("docs/safety.md")).replace("**", "");
     let mut named = 0;
     let paragraphs = page.split("\n\n").map(|text| text.replace('\n', " "));
-    let holds = paragraphs.filter_map(|text| Some(text.split_once("Held by ")?.1.to_owned()));
-    for paragraph in holds {
-        for name in paragraph.split('`').skip(1).step_by(2).filter(|name| !name.starts_with("just ")) {
+    for paragraph in paragraphs {
+        let (before, held_by) = paragraph.split_once("Held by ").unwrap_or((&paragraph, ""));
+        let names = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        let in_passing = names(before).into_iter().filter(|name| name.contains("::"));
+        for name in in_passing.chain(names(held_by)).filter(|name| !name.starts_with("just ")) {
             let path = name.replace("::", "/");
             let (file, function) = path.rsplit_once('/').unwrap_or((&path, ""));
             let promises = |file: &str| root.join("tests/promises").join(file).with_extension("rs");
-            let whole =
-                [root.join("src").join(&path), root.join("tests").join(&path)].map(|path| path.with_extension("rs"));
-            let has =
-                |path: &Path| fs::read_to_string(path).is_ok_and(|text| text.contains(&format!("fn {function}(")));
-            let there = whole.iter().any(|path| path.exists()) || promises(&path).exists() || has(&promises(file));
+            let whole = [root.join("src").join(&path), root.join("tests").join(&path), promises(&path)];
+            let says = |path: &Path, text: &str| fs::read_to_string(path).is_ok_and(|all| all.contains(text));
+            // A file may have its tests in one beside it, or in several.
+            let tests = |path: &PathBuf| {
+                let beside = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+                let mut files = beside.chain([path.with_extension("rs"), path.join("tests.rs")]);
+                files.any(|file| ["#[test]", "proptest!", "promises!["].iter().any(|mark| says(&file, mark)))
+            };
+            let there = whole.iter().any(tests) || says(&promises(file), &format!("fn {function}("));
             assert!(there, "docs/safety.md names {name}, and there is no such test");
             named += 1;
         }

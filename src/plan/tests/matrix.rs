@@ -36,21 +36,47 @@ enum Verb {
     Build,
     Clean,
     Tagged,
+    All,
+    /// With `--trust-stamp`.
+    Trusting,
+    /// By the name of a compose project that nothing here was built for.
+    Compose,
     Session,
+    /// With `--keep-tagged`.
+    KeepTagged,
     /// From another session, once the guard of ours was killed.
     Stale,
     Guard,
     /// `dkb session end` for a session that nobody had opened.
     EndByName,
     Sweep,
+    /// With `--all-images`.
+    AllImages,
 }
 
-const VERBS: [Verb; 8] =
-    [Verb::Build, Verb::Clean, Verb::Tagged, Verb::Session, Verb::Stale, Verb::Guard, Verb::EndByName, Verb::Sweep];
+const VERBS: [Verb; 13] = [
+    Verb::Build,
+    Verb::Clean,
+    Verb::Tagged,
+    Verb::All,
+    Verb::Trusting,
+    Verb::Compose,
+    Verb::Session,
+    Verb::KeepTagged,
+    Verb::Stale,
+    Verb::Guard,
+    Verb::EndByName,
+    Verb::Sweep,
+    Verb::AllImages,
+];
 
 impl Verb {
     fn ends_session(self) -> bool {
-        matches!(self, Self::Session | Self::Stale | Self::Guard | Self::EndByName)
+        matches!(self, Self::Session | Self::KeepTagged | Self::Stale | Self::Guard | Self::EndByName)
+    }
+
+    fn sweeps(self) -> bool {
+        matches!(self, Self::Sweep | Self::AllImages)
     }
 
     /// What runs is stopped only where somebody opened the session.
@@ -97,6 +123,16 @@ enum User {
     /// Made by the image's ID or by our name, while the session was at work.
     Exited,
     Running,
+    Paused,
+    Restarting,
+    /// What an engine could not remove.
+    Dead,
+    /// In a word that dkb does not know.
+    InLimbo,
+    /// A builder's own, as Podman's are.
+    Working,
+    /// Podman's, of a pod.
+    OfPod,
     /// Just now, and never started.
     JustCreated,
     /// Created an hour ago, and never started.
@@ -114,10 +150,16 @@ enum User {
     Mounting,
 }
 
-const USERS: [User; 11] = [
+const USERS: [User; 17] = [
     User::Nobody,
     User::Exited,
     User::Running,
+    User::Paused,
+    User::Restarting,
+    User::Dead,
+    User::InLimbo,
+    User::Working,
+    User::OfPod,
     User::JustCreated,
     User::Created,
     User::TheirExited,
@@ -134,13 +176,25 @@ impl User {
         match self {
             Self::Nobody => true,
             Self::Exited | Self::Created => verb.ends_session(),
-            Self::Running | Self::Labelled => verb.stops(),
+            Self::Running | Self::Paused | Self::Restarting | Self::Dead | Self::InLimbo | Self::Labelled => {
+                verb.stops()
+            }
             _ => false,
         }
     }
 
+    /// Whether it does nothing.
     fn is_stopped(self) -> bool {
-        !matches!(self, Self::Running | Self::TheirRunning | Self::Labelled | Self::Mounting)
+        matches!(
+            self,
+            Self::Exited
+                | Self::Dead
+                | Self::JustCreated
+                | Self::Created
+                | Self::TheirExited
+                | Self::LabelledOther
+                | Self::LabelledByImage
+        )
     }
 }
 
@@ -149,6 +203,7 @@ struct Scene {
     books: Books,
     extras: Extras,
     cache: Vec<CacheRecord>,
+    builders: KnownBuilders,
     done: Build,
     keep: Vec<Pattern>,
 }
@@ -194,7 +249,15 @@ impl Scene {
             engine: crate::model::EngineInfo { now: at(NOW), ..host(vec![], vec![]).engine },
             images: vec![old, new],
         };
-        Self { snapshot, books, extras: Extras::default(), cache: Vec::new(), done, keep: Vec::new() }
+        Self {
+            snapshot,
+            books,
+            extras: Extras::default(),
+            cache: Vec::new(),
+            builders: KnownBuilders::default(),
+            done,
+            keep: Vec::new(),
+        }
     }
 
     fn plan(&self, verb: Verb) -> Plan {
@@ -211,13 +274,14 @@ impl Scene {
             ..CleanLook::of(&self.snapshot, &self.books, &here)
         };
         let policy = CleanPolicy {
-            compose: None,
+            compose: (verb == Verb::Compose).then(|| name("web")),
             scope: match verb {
-                Verb::Clean | Verb::Tagged => Scope::Project { project: name("p") },
+                Verb::Clean | Verb::Tagged | Verb::Trusting | Verb::Compose => Scope::Project { project: name("p") },
+                Verb::All => Scope::All,
                 Verb::Stale => Scope::Stale { project: name("p") },
                 _ => Scope::Session(own),
             },
-            tags: verb != Verb::Clean,
+            tags: !matches!(verb, Verb::Clean | Verb::KeepTagged),
             containers: verb.ends_session(),
             stops: verb.stops(),
             volumes: verb == Verb::Guard,
@@ -225,7 +289,7 @@ impl Scene {
             keep_last: None,
             older_than: None,
             stale_after: Duration::from_secs(6 * 3600),
-            trust_stamp: false,
+            trust_stamp: verb == Verb::Trusting,
             cache: crate::plan::clean::CacheWish::Leave,
             cache_keep: None,
             mounts: None,
@@ -236,18 +300,18 @@ impl Scene {
                 let steps = superseded::steps(&self.snapshot, &self.books, &[], &self.keep, &candidates);
                 Plan::new("build", &self.snapshot.engine, at(NOW), steps, Vec::new())
             }
-            Verb::Clean | Verb::Tagged => clean::plan(&look, &policy),
-            Verb::Session | Verb::Stale | Verb::Guard | Verb::EndByName => {
+            Verb::Clean | Verb::Tagged | Verb::All | Verb::Trusting | Verb::Compose => clean::plan(&look, &policy),
+            Verb::Session | Verb::KeepTagged | Verb::Stale | Verb::Guard | Verb::EndByName => {
                 session_end::plan(&look, &self.extras, &policy)
             }
-            Verb::Sweep => return self.sweep(&lives),
+            Verb::Sweep | Verb::AllImages => return self.sweep(verb, &lives),
         };
         anonymous(&self.snapshot, &self.extras.volumes, &mut plan, &policy);
         plan
     }
 
     /// With everything on, and nothing too young.
-    fn sweep(&self, lives: &HashMap<crate::model::SessionKey, Life>) -> Plan {
+    fn sweep(&self, verb: Verb, lives: &HashMap<crate::model::SessionKey, Life>) -> Plan {
         let policy = sweep::SweepPolicy {
             containers: true,
             images: true,
@@ -255,7 +319,7 @@ impl Scene {
             builder_state: true,
             networks: true,
             cache: true,
-            all_images: false,
+            all_images: verb == Verb::AllImages,
             until: Duration::ZERO,
             filter: Vec::new(),
             keep: self.keep.clone(),
@@ -269,7 +333,7 @@ impl Scene {
             snapshot: &self.snapshot,
             ended: &HashMap::new(),
             volumes: &self.extras.volumes,
-            builders: &KnownBuilders::default(),
+            builders: &self.builders,
             networks: &self.extras.networks,
             cache: &self.cache,
             layers: &HashMap::new(),
@@ -285,7 +349,7 @@ impl Scene {
 }
 
 fn container_of(user: User) -> Option<Container> {
-    use ContainerState::{Created, Exited, Running};
+    use ContainerState::{Created, Dead, Exited, Other, Paused, Pod, Restarting, Running, Working};
     let of = |written: &str, state, made| {
         let container = container("user", 1, state);
         Container { image_name: written.to_owned(), created: made, ..container }
@@ -299,6 +363,12 @@ fn container_of(user: User) -> Option<Container> {
         User::Nobody => return None,
         User::Exited => of("app", Exited, hour_ago),
         User::Running => of("app:latest", Running, hour_ago),
+        User::Paused => of("app", Paused, hour_ago),
+        User::Restarting => of("app", Restarting, hour_ago),
+        User::Dead => of("app", Dead, hour_ago),
+        User::InLimbo => of("app", Other("in limbo".to_owned()), hour_ago),
+        User::Working => of("app", Working, hour_ago),
+        User::OfPod => of("app", Pod("pod".to_owned()), hour_ago),
         User::JustCreated => of("app", Created, NOW),
         User::Created => of("app", Created, hour_ago),
         User::TheirExited => of("theirs:1", Exited, hour_ago),
@@ -313,32 +383,42 @@ fn container_of(user: User) -> Option<Container> {
 }
 
 fn takes(plan: &Plan, kind: Kind, id: &str) -> bool {
-    plan.steps.iter().any(|step| step.kind() == kind && step.action() == Action::Remove && step.id() == id)
+    does(plan, Action::Remove, kind, id)
+}
+
+fn does(plan: &Plan, action: Action, kind: Kind, id: &str) -> bool {
+    plan.steps.iter().any(|step| step.kind() == kind && step.action() == action && step.id() == id)
+}
+
+/// Whether what this one made is the verb's to take.
+fn covers(verb: Verb, maker: Maker) -> bool {
+    match verb {
+        Verb::Clean | Verb::Tagged => matches!(maker, Maker::Session | Maker::Other),
+        Verb::Trusting => matches!(maker, Maker::Session | Maker::Other | Maker::Child),
+        Verb::All => matches!(maker, Maker::Session | Maker::Other | Maker::Both | Maker::Project),
+        Verb::Compose => false,
+        Verb::Sweep | Verb::AllImages => maker != Maker::Living,
+        _ => maker == Maker::Session,
+    }
 }
 
 /// Whether the image goes.
 fn image_goes(verb: Verb, maker: Maker, called: Called, user: User) -> bool {
-    let of = match verb {
-        Verb::Clean | Verb::Tagged => matches!(maker, Maker::Session | Maker::Other),
-        Verb::Sweep => maker != Maker::Living,
-        _ => maker == Maker::Session,
-    };
     let named = match verb {
-        Verb::Build | Verb::Clean | Verb::Sweep => called == Called::Nothing,
+        Verb::AllImages => true,
+        Verb::Build | Verb::Clean | Verb::KeepTagged | Verb::Sweep => called == Called::Nothing,
+        // No record says that a build gave the name.
+        Verb::Trusting if maker == Maker::Child => called == Called::Nothing,
         _ => matches!(called, Called::Nothing | Called::Ours),
     };
-    let free = match verb {
-        Verb::Sweep => user == User::Nobody || user.is_stopped(),
-        _ => user.goes_with_session(verb),
-    };
-    of && named && free
+    let free = if verb.sweeps() { user == User::Nobody || user.is_stopped() } else { user.goes_with_session(verb) };
+    covers(verb, maker) && named && free
 }
 
 /// Whether its container goes.
 fn container_goes(verb: Verb, maker: Maker, called: Called, user: User) -> bool {
     match (verb, user) {
-        (Verb::Sweep, User::LabelledByImage | User::LabelledOther) => maker != Maker::Living,
-        (Verb::Sweep, _) => user.is_stopped() && maker != Maker::Living,
+        (Verb::Sweep | Verb::AllImages, _) => user.is_stopped() && maker != Maker::Living,
         // Its label is enough, whatever its image.
         (_, User::Labelled) => verb.stops(),
         _ => user.goes_with_session(verb) && image_goes(verb, maker, called, user),
@@ -358,6 +438,13 @@ fn every_image_and_every_container_is_decided_on() {
                     assert_eq!(image, image_goes(verb, maker, called, user), "image: {cell}");
                     let goes = user != User::Nobody && container_goes(verb, maker, called, user);
                     assert_eq!(takes(&plan, Kind::Container, "user-id"), goes, "container: {cell}");
+                    let stopped = does(&plan, Action::Stop, Kind::Container, "user-id");
+                    assert_eq!(stopped, goes && !user.is_stopped(), "stopped: {cell}");
+                    let told = plan.kept.iter().any(|kept| kept.kind == Kind::Image && kept.id == id(1).to_string());
+                    // A build says nothing of what it leaves.
+                    let tells = verb != Verb::Build && covers(verb, maker) && !image;
+                    assert!(told || !tells, "it stays, and nobody is told why: {cell}");
+                    assert!(!(told && image), "it goes and stays: {cell}");
                     let ours = |step: &Step| match &step.deed {
                         Deed::Untag { image, name } => *image != id(1) || name.as_str() == "app:latest",
                         _ => true,
@@ -376,17 +463,18 @@ fn every_image_and_every_container_is_decided_on() {
 fn no_verb_takes_what_a_keep_pattern_means() {
     let pattern = |text: &str| Pattern::new(text).expect(text);
     let digits = id(1).digits();
-    for meant in [format!("sha256:{digits}"), digits[..12].to_owned(), "sha256:01*".to_owned()] {
-        for verb in VERBS {
-            for maker in MAKERS {
-                for called in CALLED {
-                    for user in USERS {
-                        let keep = vec![pattern(&meant), pattern("user")];
-                        let plan = Scene { keep, ..Scene::new(maker, called, user) }.plan(verb);
-                        let cell = format!("{meant} {verb:?} {maker:?} {called:?} {user:?}\n{:#?}", plan.steps);
-                        assert!(!takes(&plan, Kind::Image, &id(1).to_string()), "image: {cell}");
-                        assert!(!takes(&plan, Kind::Container, "user-id"), "container: {cell}");
-                    }
+    let written = [format!("sha256:{digits}"), digits[..12].to_owned(), "sha256:01*".to_owned()];
+    let mut meant = written.iter().cycle();
+    for verb in VERBS {
+        for maker in MAKERS {
+            for called in CALLED {
+                for user in USERS {
+                    let meant = meant.next().expect("it goes on");
+                    let keep = vec![pattern(meant), pattern("user")];
+                    let plan = Scene { keep, ..Scene::new(maker, called, user) }.plan(verb);
+                    let cell = format!("{meant} {verb:?} {maker:?} {called:?} {user:?}\n{:#?}", plan.steps);
+                    assert!(!takes(&plan, Kind::Image, &id(1).to_string()), "image: {cell}");
+                    assert!(!takes(&plan, Kind::Container, "user-id"), "container: {cell}");
                 }
             }
         }
@@ -466,7 +554,7 @@ fn every_volume_and_every_network_is_decided_on() {
                 // A container that runs stays where it is not stopped, and with it what it uses.
                 let by_label = spare == Ours && verb.ends_session() && (!used || verb.stops());
                 // The one that is only there to share goes.
-                let swept = verb == Verb::Sweep && spare != Living && !used && !nameless;
+                let swept = verb.sweeps() && spare != Living && !used && !nameless;
                 let anonymous = spare == Anonymous && verb.stops();
                 assert_eq!(takes(&plan, Kind::Network, "net"), by_label || swept, "network: {cell}");
                 assert_eq!(takes(&plan, Kind::Volume, &called), by_label || swept || anonymous, "volume: {cell}");
@@ -489,7 +577,7 @@ fn every_volume_and_every_network_is_decided_on() {
 }
 
 #[test]
-fn build_cache_is_for_the_sweep_alone() {
+fn build_cache_that_nobody_asked_for_is_for_the_sweep_alone() {
     for verb in VERBS {
         let mut scene = Scene::new(Maker::Session, Called::Nothing, User::Nobody);
         scene.cache = vec![CacheRecord {
@@ -503,6 +591,34 @@ fn build_cache_is_for_the_sweep_alone() {
             last_used: Some(at(NOW - HOUR)),
             ..CacheRecord::default()
         }];
-        assert_eq!(takes(&scene.plan(verb), Kind::BuildCache, "record"), verb == Verb::Sweep, "{verb:?}");
+        assert_eq!(takes(&scene.plan(verb), Kind::BuildCache, "record"), verb.sweeps(), "{verb:?}");
+    }
+}
+
+#[test]
+fn what_a_builder_left_is_for_the_sweep_alone_once_no_list_has_the_builder() {
+    for verb in VERBS {
+        for (known, used) in [(false, false), (false, true), (true, false), (true, true)] {
+            let mut scene = Scene::new(Maker::Stranger, Called::Theirs, User::Running);
+            let state = "buildx_buildkit_mine0_state".to_owned();
+            scene.extras.volumes = vec![Volume {
+                name: state.clone(),
+                driver: "local".to_owned(),
+                created: Some(at(NOW - HOUR)),
+                labels: HashMap::new(),
+                size: None,
+            }];
+            if known {
+                scene.builders.add("mine", ["mine0"]);
+            }
+            if used {
+                scene.snapshot.containers[0].volumes = vec![state.clone()];
+            }
+            let plan = scene.plan(verb);
+            let cell = format!("{verb:?} known: {known} used: {used}\n{:#?}\n{:#?}", plan.steps, plan.kept);
+            assert_eq!(takes(&plan, Kind::BuilderState, &state), verb.sweeps() && !known && !used, "{cell}");
+            // All volumes were asked for too, and to those it belongs whatever a list says.
+            assert_eq!(takes(&plan, Kind::Volume, &state), verb.sweeps() && known && !used, "as a volume: {cell}");
+        }
     }
 }
