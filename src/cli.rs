@@ -182,7 +182,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Parsed> {
 /// The first plain word begins what a guard runs, but where the two dashes are left out and a flag of the guard stands
 /// behind it, either may be meant, and what the guard then cleans is not the same.
 fn unclear(command: &clap::Command, words: &[OsString], run: &[OsString]) -> Option<Error> {
-    let before = words.len().checked_sub(run.len() + 1)?;
+    let before = words.len().checked_sub(run.len().saturating_add(1))?;
     if words[before] == "--" {
         return None;
     }

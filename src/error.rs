@@ -96,7 +96,7 @@ fn in_one_line(mut text: String) -> String {
     while let Some(at) = text.find(NUMBER)
         && let Some(length) = text[at..].find(')')
     {
-        text.replace_range(at..=at + length, "");
+        text.replace_range(at..=at.saturating_add(length), "");
     }
     if !text.contains('\n') {
         return text;

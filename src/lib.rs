@@ -21,6 +21,8 @@
 //! to nobody.
 
 #![warn(missing_docs)]
+// Engines, files and people may say any number.
+#![cfg_attr(not(any(test, fuzzing)), warn(clippy::arithmetic_side_effects))]
 
 mod app;
 mod apply;

@@ -131,9 +131,9 @@ fn every_test_that_the_page_on_safety_names_is_there() {
     let paragraphs = page.split("\n\n").map(|text| text.replace('\n', " "));
     for paragraph in paragraphs {
         let (before, held_by) = paragraph.split_once("Held by ").unwrap_or((&paragraph, ""));
-        let names = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
-        let in_passing = names(before).into_iter().filter(|name| name.contains("::"));
-        for name in in_passing.chain(names(held_by)).filter(|name| !name.starts_with("just ")) {
+        let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        let in_passing = quoted(before).into_iter().filter(|name| name.contains("::"));
+        for name in in_passing.chain(quoted(held_by)).filter(|name| !name.starts_with("just ")) {
             let path = name.replace("::", "/");
             let (file, function) = path.rsplit_once('/').unwrap_or((&path, ""));
             let promises = |file: &str| root.join("tests/promises").join(file).with_extension("rs");

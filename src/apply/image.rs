@@ -128,7 +128,7 @@ pub(super) async fn remove_named(
 ) -> Result<StepEnd> {
     let known: HashSet<&str> = known.iter().map(String::as_str).collect();
     // Each round takes one name; more rounds mean that somebody adds names as fast as they go.
-    for _ in 0..known.len() + 3 {
+    for _ in 0..known.len().saturating_add(3) {
         let Some(now) = deleter.engine.image(&id.to_string()).await? else {
             return Ok(StepEnd::plainly(Outcome::AlreadyGone));
         };

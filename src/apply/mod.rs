@@ -83,7 +83,7 @@ async fn apply(
     while from < plan.steps.len() && !report.is_over() {
         let wave = wave(&plan.steps[from], depths);
         let length = plan.steps[from..].iter().take_while(|step| self::wave(step, depths) == wave).count();
-        let steps = &plan.steps[from..from + length];
+        let steps = &plan.steps[from..][..length];
         let together = if wave.0 == Kind::BuildCache { CACHE_TOGETHER } else { 1 };
         let at_once = match wave {
             (Kind::Container, ..) => CONTAINERS_AT_ONCE,
@@ -123,7 +123,7 @@ async fn apply(
                 report.errors.push(why);
             }
         }
-        from += length;
+        from = from.saturating_add(length);
     }
     for step in &mut plan.steps {
         step.result.get_or_insert(Outcome::NotTried);
@@ -171,11 +171,11 @@ async fn side_by_side<'s, P: Future<Output = Result<Vec<StepEnd>>>>(
         // It may have come while nothing was waited for, as between two waves.
         if !report.is_over() && stop.as_mut().now_or_never().is_some() {
             report.interrupted = true;
-            patience.as_mut().reset(tokio::time::Instant::now() + GRACE);
+            patience.set(tokio::time::sleep(GRACE));
         }
         while !report.is_over() && running.len() < at_once {
             let Some((at, next)) = waiting.next() else { break };
-            begun = at + 1;
+            begun = at.saturating_add(1);
             for step in next {
                 progress(Moment::Begins, step);
             }
@@ -186,7 +186,7 @@ async fn side_by_side<'s, P: Future<Output = Result<Vec<StepEnd>>>>(
             biased;
             () = stop.as_mut(), if !report.is_over() => {
                 report.interrupted = true;
-                patience.as_mut().reset(tokio::time::Instant::now() + GRACE);
+                patience.set(tokio::time::sleep(GRACE));
                 continue;
             }
             () = patience.as_mut(), if report.is_over() => break,
@@ -199,7 +199,7 @@ async fn side_by_side<'s, P: Future<Output = Result<Vec<StepEnd>>>>(
         });
         if ends.iter().any(|end| end.lost) && !report.is_over() {
             report.lost = true;
-            patience.as_mut().reset(tokio::time::Instant::now() + GRACE);
+            patience.set(tokio::time::sleep(GRACE));
         }
         groups[at].iter().zip(&ends).for_each(|(step, end)| progress(Moment::Ended(end.outcome), step));
         ended[at] = Some(ends);

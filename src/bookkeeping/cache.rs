@@ -26,6 +26,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(1);
 
 /// How long somebody waits for his turn.
 const PATIENCE: Duration = Duration::from_secs(10);
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Builds that ended so long ago are entered whoever builds now.
 const LONGEST: SignedDuration = SignedDuration::from_mins(10);
@@ -68,7 +69,7 @@ impl SeenCache {
             match notes.turn()? {
                 Some(turn) => break turn,
                 None if began.elapsed() > PATIENCE => return Ok(None),
-                None => tokio::time::sleep(PATIENCE / 100).await,
+                None => tokio::time::sleep(MOMENT).await,
             }
         };
         if notes.has_ended() {

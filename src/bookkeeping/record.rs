@@ -1,8 +1,5 @@
 //! After a build: which images are its own, and the record of that.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt as _;

@@ -1,8 +1,5 @@
 //! The books of those whose dkb was killed.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 use jiff::Timestamp;
 
 use super::record::{BuildFacts, lost, record, records};

@@ -1,8 +1,5 @@
 //! dkb's own look at the engine, beside docker's start-up: who answers, and which image each tag names now.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 

@@ -4,6 +4,9 @@
 //! 2. Behind a spelling of `build`, `bake` or `compose` everything is docker's.
 //! 3. For any other verb, flags that it knows may stand before it too: they move behind it.
 
+// Places within words that lie in memory.
+#![allow(clippy::arithmetic_side_effects)]
+
 use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, Command};

@@ -88,7 +88,7 @@ struct FileReader<'a> {
 
 impl FileReader<'_> {
     fn source(&self, at: usize) -> Source {
-        let line = self.text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+        let line = self.text.get(..at).unwrap_or_default().matches('\n').count().saturating_add(1);
         Source::File { path: self.path.to_owned(), line, checkout: self.whose != Whose::User }
     }
 

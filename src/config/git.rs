@@ -1,6 +1,9 @@
 //! What git wrote about a working directory, read without running git: a build should not wait for one more
 //! program, and a machine that builds need not have it. What can't be read or understood is as if it were not there.
 
+// Places within words that lie in memory.
+#![allow(clippy::arithmetic_side_effects)]
+
 use std::path::{Component, Path, PathBuf};
 
 use crate::files;

@@ -23,9 +23,6 @@
 //!   a docker of ours.
 //! - `seat`: dkb's place before buildx, on disk, and `extra_dirs` the words by which docker comes by.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 use std::ffi::OsString;
 
 mod answer;

@@ -152,7 +152,7 @@ impl Ledger {
             return Err(failed(error));
         }
         let level = |length: u64| (length / COMPACT_FROM).checked_ilog2();
-        if level(before + text.len() as u64) > level(before) {
+        if level(before.saturating_add(text.len() as u64)) > level(before) {
             // The records are noted, whatever comes of this.
             let _ = self.compact_locked();
         }
@@ -203,13 +203,13 @@ impl Ledger {
         let mark = text.mark();
         let (length, number) = mark;
         let mut tally = Tally::default();
-        let (mut lines, mut damaged) = (0, 0);
+        let (mut lines, mut damaged) = (0_usize, 0_usize);
         let mut reader = BufReader::with_capacity(READ_AT_ONCE, text.file.take(length));
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).map_err(|error| Error::failed(tried(), error))? > 0 {
             let text = line.trim_ascii();
             if !text.is_empty() {
-                lines += 1;
+                lines = lines.saturating_add(1);
                 match record(text) {
                     Ok(Record::Ledger { v, .. }) if v > VERSION => return Err(self.newer()),
                     Ok(Record::Ledger { engine, .. }) if engine != self.engine => {
@@ -221,7 +221,7 @@ impl Ledger {
                     // Whoever writes the next one takes it away.
                     Err(Unread::Torn) if !line.ends_with(b"\n") => {}
                     Err(Unread::Torn | Unread::Lost) => {
-                        damaged += 1;
+                        damaged = damaged.saturating_add(1);
                         tally.lost();
                         if lines == 1 {
                             // Nothing else says which file it was written to.
@@ -297,8 +297,8 @@ struct Understood {
 
 impl Understood {
     fn is_mostly_past(&self) -> bool {
-        let needed = 1 + self.books.sessions.len() + self.books.builds.len();
-        self.mark.is_some_and(|(length, _)| length >= COMPACT_FROM) && needed * 2 <= self.lines
+        let needed = self.books.sessions.len().saturating_add(self.books.builds.len()).saturating_add(1);
+        self.mark.is_some_and(|(length, _)| length >= COMPACT_FROM) && needed.saturating_mul(2) <= self.lines
     }
 }
 

@@ -107,7 +107,7 @@ impl History {
             // It was turned over between the two, and is read as what it was.
             former = None;
         }
-        let (mut removals, mut unread) = (Vec::new(), 0);
+        let (mut removals, mut unread) = (Vec::new(), 0_usize);
         for file in [former, now].into_iter().flatten() {
             let mut text = self.text(&file)?;
             // What has no end yet may just be being written. Else it was torn off; whoever comes next begins a line of
@@ -119,7 +119,7 @@ impl History {
             for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                 match Removal::read(line) {
                     Some(removal) => removals.push(removal),
-                    None => unread += 1,
+                    None => unread = unread.saturating_add(1),
                 }
             }
         }

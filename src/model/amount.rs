@@ -36,7 +36,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let fraction = fraction.get(..9).unwrap_or(fraction);
     let scale = 10_u64.pow(u32::try_from(fraction.len()).unwrap_or(0));
     let part: u64 = fraction.parse().map_err(|_| wrong())?;
-    let part = u128::from(part) * u128::from(factor) / u128::from(scale);
+    let part = u128::from(part).saturating_mul(u128::from(factor)).checked_div(u128::from(scale)).unwrap_or(0);
     whole.checked_mul(factor).and_then(|n| n.checked_add(u64::try_from(part).ok()?)).ok_or_else(wrong)
 }
 
@@ -58,7 +58,7 @@ pub fn exact_bytes(bytes: u64) -> String {
     let whole = units.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
     whole.map_or_else(
         || if bytes == 0 { "0".to_owned() } else { format!("{bytes}B") },
-        |(unit, name)| format!("{}{name}", bytes / unit),
+        |(unit, name)| format!("{}{name}", bytes.checked_div(unit).unwrap_or(0)),
     )
 }
 
@@ -73,7 +73,7 @@ pub fn exact_duration(duration: Duration) -> String {
         _ if seconds.is_multiple_of(60) => (60, "m"),
         _ => (1, "s"),
     };
-    format!("{}{name}", seconds / unit)
+    format!("{}{name}", seconds.checked_div(unit).unwrap_or(0))
 }
 
 /// The largest unit that fits: `3 days`, `2 hours`, `40 seconds`.

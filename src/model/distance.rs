@@ -1,5 +1,8 @@
 //! How far two words are apart, for whoever may have meant the other.
 
+// Places within words that lie in memory.
+#![allow(clippy::arithmetic_side_effects)]
+
 /// How far apart two words are, where the one may be a slip of the pen for the other: at most a third of it is
 /// typed otherwise.
 pub fn slip(typed: &str, meant: &str) -> Option<usize> {

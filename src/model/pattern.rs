@@ -2,6 +2,9 @@
 //! before the tag, or the last part of a path, so that `app*` keeps `registry.example/team/app:1` too. Of an image
 //! it matches every spelling of a name, the digests, and the ID. When in doubt it keeps more.
 
+// Places within words that lie in memory.
+#![allow(clippy::arithmetic_side_effects)]
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};

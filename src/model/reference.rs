@@ -1,5 +1,8 @@
 //! An image's name as the engine lists it: a repository and a tag.
 
+// Places within words that lie in memory.
+#![allow(clippy::arithmetic_side_effects)]
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

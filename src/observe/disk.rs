@@ -1,8 +1,5 @@
 //! The disk that an engine is on.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};

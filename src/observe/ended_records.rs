@@ -39,7 +39,7 @@ pub(super) async fn end_records(
 
 /// How far our clock is ahead of the engine's.
 pub(super) fn ahead(engine: &impl Engine, info: &EngineInfo) -> SignedDuration {
-    let ahead = -info.ahead;
+    let ahead = info.ahead.checked_neg().unwrap_or(SignedDuration::MAX);
     // Behind a socket of this machine it is one clock. What is seen then is how long the answer took, and that Podman
     // tells whole seconds.
     let local = engine.endpoint().socket_mark().is_some();

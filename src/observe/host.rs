@@ -1,8 +1,5 @@
 //! One look at a host: all that its plan is made from. What can't be listed fails its kind and no other.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;

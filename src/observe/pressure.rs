@@ -1,8 +1,5 @@
 //! How full the disk is, and how many bytes are to come back.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 use std::path::Path;
 
 use super::disk::disk_of;

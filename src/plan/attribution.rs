@@ -24,9 +24,6 @@
 //! Then the output counts as that of a failed build, and of what no line named only those steps are believed
 //! which gave the result a half of its stamp.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 #[cfg(test)]
 mod tests;
 

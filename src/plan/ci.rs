@@ -264,7 +264,7 @@ fn name(prefix: &str, shown: &[String], digest: &str) -> Name {
     let digits = &digest[..if shown.is_empty() { 16 } else { 8 }];
     let head = [prefix.to_owned()].into_iter().chain(shown.iter().cloned()).collect::<Vec<_>>().join("-");
     let head = Name::derived(&head).map_or_else(|| prefix.to_owned(), |name| name.to_string());
-    let head = head.get(..Name::LONGEST - digits.len() - 1).unwrap_or(&head);
+    let head = head.get(..Name::LONGEST.saturating_sub(digits.len()).saturating_sub(1)).unwrap_or(&head);
     // The prefix begins with a letter and derived names are ASCII, so this is always a name.
     Name::derived(&format!("{head}-{digits}")).unwrap_or_else(Name::unnamed)
 }

@@ -20,6 +20,9 @@
 //! behind the newline, so a line may begin with `ESC[0m`. Progress bars overwrite themselves with `\r`, which
 //! therefore ends a line as `\n` does.
 
+// Places within words that lie in memory.
+#![allow(clippy::arithmetic_side_effects)]
+
 mod seen;
 #[cfg(test)]
 mod tests;

@@ -26,9 +26,6 @@
 //!     nothing else holds: its tag was taken from it for good, by its owner or by what is to stay, and the engine
 //!     would have dropped it then.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 mod bases;
 mod breadth;
 mod bytes;

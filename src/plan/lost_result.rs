@@ -11,9 +11,6 @@
 //! So a build `FROM` another image of its session is not found; its result stays as if a stranger had made it. But where
 //! BuildKit remembers its builds, it says itself what this one wrote ([`remembered`]), and that it wrote nothing.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 use std::collections::HashMap;
 
 use jiff::Timestamp;

@@ -1,8 +1,5 @@
 //! Children before parents: the order in which images can go.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 use std::collections::HashMap;
 
 use crate::model::{Image, ImageId};

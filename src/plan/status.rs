@@ -1,8 +1,5 @@
 //! What is ours, by project and session, as a pure function of the look.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;

@@ -10,9 +10,6 @@
 //! claims it, nor may have done so by a line of the ledger that is lost, no keep pattern means it, and nothing that
 //! stays is built on it.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;

@@ -24,9 +24,6 @@
 //! 10. Where only so many bytes are needed, what was unused longest goes first, then what is largest, and
 //!     nothing once they are reached. Networks, which take no space, stay then.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 mod builder_state;
 mod cache;
 mod containers;

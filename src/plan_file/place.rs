@@ -43,7 +43,7 @@ fn refuse_links_of_others(path: &Path, me: u32, left: &mut u32) -> io::Result<()
             return Err(refused(&format!("{} is somebody else's link", part.display())));
         }
         if *left > 0 {
-            *left -= 1;
+            *left = left.saturating_sub(1);
             refuse_links_of_others(&folder(part).join(fs::read_link(part)?), me, left)?;
         }
     }
@@ -71,7 +71,7 @@ fn pass(path: &Path, text: &[u8], patience: Duration) -> io::Result<()> {
     if !is_stream(&stream.metadata()?) {
         return Err(refused("it has just become something else"));
     }
-    fcntl_setfl(&stream, fcntl_getfl(&stream)? - OFlags::NONBLOCK)?;
+    fcntl_setfl(&stream, fcntl_getfl(&stream)?.difference(OFlags::NONBLOCK))?;
     stream.write_all(text)
 }
 

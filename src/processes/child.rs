@@ -169,7 +169,7 @@ fn with_inheritable<T>(files: &[&File], act: impl FnOnce() -> T) -> T {
     let set = |inherit: bool| {
         for file in files {
             if let Ok(flags) = fcntl_getfd(file.as_fd()) {
-                let flags = if inherit { flags - FdFlags::CLOEXEC } else { flags | FdFlags::CLOEXEC };
+                let flags = if inherit { flags.difference(FdFlags::CLOEXEC) } else { flags | FdFlags::CLOEXEC };
                 let _ = fcntl_setfd(file.as_fd(), flags);
             }
         }
@@ -238,7 +238,7 @@ pub(crate) fn release(held: (SpooledTempFile, SpooledTempFile), id: Option<&str>
         return;
     }
     let text = words.strip_suffix(b"\n").unwrap_or(&words);
-    let last = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let last = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end.saturating_add(1));
     report::pass_on_stderr(&words[..last]);
     let mut part = vec![0; 16 * 1024];
     let _ = stdout.rewind();
@@ -250,6 +250,6 @@ pub(crate) fn release(held: (SpooledTempFile, SpooledTempFile), id: Option<&str>
 
 /// As a shell says it: the code, or 128 and the number of the signal.
 pub(crate) fn exit_code(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    let code = status.code().or_else(|| status.signal().map(|signal| signal.saturating_add(128)));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }

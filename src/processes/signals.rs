@@ -22,7 +22,7 @@ const SAME_KEY: Duration = Duration::from_millis(300);
 
 pub(crate) fn listen() -> io::Result<SignalsInfo<WithRawSiginfo>> {
     let ignored = ignored_signals();
-    let wanted = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0);
+    let wanted = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter().filter(|signal| (ignored << 1) & (1 << signal) == 0);
     SignalsInfo::new(wanted)
 }
 

@@ -1,9 +1,6 @@
 //! What people and programs see. The only room that writes to stdout and stderr: as a [`Page`], which is clean, or
 //! as a stream that is another program's own.
 
-// What an engine says may be any number.
-#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
 mod actions;
 pub(crate) mod clean;
 pub(crate) mod doctor;

@@ -153,8 +153,9 @@ async fn take_away(app: &App, here: &Here, seen: &mut Observation, planned: Plan
     for error in report.errors.iter().take(TOLD) {
         report::say(error);
     }
-    if report.errors.len() > TOLD {
-        report::say(format_args!("and {} more such errors", report.errors.len() - TOLD));
+    let more = report.errors.len().saturating_sub(TOLD);
+    if more > 0 {
+        report::say(format_args!("and {more} more such errors"));
     }
     Ok(report.exit_code(&made))
 }

@@ -64,7 +64,7 @@ pub(super) fn answer(args: &[OsString]) -> bool {
     if let Some(shell) = Shells::builtins().completer(&shell.to_string_lossy()).filter(|_| !words.is_empty()) {
         let mut offered = Vec::new();
         let mut command = by_docker(&words).unwrap_or_else(|| {
-            let at = env(PLACE).and_then(|place| place.to_str()?.parse().ok()).unwrap_or(words.len() - 1);
+            let at = env(PLACE).and_then(|place| place.to_str()?.parse().ok()).unwrap_or(words.len().saturating_sub(1));
             let types_a_flag = words.get(at).is_some_and(|word: &OsString| word.as_encoded_bytes().starts_with(b"-"));
             let command = as_typed(cli::command());
             if types_a_flag { command } else { without_flags(command) }

@@ -59,7 +59,8 @@ async fn all(app: &App, seen: &mut Observation, every: bool) -> Result<u8> {
 fn others(app: &App, seen: &Observation, cache: &CacheBytes) -> Result<Vec<(Name, usize)>> {
     let mut of: BTreeMap<Name, usize> = BTreeMap::new();
     for ShownSession { session, .. } in shown(app, seen, cache, |_| true)? {
-        *of.entry(session.key.project.clone()).or_default() += session.images.len();
+        let images = of.entry(session.key.project.clone()).or_default();
+        *images = images.saturating_add(session.images.len());
     }
     let mut others: Vec<(Name, usize)> = of.into_iter().filter(|(_, images)| *images > 0).collect();
     others.sort_by_key(|(_, images)| std::cmp::Reverse(*images));
@@ -101,7 +102,7 @@ async fn named(app: &App, seen: &mut Observation, name: &str) -> Result<u8> {
             }
         }
     }
-    let more = found.len() - told.len();
+    let more = found.len().saturating_sub(told.len());
     let for_people = || report::status::about(&told, more, seen.cache_bytes().pending, Timestamp::now(), style(app));
     let document = || whole.map(|plan| report::status::document(&plan, &[], &seen.cache_bytes()));
     report::result(app.settings.format, for_people, document);

@@ -72,7 +72,7 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
     let leave_to_others = || {
         let _ = session.leave_to_others(&opening);
     };
-    let deadline = Instant::now() + PATIENCE;
+    let began = Instant::now();
     loop {
         while state.builds_in(&key) {
             thread::sleep(Duration::from_millis(50));
@@ -107,7 +107,7 @@ pub(super) fn watch(app: &App, flags: &cli::WatchFlags) -> Result<u8> {
             }
             Ok(Some(_)) | Err(_) => {}
         }
-        if Instant::now() > deadline {
+        if began.elapsed() > PATIENCE {
             return Ok(1);
         }
         thread::sleep(Duration::from_millis(500));

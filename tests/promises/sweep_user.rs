@@ -29,6 +29,7 @@ pub(super) fn promises() -> Promises {
         .without_engine(promises![
             what_keeps_root_from_stepping_down_is_a_line_and_exit_2,
             a_user_is_told_which_group_opens_the_socket,
+            who_waits_for_ever_waits_until_he_is_stopped,
         ])
 }
 
@@ -200,4 +201,14 @@ fn a_user_is_told_which_group_opens_the_socket() {
         let sweep = sweep.env("LOG_FORMAT", "text");
         sweep.run().code(2).says("Permission denied").says(says);
     }
+}
+
+fn who_waits_for_ever_waits_until_he_is_stopped() {
+    let seat = Seat::new();
+    // Nobody makes it, and no clock reaches so far.
+    let nowhere = seat.0.path().join("never.sock");
+    let mut running = seat.sweep(&nowhere).env("DKB_USER", "1000").args(["--wait", "213503982334601d"]).spawn();
+    assert!(!eventually(Duration::from_secs(1), || !running.is_running()), "it gave up: {}", running.wait());
+    running.signal("TERM");
+    running.wait().code(130);
 }

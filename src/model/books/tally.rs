@@ -105,7 +105,7 @@ pub struct Tally {
 
 impl Tally {
     pub fn count(&mut self, record: Record) {
-        self.place += 1;
+        self.place = self.place.saturating_add(1);
         match record {
             // Two that came to make it up at once go by the first.
             Record::Ledger { id, whole, .. } => {
@@ -181,7 +181,7 @@ impl Tally {
 
     /// A line that can't be read.
     pub fn lost(&mut self) {
-        self.place += 1;
+        self.place = self.place.saturating_add(1);
         self.damaged = true;
         self.doubt();
     }

@@ -8,6 +8,9 @@
 //!    But `-t=` is the value `=`, and `-q=` an error, since pflag looks for `=` only with something behind it.
 //! 5. A switch is true alone and never takes the next word. Its value is one of Go's twelve booleans.
 
+// Places within words that lie in memory.
+#![allow(clippy::arithmetic_side_effects)]
+
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;

@@ -1,6 +1,9 @@
 //! The ways to say `build`: `build`, `image build`, `builder build`, `buildx [flags] build`; and to say `bake`: `bake`,
 //! `buildx [flags] bake`.
 
+// Places within words that lie in memory.
+#![allow(clippy::arithmetic_side_effects)]
+
 use std::ffi::{OsStr, OsString};
 
 use super::flags::{BUILDX, GLOBAL};

@@ -78,7 +78,8 @@ fn renamed(books: &CacheBooks, records: &[CacheRecord]) -> BTreeMap<String, Stri
     let found: BTreeMap<String, String> = found.collect();
     let mut seen: HashMap<&str, usize> = HashMap::new();
     for id in found.values() {
-        *seen.entry(id).or_default() += 1;
+        let times = seen.entry(id).or_default();
+        *times = times.saturating_add(1);
     }
     // What may be two of ours is neither.
     found.iter().filter(|(_, id)| seen[id.as_str()] == 1).map(|(old, new)| (old.clone(), new.clone())).collect()

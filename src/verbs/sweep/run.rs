@@ -98,7 +98,7 @@ pub(super) async fn carry_out(
         }
     }
     told.plan = Some(plan);
-    told.seconds = (looked + began.elapsed()).as_secs_f64();
+    told.seconds = looked.saturating_add(began.elapsed()).as_secs_f64();
     voice.host_done(&told, &seen.policy);
     told
 }

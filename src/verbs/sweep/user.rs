@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::hosts::Host;
 use super::wait::STEP;
@@ -55,7 +55,7 @@ async fn to(
         let Some(path) = host.endpoint.as_ref().ok().and_then(|endpoint| endpoint.socket()) else { continue };
         let path = path.to_owned();
         let rights = tokio::select! {
-            rights = there(&path, &account, began + host.sweep.wait) => rights,
+            rights = there(&path, &account, began, host.sweep.wait) => rights,
             // Who ends the waiting is heard again where the hosts are looked at.
             () = stop.clone() => socket::rights(&path),
         };
@@ -84,11 +84,11 @@ async fn to(
 }
 
 /// An engine makes its socket first, and gives it to its group a moment later.
-async fn there(path: &Path, account: &Account, until: Instant) -> Result<SocketRights> {
+async fn there(path: &Path, account: &Account, began: Instant, wait: Duration) -> Result<SocketRights> {
     loop {
         let rights = socket::rights(path);
         let usable = rights.as_ref().is_ok_and(|rights| rights.door(account.user) != SocketDoor::Shut);
-        if usable || Instant::now() >= until {
+        if usable || began.elapsed() >= wait {
             return rights;
         }
         tokio::time::sleep(STEP).await;
