@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use dkb::model::{Build, BuildId, Record};
+use dkb::model::{Build, BuildId, Record, Reference};
 use dkb_lab::command::{Command, Output};
 use dkb_lab::proxy::Proxy;
 use dkb_lab::{FakeDocker, Promises, State, promises};
@@ -21,12 +21,12 @@ pub(crate) fn promises() -> Promises {
     ])
 }
 
-const IDENTITY: &str = "ABSURD";
-const CLOCKS: [&str; 4] =
+pub(crate) const IDENTITY: &str = "ABSURD";
+pub(crate) const CLOCKS: [&str; 4] =
     ["-009999-01-02T01:59:59Z", "9999-12-30T22:00:00.999999999Z", "1970-01-01T00:00:00Z", "no time at all"];
-const NUMBERS: [&str; 4] = ["9223372036854775807", "-9223372036854775808", "-1", "18446744073709551615"];
+pub(crate) const NUMBERS: [&str; 4] = ["9223372036854775807", "-9223372036854775808", "-1", "18446744073709551615"];
 
-fn image(n: u8) -> String {
+pub(crate) fn image(n: u8) -> String {
     format!("sha256:{}", format!("{n:02x}").repeat(32))
 }
 
@@ -87,14 +87,14 @@ fn engine(clock: &str, number: &str) -> Proxy {
 }
 
 /// All four images are on record as built by hand.
-fn home() -> State {
+pub(crate) fn home() -> State {
     let state = State::new();
     let build = |n: u8| {
         Record::Build(Build {
             build: BuildId::parse(n.to_string()).expect("an ID"),
             of: key("app", "one"),
             at: Timestamp::now(),
-            tags: Vec::new(),
+            tags: vec![Reference::written(&format!("app:{n}")).expect("a name")],
             key: format!("key {n}"),
             ok: true,
             result: Some(id(&image(n))),
@@ -112,7 +112,7 @@ fn home() -> State {
 }
 
 #[track_caller]
-fn is_sane(output: &Output) {
+pub(crate) fn is_sane(output: &Output) {
     let known: BTreeSet<i32> = [0, 1, 2].into();
     assert!(output.exit_code().is_some_and(|code| known.contains(&code)), "{output}");
     assert!(!output.err().contains("panicked"), "{output}");

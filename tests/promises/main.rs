@@ -41,6 +41,7 @@ mod guard_dead;
 mod guard_engines;
 mod guard_scene;
 mod guard_watcher;
+mod hostile_engine;
 mod hostile_plan;
 mod lab_itself;
 mod ledger_lock;
@@ -115,6 +116,7 @@ fn main() -> ExitCode {
         guard_dead::promises(),
         guard_engines::promises(),
         guard_watcher::promises(),
+        hostile_engine::promises(),
         hostile_plan::promises(),
         lab_itself::promises(),
         ledger_lock::promises(),

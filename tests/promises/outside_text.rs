@@ -13,13 +13,13 @@ pub(crate) fn promises() -> Promises {
 }
 
 /// It clears the screen, takes back its own line, begins one that looks like ours, and turns its direction.
-const NASTY: &str =
+pub(crate) const NASTY: &str =
     "nasty\u{1b}[2J\u{9b}31m\r\ndkb: done\n[2026-01-01T00:00:00Z] [INFO] [IMAGE] done\u{2028}\u{202e}\u{7f}";
 
 /// What of it can be seen wherever it stands; what an engine says in an error is told in one line.
 const SHOWN: &str = "nasty";
 
-fn is_clean(output: Output) -> Output {
+pub(crate) fn is_clean(output: Output) -> Output {
     for (stream, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
         let text = std::str::from_utf8(bytes).unwrap_or_else(|error| panic!("{stream}: {error}\n{output}"));
         let does_something = |c: &char| c.is_control() && *c != '\n' || matches!(c, '\u{2028}' | '\u{202e}');

@@ -45,6 +45,19 @@ impl Seeds {
         Self::From { first, count: all.div_ceil(picked().len() as u64), soak: true }
     }
 
+    /// Tries them without an engine.
+    pub(crate) fn each(self, test: &str, body: impl Fn(u64)) {
+        let seeds: Vec<u64> = match self {
+            Self::These(seeds) => seeds,
+            Self::From { first, count, .. } => (first..first + count).collect(),
+        };
+        for seed in seeds {
+            if catch_unwind(AssertUnwindSafe(|| body(seed))).is_err() {
+                panic!("again: DKB_SEED={seed} cargo test --test promises {test}");
+            }
+        }
+    }
+
     /// Tries them so many at a time. Of those that fail it says how they are made again, and only they.
     #[allow(clippy::print_stderr)] // what was not tried is said beside the results
     pub(crate) fn each_batch(self, engine: &Engine, at_once: usize, test: &str, body: impl Fn(&[u64])) {
