@@ -210,15 +210,22 @@ fn free(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<Imag
 }
 
 /// Images whose tag a session took that ends, where a session of another ledger has taken it on: it will come back to
-/// the image that this one built, and then to these.
+/// the image that this one built, and then to these. That image may bear the tag, where this session came to it once more
+/// and the tag goes back to the other one now.
 fn lent_past_their_end(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
     let abroad = |image: &&Image| look.books.foreign_holds(image).next().is_some();
     let abroad: Vec<&Image> = look.snapshot.images.iter().filter(abroad).collect();
+    let there = |id: ImageId| look.snapshot.image(id).is_some_and(|image| !image.dropped);
+    let goes_abroad = |entry: &SessionEntry, tag: &Reference| {
+        entry.took.iter().any(|on| on.may_go && on.tag.names_the_same(tag) && there(on.from))
+    };
     let mut lent = HashSet::new();
     for entry in ending(look, policy) {
         let is_on = |taken: &&Taken| {
             let bears = |image: &Image| image.tags.iter().any(|tag| tag.names_the_same(&taken.tag));
-            abroad.iter().any(|image| claims.gave(&entry.key, image.id, &taken.tag) && !bears(image))
+            abroad.iter().any(|image| {
+                claims.gave(&entry.key, image.id, &taken.tag) && (!bears(image) || goes_abroad(entry, &taken.tag))
+            })
         };
         lent.extend(entry.took.iter().filter(is_on).map(|taken| taken.from));
     }
