@@ -10,7 +10,7 @@ use crate::app::BUILD_LIMITS;
 use crate::engine::{Docker, Endpoint, Engine};
 use crate::error::Result;
 use crate::ledger::{Journal, State};
-use crate::model::{EngineInfo, ImageId, Reference, SessionKey, Stamp};
+use crate::model::{EngineInfo, ImageDetail, ImageId, Reference, SessionKey, Stamp};
 
 pub(crate) struct Before {
     pub engine: Docker,
@@ -50,7 +50,11 @@ impl Names {
                 (tag.canonical(), id)
             } else {
                 let found = engine.image(tag.as_str()).await?;
-                (tag.given(found.as_ref().map_or(&[], |image| &image.tags)), found.map(|image| image.id))
+                let name = tag.given(found.as_ref().map_or(&[], |image| &image.tags));
+                // Asked for a manifest list Podman answers with an image of it, which has not that name.
+                let bears = |image: &ImageDetail| image.tags.iter().any(|known| known.names_the_same(&name));
+                let id = found.filter(bears).map(|image| image.id);
+                (name, id)
             };
             names.tags.extend(id.map(|id| (name.clone(), id)));
             names.gives.push(name);

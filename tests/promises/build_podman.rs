@@ -18,6 +18,7 @@ pub(crate) fn promises() -> Promises {
             what_the_real_podman_builds_is_recorded_and_cleaned,
             an_image_that_a_build_works_on_or_did_until_it_was_killed_is_kept_in_use,
             what_somebody_has_put_into_a_manifest_list_stays_there,
+            the_name_of_a_manifest_list_comes_back_to_no_image_of_it,
         ],
     )
 }
@@ -130,4 +131,20 @@ fn what_somebody_has_put_into_a_manifest_list_stays_there(engine: &Engine) {
     engine.api().delete(list);
     books.dkb(engine).args(["clean", "--session"]).run().success();
     assert!(!engine.has(&old.id), "{}", engine.inventory());
+}
+
+fn the_name_of_a_manifest_list_comes_back_to_no_image_of_it(engine: &Engine) {
+    let books = Books::of(engine);
+    let theirs = Context::from_base("ENV WHO=them");
+    engine.docker(["build", "-q", "-t", "theirs:1"]).arg(theirs.path()).env("DOCKER_BUILDKIT", "0").run().success();
+    let list = "/v4.0.0/libpod/manifests/docker.io/library/app:1?images=docker.io/library/theirs:1";
+    let made = engine.api().post(list, &serde_json::Value::Null);
+    assert!(made.status < 300, "{} {}", made.status, made.text());
+    let context = Context::from_base("RUN echo 1 >/n");
+    let build = [dkb_path().display().to_string(), "build".to_owned(), "-q".to_owned()];
+    let guard = books.dkb(engine).args(["guard", "--"]).args(build).args(["-t", "app:1"]).arg(context.path());
+    guard.run().success().never_warns("back to");
+    let names = engine.find("theirs:1").expect("it is there").tags;
+    assert_eq!(names.len(), 1, "{}", engine.inventory());
+    assert!(!engine.has("app:1"), "{}", engine.inventory());
 }
