@@ -92,7 +92,9 @@ pub struct Tally {
     ended: Endings,
     missed: HashMap<ImageId, Position>,
     /// The last record by which each session made an image.
-    made: HashMap<ImageId, Vec<(usize, Position)>>,
+    made: HashMap<(usize, ImageId), Position>,
+    /// The sessions that made an image which is not gone since, nor left to another.
+    owners: HashMap<ImageId, BTreeSet<usize>>,
     /// From what was not known to be its own each session has taken a tag, in that order, by the tag.
     took: HashMap<usize, ByKey<Vec<(Position, Taken)>>>,
     /// Which sessions have taken which tags from this image.
@@ -142,6 +144,7 @@ impl Tally {
                     makers.sort_by_key(|maker| &self.sessions[*maker].key);
                     self.hand_on(id, &makers, Owed::Instead);
                     self.ended.gone.extend([(id, self.place)]);
+                    self.owners.remove(&id);
                 }
             }
             Record::Missed { ids, .. } => self.missed.extend(ids.into_iter().map(|id| (id, self.place))),
@@ -173,7 +176,12 @@ impl Tally {
                 if let (Some(of), Some(to)) = (self.numbers.get(&key).copied(), self.numbers.get(&to).copied()) {
                     // Of two that leave it to each other the second finds no claim of the first any more.
                     let ids: Vec<ImageId> = ids.into_iter().filter(|id| of != to && self.is_own(to, *id)).collect();
-                    self.ended.left.extend(ids.into_iter().map(|id| ((of, id), (self.place, at))));
+                    for id in ids {
+                        self.ended.left.insert((of, id), (self.place, at));
+                        if let Some(owners) = self.owners.get_mut(&id) {
+                            owners.remove(&of);
+                        }
+                    }
                 }
             }
         }
@@ -308,9 +316,8 @@ impl Tally {
             return;
         }
         for id in build.images() {
-            let makers = self.made.entry(id).or_default();
-            makers.retain(|(maker, _)| *maker != of);
-            makers.push((of, self.place));
+            self.made.insert((of, id), self.place);
+            self.owners.entry(id).or_default().insert(of);
             if self.takers.contains_key(&id) {
                 self.lent.entry(of).or_default().insert(id);
             }
@@ -336,26 +343,17 @@ impl Tally {
         self.builds.push(Some((self.place, build)));
     }
 
-    /// When a session made an image last.
-    fn made_by(&self, session: usize, id: ImageId) -> Option<Position> {
-        let makers = self.made.get(&id)?;
-        makers.iter().find_map(|(maker, place)| (*maker == session).then_some(*place))
-    }
-
-    /// The sessions that made an image which is not gone since, nor left to another.
-    fn owners(&self, id: ImageId) -> impl Iterator<Item = usize> {
-        let makers = self.made.get(&id).into_iter().flatten();
-        makers.filter(move |(of, made)| !self.ended.has(id, *made, *of, Timestamp::MIN)).map(|(of, _)| *of)
+    fn owners(&self, id: ImageId) -> impl ExactSizeIterator<Item = usize> {
+        self.owners.get(&id).map(BTreeSet::iter).unwrap_or_default().copied()
     }
 
     fn is_own(&self, session: usize, id: ImageId) -> bool {
-        self.owners(id).any(|of| of == session)
+        self.owners.get(&id).is_some_and(|owners| owners.contains(&session))
     }
 
     /// Whether a session and no other made an image: what another one made too may be where that one's tag was.
     fn is_its_alone(&self, session: usize, id: ImageId) -> bool {
-        let mut owners = self.owners(id).peekable();
-        owners.peek().is_some() && owners.all(|of| of == session)
+        self.owners(id).len() == 1 && self.is_own(session, id)
     }
 
     fn remember(&mut self, session: usize, new: Vec<Taken>) {
@@ -372,10 +370,13 @@ impl Tally {
     }
 
     fn take(&mut self, taker: usize, tag: HashKey, from: ImageId) {
-        self.takers.entry(from).or_default().insert((taker, tag));
-        let lenders: Vec<usize> = self.owners(from).collect();
-        for lender in lenders {
-            self.lent.entry(lender).or_default().insert(from);
+        let takers = self.takers.entry(from).or_default();
+        takers.insert((taker, tag));
+        // Its owners have heard of the first, and who comes to own it later hears of it then.
+        if takers.len() == 1 {
+            for lender in self.owners.get(&from).into_iter().flatten() {
+                self.lent.entry(*lender).or_default().insert(from);
+            }
         }
     }
 
@@ -455,20 +456,24 @@ impl Tally {
     fn last_owners(&self, session: usize, took: &[(Position, Taken)]) -> Vec<(Position, Taken)> {
         let is_foreign = |place: Position, from| match self.owners(from).next() {
             Some(_) => !self.is_its_alone(session, from),
-            None => self.made_by(session, from).is_none_or(|made| made < place),
+            None => self.made.get(&(session, from)).is_none_or(|made| *made < place),
         };
         let (mut owners, mut makers, mut abroad) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-        for (place, taken) in took.iter().rev().filter(|(place, taken)| is_foreign(*place, taken.from)) {
-            let known = makers.len();
-            makers.extend(self.owners(taken.from));
+        let mut passed = HashSet::new();
+        let mut took = took.iter().rev().filter(|(place, taken)| is_foreign(*place, taken.from)).peekable();
+        while let Some((place, taken)) = took.next() {
             let is_nobodys = self.owners(taken.from).next().is_none();
             let counts = if is_nobodys && taken.may_go {
                 abroad.len() < MOST_ABROAD && abroad.insert(taken.from)
             } else {
-                is_nobodys || makers.len() > known
+                let is_new = |maker| !makers.contains(&maker);
+                is_nobodys || passed.insert(taken.from) && self.owners(taken.from).any(is_new)
             };
             if counts {
                 owners.push((*place, taken.clone()));
+                if took.peek().is_some() {
+                    makers.extend(self.owners(taken.from));
+                }
             }
             if is_nobodys && !taken.may_go {
                 break;
