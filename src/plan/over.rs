@@ -1,10 +1,11 @@
 //! What is left of a session that was to end: whether a later clean is to find it again.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use crate::model::{Books, ImageId, Kept, KeptReason, Kind, Plan, Record, SessionKey, Snapshot, Stays};
+use crate::model::{Books, Container, ImageId, Kept, KeptReason, Kind, Plan, Record, SessionKey, Snapshot, Stays};
 
 /// Cache is no part of a session: it is superseded whether that is over or not.
 fn longest<'k>(kept: impl IntoIterator<Item = &'k Kept>) -> Stays {
@@ -25,23 +26,54 @@ pub(crate) fn is_cleaned(plan: &Plan) -> bool {
     plan.totals().failed == 0 && longest(&plan.kept) == Stays::Always
 }
 
-/// How one of several sessions stands that one plan ends, by what stays of it. What nobody can say whose it is counts as
-/// of each, and so does what waits for a tag: that may come back by way of several sessions.
-pub(crate) fn rest_of(plan: &Plan, key: &SessionKey, books: &Books, snapshot: &Snapshot) -> Stays {
-    let images_of = |id: ImageId| books.claims(id).any(|build| build.of == *key);
-    let held = books.sessions.get(key).map_or(&[][..], |entry| &entry.held);
-    let is_of = |kept: &&Kept| match kept.kind {
-        Kind::Image if kept.reason == KeptReason::Lent => true,
-        Kind::Image => ImageId::parse(&kept.id).is_none_or(|id| images_of(id) || held.contains(&id)),
-        Kind::Container => {
-            let container = snapshot.containers.iter().find(|one| one.id == kept.id);
-            let labelled = container.and_then(|one| SessionKey::running(&one.labels));
-            let image = container.and_then(|one| one.image).filter(|id| books.has(*id));
-            image.is_some_and(images_of) || labelled.as_ref() == Some(key) || labelled.is_none() && image.is_none()
+/// How several sessions stand that one plan ends, each by what stays of it. What nobody can say whose it is counts as of
+/// each, and so does what waits for a tag: that may come back by way of several sessions.
+pub(crate) struct Rest<'a> {
+    of_each: Stays,
+    of: HashMap<Cow<'a, SessionKey>, Stays>,
+}
+
+impl<'a> Rest<'a> {
+    pub(crate) fn new(plan: &Plan, books: &'a Books, snapshot: &Snapshot) -> Self {
+        let of_each = if plan.totals().failed > 0 { Stays::Now } else { Stays::Always };
+        let mut rest = Self { of_each, of: HashMap::new() };
+        let mut holders: HashMap<ImageId, Vec<&SessionKey>> = HashMap::new();
+        for entry in books.sessions.values() {
+            entry.held.iter().for_each(|id| holders.entry(*id).or_default().push(&entry.key));
         }
-        Kind::Volume | Kind::BuilderState | Kind::Network | Kind::BuildCache => true,
-    };
-    if plan.totals().failed > 0 { Stays::Now } else { longest(plan.kept.iter().filter(is_of)) }
+        let containers: HashMap<&str, &Container> = snapshot.containers.iter().map(|one| (&*one.id, one)).collect();
+        for kept in plan.kept.iter().filter(|kept| kept.kind != Kind::BuildCache) {
+            let makers = |id: ImageId| books.claims(id).map(|build| Cow::Borrowed(&build.of));
+            let whose: Option<Vec<Cow<SessionKey>>> = match kept.kind {
+                Kind::Image if kept.reason == KeptReason::Lent => None,
+                Kind::Image => ImageId::parse(&kept.id).map(|id| {
+                    let holders = holders.get(&id).into_iter().flatten().map(|key| Cow::Borrowed(*key));
+                    makers(id).chain(holders).collect()
+                }),
+                Kind::Container => {
+                    let container = containers.get(&*kept.id);
+                    let labelled = container.and_then(|one| SessionKey::running(&one.labels));
+                    let image = container.and_then(|one| one.image).filter(|id| books.has(*id));
+                    let is_told = labelled.is_some() || image.is_some();
+                    is_told.then(|| image.into_iter().flat_map(makers).chain(labelled.map(Cow::Owned)).collect())
+                }
+                Kind::Volume | Kind::BuilderState | Kind::Network | Kind::BuildCache => None,
+            };
+            let stays = kept.reason.stays();
+            match whose {
+                None => rest.of_each = rest.of_each.max(stays),
+                Some(whose) => whose.into_iter().for_each(|key| {
+                    let known = rest.of.entry(key).or_insert(stays);
+                    *known = stays.max(*known);
+                }),
+            }
+        }
+        rest
+    }
+
+    pub(crate) fn of(&self, key: &SessionKey) -> Stays {
+        self.of.get(key).copied().unwrap_or(Stays::Always).max(self.of_each)
+    }
 }
 
 /// What the books are told of what cleaned sessions have left to others. `at`: when the plan's look began; what was built
@@ -61,9 +93,7 @@ mod tests {
     use super::*;
     use crate::model::books_tests::{build, id, key};
     use crate::model::image_tests::{container, host};
-    use crate::model::{
-        Container, ContainerState, Deed, ImageGuard, KeptReason, Outcome, RUN_LABEL, Reason, SessionEntry, Step,
-    };
+    use crate::model::{ContainerState, Deed, ImageGuard, KeptReason, Outcome, RUN_LABEL, Reason, SessionEntry, Step};
 
     #[test]
     fn what_stays_of_one_session_keeps_no_other_open() {
@@ -96,7 +126,8 @@ mod tests {
         ] {
             let kept = vec![Kept::instead_of(&stays, reason)];
             let plan = Plan::new("clean", &snapshot.engine, Timestamp::UNIX_EPOCH, Vec::new(), kept);
-            let open = (0..3).filter(|n| rest_of(&plan, &keys[*n], &books, &snapshot) != Stays::Always);
+            let rest = Rest::new(&plan, &books, &snapshot);
+            let open = (0..3).filter(|n| rest.of(&keys[*n]) != Stays::Always);
             assert_eq!(open.collect::<Vec<_>>(), of, "{stays:?}");
         }
     }

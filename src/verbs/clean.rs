@@ -17,7 +17,7 @@ use crate::plan::cache::give_up;
 use crate::plan::clean::{Breadth, CacheWish, CleanPolicy, Here, Layers, sessions};
 use crate::plan::narrow::{Narrowed, Wanted, narrow};
 use crate::plan::news::news;
-use crate::plan::over::{left_to_others, rest_of};
+use crate::plan::over::{Rest, left_to_others};
 use crate::plan::unknown::unknown;
 use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
@@ -232,8 +232,9 @@ fn end_sessions(
     let engine = seen.info.identity.as_deref();
     let look = seen.as_look(here, &layers);
     let (mut whole, mut ended) = (HashSet::new(), Vec::new());
+    let left = Rest::new(plan, &seen.books, &seen.snapshot);
     for key in sessions(&look, policy).filter(|key| !built.contains(*key)) {
-        let rest = rest_of(plan, key, &seen.books, &seen.snapshot);
+        let rest = left.of(key);
         if rest == Stays::Always {
             whole.insert(key);
         }

@@ -10,14 +10,14 @@
 //! 6. What stays for another's sake alone these builds need no more ([`give_up`]): it goes with the last that asks.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use super::{going, latest, versions};
 use crate::model::{
-    Build, CacheBooks, CacheRecord, CachedBuild, ImageId, Kept, KeptReason, Kind, MountNamespace, Plan, Reason, Step,
-    total,
+    Build, CacheBooks, CacheRecord, CachedBuild, ImageId, Kept, KeptReason, Kind, MountNamespace, Plan, Reason,
+    SessionKey, Step, total,
 };
 use crate::plan::clean::{CacheWish, CleanLook, CleanPolicy, covers};
 
@@ -151,6 +151,7 @@ fn staying<'a>(plan: &Plan, look: &CleanLook, policy: &CleanPolicy, own: &[&'a C
     for build in own {
         by_work.entry((&build.of, build.key.as_str(), build.variant.as_str())).or_default().push(build);
     }
+    let all_noted = all_noted(look, own);
     let mut staying = Vec::new();
     for builds in by_work.into_values() {
         let newest = match (policy.cache, policy.keep_last) {
@@ -162,22 +163,33 @@ fn staying<'a>(plan: &Plan, look: &CleanLook, policy: &CleanPolicy, own: &[&'a C
             staying.extend(versions(&builds, newest, false));
         }
         staying.extend(builds.into_iter().filter(|build| {
-            let noted = noted(look, build);
+            let mut noted = noted(&all_noted, build).iter();
             runs(build)
-                || noted.clone().any(|noted| is_meant(&noted))
-                || policy.cache == CacheWish::With && policy.tags && noted.clone().any(|noted| has_image(&noted))
+                || noted.clone().any(is_meant)
+                || policy.cache == CacheWish::With && policy.tags && noted.any(has_image)
         }));
     }
     staying
 }
 
+/// What the ledger knows of these builds, by whose and of what they are.
+type Noted<'a> = HashMap<(&'a SessionKey, &'a str), Vec<&'a Build>>;
+
+fn all_noted<'a>(look: &CleanLook<'a>, own: &[&'a CachedBuild]) -> Noted<'a> {
+    let mut noted: Noted = own.iter().map(|build| ((&build.of, &*build.key), Vec::new())).collect();
+    for build in look.books.builds.iter().filter(|_| !own.is_empty()) {
+        if let Some(builds) = noted.get_mut(&(&build.of, &*build.key)) {
+            builds.push(build);
+        }
+    }
+    noted
+}
+
 /// What the ledger knows of this build; where it does not know this very one, of the same build at another time.
-fn noted<'a>(look: &CleanLook<'a>, build: &CachedBuild) -> impl Iterator<Item = &'a Build> + Clone {
-    let same = |noted: &&Build| noted.of == build.of && noted.key == build.key;
-    let all = look.books.builds.iter().filter(same);
-    let only = all.clone().find(|noted| Some(&noted.build) == build.build.as_ref());
-    let rest = all.filter(move |_| only.is_none()).collect::<Vec<_>>();
-    only.into_iter().chain(rest)
+fn noted<'n>(noted: &'n Noted<'n>, build: &'n CachedBuild) -> &'n [&'n Build] {
+    let all = noted.get(&(&build.of, &*build.key)).map_or(&[][..], Vec::as_slice);
+    let only = all.iter().position(|noted| Some(&noted.build) == build.build.as_ref());
+    only.map_or(all, |only| &all[only..=only])
 }
 
 /// The records that builds in the scope need, and without tags those that no build needs any more, which were made for

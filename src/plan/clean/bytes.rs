@@ -63,20 +63,22 @@ pub(super) fn freed<'a>(
         each.push(own);
     }
     let order: Vec<ImageId> = going.map(|image| image.id).collect();
+    // The largest that stays with these very layers, which may be the lowest of what goes.
+    let mut bases: HashMap<&[String], u64> = HashMap::new();
+    for image in all.iter().filter(|image| !goes.contains(&image.id)) {
+        if let Some(layers) = layers.get(&image.id) {
+            let largest = bases.entry(layers).or_default();
+            *largest = image.size.max(*largest);
+        }
+    }
     for (part, last) in shared {
         up_to = true;
-        let staying = all.iter().filter(|image| !goes.contains(&image.id));
-        let bases = staying.filter(|image| is_below(layers, image.id, order[last]));
-        let held = bases.map(|base| base.size).max().unwrap_or(0);
+        let layers = layers.get(&order[last]).map_or(&[][..], Vec::as_slice);
+        let below = (1..=layers.len()).filter_map(|below| bases.get(&layers[..below]));
+        let held = below.max().copied().unwrap_or(0);
         each[last] = each[last].saturating_add(part.saturating_sub(held));
     }
     Freed { each, up_to }
-}
-
-/// Whether all layers of the one, as far as both are known, are the lowest of the other.
-fn is_below(layers: &Layers, base: ImageId, image: ImageId) -> bool {
-    let (Some(base), Some(image)) = (layers.get(&base), layers.get(&image)) else { return false };
-    !base.is_empty() && image.starts_with(base)
 }
 
 /// The images whose layers tell what of the upper bound stays with a base: of those that go one for each part that
