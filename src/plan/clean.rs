@@ -32,8 +32,10 @@ mod bytes;
 mod claims;
 mod containers;
 mod decide;
+mod given;
 mod inherited;
 mod layers;
+mod loan_index;
 mod loans;
 mod look;
 mod made;
@@ -45,14 +47,15 @@ mod volumes;
 use std::collections::HashSet;
 
 use super::order;
+use super::uses::users;
 use crate::model::{Image, ImageId, Kept, KeptReason, Plan, Reason, Step};
 pub(crate) use breadth::{Breadth, wanted, wanted_by};
 pub(crate) use bytes::{leave_bases, may_share_with_cache, share_with_cache, wants_bases};
 use claims::Claims;
-pub(crate) use claims::build_gave;
 pub(crate) use containers::Ending;
 pub(crate) use containers::at_work;
 use decide::{Decided, decide};
+pub(crate) use given::GivenNames;
 pub(crate) use layers::wants_layers;
 use loans::LoanEnd;
 pub(crate) use look::{CLOCKS_DIFFER, CacheWish, CleanLook, CleanPolicy, Here, Layers, builds_in, covers, sessions};
@@ -86,8 +89,9 @@ pub(crate) fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     steps.extend(loans::own_names(look, &claims).filter(free).map(steps::moment_step));
     waiting.extend(returns.values().map(|back| back.to));
     let ended = loans::let_go(look, policy, &claims, &waiting).filter(|(image, _)| free(image));
+    let users = users(look.snapshot);
     for (image, hold) in ended.collect::<Vec<_>>() {
-        match loans::end(look, policy, &claims, (image, hold)) {
+        match loans::end(look, policy, &claims, &users, (image, hold)) {
             LoanEnd::Untag(step) => steps.push(step),
             LoanEnd::Go(found) => {
                 kept.remove(&image.id);

@@ -48,13 +48,13 @@ pub(crate) fn ran_since(snapshot: &Snapshot, extras: &Extras, key: &SessionKey, 
 
 pub(crate) fn plan(look: &CleanLook, extras: &Extras, policy: &CleanPolicy) -> Plan {
     let ending = Ending::new(look, policy);
-    let own: Vec<&SessionKey> = match &policy.scope {
+    let own: HashSet<&SessionKey> = match &policy.scope {
         // A session that never built anything is not in the books, and may have run things all the same.
         Scope::Session(key) => Some(key).filter(|key| look.reaches(key) && !look.is_others(key)).into_iter().collect(),
         // What an unowned session made besides images is left: nobody answered for it.
         _ => clean::sessions(look, policy).filter(|key| look.lives.get(key) == Some(&Life::Dead)).collect(),
     };
-    let owner = |labels: &HashMap<String, String>| SessionKey::running(labels).filter(|key| own.contains(&key));
+    let owner = |labels: &HashMap<String, String>| SessionKey::running(labels).filter(|key| own.contains(key));
     let is_own = |container: &Container| owner(&container.labels).is_some();
     let (labelled, others): (Vec<Container>, Vec<Container>) = look
         .snapshot

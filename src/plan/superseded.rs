@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::argv::{is_one_file, may_be_one_file};
-use super::clean::build_gave;
+use super::clean::GivenNames;
 use super::order;
 use super::uses::{needed_by_builds, users};
 use crate::model::RunningBuild;
@@ -51,15 +51,11 @@ pub(crate) fn candidates_of_all(books: &Books, done: &[Build], keep: usize) -> C
         .filter_map(|(_, one)| one.result)
         .collect();
     let mut all = Candidates::default();
+    let mut seen = (HashSet::new(), HashSet::new());
     for one in done {
         let Candidates { results, steps } = candidates(books, one, keep);
-        let is_new = |id: &ImageId| !newest.contains(id);
-        let add = |to: &mut Vec<ImageId>, from: Vec<ImageId>| {
-            let new: Vec<_> = from.into_iter().filter(is_new).filter(|id| !to.contains(id)).collect();
-            to.extend(new);
-        };
-        add(&mut all.results, results);
-        add(&mut all.steps, steps);
+        all.results.extend(results.into_iter().filter(|id| !newest.contains(id) && seen.0.insert(*id)));
+        all.steps.extend(steps.into_iter().filter(|id| !newest.contains(id) && seen.1.insert(*id)));
     }
     all
 }
@@ -140,11 +136,8 @@ pub(crate) fn steps(
             let one_session = builds.windows(2).all(|pair| pair[0].of == pair[1].of);
             // Whoever holds it wants to give a tag back to it.
             let lent = image.tags.iter().any(Reference::is_hold);
-            one_session
-                && !lent
-                && image
-                    .public_tags()
-                    .all(|tag| builds.iter().any(|build| build.tilt && build_gave(build, image.id, tag)))
+            let by_tilt = GivenNames::new(image.id, builds.into_iter().filter(|build| build.tilt));
+            one_session && !lent && image.public_tags().all(|tag| by_tilt.has(tag))
         }
     };
     let mut going: HashMap<ImageId, &Image> =

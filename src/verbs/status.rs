@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::{Image, ImageId, Kept, KeptReason, Kind, Life, Name, Pattern, Plan, Scope, SessionKey};
 use crate::observe::Observation;
 use crate::plan::cache::CacheBytes;
-use crate::plan::clean::{Breadth, CacheWish, CleanPolicy, Layers, build_gave};
+use crate::plan::clean::{Breadth, CacheWish, CleanPolicy, GivenNames, Layers};
 use crate::plan::status::sessions;
 use crate::report;
 use crate::report::progress::{ENGINE, Progress};
@@ -137,7 +137,7 @@ async fn about<'a>(app: &App, seen: &mut Observation, image: &'a Image) -> Resul
     let last = seen.books.claims(image.id).max_by_key(|build| build.at);
     let (of, compose) = (last.map(|build| build.of.clone()), last.and_then(|build| build.compose.clone()));
     let mut fates = fates(app, seen, of.as_ref(), image.id).await?;
-    let builds = seen.books.claims(image.id);
+    let given = GivenNames::new(image.id, seen.books.claims(image.id));
     let plan = &mut fates[0].plan;
     if plan.steps.is_empty() && plan.kept.is_empty() {
         // Neither recorded nor stamped: a plan has no line for it.
@@ -164,12 +164,7 @@ async fn about<'a>(app: &App, seen: &mut Observation, image: &'a Image) -> Resul
     let about = About {
         image,
         stamp: image.stamp(),
-        gave: image
-            .tags
-            .iter()
-            .filter(|tag| builds.clone().any(|build| build_gave(build, image.id, tag)))
-            .cloned()
-            .collect(),
+        gave: image.tags.iter().filter(|tag| given.has(tag)).cloned().collect(),
         built: seen.books.built(image.id),
         life: of.as_ref().map(|of| seen.lives.get(of).copied().unwrap_or(Life::Unowned)),
         cleaned,

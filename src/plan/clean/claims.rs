@@ -1,10 +1,13 @@
 //! Whose an image is: what the ledger says of it, and the two doors for what it does not know.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
+use super::given::GivenNames;
 use super::inherited::StampGivers;
+use super::loan_index::LoanIndex;
 use super::look::{CleanLook, CleanPolicy, covers, is_meant};
 use crate::model::{Build, GoesOn, Holder, Image, ImageId, KeptReason, LeftTo, Reference, Scope, SessionKey};
 
@@ -13,6 +16,8 @@ pub(super) struct Claim<'a> {
     image: ImageId,
     builds: Vec<&'a Build>,
     elsewhere: Vec<&'a Build>,
+    given: GivenNames,
+    given_elsewhere: GivenNames,
     /// When dkb last built it.
     pub(super) at: Timestamp,
     pub(super) intermediate: bool,
@@ -25,16 +30,14 @@ pub(super) struct Claim<'a> {
 }
 
 impl Claim<'_> {
-    /// Whether a build in the scope, and no other, gave the image this name. Tilt tags what it was handed once
-    /// more, in the same repository.
+    /// Whether a build in the scope, and no other, gave the image this name.
     pub(super) fn gave(&self, tag: &Reference) -> bool {
-        let given = |builds: &[&Build]| builds.iter().any(|build| build_gave(build, self.image, tag));
-        given(&self.builds) && !given(&self.elsewhere)
+        self.given.has(tag) && !self.given_elsewhere.has(tag)
     }
 
     /// Whether a build outside the scope gave the image this name, whoever else did.
     pub(super) fn is_given_elsewhere(&self, tag: &Reference) -> bool {
-        self.elsewhere.iter().any(|build| build_gave(build, self.image, tag))
+        self.given_elsewhere.has(tag)
     }
 
     /// By each session in the scope, to the last of those outside it that built it.
@@ -56,25 +59,6 @@ impl Claim<'_> {
         let ends_in_it = self.builds.iter().filter(|build| build.result == Some(self.image));
         ends_in_it.flat_map(|build| &build.tags).any(is_it)
     }
-}
-
-/// A build names what it ends in. Whoever ends in one of its steps, by the cache, and names that, does so for himself.
-pub(crate) fn build_gave(build: &Build, image: ImageId, tag: &Reference) -> bool {
-    if build.result != Some(image) {
-        return false;
-    }
-    let tag = tag.canonical();
-    let mut given = build.tags.iter().map(Reference::canonical);
-    given.any(|given| given == tag || build.tilt && is_tilts(&given, image, &tag))
-}
-
-/// Whether Tilt, which was handed `given`, gave the image this name: `tilt-` and the beginning of the image's ID, behind
-/// what its own reference has before `tilt-build-` where all of a registry is one repository. Others may begin theirs so.
-fn is_tilts(given: &Reference, image: ImageId, tag: &Reference) -> bool {
-    let before = given.tag().split_once("tilt-build-").map_or("", |(before, _)| before);
-    let digits = tag.tag().strip_prefix(before).and_then(|rest| rest.strip_prefix("tilt-"));
-    given.repository() == tag.repository()
-        && digits.is_some_and(|digits| digits.len() >= 12 && image.starts_with(digits))
 }
 
 /// Whether the ledger has never heard of the session of the CI job that this process is in.
@@ -106,11 +90,16 @@ pub(super) struct Claims<'a> {
     policy: &'a CleanPolicy,
     givers: StampGivers<'a>,
     in_scope: HashMap<ImageId, Claim<'a>>,
+    images: HashMap<ImageId, &'a Image>,
+    /// Most often nobody took anything.
+    loans: OnceCell<LoanIndex<'a>>,
 }
 
 impl<'a> Claims<'a> {
     pub(super) fn new(look: &'a CleanLook<'a>, policy: &'a CleanPolicy) -> Self {
-        let mut claims = Self { look, policy, givers: StampGivers::new(look), in_scope: HashMap::new() };
+        let images = look.snapshot.images.iter().map(|image| (image.id, image)).collect();
+        let (givers, in_scope) = (StampGivers::new(look), HashMap::new());
+        let mut claims = Self { look, policy, givers, in_scope, images, loans: OnceCell::new() };
         for image in &look.snapshot.images {
             if let Some(claim) = claims.recorded_claim(image).or_else(|| claims.adopted_claim(image)) {
                 claims.in_scope.insert(image.id, claim);
@@ -147,9 +136,13 @@ impl<'a> Claims<'a> {
         self.is_recorded(id) && !self.look.books.is_doubted(id)
     }
 
-    /// Whether a build of this session gave the image this name.
-    pub(super) fn gave(&self, session: &SessionKey, id: ImageId, tag: &Reference) -> bool {
-        self.builds(id).any(|build| build.of == *session && build_gave(build, id, tag))
+    /// The image of this ID, where it was seen.
+    pub(super) fn image(&self, id: ImageId) -> Option<&'a Image> {
+        self.images.get(&id).copied()
+    }
+
+    pub(super) fn loans(&self) -> &LoanIndex<'a> {
+        self.loans.get_or_init(|| LoanIndex::new(self.look))
     }
 
     /// The builds on record for an image.
@@ -168,6 +161,8 @@ impl<'a> Claims<'a> {
             shared_with: elsewhere.last().map(|build| self.shared_with(build)),
             at,
             adopted: false,
+            given: GivenNames::new(image.id, builds.iter().copied()),
+            given_elsewhere: GivenNames::new(image.id, elsewhere.iter().copied()),
             doubted: !self.is_sure(image.id) && !self.is_let_in(image),
             builds,
             elsewhere,
@@ -179,6 +174,8 @@ impl<'a> Claims<'a> {
             image: image.id,
             builds: Vec::new(),
             elsewhere: Vec::new(),
+            given: GivenNames::new(image.id, []),
+            given_elsewhere: GivenNames::new(image.id, []),
             at: Timestamp::from_second(image.created).unwrap_or(Timestamp::MAX),
             intermediate: false,
             adopted: true,

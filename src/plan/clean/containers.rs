@@ -23,8 +23,8 @@ use super::claims::Claim;
 use super::look::{CLOCKS_DIFFER, CleanLook, CleanPolicy, SETTLED, covers};
 use super::made::stays_by_age;
 use crate::model::{
-    Books, Container, ContainerState, Holder, Image, ImageId, KeptReason, Life, Pattern, RUN_LABEL, Reference, Scope,
-    SessionKey, Snapshot,
+    Books, Container, ContainerState, Holder, Image, ImageId, KeptReason, Life, Name, Pattern, RUN_LABEL, Reference,
+    Scope, SessionKey, Snapshot,
 };
 
 /// A watcher gives a sign of life at least that often.
@@ -35,11 +35,22 @@ pub(crate) struct Ending<'a> {
     look: &'a CleanLook<'a>,
     policy: &'a CleanPolicy,
     images: HashMap<ImageId, &'a Image>,
+    /// When jobs began in each executor, the first one first.
+    begun_in: HashMap<&'a Name, Vec<Timestamp>>,
 }
 
 impl<'a> Ending<'a> {
     pub(crate) fn new(look: &'a CleanLook<'a>, policy: &'a CleanPolicy) -> Self {
-        Self { look, policy, images: look.snapshot.images.iter().map(|image| (image.id, image)).collect() }
+        let mut begun_in: HashMap<&Name, Vec<Timestamp>> = HashMap::new();
+        for entry in look.books.sessions.values() {
+            if let Some(slot) = &entry.slot {
+                begun_in.entry(slot).or_default().push(entry.first);
+            }
+        }
+        for begun in begun_in.values_mut() {
+            begun.sort_unstable();
+        }
+        Self { look, policy, images: look.snapshot.images.iter().map(|image| (image.id, image)).collect(), begun_in }
     }
 
     /// The session whose run label a container bears itself.
@@ -186,9 +197,8 @@ impl<'a> Ending<'a> {
     /// When the next job began in the executor that this session's job ran in.
     fn next_in_slot(&self, key: &SessionKey) -> Option<Timestamp> {
         let entry = self.look.books.sessions.get(key)?;
-        let slot = entry.slot.as_ref()?;
-        let others = self.look.books.sessions.values().filter(|other| other.slot.as_ref() == Some(slot));
-        others.map(|other| other.first).filter(|first| *first > entry.last).min()
+        let begun = self.begun_in.get(entry.slot.as_ref()?)?;
+        begun.get(begun.partition_point(|first| *first <= entry.last)).copied()
     }
 }
 

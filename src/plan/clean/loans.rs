@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::super::uses::users;
-use super::claims::{Claims, build_gave};
+use super::claims::Claims;
 use super::look::{CleanLook, CleanPolicy, builds_in, covers};
 use super::steps::{Going, Return, keep, own_name_step};
 use crate::model::{
-    Holder, Image, ImageId, Kept, KeptReason, Life, Pattern, Reason, Reference, SessionEntry, SessionKey, Step, Taken,
+    Container, Holder, Image, ImageId, Kept, KeptReason, Life, Pattern, Reason, Reference, SessionEntry, SessionKey,
+    Step, Taken,
 };
 
 /// The sessions that this clean ends: one that leaves them their tags, but at their own end, does not. Nor does any where
@@ -47,18 +47,18 @@ fn is_owing<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Fn(&Sessio
 /// and who waits for it would be let go.
 pub(super) fn on_loan(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<(ImageId, Reference)> {
     let is_owing = is_owing(look, policy);
-    let there = |id: ImageId| look.snapshot.image(id).is_some_and(|image| !image.dropped);
-    let mut taken: HashMap<Reference, Vec<&SessionKey>> = HashMap::new();
+    let there = |id: ImageId| claims.image(id).is_some_and(|image| !image.dropped);
+    let mut taken: HashMap<Reference, HashSet<&SessionKey>> = HashMap::new();
     for entry in look.books.sessions.values().filter(|entry| is_owing(&entry.key)) {
         for loan in entry.took.iter().filter(|loan| there(loan.from)) {
-            taken.entry(loan.tag.canonical()).or_default().push(&entry.key);
+            taken.entry(loan.tag.canonical()).or_default().insert(&entry.key);
         }
     }
     let mut on_loan = HashSet::new();
     for image in look.snapshot.images.iter().filter(|_| !taken.is_empty()) {
         for tag in image.public_tags() {
-            let mut by = taken.get(&tag.canonical()).into_iter().flatten();
-            if by.any(|key| claims.gave(key, image.id, tag)) {
+            let Some(by) = taken.get(&tag.canonical()) else { continue };
+            if claims.loans().givers(image.id, tag).iter().any(|key| by.contains(key)) {
                 on_loan.insert((image.id, tag.clone()));
             }
         }
@@ -76,14 +76,16 @@ fn lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<Imag
         owing.flat_map(|entry| entry.took.iter().map(|taken| (&entry.key, taken))).collect();
     // What a build that runs now is about to take a tag from.
     let mut lent = look.books.held_by(&look.snapshot.images, &is_owing);
+    let mut makers: HashMap<ImageId, HashSet<&SessionKey>> = HashMap::new();
     let mut done = HashSet::new();
     while let Some((by, taken)) = open.pop() {
+        let made = |id: ImageId| claims.builds(id).map(|build| &build.of).collect();
         // What it has made too is its own, and stays as that.
-        if !claims.builds(taken.from).any(|build| build.of == *by) {
+        if !makers.entry(taken.from).or_insert_with_key(|id| made(*id)).contains(by) {
             lent.insert(taken.from);
         }
         if done.insert((taken.from, taken.tag.canonical())) {
-            open.extend(taken_before(look, claims, taken.from, &taken.tag));
+            open.extend(claims.loans().taken_before(taken.from, &taken.tag));
         }
     }
     lent
@@ -105,17 +107,6 @@ fn is_over(look: &CleanLook, key: &SessionKey) -> bool {
     look.life(key) != Life::Alive && look.books.sessions.get(key).is_some_and(SessionEntry::is_over)
 }
 
-/// By which sessions, and from which images, the tag had been taken that this image bore.
-fn taken_before<'a>(
-    look: &'a CleanLook,
-    claims: &'a Claims,
-    image: ImageId,
-    tag: &'a Reference,
-) -> impl Iterator<Item = (&'a SessionKey, &'a Taken)> {
-    let all = look.books.sessions.values().flat_map(|entry| entry.took.iter().map(|taken| (&entry.key, taken)));
-    all.filter(move |(key, taken)| taken.tag.names_the_same(tag) && claims.gave(key, image, tag))
-}
-
 /// Where a tag goes that was taken from these images, from the last of them last: past those that go with it and those
 /// of sessions that died or are over, which would only give it on, to what they had it from. Where that is gone, to the
 /// last of the dead.
@@ -124,10 +115,10 @@ fn back_to(
     policy: &CleanPolicy,
     claims: &Claims,
     ends: &HashSet<&SessionKey>,
-    (tag, from): (&Reference, Vec<ImageId>),
+    (tag, from): (&Reference, &[ImageId]),
 ) -> Option<ImageId> {
     let is_past = |key: &SessionKey| look.life(key) == Life::Dead || ends.contains(key) || is_over(look, key);
-    let (mut open, mut of_the_dead) = (from, None);
+    let (mut open, mut of_the_dead) = (from.to_vec(), None);
     let mut passed = HashSet::new();
     while let Some(to) = open.pop() {
         if !passed.insert(to) {
@@ -136,7 +127,7 @@ fn back_to(
         // What another session gave this name as well is that one's again.
         let goes = claims.in_scope(to).is_some_and(|claim| !claim.is_given_elsewhere(tag));
         let mut builds = claims.builds(to).peekable();
-        let image = look.snapshot.image(to).filter(|_| !goes);
+        let image = claims.image(to).filter(|_| !goes);
         let is_meant = image.is_some_and(|image| Pattern::any_keeps(&policy.keep, image));
         let is_left = builds.peek().is_some() && builds.all(|build| is_past(&build.of)) && !is_meant;
         let there = image.is_some_and(|image| !image.dropped);
@@ -147,7 +138,7 @@ fn back_to(
             continue;
         }
         of_the_dead = of_the_dead.or(there.then_some(to));
-        let before = taken_before(look, claims, to, tag);
+        let before = claims.loans().taken_before(to, tag);
         // The last owner stands last.
         open.extend(before.filter(|(key, _)| covers(look, policy, key) || is_past(key)).map(|(_, before)| before.from));
     }
@@ -158,6 +149,7 @@ fn back_to(
 pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> BTreeMap<Reference, Return> {
     let mut returns = BTreeMap::new();
     let (free, ends) = (free(look, policy, claims), ends(look, policy));
+    let mut known = HashMap::new();
     for entry in giving(look, policy) {
         // All from which it took the same tag.
         let mut tags: BTreeMap<Reference, Vec<ImageId>> = BTreeMap::new();
@@ -165,16 +157,17 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
             tags.entry(taken.tag.canonical()).or_default().push(taken.from);
         }
         for (taken, from) in tags {
-            let holds = |image: &&Image| image.tags.iter().any(|tag| tag.names_the_same(&taken));
-            let gave = |image: &&Image| claims.gave(&entry.key, image.id, &taken);
-            let mut own = look.snapshot.images.iter().filter(gave);
-            let goes = |image: &&Image| policy.ends_sessions() || claims.in_scope(image.id).is_some();
-            let Some(now) = own.find(holds).filter(goes) else { continue };
-            let Some(tag) = now.tags.iter().find(|tag| tag.names_the_same(&taken)) else { continue };
-            if let Some(to) = back_to(look, policy, claims, &ends, (&taken, from)).filter(|to| *to != now.id) {
-                let image = look.snapshot.image(to).filter(|_| free.contains(&to));
+            let mut bearers = claims.loans().bearers(&taken).iter();
+            let own = bearers.find(|(image, _)| claims.loans().gave(&entry.key, image.id, &taken));
+            let goes = |image: &Image| policy.ends_sessions() || claims.in_scope(image.id).is_some();
+            let Some((now, tag)) = own.filter(|(image, _)| goes(image)) else { continue };
+            // Of those that took it from the same each would ask the same.
+            let to = known.entry((taken, from));
+            let to = to.or_insert_with_key(|(taken, from)| back_to(look, policy, claims, &ends, (taken, from)));
+            if let Some(to) = to.filter(|to| *to != now.id) {
+                let image = claims.image(to).filter(|_| free.contains(&to));
                 let hold = image.and_then(|image| hold_of(look, image)).cloned();
-                returns.insert(tag.clone(), Return { from: now.id, to, hold });
+                returns.insert((*tag).clone(), Return { from: now.id, to, hold });
             }
         }
     }
@@ -188,7 +181,7 @@ pub(super) fn is_given_by_others<'a>(
     claims: &'a Claims,
 ) -> impl Fn(ImageId, &Reference) -> bool {
     let giving: HashSet<&SessionKey> = giving(look, policy).map(|entry| &entry.key).collect();
-    move |image, tag| claims.builds(image).any(|build| !giving.contains(&build.of) && build_gave(build, image, tag))
+    move |image, tag| claims.loans().givers(image, tag).iter().any(|key| !giving.contains(key))
 }
 
 /// The name by which sessions of this ledger hold an image. One of before is that of a moment.
@@ -215,7 +208,7 @@ fn free(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<Imag
 fn lent_past_their_end(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
     let abroad = |image: &&Image| look.books.foreign_holds(image).next().is_some();
     let abroad: Vec<&Image> = look.snapshot.images.iter().filter(abroad).collect();
-    let there = |id: ImageId| look.snapshot.image(id).is_some_and(|image| !image.dropped);
+    let there = |id: ImageId| claims.image(id).is_some_and(|image| !image.dropped);
     let goes_abroad = |entry: &SessionEntry, tag: &Reference| {
         entry.took.iter().any(|on| on.may_go && on.tag.names_the_same(tag) && there(on.from))
     };
@@ -224,7 +217,7 @@ fn lent_past_their_end(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) 
         let is_on = |taken: &&Taken| {
             let bears = |image: &Image| image.tags.iter().any(|tag| tag.names_the_same(&taken.tag));
             abroad.iter().any(|image| {
-                claims.gave(&entry.key, image.id, &taken.tag) && (!bears(image) || goes_abroad(entry, &taken.tag))
+                claims.loans().gave(&entry.key, image.id, &taken.tag) && (!bears(image) || goes_abroad(entry, &taken.tag))
             })
         };
         lent.extend(entry.took.iter().filter(is_on).map(|taken| taken.from));
@@ -236,22 +229,24 @@ fn lent_past_their_end(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) 
 /// them.
 fn taken_on(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
     let ends = ends(look, policy);
-    let (ending, others): (Vec<_>, Vec<_>) = look.books.sessions.values().partition(|entry| ends.contains(&entry.key));
-    // It has the tag, or gets it back now.
-    let has_it = |other: &SessionEntry, entry: &SessionEntry, tag: &Reference| {
-        let mut gave = look.snapshot.images.iter().filter(|image| claims.gave(&other.key, image.id, tag));
-        gave.any(|image| {
-            let bears = image.tags.iter().any(|known| known.names_the_same(tag));
-            bears || entry.took.iter().any(|taken| taken.from == image.id && taken.tag.names_the_same(tag))
-        })
-    };
+    let loans = || claims.loans();
+    let mut of_ending: HashMap<(ImageId, Reference), Vec<&[&Taken]>> = HashMap::new();
     let mut lent = HashSet::new();
-    for (entry, taken) in ending.iter().flat_map(|entry| entry.took.iter().map(move |taken| (entry, taken))) {
-        let is_on = |other: &&&SessionEntry| {
-            let mut on = other.took.iter().filter(|on| on.tag.names_the_same(&taken.tag));
-            on.any(|on| claims.gave(&entry.key, on.from, &taken.tag)) && has_it(other, entry, &taken.tag)
-        };
-        lent.extend(others.iter().find(is_on).map(|_| taken.from));
+    for other in look.books.sessions.values().filter(|entry| !ends.is_empty() && !ends.contains(&entry.key)) {
+        for on in &other.took {
+            let took_before = of_ending.entry((on.from, on.tag.canonical())).or_insert_with_key(|(from, tag)| {
+                let from_ending = loans().givers(*from, tag).into_iter().filter(|key| ends.contains(key));
+                from_ending.map(|key| loans().took(key, tag)).collect()
+            });
+            let gave = |image: ImageId| claims.image(image).is_some() && loans().gave(&other.key, image, &on.tag);
+            for taken in took_before {
+                // It has the tag, or gets it back now.
+                let has_it = loans().bearers(&on.tag).iter().any(|(image, _)| gave(image.id));
+                if has_it || taken.iter().any(|one| gave(one.from)) {
+                    lent.extend(taken.iter().map(|one| one.from));
+                }
+            }
+        }
     }
     lent
 }
@@ -285,6 +280,7 @@ pub(super) fn end<'a>(
     look: &CleanLook,
     policy: &CleanPolicy,
     claims: &Claims,
+    users: &HashMap<ImageId, Vec<&Container>>,
     (image, hold): (&'a Image, &Reference),
 ) -> LoanEnd<'a> {
     if image.tags.iter().any(|tag| tag != hold && !tag.is_momentary()) {
@@ -293,7 +289,7 @@ pub(super) fn end<'a>(
     if claims.is_recorded(image.id) {
         return LoanEnd::Ours;
     }
-    match users(look.snapshot).get(&image.id) {
+    match users.get(&image.id) {
         // Another session may hold it too.
         _ if look.books.damaged => LoanEnd::Keep(keep(image, KeptReason::LedgerDamaged, Vec::new())),
         Some(users) => {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::newest::newest_of_each_repository;
 use super::super::uses::{needed_by_builds, users};
-use super::claims::build_gave;
 use super::claims::{Claim, Claims};
 use super::containers::Ending;
+use super::given::GivenNames;
 use super::loans::{is_given_by_others, must_stay, on_loan, returns};
 use super::look::{CleanLook, CleanPolicy};
 use super::steps::{Going, Return};
@@ -87,7 +87,7 @@ impl<'a> CleanRules<'a> {
         rules.waiting.extend(BTreeMap::into_values(for_later).map(|back| back.to));
         // What is in doubt, asked to stay or being built on stays with its name.
         let stays = |id: ImageId| {
-            let image = look.snapshot.image(id)?;
+            let image = claims.image(id)?;
             let build = || rules.build_runs(image).map(|stay| stay.reason);
             let Some(claim) = claims.in_scope(id) else { return build() };
             // While no session ends, a name leaves only what stays for somebody else alone.
@@ -251,11 +251,10 @@ pub(crate) fn tag_reason(policy: &CleanPolicy) -> Reason {
 /// The newest N images of every repository that our builds named, by when dkb built them. What others called a step of
 /// theirs is no version of it.
 fn newest(look: &CleanLook, n: usize) -> HashSet<ImageId> {
-    let given =
-        |image: &'_ Image, tag: &Reference| look.books.claims(image.id).any(|build| build_gave(build, image.id, tag));
     let ours = look.snapshot.images.iter().filter_map(|image| {
-        let names = image.public_tags().filter(|tag| given(image, tag)).collect();
-        Some((image.id, names, look.books.built(image.id)?))
+        let built = look.books.built(image.id)?;
+        let given = GivenNames::new(image.id, look.books.claims(image.id));
+        Some((image.id, image.public_tags().filter(|tag| given.has(tag)).collect(), built))
     });
     newest_of_each_repository(ours, n)
 }
