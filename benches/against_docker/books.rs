@@ -1,7 +1,8 @@
 //! What a long ledger costs: the same calls with an empty one and with one of very many records.
 
-use dkb::model::{Build, Record, Reference};
+use dkb::model::{Build, ImageId, Name, Record, Reference, SessionEntry, SessionKey, Taken};
 use dkb_lab::{Context, Engine, State};
+use jiff::Timestamp;
 
 use super::measure::{measure, median, megabytes, milliseconds};
 use super::{Books, PROJECT, SESSION, describe, note_of};
@@ -9,24 +10,32 @@ use super::{Books, PROJECT, SESSION, describe, note_of};
 const RECORDS: usize = 200_000;
 const ROUNDS: usize = 5;
 
-/// Builds of one unchanged image under a new tag each time, and builds of an image each.
-const KINDS: [(&str, bool); 2] = [("of one image", true), ("of an image each", false)];
+/// What the builds of a long ledger did.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// One unchanged image under a new tag each time.
+    OneImage,
+    ImageEach,
+    /// Ten in each CI job, which took its tag from the job before.
+    ByJobs,
+}
+
+const KINDS: [(&str, Kind); 3] =
+    [("of one image", Kind::OneImage), ("of an image each", Kind::ImageEach), ("of CI jobs", Kind::ByJobs)];
 
 pub(super) fn table(engines: &[&str]) {
-    println!(
-        "| engine | call | with few records | with {RECORDS} {} | with {RECORDS} {} | peak memory of dkb |",
-        KINDS[0].0, KINDS[1].0
-    );
-    println!("|---|---|--:|--:|--:|--:|");
+    let heads = KINDS.map(|(name, _)| format!("with {RECORDS} {name}")).join(" | ");
+    println!("| engine | call | with few records | {heads} | peak memory of dkb |");
+    println!("|---|---|--:|--:|--:|--:|--:|");
     for name in engines {
         let engine = Engine::start(name);
         let context = Context::from_base("COPY a /a").file("a", "a");
         let few = State::new();
         Books::open(&engine, &few);
-        let homes = [few, many(&engine, true), many(&engine, false)];
-        for call in ["status", "clean -n", "build -q -t app"] {
+        let homes: Vec<State> = std::iter::once(few).chain(KINDS.map(|(_, kind)| many(&engine, kind))).collect();
+        for call in ["status", "clean -n", "clean --stale -n", "build -q -t app"] {
             let mut memory = Vec::new();
-            let times = homes.each_ref().map(|home| {
+            let times = homes.iter().map(|home| {
                 let mut command = engine.dkb_in(home).project(PROJECT).session(SESSION).args(call.split(' '));
                 if call.starts_with("build") {
                     command = command.arg(context.path());
@@ -36,7 +45,8 @@ pub(super) fn table(engines: &[&str]) {
                 memory.extend(rounds.iter().map(|round| round.memory));
                 milliseconds(median(rounds.iter().map(|round| round.time).collect()))
             });
-            println!("| {} | `dkb {call}` | {} | {} |", describe(&engine), times.join(" | "), megabytes(memory));
+            let times = times.collect::<Vec<_>>().join(" | ");
+            println!("| {} | `dkb {call}` | {times} | {} |", describe(&engine), megabytes(memory));
         }
     }
     println!();
@@ -44,19 +54,38 @@ pub(super) fn table(engines: &[&str]) {
 
 /// A home whose ledger has very many records. Those of an image each were built behind another way to the engine, so
 /// that no look ends them.
-fn many(engine: &Engine, one_image: bool) -> State {
+fn many(engine: &Engine, kind: Kind) -> State {
     let home = State::new();
     let ledger = Books::open(engine, &home);
-    let id = |n: usize| format!("sha256:{n:064x}");
     let here = engine.image().tag("kept").make();
-    let mut builds = vec![note_of("here", &here.id)];
-    builds.extend((0..RECORDS).map(|n| if one_image { note_of(n, &here.id) } else { note_of(n, &id(n)) }));
-    let tagged = |tag: usize, build: Build| Build {
-        tags: one_image.then(|| Reference::written(&format!("app:v{tag}"))).flatten().into_iter().collect(),
-        home: (!one_image && tag > 0).then(|| "elsewhere".to_owned()),
-        ..build
+    let tag = |name: &str| Reference::written(name).expect("a name");
+    let made = |n: usize| {
+        let image = if kind == Kind::OneImage { here.id.clone() } else { made_id(n).to_string() };
+        let build = note_of(n, &image);
+        match kind {
+            Kind::OneImage => Build { tags: vec![tag(&format!("app:v{n}"))], ..build },
+            Kind::ImageEach => Build { home: Some("elsewhere".to_owned()), ..build },
+            Kind::ByJobs => {
+                let session = Name::typed(&format!("job-{}", n / 10)).expect("a name");
+                let took = (n > 0 && n.is_multiple_of(10)).then(|| Taken::new(tag("app:dev"), made_id(n - 1)));
+                let of = SessionKey { session, ..build.of.clone() };
+                let home = Some("elsewhere".to_owned());
+                let (tags, took) = (vec![tag("app:dev")], took.into_iter().collect());
+                // Long over.
+                Build { of, home, tags, took, at: Timestamp::UNIX_EPOCH, ..build }
+            }
+        }
     };
-    let records = builds.into_iter().enumerate().map(|(n, build)| Record::Build(tagged(n, build)));
-    ledger.0.append(&records.collect::<Vec<_>>()).expect("the ledger can be written");
+    let mut records = vec![Record::Build(note_of("here", &here.id))];
+    if kind == Kind::ByJobs {
+        let job = |build: Build| SessionEntry { ci: true, ..SessionEntry::new(build.of, build.at) };
+        records.extend((0..RECORDS).step_by(10).map(|n| Record::Session(job(made(n)))));
+    }
+    records.extend((0..RECORDS).map(|n| Record::Build(made(n))));
+    ledger.0.append(&records).expect("the ledger can be written");
     home
+}
+
+fn made_id(n: usize) -> ImageId {
+    ImageId::parse(&format!("{n:064x}")).expect("an ID")
 }
