@@ -53,7 +53,7 @@ fn answers(dice: &mut Dice) -> Vec<(String, Value)> {
     let clock = "2026-01-01T00:00:00Z";
     let labels =
         json!({ "dev.dkb.run": key("app", "one").run_label(), "dev.dkb.project": "app", "dev.dkb.session": "one" });
-    let tags = |n: u8| if n % 2 == 0 { json!([format!("app:{n}")]) } else { json!([]) };
+    let tags = |n: u8| if n.is_multiple_of(2) { json!([format!("app:{n}")]) } else { json!([]) };
     // Once dkb has named it.
     let one = |n: u8| {
         let mut tags = tags(n);

@@ -217,7 +217,8 @@ fn lent_past_their_end(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) 
         let is_on = |taken: &&Taken| {
             let bears = |image: &Image| image.tags.iter().any(|tag| tag.names_the_same(&taken.tag));
             abroad.iter().any(|image| {
-                claims.loans().gave(&entry.key, image.id, &taken.tag) && (!bears(image) || goes_abroad(entry, &taken.tag))
+                claims.loans().gave(&entry.key, image.id, &taken.tag)
+                    && (!bears(image) || goes_abroad(entry, &taken.tag))
             })
         };
         lent.extend(entry.took.iter().filter(is_on).map(|taken| taken.from));
