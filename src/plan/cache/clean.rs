@@ -173,10 +173,10 @@ fn staying<'a>(plan: &Plan, look: &CleanLook, policy: &CleanPolicy, own: &[&'a C
 }
 
 /// What the ledger knows of these builds, by whose and of what they are.
-type Noted<'a> = HashMap<(&'a SessionKey, &'a str), Vec<&'a Build>>;
+type NotedBuilds<'a> = HashMap<(&'a SessionKey, &'a str), Vec<&'a Build>>;
 
-fn all_noted<'a>(look: &CleanLook<'a>, own: &[&'a CachedBuild]) -> Noted<'a> {
-    let mut noted: Noted = own.iter().map(|build| ((&build.of, &*build.key), Vec::new())).collect();
+fn all_noted<'a>(look: &CleanLook<'a>, own: &[&'a CachedBuild]) -> NotedBuilds<'a> {
+    let mut noted: NotedBuilds = own.iter().map(|build| ((&build.of, &*build.key), Vec::new())).collect();
     for build in look.books.builds.iter().filter(|_| !own.is_empty()) {
         if let Some(builds) = noted.get_mut(&(&build.of, &*build.key)) {
             builds.push(build);
@@ -186,7 +186,7 @@ fn all_noted<'a>(look: &CleanLook<'a>, own: &[&'a CachedBuild]) -> Noted<'a> {
 }
 
 /// What the ledger knows of this build; where it does not know this very one, of the same build at another time.
-fn noted<'n>(noted: &'n Noted<'n>, build: &'n CachedBuild) -> &'n [&'n Build] {
+fn noted<'n>(noted: &'n NotedBuilds<'n>, build: &'n CachedBuild) -> &'n [&'n Build] {
     let all = noted.get(&(&build.of, &*build.key)).map_or(&[][..], Vec::as_slice);
     let only = all.iter().position(|noted| Some(&noted.build) == build.build.as_ref());
     only.map_or(all, |only| &all[only..=only])
