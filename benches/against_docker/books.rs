@@ -57,7 +57,7 @@ pub(super) fn table(engines: &[&str]) {
 fn many(engine: &Engine, kind: Kind) -> State {
     let home = State::new();
     let ledger = Books::open(engine, &home);
-    let here = engine.image().tag("kept").make();
+    let here = engine.image().tag("kept:1").make();
     let tag = |name: &str| Reference::written(name).expect("a name");
     let made = |n: usize| {
         let image = if kind == Kind::OneImage { here.id.clone() } else { made_id(n).to_string() };
