@@ -19,7 +19,6 @@ pub(crate) fn promises() -> Promises {
                 a_target_that_was_done_when_its_bake_failed_is_noted,
                 a_target_that_came_from_the_cache_of_a_bake_that_failed_is_noted,
                 what_a_killed_bake_had_done_is_found_again,
-                what_others_have_beside_a_bake_stays_theirs,
                 of_two_targets_with_one_tag_none_is_left_nameless,
                 what_goes_elsewhere_is_noted_as_nothing,
                 a_bake_in_a_guard_goes_with_the_session,
@@ -29,6 +28,8 @@ pub(crate) fn promises() -> Promises {
             |engine| buildkit(engine) && !engine.starts_with("docker-20"),
             promises![targets_that_can_be_told_apart_by_buildkit_alone_are_noted_when_their_bake_fails],
         )
+        .on_one_engine()
+        .on(buildkit, promises![what_others_have_beside_a_bake_stays_theirs])
         .on(
             |engine| engine == "docker-28.5",
             promises![the_cache_of_many_bakes_is_that_of_the_newest, a_bake_without_room_for_books_is_dockers_own],

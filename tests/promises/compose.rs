@@ -20,11 +20,12 @@ pub(crate) fn promises() -> Promises {
             with_compose,
             promises![
                 ten_changing_builds_of_compose_leave_nothing_behind,
-                other_compose_projects_beside_it_lose_nothing,
                 a_compose_in_a_guard_goes_with_the_session,
                 a_clean_by_the_name_of_composes_project_takes_that_one_alone,
             ],
         )
+        .on_one_engine()
+        .on(with_compose, promises![other_compose_projects_beside_it_lose_nothing])
         .on(
             |engine| engine == "docker-28.5",
             promises![

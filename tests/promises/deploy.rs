@@ -27,6 +27,7 @@ pub(super) fn promises() -> Promises {
             with_compose,
             promises![what_a_host_runs_sweeps_it, what_a_swarm_is_given_can_be_read, a_job_sweeps_a_node_of_a_swarm],
         )
+        .on_one_engine()
 }
 
 /// Only this engine of the lab comes with compose.

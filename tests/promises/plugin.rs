@@ -20,6 +20,7 @@ pub(crate) fn promises() -> Promises {
                 a_tool_that_is_told_which_docker_to_use_gets_all_of_it,
             ],
         )
+        .on_one_engine()
         .without_engine(promises![
             the_place_is_taken_and_given_back_to_the_byte,
             what_others_changed_meanwhile_stays,

@@ -28,6 +28,7 @@ pub(crate) fn promises() -> Promises {
                 what_compose_had_built_when_it_was_interrupted_is_noted,
             ],
         )
+        .on_one_engine()
         .on(
             |engine| engine == "docker-28.5",
             promises![what_is_no_build_is_the_same_to_the_byte, a_dkb_that_can_not_do_its_part_breaks_no_build],
