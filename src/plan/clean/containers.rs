@@ -185,6 +185,7 @@ impl<'a> Ending<'a> {
             }
             // Whoever types its name speaks for it, but for the one that another working copy has without a name.
             (Life::Unowned, Scope::Session(session)) if session == key && !key.session.is_local() => None,
+            (Life::Unowned, _) if entry.is_over() => entry.cleaned.max(entry.over),
             (Life::Unowned, _) if key.session.is_local() => Some(entry.last),
             (Life::Unowned, _) => {
                 let idle = SignedDuration::try_from(self.policy.stale_after).unwrap_or(SignedDuration::MAX);

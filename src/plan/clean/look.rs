@@ -203,7 +203,9 @@ impl CleanLook<'_> {
             return None;
         }
         if !entry.ci {
-            return Some(if entry.key.session.is_local() { GoesOn::HasNoEnd } else { GoesOn::Unsaid });
+            let unsaid = if entry.key.session.is_local() { GoesOn::HasNoEnd } else { GoesOn::Unsaid };
+            // One that was ended is over, also where something of it had to stay.
+            return Some(unsaid).filter(|unsaid| *unsaid != GoesOn::Unsaid || !entry.is_over());
         }
         // Two runners may have one name: a session is not over while something of it goes on.
         if self.at_work.contains(&entry.key) {

@@ -244,6 +244,12 @@ fn what_was_made_after_a_session_died_is_somebody_elses() {
     assert_eq!((dead(died - 1), dead(died + 10), dead(died + 60)), ("stop, remove", "stop, remove", "stays"));
     let old = |made| Scene::new(of(1, "app:latest", ContainerState::Exited, made)).fate(End::Old);
     assert_eq!((old(BUILT + 1800), old(BUILT + 1900)), ("remove", "stays"), "it was given up at {}", BUILT + 1800);
+    let ended = |made| {
+        let mut scene = Scene::new(of(1, "app:latest", ContainerState::Exited, made));
+        scene.books.apply(Record::Cleaned { key: key("p", "s"), at: at(BUILT + 600), rest: true });
+        scene.fate(End::Old)
+    };
+    assert_eq!((ended(BUILT + 500), ended(BUILT + 700)), ("remove", "stays"), "it was ended at {}", BUILT + 600);
 }
 
 #[test]

@@ -10,6 +10,7 @@ fn stale_sessions_are_the_dead_the_former_of_the_slot_and_old_ci_ones() {
         slot: slot.map(name),
         ..SessionEntry::new(key("p", session), Timestamp::UNIX_EPOCH)
     };
+    let over = |entry: SessionEntry| SessionEntry { over: Some(entry.last), ..entry };
     let now = 1_000_000;
     let entries = [
         (entry("dead", false, None, now), Life::Dead, true),
@@ -23,6 +24,13 @@ fn stale_sessions_are_the_dead_the_former_of_the_slot_and_old_ci_ones() {
         (entry("young", true, None, now - 3600), Life::Unowned, false),
         (entry("local-12345678", false, None, 0), Life::Unowned, false),
         (entry("s", true, Some("slot"), 0), Life::Unowned, false),
+        (entry("unsaid", false, None, 0), Life::Unowned, false),
+        // Each was ended, and something of it had to stay. A working copy's own goes on, and a CI's may.
+        (over(entry("ended", false, None, 0)), Life::Unowned, true),
+        (over(entry("local-87654321", false, None, 0)), Life::Unowned, false),
+        (over(entry("ended-job", true, None, now - 3600)), Life::Unowned, false),
+        (over(entry("ended-and-open", false, None, 0)), Life::Alive, false),
+        (SessionEntry { last: Timestamp::MAX, ..over(entry("again", false, None, 0)) }, Life::Unowned, false),
     ];
     let cleaned = SessionEntry { cleaned: Some(Timestamp::MAX), ..entry("cleaned", true, None, 0) };
     let labelled = |name: &str, state| Container {
