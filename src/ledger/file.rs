@@ -203,7 +203,7 @@ impl Ledger {
         let mark = text.mark();
         let (length, number) = mark;
         let mut tally = Tally::default();
-        let (mut lines, mut damaged) = (0_usize, 0_usize);
+        let (mut lines, mut parts, mut damaged) = (0_usize, 0_usize, 0_usize);
         let mut reader = BufReader::with_capacity(READ_AT_ONCE, text.file.take(length));
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).map_err(|error| Error::failed(tried(), error))? > 0 {
@@ -217,7 +217,11 @@ impl Ledger {
                             .hint("somebody copied it here: remove it, or put back the right one"));
                     }
                     Ok(Record::Ledger { file, .. }) if file.is_some() && file != number => tally.copied(),
-                    Ok(record) => tally.count(record),
+                    Ok(record) => {
+                        // One that is too long for a line has others before it, however often it is written.
+                        parts = parts.saturating_add(usize::from(matches!(record, Record::More(_))));
+                        tally.count(record);
+                    }
                     // Whoever writes the next one takes it away.
                     Err(Unread::Torn) if !line.ends_with(b"\n") => {}
                     Err(Unread::Torn | Unread::Lost) => {
@@ -232,7 +236,7 @@ impl Ledger {
             }
             line.clear();
         }
-        Ok(Understood { books: tally.books(), mark: Some(mark), lines, damaged })
+        Ok(Understood { books: tally.books(), mark: Some(mark), lines: lines.saturating_sub(parts), damaged })
     }
 
     fn compact(&self, contents: &Understood) -> Result<()> {

@@ -90,6 +90,11 @@ impl Books {
         places.iter().map(|place| &self.builds[*place])
     }
 
+    /// Where the last of them stands among all builds.
+    pub(crate) fn last_place(&self, id: ImageId) -> Option<usize> {
+        self.by_image().get(&id)?.last().copied()
+    }
+
     /// When dkb last built an image.
     pub fn built(&self, id: ImageId) -> Option<Timestamp> {
         self.claims(id).map(|build| build.at).max()

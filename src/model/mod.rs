@@ -61,7 +61,7 @@ pub use name::Name;
 pub use notice::{Gap, Notice};
 pub use pattern::Pattern;
 pub use plan::{EngineLabel, LeftTo, Plan, SCHEMA, Totals};
-pub use reference::Reference;
+pub use reference::{CanonicalName, Reference};
 pub use resource::{CacheRecord, DiskUsage, Ended, Network, Volume};
 pub use session::{Life, Opening, Owner, SessionEntry, SessionKey, Taken};
 #[cfg(test)]

@@ -24,6 +24,13 @@ const LOCAL: &str = "localhost/";
 #[serde(transparent)]
 pub struct Reference(String);
 
+/// The two halves of a name that is [canonical](Reference::canonical), where many are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CanonicalName<'t> {
+    pub repository: &'t str,
+    pub tag: &'t str,
+}
+
 impl Reference {
     /// Takes a name as the engine lists it; `<none>` in either half is no name.
     pub fn listed(text: &str) -> Option<Self> {
@@ -53,7 +60,7 @@ impl Reference {
     }
 
     fn with_tag(self) -> Self {
-        if self.split().1.is_some() { self } else { Self(format!("{}:latest", self.0)) }
+        if split(&self.0).1.is_some() { self } else { Self(format!("{}:latest", self.0)) }
     }
 
     pub fn private(digits: &str) -> Self {
@@ -79,21 +86,12 @@ impl Reference {
         self.is_private() && !self.is_hold()
     }
 
-    fn split(&self) -> (&str, Option<&str>) {
-        // A colon before the last slash is a registry's port.
-        let name_at = self.0.rfind('/').map_or(0, |slash| slash + 1);
-        match self.0[name_at..].find(':') {
-            Some(colon) => (&self.0[..name_at + colon], Some(&self.0[name_at + colon + 1..])),
-            None => (&self.0, None),
-        }
-    }
-
     pub fn repository(&self) -> &str {
-        self.split().0
+        split(&self.0).0
     }
 
     pub fn tag(&self) -> &str {
-        self.split().1.unwrap_or("latest")
+        split(&self.0).1.unwrap_or("latest")
     }
 
     pub fn as_str(&self) -> &str {
@@ -107,9 +105,17 @@ impl Reference {
         if self.0.contains('@') { self.clone() } else { Self(without_hub(&self.0).to_owned()).with_tag() }
     }
 
+    pub fn canonical_name(&self) -> CanonicalName<'_> {
+        if self.0.contains('@') {
+            return CanonicalName { repository: &self.0, tag: "" };
+        }
+        let (repository, tag) = split(without_hub(&self.0));
+        CanonicalName { repository, tag: tag.unwrap_or("latest") }
+    }
+
     /// Whether an engine takes both for one name, however they are written.
     pub fn names_the_same(&self, other: &Self) -> bool {
-        self == other || self.canonical() == other.canonical()
+        self == other || self.canonical_name() == other.canonical_name()
     }
 
     /// The same for all names that Podman may take for one another. Only where that keeps more.
@@ -142,8 +148,22 @@ impl Reference {
 
 /// The name as Docker lists it: `docker.io/library/app` is `app`, and `docker.io/me/app` is `me/app`.
 fn without_hub(text: &str) -> &str {
+    // Most names are none of Docker Hub's, and very many are compared.
+    if !text.starts_with(['d', 'i', 'l']) {
+        return text;
+    }
     let path = HUB.iter().find_map(|hub| text.strip_prefix(hub)).unwrap_or(text);
     path.strip_prefix("library/").filter(|name| !name.contains('/')).unwrap_or(path)
+}
+
+/// The repository, and the tag where there is one.
+fn split(name: &str) -> (&str, Option<&str>) {
+    // A colon before the last slash is a registry's port.
+    let name_at = name.rfind('/').map_or(0, |slash| slash + 1);
+    match name[name_at..].find(':') {
+        Some(colon) => (&name[..name_at + colon], Some(&name[name_at + colon + 1..])),
+        None => (name, None),
+    }
 }
 
 /// As Docker tells a registry from the first part of a path.

@@ -88,7 +88,7 @@ pub(crate) fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     let free = |image: &&Image| !going.contains_key(&image.id) && !untagged.contains(&image.id);
     steps.extend(loans::own_names(look, &claims).filter(free).map(steps::moment_step));
     waiting.extend(returns.values().map(|back| back.to));
-    let ended = loans::let_go(look, policy, &claims, &waiting).filter(|(image, _)| free(image));
+    let ended = loans::let_go(look, &claims, &waiting).filter(|(image, _)| free(image));
     let users = users(look.snapshot);
     for (image, hold) in ended.collect::<Vec<_>>() {
         match loans::end(look, policy, &claims, &users, (image, hold)) {

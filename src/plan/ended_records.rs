@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use crate::model::{Books, Build, ImageDetail, ImageId};
+use crate::model::{Books, ImageDetail, ImageId};
 
 /// Whether an image that the engine was asked to delete, at this time or later, was there ever since. One that came back
 /// has lost its name of that moment, which nobody who loads an image gives it, and has got its names later, where the
@@ -42,8 +42,7 @@ pub(crate) fn ended(
     home: &str,
 ) -> EndedRecords {
     // A copy of an engine has nothing that was built after it was made.
-    let newest = books.builds.iter().rposition(|build| build.images().any(|id| there.contains(&id)));
-    let newer: HashSet<ImageId> = books.builds[newest.unwrap_or(0)..].iter().flat_map(Build::images).collect();
+    let newest = books.builds.iter().rposition(|build| build.images().any(|id| there.contains(&id))).unwrap_or(0);
     let mut ended = EndedRecords::default();
     for id in books.images() {
         let is_deleted = deleted.get(&id).is_some_and(|at| books.built(id) < Some(*at));
@@ -51,7 +50,7 @@ pub(crate) fn ended(
             continue;
         }
         let built_here = books.claims(id).any(|build| build.home.as_deref() == Some(home));
-        let outlived = !newer.contains(&id);
+        let outlived = books.last_place(id).is_some_and(|last| last < newest);
         if is_deleted || !there.contains(&id) && (built_here || outlived) {
             ended.gone.push(id);
         } else if !there.contains(&id) {
@@ -67,7 +66,7 @@ pub(crate) fn ended(
 mod tests {
     use super::*;
     use crate::model::books_tests::{build, id, key};
-    use crate::model::{Record, Reference};
+    use crate::model::{Build, Record, Reference};
 
     /// Builds of the images 1, 2 and so on, each behind this way to an engine, a second after the other.
     fn books(homes: &[&str]) -> Books {

@@ -212,6 +212,18 @@ fn compaction_keeps_what_is_and_which_sessions_were() {
 }
 
 #[test]
+fn what_has_been_written_anew_is_not_again_at_each_look() {
+    let (_folder, ledger) = ledger();
+    let tag = |n| Reference::written(&format!("registry.example/somebody/something:{n}")).expect("a name");
+    let build = |n: u32| Build { tags: vec![tag(n)], ..build(&n.to_string(), &key("p", "s"), 1, &[]) };
+    let builds: Vec<Record> = (0..60_000).map(|n| Record::Build(build(n))).collect();
+    ledger.append(&builds).expect("a note");
+    let written = || (number(&fs::File::open(ledger.path()).expect("the file")), ledger.read().expect("the ledger"));
+    let ((first, books), (second, same)) = (written(), written());
+    assert!(books == same && first == second && fs::read_to_string(ledger.path()).expect("it").contains("\"more\""));
+}
+
+#[test]
 fn many_writers_lose_nothing() {
     let (_folder, ledger) = ledger();
     let of = key("p", "s");

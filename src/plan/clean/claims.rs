@@ -1,13 +1,14 @@
 //! Whose an image is: what the ledger says of it, and the two doors for what it does not know.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use super::given::GivenNames;
 use super::inherited::StampGivers;
 use super::loan_index::LoanIndex;
+use super::loans;
 use super::look::{CleanLook, CleanPolicy, covers, is_meant};
 use crate::model::{Build, GoesOn, Holder, Image, ImageId, KeptReason, LeftTo, Reference, Scope, SessionKey};
 
@@ -16,8 +17,8 @@ pub(super) struct Claim<'a> {
     image: ImageId,
     builds: Vec<&'a Build>,
     elsewhere: Vec<&'a Build>,
-    given: GivenNames,
-    given_elsewhere: GivenNames,
+    given: GivenNames<'a>,
+    given_elsewhere: GivenNames<'a>,
     /// When dkb last built it.
     pub(super) at: Timestamp,
     pub(super) intermediate: bool,
@@ -93,13 +94,26 @@ pub(super) struct Claims<'a> {
     images: HashMap<ImageId, &'a Image>,
     /// Most often nobody took anything.
     loans: OnceCell<LoanIndex<'a>>,
+    ends: OnceCell<HashSet<&'a SessionKey>>,
+    lent: OnceCell<HashSet<ImageId>>,
+    free: OnceCell<HashSet<ImageId>>,
 }
 
 impl<'a> Claims<'a> {
     pub(super) fn new(look: &'a CleanLook<'a>, policy: &'a CleanPolicy) -> Self {
         let images = look.snapshot.images.iter().map(|image| (image.id, image)).collect();
         let (givers, in_scope) = (StampGivers::new(look), HashMap::new());
-        let mut claims = Self { look, policy, givers, in_scope, images, loans: OnceCell::new() };
+        let mut claims = Self {
+            look,
+            policy,
+            givers,
+            in_scope,
+            images,
+            loans: OnceCell::new(),
+            ends: OnceCell::new(),
+            lent: OnceCell::new(),
+            free: OnceCell::new(),
+        };
         for image in &look.snapshot.images {
             if let Some(claim) = claims.recorded_claim(image).or_else(|| claims.adopted_claim(image)) {
                 claims.in_scope.insert(image.id, claim);
@@ -143,6 +157,21 @@ impl<'a> Claims<'a> {
 
     pub(super) fn loans(&self) -> &LoanIndex<'a> {
         self.loans.get_or_init(|| LoanIndex::new(self.look))
+    }
+
+    /// The sessions that this clean ends.
+    pub(super) fn ends(&self) -> &HashSet<&'a SessionKey> {
+        self.ends.get_or_init(|| loans::ends(self.look, self.policy))
+    }
+
+    /// The images that sessions which go on will want to give a tag back to.
+    pub(super) fn lent(&self) -> &HashSet<ImageId> {
+        self.lent.get_or_init(|| loans::lent(self.look, self.policy, self))
+    }
+
+    /// Those that nothing holds any more once the sessions are over which this clean ends.
+    pub(super) fn free(&self) -> &HashSet<ImageId> {
+        self.free.get_or_init(|| loans::free(self.look, self))
     }
 
     /// The builds on record for an image.

@@ -8,7 +8,7 @@ use crate::model::{Image, ImageId, Reference, SessionKey, Taken};
 
 /// Of the names that sessions took.
 pub(super) struct LoanIndex<'a> {
-    givers: HashMap<ImageId, HashMap<GivenName, BTreeSet<&'a SessionKey>>>,
+    givers: HashMap<ImageId, HashMap<GivenName<'a>, BTreeSet<&'a SessionKey>>>,
     took: HashMap<(&'a SessionKey, Reference), Vec<&'a Taken>>,
     bearers: HashMap<Reference, Vec<(&'a Image, &'a Reference)>>,
 }
@@ -20,18 +20,17 @@ impl<'a> LoanIndex<'a> {
         let (mut names, mut images) = (HashSet::new(), HashSet::new());
         for entry in books.sessions.values() {
             for taken in &entry.took {
-                let name = taken.tag.canonical();
-                names.insert(name.clone());
+                names.insert(taken.tag.canonical_name());
                 images.insert(taken.from);
-                took.entry((&entry.key, name)).or_default().push(taken);
+                took.entry((&entry.key, taken.tag.canonical())).or_default().push(taken);
             }
         }
         let mut bearers: HashMap<Reference, Vec<(&Image, &Reference)>> = HashMap::new();
         for image in &snapshot.images {
             images.insert(image.id);
             for tag in &image.tags {
-                if let Some(name) = Some(tag.canonical()).filter(|name| names.contains(name)) {
-                    bearers.entry(name).or_default().push((image, tag));
+                if names.contains(&tag.canonical_name()) {
+                    bearers.entry(tag.canonical()).or_default().push((image, tag));
                 }
             }
         }
@@ -47,7 +46,7 @@ impl<'a> LoanIndex<'a> {
         Self { givers, took, bearers }
     }
 
-    fn given(&self, image: ImageId, tag: &Reference) -> impl Iterator<Item = &BTreeSet<&'a SessionKey>> {
+    fn given<'s>(&'s self, image: ImageId, tag: &'s Reference) -> impl Iterator<Item = &'s BTreeSet<&'a SessionKey>> {
         let names = self.givers.get(&image).into_iter();
         names.flat_map(move |names| GivenName::of(image, tag).filter_map(|name| names.get(&name)))
     }

@@ -12,16 +12,23 @@ use crate::model::{
 
 /// The sessions that this clean ends: one that leaves them their tags, but at their own end, does not. Nor does any where
 /// a build of theirs still runs: docker may have moved the tag, and nobody has noted yet from where.
-fn ending<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Item = &'a SessionEntry> {
-    let ends = policy.ends_sessions() && (policy.tags || policy.stops);
-    let entries = look.books.sessions.values().filter(move |entry| ends && !builds_in(look.running, &entry.key));
-    entries.filter(|entry| covers(look, policy, &entry.key) && !look.is_others(&entry.key))
+pub(super) fn ends<'a>(look: &CleanLook<'a>, policy: &CleanPolicy) -> HashSet<&'a SessionKey> {
+    if !policy.ends_sessions() || !(policy.tags || policy.stops) {
+        return HashSet::new();
+    }
+    let entries = look.books.sessions.values().filter(|entry| !builds_in(look.running, &entry.key));
+    let entries = entries.filter(|entry| covers(look, policy, &entry.key) && !look.is_others(&entry.key));
+    entries.map(|entry| &entry.key).collect()
 }
 
 /// The sessions whose tags this clean takes, so that they can go back: those that end, and where none does those that
 /// nobody opened, for the end of which nobody waits.
-fn giving<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Item = &'a SessionEntry> {
-    let ends = ends(look, policy);
+fn giving<'a>(
+    look: &'a CleanLook,
+    policy: &'a CleanPolicy,
+    claims: &'a Claims,
+) -> impl Iterator<Item = &'a SessionEntry> {
+    let ends = claims.ends();
     look.books.sessions.values().filter(move |SessionEntry { key, .. }| {
         let is_nobodys =
             || covers(look, policy, key) && look.life(key) == Life::Unowned && !builds_in(look.running, key);
@@ -29,14 +36,14 @@ fn giving<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Iterator<Ite
     })
 }
 
-fn ends<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> HashSet<&'a SessionKey> {
-    ending(look, policy).map(|entry| &entry.key).collect()
-}
-
 /// Whether a session that this clean does not end owes somebody one of its tags. Of one that nobody opened nobody waits
 /// for the end, unless it was to end now and a build of it runs, or a part of it is to go before its end.
-fn is_owing<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Fn(&SessionKey) -> bool + use<'a> {
-    let ends = ends(look, policy);
+fn is_owing<'a>(
+    look: &'a CleanLook,
+    policy: &'a CleanPolicy,
+    claims: &'a Claims,
+) -> impl Fn(&SessionKey) -> bool + use<'a> {
+    let ends = claims.ends();
     let is_put_off = |key: &SessionKey| builds_in(look.running, key) && covers(look, policy, key);
     let is_cleaned_in_part =
         move |key: &SessionKey| policy.scope.is_of_sessions() && !policy.ends_sessions() && covers(look, policy, key);
@@ -46,7 +53,7 @@ fn is_owing<'a>(look: &'a CleanLook, policy: &'a CleanPolicy) -> impl Fn(&Sessio
 /// The names of our images that such a session took and will give back: where one went, nothing could come back by it,
 /// and who waits for it would be let go.
 pub(super) fn on_loan(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<(ImageId, Reference)> {
-    let is_owing = is_owing(look, policy);
+    let is_owing = is_owing(look, policy, claims);
     let there = |id: ImageId| claims.image(id).is_some_and(|image| !image.dropped);
     let mut taken: HashMap<Reference, HashSet<&SessionKey>> = HashMap::new();
     for entry in look.books.sessions.values().filter(|entry| is_owing(&entry.key)) {
@@ -68,8 +75,8 @@ pub(super) fn on_loan(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
 
 /// Images whose tag a session took that is not over: it will want to give it back. Where it took the tag from another
 /// session, that one will then give it back in its turn, and so on.
-fn lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
-    let is_owing = is_owing(look, policy);
+pub(super) fn lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
+    let is_owing = is_owing(look, policy, claims);
     let sessions = look.books.sessions.values();
     let owing = sessions.filter(|entry| is_owing(&entry.key));
     let mut open: Vec<(&SessionKey, &Taken)> =
@@ -93,13 +100,13 @@ fn lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<Imag
 
 /// Those that must be there for that. What only sessions made that end now, or are over, need not: who has
 /// the tag from it owes that to whom they had it from once it is gone.
-pub(super) fn must_stay(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
-    let ends = ends(look, policy);
+pub(super) fn must_stay(look: &CleanLook, claims: &Claims) -> HashSet<ImageId> {
+    let ends = claims.ends();
     let are_over = |id: &ImageId| {
         let mut builds = claims.builds(*id).peekable();
         builds.peek().is_some() && builds.all(|build| ends.contains(&build.of) || is_over(look, &build.of))
     };
-    lent(look, policy, claims).into_iter().filter(|id| !are_over(id)).collect()
+    claims.lent().iter().copied().filter(|id| !are_over(id)).collect()
 }
 
 /// Whether a session was ended and nobody has come to it since: what is left of it stays for others.
@@ -114,10 +121,9 @@ fn back_to(
     look: &CleanLook,
     policy: &CleanPolicy,
     claims: &Claims,
-    ends: &HashSet<&SessionKey>,
     (tag, from): (&Reference, &[ImageId]),
 ) -> Option<ImageId> {
-    let is_past = |key: &SessionKey| look.life(key) == Life::Dead || ends.contains(key) || is_over(look, key);
+    let is_past = |key: &SessionKey| look.life(key) == Life::Dead || claims.ends().contains(key) || is_over(look, key);
     let (mut open, mut of_the_dead) = (from.to_vec(), None);
     let mut passed = HashSet::new();
     while let Some(to) = open.pop() {
@@ -148,9 +154,9 @@ fn back_to(
 /// The tags that such sessions took from images that are still there, and that nobody moved since.
 pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> BTreeMap<Reference, Return> {
     let mut returns = BTreeMap::new();
-    let (free, ends) = (free(look, policy, claims), ends(look, policy));
+    let free = claims.free();
     let mut known = HashMap::new();
-    for entry in giving(look, policy) {
+    for entry in giving(look, policy, claims) {
         // All from which it took the same tag.
         let mut tags: BTreeMap<Reference, Vec<ImageId>> = BTreeMap::new();
         for taken in &entry.took {
@@ -163,7 +169,7 @@ pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
             let Some((now, tag)) = own.filter(|(image, _)| goes(image)) else { continue };
             // Of those that took it from the same each would ask the same.
             let to = known.entry((taken, from));
-            let to = to.or_insert_with_key(|(taken, from)| back_to(look, policy, claims, &ends, (taken, from)));
+            let to = to.or_insert_with_key(|(taken, from)| back_to(look, policy, claims, (taken, from)));
             if let Some(to) = to.filter(|to| *to != now.id) {
                 let image = claims.image(to).filter(|_| free.contains(&to));
                 let hold = image.and_then(|image| hold_of(look, image)).cloned();
@@ -180,7 +186,7 @@ pub(super) fn is_given_by_others<'a>(
     policy: &'a CleanPolicy,
     claims: &'a Claims,
 ) -> impl Fn(ImageId, &Reference) -> bool {
-    let giving: HashSet<&SessionKey> = giving(look, policy).map(|entry| &entry.key).collect();
+    let giving: HashSet<&SessionKey> = giving(look, policy, claims).map(|entry| &entry.key).collect();
     move |image, tag| claims.loans().givers(image, tag).iter().any(|key| !giving.contains(key))
 }
 
@@ -191,21 +197,21 @@ fn hold_of<'a>(look: &CleanLook, image: &'a Image) -> Option<&'a Reference> {
 }
 
 /// The images that sessions which end have held, and no other session of this ledger does.
-fn free(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
-    let ends = ends(look, policy);
-    let (mut held, mut others) = (HashSet::new(), lent(look, policy, claims));
+pub(super) fn free(look: &CleanLook, claims: &Claims) -> HashSet<ImageId> {
+    let ends = claims.ends();
+    let (mut held, mut others) = (HashSet::new(), claims.lent().clone());
     for entry in look.books.sessions.values() {
         if ends.contains(&entry.key) { &mut held } else { &mut others }.extend(&entry.held);
     }
-    others.extend(lent_past_their_end(look, policy, claims));
-    others.extend(taken_on(look, policy, claims));
+    others.extend(lent_past_their_end(look, claims));
+    others.extend(taken_on(look, claims));
     held.difference(&others).copied().collect()
 }
 
 /// Images whose tag a session took that ends, where a session of another ledger has taken it on: it will come back to
 /// the image that this one built, and then to these. That image may bear the tag, where this session came to it once more
 /// and the tag goes back to the other one now.
-fn lent_past_their_end(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
+fn lent_past_their_end(look: &CleanLook, claims: &Claims) -> HashSet<ImageId> {
     let abroad = |image: &&Image| look.books.foreign_holds(image).next().is_some();
     let abroad: Vec<&Image> = look.snapshot.images.iter().filter(abroad).collect();
     let there = |id: ImageId| claims.image(id).is_some_and(|image| !image.dropped);
@@ -213,7 +219,7 @@ fn lent_past_their_end(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) 
         entry.took.iter().any(|on| on.may_go && on.tag.names_the_same(tag) && there(on.from))
     };
     let mut lent = HashSet::new();
-    for entry in ending(look, policy) {
+    for entry in claims.ends().iter().filter_map(|key| look.books.sessions.get(key)) {
         let is_on = |taken: &&Taken| {
             let bears = |image: &Image| image.tags.iter().any(|tag| tag.names_the_same(&taken.tag));
             abroad.iter().any(|image| {
@@ -228,8 +234,8 @@ fn lent_past_their_end(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) 
 
 /// Images whose tag a session took that ends, where another session has taken it on and goes on: that one will owe it to
 /// them.
-fn taken_on(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
-    let ends = ends(look, policy);
+fn taken_on(look: &CleanLook, claims: &Claims) -> HashSet<ImageId> {
+    let ends = claims.ends();
     let loans = || claims.loans();
     let mut of_ending: HashMap<(ImageId, Reference), Vec<&[&Taken]>> = HashMap::new();
     let mut lent = HashSet::new();
@@ -257,11 +263,10 @@ fn taken_on(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<
 /// back. What another session holds too is left to that one.
 pub(super) fn let_go<'a>(
     look: &'a CleanLook,
-    policy: &'a CleanPolicy,
     claims: &'a Claims,
     waiting: &'a HashSet<ImageId>,
 ) -> impl Iterator<Item = (&'a Image, &'a Reference)> {
-    let free = free(look, policy, claims);
+    let free = claims.free();
     let held = look.snapshot.images.iter().filter_map(|image| Some((image, hold_of(look, image)?)));
     held.filter(move |(image, _)| free.contains(&image.id) && !waiting.contains(&image.id))
 }

@@ -74,7 +74,7 @@ impl<'a> CleanRules<'a> {
             newest: policy.keep_last.map(|n| newest(look, n)).unwrap_or_default(),
             latest: if policy.tags { newest(look, 1) } else { HashSet::new() },
             needed_by_builds: needed_by_builds(look.books, look.running),
-            lent: must_stay(look, policy, claims),
+            lent: must_stay(look, claims),
             on_loan: on_loan(look, policy, claims),
             returns: BTreeMap::new(),
             waiting: HashSet::new(),
