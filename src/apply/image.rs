@@ -249,16 +249,16 @@ pub(super) async fn untag(deleter: &ImageDeleter<'_, impl Engine>, id: ImageId, 
     }
 }
 
-/// Lets a name that still means `from` mean `to` again, which needs to be held no more.
+/// Lets a name that still means `from`, or nothing, mean `to` again, which needs to be held no more.
 pub(super) async fn give_back(
     deleter: &ImageDeleter<'_, impl Engine>,
-    from: ImageId,
+    from: Option<ImageId>,
     to: ImageId,
     name: &Reference,
     hold: Option<&Reference>,
 ) -> Result<StepEnd> {
-    match deleter.engine.image(name.as_str()).await? {
-        Some(now) if now.id == from => Ok(match deleter.engine.tag(to, name).await? {
+    match deleter.engine.image(name.as_str()).await?.map(|now| now.id) {
+        now if now == from => Ok(match deleter.engine.tag(to, name).await? {
             engine::Answer::Missing => StepEnd::plainly(Outcome::Kept),
             engine::Answer::Done(()) => {
                 let let_go = match hold {

@@ -103,7 +103,7 @@ impl<'a> Removals<'a> {
     fn back(&self, plan: &Plan, at: Timestamp) -> Vec<Record> {
         let mut back = Vec::new();
         for step in plan.steps.iter().filter(|step| step.is_done()) {
-            let Deed::GiveBack { name, from, to, .. } = &step.deed else { continue };
+            let Deed::GiveBack { name, from: Some(from), to, .. } = &step.deed else { continue };
             let took = |taken: &Taken| taken.from == *to && taken.tag.names_the_same(name);
             let entries = self.books.sessions.values().filter(|entry| entry.took.iter().any(took));
             let gave = |key: &SessionKey| self.books.claims(*from).any(|build| build.of == *key);

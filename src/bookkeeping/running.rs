@@ -88,7 +88,7 @@ impl<'a> NeededByBuilds<'a> {
             return Need::Build;
         }
         let image = match &step.deed {
-            Deed::GiveBack { from, .. } => Some(*from),
+            Deed::GiveBack { from: Some(from), .. } => Some(*from),
             _ => step.image(),
         };
         match self.made_since().await {
@@ -217,7 +217,7 @@ mod tests {
         let (state, books) = (State::at(folder.path()), Books::default());
         let ledger = state.ledger("engine");
         let give_back = |name: &str| {
-            step(Deed::GiveBack { name: tag(name), from: id(1), to: id(2), hold: None }, Reason::OfSession)
+            step(Deed::GiveBack { name: tag(name), from: Some(id(1)), to: id(2), hold: None }, Reason::OfSession)
         };
         let steps = [
             give_back("app:dev"),
@@ -283,7 +283,7 @@ mod tests {
         let own = [BuildId::parse("4").expect("an ID")];
         let builds = NeededByBuilds::new(&state, &ledger, &books).but_for(&own);
         let untag = |image| step(Deed::Untag { image: id(image), name: tag("app:dev") }, Reason::OfSession);
-        let back = Deed::GiveBack { name: tag("app:dev"), from: id(3), to: id(4), hold: None };
+        let back = Deed::GiveBack { name: tag("app:dev"), from: Some(id(3)), to: id(4), hold: None };
         let steps = [remove(1), remove(2), remove(3), untag(3), step(back, Reason::TakenTag), remove(4)];
         assert_eq!(needs(&builds, &steps), [Need::None; 6]);
         // By another one, and by the same session, which says nothing new but its time.

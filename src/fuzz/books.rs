@@ -203,7 +203,10 @@ impl WrittenStep {
             }
             (Action::Untag, Kind::Image, _) => Some(Deed::Untag { image: image()?, name: tag()? }),
             (Action::GiveBack, Kind::Image, WrittenGuard::NameOf { id: from }) => {
-                Some(Deed::GiveBack { name: tag()?, from: *from, to: image()?, hold: None })
+                Some(Deed::GiveBack { name: tag()?, from: Some(*from), to: image()?, hold: None })
+            }
+            (Action::GiveBack, Kind::Image, _) => {
+                Some(Deed::GiveBack { name: tag()?, from: None, to: image()?, hold: None })
             }
             (Action::Remove, Kind::Volume, WrittenGuard::UnusedSince { created }) => {
                 Some(Deed::RemoveVolume { name: id(), created: Some(*created) })

@@ -134,10 +134,11 @@ pub enum Deed {
         image: ImageId,
         name: Reference,
     },
-    /// If the name still means the image that it goes back from. The session held the image that it goes to by `hold`.
+    /// If the name still means the image that it goes back from, or nothing where it does from none. The session held
+    /// the image that it goes to by `hold`.
     GiveBack {
         name: Reference,
-        from: ImageId,
+        from: Option<ImageId>,
         to: ImageId,
         hold: Option<Reference>,
     },

@@ -92,7 +92,7 @@ pub(crate) fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     let users = users(look.snapshot);
     for (image, hold) in ended.collect::<Vec<_>>() {
         match loans::end(look, policy, &claims, &users, (image, hold)) {
-            LoanEnd::Untag(step) => steps.push(step),
+            LoanEnd::Untag(step) | LoanEnd::Back(step) => steps.push(step),
             LoanEnd::Go(found) => {
                 kept.remove(&image.id);
                 going.insert(image.id, found);

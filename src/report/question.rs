@@ -30,7 +30,7 @@ mod tests {
         let untag = || Deed::Untag { image: id(1), name: name() };
         let image = || Deed::RemoveImage { id: id(1), guard: ImageGuard::Untagged };
         let network = || Deed::RemoveNetwork { id: "n".to_owned(), name: "n".to_owned() };
-        let back = || Deed::GiveBack { name: name(), from: id(2), to: id(1), hold: None };
+        let back = || Deed::GiveBack { name: name(), from: Some(id(2)), to: id(1), hold: None };
         for (deeds, asked) in [
             (vec![image()], "Remove 1 image? [y/N] "),
             (vec![image(), untag(), untag(), back()], "Remove 2 tags and 1 image? [y/N] "),

@@ -9,8 +9,9 @@ use dkb::model::{Record, SessionKey};
 use dkb_lab::{Engine, Placed, Promises, promises};
 
 use crate::clean_host::{Books, PROJECT, SESSION, images, key, steps};
-use crate::hostile_plan;
+use crate::hostile_neighbour::Neighbour;
 use crate::soak::Seeds;
+use crate::{hostile_checkout, hostile_plan};
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!()).on_every_engine(promises![plan_run_and_model_agree])
@@ -237,6 +238,13 @@ fn agree(engine: &Engine, seed: u64) {
         .map(|thing| thing.placed.id.clone())
         .collect();
     let before = images(engine);
+    let pick = |dice: &mut Dice, sides: usize| usize::try_from(dice.roll(sides as u64)).expect("few");
+    let neighbour = Neighbour::beside(engine, &session_key(HERE), 3, |sides| pick(&mut dice, sides));
+    // A folder that calls itself our project takes nothing of what was made elsewhere, whatever is typed in it.
+    let folder = hostile_checkout::checkout(&books.state, "hostile", PROJECT, dice.one_in(2));
+    let words = hostile_checkout::CLEANS[pick(&mut dice, hostile_checkout::CLEANS.len())];
+    engine.dkb_in(&books.state).cwd(&folder).args(words.iter().copied()).arg("--yes").run().success();
+    assert_eq!(images(engine), before, "after {words:?} in {}", folder.display());
     let dkb = |words: &[String]| {
         books.dkb(engine).arg("clean").args(words.to_owned()).args(call.settings()).run().success().json()
     };
@@ -266,6 +274,7 @@ fn agree(engine: &Engine, seed: u64) {
             .collect();
         format!("{call:?}\n{}\n{said:#}", things.join("\n"))
     };
+    neighbour.assert_nothing_is_lost(engine, &story());
     assert_eq!(gone, expected, "gone, and what the model says\n{}", story());
     assert_eq!(steps(&plan, "image", None), gone, "the plan, and what is gone\n{}", story());
     assert_eq!(steps(&said, "image", Some("done")), gone, "the report, and what is gone\n{}", story());

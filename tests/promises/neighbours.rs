@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::clean_host::{Books, PROJECT, SESSION, key, reason, steps};
 use crate::guard_scene::SOON;
+use crate::hostile_checkout;
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -333,20 +334,7 @@ fn a_job_that_is_at_work_in_our_slot_is_not_over(engine: &Engine) {
 fn a_checkout_cleans_what_it_built_itself_whatever_it_calls_itself(engine: &Engine) {
     let state = State::new();
     let context = Context::from_base("RUN echo payments >/built");
-    let checkout = |name: &str, origin: bool| {
-        let folder = state.work().join(name);
-        std::fs::create_dir_all(&folder).expect("a folder");
-        if origin {
-            let config = "[remote \"origin\"]\n\turl = https://git.example/acme/payments.git\n";
-            std::fs::create_dir_all(folder.join(".git/refs")).expect("a repository");
-            std::fs::create_dir_all(folder.join(".git/objects")).expect("a repository");
-            std::fs::write(folder.join(".git/HEAD"), "ref: refs/heads/main\n").expect("its head");
-            std::fs::write(folder.join(".git/config"), config).expect("its settings");
-        } else {
-            std::fs::write(folder.join("dkb.toml"), "project = \"acme/payments\"\n").expect("its settings");
-        }
-        folder
-    };
+    let checkout = |name: &str, origin| hostile_checkout::checkout(&state, name, "acme/payments", origin);
     let victim = checkout("victim", true);
     let dkb = |folder: &std::path::Path| engine.dkb_in(&state).cwd(folder);
     dkb(&victim).args(["build", "-q", "-t", "payments:1"]).arg(context.path()).run().success();
@@ -355,7 +343,7 @@ fn a_checkout_cleans_what_it_built_itself_whatever_it_calls_itself(engine: &Engi
         Stamp::of(&labels).project.is_some_and(|project| project.as_str() == "acme/payments")
     }));
     for hostile in [checkout("hostile-toml", false), checkout("hostile-remote", true)] {
-        for words in [&["clean", "--tagged"][..], &["clean"], &["clean", "--stale"], &["clean", "--session"]] {
+        for words in hostile_checkout::CLEANS {
             dkb(&hostile).args(words.iter().copied()).arg("--yes").run().success();
             assert!(engine.has("payments:1"), "{} {words:?}", hostile.display());
         }

@@ -11,6 +11,7 @@ use dkb_lab::{Command, Context, Engine, Promises, eventually, promises};
 
 use crate::clean_host::{Books, PROJECT, SESSION, key};
 use crate::guard_scene::{SOON, Scene, inside, lose_power};
+use crate::hostile_checkout;
 
 pub(crate) fn promises() -> Promises {
     Promises::of(module_path!())
@@ -46,22 +47,7 @@ pub(crate) fn promises() -> Promises {
 
 /// A working copy of acme/payments, by the remote of its git or only by its own word.
 fn checkout(state: &State, name: &str, remote: bool) -> PathBuf {
-    let folder = state.work().join(name);
-    let write = |file: &str, text: &str| {
-        let file = folder.join(file);
-        std::fs::create_dir_all(file.parent().expect("a folder"))
-            .and_then(|()| std::fs::write(file, text))
-            .expect(name);
-    };
-    if remote {
-        write(".git/refs/none", "");
-        write(".git/objects/none", "");
-        write(".git/HEAD", "ref: refs/heads/main\n");
-        write(".git/config", "[remote \"origin\"]\n\turl = https://git.example/acme/payments.git\n");
-    } else {
-        write("dkb.toml", "project = \"acme/payments\"\n");
-    }
-    folder
+    hostile_checkout::checkout(state, name, "acme/payments", remote)
 }
 
 /// The classic builder's first steps are the same in both.

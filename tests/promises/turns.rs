@@ -71,8 +71,13 @@ fn a_tag_goes_back_past_what_stays_of_a_session_for_somebody_else(engine: &Engin
 fn a_tag_that_two_ledgers_took_by_turns_goes_back_to_who_had_it_first(engine: &Engine) {
     let ends = [[0, 1], [1, 0]];
     // Who builds what he has built before comes to the image of before.
-    let turns: [&[(usize, usize)]; 3] =
-        [&[(0, 0), (1, 1), (0, 2)], &[(0, 0), (1, 1), (0, 0)], &[(0, 0), (1, 1), (0, 0), (1, 1)]];
+    let turns: [&[(usize, usize)]; 4] = [
+        &[(0, 0), (1, 1), (0, 2)],
+        &[(0, 0), (1, 1), (0, 0)],
+        &[(0, 0), (1, 1), (0, 0), (1, 1)],
+        // What the other one has made stays his, also where one comes to it.
+        &[(0, 0), (1, 1), (0, 0), (0, 1)],
+    ];
     for (ends, turns) in ends.iter().flat_map(|ends| turns.map(|turns| (ends, turns))) {
         // On other stores nothing shows who waits: whom the stranger's tag was taken by has to end last.
         if !containerd_store(engine.name()) && ends[1] != turns[0].0 {

@@ -108,6 +108,17 @@ fn a_taken_tag_that_somebody_moves_on_is_not_given_back() {
 }
 
 #[test]
+fn a_tag_that_was_nobodys_and_that_somebody_gives_is_his() {
+    at_every_request(
+        called("a tag that was taken and is nobody's"),
+        &[Meddling::Name(NameAct::MoveAway, NAME)],
+        |ran, world| {
+            means(world, NAME, OTHER, ran);
+        },
+    );
+}
+
+#[test]
 fn a_container_that_is_created_keeps_its_image() {
     for scene in ["an image without a name", "an image with one name"].map(called) {
         at_every_request(scene, &[Meddling::Image(Act::Create, OURS)], |ran, world| {

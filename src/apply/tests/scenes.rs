@@ -72,6 +72,7 @@ pub(super) const SCENES: &[Scene] = &[
     scene("a deletion that was cut off", Verb::Tagged, &[1], cut_off),
     scene("our own name beside another's", Verb::Clean, &[1], own_name_left),
     scene("a tag that was taken", Verb::End, &[1, 80], taken),
+    scene("a tag that was taken and is nobody's", Verb::End, &[1, 80], taken_off),
     scene("a session's things", Verb::End, &[1], session),
     scene("a build that took its own tag", Verb::Tidy, &[1, 11], rebuilt),
     scene("a host to sweep", Verb::Sweep, &[1, 2], host),
@@ -179,6 +180,15 @@ fn own_name_left(world: &mut World) -> Books {
 
 /// The session took the name from image 80. Where that would have been gone then, dkb held it by its own name.
 fn taken(world: &mut World) -> Books {
+    taken_by(world, image(1, &[NAME]))
+}
+
+/// And somebody has taken it off the session's image since.
+fn taken_off(world: &mut World) -> Books {
+    taken_by(world, image(1, &[]))
+}
+
+fn taken_by(world: &mut World, image_of_session: Loaded) -> Books {
     world.load(image(80, &[]));
     let mut entry = SessionEntry::new(key("p", "s"), at(BUILT));
     if world.store() == Store::Containerd {
@@ -188,7 +198,7 @@ fn taken(world: &mut World) -> Books {
     let mut records = Books::default();
     records.apply(Record::Ledger { v: VERSION, engine: String::new(), file: None, id: Some(ledger('a')), whole: None });
     records.apply(Record::Session(entry));
-    world.load(image(1, &[NAME]));
+    world.load(image_of_session);
     let took = vec![Taken::new(Reference::written("app").expect("a name"), id(80))];
     records.apply(Record::Build(Build { at: at(BUILT), took, ..built(1, &[]) }));
     records

@@ -46,10 +46,10 @@ impl<'a> Still<'a> {
     fn of(deed: &'a Deed) -> Self {
         match deed {
             Deed::StopContainer { .. } | Deed::RemoveContainer { .. } => Self::Stopped,
-            Deed::RemoveImage { guard: ImageGuard::Untagged, .. } => Self::Untagged,
+            Deed::RemoveImage { guard: ImageGuard::Untagged, .. } | Deed::GiveBack { from: None, .. } => Self::Untagged,
             Deed::RemoveImage { guard: ImageGuard::Pushed { digests }, .. } => Self::Pushed { digests },
             Deed::RemoveImage { guard: ImageGuard::Named { names }, .. } => Self::Named { names },
-            Deed::Untag { image: id, .. } | Deed::GiveBack { from: id, .. } => Self::NameOf { id: *id },
+            Deed::Untag { image: id, .. } | Deed::GiveBack { from: Some(id), .. } => Self::NameOf { id: *id },
             Deed::RemoveVolume { created: Some(created), .. }
             | Deed::RemoveBuilderState { created: Some(created), .. } => Self::UnusedSince { created: *created },
             Deed::RemoveVolume { created: None, .. }

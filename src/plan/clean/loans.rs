@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::claims::Claims;
 use super::look::{CleanLook, CleanPolicy, builds_in, covers};
-use super::steps::{Going, Return, keep, own_name_step};
+use super::steps::{Going, Return, give_back, keep, own_name_step};
 use crate::model::{
     Container, Holder, Image, ImageId, Kept, KeptReason, Life, Pattern, Reason, Reference, SessionEntry, SessionKey,
     Step, Taken,
@@ -271,10 +271,27 @@ pub(super) fn let_go<'a>(
     held.filter(move |(image, _)| free.contains(&image.id) && !waiting.contains(&image.id))
 }
 
+/// A tag that a session which ends took from this image, which had it last, and that nobody has any more: whoever came
+/// between took it away, and did not move it on.
+fn nobodys<'a>(look: &'a CleanLook, policy: &CleanPolicy, claims: &'a Claims, image: ImageId) -> Option<&'a Reference> {
+    let entries = claims.ends().iter().filter_map(|key| look.books.sessions.get(*key));
+    let mut taken = entries.flat_map(|entry| entry.took.iter().map(move |taken| (entry, taken)));
+    let found = taken.find(|(entry, taken)| {
+        let same = entry.took.iter().filter(|other| other.tag.names_the_same(&taken.tag));
+        let from: Vec<ImageId> = same.map(|taken| taken.from).collect();
+        taken.from == image
+            && claims.loans().bearers(&taken.tag).is_empty()
+            && back_to(look, policy, claims, (&taken.tag, &from)) == Some(image)
+    });
+    found.map(|(_, taken)| &taken.tag)
+}
+
 /// What becomes of an image that is let go.
 pub(super) enum LoanEnd<'a> {
     /// It has names of its own, and loses dkb's.
     Untag(Step),
+    /// Nobody has the tag that was taken from it, and it would go with dkb's own name.
+    Back(Step),
     /// Nothing else holds it.
     Go(Going<'a>),
     Keep(Kept),
@@ -304,13 +321,16 @@ pub(super) fn end<'a>(
         None if Pattern::any_keeps(&policy.keep, image) => {
             LoanEnd::Keep(keep(image, KeptReason::KeepPattern, Vec::new()))
         }
-        None => LoanEnd::Go(Going {
-            image,
-            reason: Reason::OwnName,
-            names: look.books.hold(image).cloned().into_iter().collect(),
-            digests: Vec::new(),
-            containers: Vec::new(),
-        }),
+        None => match nobodys(look, policy, claims, image.id) {
+            Some(tag) => LoanEnd::Back(give_back(tag, None, image.id, Some(hold.clone()))),
+            None => LoanEnd::Go(Going {
+                image,
+                reason: Reason::OwnName,
+                names: look.books.hold(image).cloned().into_iter().collect(),
+                digests: Vec::new(),
+                containers: Vec::new(),
+            }),
+        },
     }
 }
 

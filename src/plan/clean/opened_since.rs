@@ -43,7 +43,7 @@ mod tests {
         let name = Reference::written("app:dev").expect("a name");
         let image = |n| Deed::RemoveImage { id: id(n), guard: ImageGuard::Untagged };
         let untag = |n| Deed::Untag { image: id(n), name: name.clone() };
-        let back = Deed::GiveBack { name: name.clone(), from: id(2), to: id(9), hold: None };
+        let back = Deed::GiveBack { name: name.clone(), from: Some(id(2)), to: id(9), hold: None };
         let container = || Deed::RemoveContainer { id: "c".to_owned(), name: "c".to_owned() };
         let volume = Deed::RemoveVolume { name: "v".to_owned(), created: None };
         for (deed, stays) in [

@@ -36,9 +36,12 @@ pub(super) struct Return {
 
 impl Return {
     pub(super) fn step(&self, tag: &Reference) -> Step {
-        let (from, to, hold) = (self.from, self.to, self.hold.clone());
-        Step::new(Deed::GiveBack { name: tag.clone(), from, to, hold }, Reason::TakenTag, 0)
+        give_back(tag, Some(self.from), self.to, self.hold.clone())
     }
+}
+
+pub(super) fn give_back(tag: &Reference, from: Option<ImageId>, to: ImageId, hold: Option<Reference>) -> Step {
+    Step::new(Deed::GiveBack { name: tag.clone(), from, to, hold }, Reason::TakenTag, 0)
 }
 
 pub(super) fn keep(image: &Image, reason: KeptReason, holders: Vec<Holder>) -> Kept {

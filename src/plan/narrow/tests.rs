@@ -34,7 +34,7 @@ fn every_step() -> Vec<Step> {
         (removed("ran"), Reason::OfSession),
         (removed("held"), Reason::HoldsImage),
         (Deed::RemoveNetwork { id: net_id, name: net }, Reason::OfSession),
-        (Deed::GiveBack { name: tag("app:dev"), from: id(2), to: id(1), hold: None }, Reason::TakenTag),
+        (Deed::GiveBack { name: tag("app:dev"), from: Some(id(2)), to: id(1), hold: None }, Reason::TakenTag),
         (Deed::Untag { image: id(3), name: tag("app:2") }, Reason::SessionOver),
         (image(4, ImageGuard::Named { names: app.to_vec() }), Reason::SessionOver),
         (image(5, ImageGuard::Pushed { digests: vec!["app@sha256:1".to_owned()] }), Reason::Leftover),

@@ -177,8 +177,11 @@ mod tests {
         };
         let tag = |name: &str| Reference::written(name).expect(name);
         let untag = || Step::new(Deed::Untag { image: id(1), name: tag("shop:dev") }, Reason::Tagged, 0);
-        let back =
-            Step::new(Deed::GiveBack { name: tag("app"), from: id(2), to: id(1), hold: None }, Reason::TakenTag, 0);
+        let back = Step::new(
+            Deed::GiveBack { name: tag("app"), from: Some(id(2)), to: id(1), hold: None },
+            Reason::TakenTag,
+            0,
+        );
         let own = Step::new(Deed::Untag { image: id(1), name: id(1).private_tag() }, Reason::OwnName, 0);
         let gone = Step::new(Deed::RemoveImage { id: id(1), guard: ImageGuard::Untagged }, Reason::Leftover, 7);
         let foreign = |names: &[&str]| vec![kept(KeptReason::ForeignTag, names)];

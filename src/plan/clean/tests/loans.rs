@@ -65,7 +65,15 @@ fn rule_10_what_a_session_held_is_let_go_once_no_tag_can_come_back_to_it() {
     assert_eq!(session(vec![ours(), held()], vec![]).steps(&end()), ["give 7 app:latest", "-1"]);
     let moved = || vec![image(1).done(), held(), image(9).tag("app").done()];
     assert_eq!(session(moved(), vec![]).steps(&end()), ["-1", "-7"], "its owner moved the tag on");
-    assert_eq!(session(vec![image(1).done(), held()], vec![]).steps(&end()), ["-1", "-7"], "or took it off");
+    // Whoever took it off need not have meant what had it before.
+    let taken_off = || session(vec![image(1).done(), held()], vec![]);
+    assert_eq!(taken_off().steps(&end()), ["give 7 app:latest", "-1"]);
+    let named = session(vec![image(1).done(), private(image(7).tag("theirs").done())], vec![]);
+    assert_eq!(named.steps(&end()), [&untag, "-1"], "it stays by another name");
+    let later = Build { took: took(8), ..build("b", &of, 2, &[]) };
+    let mut later = session(vec![image(1).done(), image(2).done(), held(), private(image(8).done())], vec![later]);
+    later.books.apply(holds(&of, &[8]));
+    assert_eq!(later.steps(&end()), ["give 8 app:latest", "-1", "-2", "-7"], "to who had it last");
     let keep = vec![Pattern::new(&id(7).to_string()).expect("a pattern")];
     let meant = (session(moved(), vec![]), CleanPolicy { keep, ..end() });
     assert_eq!(meant.0.steps(&meant.1), ["-1"]);
