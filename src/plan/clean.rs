@@ -88,11 +88,14 @@ pub(crate) fn plan(look: &CleanLook, policy: &CleanPolicy) -> Plan {
     let free = |image: &&Image| !going.contains_key(&image.id) && !untagged.contains(&image.id);
     steps.extend(loans::own_names(look, &claims).filter(free).map(steps::moment_step));
     waiting.extend(returns.values().map(|back| back.to));
+    let nobodys = loans::nobodys(look, policy, &claims);
+    waiting.extend(nobodys.values().filter_map(Step::image));
+    steps.extend(nobodys.into_values());
     let ended = loans::let_go(look, &claims, &waiting).filter(|(image, _)| free(image));
     let users = users(look.snapshot);
     for (image, hold) in ended.collect::<Vec<_>>() {
         match loans::end(look, policy, &claims, &users, (image, hold)) {
-            LoanEnd::Untag(step) | LoanEnd::Back(step) => steps.push(step),
+            LoanEnd::Untag(step) => steps.push(step),
             LoanEnd::Go(found) => {
                 kept.remove(&image.id);
                 going.insert(image.id, found);

@@ -199,7 +199,7 @@ fn taken_by(world: &mut World, image_of_session: Loaded) -> Books {
     records.apply(Record::Ledger { v: VERSION, engine: String::new(), file: None, id: Some(ledger('a')), whole: None });
     records.apply(Record::Session(entry));
     world.load(image_of_session);
-    let took = vec![Taken::new(Reference::written("app").expect("a name"), id(80))];
+    let took = vec![Taken::new(world.listed(NAME).expect("a name"), id(80))];
     records.apply(Record::Build(Build { at: at(BUILT), took, ..built(1, &[]) }));
     records
 }

@@ -271,27 +271,32 @@ pub(super) fn let_go<'a>(
     held.filter(move |(image, _)| free.contains(&image.id) && !waiting.contains(&image.id))
 }
 
-/// A tag that a session which ends took from this image, which had it last, and that nobody has any more: whoever came
-/// between took it away, and did not move it on.
-fn nobodys<'a>(look: &'a CleanLook, policy: &CleanPolicy, claims: &'a Claims, image: ImageId) -> Option<&'a Reference> {
-    let entries = claims.ends().iter().filter_map(|key| look.books.sessions.get(*key));
-    let mut taken = entries.flat_map(|entry| entry.took.iter().map(move |taken| (entry, taken)));
-    let found = taken.find(|(entry, taken)| {
-        let same = entry.took.iter().filter(|other| other.tag.names_the_same(&taken.tag));
-        let from: Vec<ImageId> = same.map(|taken| taken.from).collect();
-        taken.from == image
-            && claims.loans().bearers(&taken.tag).is_empty()
-            && back_to(look, policy, claims, (&taken.tag, &from)) == Some(image)
-    });
-    found.map(|(_, taken)| &taken.tag)
+/// The tags that such sessions took and that nobody has any more: whoever came between took them off, and did not move
+/// them on. They go back to those who had them last, where these have no other name.
+pub(super) fn nobodys(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> BTreeMap<Reference, Step> {
+    let mut back = BTreeMap::new();
+    for entry in claims.ends().iter().filter_map(|key| look.books.sessions.get(*key)) {
+        for taken in entry.took.iter().filter(|taken| claims.loans().bearers(&taken.tag).is_empty()) {
+            let same = entry.took.iter().filter(|other| other.tag.names_the_same(&taken.tag));
+            let from: Vec<ImageId> = same.map(|taken| taken.from).collect();
+            let to = back_to(look, policy, claims, (&taken.tag, &from)).filter(|to| !claims.is_recorded(*to));
+            let is_named = |image: &Image| image.public_tags().next().is_some();
+            let Some(image) = to.and_then(|to| claims.image(to)).filter(|image| !is_named(image)) else { continue };
+            let hold = hold_of(look, image).cloned();
+            // Another session may wait for it, also one of another ledger.
+            let waits = claims.lent().contains(&image.id) || look.books.foreign_holds(image).next().is_some();
+            if !waits && (hold.is_none() || claims.free().contains(&image.id)) {
+                back.insert(taken.tag.canonical(), give_back(&taken.tag, None, image.id, hold));
+            }
+        }
+    }
+    back
 }
 
 /// What becomes of an image that is let go.
 pub(super) enum LoanEnd<'a> {
     /// It has names of its own, and loses dkb's.
     Untag(Step),
-    /// Nobody has the tag that was taken from it, and it would go with dkb's own name.
-    Back(Step),
     /// Nothing else holds it.
     Go(Going<'a>),
     Keep(Kept),
@@ -321,16 +326,13 @@ pub(super) fn end<'a>(
         None if Pattern::any_keeps(&policy.keep, image) => {
             LoanEnd::Keep(keep(image, KeptReason::KeepPattern, Vec::new()))
         }
-        None => match nobodys(look, policy, claims, image.id) {
-            Some(tag) => LoanEnd::Back(give_back(tag, None, image.id, Some(hold.clone()))),
-            None => LoanEnd::Go(Going {
-                image,
-                reason: Reason::OwnName,
-                names: look.books.hold(image).cloned().into_iter().collect(),
-                digests: Vec::new(),
-                containers: Vec::new(),
-            }),
-        },
+        None => LoanEnd::Go(Going {
+            image,
+            reason: Reason::OwnName,
+            names: look.books.hold(image).cloned().into_iter().collect(),
+            digests: Vec::new(),
+            containers: Vec::new(),
+        }),
     }
 }
 

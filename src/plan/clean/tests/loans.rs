@@ -154,6 +154,12 @@ fn rule_10_what_another_ledger_holds_is_left_to_it() {
     };
     assert_eq!(guard(&gone.plan(&end())), Some(id(7).hold(&ledger(mine)).to_string()));
 
+    let taken_off = |held: Image| session(vec![image(1).done(), held]).steps(&end());
+    assert_eq!(taken_off(held(&[mine])), ["give 7 app:latest", "-1"]);
+    assert_eq!(taken_off(held(&[mine, theirs])), [&untag(7, mine), "-1"], "it waits for another ledger's session");
+    assert_eq!(taken_off(image(7).done()), ["give 7 app:latest", "-1"], "a store that needs no name of ours");
+    assert_eq!(taken_off(image(7).tag("theirs").done()), ["-1"]);
+
     // Another ledger's session holds it too, or alone.
     assert_eq!(session(moved(held(&[mine, theirs]))).steps(&end()), [&untag(7, mine), "-1"]);
     assert_eq!(session(moved(held(&[theirs]))).steps(&end()), ["-1"]);
