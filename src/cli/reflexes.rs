@@ -216,6 +216,10 @@ fn of_word(at: &Command, verb: &str, typed: &str, read: &str) -> Option<Error> {
             ("kinds are named behind --only".to_owned(), format!("run: dkb sweep --only {kind} --dry-run"))
         }
         _ if !is_word => return None,
+        ("session", _) if at.get_name() == "start" => (
+            "its name is made up".to_owned(),
+            format!("one of your own needs no start: export DKB_SESSION={typed}, and dkb session end {typed}"),
+        ),
         ("clean", _) if typed != "volumes" && at.get_arguments().any(|flag| flag.get_long() == Some(typed)) => {
             (format!("it takes no word like '{typed}'"), format!("did you mean --{typed}?"))
         }

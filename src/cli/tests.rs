@@ -364,6 +364,10 @@ fn habits_lead_to_the_verb_that_was_meant_and_to_none_that_takes_more() {
         (&["dkb", "guard"], "run: dkb guard [OPTIONS] -- COMMAND..."),
         (&["dkb", "session", "end"], "run: dkb session end <ID>"),
         (&["dkb", "completions", "foo"], "dkb completions --help shows what there is"),
+        (
+            &["dkb", "session", "start", "e2e"],
+            "one of your own needs no start: export DKB_SESSION=e2e, and dkb session end e2e",
+        ),
         (&["dkb", "status", "--color", "blue"], "dkb status --help shows what there is"),
         (&["dkb", "clean", "--session", "--stale"], "dkb clean --help shows what there is"),
         (&["dkb", "status", "--force"], "dkb status --help shows what there is"),

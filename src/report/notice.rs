@@ -1,5 +1,6 @@
 //! What a look finds that is no failure.
 
+use std::path::Path;
 use std::sync::Once;
 
 use super::words::count;
@@ -31,6 +32,14 @@ fn tell_one(notice: &Notice) {
         }
         Notice::Unwritten(error) => warn(error),
         Notice::Unremembered(error) => TOLD.call_once(|| warn(error.under("dkb log will not know of this"))),
+    }
+}
+
+/// A plan was written that somebody may look at, change and then have done.
+pub(crate) fn tell_of_plan(verb: &str, file: Option<&Path>) {
+    if let Some(file) = file.filter(|file| file.is_file()) {
+        let file = file.display();
+        say(format_args!("the plan is in {file}; what still holds of it is done by dkb {verb} --apply {file}"));
     }
 }
 

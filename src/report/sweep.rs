@@ -6,6 +6,7 @@ mod log;
 mod swept_host;
 
 use std::cell::Cell;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -129,6 +130,12 @@ impl Voice {
             VoiceForm::Ids => out(&ids::of(&swept.plan)),
             VoiceForm::Log(log) => log.plan(self.of(host), &swept.plan, &swept.since, kinds),
             VoiceForm::Document(_) => {}
+        }
+    }
+
+    pub(crate) fn plan_file(&self, file: Option<&Path>) {
+        if let VoiceForm::Human { .. } = self.form {
+            super::notice::tell_of_plan("sweep", file);
         }
     }
 

@@ -23,6 +23,7 @@ use crate::plan_file::{self, PlanFile};
 use crate::processes::signals::asked_to_stop;
 use crate::report;
 use crate::report::progress::{ENGINE, Progress};
+use crate::report::words::Loudness;
 use crate::session::{dead, end};
 
 /// Errors that are told one by one; the document has a result for every step.
@@ -42,6 +43,9 @@ pub(crate) fn clean(app: &App, flags: &CleanFlags) -> Result<u8> {
         }
         if flags.act.plan.is_some() || flags.act.dry_run {
             show(app, &seen, made, policy, false);
+            if !app.settings.format.is_document() && app.loudness() != Loudness::Quiet {
+                report::notice::tell_of_plan("clean", flags.act.plan.as_deref());
+            }
             return Ok(0);
         }
         let asks = scope::must_ask(policy, &app.key, made).filter(|_| !app.settings.yes);

@@ -183,6 +183,7 @@ fn show(host: &str, ready: Result<Ready>, flags: &cli::SweepFlags, voice: &Voice
         }
         let kinds = run::kinds(&seen);
         voice.plan(host, &swept, &seen.policy, &kinds, disk);
+        voice.plan_file(flags.act.plan.as_deref());
         let failed = seen.failed;
         for (kind, error) in &failed {
             voice.failure(host, *kind, error);

@@ -208,7 +208,7 @@ fn a_plan_from_a_file_is_done_and_never_more(engine: &Engine) {
     let state = State::new();
     let file = state.work().join("plan.json");
     let sweep = || engine.dkb_in(&state).args(["sweep", "--until", "0s", "--volumes", "--keep", "*lab/base"]);
-    sweep().arg("--plan").arg(&file).run().success();
+    sweep().arg("--plan").arg(&file).run().success().warns("done by dkb sweep --apply ");
     engine.container("lab/base").name("over").label("new", "yes").network("spare").name("later").created();
     engine.volume("later", &[]);
     sweep().arg("--yes").arg("--apply").arg(&file).run().success();
