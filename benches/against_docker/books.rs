@@ -88,8 +88,9 @@ fn many(engine: &Engine, kind: Kind) -> State {
         records.extend((0..RECORDS).step_by(10).map(|n| Record::Session(job(made(n)))));
     }
     records.extend((0..RECORDS).map(|n| Record::Build(made(n))));
-    // Behind it an image that is there shows that those before it are gone.
-    records.push(Record::Build(note_of("here", &here.id)));
+    // An image that is there shows that those before it are gone.
+    let place = if kind == Kind::Elsewhere { 0 } else { records.len() };
+    records.insert(place, Record::Build(note_of("here", &here.id)));
     ledger.0.append(&records).expect("the ledger can be written");
     home
 }
