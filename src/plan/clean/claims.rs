@@ -8,8 +8,7 @@ use jiff::Timestamp;
 use super::given::GivenNames;
 use super::inherited::StampGivers;
 use super::loan_index::LoanIndex;
-use super::loans;
-use super::look::{CleanLook, CleanPolicy, covers, is_meant};
+use super::look::{CleanLook, CleanPolicy, builds_in, covers, is_meant};
 use crate::model::{Build, GoesOn, Holder, Image, ImageId, KeptReason, LeftTo, Reference, Scope, SessionKey};
 
 /// What the builds in the scope have to say of an image.
@@ -87,16 +86,17 @@ pub(super) enum Standing<'c, 'a> {
 }
 
 pub(super) struct Claims<'a> {
-    look: &'a CleanLook<'a>,
-    policy: &'a CleanPolicy,
+    pub(super) look: &'a CleanLook<'a>,
+    pub(super) policy: &'a CleanPolicy,
     givers: StampGivers<'a>,
     in_scope: HashMap<ImageId, Claim<'a>>,
     images: HashMap<ImageId, &'a Image>,
     /// Most often nobody took anything.
     loans: OnceCell<LoanIndex<'a>>,
     ends: OnceCell<HashSet<&'a SessionKey>>,
-    lent: OnceCell<HashSet<ImageId>>,
-    free: OnceCell<HashSet<ImageId>>,
+    /// What `loans` has found, which many of its questions hang on.
+    pub(super) lent: OnceCell<HashSet<ImageId>>,
+    pub(super) free: OnceCell<HashSet<ImageId>>,
 }
 
 impl<'a> Claims<'a> {
@@ -159,19 +159,15 @@ impl<'a> Claims<'a> {
         self.loans.get_or_init(|| LoanIndex::new(self.look))
     }
 
-    /// The sessions that this clean ends.
+    /// The sessions that this clean ends: one that leaves them their tags, but at their own end, does not. Nor does any
+    /// where a build of theirs still runs: docker may have moved the tag, and nobody has noted yet from where.
     pub(super) fn ends(&self) -> &HashSet<&'a SessionKey> {
-        self.ends.get_or_init(|| loans::ends(self.look, self.policy))
-    }
-
-    /// The images that sessions which go on will want to give a tag back to.
-    pub(super) fn lent(&self) -> &HashSet<ImageId> {
-        self.lent.get_or_init(|| loans::lent(self.look, self.policy, self))
-    }
-
-    /// Those that nothing holds any more once the sessions are over which this clean ends.
-    pub(super) fn free(&self) -> &HashSet<ImageId> {
-        self.free.get_or_init(|| loans::free(self.look, self))
+        self.ends.get_or_init(|| {
+            let Self { look, policy, .. } = *self;
+            let ends = policy.ends_sessions() && (policy.tags || policy.stops);
+            let keys = look.books.sessions.keys().filter(|key| ends && !builds_in(look.running, key));
+            keys.filter(|key| self.is_covered(key)).collect()
+        })
     }
 
     /// The builds on record for an image.

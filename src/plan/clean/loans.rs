@@ -10,17 +10,6 @@ use crate::model::{
     Step, Taken,
 };
 
-/// The sessions that this clean ends: one that leaves them their tags, but at their own end, does not. Nor does any where
-/// a build of theirs still runs: docker may have moved the tag, and nobody has noted yet from where.
-pub(super) fn ends<'a>(look: &CleanLook<'a>, policy: &CleanPolicy) -> HashSet<&'a SessionKey> {
-    if !policy.ends_sessions() || !(policy.tags || policy.stops) {
-        return HashSet::new();
-    }
-    let entries = look.books.sessions.values().filter(|entry| !builds_in(look.running, &entry.key));
-    let entries = entries.filter(|entry| covers(look, policy, &entry.key) && !look.is_others(&entry.key));
-    entries.map(|entry| &entry.key).collect()
-}
-
 /// The sessions whose tags this clean takes, so that they can go back: those that end, and where none does those that
 /// nobody opened, for the end of which nobody waits.
 fn giving<'a>(
@@ -75,7 +64,11 @@ pub(super) fn on_loan(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
 
 /// Images whose tag a session took that is not over: it will want to give it back. Where it took the tag from another
 /// session, that one will then give it back in its turn, and so on.
-pub(super) fn lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
+fn lent<'c>(claims: &'c Claims) -> &'c HashSet<ImageId> {
+    claims.lent.get_or_init(|| find_lent(claims.look, claims.policy, claims))
+}
+
+fn find_lent(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> HashSet<ImageId> {
     let is_owing = is_owing(look, policy, claims);
     let sessions = look.books.sessions.values();
     let owing = sessions.filter(|entry| is_owing(&entry.key));
@@ -106,7 +99,7 @@ pub(super) fn must_stay(look: &CleanLook, claims: &Claims) -> HashSet<ImageId> {
         let mut builds = claims.builds(*id).peekable();
         builds.peek().is_some() && builds.all(|build| ends.contains(&build.of) || is_over(look, &build.of))
     };
-    claims.lent().iter().copied().filter(|id| !are_over(id)).collect()
+    lent(claims).iter().copied().filter(|id| !are_over(id)).collect()
 }
 
 /// Whether a session was ended and nobody has come to it since: what is left of it stays for others.
@@ -154,7 +147,7 @@ fn back_to(
 /// The tags that such sessions took from images that are still there, and that nobody moved since.
 pub(super) fn returns(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -> BTreeMap<Reference, Return> {
     let mut returns = BTreeMap::new();
-    let free = claims.free();
+    let free = free(claims);
     let mut known = HashMap::new();
     for entry in giving(look, policy, claims) {
         // All from which it took the same tag.
@@ -197,9 +190,13 @@ fn hold_of<'a>(look: &CleanLook, image: &'a Image) -> Option<&'a Reference> {
 }
 
 /// The images that sessions which end have held, and no other session of this ledger does.
-pub(super) fn free(look: &CleanLook, claims: &Claims) -> HashSet<ImageId> {
+fn free<'c>(claims: &'c Claims) -> &'c HashSet<ImageId> {
+    claims.free.get_or_init(|| find_free(claims.look, claims))
+}
+
+fn find_free(look: &CleanLook, claims: &Claims) -> HashSet<ImageId> {
     let ends = claims.ends();
-    let (mut held, mut others) = (HashSet::new(), claims.lent().clone());
+    let (mut held, mut others) = (HashSet::new(), lent(claims).clone());
     for entry in look.books.sessions.values() {
         if ends.contains(&entry.key) { &mut held } else { &mut others }.extend(&entry.held);
     }
@@ -266,7 +263,7 @@ pub(super) fn let_go<'a>(
     claims: &'a Claims,
     waiting: &'a HashSet<ImageId>,
 ) -> impl Iterator<Item = (&'a Image, &'a Reference)> {
-    let free = claims.free();
+    let free = free(claims);
     let held = look.snapshot.images.iter().filter_map(|image| Some((image, hold_of(look, image)?)));
     held.filter(move |(image, _)| free.contains(&image.id) && !waiting.contains(&image.id))
 }
@@ -284,8 +281,8 @@ pub(super) fn nobodys(look: &CleanLook, policy: &CleanPolicy, claims: &Claims) -
             let Some(image) = to.and_then(|to| claims.image(to)).filter(|image| !is_named(image)) else { continue };
             let hold = hold_of(look, image).cloned();
             // Another session may wait for it, also one of another ledger.
-            let waits = claims.lent().contains(&image.id) || look.books.foreign_holds(image).next().is_some();
-            if !waits && (hold.is_none() || claims.free().contains(&image.id)) {
+            let waits = lent(claims).contains(&image.id) || look.books.foreign_holds(image).next().is_some();
+            if !waits && (hold.is_none() || free(claims).contains(&image.id)) {
                 back.insert(taken.tag.canonical(), give_back(&taken.tag, None, image.id, hold));
             }
         }
